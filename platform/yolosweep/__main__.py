@@ -1,0 +1,5 @@
+"""``python -m yolosweep``: the same as the ``yolosweep`` command."""
+
+from yolosweep.cli import main
+
+main()

@@ -1,0 +1,134 @@
+"""What may stand in an experiment file: frozen, strict models with every field explained."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from yolosweep.experiment.space import Parameter
+
+__all__ = ["DEFAULT_METRIC", "TOY_MODEL", "Experiment", "Resources", "Search", "Track", "Wandb"]
+
+TOY_MODEL = "toy/red"
+"""The course's first model: runs the whole platform in seconds without torch."""
+
+DEFAULT_METRIC = {
+    "detect": "metrics/mAP50-95(B)",
+    "segment": "metrics/mAP50-95(M)",
+    "pose": "metrics/mAP50-95(P)",
+    "obb": "metrics/mAP50-95(B)",
+    "classify": "metrics/accuracy_top1",
+}
+"""What Ultralytics' own task metric is called; trials are ranked by it unless ``search.metric`` says otherwise."""
+
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)\s*(s|m|h|d)$")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _seconds(value: object) -> object:
+    """Read ``8h``, ``30m``, ``90s``, ``2d`` or a bare number of seconds."""
+    if isinstance(value, str):
+        found = _DURATION.match(value.strip())
+        if not found:
+            raise ValueError("must be a duration such as 90s, 30m, 8h or 2d")
+        return float(found[1]) * _SECONDS[found[2]]
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=float | str), Field(gt=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Search(_Strict):
+    """What is searched, how, and for how long."""
+
+    trials: Annotated[int, Field(ge=1)] | None = None
+    """Number of trials, the defaults (trial 0) included. 20 when no budget is given at all."""
+    time_budget: Seconds | None = None
+    """Start no trial after this long (``90s``, ``30m``, ``8h``, ``2d``); running trials are cancelled and kept."""
+    epoch_budget: Annotated[int, Field(ge=1)] | None = None
+    """Start no trial once this many epochs were trained over all trials."""
+    metric: str | None = None
+    """Metric that ranks trials, picks each ``best.pt`` and drives patience; the task's own by default."""
+    mode: Literal["max", "min"] = "max"
+    """Whether more or less of the metric is better."""
+    searcher: Literal["tpe", "random", "grid"] = "tpe"
+    """``tpe``: Optuna's multivariate TPE. ``random``. ``grid``: every combination, once."""
+    pruner: Literal["asha", "none"] = "asha"
+    """``asha`` stops trials that are behind at a rung (asynchronous successive halving); it never owns the last epoch."""
+    grace_epochs: Annotated[int, Field(ge=1)] | None = None
+    """No trial is pruned before this epoch. Default: a tenth of ``epochs``, at least 3."""
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """At each rung the best 1/n of the trials go on; rungs lie at grace_epochs x n^k."""
+    parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
+    """The search space, one entry per Ultralytics train argument, in the form W&B sweep files use."""
+
+
+class Resources(_Strict):
+    """What one trial gets. ``auto`` is decided once, from the cluster, and recorded."""
+
+    gpus_per_trial: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
+    """0 trains on the CPU, 1 on one GPU, 0.25 puts four trials on one GPU. ``auto``: 1 if the cluster has GPUs, else 0."""
+    cpus_per_trial: Annotated[float, Field(ge=1)] | Literal["auto"] = "auto"
+    """CPU cores of one trial: torch threads on CPU, loader workers on GPU. ``auto``: a fair share, 1 to 8."""
+    max_concurrent: Annotated[int, Field(ge=1)] | None = None
+    """Upper limit of trials at the same time; what fits by default."""
+
+
+class Wandb(_Strict):
+    """Weights & Biases: a mirror of the ledger. The API key comes from the environment or netrc, never from here."""
+
+    project: str | None = None
+    """W&B project; the experiment's name by default."""
+    entity: str | None = None
+    """W&B user or team; your default one if not given."""
+    mode: Literal["auto", "online", "off"] = "auto"
+    """``auto``: online when an API key is found, else off with one line saying so. ``yolosweep track push`` sends later."""
+    tags: tuple[str, ...] = ()
+    """Tags on every run of the sweep."""
+
+
+class Track(_Strict):
+    """Where results are mirrored to."""
+
+    wandb: Wandb | None = None
+    """Mirror to Weights & Biases; nothing is sent where this is not given."""
+
+
+class Experiment(_Strict):
+    """One experiment: data, model, what to search, budget."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+    """Letters, digits, ``.``, ``_``, ``-``; the run folder starts with it."""
+    task: Literal["detect", "segment", "classify", "pose", "obb"] = "detect"
+    """What the model predicts."""
+    model: Annotated[str, Field(min_length=1)]
+    """``yolo26n.pt`` starts from trained weights (advised); ``yolo26n.yaml`` from scratch; ``toy/red`` is the toy."""
+    data: Annotated[str, Field(min_length=1)]
+    """An Ultralytics ``data.yaml``, or for classify a folder ``train/<class>/*.jpg``; relative to this file."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the search and of every training."""
+    train: dict[str, Any] = {}
+    """Ultralytics train arguments that stay the same in all trials, under their own names."""
+    augmentations: dict[str, list[dict[str, dict[str, Any]]]] = {}
+    """Named Albumentations pipelines: ``blur: [{Blur: {p: 0.3}}]``. ``none`` and ``default`` are always there."""
+    search: Search
+    """What is searched."""
+    resources: Resources = Resources()
+    """What one trial gets."""
+    storage: Annotated[str, Field(min_length=1)] = "./runs"
+    """Folder for run folders, relative to where the command runs; on a cluster one that every node sees."""
+    keep_top: Annotated[int, Field(ge=1)] = 3
+    """Checkpoints are kept for the best this many trials; the others keep their rows and settings."""
+    track: Track = Track()
+    """Where results are mirrored to."""
+
+    @property
+    def is_toy(self) -> bool:
+        """Whether this runs the toy trainer instead of Ultralytics."""
+        return self.model == TOY_MODEL

@@ -1,0 +1,164 @@
+"""One searched parameter, in the form W&B sweep files use, and what can be asked of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+__all__ = ["Distribution", "Parameter"]
+
+Distribution = Literal[
+    "constant",
+    "categorical",
+    "int_uniform",
+    "uniform",
+    "q_uniform",
+    "log_uniform_values",
+    "q_log_uniform_values",
+]
+_RANGES = ("int_uniform", "uniform", "q_uniform", "log_uniform_values", "q_log_uniform_values")
+_UNSUPPORTED = {
+    "log_uniform": "its min and max are exponents; write distribution: log_uniform_values with the values themselves",
+    "inv_log_uniform": "write distribution: log_uniform_values",
+    "inv_log_uniform_values": "write distribution: log_uniform_values",
+    "q_log_uniform": "write distribution: q_log_uniform_values with the values themselves",
+    "normal": "a range has to be bounded; write distribution: uniform with min and max",
+    "q_normal": "a range has to be bounded; write distribution: q_uniform with min, max and q",
+    "log_normal": "a range has to be bounded; write distribution: log_uniform_values with min and max",
+    "q_log_normal": "a range has to be bounded; write distribution: q_log_uniform_values with min, max and q",
+    "beta": "write distribution: uniform with min and max",
+    "categorical_w_probabilities": "write distribution: categorical; the searcher learns the probabilities",
+}
+
+
+def _check_distribution(distribution: str, one: bool, many: bool, span: bool, q: float | None) -> None:
+    """Refuse a distribution that does not go with the keys beside it.
+
+    Raises:
+        ValueError: it does not fit; pydantic turns it into a fault with the key.
+    """
+    if distribution in _RANGES and not span:
+        raise ValueError(f"distribution {distribution} needs min and max")
+    if distribution == "categorical" and not many:
+        raise ValueError("distribution categorical needs values")
+    if distribution == "constant" and not one:
+        raise ValueError("distribution constant needs value")
+    if distribution.startswith("q_") != (q is not None):
+        raise ValueError("q (the step) and a distribution q_uniform or q_log_uniform_values go together")
+
+
+class Parameter(BaseModel):
+    """One axis of the search space: ``value``, ``values``, or ``min`` and ``max`` with a ``distribution``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    value: Any = None
+    """A single fixed value (``distribution: constant``)."""
+    values: Annotated[list[Any], Field(min_length=1)] | None = None
+    """The choices (``distribution: categorical``)."""
+    min: float | int | None = None
+    """Lowest value of a range."""
+    max: float | int | None = None
+    """Highest value of a range, included."""
+    distribution: Distribution | None = None
+    """``uniform``, ``int_uniform``, ``q_uniform``, ``log_uniform_values``, ``q_log_uniform_values``, ``categorical``,
+    ``constant``. Default: two whole numbers make ``int_uniform``, else ``uniform`` (as in W&B)."""
+    q: Annotated[float, Field(gt=0)] | None = None
+    """Step of the ``q_`` distributions."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _explain_unsupported(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise ValueError("must be a mapping such as {min: 0.1, max: 0.9}, {values: [8, 16]} or {value: 3}")
+        way_out = _UNSUPPORTED.get(str(data.get("distribution")))
+        if way_out:
+            raise ValueError(f"distribution {data['distribution']} is not supported; {way_out}")
+        return data
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Parameter:
+        one, many = "value" in self.model_fields_set, self.values is not None
+        span = self.min is not None or self.max is not None
+        if one + many + span != 1:
+            raise ValueError("give one of: value, values, or min and max")
+        if span and (self.min is None or self.max is None):
+            raise ValueError(f"{'max' if self.max is None else 'min'} is missing; a range has both")
+        if self.min is not None and self.max is not None:
+            if not (math.isfinite(self.min) and math.isfinite(self.max)):
+                raise ValueError(f"min {self.min} and max {self.max} must be finite numbers")
+            if self.min >= self.max:
+                raise ValueError(f"min {self.min} must be below max {self.max}; for a single value write value: {self.min}")
+        if self.values is not None and len({repr(v) for v in self.values}) != len(self.values):
+            raise ValueError(f"values {self.values} holds the same value twice")
+        if self.distribution is not None:
+            _check_distribution(self.distribution, one, many, span, self.q)
+        elif self.q is not None:
+            raise ValueError("q goes with distribution: q_uniform or q_log_uniform_values")
+        if self.is_log and self.min is not None and self.min <= 0:
+            raise ValueError(f"min {self.min} must be above 0 on a logarithmic scale; write e.g. min: 1.0e-6")
+        if self.kind == "int" and (float(self.min or 0) % 1 or float(self.max or 0) % 1):
+            raise ValueError(f"int_uniform needs whole numbers, not min {self.min} and max {self.max}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write only what was given: ``value: null`` would read back as a constant."""
+        return {key: value for key, value in handler(self).items() if key in self.model_fields_set}
+
+    @property
+    def kind(self) -> Literal["constant", "categorical", "int", "float"]:
+        """Which of the four kinds of axis this is."""
+        if self.values is not None:
+            return "categorical"
+        if self.min is None:
+            return "constant"
+        whole = isinstance(self.min, int) and isinstance(self.max, int)
+        return "int" if self.distribution == "int_uniform" or (self.distribution is None and whole) else "float"
+
+    @property
+    def is_log(self) -> bool:
+        """Whether a range is searched on a logarithmic scale."""
+        return self.distribution in ("log_uniform_values", "q_log_uniform_values")
+
+    def corners(self) -> list[Any]:
+        """Return the values that bound this axis: all choices, or both ends."""
+        if self.kind == "categorical":
+            return list(self.values or ())
+        if self.kind == "constant":
+            return [self.value]
+        cast = int if self.kind == "int" else float
+        return [cast(self.min or 0), cast(self.max or 0)]
+
+    def grid(self) -> list[Any] | None:
+        """Return all values in order, or None for a continuous range."""
+        if self.kind in ("categorical", "constant"):
+            return self.corners()
+        low, high = float(self.min or 0), float(self.max or 0)
+        if self.kind == "int":
+            return list(range(int(low), int(high) + 1))
+        if self.q is None:
+            return None
+        return [round(low + i * self.q, 12) for i in range(math.floor((high - low) / self.q + 1e-9) + 1)]
+
+    def nearest(self, value: Any) -> Any:
+        """Return ``value`` if it lies on this axis, else the closest point that does.
+
+        A choice that is not a number has no nearest one: the first choice stands in.
+        """
+        points = self.grid()
+        if points is None:
+            low, high = self.corners()
+            return min(max(float(value), low), high) if _is_number(value) else low
+        if any(type(p) is type(value) and p == value for p in points):
+            return value
+        numbers = [p for p in points if _is_number(p)]
+        if _is_number(value) and numbers:
+            return min(numbers, key=lambda p: abs(p - value))
+        return points[0]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -1,0 +1,265 @@
+"""The run folder: every path in one class, an append-only journal, atomic writes and the lock.
+
+The ledger is the truth of a sweep. Everything else (W&B, the report, Ray's own state) is a mirror that can be rebuilt
+from it. A line is acknowledged only after ``fsync``; a torn last line (a crash while writing) is dropped by the reader.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from yolosweep.errors import RunFolderError
+from yolosweep.records import SCHEMA_VERSION, FileRef
+
+__all__ = ["Ledger", "RunFolder", "read_events", "sha256_of", "write_atomic"]
+
+_CHUNK = 1 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file as hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_CHUNK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _fsync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: Path, content: bytes | str | Path) -> FileRef:
+    """Write ``content`` (or copy the file it names) to ``path``: temporary name, fsync, rename, fsync the folder.
+
+    Readers see the old file or the new one, never a part.
+
+    Returns:
+        The file's hash and size; its ``path`` is the bare name, for the caller to put in place.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        with draft.open("wb") as out:
+            if isinstance(content, Path):
+                with content.open("rb") as source:
+                    shutil.copyfileobj(source, out, _CHUNK)
+            else:
+                out.write(content.encode() if isinstance(content, str) else content)
+            out.flush()
+            os.fsync(out.fileno())
+        reference = FileRef(path=path.name, sha256=sha256_of(draft), size=draft.stat().st_size)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    _fsync_folder(path.parent)
+    return reference
+
+
+class RunFolder:
+    """All paths of one sweep. Nothing else in the package spells a file name inside a run folder."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root).expanduser().absolute()
+
+    @classmethod
+    def create(cls, storage: Path | str, name: str) -> RunFolder:
+        """Make a new folder ``<name>-<UTC time>-<4 hex digits>`` that no other sweep has.
+
+        Raises:
+            RunFolderError: the storage cannot be written.
+        """
+        base = Path(storage).expanduser().absolute()
+        try:
+            base.mkdir(parents=True, exist_ok=True)
+            while True:
+                stamp = datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S")
+                folder = base / f"{name}-{stamp}-{secrets.token_hex(2)}"
+                with contextlib.suppress(FileExistsError):
+                    folder.mkdir()
+                    return cls(folder)
+        except OSError as error:
+            raise RunFolderError(
+                f"storage: cannot write to {base} ({error.strerror}); choose another folder, e.g. storage=./runs"
+            ) from error
+
+    @classmethod
+    def open(cls, root: Path | str) -> RunFolder:
+        """Return an existing run folder.
+
+        Raises:
+            RunFolderError: there is no ledger in it.
+        """
+        folder = cls(root)
+        if not folder.ledger.is_file():
+            raise RunFolderError(f"{folder.root} is not a run folder: it has no ledger.jsonl; `yolosweep ls` lists them")
+        return folder
+
+    @property
+    def sweep(self) -> str:
+        """The sweep's identifier: the folder's name when it was made (a copy keeps it inside the ledger)."""
+        return self.root.name
+
+    @property
+    def ledger(self) -> Path:
+        """The journal, JSON lines."""
+        return self.root / "ledger.jsonl"
+
+    @property
+    def experiment(self) -> Path:
+        """The resolved experiment, YAML."""
+        return self.root / "experiment.yaml"
+
+    @property
+    def dataset(self) -> Path:
+        """Folder of the prepared view of the data (resolved data.yaml, manifest.json)."""
+        return self.root / "data"
+
+    @property
+    def winner(self) -> Path:
+        """The winner's bundle."""
+        return self.root / "winner"
+
+    @property
+    def report(self) -> Path:
+        """The report, one self-contained page."""
+        return self.root / "report.html"
+
+    @property
+    def mirror(self) -> Path:
+        """Folder for what the W&B mirror remembers; losing it costs nothing but time."""
+        return self.root / "mirror"
+
+    def trial(self, trial: str) -> Path:
+        """Folder of one trial's files."""
+        return self.root / "trials" / trial
+
+    def publish(self, source: Path, target: Path) -> FileRef:
+        """Copy a file into the run folder atomically and return its reference."""
+        reference = write_atomic(target, source)
+        return reference.model_copy(update={"path": target.relative_to(self.root).as_posix()})
+
+    def resolve(self, reference: FileRef) -> Path:
+        """Return where a referenced file is now (the run folder may have been moved or copied).
+
+        Raises:
+            RunFolderError: the reference leads out of the run folder.
+        """
+        path = (self.root / reference.path).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise RunFolderError(f"{self.ledger}: the file {reference.path!r} lies outside of the run folder")
+        return path
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder for writing.
+
+        Raises:
+            RunFolderError: somebody else holds it; the message says who.
+        """
+        lock = FileLock(self.root / ".lock")
+        owner = self.root / ".owner.json"
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RunFolderError(f"{self.root} is in use by {_describe_owner(owner)}; wait for it or stop it") from error
+        try:
+            write_atomic(owner, json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": _now()}))
+            yield
+        finally:
+            owner.unlink(missing_ok=True)
+            lock.release()
+
+
+def _describe_owner(owner: Path) -> str:
+    try:
+        told = json.loads(owner.read_text())
+        return f"process {told['pid']} on {told['host']} since {told['since']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+class Ledger:
+    """The single writer of a run folder's journal."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        _cut_torn_tail(folder.ledger)
+        self._seq = sum(1 for _ in read_events(folder.ledger)) if folder.ledger.exists() else 0
+        self._stream = folder.ledger.open("ab")
+        self._started = time.monotonic()
+        _fsync_folder(folder.root)
+
+    def append(self, event: str, **payload: Any) -> dict[str, Any]:
+        """Write one event and return it once it is on disk.
+
+        Raises:
+            RunFolderError: the disk is full or the storage is gone; nothing half-written counts.
+        """
+        line = {"v": SCHEMA_VERSION, "seq": self._seq, "at": _now(), "event": event, **payload}
+        try:
+            self._stream.write(json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n")
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            raise RunFolderError(f"cannot write {self._folder.ledger}: {error.strerror}; free space, then go on") from error
+        self._seq += 1
+        return line
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._stream.close()
+
+
+def _cut_torn_tail(path: Path) -> None:
+    """Drop a last line without a line feed: it was never acknowledged, and appending to it would damage two."""
+    if not path.exists():
+        return
+    with path.open("rb+") as stream:
+        content = stream.read()
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            stream.truncate(whole)
+            os.fsync(stream.fileno())
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a journal, oldest first; an unfinished last line is left out.
+
+    Raises:
+        RunFolderError: a line in the middle is damaged, or a newer version of yolosweep wrote it.
+    """
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                event = json.loads(line)
+                version = event["v"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise RunFolderError(f"{path} line {number} is damaged; restore the file from a copy") from error
+            if version > SCHEMA_VERSION:
+                raise RunFolderError(f"{path} was written by a newer yolosweep (schema {version}); upgrade to read it")
+            yield event

@@ -1,0 +1,169 @@
+"""The values that cross rooms. They are frozen, know how to become JSON, and decide nothing."""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+__all__ = ["Ending", "EpochRow", "FileRef", "Number", "PreparedDataset", "TrialRecord", "TrialRequest", "Validation", "Verdict"]
+
+SCHEMA_VERSION = 1
+"""Version of everything written to a run folder; readers refuse a newer one."""
+
+
+def _finite(value: object) -> object:
+    """Map NaN and infinities to None: JSON has no word for them, and no rule of ours may rank them."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite)]
+"""A measured value; None where it was NaN, infinite or not measured."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Ending(str, Enum):
+    """How a trial ended. Ranking is by best score so far, whatever the ending."""
+
+    FINISHED = "finished"
+    """All epochs were trained."""
+    PATIENCE = "patience"
+    """Ultralytics stopped it: no gain for ``patience`` epochs."""
+    PRUNED = "pruned"
+    """The search stopped it in favour of better trials; its files were closed properly."""
+    DIVERGED = "diverged"
+    """The loss became NaN or infinite and stayed so."""
+    OOM = "oom"
+    """Out of memory, also after Ultralytics lowered the batch."""
+    FAILED = "failed"
+    """Anything else that raised, and workers that died; see ``error``."""
+    CANCELLED = "cancelled"
+    """The user, a signal or a spent budget stopped the sweep while it ran."""
+
+
+class Verdict(str, Enum):
+    """What a trial is told after each epoch."""
+
+    GO_ON = "go_on"
+    PRUNE = "prune"
+    CANCEL = "cancel"
+
+
+class FileRef(_Record):
+    """A file in the run folder, as it was when it was stored."""
+
+    path: str
+    """Relative to the run folder, with forward slashes."""
+    sha256: str
+    size: int
+    """Bytes."""
+
+
+class PreparedDataset(_Record):
+    """What the trials train from: a resolved view of the user's dataset."""
+
+    task: str
+    source: str
+    """What the experiment named, absolute."""
+    train_on: str
+    """What Ultralytics gets as ``data=``: a resolved data.yaml, or the folder itself for classify."""
+    names: dict[int, str]
+    images: dict[str, int]
+    """Number of images per split (train, val, test)."""
+    fingerprint: str
+    """SHA-256 over names, splits, and the content of every image and label; independent of paths and times."""
+    notes: tuple[str, ...] = ()
+    """What was resolved or looked odd, one sentence each."""
+
+
+class TrialRequest(_Record):
+    """One training, completely described."""
+
+    sweep: str
+    trial: str
+    """Identifier inside the sweep: ``t0000`` is the defaults."""
+    number: int
+    task: str
+    model: str
+    data: str
+    settings: dict[str, Any]
+    """Ultralytics train arguments exactly as they are passed (device and folders excepted)."""
+    asked: dict[str, Any]
+    """The searched parameters alone, as suggested."""
+    identity: str
+    """Hash of everything that can change the result."""
+    metric: str
+    mode: str = "max"
+    folder: str
+    """Run folder (storage) the files of this trial are published to."""
+    cpus: float = 1
+    gpus: float = 0
+
+    @property
+    def epochs(self) -> int:
+        """Planned number of epochs."""
+        return int(self.settings["epochs"])
+
+
+class EpochRow(_Record):
+    """One epoch of one trial, as measured."""
+
+    epoch: int
+    """Counted from 1."""
+    metrics: dict[str, Number]
+    """Every loss, metric and learning rate under Ultralytics' own names (``train/box_loss``, ``metrics/mAP50(B)``…)."""
+    score: Number
+    """The searched metric in this epoch (as reported, not negated for mode min)."""
+    best_score: Number
+    best_epoch: int | None
+    epochs_without_gain: int
+    seconds: Number
+    """Wall time of training and validating this epoch."""
+    images_per_s: Number
+    """Training images per second, validation excluded."""
+    memory_mb: Number = None
+    """Resident memory of the training process, MiB."""
+    gpu_memory_mb: Number = None
+    """Peak memory allocated on the GPU, MiB; None on CPU."""
+
+
+class TrialRecord(_Record):
+    """How one training ended, and what it left behind."""
+
+    trial: str
+    number: int
+    ending: Ending
+    reason: str
+    """One sentence for people: why it ended so."""
+    asked: dict[str, Any]
+    used: dict[str, Any]
+    """The searched parameters plus batch, imgsz and optimizer as really used: what the searcher learns."""
+    score: Number = None
+    """Best score over all epochs; None if no epoch gave one."""
+    best_epoch: int | None = None
+    epochs: int = 0
+    """Epochs trained."""
+    seconds: float = 0.0
+    files: dict[str, FileRef] = {}
+    """``best.pt``, ``last.pt``, ``results.csv``, ``args.yaml``… by name."""
+    device: str = "cpu"
+    host: str = ""
+    notes: tuple[str, ...] = ()
+    """Everything that was changed on the way: batch lowered, images skipped, recoveries."""
+    error: str | None = None
+    """Last line of the exception, for ``failed``, ``oom`` and ``diverged``."""
+
+
+class Validation(_Record):
+    """A checkpoint scored on one split."""
+
+    split: str
+    metrics: dict[str, Number]
+    """Under the same names as in the epoch rows."""
+    per_class: dict[str, dict[str, Number]] = {}
+    """Class name to its metrics, where the task has them."""

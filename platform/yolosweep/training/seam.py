@@ -1,0 +1,36 @@
+"""The seam of this room: what a trainer is, so that the real one and the toy can stand in for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from yolosweep.records import EpochRow, TrialRecord, TrialRequest, Validation, Verdict
+
+__all__ = ["Cancelled", "Report", "Trainer"]
+
+Report = Callable[[EpochRow], Verdict]
+"""Hand over one epoch; it is durable when this returns. The answer says whether to go on."""
+
+Cancelled = Callable[[], bool]
+"""Asked between batches: True means stop now, keep what there is. Cheap: it never waits."""
+
+
+class Trainer(Protocol):
+    """One training from request to record, and scoring of the checkpoint it leaves."""
+
+    def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
+        """Train, report each epoch, publish ``best.pt``, ``last.pt``, ``results.csv`` and ``args.yaml``.
+
+        What goes wrong in a training is an ending of the record, not an exception.
+        """
+
+    def validate(
+        self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any]
+    ) -> Validation:
+        """Score a checkpoint file on one split, with the settings (imgsz, batch…) it was trained with.
+
+        Raises:
+            TrainingError: the file cannot be read or the data are not there.
+        """

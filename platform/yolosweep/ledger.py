@@ -24,9 +24,15 @@ from filelock import FileLock, Timeout
 from yolosweep.errors import RunFolderError
 from yolosweep.records import SCHEMA_VERSION, FileRef
 
-__all__ = ["Ledger", "RunFolder", "read_events", "sha256_of", "write_atomic"]
+__all__ = ["Ledger", "RunFolder", "cache_folder", "read_events", "sha256_of", "write_atomic"]
 
 _CHUNK = 1 << 20
+
+
+def cache_folder() -> Path:
+    """Return yolosweep's own cache folder (``$XDG_CACHE_HOME/yolosweep``, else ``~/.cache/yolosweep``)."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "yolosweep"
 
 
 def sha256_of(path: Path) -> str:

@@ -1,0 +1,63 @@
+"""What the cluster has, and how much of it one trial gets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from yolosweep.errors import ClusterError
+from yolosweep.experiment.schema import Resources
+
+__all__ = ["Slots", "allot"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """The resources of one trial, and how many trials run at a time."""
+
+    cpus: float
+    gpus: float
+    concurrent: int
+
+
+def allot(asked: Resources, nodes: list[Mapping[str, float]], trials: int | None) -> Slots:
+    """Decide ``auto`` and count the slots, node by node: one trial never spans two nodes.
+
+    Args:
+        asked: the experiment's resources.
+        nodes: per node its ``CPU`` and ``GPU`` counts.
+        trials: number of trials, an upper limit of the slots.
+
+    Raises:
+        ClusterError: not one trial fits on any node.
+    """
+    total_gpus = sum(node.get("GPU", 0.0) for node in nodes)
+    gpus = (1.0 if total_gpus else 0.0) if asked.gpus_per_trial == "auto" else float(asked.gpus_per_trial)
+    largest = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
+    cpus = _fair_cpus(nodes, gpus, largest) if asked.cpus_per_trial == "auto" else float(asked.cpus_per_trial)
+    slots = sum(_fits(node, cpus, gpus) for node in nodes)
+    if slots == 0:
+        have = ", ".join(f"{node.get('CPU', 0):g} CPU + {node.get('GPU', 0):g} GPU" for node in nodes) or "no nodes"
+        raise ClusterError(
+            f"resources: one trial needs {cpus:g} CPU and {gpus:g} GPU on one node, but the nodes have {have}; "
+            "lower resources.cpus_per_trial or resources.gpus_per_trial"
+        )
+    limits = [limit for limit in (asked.max_concurrent, trials) if limit is not None]
+    return Slots(cpus=cpus, gpus=gpus, concurrent=min([slots, *limits]))
+
+
+def _fair_cpus(nodes: list[Mapping[str, float]], gpus: float, largest: float) -> float:
+    """On GPUs: the cores that belong to a trial's share of a GPU node, up to 8. On CPU: half a node, up to 4."""
+    if gpus:
+        shares = [node["CPU"] / (node["GPU"] / gpus) for node in nodes if node.get("GPU") and node.get("CPU")]
+        return float(max(1, min(8, math.floor(min(shares, default=1)))))
+    return float(max(1, min(4, math.floor(largest / 2))))
+
+
+def _fits(node: Mapping[str, float], cpus: float, gpus: float) -> int:
+    by_cpu = math.floor(node.get("CPU", 0.0) / cpus + 1e-9)
+    if not gpus:
+        return by_cpu
+    # A share is of one GPU: three trials of 0.4 need two GPUs, as Ray places them.
+    return min(by_cpu, math.floor(node.get("GPU", 0.0)) * math.floor(1 / gpus + 1e-9))

@@ -1,0 +1,175 @@
+"""The thin adapter to Ray Tune: it places trials and restarts nothing; every decision is the desk's."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from yolosweep.errors import ClusterError
+from yolosweep.ledger import RunFolder
+from yolosweep.search.cluster_resources import Slots
+
+__all__ = ["Cluster", "DeskLine", "connected", "run_trials"]
+
+_QUIET = {
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+"""Ray's own logs, telemetry and signal handling off: the ledger, the live table and the desk take their place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A connected Ray cluster."""
+
+    address: str
+    nodes: list[dict[str, float]]
+    """CPU and GPU counts of every node alive."""
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[Cluster]:
+    """Connect to the cluster this process belongs to (``RAY_ADDRESS``, a Ray job), else start Ray on this machine.
+
+    Raises:
+        ClusterError: Ray cannot be reached or started.
+    """
+    os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
+    import ray
+
+    address = os.environ.get("RAY_ADDRESS")
+    here = {} if address else {"include_dashboard": False}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            context = ray.init(
+                address=address or "local", log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **here
+            )
+    except Exception as error:
+        where = f"at {address} (RAY_ADDRESS)" if address else "on this machine"
+        raise ClusterError(f"Ray cannot be reached {where}: {str(error).splitlines()[0]}") from error
+    try:
+        nodes = [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+        yield Cluster(address=context.address_info["address"], nodes=nodes)
+    finally:
+        ray.shutdown()
+
+
+class DeskLine:
+    """The driver's handle on the desk actor."""
+
+    def __init__(self, root: RunFolder, arguments: dict[str, Any]) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        from yolosweep.search.desk import Desk
+        from yolosweep.search.worker import NAMESPACE
+
+        self.name = f"desk-{root.sweep}-{secrets.token_hex(4)}"
+        # On the driver's node: the driver reads the ledger the desk writes, whatever the storage is.
+        here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=False)
+        self._actor = (
+            ray.remote(Desk)
+            .options(name=self.name, namespace=NAMESPACE, num_cpus=0, scheduling_strategy=here)
+            .remote(str(root.root), **arguments)
+        )
+        self.ask("ready")
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        """Call the desk and wait for the answer.
+
+        Raises:
+            YolosweepError: what the desk raised, unwrapped.
+        """
+        import ray
+
+        try:
+            return ray.get(getattr(self._actor, method).remote(*arguments))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause if getattr(error, "cause", None) is not None else error from error
+
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call the desk without waiting: safe inside a signal handler."""
+        getattr(self._actor, method).remote(*arguments)
+
+
+def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
+    """Run trials on the cluster until the desk has no more; return when the last one has ended.
+
+    Ray's own state goes to a throw-away folder inside the run folder (trials on other nodes must see it).
+    """
+    import ray
+    from ray import tune
+    from ray.tune.search import Searcher
+
+    from yolosweep.search.worker import TrialActor
+
+    class AskTheDesk(Searcher):
+        def suggest(self, trial_id: str) -> Any:
+            ticket = desk.ask("ticket")
+            if ticket is None:
+                return Searcher.FINISHED
+            return None if ticket == "wait" else {"ticket": ticket, "desk": desk.name}
+
+        def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+            return
+
+        def save(self, checkpoint_path: str) -> None:
+            return
+
+        def restore(self, checkpoint_path: str) -> None:
+            return
+
+    class TellTheDesk(tune.Callback):
+        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            desk.ask("lost", trial.config["ticket"], _cause(trial))
+
+    scratch = folder.root / ".ray"
+    tuner = tune.Tuner(
+        tune.with_resources(TrialActor, {"cpu": slots.cpus, "gpu": slots.gpus}),
+        tune_config=tune.TuneConfig(
+            search_alg=AskTheDesk(),
+            num_samples=-1,
+            # One ticket ahead: Tune keeps a finished worker process only where a trial is already waiting for it.
+            max_concurrent_trials=slots.concurrent + 1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            callbacks=[TellTheDesk()],
+            # Tune would save a class Trainable at its end, fail, and throw the process away.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
+            verbose=0,
+            log_to_file=False,
+        ),
+    )
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tuner.fit()
+    except ray.exceptions.RayError as error:
+        raise ClusterError(f"the Ray cluster was lost: {str(error).splitlines()[0]}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _cause(trial: Any) -> str:
+    """Return the last telling line of a Tune trial's error."""
+    error = trial.get_pickled_error() or trial.get_error()
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else "unknown error")[:500]

@@ -1,0 +1,77 @@
+"""Ultralytics' own checks, called on the corners of the search space before anything starts.
+
+They run in a short-lived process of their own, so that the driver stays free of torch.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from yolosweep.errors import Fault, TrainingError
+from yolosweep.experiment.schema import Experiment
+
+__all__ = ["check_arguments"]
+
+
+def check_arguments(exp: Experiment) -> list[Fault]:
+    """Return the values Ultralytics or Albumentations refuse, one fault per key and value.
+
+    Raises:
+        TrainingError: the checking process itself could not run (a broken installation); says what it printed.
+    """
+    if exp.is_toy:
+        return []
+    values: list[tuple[str, str, Any]] = [(f"train.{k}", k, v) for k, v in exp.train.items()]
+    for name, parameter in exp.search.parameters.items():
+        values += [(f"search.parameters.{name}", name, corner) for corner in parameter.corners()]
+    question = {
+        "values": [item for item in values if item[1] != "augmentations"],
+        "pipelines": [(f"augmentations.{name}", steps) for name, steps in exp.augmentations.items()],
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "yolosweep.training.check"],
+        input=json.dumps(question),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no output"]
+        raise TrainingError(f"Ultralytics cannot be imported ({lines[-1]}); reinstall with: pip install yolosweep")
+    answer = json.loads(done.stdout.strip().splitlines()[-1])
+    return [Fault(key=key, message=message) for key, message in answer]
+
+
+def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
+    from yolosweep.training.environment import enter
+
+    enter()
+    from ultralytics.cfg import get_cfg
+
+    from yolosweep.training.pipelines import build_pipeline
+
+    faults = []
+    for key, name, value in question["values"]:
+        try:
+            get_cfg(overrides={name: value})
+        except (TypeError, ValueError, SyntaxError, AssertionError) as error:
+            faults.append((key, " ".join(str(error).split())))
+    for key, steps in question["pipelines"]:
+        try:
+            build_pipeline(steps)
+        except TrainingError as error:
+            faults.append((key, f"{error}; see the Albumentations documentation"))
+    return faults
+
+
+def main() -> None:
+    """Read the question from standard input, write the answer as the last line of standard output."""
+    answer = _check(json.loads(sys.stdin.read()))
+    sys.stdout.write("\n" + json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    main()

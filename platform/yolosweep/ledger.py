@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 from yolosweep.errors import RunFolderError
 from yolosweep.records import SCHEMA_VERSION, FileRef
 
-__all__ = ["Ledger", "RunFolder", "cache_folder", "read_events", "sha256_of", "write_atomic"]
+__all__ = ["Ledger", "RunFolder", "Tail", "cache_folder", "read_events", "sha256_of", "write_atomic"]
 
 _CHUNK = 1 << 20
 
@@ -269,3 +269,21 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
             if version > SCHEMA_VERSION:
                 raise RunFolderError(f"{path} was written by a newer yolosweep (schema {version}); upgrade to read it")
             yield event
+
+
+class Tail:
+    """Reads what was appended to a journal since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset = path, 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return the new whole events; an empty list while the journal does not exist."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as stream:
+            stream.seek(self._offset)
+            block = stream.read()
+        whole = block.rfind(b"\n") + 1
+        self._offset += whole
+        return [json.loads(line) for line in block[:whole].splitlines()]

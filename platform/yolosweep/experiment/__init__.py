@@ -9,6 +9,7 @@ from yolosweep.experiment.settings import baseline as baseline
 from yolosweep.experiment.settings import identity as identity
 from yolosweep.experiment.settings import settings_of as settings_of
 from yolosweep.experiment.space import Parameter as Parameter
+from yolosweep.experiment.starter import starter as starter
 
 __all__ = [
     "Experiment",
@@ -20,4 +21,5 @@ __all__ = [
     "load_experiment",
     "notes",
     "settings_of",
+    "starter",
 ]

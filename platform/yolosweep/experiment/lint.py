@@ -8,17 +8,21 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from yolosweep.errors import Fault
-from yolosweep.experiment.arguments import NOT_TRAINING, OWNED, TASKS_OF, defaults, how_not_what
-from yolosweep.experiment.schema import Experiment
+from yolosweep.experiment.arguments import ALIASES, NOT_TRAINING, OWNED, SCORING, TASKS_OF, defaults, how_not_what
+from yolosweep.experiment.dead_knobs import always, dead_knobs, possible_values
+from yolosweep.experiment.schema import SAMPLES, Experiment
 
-__all__ = ["lint", "lint_with_data", "nearest_name", "notes"]
+__all__ = ["lint", "lint_names", "lint_with_data", "metrics_of", "nearest_name", "notes"]
 
 OPTIMIZERS = ("SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp", "auto")
 TOY_ARGUMENTS = ("epochs", "batch", "lr0", "weight_decay", "patience", "plots")
-_CLOSED_WITH_MOSAIC = ("mosaic", "mixup", "cutmix", "copy_paste")
+_WORDS = {
+    "copy_paste_mode": ("flip", "mixup"),
+    "auto_augment": ("randaugment", "autoaugment", "augmix"),
+}
+"""Arguments that take one of a few words, which Ultralytics checks only while it trains."""
 _METRICS = {
     "detect": ("B",),
     "segment": ("B", "M"),
@@ -27,9 +31,9 @@ _METRICS = {
 }
 
 
-def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name closest to a mistyped one, if one is close."""
-    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+def nearest_name(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the known name closest to a mistyped one, if one is close (``cutoff``: 1 is equal, 0 anything)."""
+    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=cutoff)
     return found[0] if found else None
 
 
@@ -41,21 +45,18 @@ def metrics_of(task: str) -> list[str]:
     return [f"metrics/{kind}({suffix})" for suffix in _METRICS[task] for kind in kinds]
 
 
-def possible_values(exp: Experiment, name: str) -> list[Any]:
-    """Return the extreme values an argument takes in this experiment: searched corners, fixed value or default."""
-    if name in exp.search.parameters:
-        return exp.search.parameters[name].corners()
-    return [exp.train.get(name, defaults().get(name))]
-
-
 def lint(exp: Experiment) -> list[Fault]:
     """Return every fault that can be seen without data, ordered by key."""
-    rules = (_names, _clashes, _task, _optimizer, _schedule, _search, _augmentations, _toy)
-    return sorted((fault for rule in rules for fault in rule(exp)), key=lambda fault: fault.key)
+    rules = (lint_names, _places, _clashes, _task, _words, _schedule, _search, _augmentations, _toy, dead_knobs)
+    faults: dict[tuple[str, str], Fault] = {}
+    for fault in (fault for rule in rules for fault in rule(exp)):
+        faults.setdefault((fault.key, fault.message[:13]), fault)  # one "has no effect" per key says enough
+    return sorted(faults.values(), key=lambda fault: fault.key)
 
 
-def _names(exp: Experiment) -> Iterator[Fault]:
-    known = {"augmentations": None, **defaults()}
+def lint_names(exp: Experiment) -> Iterator[Fault]:
+    """Yield searched and fixed arguments that are not train arguments, or are not set there."""
+    known = defaults()
     for section, names in (("train", exp.train), ("search.parameters", exp.search.parameters)):
         for name in names:
             key = f"{section}.{name}"
@@ -64,11 +65,25 @@ def _names(exp: Experiment) -> Iterator[Fault]:
             elif name in NOT_TRAINING:
                 yield Fault(key=key, message="has no effect on a training (it belongs to predict or export); remove it")
             elif name not in known:
-                guess = nearest_name(name, known)
+                guess = ALIASES.get(name) or nearest_name(name, known)
                 hint = f"did you mean {section}.{guess}?" if guess else "see the Ultralytics train settings"
                 yield Fault(key=key, message=f"is not an Ultralytics train argument; {hint}")
             elif section != "train" and how_not_what(name):
                 yield Fault(key=key, message=f"changes how a trial runs, not its result; set train.{name} instead")
+
+
+def _places(exp: Experiment) -> Iterator[Fault]:
+    if exp.data.startswith("sample:") and exp.data not in SAMPLES:
+        yield Fault(key="data", message=f"there is no {exp.data!r}; the built-in sample is {', '.join(SAMPLES)}")
+    elif "://" in exp.data:
+        yield Fault(
+            key="data", message=f"{exp.data!r} is not a local path; download the data set and name its data.yaml"
+        )
+    if "://" in exp.storage:
+        yield Fault(
+            key="storage",
+            message=f"{exp.storage!r}: remote storage is not supported yet; use a folder that every node sees",
+        )
 
 
 def _clashes(exp: Experiment) -> Iterator[Fault]:
@@ -92,41 +107,20 @@ def _task(exp: Experiment) -> Iterator[Fault]:
         if tasks is not None and exp.task not in tasks and not exp.is_toy:
             where = f"it acts in {', '.join(tasks)} only" if tasks else "it belongs to another task"
             yield Fault(key=key, message=f"has no effect with task={exp.task}: {where}; remove it")
-    if exp.task == "classify" and possible_values(exp, "auto_augment") != [None]:
-        for name in ("hsv_h", "hsv_s", "hsv_v"):
-            if name in exp.search.parameters:
-                yield Fault(
-                    key=f"search.parameters.{name}",
-                    message="has no effect while train.auto_augment is on; set train.auto_augment: null",
-                )
 
 
-def _optimizer(exp: Experiment) -> Iterator[Fault]:
-    chosen = [str(value) for value in possible_values(exp, "optimizer")]
-    key = "search.parameters.optimizer" if "optimizer" in exp.search.parameters else "train.optimizer"
-    by_lower = {name.lower(): name for name in OPTIMIZERS}
-    for name in chosen:
-        if name.lower() not in by_lower:
-            guess = nearest_name(name, OPTIMIZERS)
-            hint = f"did you mean {guess}?" if guess else f"one of {', '.join(OPTIMIZERS)}"
-            yield Fault(key=key, message=f"{name!r} is not an optimizer Ultralytics knows; {hint}")
-    if any(name.lower() == "auto" for name in chosen) and not exp.is_toy:
-        for name in ("lr0", "momentum", "warmup_bias_lr"):
-            if name in exp.search.parameters:
-                yield Fault(
-                    key=f"search.parameters.{name}",
-                    message="has no effect with train.optimizer=auto; set train.optimizer, e.g. AdamW",
-                )
-    adam = ("adam", "adamax", "adamw", "nadam", "radam")
-    if all(name.lower() in adam for name in chosen) and "warmup_momentum" in exp.search.parameters:
-        yield Fault(
-            key="search.parameters.warmup_momentum",
-            message=f"has no effect with optimizer {chosen[0]} (it warms up SGD's momentum); remove it",
-        )
-    if possible_values(exp, "warmup_epochs") == [0]:
-        for name in ("warmup_momentum", "warmup_bias_lr"):
-            if name in exp.search.parameters:
-                yield Fault(key=f"search.parameters.{name}", message="has no effect with warmup_epochs=0; remove it")
+def _words(exp: Experiment) -> Iterator[Fault]:
+    for name, words in {"optimizer": OPTIMIZERS, **_WORDS}.items():
+        key = f"search.parameters.{name}" if name in exp.search.parameters else f"train.{name}"
+        allowed = {word.lower() if name == "optimizer" else word for word in words}
+        for value in possible_values(exp, name):
+            text = str(value).lower() if name == "optimizer" else value
+            if text in allowed or (name == "auto_augment" and not value) or exp.is_toy:
+                continue
+            guess = nearest_name(str(value), words)
+            hint = f"did you mean {guess}?" if guess else f"one of {', '.join(words)}"
+            article = "an" if name[0] in "ao" else "a"
+            yield Fault(key=key, message=f"{value!r} is not {article} {name} that Ultralytics has; {hint}")
 
 
 def _schedule(exp: Experiment) -> Iterator[Fault]:
@@ -134,14 +128,6 @@ def _schedule(exp: Experiment) -> Iterator[Fault]:
     if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
         yield Fault(key="train.epochs", message=f"{epochs!r} must be a whole number from 1 up; e.g. epochs: 50")
         return
-    close = exp.train.get("close_mosaic", defaults().get("close_mosaic") if not exp.is_toy else 0)
-    for name in _CLOSED_WITH_MOSAIC:
-        if name in exp.search.parameters and isinstance(close, int) and close >= epochs:
-            yield Fault(
-                key=f"search.parameters.{name}",
-                message=f"has no effect: the last close_mosaic={close} of {epochs} epochs switch it off; "
-                "set train.close_mosaic: 0 or train longer",
-            )
     if exp.search.pruner == "asha" and exp.search.grace_epochs is not None and exp.search.grace_epochs >= epochs:
         yield Fault(
             key="search.grace_epochs",
@@ -154,8 +140,8 @@ def _schedule(exp: Experiment) -> Iterator[Fault]:
         if not whole or batch < 1:
             yield Fault(
                 key=key,
-                message=f"{batch!r} must be a whole number from 1 up: AutoBatch (-1 or a fraction) depends on what else "
-                "runs on the GPU, so trials would not be comparable",
+                message=f"{batch!r} must be a whole number from 1 up: AutoBatch (-1 or a fraction) depends on what "
+                "else runs on the GPU, so trials would not be comparable",
             )
 
 
@@ -222,24 +208,47 @@ def _toy(exp: Experiment) -> Iterator[Fault]:
 def lint_with_data(exp: Experiment, train_images: int) -> list[Fault]:
     """Return the faults that depend on the size of the training split.
 
-    ``nbs`` (nominal batch size) makes Ultralytics hold gradients over round(nbs / batch) batches. Above the size of the
-    data set the optimizer then steps less than once per epoch, and nothing is learned.
+    ``nbs`` (nominal batch size) makes Ultralytics hold gradients over round(nbs / batch) batches. Where that is more
+    than an epoch has, the weights change less than once per epoch, and next to nothing is learned.
     """
     if exp.is_toy:
         return []
-    batch = max(b for b in possible_values(exp, "batch") if isinstance(b, (int, float)))
-    smallest = min(b for b in possible_values(exp, "batch") if isinstance(b, (int, float)))
-    nbs = max((n for n in possible_values(exp, "nbs") if isinstance(n, (int, float))), default=64)
-    if nbs > train_images and round(nbs / smallest) > 1:
-        return [
-            Fault(
-                key="train.nbs",
-                message=f"{nbs} is above the {train_images} training images: gradients would be held for "
-                f"{round(nbs / smallest)} batches and the weights change less than once per epoch; "
-                f"set train.nbs: {int(min(batch, train_images))}",
+    return [*_held_gradients(exp, train_images), *_auto_is_adam(exp, train_images)]
+
+
+def _numbers(exp: Experiment, name: str) -> list[float]:
+    return [value for value in possible_values(exp, name) if isinstance(value, (int, float))]
+
+
+def _held_gradients(exp: Experiment, train_images: int) -> Iterator[Fault]:
+    nominal = max(_numbers(exp, "nbs"), default=64)
+    key = "search.parameters.nbs" if "nbs" in exp.search.parameters else "train.nbs"
+    for batch in sorted(_numbers(exp, "batch")):
+        held, batches = round(nominal / batch), math.ceil(train_images / batch)
+        if held > batches:
+            fitting = int(min(batch, train_images))
+            yield Fault(
+                key=key,
+                message=f"{nominal:g} holds the gradients of {held} batches of {batch:g}, but the {train_images} "
+                f"training images make only {batches}: the weights would change less than once per epoch; "
+                f"set train.nbs: {fitting}",
             )
-        ]
-    return []
+            return
+
+
+def _auto_is_adam(exp: Experiment, train_images: int) -> Iterator[Fault]:
+    # engine/trainer.py build_optimizer: up to 10000 iterations "auto" is AdamW with its own momentum, without warmup.
+    epochs = exp.train.get("epochs", defaults().get("epochs", 100))
+    batch, nominal = min(_numbers(exp, "batch"), default=16), min(_numbers(exp, "nbs"), default=64)
+    if not always(exp, "optimizer", "auto") or math.ceil(train_images / max(batch, nominal)) * epochs > 10_000:
+        return
+    for name in ("momentum", "warmup_momentum"):
+        if name in exp.search.parameters:
+            yield Fault(
+                key=f"search.parameters.{name}",
+                message=f"has no effect: with {train_images} images and {epochs} epochs train.optimizer=auto is AdamW "
+                "with a momentum of its own; set train.optimizer, e.g. SGD",
+            )
 
 
 def notes(exp: Experiment) -> list[str]:
@@ -250,9 +259,13 @@ def notes(exp: Experiment) -> list[str]:
         if parameter.kind == "int" and isinstance(default, float) and parameter.distribution is None:
             low, high = parameter.corners()
             told.append(
-                f"search.parameters.{name}: min {low} and max {high} are whole numbers, so only whole numbers are tried; "
-                f"write {float(low)} and {float(high)} for the range between"
+                f"search.parameters.{name}: min {low} and max {high} are whole numbers, so only whole numbers are "
+                f"tried; write {float(low)} and {float(high)} for the range between"
             )
+        if name in SCORING:
+            told.append(f"search.parameters.{name} changes how a validation counts, not what is learned")
+        if name == "copy_paste" and exp.task == "detect":
+            told.append(f"search.parameters.{name} acts only where the labels are polygons: boxes cannot be cut out")
     epochs = exp.train.get("epochs", defaults().get("epochs", 100))
     warmup = max((w for w in possible_values(exp, "warmup_epochs") if isinstance(w, (int, float))), default=0)
     if not exp.is_toy and isinstance(epochs, int) and warmup >= math.ceil(epochs / 2) and epochs > 1:

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from yolosweep.experiment.space import Parameter
 
-__all__ = ["DEFAULT_METRIC", "TOY_MODEL", "Experiment", "Resources", "Search", "Track", "Wandb"]
+__all__ = [
+    "DEFAULT_METRIC",
+    "SAMPLES",
+    "SCHEMA_FILE",
+    "TOY_MODEL",
+    "Experiment",
+    "Resources",
+    "Search",
+    "Track",
+    "Wandb",
+]
 
 TOY_MODEL = "toy/red"
 """The course's first model: runs the whole platform in seconds without torch."""
+
+SAMPLES = ("sample:parking",)
+"""Data sets that are built in: drawn into a cache when first used."""
+
+SCHEMA_FILE = Path(__file__).with_name("experiment.schema.json")
+"""JSON schema of the file, for editors; made by ``python -m yolosweep.experiment.json_schema``."""
 
 DEFAULT_METRIC = {
     "detect": "metrics/mAP50-95(B)",
@@ -37,7 +54,9 @@ def _seconds(value: object) -> object:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=float | str), Field(gt=0)]
+Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=float | str), Field(gt=0, strict=True)]
+Whole = Annotated[int, Field(strict=True)]
+"""A whole number as such: ``true`` and ``"5"`` are not numbers in YAML."""
 
 
 class _Strict(BaseModel):
@@ -47,11 +66,11 @@ class _Strict(BaseModel):
 class Search(_Strict):
     """What is searched, how, and for how long."""
 
-    trials: Annotated[int, Field(ge=1)] | None = None
+    trials: Annotated[Whole, Field(ge=1)] | None = None
     """Number of trials, the defaults (trial 0) included. 20 when no budget is given at all."""
     time_budget: Seconds | None = None
     """Start no trial after this long (``90s``, ``30m``, ``8h``, ``2d``); running trials are cancelled and kept."""
-    epoch_budget: Annotated[int, Field(ge=1)] | None = None
+    epoch_budget: Annotated[Whole, Field(ge=1)] | None = None
     """Start no trial once this many epochs were trained over all trials."""
     metric: str | None = None
     """Metric that ranks trials, picks each ``best.pt`` and drives patience; the task's own by default."""
@@ -60,10 +79,10 @@ class Search(_Strict):
     searcher: Literal["tpe", "random", "grid"] = "tpe"
     """``tpe``: Optuna's multivariate TPE. ``random``. ``grid``: every combination, once."""
     pruner: Literal["asha", "none"] = "asha"
-    """``asha`` stops trials that are behind at a rung (asynchronous successive halving); it never owns the last epoch."""
-    grace_epochs: Annotated[int, Field(ge=1)] | None = None
+    """``asha`` stops trials that are behind at a rung (asynchronous successive halving), never in their last epoch."""
+    grace_epochs: Annotated[Whole, Field(ge=1)] | None = None
     """No trial is pruned before this epoch. Default: a tenth of ``epochs``, at least 3."""
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    reduction_factor: Annotated[Whole, Field(ge=2)] = 3
     """At each rung the best 1/n of the trials go on; rungs lie at grace_epochs x n^k."""
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
     """The search space, one entry per Ultralytics train argument, in the form W&B sweep files use."""
@@ -72,11 +91,11 @@ class Search(_Strict):
 class Resources(_Strict):
     """What one trial gets. ``auto`` is decided once, from the cluster, and recorded."""
 
-    gpus_per_trial: Annotated[float, Field(ge=0, le=1)] | Literal["auto"] = "auto"
-    """0 trains on the CPU, 1 on one GPU, 0.25 puts four trials on one GPU. ``auto``: 1 if the cluster has GPUs, else 0."""
-    cpus_per_trial: Annotated[float, Field(ge=1)] | Literal["auto"] = "auto"
+    gpus_per_trial: Annotated[float, Field(strict=True, ge=0, le=1)] | Literal["auto"] = "auto"
+    """0 trains on the CPU, 1 on one GPU, 0.25 puts four trials on one. ``auto``: 1 if the cluster has GPUs, else 0."""
+    cpus_per_trial: Annotated[float, Field(strict=True, ge=1)] | Literal["auto"] = "auto"
     """CPU cores of one trial: torch threads on CPU, loader workers on GPU. ``auto``: a fair share, 1 to 8."""
-    max_concurrent: Annotated[int, Field(ge=1)] | None = None
+    max_concurrent: Annotated[Whole, Field(ge=1)] | None = None
     """Upper limit of trials at the same time; what fits by default."""
 
 
@@ -88,7 +107,7 @@ class Wandb(_Strict):
     entity: str | None = None
     """W&B user or team; your default one if not given."""
     mode: Literal["auto", "online", "off"] = "auto"
-    """``auto``: online when an API key is found, else off with one line saying so. ``yolosweep track push`` sends later."""
+    """``auto``: online when an API key is found, else off, saying so. ``yolosweep track push`` sends later."""
     tags: tuple[str, ...] = ()
     """Tags on every run of the sweep."""
 
@@ -110,8 +129,9 @@ class Experiment(_Strict):
     model: Annotated[str, Field(min_length=1)]
     """``yolo26n.pt`` starts from trained weights (advised); ``yolo26n.yaml`` from scratch; ``toy/red`` is the toy."""
     data: Annotated[str, Field(min_length=1)]
-    """An Ultralytics ``data.yaml``, or for classify a folder ``train/<class>/*.jpg``; relative to this file."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    """An Ultralytics ``data.yaml``, or for classify a folder ``train/<class>/*.jpg``; relative to this file.
+    ``sample:parking`` is built in."""
+    seed: Annotated[Whole, Field(ge=0)] = 0
     """Seed of the search and of every training."""
     train: dict[str, Any] = {}
     """Ultralytics train arguments that stay the same in all trials, under their own names."""
@@ -123,7 +143,7 @@ class Experiment(_Strict):
     """What one trial gets."""
     storage: Annotated[str, Field(min_length=1)] = "./runs"
     """Folder for run folders, relative to where the command runs; on a cluster one that every node sees."""
-    keep_top: Annotated[int, Field(ge=1)] = 3
+    keep_top: Annotated[Whole, Field(ge=1)] = 3
     """Checkpoints are kept for the best this many trials; the others keep their rows and settings."""
     track: Track = Track()
     """Where results are mirrored to."""

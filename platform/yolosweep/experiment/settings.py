@@ -25,7 +25,7 @@ def resolved(exp: Experiment) -> Experiment:
     if search.trials is None:
         size = _grid_size(exp) if search.searcher == "grid" else None
         if size is not None:
-            change["trials"] = size + 1
+            change["trials"] = size
         elif search.time_budget is None and search.epoch_budget is None:
             change["trials"] = 20
     if search.pruner == "asha" and search.grace_epochs is None:

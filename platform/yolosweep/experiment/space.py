@@ -18,6 +18,7 @@ Distribution = Literal[
     "log_uniform_values",
     "q_log_uniform_values",
 ]
+_Number = Annotated[float, Field(strict=True)] | Annotated[int, Field(strict=True)]
 _RANGES = ("int_uniform", "uniform", "q_uniform", "log_uniform_values", "q_log_uniform_values")
 _UNSUPPORTED = {
     "log_uniform": "its min and max are exponents; write distribution: log_uniform_values with the values themselves",
@@ -58,14 +59,14 @@ class Parameter(BaseModel):
     """A single fixed value (``distribution: constant``)."""
     values: Annotated[list[Any], Field(min_length=1)] | None = None
     """The choices (``distribution: categorical``)."""
-    min: float | int | None = None
+    min: _Number | None = None
     """Lowest value of a range."""
-    max: float | int | None = None
+    max: _Number | None = None
     """Highest value of a range, included."""
     distribution: Distribution | None = None
     """``uniform``, ``int_uniform``, ``q_uniform``, ``log_uniform_values``, ``q_log_uniform_values``, ``categorical``,
     ``constant``. Default: two whole numbers make ``int_uniform``, else ``uniform`` (as in W&B)."""
-    q: Annotated[float, Field(gt=0)] | None = None
+    q: Annotated[float, Field(gt=0, strict=True)] | None = None
     """Step of the ``q_`` distributions."""
 
     @model_validator(mode="before")
@@ -90,7 +91,9 @@ class Parameter(BaseModel):
             if not (math.isfinite(self.min) and math.isfinite(self.max)):
                 raise ValueError(f"min {self.min} and max {self.max} must be finite numbers")
             if self.min >= self.max:
-                raise ValueError(f"min {self.min} must be below max {self.max}; for a single value write value: {self.min}")
+                raise ValueError(
+                    f"min {self.min} must be below max {self.max}; for a single value write value: {self.min}"
+                )
         if self.values is not None and len({repr(v) for v in self.values}) != len(self.values):
             raise ValueError(f"values {self.values} holds the same value twice")
         if self.distribution is not None:

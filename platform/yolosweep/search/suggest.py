@@ -89,6 +89,12 @@ class Suggester:
                     )
                 )
 
+    def learned(self) -> list[tuple[dict[str, Any], float]]:
+        """Return what the searcher knows: parameters as really used, with their scores."""
+        complete = (optuna.trial.TrialState.COMPLETE,)
+        known = self._study.get_trials(deepcopy=False, states=complete)
+        return [(self._read(trial), float(trial.values[0])) for trial in known]
+
     def _ask(self, number: int) -> optuna.trial.Trial:
         before = self._asked.pop(number, None)
         if before is not None:
@@ -109,7 +115,7 @@ class Suggester:
                 seed=seed, multivariate=True, constant_liar=True, n_startup_trials=_STARTUP
             )
 
-    def _read(self, trial: optuna.trial.Trial) -> dict[str, Any]:
+    def _read(self, trial: optuna.trial.Trial | optuna.trial.FrozenTrial) -> dict[str, Any]:
         """Translate Optuna's parameters into the experiment's values."""
         return {name: _value(p, trial.params.get(name)) for name, p in self._space.items()}
 

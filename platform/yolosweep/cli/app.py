@@ -1,0 +1,198 @@
+"""The commands. Each imports what it needs when it runs, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from yolosweep.errors import YolosweepError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="yolosweep",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Tune YOLO on a Ray cluster: one experiment.yaml in, one verified best.pt out.\n\n"
+    "Start with: yolosweep run jobs/experiments/quickstart.yaml",
+    epilog="Exit codes: 0 done, 2 usage, 3 experiment file, 4 data, 5 no usable score, 6 cluster, 7 run folder, "
+    "8 verification, 130/143 interrupted.",
+)
+track = typer.Typer(no_args_is_help=True, help="Mirror runs to Weights & Biases.", rich_markup_mode=None)
+app.add_typer(track, name="track")
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment file (YAML).")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Overrides, e.g. search.trials=8 train.epochs=3.")
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
+
+
+def _told(command: Command) -> Command:
+    """Turn our errors into a message on standard error and their exit code; others are bugs and keep their trace."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except YolosweepError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(130) from None
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from yolosweep import __version__
+
+        typer.echo(f"yolosweep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Hold the options of the program itself."""
+
+
+@app.command()
+@_told
+def run(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop, as `yolosweep plan`.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check the data, search, and hand over one verified best.pt."""
+    if dry_run:
+        plan(experiment, overrides, as_json)
+        return
+    from yolosweep.cli.sweep import run_sweep
+
+    raise typer.Exit(run_sweep(experiment, overrides or [], as_json=as_json))
+
+
+@app.command()
+@_told
+def plan(experiment: ExperimentFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Print what a run would do and cost at most; write nothing."""
+    from yolosweep.cli.checked import check
+    from yolosweep.cli.planning import describe_plan, plan_of
+
+    planned = plan_of(check(experiment, overrides or []))
+    _print(planned, as_json, describe_plan)
+
+
+@app.command()
+@_told
+def best(run_folder: Run, as_json: AsJson = False) -> None:
+    """Verify the best checkpoint of a run, validate it again, and write the winner/ bundle."""
+    from yolosweep.cli.crowning import crown_run, describe_winner
+
+    _print(crown_run(run_folder), as_json, describe_winner)
+
+
+@app.command()
+@_told
+def show(run_folder: Run, as_json: AsJson = False) -> None:
+    """Show the trials of a run: settings, ending, best score, epochs, gain over trial 0."""
+    from yolosweep.cli.tables import describe_run
+    from yolosweep.history import History
+    from yolosweep.ledger import RunFolder
+    from yolosweep.report import summary
+
+    _print(summary(History.of(RunFolder.open(run_folder))), as_json, describe_run)
+
+
+@app.command("ls")
+@_told
+def list_runs(
+    storage: Annotated[Path, typer.Argument(help="Folder that holds run folders.")] = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """List the runs in a storage folder."""
+    from yolosweep.cli.tables import describe_runs, runs_in
+
+    _print(runs_in(storage), as_json, describe_runs)
+
+
+@app.command()
+@_told
+def report(run_folder: Run) -> None:
+    """Write report.html of a run again, from its ledger."""
+    from yolosweep.ledger import RunFolder
+    from yolosweep.report import write_report
+
+    typer.echo(str(write_report(RunFolder.open(run_folder))))
+
+
+@app.command()
+@_told
+def init(
+    data: Annotated[str, typer.Argument(help="A data.yaml, a classify folder, or sample:parking.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("experiment.yaml"),
+    task: Annotated[str, typer.Option(help="detect, segment, classify, pose or obb.")] = "detect",
+    model: Annotated[str | None, typer.Option(help="Model to start from.")] = None,
+) -> None:
+    """Write a commented starter experiment for a data set."""
+    from yolosweep.cli.starting import write_starter
+
+    typer.echo(str(write_starter(data, out=out, task=task, model=model)))
+
+
+@app.command()
+@_told
+def sample(
+    kind: Annotated[str, typer.Argument(help="Which sample: parking.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+) -> None:
+    """Draw a small labelled data set: a parking lot from above, classes red_car and car."""
+    from yolosweep.cli.starting import write_sample
+
+    typer.echo(str(write_sample(kind, folder, seed=seed)))
+
+
+@app.command()
+@_told
+def schema() -> None:
+    """Print the JSON Schema of experiment files, for editors."""
+    import json
+
+    from yolosweep.experiment.json_schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+@track.command("push")
+@_told
+def track_push(run_folder: Run) -> None:
+    """Send what W&B does not have yet; sending twice changes nothing."""
+    from yolosweep.cli.tracked import push_run
+
+    raise typer.Exit(push_run(run_folder))
+
+
+def _print(value: Any, as_json: bool, describe: Callable[[Any], None]) -> None:
+    """Print a value as JSON on standard output, or let its own function print it for people."""
+    if as_json:
+        import json
+
+        sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    else:
+        describe(value)

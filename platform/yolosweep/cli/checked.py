@@ -1,0 +1,54 @@
+"""Everything that is checked before anything starts, in one place for ``run`` and ``plan``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from yolosweep.data import inspect_dataset
+from yolosweep.errors import DataError, ExperimentError
+from yolosweep.experiment import Experiment, baseline, lint_with_data, load_experiment, notes
+from yolosweep.records import PreparedDataset
+from yolosweep.training.check import check_arguments
+from yolosweep.training.models import locate_model
+
+__all__ = ["Checked", "check"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """An experiment that may start."""
+
+    source: Path
+    experiment: Experiment
+    dataset: PreparedDataset
+    model: Path | str
+    """A file, or a name Ultralytics ships."""
+    notes: tuple[str, ...]
+    """What is legal but may surprise, one sentence each."""
+
+
+def check(source: Path, overrides: Sequence[str]) -> Checked:
+    """Load an experiment and check all of it: file, data, model, Ultralytics' own rules.
+
+    Raises:
+        ExperimentError: with all faults of the file at once.
+        DataError: the data or the model are not there or cannot be read.
+        UsageError: the file or an override cannot be read.
+    """
+    exp = load_experiment(source, overrides)
+    dataset = inspect_dataset(exp.data, exp.task)
+    faults = [*lint_with_data(exp, dataset.images["train"]), *check_arguments(exp)]
+    if faults:
+        raise ExperimentError(source.name, faults)
+    if not dataset.images.get("val"):
+        raise DataError(f"{dataset.source}: the val split is empty; trials are ranked on it")
+    _, told = baseline(exp)
+    return Checked(
+        source=source,
+        experiment=exp,
+        dataset=dataset,
+        model=locate_model(exp.model),
+        notes=(*notes(exp), *told, *dataset.notes),
+    )

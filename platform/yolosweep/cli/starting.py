@@ -1,0 +1,58 @@
+"""``yolosweep init`` and ``yolosweep sample``: the first files of a newcomer."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+
+from yolosweep.data import inspect_dataset
+from yolosweep.data.builtin import SAMPLES
+from yolosweep.errors import UsageError
+from yolosweep.ledger import write_atomic
+
+__all__ = ["write_sample", "write_starter"]
+
+TASKS = ("detect", "segment", "classify", "pose", "obb")
+
+
+def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path:
+    """Write a commented starter experiment for a data set and return its path.
+
+    Raises:
+        UsageError: the file exists, or there is no such task.
+        DataError: the data cannot be read.
+    """
+    from yolosweep.experiment.starter import starter
+
+    if task not in TASKS:
+        raise UsageError(f"--task {task}: must be one of {', '.join(TASKS)}")
+    if out.exists():
+        raise UsageError(f"{out} exists and is not overwritten; choose another with --out")
+    dataset = inspect_dataset(data if data.startswith("sample:") else str(Path(data).absolute()), task)
+    schema = resources.files("yolosweep.experiment") / "experiment.schema.json"
+    named = data if data.startswith("sample:") else os.path.relpath(data, out.absolute().parent)
+    text = starter(
+        named,
+        task=task,
+        name=Path(data.rpartition(":")[2]).absolute().parent.name if data.endswith((".yaml", ".yml")) else Path(data).name,
+        model=model,
+        train_images=dataset.images["train"],
+        schema=str(schema),
+    )
+    write_atomic(out.absolute(), text)
+    return out
+
+
+def write_sample(kind: str, folder: Path, *, seed: int) -> Path:
+    """Draw a sample data set and return its data.yaml.
+
+    Raises:
+        UsageError: there is no such sample, or the folder is not empty.
+    """
+    from yolosweep.data.sample import draw_parking
+
+    if kind not in SAMPLES:
+        raise UsageError(f"there is no sample {kind!r}; known: {', '.join(SAMPLES)}")
+    draw_parking(folder, seed=seed)
+    return folder / "data.yaml"

@@ -1,0 +1,89 @@
+"""``yolosweep show`` and ``yolosweep ls``: runs as tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from yolosweep.errors import RunFolderError, UsageError
+from yolosweep.history import History
+from yolosweep.ledger import RunFolder
+
+__all__ = ["describe_run", "describe_runs", "runs_in"]
+
+
+def describe_run(told: dict[str, Any]) -> None:
+    """Print the trials of a run."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(soft_wrap=True, highlight=False)
+    names = list(dict.fromkeys(name for trial in told["trials"] for name in trial["parameters"]))
+    table = Table(*("trial", "ending", told["metric"], "gain", "epoch", "epochs", "time"), *names)
+    for trial in told["trials"]:
+        cells = [
+            trial["trial"],
+            trial["ending"],
+            _number(trial["score"], "{:.4f}"),
+            _number(trial["gain"], "{:+.4f}"),
+            _number(trial["best_epoch"], "{}"),
+            str(trial["epochs"]),
+            _number(trial["seconds"], "{:.0f} s"),
+            *(_number(trial["parameters"].get(name), "{:.4g}") for name in names),
+        ]
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print(table)
+    for trial in told["trials"]:
+        if trial["ending"] in ("failed", "oom", "diverged"):
+            console.print(f"{trial['trial']} {trial['ending']}: {trial['reason']}", markup=False)
+
+
+def _number(value: Any, form: str) -> str:
+    if value is None:
+        return ""
+    return form.format(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
+
+
+def runs_in(storage: Path) -> list[dict[str, Any]]:
+    """Return the runs of a storage folder, newest first; a damaged one is listed with its fault.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    if not storage.is_dir():
+        raise UsageError(f"there is no folder {storage}; give the storage: of your experiments")
+    found = []
+    for ledger in storage.glob("*/ledger.jsonl"):
+        try:
+            history = History.of(RunFolder(ledger.parent))
+        except RunFolderError as error:
+            found.append({"run": str(ledger.parent), "started": "", "status": "damaged", "fault": str(error)})
+            continue
+        ranked = history.ranked()
+        found.append(
+            {
+                "run": str(ledger.parent),
+                "started": history.started["at"],
+                "status": history.ended["status"] if history.ended else "not ended",
+                "trials": len(history.trials),
+                "metric": history.metric,
+                "best": ranked[0].score if ranked else None,
+                "best_trial": ranked[0].request.trial if ranked else None,
+            }
+        )
+    return sorted(found, key=lambda run: str(run["started"]), reverse=True)
+
+
+def describe_runs(runs: list[dict[str, Any]]) -> None:
+    """Print runs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("run", "started", "status", "trials", "best", "trial", box=None, pad_edge=False)
+    for run in runs:
+        best = "" if run.get("best") is None else f"{run['best']:.4f}"
+        table.add_row(
+            run["run"], run["started"][:16], run["status"], str(run.get("trials", "")), best, run.get("best_trial") or ""
+        )
+    Console(soft_wrap=True, highlight=False).print(table)

@@ -1,0 +1,25 @@
+"""``yolosweep track push``: bring W&B up to date with a ledger."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from yolosweep.ledger import RunFolder
+from yolosweep.tracking import push
+
+__all__ = ["push_run"]
+
+
+def push_run(root: Path) -> int:
+    """Send what is missing, tell what was sent, and return the exit code (1 when not everything arrived).
+
+    Raises:
+        RunFolderError: not a run folder.
+    """
+    result = push(RunFolder.open(root))
+    print(f"sent: {result.describe()}")
+    if result.warning:
+        print(f"warning: {result.warning}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,164 @@
+"""Which checkpoint won and why: rank over all endings, verify, re-validate, and hand over a bundle.
+
+The winner is the best score so far over all trials, whatever their ending. Its file must be byte for byte what the
+ledger says, and its score, measured again on the same validation split, must be the recorded one within a tolerance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from yolosweep.errors import DataError, TrainingError, VerificationError
+from yolosweep.history import History, TrialHistory
+from yolosweep.ledger import RunFolder, sha256_of, write_atomic
+from yolosweep.records import FileRef, Validation
+
+__all__ = ["TOLERANCE", "Validate", "choose", "crown", "verify_file"]
+
+TOLERANCE = 0.01
+"""Largest difference between recorded and re-validated score (fp16 rounding of the stored weights, fused layers)."""
+
+Validate = Callable[[Path, str], Validation]
+"""Score a checkpoint on a split: ``training`` behind a plain function."""
+
+
+def choose(history: History) -> TrialHistory:
+    """Return the best trial that still has its checkpoint.
+
+    Raises:
+        TrainingError: no trial has a score; lists how they ended.
+    """
+    ranked = [trial for trial in history.ranked() if trial.record is not None]
+    if not ranked:
+        endings = ", ".join(f"{t.request.trial} {t.status}: {t.record.reason if t.record else '-'}" for t in history.trials.values())
+        raise TrainingError(f"none of {len(history.trials)} trials has a score ({endings or 'none ran'})")
+    best = ranked[0]
+    if best.record is None or best.dropped or "best.pt" not in best.record.files:
+        why = best.record.reason if best.record else "it never ended"
+        keeping = [t for t in ranked if t.record and "best.pt" in t.record.files and not t.dropped]
+        if not keeping:
+            raise TrainingError(f"the best trial {best.request.trial} left no checkpoint ({why}), and no other did either")
+        return keeping[0]
+    return best
+
+
+def verify_file(folder: RunFolder, reference: FileRef) -> Path:
+    """Return the path of a recorded file after checking that it is unchanged.
+
+    Raises:
+        VerificationError: it is missing, or its bytes differ from what was recorded.
+    """
+    path = folder.resolve(reference)
+    if not path.is_file():
+        raise VerificationError(f"{path} is missing; it was recorded with SHA-256 {reference.sha256}")
+    found = sha256_of(path)
+    if found != reference.sha256:
+        raise VerificationError(
+            f"{path} was changed after the training: SHA-256 is {found}, recorded {reference.sha256}; "
+            "restore the file from a copy"
+        )
+    return path
+
+
+def crown(folder: RunFolder, history: History, validate: Validate, *, link: str | None = None) -> dict[str, Any]:
+    """Verify the best checkpoint, validate it again, and write the ``winner/`` bundle.
+
+    Args:
+        folder: the run folder.
+        history: its ledger, read back.
+        validate: scores a checkpoint on ``val`` or ``test``.
+        link: address of the winner's W&B run, if there is one.
+
+    Returns:
+        The payload of the ledger's ``winner`` event.
+
+    Raises:
+        VerificationError: the file or the score is not what was recorded.
+        TrainingError: no trial has a score, or the checkpoint cannot be validated.
+    """
+    trial = choose(history)
+    record = trial.record
+    assert record is not None, "choose returned a trial that did not end"
+    weights = verify_file(folder, record.files["best.pt"])
+    validations = {"val": validate(weights, "val")}
+    measured = validations["val"].metrics.get(history.metric)
+    if history.metric.startswith("metrics/"):
+        _compare(history.metric, record.score, measured, trial.request.trial)
+    if "test" in history.started["dataset"]["images"]:
+        validations["test"] = validate(weights, "test")
+    files = {"best.pt": folder.publish(weights, folder.winner / "best.pt")}
+    if "args.yaml" in record.files:
+        files["args.yaml"] = folder.publish(folder.resolve(record.files["args.yaml"]), folder.winner / "args.yaml")
+    _write_reproduce(folder, history, trial)
+    payload = {
+        "trial": trial.request.trial,
+        "score": record.score,
+        "metric": history.metric,
+        "validations": {split: value.model_dump(mode="json") for split, value in validations.items()},
+        "file": files["best.pt"].model_dump(mode="json"),
+        "settings": {**trial.request.settings, **record.used},
+        "identity": trial.request.identity,
+        "model": trial.request.model if "/" not in trial.request.model else Path(trial.request.model).name,
+        "data_fingerprint": history.started["dataset"]["fingerprint"],
+        "versions": history.started.get("versions", {}),
+        "wandb": link,
+        "reproduce": "yolosweep run winner/reproduce.yaml",
+    }
+    bundle = {**payload, "files": {name: ref.model_dump(mode="json") for name, ref in files.items()}}
+    write_atomic(folder.winner / "winner.json", json.dumps(bundle, indent=2) + "\n")
+    return payload
+
+
+def _compare(metric: str, recorded: float | None, measured: float | None, trial: str) -> None:
+    if recorded is None or measured is None or abs(recorded - measured) > TOLERANCE:
+        raise VerificationError(
+            f"{trial} is not crowned: {metric} was recorded as {recorded}, but validating its best.pt again gives "
+            f"{measured} (tolerance {TOLERANCE}); the data or the libraries have changed since"
+        )
+
+
+def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -> None:
+    """Write an experiment whose only trial is the winner: same settings, seed and data."""
+    exp: Mapping[str, Any] = history.started["experiment"]
+    record = trial.record
+    assert record is not None
+    searched = {name: record.used.get(name, value) for name, value in trial.request.asked.items()}
+    again = {
+        **{key: exp[key] for key in ("name", "task", "model", "data", "seed", "train", "augmentations")},
+        "search": {
+            "trials": 1,
+            "metric": history.metric,
+            "mode": history.mode,
+            "pruner": "none",
+            "parameters": {name: {"value": value} for name, value in searched.items()},
+        },
+        "resources": {"cpus_per_trial": trial.request.cpus, "gpus_per_trial": trial.request.gpus},
+    }
+    target = folder.winner / "reproduce.yaml"
+    folder.winner.mkdir(parents=True, exist_ok=True)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    draft = folder.winner / ".reproduce.tmp"
+    with draft.open("w", encoding="utf-8") as stream:
+        stream.write(f"# Trains {trial.request.trial} of {history.sweep} again: yolosweep run reproduce.yaml\n")
+        yaml.dump(again, stream)
+    write_atomic(target, draft)
+    draft.unlink()
+
+
+def data_of(folder: RunFolder, history: History) -> str:
+    """Return where the prepared data are now: inside this copy of the run folder, else where they were.
+
+    Raises:
+        DataError: they are not there any more.
+    """
+    inside = folder.dataset / "data.yaml"
+    place = inside if inside.is_file() else Path(history.started["dataset"]["train_on"])
+    if not place.exists():
+        raise DataError(f"the data {place} of this sweep are not there any more; put them back to validate the winner")
+    return str(place)

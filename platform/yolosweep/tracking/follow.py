@@ -1,0 +1,198 @@
+"""The mirror process: tail the ledger, send, remember what arrived.
+
+A W&B run's messages count as arrived once the run was finished without loss. Until then they are kept, and sent again
+to a run that is opened anew; the server's own last step keeps a line of history from being there twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from yolosweep.errors import RunFolderError
+from yolosweep.ledger import RunFolder
+from yolosweep.records import SCHEMA_VERSION
+from yolosweep.tracking.messages import Close, Message, Row, Table
+from yolosweep.tracking.plan import Planner
+from yolosweep.tracking.state import MirrorState, SentRun
+from yolosweep.tracking.wandb_runs import Destination, NotSent, Runs
+
+__all__ = ["Outbox", "Tail", "mirror"]
+
+_POLL_S = 0.5
+_BACKOFF_S = (2.0, 60.0)
+_FINAL_TRIES = 3
+
+
+class Tail:
+    """A journal that is still being written, read piece by piece."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset = path, 0
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield the events since the last call; an unfinished last line is left for later.
+
+        Raises:
+            RunFolderError: a line is damaged, or a newer version of yolosweep wrote it.
+        """
+        if self._path.stat().st_size <= self._offset:
+            return
+        with self._path.open("rb") as stream:
+            stream.seek(self._offset)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return
+                self._offset += len(line)
+                try:
+                    event = json.loads(line)
+                    newer = event["v"] > SCHEMA_VERSION
+                except (ValueError, KeyError, TypeError) as error:
+                    raise RunFolderError(f"{self._path} is damaged; restore the file from a copy") from error
+                if newer:
+                    raise RunFolderError(f"{self._path} was written by a newer yolosweep; upgrade to send it")
+                yield event
+
+
+class Outbox:
+    """Messages on their way, per W&B run, and what is known to have arrived."""
+
+    def __init__(self, folder: RunFolder, server: str, make_runs: Callable[[Destination], Runs]) -> None:
+        self.state = MirrorState.load(folder, server)
+        self.planner = Planner()
+        self._folder, self._server, self._make_runs = folder, server, make_runs
+        self._runs: Runs | None = None
+        self._waiting: dict[str, list[Message]] = {}
+        self._handed: dict[str, int] = {}
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Put what an event says in the queue, unless it arrived before."""
+        for message in self.planner.add(event):
+            sent = self.state.runs.get(message.run)
+            if sent is None or message.seq > sent.seq:
+                self._waiting.setdefault(message.run, []).append(message)
+
+    @property
+    def empty(self) -> bool:
+        """Everything arrived."""
+        return not self._waiting
+
+    @property
+    def news(self) -> bool:
+        """Something was not handed over yet, or an ended run is not finished yet."""
+        return any(
+            self._handed.get(run, 0) < len(messages) or isinstance(messages[-1], Close)
+            for run, messages in self._waiting.items()
+        )
+
+    def deliver(self, *, flush: bool = False) -> None:
+        """Send what is waiting.
+
+        Args:
+            flush: also finish runs whose trial goes on, so that everything counts as arrived.
+
+        Raises:
+            NotSent: something did not arrive; it stays in the queue. All runs were tried, unless the server refuses.
+        """
+        failure: NotSent | None = None
+        for run in list(self._waiting):
+            try:
+                self._deliver_run(run, flush=flush)
+            except NotSent as error:
+                self._handed.pop(run, None)
+                if self._runs is not None:
+                    self._runs.drop(run)
+                if self._unreachable(error):
+                    raise
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def _unreachable(self, error: NotSent) -> bool:
+        """Tell whether asking for the other runs is no use now: each try would block for as long as this one did."""
+        return error.refused or self._runs is None or not self._runs.open
+
+    def _deliver_run(self, run: str, *, flush: bool) -> None:
+        runs, messages = self._connected(), self._waiting[run]
+        while messages:
+            end = next((n for n, message in enumerate(messages, 1) if isinstance(message, Close)), len(messages))
+            ready = messages[:end]
+            sent = self.state.runs.get(run)
+            fresh = ready[self._handed.get(run, 0) :]
+            runs.send(self.planner.opened[run], fresh, known_step=sent.step if sent else -1)
+            self._handed[run] = end
+            close = ready[-1] if isinstance(ready[-1], Close) else None
+            if close is None and not flush:
+                return
+            runs.finish(run, close)
+            self._arrived(run, ready, closed=close is not None)
+            del messages[:end]
+            self._handed.pop(run)
+        del self._waiting[run]
+
+    def _connected(self) -> Runs:
+        if self._runs is None:
+            project = self.planner.project or self._folder.sweep
+            self._runs = self._make_runs(Destination(server=self._server, project=project, entity=self.planner.entity))
+        return self._runs
+
+    def _arrived(self, run: str, messages: list[Message], *, closed: bool) -> None:
+        before = self.state.runs.get(run)
+        steps = [message.step for message in messages if isinstance(message, (Row, Table))]
+        self.state.runs[run] = SentRun(
+            name=self.planner.opened[run].name,
+            seq=messages[-1].seq,
+            step=max([*steps, before.step if before else -1]),
+            closed=closed,
+        )
+        self.report(None)
+
+    def report(self, error: str | None) -> None:
+        """Write down where things stand; a lasting remark of the SDK's side counts as the error where there is none."""
+        remarks = self._runs.warnings if self._runs else []
+        self.state.last_error = error or (remarks[0] if remarks else None)
+        self.state.url = (self._runs.url if self._runs else None) or self.state.url
+        self.state.complete = self.planner.ended and self.empty
+        self.state.save(self._folder)
+
+
+def mirror(folder: RunFolder, outbox: Outbox, *, follow: bool, parent: int | None) -> int:
+    """Send a sweep until it ended and everything arrived.
+
+    Args:
+        folder: the run folder.
+        outbox: an empty one.
+        follow: wait for events of a sweep that runs; else send what is there and return.
+        parent: process that runs the sweep; when it is gone, what is there is sent and that is all.
+
+    Returns:
+        Exit code: 0 when everything that could be sent has arrived.
+    """
+    tail, failures, retry_at = Tail(folder.ledger), 0, 0.0
+    while True:
+        alone = parent is not None and os.getppid() != parent
+        was_final = not follow or alone or outbox.planner.ended
+        for event in tail.read():
+            outbox.take(event)
+        final = not follow or alone or outbox.planner.ended
+        if final and outbox.empty:
+            outbox.report(None)
+            return 0
+        if final and not was_final:
+            failures, retry_at = 0, 0.0
+        if time.monotonic() >= retry_at and (final or outbox.news):
+            try:
+                outbox.deliver(flush=final)
+                failures = 0
+            except NotSent as error:
+                failures += 1
+                outbox.report(str(error))
+                if error.refused or (final and failures >= _FINAL_TRIES):
+                    return 1
+                retry_at = time.monotonic() + min(_BACKOFF_S[0] * 2 ** (failures - 1), _BACKOFF_S[1])
+                continue
+        time.sleep(_POLL_S)

@@ -1,0 +1,71 @@
+"""Finding the model a user named: a file, a name Ultralytics knows, or official weights to fetch once."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from yolosweep.errors import DataError
+from yolosweep.experiment.schema import TOY_MODEL
+from yolosweep.ledger import cache_folder
+
+__all__ = ["locate_model"]
+
+_SCALED = re.compile(r"^(yolo(?:v?\d+))[nsmlxtce](.*)$")
+"""``yolo26n-seg.yaml`` is ``yolo26-seg.yaml`` at scale n: the letter is not part of a file's name."""
+
+
+def locate_model(model: str) -> Path | str:
+    """Return the file of a model, or its bare name where Ultralytics ships the YAML itself.
+
+    Official weights that are not on this machine are downloaded once into yolosweep's cache folder.
+
+    Raises:
+        DataError: there is no such file, and nothing could be fetched.
+    """
+    if model == TOY_MODEL:
+        return model
+    path = Path(model).expanduser()
+    if path.is_file():
+        return path.absolute()
+    if path.suffix in (".yaml", ".yml") and _shipped(path.name):
+        return path.name
+    if path.suffix != ".pt":
+        raise DataError(
+            f"model: there is no {model}, and Ultralytics ships no such YAML; write e.g. yolo26n.pt or yolo26n.yaml"
+        )
+    cached = cache_folder() / "weights" / path.name
+    if not cached.is_file():
+        _download(cached)
+    return cached
+
+
+def _shipped(name: str) -> bool:
+    spec = importlib.util.find_spec("ultralytics")
+    if spec is None or spec.origin is None:
+        return False
+    models = Path(spec.origin).parent / "cfg" / "models"
+    plain = _SCALED.sub(r"\1\2", name)
+    return any(True for known in (name, plain) for _ in models.rglob(known))
+
+
+def _download(target: Path) -> None:
+    """Fetch official weights in a process of its own: the driver stays free of torch.
+
+    Raises:
+        DataError: the name is not an official one, or there is no network.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    code = (
+        "import sys; from yolosweep.training.environment import enter; enter(offline=False); "
+        "from ultralytics.utils.downloads import attempt_download_asset; attempt_download_asset(sys.argv[1])"
+    )
+    subprocess.run([sys.executable, "-c", code, str(target)], capture_output=True, text=True, check=False)
+    if not target.is_file():
+        raise DataError(
+            f"model: there is no file {target.name} here and it could not be downloaded; "
+            "copy the weights here and give their path, or train from scratch with a .yaml"
+        )

@@ -1,0 +1,97 @@
+"""Suggestions: inside the space, repeatable, and learning from what was really used."""
+
+import pytest
+
+from yolosweep.experiment import Parameter
+from yolosweep.search.suggest import Suggester
+
+SPACE = {
+    "lr0": Parameter(min=1e-5, max=1e-1, distribution="log_uniform_values"),
+    "mosaic": Parameter(min=0.0, max=1.0),
+    "batch": Parameter(values=[4, 8, 16]),
+    "freeze": Parameter(min=0, max=5),
+    "scale": Parameter(values=[[0.5, 1.5], 0.5]),
+    "box": Parameter(min=1.0, max=10.0, distribution="q_uniform", q=0.5),
+    "degrees": Parameter(value=3.0),
+}
+
+
+def on_axis(parameter: Parameter, value: object) -> bool:
+    points = parameter.grid()
+    if points is not None:
+        return value in points
+    low, high = parameter.corners()
+    return low <= value <= high
+
+
+@pytest.mark.parametrize("searcher", ["tpe", "random"])
+def test_every_suggestion_lies_in_the_space(searcher: str) -> None:
+    suggester = Suggester(SPACE, searcher=searcher, seed=0, mode="max")
+    for number in range(25):
+        found = suggester.suggest(number)
+        assert found is not None
+        assert all(on_axis(SPACE[name], value) for name, value in found.items()), found
+        suggester.tell(number, found, found["mosaic"])
+
+
+def test_same_seed_and_observations_give_the_same_answer() -> None:
+    def walk(seed: int) -> list[object]:
+        suggester = Suggester(SPACE, searcher="tpe", seed=seed, mode="max")
+        answers = []
+        for number in range(15):
+            answers.append(suggester.suggest(number))
+            suggester.tell(number, answers[-1], answers[-1]["mosaic"])
+        return answers
+
+    assert walk(1) == walk(1)
+    assert walk(1) != walk(2)
+
+
+def test_another_attempt_gives_another_answer() -> None:
+    suggester = Suggester(SPACE, searcher="random", seed=0, mode="max")
+    assert suggester.suggest(3) != suggester.suggest(3, attempt=1)
+
+
+@pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
+def test_tpe_goes_where_it_was_good(mode: str, sign: int) -> None:
+    space = {"mosaic": Parameter(min=0.0, max=1.0)}
+    suggester = Suggester(space, searcher="tpe", seed=0, mode=mode)
+    late = []
+    for number in range(60):
+        found = suggester.suggest(number)
+        suggester.tell(number, found, -sign * abs(found["mosaic"] - 0.8))
+        if number >= 40:
+            late.append(found["mosaic"])
+    assert sum(abs(value - 0.8) < 0.2 for value in late) >= 14
+
+
+def test_the_batch_really_used_is_what_is_learned() -> None:
+    """Asked for 16, trained with 4 (out of memory): the score belongs to 4."""
+    suggester = Suggester({"batch": Parameter(values=[4, 8, 16])}, searcher="tpe", seed=0, mode="max")
+    suggester.fix(0, {"batch": 16})
+    suggester.tell(0, {"batch": 4}, 0.7)
+    suggester.fix(1, {"batch": 8})
+    suggester.tell(1, {"batch": 8, "optimizer": "AdamW"}, 0.5)
+    suggester.fix(2, {"batch": 8})
+    suggester.tell(2, {"batch": 8}, 0.9, learned=False)
+    assert sorted((point["batch"], score) for point, score in suggester.learned()) == [(4, 0.7), (8, 0.5)]
+
+
+def test_a_score_of_none_counts_as_worst() -> None:
+    space = {"mosaic": Parameter(min=0.0, max=1.0)}
+    suggester = Suggester(space, searcher="tpe", seed=0, mode="max")
+    late = []
+    for number in range(60):
+        found = suggester.suggest(number)
+        suggester.tell(number, found, None if found["mosaic"] > 0.5 else 0.1)
+        if number >= 40:
+            late.append(found["mosaic"])
+    assert sum(value <= 0.5 for value in late) >= 15
+
+
+def test_a_grid_gives_every_combination_once() -> None:
+    space = {"batch": Parameter(values=[4, 8]), "freeze": Parameter(min=0, max=2)}
+    suggester = Suggester(space, searcher="grid", seed=0, mode="max")
+    found = [suggester.suggest(number) for number in range(6)]
+    assert len({tuple(sorted(point.items())) for point in found}) == 6
+    assert suggester.suggest(6) is None

@@ -1,0 +1,349 @@
+"""The mirror's pure parts: whether to mirror, what to say, how the journal is tailed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yolosweep.errors import RunFolderError, UsageError
+from yolosweep.experiment.schema import Wandb
+from yolosweep.ledger import Ledger, RunFolder
+from yolosweep.tracking import choose_mode
+from yolosweep.tracking.follow import Tail
+from yolosweep.tracking.messages import Artifact, Close, Open, Row, Summary, Table, run_id
+from yolosweep.tracking.plan import Planner, plan
+from yolosweep.tracking.state import MirrorState, SentRun
+
+CANARY = "c4n4ry" * 8
+
+
+@pytest.fixture
+def home(tmp_path):
+    return {"HOME": str(tmp_path)}
+
+
+class TestChoice:
+    def test_nothing_is_said_where_nothing_is_asked(self, home):
+        choice = choose_mode(None, {**home, "WANDB_API_KEY": CANARY})
+        assert (choice.mode, choice.line) == ("off", "")
+
+    def test_off_stays_off_with_a_key(self, home):
+        assert choose_mode(Wandb(mode="off"), {**home, "WANDB_API_KEY": CANARY}).mode == "off"
+
+    @pytest.mark.parametrize("name", ["WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"])
+    def test_auto_is_online_with_a_key_and_does_not_tell_it(self, home, name):
+        choice = choose_mode(Wandb(), {**home, name: CANARY})
+        assert choice.mode == "online"
+        assert "api.wandb.ai" in choice.line
+        assert CANARY not in repr(choice)
+
+    def test_auto_without_a_key_says_how_to_send_later(self, home):
+        choice = choose_mode(Wandb(), home)
+        assert choice.mode == "off"
+        assert "wandb login" in choice.line
+        assert "yolosweep track push RUN" in choice.line
+        assert "\n" not in choice.line
+
+    def test_online_without_a_key_is_refused_with_the_way_out(self, home):
+        with pytest.raises(UsageError, match=r"track\.wandb\.mode=online.*wandb login.*mode: auto"):
+            choose_mode(Wandb(mode="online"), home)
+
+    @pytest.mark.parametrize("asked", ["offline", "disabled", "dryrun"])
+    def test_auto_respects_wandb_mode(self, home, asked):
+        assert choose_mode(Wandb(), {**home, "WANDB_API_KEY": CANARY, "WANDB_MODE": asked}).mode == "off"
+
+    @pytest.mark.parametrize(
+        ("machine", "base_url", "mode"),
+        [
+            ("api.wandb.ai", None, "online"),
+            ("wandb.example.org", None, "off"),
+            ("wandb.example.org:8080", "http://wandb.example.org:8080/", "online"),
+            ("api.wandb.ai", "http://wandb.example.org", "off"),
+        ],
+    )
+    def test_netrc_counts_for_its_server_only(self, home, tmp_path, machine, base_url, mode):
+        (tmp_path / ".netrc").write_text(f"machine {machine}\n  login user\n  password {CANARY}\n")
+        environ = {**home, "WANDB_BASE_URL": base_url} if base_url else home
+        choice = choose_mode(Wandb(), environ)
+        assert choice.mode == mode
+        assert CANARY not in repr(choice)
+
+    def test_netrc_can_be_elsewhere(self, home, tmp_path):
+        elsewhere = tmp_path / "keys"
+        elsewhere.write_text(f"machine api.wandb.ai login user password {CANARY}\n")
+        assert choose_mode(Wandb(), {**home, "NETRC": str(elsewhere)}).mode == "online"
+        assert choose_mode(Wandb(), {**home, "NETRC": str(tmp_path / "none")}).mode == "off"
+
+    def test_damaged_netrc_is_no_key(self, home, tmp_path):
+        (tmp_path / ".netrc").write_text("machine api.wandb.ai what is this\n")
+        assert choose_mode(Wandb(), home).mode == "off"
+
+    def test_server_stored_by_wandb_login_counts(self, home, tmp_path):
+        (tmp_path / ".config" / "wandb").mkdir(parents=True)
+        (tmp_path / ".config" / "wandb" / "settings").write_text("[default]\nbase_url = https://own.example.org\n")
+        (tmp_path / ".netrc").write_text(f"machine own.example.org\n  login user\n  password {CANARY}\n")
+        choice = choose_mode(Wandb(), home)
+        assert choice.mode == "online"
+        assert "own.example.org" in choice.line
+
+
+SWEEP = "cars-20260101-120000-ab12"
+
+
+def started(**wandb):
+    experiment = {"name": "cars", "search": {"metric": "score", "mode": "max"}, "track": {"wandb": wandb or None}}
+    return ("sweep_started", {"sweep": SWEEP, "experiment": experiment, "dataset": {"fingerprint": "f00d"}})
+
+
+def trial_started(number):
+    request = {
+        "sweep": SWEEP, "trial": f"t{number:04}", "number": number, "task": "detect", "model": "yolo26n.pt",
+        "data": "/data.yaml", "settings": {"epochs": 9, "lr0": 0.01, "batch": 16}, "asked": {"lr0": 0.01},
+        "identity": f"id{number}", "metric": "score", "folder": "/runs",
+    }  # fmt: skip
+    return ("trial_started", {"request": request})
+
+
+def row(number, epoch):
+    told = {
+        "epoch": epoch, "metrics": {"train/box_loss": 1 / epoch, "val/box_loss": None}, "score": epoch / 10,
+        "best_score": epoch / 10, "best_epoch": epoch, "epochs_without_gain": 0, "seconds": 1.5, "images_per_s": None,
+    }  # fmt: skip
+    return ("row", {"trial": f"t{number:04}", "row": told})
+
+
+def trial_ended(number, ending="finished", score=0.5, **more):
+    record = {
+        "trial": f"t{number:04}", "number": number, "ending": ending, "reason": "because", "asked": {"lr0": 0.01},
+        "used": {"lr0": 0.01, "batch": 8}, "score": score, **more,
+    }  # fmt: skip
+    return ("trial_ended", {"record": record})
+
+
+def winner(number):
+    file = {"path": "winner/best.pt", "sha256": "0" * 64, "size": 3}
+    return ("winner", {"trial": f"t{number:04}", "score": 0.5, "file": file})
+
+
+def numbered(told):
+    return [{"v": 1, "seq": seq, "at": "", "event": name, **payload} for seq, (name, payload) in enumerate(told)]
+
+
+END = ("sweep_ended", {"status": "finished", "reason": "all trials done"})
+
+
+def of_type(kind, messages):
+    return [message for message in messages if isinstance(message, kind)]
+
+
+class TestPlan:
+    def test_a_trial_is_one_run_from_open_to_close(self):
+        told = [started(tags=("red",)), trial_started(0), row(0, 1), row(0, 2), trial_ended(0, "patience")]
+        run = run_id(SWEEP, "t0000")
+        messages = [message for message in plan(numbered(told), {}) if message.run == run]
+        assert [type(message) for message in messages] == [Open, Row, Row, Close]
+        opening, first, _, close = messages
+        assert (opening.name, opening.group, opening.job_type, opening.tags) == ("t0000", SWEEP, "trial", ("red",))
+        assert opening.config["batch"] == 16
+        assert opening.config["dataset_fingerprint"] == "f00d"
+        assert first.step == 1
+        assert first.values["train/box_loss"] == 1
+        assert not {"val/box_loss", "images_per_s"} & set(first.values), "what was not measured is not sent"
+        assert close.config["batch"] == 8, "the batch really used"
+        assert close.tags == ("red", "patience")
+        assert close.summary["ending"] == "patience"
+
+    @pytest.mark.parametrize(
+        ("ending", "code"),
+        [
+            ("finished", 0),
+            ("patience", 0),
+            ("pruned", 0),
+            ("failed", 1),
+            ("oom", 1),
+            ("diverged", 1),
+            ("cancelled", 255),
+        ],
+    )
+    def test_exit_code_says_how_it_ended(self, ending, code):
+        told = [started(), trial_started(0), trial_ended(0, ending)]
+        (close,) = of_type(Close, plan(numbered(told), {}))
+        assert close.exit_code == code
+
+    def test_losers_are_told_by_reference_and_only_the_winner_is_uploaded(self):
+        best = {"best.pt": {"path": "trials/t0001/best.pt", "sha256": "1" * 64, "size": 4}}
+        told = [
+            started(),
+            trial_started(0),
+            trial_started(1),
+            trial_ended(0),
+            trial_ended(1, files=best),
+            winner(0),
+            END,
+        ]
+        messages = plan(numbered(told), {})
+        (artifact,) = of_type(Artifact, messages)
+        assert artifact.file.path == "winner/best.pt"
+        loser = next(close for close in of_type(Close, messages) if close.run == run_id(SWEEP, "t0001"))
+        assert loser.summary["checkpoint_sha256"] == "1" * 64
+
+    def test_the_table_compares_with_the_defaults(self):
+        told = [started(), trial_started(0), trial_started(1), trial_ended(0, score=0.5), trial_ended(1, score=0.75)]
+        messages = plan(numbered([*told, ("checkpoints_dropped", {"trial": "t0000"}), END]), {})
+        (table,) = of_type(Table, messages)
+        rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+        assert [row["gain_over_defaults"] for row in rows] == [0, 0.25]
+        summary = of_type(Close, messages)[-1].summary
+        assert (summary["best_trial"], summary["best/lr0"], summary["gain_over_defaults"]) == ("t0001", 0.01, 0.25)
+
+    def test_less_is_better_in_mode_min(self):
+        first = started()
+        first[1]["experiment"]["search"]["mode"] = "min"
+        told = [first, trial_started(0), trial_started(1), trial_ended(0, score=0.5), trial_ended(1, score=0.25), END]
+        summary = of_type(Close, plan(numbered(told), {}))[-1].summary
+        assert (summary["best_trial"], summary["gain_over_defaults"]) == ("t0001", 0.25)
+
+    def test_a_resumed_sweep_goes_on_in_the_same_runs(self):
+        told = [started(), trial_started(0), row(0, 1), trial_ended(0, "cancelled"), END]
+        again = [trial_started(0), row(0, 1), row(0, 2), trial_ended(0), END]
+        messages = plan(numbered([*told, *again]), {})
+        assert {message.run for message in messages} == {run_id(SWEEP, "t0000"), run_id(SWEEP, "sweep")}
+        trial = [message for message in messages if message.run == run_id(SWEEP, "t0000")]
+        assert [type(message) for message in trial] == [Open, Row, Close, Open, Row, Close]
+        assert [message.step for message in of_type(Row, trial)] == [1, 2], "epoch 1 stands already"
+        sweep = [message for message in messages if message.run == run_id(SWEEP, "sweep")]
+        assert [type(message) for message in sweep] == [Open, Row, Table, Close, Open, Row, Table, Close]
+
+    def test_only_the_last_word_ends_a_sweep(self):
+        planner = Planner()
+        for event in numbered([started(), trial_started(0), END]):
+            planner.add(event)
+        assert planner.ended
+        planner.add({"v": 1, "seq": 3, "at": "", "event": "trial_started", **trial_started(1)[1]})
+        assert not planner.ended
+
+    def test_unknown_events_and_rows_of_unknown_trials_say_nothing(self):
+        told = [row(7, 1), ("a_later_invention", {"x": 1}), ("note", {"text": "hm"})]
+        assert plan(numbered(told), {}) == []
+        assert len(plan(numbered([started(), *told]), {})) == 1
+
+    def test_run_ids_are_stable_and_fit_wandb(self):
+        assert run_id("a", "t0000") == run_id("a", "t0000") != run_id("b", "t0000")
+        assert run_id("ä/ö?", "t0000").isalnum()
+
+
+TOLD = st.lists(
+    st.one_of(
+        st.builds(trial_started, st.integers(0, 3)),
+        st.builds(row, st.integers(0, 3), st.integers(1, 6)),
+        st.builds(trial_ended, st.integers(0, 3), st.sampled_from(["finished", "pruned", "failed", "cancelled"])),
+        st.builds(winner, st.integers(0, 3)),
+        st.just(END),
+        st.just(("note", {"text": "x"})),
+        st.builds(started),
+    ),
+    max_size=40,
+)
+
+
+class TestSplits:
+    @settings(max_examples=150, deadline=None)
+    @given(told=TOLD, data=st.data())
+    def test_a_ledger_read_in_pieces_says_everything_once(self, told, data):
+        events = numbered([started(), *told])
+        whole = plan(events, {})
+        pieces, sent = [], {}
+        for end in sorted({*data.draw(st.sets(st.integers(0, len(events)))), len(events)}):
+            fresh = plan(events[:end], sent)
+            pieces += fresh
+            for message in fresh:
+                sent[message.run] = message.seq
+        assert sorted(map(repr, pieces)) == sorted(map(repr, whole))
+        for run in {message.run for message in whole}:
+            assert [m for m in pieces if m.run == run] == [m for m in whole if m.run == run], "in order, too"
+
+    @settings(max_examples=150, deadline=None)
+    @given(told=TOLD)
+    def test_runs_are_well_formed(self, told):
+        messages = plan(numbered([started(), *told]), {})
+        for run in {message.run for message in messages}:
+            is_open, steps = False, []
+            for message in (message for message in messages if message.run == run):
+                assert is_open or isinstance(message, Open), "nothing is said to a closed run"
+                is_open = not isinstance(message, Close)
+                steps += [message.step] if isinstance(message, (Row, Table)) else []
+            assert steps == sorted(set(steps)), "steps grow"
+
+    @settings(max_examples=50, deadline=None)
+    @given(told=TOLD)
+    def test_what_arrived_is_not_planned_again(self, told):
+        events = numbered([started(), *told])
+        sent = {message.run: message.seq for message in plan(events, {})}
+        assert plan(events, sent) == []
+
+
+class TestTail:
+    def test_a_line_that_is_being_written_is_left_for_later(self, tmp_path):
+        path = tmp_path / "ledger.jsonl"
+        first, second = (json.dumps(event) + "\n" for event in numbered([started(), END]))
+        path.write_text(first + second[:7])
+        tail = Tail(path)
+        assert [event["seq"] for event in tail.read()] == [0]
+        assert list(tail.read()) == []
+        path.write_text(first + second)
+        assert [event["seq"] for event in tail.read()] == [1]
+        assert list(tail.read()) == []
+
+    @pytest.mark.parametrize(("line", "match"), [("nonsense\n", "damaged"), ('{"v": 99}\n', "newer yolosweep")])
+    def test_a_line_that_cannot_be_read_is_refused(self, tmp_path, line, match):
+        path = tmp_path / "ledger.jsonl"
+        path.write_text(line)
+        with pytest.raises(RunFolderError, match=match):
+            list(Tail(path).read())
+
+
+class TestState:
+    def test_it_comes_back_for_the_same_server_only(self, tmp_path):
+        folder = RunFolder(tmp_path)
+        state = MirrorState(server="http://a", runs={"ys1": SentRun(name="t0000", seq=7, step=3, closed=True)})
+        state.save(folder)
+        assert MirrorState.load(folder, "http://a").runs == state.runs
+        assert MirrorState.load(folder, "http://b").runs == {}
+
+    def test_a_damaged_file_is_an_empty_memory(self, tmp_path):
+        folder = RunFolder(tmp_path)
+        folder.mirror.mkdir()
+        (folder.mirror / "wandb.json").write_text("{half")
+        assert MirrorState.load(folder, "http://a").runs == {}
+
+
+def test_a_sent_sweep_is_pushed_again_without_wandb(tmp_path):
+    """Nothing to say: the process ends without the SDK, and without a server."""
+    folder = RunFolder.create(tmp_path, "cars")
+    ledger = Ledger(folder)
+    events = [ledger.append(name, **payload) for name, payload in [started(), trial_started(0), trial_ended(0), END]]
+    ledger.close()
+    sent = {message.run: SentRun(name="", seq=message.seq, closed=True) for message in plan(events, {})}
+    MirrorState(server="http://127.0.0.1:9", runs=sent).save(folder)
+    code = (
+        "import sys; sys.modules['wandb'] = None; sys.argv = ['x', sys.argv[1]]\n"
+        "from yolosweep.tracking.__main__ import main; sys.exit(main())"
+    )
+    environ = {"WANDB_BASE_URL": "http://127.0.0.1:9", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code, str(folder.root)], env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert MirrorState.load(folder, "http://127.0.0.1:9").complete
+
+
+def test_importing_the_room_imports_no_wandb():
+    code = "import sys, yolosweep.tracking; sys.exit('wandb' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_summary_of_the_winner_is_told_at_once():
+    told = [started(), trial_started(0), trial_ended(0), winner(0)]
+    (summary,) = of_type(Summary, plan(numbered(told), {}))
+    assert summary.values == {"winner": "t0000", "winner_score": 0.5}

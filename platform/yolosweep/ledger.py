@@ -214,7 +214,8 @@ class Ledger:
         self._folder = folder
         _cut_torn_tail(folder.ledger)
         self._seq = sum(1 for _ in read_events(folder.ledger)) if folder.ledger.exists() else 0
-        self._stream = folder.ledger.open("ab")
+        # Unbuffered: after a failed write nothing may stay behind that a later write would put in front of its line.
+        self._stream = folder.ledger.open("ab", buffering=0)
         self._started = time.monotonic()
         _fsync_folder(folder.root)
 
@@ -225,11 +226,15 @@ class Ledger:
             RunFolderError: the disk is full or the storage is gone; nothing half-written counts.
         """
         line = {"v": SCHEMA_VERSION, "seq": self._seq, "at": _now(), "event": event, **payload}
+        content = json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        whole = os.fstat(self._stream.fileno()).st_size
         try:
-            self._stream.write(json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n")
-            self._stream.flush()
+            while content:
+                content = content[self._stream.write(content) :]
             os.fsync(self._stream.fileno())
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self._stream.truncate(whole)
             raise RunFolderError(f"cannot write {self._folder.ledger}: {error.strerror}; free space, then go on") from error
         self._seq += 1
         return line
@@ -266,6 +271,8 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
                 version = event["v"]
             except (ValueError, KeyError, TypeError) as error:
                 raise RunFolderError(f"{path} line {number} is damaged; restore the file from a copy") from error
+            if not isinstance(version, int):
+                raise RunFolderError(f"{path} line {number} is damaged; restore the file from a copy")
             if version > SCHEMA_VERSION:
                 raise RunFolderError(f"{path} was written by a newer yolosweep (schema {version}); upgrade to read it")
             yield event

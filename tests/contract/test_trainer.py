@@ -68,7 +68,7 @@ def trainer(contract: type[TrainerContract]) -> Trainer:
 
 @pytest.fixture(scope="class")
 def data(contract: type[TrainerContract], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return draw_parking(tmp_path_factory.mktemp("data") / "parking", images=contract.images, size=64)
+    return draw_parking(tmp_path_factory.mktemp("data") / "parking", images=contract.images, size=96)
 
 
 @pytest.fixture(scope="class")
@@ -257,9 +257,9 @@ class TestToy(TrainerContract):
 class TestYolo(TrainerContract):
     model = "yolo11n.yaml"
     metric = "metrics/mAP50-95(B)"
-    images: ClassVar[dict[str, int]] = {"train": 32, "val": 12}
+    images: ClassVar[dict[str, int]] = {"train": 64, "val": 12}
     settings: ClassVar[dict[str, Any]] = {
-        "epochs": 3, "imgsz": 64, "batch": 4, "nbs": 4, "optimizer": "AdamW", "lr0": 0.005, "seed": 0,
-        "warmup_epochs": 0, "close_mosaic": 0, "mosaic": 0.0, "amp": False, "plots": False, "verbose": False,
+        "epochs": 6, "imgsz": 96, "batch": 4, "nbs": 4, "optimizer": "AdamW", "lr0": 0.005, "seed": 0,
+        "warmup_epochs": 1, "close_mosaic": 0, "mosaic": 0.0, "amp": False, "plots": False, "verbose": False,
     }  # fmt: skip
     tolerance = 1e-3

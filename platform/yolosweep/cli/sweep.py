@@ -7,6 +7,7 @@ import platform
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -75,6 +76,7 @@ class _Sweep:
             ledger.append("sweep_ended", status=status, reason=reason)
         finally:
             ledger.close()
+            _clear_scratch(self._folder.sweep)
         page = write_report(self._folder)
         if self._mirror is not None:
             result = self._mirror.finish()
@@ -186,6 +188,12 @@ class _Sweep:
         if winner is not None:
             describe_winner({**winner, "run": str(self._folder.root), "gain": told["gain"]})
         print(f"report     {page}")
+
+
+def _clear_scratch(sweep: str) -> None:
+    """Remove what killed trainings of this sweep left in this machine's temporary folder."""
+    for folder in Path(tempfile.gettempdir()).glob(f"yolosweep-{sweep}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def versions() -> dict[str, str]:

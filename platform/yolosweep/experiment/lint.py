@@ -143,6 +143,7 @@ def _schedule(exp: Experiment) -> Iterator[Fault]:
                 message=f"{batch!r} must be a whole number from 1 up: AutoBatch (-1 or a fraction) depends on what "
                 "else runs on the GPU, so trials would not be comparable",
             )
+            return
 
 
 def _search(exp: Experiment) -> Iterator[Fault]:

@@ -98,6 +98,8 @@ def _syntax_fault(error: MarkedYAMLError, text: str) -> Fault:
     problem = str(error.problem or error.context)
     if "\t" in written[: len(written) - len(written.lstrip())]:
         hint = "the line begins with a tab; YAML indents with spaces"
+    elif "another document" in problem:
+        hint = "an experiment is a single document; remove the line ---"
     elif "mapping values are not allowed" in problem:
         hint = "put the value in quotes if it holds a colon, and check the indentation"
     else:

@@ -144,7 +144,9 @@ class Parameter(BaseModel):
             return list(range(int(low), int(high) + 1))
         if self.q is None:
             return None
-        return [round(low + i * self.q, 12) for i in range(math.floor((high - low) / self.q + 1e-9) + 1)]
+        digits = 12 - math.floor(math.log10(max(abs(low), abs(high))))  # 0.1 + 2 * 0.1 is to be 0.3
+        steps = math.floor((high - low) / self.q + 1e-9)
+        return [min(max(round(low + i * self.q, digits), low), high) for i in range(steps + 1)]
 
     def nearest(self, value: Any) -> Any:
         """Return ``value`` if it lies on this axis, else the closest point that does.

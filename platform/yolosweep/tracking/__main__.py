@@ -42,7 +42,9 @@ def main() -> int:
             outbox = Outbox(
                 folder, server(os.environ), partial(Runs, folder=folder, scratch=scratch, follow=asked.follow)
             )
-            return mirror(folder, outbox, follow=asked.follow, parent=asked.parent)
+            code = mirror(folder, outbox, follow=asked.follow, parent=asked.parent)
+            outbox.close()
+            return code
     except Timeout:
         return BUSY
     except YolosweepError as error:

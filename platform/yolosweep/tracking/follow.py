@@ -76,6 +76,11 @@ class Outbox:
             if sent is None or message.seq > sent.seq:
                 self._waiting.setdefault(message.run, []).append(message)
 
+    def close(self) -> None:
+        """End the connection."""
+        if self._runs is not None:
+            self._runs.close()
+
     @property
     def empty(self) -> bool:
         """Everything arrived."""

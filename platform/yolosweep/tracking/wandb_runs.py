@@ -11,6 +11,8 @@ import json
 import os
 import re
 import shutil
+import sys
+import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +73,7 @@ def isolate(environ: MutableMapping[str, str], scratch: Path) -> None:
     for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR"):
         environ[name] = str(scratch)
     environ["WANDB_ERROR_REPORTING"] = "false"
+    environ["TMPDIR"] = tempfile.tempdir = str(scratch)
 
 
 class Runs:
@@ -136,6 +139,12 @@ class Runs:
             with contextlib.suppress(NotSent):
                 self.finish(run, None)
 
+    def close(self) -> None:
+        """End the SDK's own process, so that it writes no more files; runs that are still open are left to it."""
+        wandb = sys.modules.get("wandb")
+        if wandb is not None and not self._handles:
+            wandb.teardown()
+
     @property
     def open(self) -> list[str]:
         """W&B run ids that are open."""
@@ -165,7 +174,24 @@ class Runs:
             stop_fn=_not_stopped_from_outside,
             x_update_finish_state=closes or self._follow,
         )
-        run = wandb.init(
+        try:
+            run = self._init(opening, settings)
+        except Exception:
+            # The SDK's process keeps the run id of a failed init; without this the next try finds it "in use".
+            wandb.setup().ensure_service().inform_finish(run_id=opening.run)
+            raise
+        self.url = run.project_url or self.url
+        is_sweep = opening.job_type == "sweep"
+        has = (known_step, run.starting_step - 1, run.summary.get("ledger_seq" if is_sweep else "epoch"))
+        axis = "trials_ended" if is_sweep else "epoch"
+        run.define_metric(axis)
+        run.define_metric("*", step_metric=axis)
+        return _Handle(run=run, step=max(step for step in has if isinstance(step, int)))
+
+    def _init(self, opening: Open, settings: Any) -> Any:
+        import wandb
+
+        return wandb.init(
             project=self._destination.project,
             entity=self._destination.entity,
             id=opening.run,
@@ -178,17 +204,6 @@ class Runs:
             resume="allow",
             settings=settings,
         )
-        self.url = run.project_url or self.url
-        has = (
-            known_step,
-            run.starting_step - 1,
-            run.summary.get("ledger_seq" if opening.job_type == "sweep" else "epoch"),
-        )
-        handle = _Handle(run=run, step=max(step for step in has if isinstance(step, int)))
-        axis = "trials_ended" if opening.job_type == "sweep" else "epoch"
-        run.define_metric(axis)
-        run.define_metric("*", step_metric=axis)
-        return handle
 
     def _say(self, handle: _Handle, message: Message) -> None:
         run = handle.run

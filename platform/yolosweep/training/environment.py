@@ -5,7 +5,6 @@ Everything here happens once per process, before ultralytics is imported, becaus
 
 from __future__ import annotations
 
-import atexit
 import functools
 import hashlib
 import logging
@@ -15,7 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from yolosweep.ledger import cache_folder
+from filelock import FileLock
+
+from yolosweep.ledger import cache_folder, write_atomic
 
 __all__ = ["enter", "log_to", "scan_findings"]
 
@@ -26,7 +27,7 @@ _findings: list[str] = []
 def enter(*, offline: bool = True) -> None:
     """Prepare this process and import ultralytics.
 
-    - ``YOLO_CONFIG_DIR`` is a private temporary folder: the user's own Ultralytics settings are never written.
+    - ``YOLO_CONFIG_DIR`` lies in our own cache folder: the user's own Ultralytics settings are never written.
     - Trials never touch the network: weights were fetched before, the font is matplotlib's, no AMP weights, no telemetry.
     - Label caches go to our own cache folder: Ultralytics would write (and unpickle) them beside the user's images.
     - A JPEG with a cut-off end is reported, not rewritten in place.
@@ -34,16 +35,21 @@ def enter(*, offline: bool = True) -> None:
     Args:
         offline: False only where weights may be downloaded.
     """
-    config = Path(tempfile.mkdtemp(prefix="yolosweep-config-"))
-    atexit.register(shutil.rmtree, config, ignore_errors=True)
+    config = cache_folder() / "ultralytics-config"
     os.environ["YOLO_CONFIG_DIR"] = str(config)
     os.environ["YOLO_AUTOINSTALL"] = "false"
+    os.environ["YOLO_VERBOSE"] = "false"  # its greetings at import; a training logs to its own file (log_to)
     os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"
     os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
     os.environ.setdefault("MPLBACKEND", "Agg")
     if offline:
         os.environ["YOLO_OFFLINE"] = "true"
-    _place_font(config / "Ultralytics")
+    folder = config / "Ultralytics"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(config / ".lock"):  # the first import on a machine writes the settings file
+        _place_font(folder)
+        if not (folder / "settings.json").exists():
+            import ultralytics.utils  # noqa: F401
     _patch()
 
 
@@ -51,10 +57,10 @@ def _place_font(folder: Path) -> None:
     """Put a font where Ultralytics looks for Arial, or it would try to fetch one."""
     import matplotlib
 
-    folder.mkdir(parents=True, exist_ok=True)
     font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
     for name in ("Arial.ttf", "Arial.Unicode.ttf"):
-        shutil.copyfile(font, folder / name)
+        if not (folder / name).exists():
+            write_atomic(folder / name, font)
 
 
 def _patch() -> None:

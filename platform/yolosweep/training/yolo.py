@@ -38,7 +38,7 @@ class YoloTrainer:
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
         """Train as asked and return the record; whatever goes wrong becomes its ending."""
         enter()
-        scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{request.trial}-"))
+        scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{request.sweep}-{request.trial}-"))
         handler = log_to(scratch / "train.log")
         started = time.monotonic()
         run = _Run(request, Watch(request, report, cancelled), scratch)

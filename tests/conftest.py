@@ -1,0 +1,118 @@
+"""Fixtures for tests that run the real command in a process of its own, with a home folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolosweep.history import History
+from yolosweep.ledger import RunFolder
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@dataclass
+class Shell:
+    """Runs ``yolosweep`` the way a user does."""
+
+    home: Path
+    cwd: Path
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return the environment of a new user: no W&B key, no settings, nothing cached but the samples."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB", "RAY_", "YOLO", "XDG"))}
+        return {**kept, "HOME": str(self.home), "NO_COLOR": "1", "COLUMNS": "200", **more}
+
+    def start(self, *arguments: str | Path, **more: str) -> subprocess.Popen[str]:
+        """Start the command and return at once."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "yolosweep", *map(str, arguments)],
+            cwd=self.cwd,
+            env=self.environment(**more),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def __call__(self, *arguments: str | Path, code: int = 0, **more: str) -> Done:
+        """Run the command to its end and check its exit code."""
+        process = self.start(*arguments, **more)
+        out, err = process.communicate(timeout=900)
+        assert process.returncode == code, f"exit code {process.returncode}\n{out}\n{err}"
+        assert "Traceback" not in err, err
+        return Done(out=out, err=err)
+
+    def run(self, experiment: Path, *overrides: str, code: int = 0, **more: str) -> Sweep:
+        """Run an experiment into a storage folder of its own and return what it left."""
+        before = set(self.cwd.glob("runs/*/"))
+        done = self("run", experiment, *overrides, "--json", code=code, **more)
+        (folder,) = set(self.cwd.glob("runs/*/")) - before
+        told = json.loads(done.out) if done.out else {}
+        return Sweep(RunFolder(folder), told, done.err)
+
+
+@dataclass(frozen=True)
+class Done:
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Sweep:
+    folder: RunFolder
+    told: dict[str, Any]
+    err: str
+
+    @property
+    def history(self) -> History:
+        return History.of(self.folder)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def shell(home: Path, tmp_path: Path) -> Shell:
+    return Shell(home=home, cwd=tmp_path)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def bccd_tiny() -> Path:
+    """Real photos beside the repository; read only."""
+    data = REPOSITORY.parent / "shared" / "data" / "bccd_tiny" / "data.yaml"
+    if not data.is_file():
+        pytest.skip(f"the BCCD sample is not at {data}")
+    return data
+
+
+def wait_for(condition: Callable[[], Any], *, timeout_s: float = 120.0) -> Any:
+    """Return the first true answer of ``condition``; fail after ``timeout_s``."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{condition} did not come true within {timeout_s} s")
+
+
+@pytest.fixture(name="wait_for", scope="session")
+def _wait_for() -> Callable[..., Any]:
+    return wait_for

@@ -1,0 +1,208 @@
+"""Whole sweeps with the toy trainer: real Ray, real files, real signals, in seconds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from yolosweep.history import History
+from yolosweep.ledger import RunFolder, sha256_of
+from yolosweep.records import Ending
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def toy(repository: Path) -> Path:
+    return repository / "jobs" / "experiments" / "toy.yaml"
+
+
+def scores(history: History) -> list[tuple[Any, ...]]:
+    return [
+        (trial.request.trial, trial.request.asked, trial.status, [row.score for row in trial.rows])
+        for trial in history.trials.values()
+    ]
+
+
+def running_folder(cwd: Path) -> RunFolder | None:
+    found = list(cwd.glob("runs/*/ledger.jsonl"))
+    return RunFolder(found[0].parent) if found else None
+
+
+def rows(cwd: Path) -> int:
+    folder = running_folder(cwd)
+    return sum(line.startswith(b"{") and b'"event":"row"' in line for line in folder.ledger.open("rb")) if folder else 0
+
+
+def test_a_sweep_ends_with_a_verified_winner_and_every_command_reads_it(shell: Any, toy: Path, tmp_path: Path) -> None:
+    sweep = shell.run(toy, "search.trials=6", "search.pruner=none")
+    history = sweep.history
+    assert len(history.trials) == 6
+    assert {trial.record.ending for trial in history.trials.values()} == {Ending.FINISHED}
+    assert all([row.epoch for row in trial.rows] == list(range(1, 11)) for trial in history.trials.values())
+    assert history.ended["status"] == "finished"
+    assert history.trials["t0000"].request.asked == {"lr0": 0.01, "weight_decay": 0.0005, "batch": 16}
+
+    best = history.ranked()[0]
+    assert history.winner["trial"] == best.request.trial
+    assert history.winner["validations"]["val"]["metrics"][history.metric] == pytest.approx(best.score, abs=1e-4)
+    assert "test" in history.winner["validations"]
+    assert sha256_of(sweep.folder.winner / "best.pt") == best.record.files["best.pt"].sha256
+    assert sweep.folder.report.is_file()
+    assert not (sweep.folder.root / ".ray").exists()
+
+    shown = json.loads(shell("show", sweep.folder.root, "--json").out)
+    assert [trial["trial"] for trial in shown["trials"]] == list(history.trials)
+    assert best.request.trial in shell("show", sweep.folder.root).out
+    (listed,) = json.loads(shell("ls", "runs", "--json").out)
+    assert listed["best_trial"] == best.request.trial
+    assert listed["status"] == "finished"
+
+
+def test_the_same_seed_gives_the_same_sweep_and_another_seed_another(shell: Any, toy: Path) -> None:
+    overrides = ("search.trials=5", "search.pruner=none", "train.epochs=4", "resources.max_concurrent=1")
+    first, second = shell.run(toy, *overrides), shell.run(toy, *overrides)
+    other = shell.run(toy, *overrides, "seed=1")
+    assert scores(first.history) == scores(second.history)
+    assert scores(first.history) != scores(other.history)
+
+
+def test_a_copy_elsewhere_is_crowned_and_a_flipped_byte_is_refused(shell: Any, toy: Path, tmp_path: Path) -> None:
+    sweep = shell.run(toy, "search.trials=3", "train.epochs=3")
+    copy = tmp_path / "elsewhere" / "copied"
+    shutil.copytree(sweep.folder.root, copy)
+    shutil.rmtree(copy / "winner")
+    told = json.loads(shell("best", copy, "--json").out)
+    assert told["trial"] == sweep.told["winner"]["trial"]
+    assert (copy / "winner" / "best.pt").is_file()
+    again = json.loads(shell("best", copy, "--json").out)
+    assert again == told
+
+    weights = copy / "trials" / told["trial"] / "best.pt"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    refused = shell("best", copy, code=8)
+    assert "was changed after the training" in refused.err
+
+
+def test_the_reproduce_file_trains_the_winner_again(shell: Any, toy: Path) -> None:
+    sweep = shell.run(toy, "search.trials=3", "train.epochs=3")
+    again = shell.run(sweep.folder.winner / "reproduce.yaml")
+    assert again.told["winner"]["score"] == sweep.told["winner"]["score"]
+    assert again.told["winner"]["identity"] == sweep.told["winner"]["identity"]
+    assert again.told["winner"]["file"]["sha256"] == sweep.told["winner"]["file"]["sha256"]
+
+
+def test_ctrl_c_keeps_everything_and_exits_130(shell: Any, toy: Path, tmp_path: Path, wait_for: Any) -> None:
+    process = shell.start("run", toy, "search.trials=500", "train.epochs=1000", "train.patience=0")
+    wait_for(lambda: rows(tmp_path) > 20)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    history = History.of(running_folder(tmp_path))
+    assert history.ended["status"] == "cancelled"
+    assert all(trial.record is not None for trial in history.trials.values())
+    cancelled = [t for t in history.trials.values() if t.record.ending is Ending.CANCELLED]
+    assert cancelled
+    assert all(len(trial.rows) == trial.record.epochs for trial in cancelled)
+    assert (running_folder(tmp_path).winner / "best.pt").is_file()
+
+
+def test_sigterm_leaves_a_readable_run_and_exits_143(shell: Any, toy: Path, tmp_path: Path, wait_for: Any) -> None:
+    process = shell.start("run", toy, "search.trials=500", "train.epochs=1000", "train.patience=0")
+    wait_for(lambda: rows(tmp_path) > 20)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 143, err
+    folder = running_folder(tmp_path)
+    assert History.of(folder).ended["status"] == "cancelled"
+    shell("best", folder.root)
+
+
+def test_a_killed_driver_leaves_a_ledger_that_can_be_read_and_crowned(
+    shell: Any, toy: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    process = shell.start("run", toy, "search.trials=500", "train.epochs=5", "resources.max_concurrent=1")
+    wait_for(lambda: rows(tmp_path) > 20)
+    process.kill()
+    process.communicate(timeout=60)
+    folder = running_folder(tmp_path)
+    history = History.of(folder)
+    assert history.ended is None
+    assert len(history.ranked()) >= 1
+    told = json.loads(shell("best", folder.root, "--json").out)
+    assert told["score"] is not None
+
+
+def test_a_killed_worker_fails_its_trial_and_the_sweep_goes_on(
+    shell: Any, toy: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    process = shell.start(
+        "run", toy, "search.trials=4", "train.epochs=300", "train.patience=0", "search.pruner=none", "--json",
+        "resources.max_concurrent=1",
+    )  # fmt: skip
+    wait_for(lambda: rows(tmp_path) > 5)
+
+    def worker() -> psutil.Process | None:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            if child.is_running() and "TrialActor" in " ".join(child.cmdline()):
+                return child
+        return None
+
+    wait_for(worker).kill()
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    history = History.of(running_folder(tmp_path))
+    endings = [trial.record.ending for trial in history.trials.values()]
+    assert sorted(endings) == [Ending.FAILED, Ending.FINISHED, Ending.FINISHED, Ending.FINISHED]
+    failed = next(t for t in history.trials.values() if t.record.ending is Ending.FAILED)
+    assert "its worker died" in failed.record.reason
+    assert failed.rows
+
+
+def test_a_sweep_in_which_all_trials_fail_says_so(shell: Any, toy: Path) -> None:
+    sweep = shell.run(
+        toy, "search.trials=2", 'search.parameters={lr0: {values: [1.0e+300, 1.0e+301]}}', "train.epochs=2", code=5
+    )
+    assert {trial.record.ending for trial in sweep.history.trials.values()} == {Ending.DIVERGED}
+    assert "none of 2 trials has a score" in sweep.err
+    assert sweep.history.winner is None
+    assert sweep.folder.report.is_file()
+
+
+def test_two_runs_never_share_a_folder_and_one_in_use_says_by_whom(
+    shell: Any, toy: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    process = shell.start("run", toy, "search.trials=500", "train.epochs=1000", "train.patience=0")
+    wait_for(lambda: rows(tmp_path) > 2)
+    refused = shell("best", running_folder(tmp_path).root, code=7)
+    assert f"in use by process {process.pid}" in refused.err
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+
+
+def test_wrong_input_is_refused_before_anything_is_written(shell: Any, toy: Path, tmp_path: Path) -> None:
+    refused = shell("run", toy, "search.trails=3", code=3)
+    assert "did you mean search.trials" in refused.err
+    assert not (tmp_path / "runs").exists()
+    shell("run", "missing.yaml", code=2)
+    too_big = shell("run", toy, "resources.cpus_per_trial=4096", code=6)
+    assert "lower resources.cpus_per_trial" in too_big.err
+    assert not list((tmp_path / "runs").glob("*"))
+    shell("best", tmp_path, code=7)
+
+
+def test_plan_and_dry_run_write_nothing(shell: Any, toy: Path, tmp_path: Path) -> None:
+    plan = json.loads(shell("plan", toy, "--json").out)
+    assert plan["trials"] == 20
+    assert plan["epochs_at_most"] == 200
+    assert "at most 200 epochs" in shell("run", toy, "--dry-run").out
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,375 @@
+"""The mirror against a real server: what the ledger says is what arrives, once, whatever goes wrong on the way."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from yolosweep.experiment import Experiment
+from yolosweep.ledger import Ledger, RunFolder, write_atomic
+from yolosweep.records import Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest
+from yolosweep.tracking import push, start_mirror
+from yolosweep.tracking.messages import run_id
+from yolosweep.tracking.state import MirrorState
+
+_spec = importlib.util.spec_from_file_location("wandb_server", Path(__file__).with_name("wandb_server.py"))
+wandb_server = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(wandb_server)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(wandb_server.find() is None, reason=wandb_server.HOW_TO),
+]
+
+KEY = "canary" + "0123456789abcdef" * 3
+ENDINGS = (
+    Ending.FINISHED,
+    Ending.PATIENCE,
+    Ending.PRUNED,
+    Ending.DIVERGED,
+    Ending.OOM,
+    Ending.FAILED,
+    Ending.CANCELLED,
+)
+EPOCHS = {0: 4, 1: 4, 2: 2, 3: 1, 4: 0, 5: 3, 6: 2}
+EXIT_CODES = {0: 0, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 255}
+
+
+def until(condition, timeout_s=120.0):
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"did not happen within {timeout_s} s"
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A server that is up but not connected yet; the environment leads to it, with the right key."""
+    (tmp_path / "server").mkdir()
+    server = wandb_server.Server(tmp_path / "server", KEY)
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("WANDB_RUN_GROUP", "of-another-training")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "tmp").mkdir()
+    until(server.ready)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder.create(tmp_path / "runs", "cars")
+
+
+@pytest.fixture
+def ledger(folder):
+    ledger = Ledger(folder)
+    yield ledger
+    ledger.close()
+
+
+def start(folder, ledger):
+    experiment = Experiment.model_validate(
+        {
+            "name": "cars",
+            "model": "yolo26n.pt",
+            "data": "cars.yaml",
+            "train": {"epochs": 4, "optimizer": "AdamW"},
+            "search": {"metric": "metrics/mAP50-95(B)", "parameters": {"lr0": {"min": 0.001, "max": 0.1}}},
+            "track": {"wandb": {"project": "parking", "tags": ["night"]}},
+        }
+    )
+    dataset = PreparedDataset(
+        task="detect", source="/d", train_on="/d/data.yaml", names={0: "car"}, images={"train": 9}, fingerprint="f00d"
+    )
+    ledger.append(
+        "sweep_started",
+        sweep=folder.sweep,
+        experiment=experiment.model_dump(mode="json"),
+        dataset=dataset.model_dump(mode="json"),
+        versions={"ultralytics": "8"},
+        notes=[],
+    )
+
+
+def start_trial(folder, ledger, number):
+    lr0 = 0.01 + number / 1000
+    request = TrialRequest(
+        sweep=folder.sweep, trial=f"t{number:04}", number=number, task="detect",
+        model="yolo26n.pt", data="/d/data.yaml",
+        settings={"epochs": 4, "optimizer": "AdamW", "batch": 16, "lr0": lr0}, asked={"lr0": lr0},
+        folder=str(folder.root),
+        metric="metrics/mAP50-95(B)", identity=f"i{number}",
+    )  # fmt: skip
+    ledger.append("trial_started", request=request.model_dump(mode="json"))
+
+
+def add_row(ledger, number, epoch):
+    score = number / 10 + epoch / 100
+    row = EpochRow(
+        epoch=epoch, metrics={"train/box_loss": 1 / epoch, "metrics/mAP50-95(B)": score, "lr/pg0": None}, score=score,
+        best_score=score, best_epoch=epoch, epochs_without_gain=0, seconds=2.5, images_per_s=11,
+    )  # fmt: skip
+    ledger.append("row", trial=f"t{number:04}", row=row.model_dump(mode="json"))
+
+
+def end_trial(folder, ledger, number):
+    epochs, lr0 = EPOCHS[number], 0.01 + number / 1000
+    files = {}
+    if epochs:
+        target = folder.trial(f"t{number:04}") / "best.pt"
+        reference = write_atomic(target, f"weights of {number}".encode() * 100)
+        files["best.pt"] = reference.model_copy(update={"path": target.relative_to(folder.root).as_posix()})
+    record = TrialRecord(
+        trial=f"t{number:04}", number=number, ending=ENDINGS[number], reason="because", asked={"lr0": lr0},
+        used={"lr0": lr0, "batch": 8, "optimizer": "AdamW"}, score=number / 10 + epochs / 100 if epochs else None,
+        best_epoch=epochs or None, epochs=epochs, seconds=9.5, files=files,
+    )  # fmt: skip
+    ledger.append("trial_ended", record=record.model_dump(mode="json"))
+
+
+def end(folder, ledger):
+    reference = write_atomic(folder.winner / "best.pt", b"weights of 1" * 100)
+    file = reference.model_copy(update={"path": "winner/best.pt"}).model_dump(mode="json")
+    ledger.append("winner", trial="t0001", score=0.14, file=file)
+    ledger.append("sweep_ended", status="finished", reason="all trials done")
+
+
+def first_half(folder, ledger):
+    """Two trials side by side; one goes on."""
+    start(folder, ledger)
+    for number in (0, 1):
+        start_trial(folder, ledger, number)
+    for epoch in (1, 2):
+        add_row(ledger, 0, epoch)
+        add_row(ledger, 1, epoch)
+    add_row(ledger, 0, 3)
+    add_row(ledger, 0, 4)
+    end_trial(folder, ledger, 0)
+
+
+def second_half(folder, ledger):
+    for epoch in (3, 4):
+        add_row(ledger, 1, epoch)
+    end_trial(folder, ledger, 1)
+    for number in range(2, len(ENDINGS)):
+        start_trial(folder, ledger, number)
+        for epoch in range(1, EPOCHS[number] + 1):
+            add_row(ledger, number, epoch)
+        end_trial(folder, ledger, number)
+    end(folder, ledger)
+
+
+def run_of(folder, number):
+    return run_id(folder.sweep, f"t{number:04}")
+
+
+def steps_at(server, run, key="score"):
+    return [
+        row["step"] for row in server.rows("SELECT step FROM metrics WHERE run_id=? AND key=? ORDER BY step", run, key)
+    ]
+
+
+def check_all_arrived(server, folder):
+    """Every trial, every row exactly once, endings, groups, settings, the table, the winner."""
+    runs = {row["run_id"]: row for row in server.rows("SELECT * FROM runs")}
+    sweep_run = run_id(folder.sweep, "sweep")
+    assert set(runs) == {run_of(folder, number) for number in EPOCHS} | {sweep_run}
+    for number, epochs in EPOCHS.items():
+        run = runs[run_of(folder, number)]
+        for key in ("score", "train/box_loss", "metrics/mAP50-95(B)", "epoch", "seconds", "images_per_s"):
+            assert steps_at(server, run["run_id"], key) == list(range(1, epochs + 1)), (number, key)
+        assert steps_at(server, run["run_id"], "lr/pg0") == []
+        assert server.groups[run["run_id"]] == (folder.sweep, "trial", f"t{number:04}")
+        assert server.exit_codes[run["run_id"]] == EXIT_CODES[number]
+        assert run["state"] == "finished"
+        assert json.loads(run["tags_json"]) == ["night", ENDINGS[number].value]
+        config = {key: value["value"] for key, value in json.loads(run["config_json"]).items()}
+        assert (config["batch"], config["lr0"]) == (8, 0.01 + number / 1000), "as really used"
+        assert (config["asked"], config["task"], config["model"]) == ({"lr0": config["lr0"]}, "detect", "yolo26n.pt")
+        assert config["dataset_fingerprint"] == "f00d"
+        summary = json.loads(run["summary_json"])
+        assert (summary["ending"], summary["reason"]) == (ENDINGS[number].value, "because")
+        assert summary.get("best_epoch") == (epochs or None)
+        assert ("checkpoint_sha256" in summary) == bool(epochs)
+    assert server.groups[sweep_run] == (folder.sweep, "sweep", folder.sweep)
+    summary = json.loads(runs[sweep_run]["summary_json"])
+    assert (summary["winner"], summary["trials_ended"], summary["status"]) == ("t0001", len(EPOCHS), "finished")
+    assert len(steps_at(server, sweep_run, "best_score")) == len(EPOCHS)
+    tables = [row["name"] for row in server.rows("SELECT name FROM files WHERE name LIKE 'media/table/%'")]
+    assert len(tables) == 1
+    models = server.rows("SELECT * FROM artifacts WHERE artifact_type='model'")
+    assert {(model["run_id"], model["name"]) for model in models} == {(sweep_run, f"{folder.sweep}-best")}
+    assert len(server.digests) == 1, "W&B makes one version of equal contents, also where they are sent again"
+    assert json.loads(models[0]["metadata_json"])["winner"] == "t0001"
+
+
+def counts(server):
+    return {
+        table: server.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in ("runs", "metrics", "artifacts")
+    }
+
+
+def check_no_secret_and_no_litter(folder, tmp_path):
+    for file in [*folder.root.rglob("*"), *(tmp_path / "home").rglob("*")]:
+        assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
+    assert list((tmp_path / "tmp").iterdir()) == [], "the SDK's files are gone"
+    assert not (Path.cwd() / "wandb").exists()
+
+
+def mirror_processes(folder):
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(folder.root) in process.cmdline() and "yolosweep.tracking" in process.cmdline():
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def told(result, folder):
+    return f"{result}\n{(folder.mirror / 'wandb.log').read_text()}"
+
+
+def test_push_sends_everything_once(server, folder, ledger, tmp_path):
+    first_half(folder, ledger)
+    second_half(folder, ledger)
+    server.connect()
+    result = push(folder)
+    assert result.warning is None, told(result, folder)
+    assert (result.complete, result.runs) == (True, len(EPOCHS) + 1)
+    assert result.url.endswith("/parking")
+    check_all_arrived(server, folder)
+    before, asked = counts(server), server.requests
+
+    again = push(folder)
+    assert (again.complete, again.warning) == (True, None)
+    assert (counts(server), server.requests) == (before, asked), "nothing was said at all"
+
+    (folder.mirror / "wandb.json").unlink()
+    lost = push(folder)
+    assert (lost.complete, lost.warning) == (True, None)
+    assert counts(server) == before, "the server's own steps kept rows from being there twice"
+    check_all_arrived(server, folder)
+    check_no_secret_and_no_litter(folder, tmp_path)
+
+
+def test_a_server_that_comes_late_gets_everything(server, folder, ledger, tmp_path):
+    mirror = start_mirror(folder)
+    first_half(folder, ledger)
+    warning = until(lambda: mirror.warning)
+    assert "\n" not in warning
+    server.connect()
+    second_half(folder, ledger)
+    result = mirror.finish(timeout_s=300)
+    assert (result.complete, result.warning) == (True, None), told(result, folder)
+    check_all_arrived(server, folder)
+    check_no_secret_and_no_litter(folder, tmp_path)
+
+
+def test_rows_arrive_while_the_sweep_runs_and_no_argument_holds_the_key(server, folder, ledger, tmp_path):
+    server.connect()
+    mirror = start_mirror(folder)
+    first_half(folder, ledger)
+    until(lambda: steps_at(server, run_of(folder, 1)) == [1, 2])
+    (process,) = mirror_processes(folder)
+    for member in [process, *process.children(recursive=True)]:
+        assert not any(KEY in argument for argument in member.cmdline())
+    second_half(folder, ledger)
+    assert mirror.finish(timeout_s=300).complete
+    check_all_arrived(server, folder)
+    check_no_secret_and_no_litter(folder, tmp_path)
+
+
+def test_a_killed_mirror_is_made_up_for(server, folder, ledger):
+    server.connect()
+    mirror = start_mirror(folder)
+    first_half(folder, ledger)
+    until(lambda: steps_at(server, run_of(folder, 1)) == [1, 2])
+    (process,) = mirror_processes(folder)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert mirror.finish().complete is False
+    second_half(folder, ledger)
+    result = push(folder)
+    assert (result.complete, result.warning) == (True, None), told(result, folder)
+    check_all_arrived(server, folder)
+
+
+def test_uploads_that_are_lost_on_the_way_are_noticed_and_sent_again(server, folder, ledger):
+    """The SDK's finish returns normally after a fatal upload error; the mirror must not take that for success."""
+    server.connect()
+    server.refuse_uploads = True
+    mirror = start_mirror(folder)
+    first_half(folder, ledger)
+    until(lambda: mirror.warning)
+    assert not any(run.closed for run in MirrorState.load(folder, server.url).runs.values())
+    server.refuse_uploads = False
+    second_half(folder, ledger)
+    result = mirror.finish(timeout_s=300)
+    assert (result.complete, result.warning) == (True, None), told(result, folder)
+    check_all_arrived(server, folder)
+
+
+def test_a_wrong_key_gives_one_warning_and_an_end(server, folder, ledger, monkeypatch):
+    server.connect()
+    wrong = "wrong" + "0" * 40
+    monkeypatch.setenv("WANDB_API_KEY", wrong)
+    first_half(folder, ledger)
+    second_half(folder, ledger)
+    result = push(folder)
+    assert result.complete is False
+    assert "\n" not in result.warning
+    assert "401" in result.warning
+    assert "yolosweep track push" in result.warning
+    log = (folder.mirror / "wandb.log").read_text()
+    assert "Traceback" not in log
+    for file in folder.root.rglob("*"):
+        assert not file.is_file() or wrong.encode() not in file.read_bytes()
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    assert push(folder).complete, "with the right key it is made up for"
+    check_all_arrived(server, folder)
+
+
+def test_a_server_that_never_comes_ends_in_a_warning(server, folder, ledger):
+    first_half(folder, ledger)
+    second_half(folder, ledger)
+    mirror = start_mirror(folder)
+    until(lambda: mirror.warning)
+    early = mirror.finish(timeout_s=0)
+    assert (early.complete, early.runs) == (False, 0)
+    assert "in the background" in early.warning
+    result = mirror.finish(timeout_s=300)
+    assert result.complete is False
+    assert "yolosweep track push" in result.warning
+    assert "Traceback" not in (folder.mirror / "wandb.log").read_text()
+
+
+def test_a_mirror_outlives_its_driver_just_long_enough(server, folder, ledger):
+    """The driver dies without a word: what the ledger has is sent, and the mirror ends by itself."""
+    server.connect()
+    first_half(folder, ledger)
+    code = "import os, sys; from yolosweep.tracking import start_mirror; from yolosweep.ledger import RunFolder\n"
+    code += "start_mirror(RunFolder(sys.argv[1])); os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", code, str(folder.root)]).returncode == 9
+    until(lambda: (folder.mirror / "wandb.json").exists() and not mirror_processes(folder))
+    assert steps_at(server, run_of(folder, 0)) == [1, 2, 3, 4]
+    assert steps_at(server, run_of(folder, 1)) == [1, 2]
+    assert not MirrorState.load(folder, server.url).complete
+    mirror = start_mirror(folder)
+    second_half(folder, ledger)
+    assert mirror.finish(timeout_s=300).complete
+    check_all_arrived(server, folder)

@@ -1,0 +1,196 @@
+"""Whole sweeps of real Ultralytics trainings on tiny data: detect on real photos, segment and classify on drawn ones."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageDraw
+
+from yolosweep.records import Ending
+
+pytestmark = pytest.mark.slow
+
+FIXED = "train: {{epochs: {epochs}, nbs: {batch}, batch: {batch}, imgsz: 64, optimizer: AdamW, warmup_epochs: 1, {more}}}"
+
+
+def draw_shapes(folder: Path, *, count: int = 24) -> Path:
+    """Draw discs with polygon labels: a segmentation set."""
+    rng = random.Random(0)
+    for split, number in (("train", count), ("val", 8)):
+        (folder / "images" / split).mkdir(parents=True)
+        (folder / "labels" / split).mkdir(parents=True)
+        for index in range(number):
+            image = Image.new("RGB", (64, 64), (30, 30, 30))
+            x, y, r = rng.uniform(20, 44), rng.uniform(20, 44), rng.uniform(10, 18)
+            ImageDraw.Draw(image).ellipse((x - r, y - r, x + r, y + r), fill=(220, 40, 40))
+            image.save(folder / "images" / split / f"{index}.png")
+            points = [(x + r * math.cos(a), y + r * math.sin(a)) for a in (i * math.pi / 8 for i in range(16))]
+            flat = " ".join(f"{min(max(c / 64, 0), 1):.5f}" for point in points for c in point)
+            (folder / "labels" / split / f"{index}.txt").write_text(f"0 {flat}\n")
+    data = folder / "data.yaml"
+    data.write_text("train: images/train\nval: images/val\nnames: [disc]\n")
+    return data
+
+
+def draw_classes(folder: Path) -> Path:
+    """Draw red and blue pictures: a classification set."""
+    rng = random.Random(0)
+    for split, number in (("train", 16), ("val", 8)):
+        for name, colour in (("red", (200, 40, 40)), ("blue", (40, 40, 200))):
+            (folder / split / name).mkdir(parents=True)
+            for index in range(number):
+                noisy = tuple(min(255, max(0, c + rng.randint(-40, 40))) for c in colour)
+                Image.new("RGB", (48, 48), noisy).save(folder / split / name / f"{index}.png")
+    return folder
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
+    return {str(p.relative_to(folder)): (p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(folder.rglob("*"))}
+
+
+def scores(sweep: Any) -> list[Any]:
+    return [[row.score for row in trial.rows] for trial in sweep.history.trials.values()]
+
+
+def test_real_photos_are_searched_and_the_same_seed_gives_the_same_scores(
+    shell: Any, bccd_tiny: Path, tmp_path: Path, home: Path
+) -> None:
+    experiment = tmp_path / "bccd.yaml"
+    experiment.write_text(f"""
+name: bccd
+model: yolo11n.yaml
+data: {bccd_tiny}
+train: {{epochs: 8, nbs: 4, optimizer: AdamW, warmup_epochs: 1, close_mosaic: 0, cache: ram}}
+augmentations:
+  blur: [{{Blur: {{p: 0.2}}}}, {{RandomBrightnessContrast: {{p: 0.2}}}}]
+search:
+  trials: 4
+  pruner: none
+  parameters:
+    lr0: {{distribution: log_uniform_values, min: 1.0e-3, max: 5.0e-3}}
+    weight_decay: {{distribution: log_uniform_values, min: 1.0e-5, max: 1.0e-3}}
+    batch: {{values: [4, 8]}}
+    imgsz: {{values: [64, 96]}}
+    mosaic: {{min: 0.0, max: 1.0}}
+    augmentations: {{values: [none, blur]}}
+resources: {{cpus_per_trial: 1}}
+""")
+    before = snapshot(bccd_tiny.parent)
+    first, second = shell.run(experiment), shell.run(experiment)
+
+    history = first.history
+    assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 4
+    assert all([row.epoch for row in trial.rows] == list(range(1, 9)) for trial in history.trials.values())
+    row = history.trials["t0000"].rows[-1]
+    assert {"train/box_loss", "train/cls_loss", "train/dfl_loss", "val/box_loss", "metrics/precision(B)"} <= set(row.metrics)
+    assert {"metrics/recall(B)", "metrics/mAP50(B)", "metrics/mAP50-95(B)", "lr/pg0"} <= set(row.metrics)
+    assert row.seconds > 0
+    assert row.images_per_s > 0
+    assert row.memory_mb > 100
+
+    best = history.ranked()[0]
+    assert best.score > 0.01  # it learned something, or two runs of zeros would agree too
+    winner = history.winner
+    assert winner["validations"]["val"]["metrics"][history.metric] == pytest.approx(best.score, abs=0.01)
+    assert set(winner["validations"]["test"]["per_class"]) <= {"RBC", "WBC", "Platelets"}
+    assert scores(first) == scores(second)
+    assert snapshot(bccd_tiny.parent) == before, "the user's data folder was touched"
+    assert not (home / ".config" / "Ultralytics").exists(), "the user's Ultralytics settings were touched"
+
+
+def test_segment_runs(shell: Any, tmp_path: Path) -> None:
+    data = draw_shapes(tmp_path / "discs")
+    experiment = tmp_path / "segment.yaml"
+    experiment.write_text(f"""
+name: segment
+task: segment
+model: yolo11n-seg.yaml
+data: {data}
+{FIXED.format(epochs=2, batch=4, more="close_mosaic: 0")}
+search: {{trials: 2, parameters: {{lr0: {{min: 0.001, max: 0.01}}, copy_paste: {{min: 0.0, max: 1.0}}}}}}
+""")
+    sweep = shell.run(experiment)
+    history = sweep.history
+    assert history.metric == "metrics/mAP50-95(M)"
+    assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 2
+    assert "metrics/mAP50-95(B)" in history.trials["t0001"].rows[0].metrics
+    assert "train/seg_loss" in history.trials["t0001"].rows[0].metrics
+    assert history.winner["trial"] in history.trials
+
+
+def test_classify_learns(shell: Any, tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "colours")
+    before = snapshot(data)
+    experiment = tmp_path / "classify.yaml"
+    experiment.write_text(f"""
+name: classify
+task: classify
+model: yolo11n-cls.yaml
+data: {data}
+{FIXED.format(epochs=4, batch=8, more="auto_augment: null, hsv_h: 0.0, hsv_s: 0.0, hsv_v: 0.0")}
+search: {{trials: 2, parameters: {{lr0: {{min: 0.001, max: 0.01}}, erasing: {{values: [0.0, 0.4]}}}}}}
+""")
+    sweep = shell.run(experiment)
+    history = sweep.history
+    assert history.metric == "metrics/accuracy_top1"
+    assert history.ranked()[0].score >= 0.75
+    assert history.winner["validations"]["val"]["metrics"]["metrics/accuracy_top1"] >= 0.75
+    assert snapshot(data) == before
+
+
+def test_a_broken_trial_is_a_record_and_the_others_go_on(shell: Any, tmp_path: Path) -> None:
+    """freeze: 99 freezes the whole model: Ultralytics raises inside that one training."""
+    data = draw_shapes(tmp_path / "discs", count=8)
+    experiment = tmp_path / "broken.yaml"
+    experiment.write_text(f"""
+name: broken
+task: segment
+model: yolo11n-seg.yaml
+data: {data}
+{FIXED.format(epochs=1, batch=4, more="close_mosaic: 0")}
+search: {{trials: 2, searcher: grid, parameters: {{freeze: {{values: [0, 99]}}}}}}
+""")
+    sweep = shell.run(experiment)
+    endings = {trial.request.asked["freeze"]: trial.record for trial in sweep.history.trials.values()}
+    assert endings[0].ending is Ending.FINISHED
+    assert endings[99].ending is Ending.FAILED
+    assert "froze the entire model" in endings[99].error
+    assert "train.log" in endings[99].files
+
+
+def test_values_ultralytics_refuses_are_refused_before_anything_starts(shell: Any, tmp_path: Path) -> None:
+    data = draw_shapes(tmp_path / "discs", count=8)
+    experiment = tmp_path / "refused.yaml"
+    experiment.write_text(f"""
+name: refused
+task: segment
+model: yolo11n-seg.yaml
+data: {data}
+{FIXED.format(epochs=1, batch=4, more="close_mosaic: 0, fliplr: 1.5")}
+augmentations: {{odd: [{{Blurr: {{p: 0.1}}}}], args: [{{Blur: {{strength: 3}}}}]}}
+search: {{trials: 2, parameters: {{lr0: {{min: 0.001, max: 3.0}}, augmentations: {{values: [odd, args]}}}}}}
+""")
+    refused = shell("run", experiment, code=3)
+    for key in ("train.fliplr", "search.parameters.lr0", "augmentations.odd", "augmentations.args"):
+        assert key in refused.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_sets_below_nbs_are_refused(shell: Any, tmp_path: Path) -> None:
+    data = draw_shapes(tmp_path / "discs", count=8)
+    experiment = tmp_path / "nbs.yaml"
+    experiment.write_text(f"""
+name: nbs
+task: segment
+model: yolo11n-seg.yaml
+data: {data}
+train: {{epochs: 1, batch: 4, imgsz: 64, optimizer: AdamW, close_mosaic: 0}}
+search: {{trials: 2, parameters: {{lr0: {{min: 0.001, max: 0.01}}}}}}
+""")
+    refused = shell("run", experiment, code=3)
+    assert "train.nbs: 64 is above the 8 training images" in refused.err
+    assert "set train.nbs: 4" in refused.err

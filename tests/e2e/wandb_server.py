@@ -1,0 +1,157 @@
+"""A W&B server for tests: openwandb behind a small gateway.
+
+openwandb keeps what it gets in SQLite, but takes any key, does not keep groups and exit codes, and gives no usable
+answer to the SDK's question how far a run is. The gateway adds just that: it checks the key, notes what passes, and
+answers the question from what passed. It can also be cut off, or refuse uploads.
+"""
+
+import base64
+import contextlib
+import http.client
+import http.server
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import threading
+from pathlib import Path
+
+HOW_TO = (
+    "no openwandb: `pip install openwandb==0.5.25` in an environment of its own, then set YOLOSWEEP_OPENWANDB to it"
+)
+
+
+def find():
+    """Return the openwandb executable, or None."""
+    named = os.environ.get("YOLOSWEEP_OPENWANDB")
+    return named if named and Path(named).is_file() else shutil.which("openwandb")
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Server:
+    """openwandb with its data in a folder, and the gateway in front of it."""
+
+    def __init__(self, folder, key):
+        self.folder, self.key = folder, key
+        self.port, self._inner = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.refuse_uploads = False
+        self.requests, self.groups, self.exit_codes, self.history, self.digests = 0, {}, {}, {}, set()
+        self._gateway = None
+        arguments = ["serve", "--host", "127.0.0.1", "--port", str(self._inner), "--data-dir", str(folder)]
+        self._log = (folder / "server.log").open("wb")
+        self._process = subprocess.Popen(
+            [find(), *arguments], stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+    def ready(self):
+        """Return whether openwandb answers."""
+        if self._process.poll() is not None:
+            raise RuntimeError((self.folder / "server.log").read_text())
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._inner), 1):
+            return True
+        return False
+
+    def connect(self):
+        """Start the gateway: before, connections to ``url`` are refused."""
+        self._gateway = _Gateway(("127.0.0.1", self.port), _Handler)
+        self._gateway.server = self
+        threading.Thread(target=self._gateway.serve_forever, args=(0.05,), daemon=True).start()
+
+    def disconnect(self):
+        """Stop the gateway."""
+        if self._gateway:
+            self._gateway.shutdown()
+            self._gateway.server_close()
+            self._gateway = None
+
+    def stop(self):
+        self.disconnect()
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._log.close()
+
+    def rows(self, query, *values):
+        """Read openwandb's database."""
+        with contextlib.closing(sqlite3.connect(self.folder / "openwandb.db")) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(query, values)]
+
+    def forward(self, command, path, headers, body):
+        passed = {k: v for k, v in headers.items() if k.lower() not in ("content-length", "accept-encoding")}
+        inner = http.client.HTTPConnection("127.0.0.1", self._inner, timeout=60)
+        try:
+            inner.request(command, path, body, passed)
+            answer = inner.getresponse()
+            return answer.status, answer.getheader("Content-Type") or "", self.note(path, body, answer.read())
+        finally:
+            inner.close()
+
+    def note(self, path, body, answer):
+        """Write down what passed; complete the answer to the SDK's question how far a run is."""
+        if path.endswith("/file_stream"):
+            told, run = json.loads(body), path.split("/")[-2]
+            self.history.setdefault(run, []).extend(
+                told.get("files", {}).get("wandb-history.jsonl", {}).get("content", [])
+            )
+            if told.get("complete"):
+                self.exit_codes[run] = told["exitcode"]
+        elif path.startswith("/graphql"):
+            asked = json.loads(body)
+            if asked.get("operationName") == "UpsertBucket" and asked["variables"]["groupName"]:
+                run = asked["variables"]
+                self.groups[run["name"]] = (run["groupName"], run["jobType"], run["displayName"])
+            if asked.get("operationName") == "CreateArtifact":
+                made = asked["variables"]["input"]
+                if made["artifactTypeName"] == "model":
+                    self.digests.add(made["digest"])
+            if asked.get("operationName") == "RunResumeStatus":
+                told = json.loads(answer)
+                bucket = ((told.get("data") or {}).get("model") or {}).get("bucket")
+                if bucket:
+                    lines = self.history.get(bucket["name"], [])
+                    bucket |= {"historyLineCount": len(lines), "historyTail": json.dumps(lines[-1:])}
+                    bucket |= {"eventsTail": "[]", "wandbConfig": json.dumps({"t": {}})}
+                return json.dumps(told).encode()
+        return answer
+
+
+class _Gateway(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """A client that went away is no fault of the test's."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def _handle(self):
+        server = self.server.server
+        server.requests += 1
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        expected = "Basic " + base64.b64encode(f"api:{server.key}".encode()).decode()
+        needs_key = not self.path.startswith(("/sdk/", "/artifacts/"))
+        refused = needs_key and self.headers.get("Authorization") != expected
+        if refused or (server.refuse_uploads and self.path.endswith("/file_stream")):
+            status, kind, answer = 401, "application/json", b'{"error": "invalid key"}'
+        else:
+            status, kind, answer = server.forward(self.command, self.path, self.headers, body)
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    do_GET = do_POST = do_PUT = _handle
+
+    def log_message(self, *told):
+        """Say nothing."""

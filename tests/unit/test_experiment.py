@@ -1,0 +1,233 @@
+"""Experiment files that are fine: what they load to, what a trial gets, and what is told without being refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolosweep.experiment import (
+    Experiment,
+    baseline,
+    defaults,
+    identity,
+    lint_with_data,
+    load_experiment,
+    notes,
+    settings_of,
+)
+from yolosweep.experiment.arguments import ALIASES, NOT_TRAINING, OWNED, SCORING, TASKS_OF, explanations
+
+HEAD = "name: demo\nmodel: yolo26n.pt\ndata: data.yaml\n"
+
+
+def load(folder: Path, text: str, *overrides: str) -> Experiment:
+    file = folder / "experiment.yaml"
+    file.write_text(text)
+    return load_experiment(file, overrides)
+
+
+LEGAL = {
+    "smallest": "search: {parameters: {box: {min: 4.0, max: 9.0}}}",
+    "whole numbers": "search: {parameters: {box: {min: 4, max: 9}}}",
+    "dfl is the L1 gain of YOLO26": "search: {parameters: {dfl: {min: 0.5, max: 3.0}}}",
+    "momentum is Adam's first beta": "train: {optimizer: AdamW}\nsearch: {parameters: {momentum: {min: 0.8, max: 0.95}}}",
+    "warmup_momentum of RMSProp": "train: {optimizer: RMSProp}\n"
+    "search: {parameters: {warmup_momentum: {min: 0.5, max: 0.9}}}",
+    "optimizer in small letters": "train: {optimizer: sgd}\nsearch: {parameters: {lr0: {min: 0.001, max: 0.1}}}",
+    "momentum with auto, which may be MuSGD": "search: {parameters: {momentum: {min: 0.8, max: 0.95}}}",
+    "several optimizers": "search: {parameters: {lr0: {min: 0.001, max: 0.1}, optimizer: {values: [SGD, AdamW]},"
+    " warmup_momentum: {min: 0.5, max: 0.9}}}",
+    "warmup searched from 0": "train: {optimizer: SGD}\nsearch: {parameters: {warmup_epochs: {min: 0.0, max: 5.0},"
+    " warmup_bias_lr: {min: 0.0, max: 0.2}}}",
+    "a copied args.yaml holds defaults that do nothing": "train: {lr0: 0.01, dis: 6.0, warmup_bias_lr: 0.1,"
+    " copy_paste_mode: flip}\nsearch: {parameters: {box: {min: 4, max: 9}}}",
+    "mosaic closed late": "train: {epochs: 11}\nsearch: {parameters: {mosaic: {min: 0.0, max: 1.0}}}",
+    "mosaic never closed": "train: {epochs: 5, close_mosaic: 0}\nsearch: {parameters: {mosaic: {min: 0.0, max: 1.0}}}",
+    "close_mosaic searched": "train: {epochs: 30}\nsearch: {parameters: {close_mosaic: {min: 0, max: 20}}}",
+    "close_mosaic searched beyond the end": "train: {epochs: 10}\nsearch: {parameters: {mosaic: {min: 0.0, max: 1.0},"
+    " close_mosaic: {min: 0, max: 20}}}",
+    "close_mosaic for copy-paste alone": "task: segment\ntrain: {mosaic: 0, copy_paste: 0.3}\n"
+    "search: {parameters: {close_mosaic: {min: 0, max: 20}}}",
+    "rect searched": "search: {parameters: {rect: {values: [true, false]}, mosaic: {min: 0.0, max: 1.0}}}",
+    "copy-paste in detect, where polygons may be": "search: {parameters: {copy_paste: {min: 0.0, max: 0.5}}}",
+    "copy_paste_mode": "task: obb\nsearch: {parameters: {copy_paste: {min: 0.0, max: 0.5},"
+    " copy_paste_mode: {values: [flip, mixup]}}}",
+    "distillation": "train: {distill_model: yolo26s.pt}\nsearch: {parameters: {dis: {min: 1.0, max: 9.0}}}",
+    "rle on YOLO26": "task: pose\nsearch: {parameters: {rle: {min: 0.5, max: 2.0}}}",
+    "classify": "task: classify\ntrain: {auto_augment: null}\nsearch: {parameters: {hsv_h: {min: 0.0, max: 0.1},"
+    " dropout: {min: 0.0, max: 0.5}, erasing: {min: 0.0, max: 0.6}, scale: {min: 0.1, max: 0.9}}}",
+    "classify with colour where a policy may be off": "task: classify\nsearch: {parameters: {hsv_s: {min: 0.0, max: 1.0},"
+    " auto_augment: {values: [randaugment, '']}}}",
+    "cosine": "search: {parameters: {cos_lr: {values: [true, false]}, lrf: {min: 0.01, max: 1.0}}}",
+    "classes": "train: {classes: [0, 2], single_cls: false}\nsearch: {parameters: {cls: {min: 0.2, max: 1.0}}}",
+    "loss": "search: {metric: val/box_loss, mode: min, parameters: {box: {min: 4, max: 9}}}",
+    "mask metric": "task: segment\nsearch: {metric: metrics/mAP50(M), parameters: {mask_ratio: {values: [1, 4]}}}",
+    "grid": "search: {searcher: grid, parameters: {batch: {values: [8, 16]}, degrees: {min: 0, max: 3},"
+    " shear: {min: 0, max: 1, q: 0.5, distribution: q_uniform}}}",
+    "pipelines": "augmentations: {soft: [{Blur: {p: 0.3}}], off: []}\n"
+    "search: {parameters: {augmentations: {values: [none, default, soft, off]}}}",
+    "everything at the top": "task: detect\nseed: 3\nkeep_top: 1\nstorage: /scratch/runs\n"
+    "resources: {gpus_per_trial: 0.25, cpus_per_trial: 2, max_concurrent: 3}\n"
+    "track: {wandb: {project: x, entity: y, mode: online, tags: [a, b]}}\n"
+    "search: {trials: 9, time_budget: 90s, epoch_budget: 80, searcher: random, pruner: none, reduction_factor: 2,"
+    " parameters: {box: {value: 3}}}",
+    "comments, anchors and a byte order mark": "train: &same {epochs: 5}  # five\nsearch: {parameters: {box: {value: 1}}}",
+}
+
+
+@pytest.mark.parametrize("text", LEGAL.values(), ids=LEGAL.keys())
+def test_a_legal_file_is_not_refused(text: str, tmp_path: Path) -> None:
+    exp = load(tmp_path, HEAD + text + "\n")
+    assert exp.name == "demo"
+    assert Experiment.model_validate(exp.model_dump(mode="json")) == exp, "it does not survive the ledger"
+
+
+def test_data_and_a_model_beside_the_file_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    (tmp_path / "mine.pt").write_bytes(b"weights")
+    text = "search: {parameters: {box: {value: 3}}}\n"
+    exp = load(tmp_path, HEAD.replace("yolo26n.pt", "mine.pt") + text)
+    assert exp.data == str(tmp_path / "data.yaml")
+    assert exp.model == str(tmp_path / "mine.pt")
+    assert load(tmp_path, HEAD + text).model == "yolo26n.pt"
+    assert load(tmp_path, HEAD.replace("data.yaml", "/set/data.yaml") + text).data == "/set/data.yaml"
+    assert load(tmp_path, HEAD.replace("data.yaml", "sample:parking") + text).data == "sample:parking"
+
+
+def test_defaults_that_hang_on_other_fields_are_decided(tmp_path: Path) -> None:
+    exp = load(tmp_path, HEAD + "train: {epochs: 60}\nsearch: {parameters: {box: {min: 4, max: 9}}}\n")
+    assert (exp.search.metric, exp.search.trials, exp.search.grace_epochs) == ("metrics/mAP50-95(B)", 20, 6)
+    short = load(tmp_path, HEAD + "train: {epochs: 2}\nsearch: {parameters: {box: {min: 4, max: 9}}}\n")
+    assert short.search.grace_epochs == 1
+    budget = load(tmp_path, HEAD + "search: {time_budget: 1.5h, parameters: {box: {min: 4, max: 9}}}\n")
+    assert (budget.search.trials, budget.search.time_budget) == (None, 5400)
+    grid = load(
+        tmp_path, HEAD + "search: {searcher: grid, parameters: {box: {values: [1, 2]}, cls: {values: [3, 4]}}}\n"
+    )
+    assert grid.search.trials == 4, "every combination once, the one nearest to the defaults first"
+
+
+def test_overrides_are_read_as_yaml(tmp_path: Path) -> None:
+    text = HEAD + "search: {trials: 9, parameters: {box: {min: 4, max: 9}}}\n"
+    exp = load(
+        tmp_path, text, "search.trials=4", "train.epochs=7", "search.parameters.cls={min: 0.1, max: 1.0}", "name=b"
+    )
+    assert (exp.search.trials, exp.train["epochs"], exp.name) == (4, 7, "b")
+    assert exp.search.parameters["cls"].max == 1.0
+
+
+def test_settings_of_a_trial(tmp_path: Path) -> None:
+    exp = load(
+        tmp_path,
+        HEAD + "seed: 7\ntrain: {epochs: 5, batch: 8.0}\naugmentations: {soft: [{Blur: {p: 0.3}}]}\n"
+        "search: {parameters: {augmentations: {values: [none, default, soft]}}}\n",
+    )
+    soft = settings_of(exp, {"augmentations": "soft"})
+    assert soft["augmentations"] == [{"Blur": {"p": 0.3}}]
+    assert (soft["seed"], soft["batch"], soft["epochs"]) == (7, 8, 5)
+    assert isinstance(soft["batch"], int)
+    assert settings_of(exp, {"augmentations": "none"})["augmentations"] == []
+    assert "augmentations" not in settings_of(exp, {"augmentations": "default"})
+    assert "augmentations" not in settings_of(exp, {})
+
+
+def test_trial_0_is_the_defaults_or_the_nearest_point_to_them(tmp_path: Path) -> None:
+    exp = load(
+        tmp_path,
+        HEAD + "train: {optimizer: SGD}\nsearch: {parameters: {lr0: {min: 0.001, max: 0.1}, box: {min: 1.0, max: 5.0},"
+        " imgsz: {values: [320, 512]}, augmentations: {values: [none, default]}}}\n",
+    )
+    chosen, told = baseline(exp)
+    assert chosen == {"lr0": 0.01, "box": 5.0, "imgsz": 512, "augmentations": "default"}
+    assert len(told) == 2
+    assert any("box=7.5" in note and "5.0" in note for note in told)
+
+
+BASE: dict[str, Any] = {"epochs": 5, "lr0": 0.01, "workers": 2, "plots": False, "verbose": False, "seed": 0}
+OTHER: dict[str, Any] = {"model": "yolo26n.pt", "task": "detect", "data_fingerprint": "f"}
+
+
+@pytest.mark.parametrize("name", ["workers", "plots", "verbose", "save_period"])
+def test_how_a_trial_runs_is_not_its_identity(name: str) -> None:
+    assert identity(BASE, **OTHER) == identity({**BASE, name: 99}, **OTHER)
+
+
+@pytest.mark.parametrize("name", ["lr0", "epochs", "seed", "imgsz", "augmentations", "cache", "fraction"])
+def test_what_a_trial_learns_is_its_identity(name: str) -> None:
+    assert identity(BASE, **OTHER) != identity({**BASE, name: 99}, **OTHER)
+
+
+@pytest.mark.parametrize("name", sorted(OTHER))
+def test_model_task_and_data_are_its_identity(name: str) -> None:
+    assert identity(BASE, **OTHER) != identity(BASE, **{**OTHER, name: "another"})
+
+
+def test_identity_does_not_hang_on_the_order_of_settings() -> None:
+    assert identity(BASE, **OTHER) == identity(dict(reversed(BASE.items())), **OTHER)
+    assert len(identity(BASE, **OTHER)) == 16
+
+
+@pytest.mark.parametrize(
+    ("train", "images", "refused"),
+    [
+        ("{}", 1000, False),
+        ("{}", 48, True),  # 4 batches held, 3 in an epoch
+        ("{}", 50, False),  # 4 held, 4 in an epoch
+        ("{batch: 8, nbs: 8}", 9, False),
+        ("{batch: 64}", 10, False),
+        ("{batch: 4, nbs: 64}", 30, True),
+    ],
+)
+def test_gradients_held_longer_than_an_epoch_are_refused(
+    train: str, images: int, refused: bool, tmp_path: Path
+) -> None:
+    exp = load(tmp_path, HEAD + f"train: {train}\nsearch: {{parameters: {{box: {{min: 4, max: 9}}}}}}\n")
+    faults = lint_with_data(exp, images)
+    assert [fault.key for fault in faults] == (["train.nbs"] if refused else [])
+    if refused:
+        nbs = faults[0].message.rpartition("train.nbs: ")[2]
+        assert lint_with_data(exp.model_copy(update={"train": {**exp.train, "nbs": int(nbs)}}), images) == []
+
+
+@pytest.mark.parametrize(("images", "refused"), [(1000, True), (10_000_000, False)])
+def test_momentum_is_dead_where_auto_is_surely_adamw(images: int, refused: bool, tmp_path: Path) -> None:
+    exp = load(tmp_path, HEAD + "search: {parameters: {momentum: {min: 0.8, max: 0.95}}}\n")
+    assert [fault.key for fault in lint_with_data(exp, images)] == (["search.parameters.momentum"] if refused else [])
+    sgd = exp.model_copy(update={"train": {**exp.train, "optimizer": "SGD"}})
+    assert lint_with_data(sgd, images) == []
+
+
+def test_data_rules_pass_over_the_toy(tmp_path: Path) -> None:
+    exp = load(tmp_path, HEAD.replace("yolo26n.pt", "toy/red") + "search: {parameters: {lr0: {min: 0.1, max: 0.9}}}\n")
+    assert lint_with_data(exp, 1) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("search: {parameters: {box: {min: 4, max: 9}}}", "write 4.0 and 9.0"),
+        ("train: {epochs: 5}\nsearch: {parameters: {cls: {min: 0.1, max: 0.9}}}", "warmup_epochs=3"),
+        ("search: {parameters: {iou: {min: 0.1, max: 0.9}}}", "how a validation counts"),
+        ("search: {parameters: {copy_paste: {min: 0.1, max: 0.9}}}", "polygons"),
+    ],
+)
+def test_what_may_surprise_is_told(text: str, told: str, tmp_path: Path) -> None:
+    found = notes(load(tmp_path, HEAD + text + "\n"))
+    assert len(found) == 1
+    assert told in found[0]
+
+
+def test_every_argument_named_in_a_table_exists_in_the_installed_release() -> None:
+    known = set(defaults())
+    assert known > {"lr0", "mosaic", "augmentations"}
+    assert set(TASKS_OF) <= known
+    assert known >= SCORING
+    assert known >= NOT_TRAINING
+    assert set(ALIASES.values()) <= known
+    assert not set(ALIASES) & known
+    assert set(OWNED) - {"save_dir"} <= known
+    assert set(explanations()) == known
+    assert defaults()["lr0"] == 0.01
+    assert "learning rate" in explanations()["lr0"]

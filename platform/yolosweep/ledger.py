@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import socket
-import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -116,7 +115,9 @@ class RunFolder:
         """
         folder = cls(root)
         if not folder.ledger.is_file():
-            raise RunFolderError(f"{folder.root} is not a run folder: it has no ledger.jsonl; `yolosweep ls` lists them")
+            raise RunFolderError(
+                f"{folder.root} is not a run folder: it has no ledger.jsonl; `yolosweep ls` lists them"
+            )
         return folder
 
     @property
@@ -186,7 +187,9 @@ class RunFolder:
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
-            raise RunFolderError(f"{self.root} is in use by {_describe_owner(owner)}; wait for it or stop it") from error
+            raise RunFolderError(
+                f"{self.root} is in use by {_describe_owner(owner)}; wait for it or stop it"
+            ) from error
         try:
             write_atomic(owner, json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": _now()}))
             yield
@@ -216,7 +219,6 @@ class Ledger:
         self._seq = sum(1 for _ in read_events(folder.ledger)) if folder.ledger.exists() else 0
         # Unbuffered: after a failed write nothing may stay behind that a later write would put in front of its line.
         self._stream = folder.ledger.open("ab", buffering=0)
-        self._started = time.monotonic()
         _fsync_folder(folder.root)
 
     def append(self, event: str, **payload: Any) -> dict[str, Any]:
@@ -235,7 +237,9 @@ class Ledger:
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._stream.truncate(whole)
-            raise RunFolderError(f"cannot write {self._folder.ledger}: {error.strerror}; free space, then go on") from error
+            raise RunFolderError(
+                f"cannot write {self._folder.ledger}: {error.strerror}; free space, then go on"
+            ) from error
         self._seq += 1
         return line
 
@@ -268,13 +272,11 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
                 return
             try:
                 event = json.loads(line)
-                version = event["v"]
+                newer = event["v"] > SCHEMA_VERSION
             except (ValueError, KeyError, TypeError) as error:
                 raise RunFolderError(f"{path} line {number} is damaged; restore the file from a copy") from error
-            if not isinstance(version, int):
-                raise RunFolderError(f"{path} line {number} is damaged; restore the file from a copy")
-            if version > SCHEMA_VERSION:
-                raise RunFolderError(f"{path} was written by a newer yolosweep (schema {version}); upgrade to read it")
+            if newer:
+                raise RunFolderError(f"{path} was written by a newer yolosweep (schema {event['v']}); upgrade to read it")
             yield event
 
 

@@ -35,14 +35,18 @@ def choose(history: History) -> TrialHistory:
     """
     ranked = [trial for trial in history.ranked() if trial.record is not None]
     if not ranked:
-        endings = ", ".join(f"{t.request.trial} {t.status}: {t.record.reason if t.record else '-'}" for t in history.trials.values())
+        endings = ", ".join(
+            f"{t.request.trial} {t.status}: {t.record.reason if t.record else '-'}" for t in history.trials.values()
+        )
         raise TrainingError(f"none of {len(history.trials)} trials has a score ({endings or 'none ran'})")
     best = ranked[0]
     if best.record is None or best.dropped or "best.pt" not in best.record.files:
         why = best.record.reason if best.record else "it never ended"
         keeping = [t for t in ranked if t.record and "best.pt" in t.record.files and not t.dropped]
         if not keeping:
-            raise TrainingError(f"the best trial {best.request.trial} left no checkpoint ({why}), and no other did either")
+            raise TrainingError(
+                f"the best trial {best.request.trial} left no checkpoint ({why}), and no other did either"
+            )
         return keeping[0]
     return best
 
@@ -72,7 +76,7 @@ def crown(folder: RunFolder, history: History, validate: Validate, *, link: str 
         folder: the run folder.
         history: its ledger, read back.
         validate: scores a checkpoint on ``val`` or ``test``.
-        link: address of the winner's W&B run, if there is one.
+        link: page of the sweep at W&B, where it was mirrored.
 
     Returns:
         The payload of the ledger's ``winner`` event.

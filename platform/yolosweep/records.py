@@ -8,7 +8,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
-__all__ = ["Ending", "EpochRow", "FileRef", "Number", "PreparedDataset", "TrialRecord", "TrialRequest", "Validation", "Verdict"]
+__all__ = [
+    "Ending",
+    "EpochRow",
+    "FileRef",
+    "Number",
+    "PreparedDataset",
+    "TrialRecord",
+    "TrialRequest",
+    "Validation",
+    "Verdict",
+]
 
 SCHEMA_VERSION = 1
 """Version of everything written to a run folder; readers refuse a newer one."""

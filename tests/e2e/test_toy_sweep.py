@@ -158,7 +158,7 @@ def test_a_killed_worker_fails_its_trial_and_the_sweep_goes_on(
         return None
 
     wait_for(worker).kill()
-    out, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     history = History.of(running_folder(tmp_path))
     endings = [trial.record.ending for trial in history.trials.values()]
@@ -170,7 +170,7 @@ def test_a_killed_worker_fails_its_trial_and_the_sweep_goes_on(
 
 def test_a_sweep_in_which_all_trials_fail_says_so(shell: Any, toy: Path) -> None:
     sweep = shell.run(
-        toy, "search.trials=2", 'search.parameters={lr0: {values: [1.0e+300, 1.0e+301]}}', "train.epochs=2", code=5
+        toy, "search.trials=2", "search.parameters={lr0: {values: [1.0e+300, 1.0e+301]}}", "train.epochs=2", code=5
     )
     assert {trial.record.ending for trial in sweep.history.trials.values()} == {Ending.DIVERGED}
     assert "none of 2 trials has a score" in sweep.err

@@ -1,4 +1,4 @@
-"""Whole sweeps of real Ultralytics trainings on tiny data: detect on real photos, segment and classify on drawn ones."""
+"""Whole sweeps of real Ultralytics trainings: detect on real photos, segment and classify on drawn ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from yolosweep.records import Ending
 
 pytestmark = pytest.mark.slow
 
-FIXED = "train: {{epochs: {epochs}, nbs: {batch}, batch: {batch}, imgsz: 64, optimizer: AdamW, warmup_epochs: 1, {more}}}"
+FIXED = (
+    "train: {{epochs: {epochs}, nbs: {batch}, batch: {batch}, imgsz: 64, optimizer: AdamW, warmup_epochs: 1, {more}}}"
+)
 
 
 def draw_shapes(folder: Path, *, count: int = 24) -> Path:
@@ -86,7 +88,9 @@ resources: {{cpus_per_trial: 1}}
     assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 4
     assert all([row.epoch for row in trial.rows] == list(range(1, 9)) for trial in history.trials.values())
     row = history.trials["t0000"].rows[-1]
-    assert {"train/box_loss", "train/cls_loss", "train/dfl_loss", "val/box_loss", "metrics/precision(B)"} <= set(row.metrics)
+    assert {"train/box_loss", "train/cls_loss", "train/dfl_loss", "val/box_loss", "metrics/precision(B)"} <= set(
+        row.metrics
+    )
     assert {"metrics/recall(B)", "metrics/mAP50(B)", "metrics/mAP50-95(B)", "lr/pg0"} <= set(row.metrics)
     assert row.seconds > 0
     assert row.images_per_s > 0

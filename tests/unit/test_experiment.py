@@ -32,7 +32,7 @@ LEGAL = {
     "smallest": "search: {parameters: {box: {min: 4.0, max: 9.0}}}",
     "whole numbers": "search: {parameters: {box: {min: 4, max: 9}}}",
     "dfl is the L1 gain of YOLO26": "search: {parameters: {dfl: {min: 0.5, max: 3.0}}}",
-    "momentum is Adam's first beta": "train: {optimizer: AdamW}\nsearch: {parameters: {momentum: {min: 0.8, max: 0.95}}}",
+    "momentum is Adam's beta": "train: {optimizer: AdamW}\nsearch: {parameters: {momentum: {min: 0.8, max: 0.95}}}",
     "warmup_momentum of RMSProp": "train: {optimizer: RMSProp}\n"
     "search: {parameters: {warmup_momentum: {min: 0.5, max: 0.9}}}",
     "optimizer in small letters": "train: {optimizer: sgd}\nsearch: {parameters: {lr0: {min: 0.001, max: 0.1}}}",
@@ -58,7 +58,7 @@ LEGAL = {
     "rle on YOLO26": "task: pose\nsearch: {parameters: {rle: {min: 0.5, max: 2.0}}}",
     "classify": "task: classify\ntrain: {auto_augment: null}\nsearch: {parameters: {hsv_h: {min: 0.0, max: 0.1},"
     " dropout: {min: 0.0, max: 0.5}, erasing: {min: 0.0, max: 0.6}, scale: {min: 0.1, max: 0.9}}}",
-    "classify with colour where a policy may be off": "task: classify\nsearch: {parameters: {hsv_s: {min: 0.0, max: 1.0},"
+    "classify with colour, policy off or on": "task: classify\nsearch: {parameters: {hsv_s: {min: 0.0, max: 1.0},"
     " auto_augment: {values: [randaugment, '']}}}",
     "cosine": "search: {parameters: {cos_lr: {values: [true, false]}, lrf: {min: 0.01, max: 1.0}}}",
     "classes": "train: {classes: [0, 2], single_cls: false}\nsearch: {parameters: {cls: {min: 0.2, max: 1.0}}}",
@@ -73,7 +73,7 @@ LEGAL = {
     "track: {wandb: {project: x, entity: y, mode: online, tags: [a, b]}}\n"
     "search: {trials: 9, time_budget: 90s, epoch_budget: 80, searcher: random, pruner: none, reduction_factor: 2,"
     " parameters: {box: {value: 3}}}",
-    "comments, anchors and a byte order mark": "train: &same {epochs: 5}  # five\nsearch: {parameters: {box: {value: 1}}}",
+    "comments and anchors": "train: &same {epochs: 5}  # five\nsearch: {parameters: {box: {value: 1}}}",
 }
 
 
@@ -107,6 +107,10 @@ def test_defaults_that_hang_on_other_fields_are_decided(tmp_path: Path) -> None:
         tmp_path, HEAD + "search: {searcher: grid, parameters: {box: {values: [1, 2]}, cls: {values: [3, 4]}}}\n"
     )
     assert grid.search.trials == 4, "every combination once, the one nearest to the defaults first"
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    assert load(tmp_path, "\ufeff" + HEAD + "search: {parameters: {box: {value: 1}}}\n").name == "demo"
 
 
 def test_overrides_are_read_as_yaml(tmp_path: Path) -> None:

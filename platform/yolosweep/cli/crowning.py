@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.pick import choose, crown, data_of
 from yolosweep.records import Validation
+from yolosweep.tracking.choice import server
+from yolosweep.tracking.state import MirrorState
 
 __all__ = ["crown_open_run", "crown_run", "describe_winner"]
 
@@ -46,7 +49,8 @@ def crown_open_run(folder: RunFolder) -> dict[str, Any]:
     def validate(weights: Path, split: str) -> Validation:
         return trainer.validate(weights, task=trial.request.task, data=data, split=split, settings=settings)
 
-    return crown(folder, history, validate)
+    mirrored = MirrorState.load(folder, server(os.environ))
+    return crown(folder, history, validate, link=mirrored.url)
 
 
 def describe_winner(winner: dict[str, Any]) -> None:
@@ -56,13 +60,15 @@ def describe_winner(winner: dict[str, Any]) -> None:
 
     console = Console(soft_wrap=True, highlight=False)
     metric = winner["metric"]
-    console.print(f"[bold]winner     {winner['trial']}[/bold]  {metric} {winner['score']:.4f}{_gain(winner.get('gain'))}")
+    console.print(
+        f"[bold]winner     {winner['trial']}[/bold]  {metric} {winner['score']:.4f}{_gain(winner.get('gain'))}"
+    )
     for split, validation in winner["validations"].items():
         values = "  ".join(f"{name.removeprefix('metrics/')} {value:.4f}" for name, value in _shown(validation))
         console.print(f"{split:<10} {values}")
     if any(validation["per_class"] for validation in winner["validations"].values()):
         split, validation = next(iter(winner["validations"].items()))
-        names = [name for name in next(iter(validation["per_class"].values()))]
+        names = list(next(iter(validation["per_class"].values())))
         table = Table(f"class ({split})", *(n.removeprefix("metrics/") for n in names), box=None, pad_edge=False)
         for label, values in validation["per_class"].items():
             table.add_row(label, *(f"{values[name]:.4f}" for name in names))

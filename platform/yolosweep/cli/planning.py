@@ -102,10 +102,15 @@ def describe_plan(plan: dict[str, Any]) -> None:
         table.add_row(name, _pairs(parameter))
     console.print(table)
     trials = plan["trials"] if plan["trials"] is not None else "as many as the budget allows"
-    console.print(f"search     {search['searcher']}, {search['mode']} {search['metric']}, {trials} trials; trial 0 is the defaults")
+    console.print(
+        f"search     {search['searcher']}, {search['mode']} {search['metric']}, {trials} trials, the defaults first"
+    )
     if plan["rungs"]:
-        console.print(f"pruning    asha after epochs {', '.join(map(str, plan['rungs']))}: the best 1/{search['reduction_factor']} go on")
-    console.print(f"cost       at most {plan['epochs_at_most'] or '?'} epochs ({plan['epochs_per_trial']} a trial){_time(plan)}")
+        levels = ", ".join(map(str, plan["rungs"]))
+        console.print(f"pruning    asha: the best 1/{search['reduction_factor']} go on after epochs {levels}")
+    console.print(
+        f"cost       at most {plan['epochs_at_most'] or '?'} epochs ({plan['epochs_per_trial']} a trial){_time(plan)}"
+    )
     memory = f", about {plan['memory_mb']} MB of memory" if plan["memory_mb"] else ""
     console.print(f"           about {plan['disk_mb']:g} MB of disk (best {exp['keep_top']} checkpoints kept){memory}")
     for note in plan["notes"]:

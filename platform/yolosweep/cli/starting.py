@@ -35,7 +35,9 @@ def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path
     text = starter(
         named,
         task=task,
-        name=Path(data.rpartition(":")[2]).absolute().parent.name if data.endswith((".yaml", ".yml")) else Path(data).name,
+        name=Path(data.rpartition(":")[2]).absolute().parent.name
+        if data.endswith((".yaml", ".yml"))
+        else Path(data).name,
         model=model,
         train_images=dataset.images["train"],
         schema=str(schema),

@@ -183,7 +183,9 @@ class _Sweep:
         if self._as_json:
             import json
 
-            sys.stdout.write(json.dumps({"run": str(self._folder.root), "summary": told, "winner": winner}, indent=2) + "\n")
+            sys.stdout.write(
+                json.dumps({"run": str(self._folder.root), "summary": told, "winner": winner}, indent=2) + "\n"
+            )
             return
         if winner is not None:
             describe_winner({**winner, "run": str(self._folder.root), "gain": told["gain"]})

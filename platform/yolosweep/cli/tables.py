@@ -53,7 +53,7 @@ def runs_in(storage: Path) -> list[dict[str, Any]]:
     """
     if not storage.is_dir():
         raise UsageError(f"there is no folder {storage}; give the storage: of your experiments")
-    found = []
+    found: list[dict[str, Any]] = []
     for ledger in storage.glob("*/ledger.jsonl"):
         try:
             history = History.of(RunFolder(ledger.parent))
@@ -84,6 +84,11 @@ def describe_runs(runs: list[dict[str, Any]]) -> None:
     for run in runs:
         best = "" if run.get("best") is None else f"{run['best']:.4f}"
         table.add_row(
-            run["run"], run["started"][:16], run["status"], str(run.get("trials", "")), best, run.get("best_trial") or ""
+            run["run"],
+            run["started"][:16],
+            run["status"],
+            str(run.get("trials", "")),
+            best,
+            run.get("best_trial") or "",
         )
     Console(soft_wrap=True, highlight=False).print(table)

@@ -12,13 +12,15 @@ __all__ = ["push_run"]
 
 
 def push_run(root: Path) -> int:
-    """Send what is missing, tell what was sent, and return the exit code (1 when not everything arrived).
+    """Send what is missing, tell what is there, and return the exit code (1 when not everything arrived).
 
     Raises:
         RunFolderError: not a run folder.
+        UsageError: there is no API key.
     """
     result = push(RunFolder.open(root))
-    print(f"sent: {result.describe()}")
+    where = f" at {result.url}" if result.url else ""
+    print(f"{result.runs} runs are complete{where}")
     if result.warning:
         print(f"warning: {result.warning}", file=sys.stderr)
         return 1

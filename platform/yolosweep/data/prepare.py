@@ -19,7 +19,9 @@ from yolosweep.records import PreparedDataset
 
 __all__ = ["inspect_dataset", "prepare_dataset"]
 
-IMAGE_SUFFIXES = frozenset("avif bmp dng heic heif jp2 jpeg jpg mpo png tif tiff webp".split())
+IMAGE_SUFFIXES = frozenset(
+    ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp")
+)
 """What Ultralytics reads (its ``IMG_FORMATS``)."""
 
 _SPLITS = ("train", "val", "test")
@@ -31,7 +33,7 @@ def inspect_dataset(source: str, task: str) -> PreparedDataset:
     """Read and count a dataset without writing anything.
 
     Args:
-        source: a data.yaml, a folder (classify: ``train/<class>/*``; else one that holds a data.yaml), ``sample:parking``.
+        source: a data.yaml, a folder (classify: ``train/<class>/*``; else one with a data.yaml), ``sample:parking``.
         task: the experiment's task.
 
     Raises:
@@ -91,7 +93,7 @@ def _read_yaml(path: Path, task: str) -> tuple[PreparedDataset, dict[str, Any]]:
     for split, files in images.items():
         _add_split(digest, split, files, labelled=True)
     _refuse_unlabelled(images, path)
-    resolved = {split: [str(file) for file in _folders(content[split], root)] for split in images}
+    resolved: dict[str, Any] = {split: [str(file) for file in _folders(content[split], root)] for split in images}
     resolved.update(names=names, nc=len(names), **{key: content[key] for key in _KEPT_KEYS if key in content})
     dataset = PreparedDataset(
         task=task,
@@ -128,9 +130,13 @@ def _names(content: Mapping[str, Any], path: Path) -> dict[int, str]:
     try:
         clean = {int(index): str(name) for index, name in names.items()}
     except (TypeError, ValueError) as error:
-        raise DataError(f"{path}: the keys of names: must be class numbers, e.g. names: {{0: red_car, 1: car}}") from error
+        raise DataError(
+            f"{path}: the keys of names: must be class numbers, e.g. names: {{0: red_car, 1: car}}"
+        ) from error
     if sorted(clean) != list(range(len(clean))):
-        raise DataError(f"{path}: class numbers in names: must be 0 to {len(clean) - 1} without a gap, not {sorted(clean)}")
+        raise DataError(
+            f"{path}: class numbers in names: must be 0 to {len(clean) - 1} without a gap, not {sorted(clean)}"
+        )
     if "nc" in content and content["nc"] != len(clean):
         raise DataError(f"{path}: nc: {content['nc']} but names: has {len(clean)} classes; remove nc:")
     return dict(sorted(clean.items()))
@@ -178,7 +184,9 @@ def _split_images(value: Any, root: Path, split: str, path: Path) -> list[Path]:
     if missing:
         raise DataError(f"{path}: {split}: {len(missing)} listed images do not exist, first {missing[0]}")
     if not images:
-        raise DataError(f"{path}: {split}: there are no images in {value}; formats read: {', '.join(sorted(IMAGE_SUFFIXES))}")
+        raise DataError(
+            f"{path}: {split}: there are no images in {value}; formats read: {', '.join(sorted(IMAGE_SUFFIXES))}"
+        )
     return sorted(images)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from yolosweep.errors import ClusterError
@@ -21,7 +21,7 @@ class Slots:
     concurrent: int
 
 
-def allot(asked: Resources, nodes: list[Mapping[str, float]], trials: int | None) -> Slots:
+def allot(asked: Resources, nodes: Sequence[Mapping[str, float]], trials: int | None) -> Slots:
     """Decide ``auto`` and count the slots, node by node: one trial never spans two nodes.
 
     Args:
@@ -47,7 +47,7 @@ def allot(asked: Resources, nodes: list[Mapping[str, float]], trials: int | None
     return Slots(cpus=cpus, gpus=gpus, concurrent=min([slots, *limits]))
 
 
-def _fair_cpus(nodes: list[Mapping[str, float]], gpus: float, largest: float) -> float:
+def _fair_cpus(nodes: Sequence[Mapping[str, float]], gpus: float, largest: float) -> float:
     """On GPUs: the cores that belong to a trial's share of a GPU node, up to 8. On CPU: half a node, up to 4."""
     if gpus:
         shares = [node["CPU"] / (node["GPU"] / gpus) for node in nodes if node.get("GPU") and node.get("CPU")]

@@ -57,9 +57,7 @@ class Desk:
         self._cpus, self._gpus, self._clock = cpus, gpus, clock
         self._dataset = PreparedDataset.model_validate(dataset)
         search = self._exp.search
-        self._suggester = Suggester(
-            search.parameters, searcher=search.searcher, seed=self._exp.seed, mode=search.mode
-        )
+        self._suggester = Suggester(search.parameters, searcher=search.searcher, seed=self._exp.seed, mode=search.mode)
         self._epochs = int(self._exp.train["epochs"])
         self._rungs = rungs(search.grace_epochs or 1, search.reduction_factor, self._epochs)
         self._at_rung: dict[int, dict[str, float | None]] = {level: {} for level in self._rungs}

@@ -56,7 +56,11 @@ def connected() -> Iterator[Cluster]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             context = ray.init(
-                address=address or "local", log_to_driver=False, logging_level=logging.ERROR, configure_logging=True, **here
+                address=address or "local",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+                **here,
             )
     except Exception as error:
         where = f"at {address} (RAY_ADDRESS)" if address else "on this machine"
@@ -117,7 +121,7 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
 
     from yolosweep.search.worker import TrialActor
 
-    class AskTheDesk(Searcher):
+    class AskTheDesk(Searcher):  # type: ignore[misc]
         def suggest(self, trial_id: str) -> Any:
             ticket = desk.ask("ticket")
             if ticket is None:
@@ -133,7 +137,7 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
         def restore(self, checkpoint_path: str) -> None:
             return
 
-    class TellTheDesk(tune.Callback):
+    class TellTheDesk(tune.Callback):  # type: ignore[misc]
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             desk.ask("lost", trial.config["ticket"], _cause(trial))
 

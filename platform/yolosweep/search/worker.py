@@ -18,7 +18,7 @@ _POLL_S = 1.0
 """How often a training asks whether it has to stop in the middle of an epoch."""
 
 
-class TrialActor(tune.Trainable):
+class TrialActor(tune.Trainable):  # type: ignore[misc]
     """One Tune trial is one training: Tune places it, the desk decides about it.
 
     Rows do not travel through Tune: they are on disk (through the desk) before the next epoch begins. The process is

@@ -28,7 +28,7 @@ def enter(*, offline: bool = True) -> None:
     """Prepare this process and import ultralytics.
 
     - ``YOLO_CONFIG_DIR`` lies in our own cache folder: the user's own Ultralytics settings are never written.
-    - Trials never touch the network: weights were fetched before, the font is matplotlib's, no AMP weights, no telemetry.
+    - Trials never touch the network: weights were fetched before, the font is matplotlib's, no telemetry.
     - Label caches go to our own cache folder: Ultralytics would write (and unpickle) them beside the user's images.
     - A JPEG with a cut-off end is reported, not rewritten in place.
 

@@ -81,7 +81,7 @@ class YoloTrainer:
         folder, prefix = _TASKS[task]
         scratch = Path(tempfile.mkdtemp(prefix="yolosweep-val-"))
         how = {key: settings[key] for key in ("imgsz", "iou", "max_det", "single_cls") if key in settings}
-        # The validator of a training gets twice the training batch, rectangular; the same grouping gives the same score.
+        # The validator of a training gets twice the training batch, rectangular: same grouping, same score.
         double = task not in ("obb", "classify")
         batch = int(settings.get("batch", 16)) * (2 if double else 1)
         arguments = {

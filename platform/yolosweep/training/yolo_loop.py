@@ -119,7 +119,7 @@ def _gpu_mb(device: Any) -> float | None:
         return None
     import torch
 
-    return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    return round(float(torch.cuda.max_memory_allocated(device)) / 2**20, 1)
 
 
 def steered(base: type[Any], request: TrialRequest, watch: Watch, threads: int) -> type[Any]:
@@ -131,6 +131,8 @@ def steered(base: type[Any], request: TrialRequest, watch: Watch, threads: int) 
     sign = 1.0 if request.mode == "max" else -1.0
 
     class Steered(base):  # type: ignore[misc]
+        best_fitness: float | None
+
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             if self.device.type == "cpu":
@@ -141,14 +143,13 @@ def steered(base: type[Any], request: TrialRequest, watch: Watch, threads: int) 
                 self.add_callback(event, callback)
 
         def validate(self) -> tuple[dict[str, float] | None, float | None]:
-            before = self.best_fitness
+            before: float | None = self.best_fitness
             metrics, fitness = super().validate()
             if metrics is None:
                 return None, None
             if request.metric not in metrics:
-                raise TrainingError(
-                    f"search.metric={request.metric} is not reported by this model; reported: {', '.join(sorted(metrics))}"
-                )
+                known = ", ".join(sorted(metrics))
+                raise TrainingError(f"search.metric={request.metric} is not reported by this model; it reports {known}")
             fitness = sign * float(metrics[request.metric])
             gained = before is None or (math.isfinite(fitness) and fitness > before)
             self.best_fitness = fitness if gained else before

@@ -110,10 +110,10 @@ def imports_of(module: str, file: Path, known: set[str]) -> list[Import]:
             if name in ("import_module", "__import__") and isinstance(node.args[0].value, str):
                 add(node.args[0].value, node, top)
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            for child in node.body:
-                visit(child, False)
-            for child in node.orelse:
-                visit(child, top)
+            for statement in node.body:
+                visit(statement, False)
+            for statement in node.orelse:
+                visit(statement, top)
             return
         inside = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         for child in ast.iter_child_nodes(node):
@@ -151,11 +151,14 @@ def wrong_doors(found: list[Import]) -> list[str]:
     ]
 
 
+def packages_above(module: str) -> list[str]:
+    """Return the packages that are loaded before a module is."""
+    return [".".join(module.split(".")[:n]) for n in range(1, module.count(".") + 1)]
+
+
 def loading(found: list[Import]) -> dict[str, set[str]]:
     """Return the modules that load a heavy library when they are loaded, themselves or through others of ours."""
     heavy: dict[str, set[str]] = {}
-    above = {module: {".".join(module.split(".")[:n]) for n in range(1, module.count(".") + 1)} for module in
-             {item.module for item in found} | {item.target for item in found}}  # fmt: skip
     while True:
         before = {module: set(libraries) for module, libraries in heavy.items()}
         for item in found:
@@ -163,7 +166,7 @@ def loading(found: list[Import]) -> dict[str, set[str]]:
                 continue
             library = item.target.split(".")[0]
             loads = {library} & HEAVY
-            for loaded in {item.target} | above[item.target]:
+            for loaded in (item.target, *packages_above(item.target)):
                 loads |= heavy.get(loaded, set())
             if loads:
                 heavy.setdefault(item.module, set()).update(loads)

@@ -276,7 +276,7 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
             except (ValueError, KeyError, TypeError) as error:
                 raise RunFolderError(f"{path} line {number} is damaged; restore the file from a copy") from error
             if newer:
-                raise RunFolderError(f"{path} was written by a newer yolosweep (schema {event['v']}); upgrade to read it")
+                raise RunFolderError(f"{path} was written by a newer yolosweep (schema {event['v']}); upgrade it")
             yield event
 
 

@@ -27,28 +27,26 @@ Validate = Callable[[Path, str], Validation]
 """Score a checkpoint on a split: ``training`` behind a plain function."""
 
 
-def choose(history: History) -> TrialHistory:
-    """Return the best trial that still has its checkpoint.
+def choose(history: History) -> tuple[TrialHistory, list[str]]:
+    """Return the best trial that left a checkpoint, and a sentence for each better one that did not.
 
     Raises:
-        TrainingError: no trial has a score; lists how they ended.
+        TrainingError: no trial has a score, or none that has one left its checkpoint.
     """
+    trials = history.trials
     ranked = [trial for trial in history.ranked() if trial.record is not None]
     if not ranked:
-        endings = ", ".join(
-            f"{t.request.trial} {t.status}: {t.record.reason if t.record else '-'}" for t in history.trials.values()
+        endings = "; ".join(f"{name} {t.status}: {t.record.reason if t.record else '-'}" for name, t in trials.items())
+        raise TrainingError(f"none of {len(trials)} trials has a score ({endings or 'none ran'})")
+    passed_over = []
+    for trial in ranked:
+        assert trial.record is not None
+        if "best.pt" in trial.record.files and not trial.dropped:
+            return trial, passed_over
+        passed_over.append(
+            f"{trial.request.trial} scored {trial.score:.4f} but left no checkpoint ({trial.record.reason})"
         )
-        raise TrainingError(f"none of {len(history.trials)} trials has a score ({endings or 'none ran'})")
-    best = ranked[0]
-    if best.record is None or best.dropped or "best.pt" not in best.record.files:
-        why = best.record.reason if best.record else "it never ended"
-        keeping = [t for t in ranked if t.record and "best.pt" in t.record.files and not t.dropped]
-        if not keeping:
-            raise TrainingError(
-                f"the best trial {best.request.trial} left no checkpoint ({why}), and no other did either"
-            )
-        return keeping[0]
-    return best
+    raise TrainingError("no trial with a score left a checkpoint: " + "; ".join(passed_over))
 
 
 def verify_file(folder: RunFolder, reference: FileRef) -> Path:
@@ -85,7 +83,7 @@ def crown(folder: RunFolder, history: History, validate: Validate, *, link: str 
         VerificationError: the file or the score is not what was recorded.
         TrainingError: no trial has a score, or the checkpoint cannot be validated.
     """
-    trial = choose(history)
+    trial, passed_over = choose(history)
     record = trial.record
     assert record is not None, "choose returned a trial that did not end"
     weights = verify_file(folder, record.files["best.pt"])
@@ -103,6 +101,7 @@ def crown(folder: RunFolder, history: History, validate: Validate, *, link: str 
         "trial": trial.request.trial,
         "score": record.score,
         "metric": history.metric,
+        "passed_over": passed_over,
         "validations": {split: value.model_dump(mode="json") for split, value in validations.items()},
         "file": files["best.pt"].model_dump(mode="json"),
         "settings": {**trial.request.settings, **record.used},

@@ -242,7 +242,7 @@ def test_readers_see_the_old_file_or_the_new_one_also_when_the_writer_is_killed(
         process = python(WRITE, target)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        seen = set()
+        seen: set[bytes] = set()
         while len(seen) < 2:
             content = target.read_bytes()
             assert content in (b"a" * 300_000, b"b" * 300_000)

@@ -95,9 +95,12 @@ class TestScene:
             assert boxes == []
             assert redness(pixels).max() < 60
 
-    def test_sizes_show_the_same_scene(self) -> None:
-        small, large = (scene(np.random.default_rng(7), size)[0].size for size in (64, 200))
-        assert (small, large) == ((64, 64), (200, 200))
+    @pytest.mark.parametrize("size", [32, 64, 200])
+    def test_other_sizes_have_cars_of_the_same_share(self, size: int) -> None:
+        drawn = [scene(np.random.default_rng(i), size) for i in range(4)]
+        assert {image.size for image, _ in drawn} == {(size, size)}
+        lengths = [max(box.right - box.left, box.bottom - box.top) / size for _, boxes in drawn for box in boxes]
+        assert 0.25 < max(lengths) < 0.45
 
 
 class TestDrawParking:

@@ -125,6 +125,16 @@ class TestDescent:
         assert len(errors) == -(-len(crops) // 7)
         assert sum(errors) / len(crops) == pytest.approx(expected)
 
+    def test_every_epoch_has_an_order_of_its_own_that_can_be_repeated(self, parking: Path) -> None:
+        crops = read_crops(str(parking), "train")
+
+        def errors(epoch: int) -> list[float]:
+            return list(Descent(crops, batch=1, lr0=0.0, weight_decay=0.0, seed=0).epoch(epoch))
+
+        assert errors(1) == errors(1)
+        assert errors(1) != errors(2)
+        assert sorted(errors(1)) == sorted(errors(2))
+
 
 class TestHonesty:
     def test_a_fair_learning_rate_learns(self, parking: Path, tmp_path: Path) -> None:

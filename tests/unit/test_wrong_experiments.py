@@ -363,6 +363,11 @@ LINT = [
         ("search.parameters.box", 4, "give values"),
     ),
     wrong(
+        "grid over a billion points",
+        TOP + "search: {searcher: grid, parameters: {box: {min: 0, max: 1000000000}}}\n",
+        ("search.parameters.box", 4, "a range of 1000000001 grid points; give values"),
+    ),
+    wrong(
         "pipeline not defined",
         HEAD + "train: {augmentations: soft}\naugmentations: {softly: []}\n",
         ("train.augmentations", 5, "did you mean softly?"),

@@ -94,7 +94,7 @@ def plan(experiment: ExperimentFile, overrides: Overrides = None, as_json: AsJso
     from yolosweep.cli.checked import check
     from yolosweep.cli.planning import describe_plan, plan_of
 
-    planned = plan_of(check(experiment, overrides or []))
+    planned = plan_of(check(experiment, overrides or [], fetch=False))
     _print(planned, as_json, describe_plan)
 
 

@@ -29,8 +29,13 @@ class Checked:
     """What is legal but may surprise, one sentence each."""
 
 
-def check(source: Path, overrides: Sequence[str]) -> Checked:
+def check(source: Path, overrides: Sequence[str], *, fetch: bool = True) -> Checked:
     """Load an experiment and check all of it: file, data, model, Ultralytics' own rules.
+
+    Args:
+        source: the experiment file.
+        overrides: ``key=value`` pairs.
+        fetch: whether weights that are not here are downloaded; a plan only says so.
 
     Raises:
         ExperimentError: with all faults of the file at once.
@@ -45,10 +50,13 @@ def check(source: Path, overrides: Sequence[str]) -> Checked:
     if not dataset.images.get("val"):
         raise DataError(f"{dataset.source}: the val split is empty; trials are ranked on it")
     _, told = baseline(exp)
+    model = locate_model(exp.model, fetch=fetch)
+    if isinstance(model, Path) and not model.is_file():
+        told.append(f"{exp.model} is not on this machine: a run downloads it first")
     return Checked(
         source=source,
         experiment=exp,
         dataset=dataset,
-        model=locate_model(exp.model),
+        model=model,
         notes=(*notes(exp), *told, *dataset.notes),
     )

@@ -40,7 +40,7 @@ def crown_open_run(folder: RunFolder) -> dict[str, Any]:
     from yolosweep.training import trainer_for
 
     history = History.of(folder)
-    trial = choose(history)
+    trial, _ = choose(history)
     data = data_of(folder, history)
     trainer = trainer_for(trial.request.model)
     record = trial.record
@@ -75,6 +75,8 @@ def describe_winner(winner: dict[str, Any]) -> None:
         console.print(table)
     console.print(f"file       {winner['run']}/{winner['file']['path']}", markup=False)
     console.print(f"sha256     {winner['file']['sha256']}")
+    for sentence in winner["passed_over"]:
+        console.print(f"note       {sentence}", markup=False)
 
 
 def _shown(validation: dict[str, Any]) -> list[tuple[str, float]]:

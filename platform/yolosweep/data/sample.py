@@ -26,8 +26,8 @@ def draw_parking(
 ) -> Path:
     """Draw a detection data set in Ultralytics' layout: ``images/<split>``, ``labels/<split>`` and ``data.yaml``.
 
-    The same arguments write the same bytes. Scenes differ between splits, and an image does not change when more of
-    them are asked for.
+    The same arguments write the same bytes (with the same numpy and Pillow). Scenes differ between splits, and an
+    image does not change when more of them are asked for.
 
     Args:
         folder: where to; made if it is missing.

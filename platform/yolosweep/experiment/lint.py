@@ -23,6 +23,8 @@ _WORDS = {
     "auto_augment": ("randaugment", "autoaugment", "augmix"),
 }
 """Arguments that take one of a few words, which Ultralytics checks only while it trains."""
+_GRID_LIMIT = 1000
+"""More points than this on one axis of a grid are a slip of the pen."""
 _METRICS = {
     "detect": ("B",),
     "segment": ("B", "M"),
@@ -163,11 +165,11 @@ def _search(exp: Experiment) -> Iterator[Fault]:
             yield Fault(key="search.mode", message=f"more of {search.metric} is better; set search.mode: max")
     if search.searcher == "grid":
         for name, parameter in search.parameters.items():
-            if parameter.grid() is None:
-                yield Fault(
-                    key=f"search.parameters.{name}",
-                    message="a range has no end of grid points; give values, or distribution: q_uniform with q",
-                )
+            size = parameter.size()
+            if size is None or size > _GRID_LIMIT:
+                what = "a range has no end of" if size is None else f"a range of {size}"
+                message = f"{what} grid points; give values, or distribution: q_uniform with q"
+                yield Fault(key=f"search.parameters.{name}", message=message)
     if search.pruner == "none" and search.grace_epochs is not None:
         yield Fault(key="search.grace_epochs", message="has no effect with search.pruner: none; remove one of the two")
 

@@ -45,7 +45,7 @@ def grace_epochs(epochs: int) -> int:
 
 
 def _grid_size(exp: Experiment) -> int | None:
-    sizes = [len(points) for p in exp.search.parameters.values() if (points := p.grid()) is not None]
+    sizes = [size for p in exp.search.parameters.values() if (size := p.size()) is not None]
     return math.prod(sizes) if len(sizes) == len(exp.search.parameters) else None
 
 

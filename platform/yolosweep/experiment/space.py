@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -139,30 +140,50 @@ class Parameter(BaseModel):
         """Return all values in order, or None for a continuous range."""
         if self.kind in ("categorical", "constant"):
             return self.corners()
-        low, high = float(self.min or 0), float(self.max or 0)
-        if self.kind == "int":
-            return list(range(int(low), int(high) + 1))
-        if self.q is None:
-            return None
-        digits = 12 - math.floor(math.log10(max(abs(low), abs(high))))  # 0.1 + 2 * 0.1 is to be 0.3
-        steps = math.floor((high - low) / self.q + 1e-9)
-        return [min(max(round(low + i * self.q, digits), low), high) for i in range(steps + 1)]
+        count = self._steps()
+        return None if count is None else [self._point(step) for step in range(count + 1)]
+
+    def size(self) -> int | None:
+        """Return how many values there are, without listing them; None for a continuous range."""
+        if self.kind in ("categorical", "constant"):
+            return len(self.corners())
+        count = self._steps()
+        return None if count is None else count + 1
 
     def nearest(self, value: Any) -> Any:
         """Return ``value`` if it lies on this axis, else the closest point that does.
 
         A choice that is not a number has no nearest one: the first choice stands in.
         """
-        points = self.grid()
-        if points is None:
+        if self.kind in ("int", "float"):
             low, high = self.corners()
-            return min(max(float(value), low), high) if _is_number(value) else low
+            if not _is_number(value):
+                return low
+            count, inside = self._steps(), min(max(value, low), high)
+            if count is None:
+                return float(inside)
+            return self._point(min(round((inside - low) / (self.q or 1)), count))
+        points = self.corners()
         if any(type(p) is type(value) and p == value for p in points):
             return value
         numbers = [p for p in points if _is_number(p)]
         if _is_number(value) and numbers:
             return min(numbers, key=lambda p: abs(p - value))
         return points[0]
+
+    def _steps(self) -> int | None:
+        """Return how many steps a range has, or None if it is continuous."""
+        low, high = self.corners()
+        if self.kind == "int":
+            return int(high - low)
+        return None if self.q is None else math.floor((high - low) / self.q + 1e-9)
+
+    def _point(self, step: int) -> int | float:
+        low, high = self.corners()
+        if self.kind == "int":
+            return int(low + step)
+        # In decimal, as it was written: 0.1 + 2 * 0.1 is to be 0.3.
+        return min(float(Decimal(repr(low)) + step * Decimal(repr(self.q))), float(high))
 
 
 def _is_number(value: object) -> bool:

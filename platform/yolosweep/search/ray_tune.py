@@ -64,7 +64,8 @@ def connected() -> Iterator[Cluster]:
             )
     except Exception as error:
         where = f"at {address} (RAY_ADDRESS)" if address else "on this machine"
-        raise ClusterError(f"Ray cannot be reached {where}: {str(error).splitlines()[0]}") from error
+        hint = "; if it asks for a token, set RAY_AUTH_MODE=token" if address else ""
+        raise ClusterError(f"Ray cannot be reached {where}: {str(error).splitlines()[0]}{hint}") from error
     try:
         nodes = [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
         yield Cluster(address=context.address_info["address"], nodes=nodes)

@@ -18,10 +18,14 @@ _SCALED = re.compile(r"^(yolo(?:v?\d+))[nsmlxtce](.*)$")
 """``yolo26n-seg.yaml`` is ``yolo26-seg.yaml`` at scale n: the letter is not part of a file's name."""
 
 
-def locate_model(model: str) -> Path | str:
+def locate_model(model: str, *, fetch: bool = True) -> Path | str:
     """Return the file of a model, or its bare name where Ultralytics ships the YAML itself.
 
     Official weights that are not on this machine are downloaded once into yolosweep's cache folder.
+
+    Args:
+        model: what the experiment names.
+        fetch: False downloads nothing: the returned file may not exist yet.
 
     Raises:
         DataError: there is no such file, and nothing could be fetched.
@@ -38,7 +42,7 @@ def locate_model(model: str) -> Path | str:
             f"model: there is no {model}, and Ultralytics ships no such YAML; write e.g. yolo26n.pt or yolo26n.yaml"
         )
     cached = cache_folder() / "weights" / path.name
-    if not cached.is_file():
+    if fetch and not cached.is_file():
         _download(cached)
     return cached
 

@@ -1,0 +1,149 @@
+"""The winner: ranked over all endings, verified byte for byte, validated again, handed over as a bundle."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolosweep.errors import DataError, TrainingError, VerificationError
+from yolosweep.experiment import load_experiment
+from yolosweep.history import History
+from yolosweep.ledger import Ledger, RunFolder
+from yolosweep.pick import choose, crown, data_of, verify_file
+from yolosweep.records import Ending, EpochRow, TrialRecord, TrialRequest, Validation
+
+METRIC = "metrics/mAP50-95(B)"
+
+
+def make_run(
+    tmp_path: Path, *trials: tuple[float | None, Ending], weights: tuple[int, ...] | None = None, test: bool = True
+) -> RunFolder:
+    """Write a run whose trials scored as given; those named in ``weights`` left a checkpoint (all by default)."""
+    folder = RunFolder.create(tmp_path, "pick")
+    experiment = {
+        "name": "pick", "task": "detect", "model": "yolo11n.yaml", "data": "/d/data.yaml", "seed": 3,
+        "train": {"epochs": 1}, "augmentations": {},
+        "search": {"metric": METRIC, "mode": "max", "parameters": {"lr0": {"min": 0.001, "max": 0.1}}},
+    }  # fmt: skip
+    images = {"train": 9, "val": 9, **({"test": 3} if test else {})}
+    ledger = Ledger(folder)
+    ledger.append(
+        "sweep_started", sweep=folder.sweep, experiment=experiment, versions={"ray": "2"},
+        dataset={"images": images, "fingerprint": "f" * 64, "train_on": str(tmp_path / "data.yaml")},
+    )  # fmt: skip
+    for number, (score, ending) in enumerate(trials):
+        name = f"t{number:04d}"
+        request = TrialRequest(
+            sweep=folder.sweep, trial=name, number=number, task="detect", model="yolo11n.yaml", data="d",
+            settings={"epochs": 1, "lr0": 0.01}, asked={"lr0": 0.01}, identity=f"i{number}", metric=METRIC,
+            folder=str(folder.root),
+        )  # fmt: skip
+        ledger.append("trial_started", request=request.model_dump(mode="json"))
+        if score is not None:
+            row = EpochRow(
+                epoch=1, metrics={METRIC: score}, score=score, best_score=score, best_epoch=1, epochs_without_gain=0,
+                seconds=1, images_per_s=1,
+            )  # fmt: skip
+            ledger.append("row", trial=name, row=row.model_dump(mode="json"))
+        files = {}
+        if score is not None and (weights is None or number in weights):
+            local = tmp_path / "local.pt"
+            local.write_bytes(f"weights of {name}".encode())
+            files = {file: folder.publish(local, folder.trial(name) / file) for file in ("best.pt", "args.yaml")}
+        record = TrialRecord(
+            trial=name, number=number, ending=ending, reason="because", asked={"lr0": 0.01},
+            used={"lr0": 0.01, "batch": 8}, score=score, files=files,
+        )  # fmt: skip
+        ledger.append("trial_ended", record=record.model_dump(mode="json"))
+    ledger.close()
+    return folder
+
+
+def scorer(**scores: float) -> Any:
+    def validate(weights: Path, split: str) -> Validation:
+        assert weights.is_file()
+        return Validation(split=split, metrics={METRIC: scores[split]})
+
+    return validate
+
+
+def test_the_best_so_far_wins_whatever_the_ending(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, (0.3, Ending.FINISHED), (0.6, Ending.PRUNED), (0.5, Ending.PATIENCE))
+    trial, passed_over = choose(History.of(folder))
+    assert trial.request.trial == "t0001"
+    assert passed_over == []
+
+
+def test_a_tie_goes_to_the_earlier_trial(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, (0.3, Ending.FINISHED), (0.6, Ending.FINISHED), (0.6, Ending.FINISHED))
+    assert choose(History.of(folder))[0].request.trial == "t0001"
+
+
+def test_a_better_trial_without_its_checkpoint_is_told(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, (0.3, Ending.FINISHED), (0.6, Ending.FAILED), weights=(0,))
+    trial, passed_over = choose(History.of(folder))
+    assert trial.request.trial == "t0000"
+    assert passed_over == ["t0001 scored 0.6000 but left no checkpoint (because)"]
+
+
+def test_no_score_at_all_says_how_the_trials_ended(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, (None, Ending.OOM), (None, Ending.DIVERGED))
+    with pytest.raises(TrainingError, match="none of 2 trials has a score .t0000 oom: because; t0001 diverged: because"):
+        choose(History.of(folder))
+
+
+def test_the_bundle_holds_what_is_needed_to_trust_and_repeat_it(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, (0.3, Ending.FINISHED), (0.6, Ending.FINISHED))
+    payload = crown(folder, History.of(folder), scorer(val=0.601, test=0.55), link="http://w/p")
+    bundle = json.loads((folder.winner / "winner.json").read_text())
+    assert (folder.winner / "best.pt").read_bytes() == b"weights of t0001"
+    assert bundle["trial"] == payload["trial"] == "t0001"
+    assert bundle["validations"]["test"]["metrics"][METRIC] == 0.55
+    assert bundle["data_fingerprint"] == "f" * 64
+    assert bundle["versions"] == {"ray": "2"}
+    assert bundle["wandb"] == "http://w/p"
+    assert verify_file(folder, History.of(folder).trials["t0001"].record.files["best.pt"]).is_file()
+    again = load_experiment(folder.winner / "reproduce.yaml", ["train.optimizer=AdamW"])
+    assert again.seed == 3
+    assert again.search.trials == 1
+    assert again.search.parameters["lr0"].value == 0.01
+
+
+def test_without_a_test_split_only_val_is_scored(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, (0.3, Ending.FINISHED), test=False)
+    assert set(crown(folder, History.of(folder), scorer(val=0.3))["validations"]) == {"val"}
+
+
+@pytest.mark.parametrize("measured", [0.58, 0.62, float("nan")])
+def test_a_score_that_does_not_hold_is_not_crowned(tmp_path: Path, measured: float) -> None:
+    folder = make_run(tmp_path, (0.6, Ending.FINISHED))
+    with pytest.raises(VerificationError, match="t0000 is not crowned"):
+        crown(folder, History.of(folder), scorer(val=measured, test=0.5))
+    assert not folder.winner.exists()
+
+
+def test_changed_and_missing_checkpoints_are_refused(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, (0.6, Ending.FINISHED))
+    weights = folder.trial("t0000") / "best.pt"
+    weights.write_bytes(b"weights of t0009")
+    with pytest.raises(VerificationError, match="was changed after the training"):
+        crown(folder, History.of(folder), scorer(val=0.6, test=0.5))
+    weights.unlink()
+    with pytest.raises(VerificationError, match="is missing"):
+        crown(folder, History.of(folder), scorer(val=0.6, test=0.5))
+
+
+def test_the_data_are_found_in_a_copy_of_the_run(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "a", (0.6, Ending.FINISHED))
+    history = History.of(folder)
+    with pytest.raises(DataError, match="not there any more"):
+        data_of(folder, history)
+    folder.dataset.mkdir()
+    (folder.dataset / "data.yaml").write_text("{}")
+    shutil.copytree(folder.root, tmp_path / "b")
+    copy = RunFolder(tmp_path / "b")
+    assert data_of(copy, History.of(copy)) == str(tmp_path / "b" / "data" / "data.yaml")

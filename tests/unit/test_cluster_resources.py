@@ -36,5 +36,5 @@ def test_no_more_slots_than_trials() -> None:
 
 @pytest.mark.parametrize("asked", [{"gpus_per_trial": 1}, {"cpus_per_trial": 9}])
 def test_what_fits_nowhere_is_refused_with_what_there_is(asked: dict) -> None:
-    with pytest.raises(ClusterError, match="8 CPU . 0 GPU"):
+    with pytest.raises(ClusterError, match=r"8 CPU \+ 0 GPU"):
         allot(Resources.model_validate(asked), LAPTOP, None)

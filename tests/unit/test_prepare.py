@@ -99,7 +99,7 @@ def test_what_is_wrong_is_said_with_the_key(tmp_path: Path, yaml: str, told: str
 def test_a_split_without_any_label_is_refused(tmp_path: Path) -> None:
     source = make_set(tmp_path / "set")
     shutil.rmtree(tmp_path / "set" / "labels" / "val")
-    with pytest.raises(DataError, match="none of the 3 val images has a label file; looked for .*labels/val/0.txt"):
+    with pytest.raises(DataError, match=r"none of the 3 val images has a label file; looked for .*labels/val/0\.txt"):
         inspect_dataset(str(source), "detect")
 
 

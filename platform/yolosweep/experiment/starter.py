@@ -20,7 +20,7 @@ _MODELS = {
 _SMALL = 1000
 """Below this many training images an epoch has so few steps that holding gradients (nbs) costs too many of them."""
 
-_LR0 = "lr0: {min: 1.0e-4, max: 5.0e-3, distribution: log_uniform_values}  # AdamW wants less than SGD"
+_LR0 = "lr0: {min: 1.0e-4, max: 1.0e-2, distribution: log_uniform_values}  # AdamW wants less than SGD"
 _BOXES = (
     _LR0,
     "weight_decay: {min: 1.0e-5, max: 1.0e-2, distribution: log_uniform_values}",
@@ -71,7 +71,7 @@ def starter(
     lines = [
         f"# yaml-language-server: $schema={schema or SCHEMA_FILE}",
         "# One sweep: what to train on, what stays the same, what is searched, and how long.",
-        "# Check it, without training anything: yolosweep check experiment.yaml",
+        "# Check it, without training anything: yolosweep plan experiment.yaml",
         "",
         f"name: {_text(_legal(name))}",
         f"task: {task}",

@@ -115,12 +115,49 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
     """Run trials on the cluster until the desk has no more; return when the last one has ended.
 
     Ray's own state goes to a throw-away folder inside the run folder (trials on other nodes must see it).
+
+    Raises:
+        ClusterError: the cluster was lost.
     """
     import ray
     from ray import tune
-    from ray.tune.search import Searcher
 
     from yolosweep.search.worker import TrialActor
+
+    scratch = folder.root / ".ray"
+    tuner = tune.Tuner(
+        tune.with_resources(TrialActor, {"cpu": slots.cpus, "gpu": slots.gpus}),
+        tune_config=tune.TuneConfig(
+            search_alg=_searcher(desk),
+            num_samples=-1,
+            # One ticket ahead: Tune keeps a finished worker process only where a trial is already waiting for it.
+            max_concurrent_trials=slots.concurrent + 1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            callbacks=[_watcher(desk)],
+            # Tune would save a class Trainable at its end, fail, and throw the process away.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
+            verbose=0,
+            log_to_file=False,
+        ),
+    )
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tuner.fit()
+    except ray.exceptions.RayError as error:
+        raise ClusterError(f"the Ray cluster was lost: {str(error).splitlines()[0]}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _searcher(desk: DeskLine) -> Any:
+    """Return Tune's searcher: it hands out the desk's tickets and learns nothing itself."""
+    from ray.tune.search import Searcher
 
     class AskTheDesk(Searcher):  # type: ignore[misc]
         def suggest(self, trial_id: str) -> Any:
@@ -138,39 +175,18 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
         def restore(self, checkpoint_path: str) -> None:
             return
 
+    return AskTheDesk()
+
+
+def _watcher(desk: DeskLine) -> Any:
+    """Return Tune's callback: it tells the desk of workers that died."""
+    from ray import tune
+
     class TellTheDesk(tune.Callback):  # type: ignore[misc]
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             desk.ask("lost", trial.config["ticket"], _cause(trial))
 
-    scratch = folder.root / ".ray"
-    tuner = tune.Tuner(
-        tune.with_resources(TrialActor, {"cpu": slots.cpus, "gpu": slots.gpus}),
-        tune_config=tune.TuneConfig(
-            search_alg=AskTheDesk(),
-            num_samples=-1,
-            # One ticket ahead: Tune keeps a finished worker process only where a trial is already waiting for it.
-            max_concurrent_trials=slots.concurrent + 1,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(scratch),
-            callbacks=[TellTheDesk()],
-            # Tune would save a class Trainable at its end, fail, and throw the process away.
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
-            verbose=0,
-            log_to_file=False,
-        ),
-    )
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tuner.fit()
-    except ray.exceptions.RayError as error:
-        raise ClusterError(f"the Ray cluster was lost: {str(error).splitlines()[0]}") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    return TellTheDesk()
 
 
 def _cause(trial: Any) -> str:

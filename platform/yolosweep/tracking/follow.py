@@ -1,13 +1,12 @@
-"""The mirror process: tail the ledger, send, remember what arrived.
+"""Tail the ledger, send, remember what arrived; the first failure ends it (``supervise`` starts it anew).
 
-A W&B run's messages count as arrived once the run was finished without loss. Until then they are kept, and sent again
-to a run that is opened anew; the server's own last step keeps a line of history from being there twice.
+A W&B run's messages count as arrived once the run was finished without loss. What did not arrive is sent again to a
+run that is opened anew; the server's own last step keeps a line of history from being there twice.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,11 +20,9 @@ from yolosweep.tracking.plan import Planner
 from yolosweep.tracking.state import MirrorState, SentRun
 from yolosweep.tracking.wandb_runs import Destination, NotSent, Runs
 
-__all__ = ["Outbox", "Tail", "mirror"]
+__all__ = ["Outbox", "Tail", "send"]
 
 _POLL_S = 0.5
-_BACKOFF_S = (2.0, 60.0)
-_FINAL_TRIES = 3
 
 
 class Tail:
@@ -77,7 +74,7 @@ class Outbox:
                 self._waiting.setdefault(message.run, []).append(message)
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection, once everything arrived."""
         if self._runs is not None:
             self._runs.close()
 
@@ -101,25 +98,18 @@ class Outbox:
             flush: also finish runs whose trial goes on, so that everything counts as arrived.
 
         Raises:
-            NotSent: something did not arrive; it stays in the queue. All runs were tried, unless the server refuses.
+            NotSent: something did not arrive. The other runs were tried too, unless the server is out of reach for all.
         """
         failure: NotSent | None = None
         for run in list(self._waiting):
             try:
                 self._deliver_run(run, flush=flush)
             except NotSent as error:
-                self._handed.pop(run, None)
-                if self._runs is not None:
-                    self._runs.drop(run)
-                if self._unreachable(error):
+                if error.refused or self._runs is None or not self._runs.any_open:
                     raise
                 failure = failure or error
         if failure is not None:
             raise failure
-
-    def _unreachable(self, error: NotSent) -> bool:
-        """Tell whether asking for the other runs is no use now: each try would block for as long as this one did."""
-        return error.refused or self._runs is None or not self._runs.open
 
     def _deliver_run(self, run: str, *, flush: bool) -> None:
         runs, messages = self._connected(), self._waiting[run]
@@ -165,39 +155,33 @@ class Outbox:
         self.state.save(self._folder)
 
 
-def mirror(folder: RunFolder, outbox: Outbox, *, follow: bool, parent: int | None) -> int:
-    """Send a sweep until it ended and everything arrived.
+def send(folder: RunFolder, outbox: Outbox, *, final: Callable[[], bool], each_round: Callable[[], None]) -> None:
+    """Send a sweep until it ended, or ``final`` says that no more events come, and everything arrived.
 
     Args:
         folder: the run folder.
         outbox: an empty one.
-        follow: wait for events of a sweep that runs; else send what is there and return.
-        parent: process that runs the sweep; when it is gone, what is there is sent and that is all.
+        final: no more events are to be waited for.
+        each_round: called at least twice a second while nothing is under way.
 
-    Returns:
-        Exit code: 0 when everything that could be sent has arrived.
+    Raises:
+        NotSent: something did not arrive; it is written down, too.
+        RunFolderError: the ledger is damaged.
     """
-    tail, failures, retry_at = Tail(folder.ledger), 0, 0.0
+    tail = Tail(folder.ledger)
     while True:
-        alone = parent is not None and os.getppid() != parent
-        was_final = not follow or alone or outbox.planner.ended
+        each_round()
+        last = final()
         for event in tail.read():
             outbox.take(event)
-        final = not follow or alone or outbox.planner.ended
-        if final and outbox.empty:
+        last = last or outbox.planner.ended
+        try:
+            if outbox.news or (last and not outbox.empty):
+                outbox.deliver(flush=last)
+        except NotSent as error:
+            outbox.report(str(error))
+            raise
+        if last and outbox.empty:
             outbox.report(None)
-            return 0
-        if final and not was_final:
-            failures, retry_at = 0, 0.0
-        if time.monotonic() >= retry_at and (final or outbox.news):
-            try:
-                outbox.deliver(flush=final)
-                failures = 0
-            except NotSent as error:
-                failures += 1
-                outbox.report(str(error))
-                if error.refused or (final and failures >= _FINAL_TRIES):
-                    return 1
-                retry_at = time.monotonic() + min(_BACKOFF_S[0] * 2 ** (failures - 1), _BACKOFF_S[1])
-                continue
+            return
         time.sleep(_POLL_S)

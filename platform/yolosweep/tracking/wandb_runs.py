@@ -11,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -133,22 +132,16 @@ class Runs:
             shutil.rmtree(log.parent.parent)
         return handle.step
 
-    def drop(self, run: str) -> None:
-        """Give up on an open run after a failure; it is opened anew for the next try."""
-        if run in self._handles:
-            with contextlib.suppress(NotSent):
-                self.finish(run, None)
-
     def close(self) -> None:
-        """End the SDK's own process, so that it writes no more files; runs that are still open are left to it."""
-        wandb = sys.modules.get("wandb")
-        if wandb is not None and not self._handles:
-            wandb.teardown()
+        """End the SDK's own process, once all runs are finished."""
+        import wandb
+
+        wandb.teardown()
 
     @property
-    def open(self) -> list[str]:
-        """W&B run ids that are open."""
-        return list(self._handles)
+    def any_open(self) -> bool:
+        """At least one run could be opened."""
+        return bool(self._handles)
 
     def _open(self, opening: Open, known_step: int, *, closes: bool) -> _Handle:
         import wandb
@@ -174,12 +167,7 @@ class Runs:
             stop_fn=_not_stopped_from_outside,
             x_update_finish_state=closes or self._follow,
         )
-        try:
-            run = self._init(opening, settings)
-        except Exception:
-            # The SDK's process keeps the run id of a failed init; without this the next try finds it "in use".
-            wandb.setup().ensure_service().inform_finish(run_id=opening.run)
-            raise
+        run = self._init(opening, settings)
         self.url = run.project_url or self.url
         is_sweep = opening.job_type == "sweep"
         has = (known_step, run.starting_step - 1, run.summary.get("ledger_seq" if is_sweep else "epoch"))

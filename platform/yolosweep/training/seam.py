@@ -26,9 +26,7 @@ class Trainer(Protocol):
         What goes wrong in a training is an ending of the record, not an exception.
         """
 
-    def validate(
-        self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any]
-    ) -> Validation:
+    def validate(self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any]) -> Validation:
         """Score a checkpoint file on one split, with the settings (imgsz, batch…) it was trained with.
 
         Raises:

@@ -1,0 +1,25 @@
+"""Every worked example loads without a fault, says which schema it follows, and can be planned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from yolosweep.experiment import load_experiment
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "jobs" / "experiments").glob("*.yaml"))
+
+
+def test_there_is_one_for_every_need() -> None:
+    names = {path.stem for path in EXAMPLES}
+    assert {"quickstart", "toy", "detect-pretrained", "segment", "classify"} <= names
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_loads_and_points_editors_to_the_schema(path: Path) -> None:
+    exp = load_experiment(path)
+    assert exp.search.metric
+    first = path.read_text().splitlines()[0]
+    schema = first.partition("$schema=")[2]
+    assert (path.parent / schema).resolve().is_file()

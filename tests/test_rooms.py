@@ -30,7 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "search": {"experiment", "records", "ledger", "history", "curves", "tracking", "training"},
     "cluster": {"experiment", "records", "ledger", "data"},
     "pick": {"records", "ledger", "history", "curves", "training"},
-    "report": {"records", "ledger", "history", "curves", "training"},
+    "report": {"experiment", "records", "ledger", "history", "curves", "training"},
     "cli": {
         *("experiment", "records", "ledger", "history", "data", "curves", "tracking", "training"),
         *("search", "cluster", "pick", "report"),

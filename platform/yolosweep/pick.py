@@ -38,7 +38,7 @@ def choose(history: History) -> tuple[TrialHistory, list[str]]:
     if not ranked:
         endings = "; ".join(f"{name} {t.status}: {t.record.reason if t.record else '-'}" for name, t in trials.items())
         raise TrainingError(f"none of {len(trials)} trials has a score ({endings or 'none ran'})")
-    passed_over = []
+    passed_over: list[str] = []
     for trial in ranked:
         assert trial.record is not None
         if "best.pt" in trial.record.files and not trial.dropped:

@@ -269,6 +269,18 @@ def test_push_sends_everything_once(server, folder, ledger, tmp_path):
     check_no_secret_and_no_litter(folder, tmp_path)
 
 
+def test_a_push_between_leaves_running_trials_running(server, folder, ledger):
+    server.connect()
+    first_half(folder, ledger)
+    early = push(folder)
+    assert (early.complete, early.warning, early.runs) == (False, None, 1)
+    assert steps_at(server, run_of(folder, 1)) == [1, 2]
+    assert set(server.exit_codes) == {run_of(folder, 0)}, "the other trial and the sweep go on"
+    second_half(folder, ledger)
+    assert push(folder).complete
+    check_all_arrived(server, folder)
+
+
 def test_a_server_that_comes_late_gets_everything(server, folder, ledger, tmp_path):
     mirror = start_mirror(folder)
     first_half(folder, ledger)
@@ -371,8 +383,22 @@ def test_a_mirror_outlives_its_driver_just_long_enough(server, folder, ledger):
     until(lambda: (folder.mirror / "wandb.json").exists() and not mirror_processes(folder))
     assert steps_at(server, run_of(folder, 0)) == [1, 2, 3, 4]
     assert steps_at(server, run_of(folder, 1)) == [1, 2]
+    assert server.exit_codes[run_of(folder, 1)] == 255, "W&B does not show it as running"
     assert not MirrorState.load(folder, server.url).complete
     mirror = start_mirror(folder)
     second_half(folder, ledger)
     assert mirror.finish(timeout_s=300).complete
     check_all_arrived(server, folder)
+
+
+def test_a_stopped_mirror_takes_its_processes_along(server, folder, ledger, tmp_path):
+    server.connect()
+    mirror = start_mirror(folder)
+    first_half(folder, ledger)
+    until(lambda: run_of(folder, 0) in server.exit_codes)
+    process = min(mirror_processes(folder), key=psutil.Process.create_time)
+    family = process.children(recursive=True)
+    assert family
+    mirror.stop()
+    until(lambda: not any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in family))
+    assert list((tmp_path / "tmp").iterdir()) == []

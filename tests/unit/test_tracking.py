@@ -1,21 +1,26 @@
 """The mirror's pure parts: whether to mirror, what to say, how the journal is tailed."""
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.experiment.schema import Wandb
 from yolosweep.ledger import Ledger, RunFolder
-from yolosweep.tracking import choose_mode
+from yolosweep.tracking import choose_mode, push
 from yolosweep.tracking.follow import Tail
 from yolosweep.tracking.messages import Artifact, Close, Open, Row, Summary, Table, run_id
+from yolosweep.tracking.mirror import _spawn
 from yolosweep.tracking.plan import Planner, plan
 from yolosweep.tracking.state import MirrorState, SentRun
+from yolosweep.tracking.wandb_runs import isolate
 
 CANARY = "c4n4ry" * 8
 
@@ -347,3 +352,36 @@ def test_summary_of_the_winner_is_told_at_once():
     told = [started(), trial_started(0), trial_ended(0), winner(0)]
     (summary,) = of_type(Summary, plan(numbered(told), {}))
     assert summary.values == {"winner": "t0000", "winner_score": 0.5}
+
+
+def test_two_mirrors_of_one_run_do_not_mix(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = RunFolder.create(tmp_path, "cars")
+    Ledger(folder).close()
+    folder.mirror.mkdir()
+    with FileLock(folder.mirror / ".lock"):
+        result = _spawn(folder, "--wait", "0").finish(timeout_s=60)
+    assert (result.complete, result.runs) == (False, 0)
+    assert "another process" in result.warning
+
+
+def test_push_without_a_key_is_refused(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    folder = RunFolder.create(tmp_path, "cars")
+    with pytest.raises(RunFolderError, match="not a run folder"):
+        push(folder)
+    Ledger(folder).close()
+    with pytest.raises(UsageError, match="wandb login"):
+        push(folder)
+
+
+def test_a_users_settings_for_trainings_do_not_reach_the_mirror(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    environ = {"WANDB_RUN_ID": "mine", "WANDB_SWEEP_ID": "s", "WANDB_API_KEY": CANARY, "WANDB_BASE_URL": "u", "X": "y"}
+    isolate(environ, tmp_path)
+    assert not {"WANDB_RUN_ID", "WANDB_SWEEP_ID"} & set(environ)
+    assert {"WANDB_API_KEY", "WANDB_BASE_URL", "X"} <= set(environ)
+    assert environ["WANDB_DIR"] == str(tmp_path)

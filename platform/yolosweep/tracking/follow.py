@@ -56,10 +56,23 @@ class Tail:
 
 
 class Outbox:
-    """Messages on their way, per W&B run, and what is known to have arrived."""
+    """Messages on their way, per W&B run, and what is known to have arrived.
 
-    def __init__(self, folder: RunFolder, server: str, make_runs: Callable[[Destination], Runs]) -> None:
-        self.state = MirrorState.load(folder, server)
+    Args:
+        folder: the run folder.
+        server: address of the W&B server.
+        make_runs: connects to it; called when there is something to send, not before.
+        alive: called between any two things the SDK is asked to do.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        server: str,
+        make_runs: Callable[[Destination], Runs],
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.alive, self.state = alive, MirrorState.load(folder, server)
         self.planner = Planner()
         self._folder, self._server, self._make_runs = folder, server, make_runs
         self._runs: Runs | None = None
@@ -102,6 +115,7 @@ class Outbox:
         """
         failure: NotSent | None = None
         for run in list(self._waiting):
+            self.alive()
             try:
                 self._deliver_run(run, flush=flush)
             except NotSent as error:
@@ -155,14 +169,13 @@ class Outbox:
         self.state.save(self._folder)
 
 
-def send(folder: RunFolder, outbox: Outbox, *, final: Callable[[], bool], each_round: Callable[[], None]) -> None:
+def send(folder: RunFolder, outbox: Outbox, *, final: Callable[[], bool]) -> None:
     """Send a sweep until it ended, or ``final`` says that no more events come, and everything arrived.
 
     Args:
         folder: the run folder.
         outbox: an empty one.
         final: no more events are to be waited for.
-        each_round: called at least twice a second while nothing is under way.
 
     Raises:
         NotSent: something did not arrive; it is written down, too.
@@ -170,7 +183,7 @@ def send(folder: RunFolder, outbox: Outbox, *, final: Callable[[], bool], each_r
     """
     tail = Tail(folder.ledger)
     while True:
-        each_round()
+        outbox.alive()
         last = final()
         for event in tail.read():
             outbox.take(event)
@@ -178,6 +191,8 @@ def send(folder: RunFolder, outbox: Outbox, *, final: Callable[[], bool], each_r
         try:
             if outbox.news or (last and not outbox.empty):
                 outbox.deliver(flush=last)
+                if outbox.state.last_error:
+                    outbox.report(None)
         except NotSent as error:
             outbox.report(str(error))
             raise

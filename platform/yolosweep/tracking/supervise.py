@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -135,20 +136,21 @@ def _tell(folder: RunFolder, error: str) -> None:
     state.save(folder)
 
 
-def _send(folder: RunFolder, follow: bool, scratch: Path, alone: Callable[[], bool], beat: object) -> None:
+def _send(folder: RunFolder, follow: bool, scratch: Path, alone: Callable[[], bool], beat: Any) -> None:
     """Life of a sender: its exit code says how it went."""
     supervisor = os.getppid()
     isolate(os.environ, scratch)
 
-    def each_round() -> None:
-        beat.value = time.monotonic()  # type: ignore[attr-defined]
+    def alive() -> None:
+        beat.value = time.monotonic()
         if os.getppid() != supervisor:
             os._exit(_FAILED)
 
-    outbox = Outbox(folder, server(os.environ), partial(Runs, folder=folder, scratch=scratch, follow=follow))
+    connect = partial(Runs, folder=folder, scratch=scratch, follow=follow)
+    outbox = Outbox(folder, server(os.environ), connect, alive)
     code = _FAILED
     try:
-        send(folder, outbox, final=lambda: not follow or alone(), each_round=each_round)
+        send(folder, outbox, final=lambda: not follow or alone())
         outbox.close()
         code = _DONE
     except NotSent as error:

@@ -1,5 +1,6 @@
 """The desk, called directly: budgets, pruning, retention, endings. No Ray."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class Clock:
 
 
 OPEN: list[Desk] = []
+SLOTS = itertools.count(1000)
 
 
 @pytest.fixture(autouse=True)
@@ -65,11 +67,10 @@ def make_desk(tmp_path: Path, clock: Clock | None = None, *, epochs: int = 4, ke
     return desk
 
 
-def start(desk: Desk) -> TrialRequest:
-    ticket = desk.ticket()
-    assert isinstance(ticket, int)
-    request = desk.begin(ticket)
-    assert request is not None
+def start(desk: Desk, slot: int | None = None) -> TrialRequest:
+    """Begin a trial, in a slot of its own unless told otherwise."""
+    request = desk.begin(next(SLOTS) if slot is None else slot)
+    assert isinstance(request, TrialRequest)
     return request
 
 
@@ -110,23 +111,24 @@ def test_a_default_outside_of_the_space_is_replaced_by_the_nearest_point(tmp_pat
     assert request.asked == {"imgsz": 96, "lr0": 0.02}
 
 
-def test_no_more_tickets_than_trials(tmp_path: Path) -> None:
+def test_no_more_trials_than_asked_for(tmp_path: Path) -> None:
     desk = make_desk(tmp_path, trials=3)
-    assert [desk.ticket() for _ in range(4)] == [0, 1, 2, None]
+    assert [start(desk).number for _ in range(3)] == [0, 1, 2]
+    assert desk.begin(7) is None
 
 
 def test_an_epoch_budget_is_never_exceeded(tmp_path: Path) -> None:
     desk = make_desk(tmp_path, trials=None, epoch_budget=10)
     first, second = start(desk), start(desk)
-    assert desk.ticket() == "wait"  # 8 of 10 promised, 4 more do not fit, but a running trial may end early
+    assert desk.begin(7) == "wait"  # 8 of 10 promised, 4 more do not fit, but a running trial may end early
     desk.row(first.trial, row(1, 0.1))
     end(desk, first, 0.1, Ending.PATIENCE)
-    assert isinstance(desk.ticket(), int)  # 1 trained + 4 + 4 = 9
-    assert desk.ticket() == "wait"
+    start(desk)  # 1 trained + 4 + 4 = 9
+    assert desk.begin(7) == "wait"
     for epoch in range(1, 5):
         desk.row(second.trial, row(epoch, 0.2))
     end(desk, second, 0.2)
-    assert desk.ticket() == "wait"
+    assert desk.begin(7) == "wait"
 
 
 def test_a_time_budget_cancels_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ def test_a_time_budget_cancels_what_runs_and_starts_nothing_more(tmp_path: Path)
     clock.now = 3601
     assert desk.verdict(request.trial) is Verdict.CANCEL
     assert desk.row(request.trial, row(1, 0.5)) is Verdict.CANCEL
-    assert desk.ticket() is None
+    assert desk.begin(7) is None
     OPEN.clear()
     assert "time budget" in desk.close()
 
@@ -176,15 +178,31 @@ def test_only_the_best_checkpoints_stay_and_the_ledger_says_which_went(tmp_path:
 
 def test_a_dead_worker_becomes_a_failed_trial_with_the_rows_it_had(tmp_path: Path) -> None:
     desk = make_desk(tmp_path)
-    ticket = desk.ticket()
-    request = desk.begin(ticket)
+    request = start(desk, slot=0)
     desk.row(request.trial, row(1, 0.3))
-    desk.lost(ticket, "killed")
-    desk.lost(ticket, "told twice")
+    desk.lost(0, "killed")
+    desk.lost(0, "told twice")
     trial = history(request).trials[request.trial]
     assert trial.record.ending is Ending.FAILED
     assert (trial.record.score, trial.record.epochs) == (0.3, 1)
     assert "killed" in trial.record.reason
+
+
+def test_a_slot_that_begins_again_gives_up_its_last_trial(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    first, second = start(desk, slot=0), start(desk, slot=0)
+    trials = history(first).trials
+    assert trials[first.trial].record.ending is Ending.FAILED
+    assert trials[second.trial].record is None
+
+
+def test_processes_that_never_begin_end_the_sweep(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    for _ in range(3):
+        desk.lost(0, "No module named torch")
+    assert desk.begin(0) is None
+    OPEN.clear()
+    assert "No module named torch" in desk.close()
 
 
 def test_the_same_point_is_never_run_twice(tmp_path: Path) -> None:
@@ -193,8 +211,8 @@ def test_the_same_point_is_never_run_twice(tmp_path: Path) -> None:
     for _ in range(3):
         seen.append(start(desk).asked["batch"])
     assert sorted(seen) == [4, 8, 16]
-    assert desk.begin(desk.ticket()) is None
-    assert desk.ticket() is None
+    assert desk.begin(7) is None
+    assert desk.begin(8) is None
     OPEN.clear()
     assert "every point" in desk.close()
 
@@ -202,8 +220,7 @@ def test_the_same_point_is_never_run_twice(tmp_path: Path) -> None:
 def test_a_grid_is_run_once_with_the_defaults_first(tmp_path: Path) -> None:
     desk = make_desk(tmp_path, trials=None, searcher="grid", parameters={"batch": {"values": [4, 8, 16]}})
     asked = []
-    while (ticket := desk.ticket()) is not None:
-        request = desk.begin(ticket)
+    while (request := desk.begin(next(SLOTS))) is not None:
         asked.append(request.asked["batch"])
     assert asked[0] == 16
     assert sorted(asked) == [4, 8, 16]

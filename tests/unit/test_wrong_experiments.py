@@ -338,11 +338,6 @@ LINT = [
         ("search.grace_epochs", 5, "search.pruner: none"),
     ),
     wrong(
-        "grace without pruner",
-        TOP + "search: {pruner: none, grace_epochs: 5, parameters: {box: {min: 4, max: 9}}}\n",
-        ("search.grace_epochs", 4, "remove one of the two"),
-    ),
-    wrong(
         "metric typo",
         TOP + "search: {metric: metrics/mAP50-95, parameters: {box: {min: 4, max: 9}}}\n",
         ("search.metric", 4, "metrics/mAP50-95(B)?"),

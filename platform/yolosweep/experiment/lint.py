@@ -170,8 +170,6 @@ def _search(exp: Experiment) -> Iterator[Fault]:
                 what = "a range has no end of" if size is None else f"a range of {size}"
                 message = f"{what} grid points; give values, or distribution: q_uniform with q"
                 yield Fault(key=f"search.parameters.{name}", message=message)
-    if search.pruner == "none" and search.grace_epochs is not None:
-        yield Fault(key="search.grace_epochs", message="has no effect with search.pruner: none; remove one of the two")
 
 
 def _augmentations(exp: Experiment) -> Iterator[Fault]:
@@ -257,6 +255,8 @@ def _auto_is_adam(exp: Experiment, train_images: int) -> Iterator[Fault]:
 def notes(exp: Experiment) -> list[str]:
     """Return what is legal but may surprise, one sentence each."""
     told = []
+    if exp.search.pruner == "none" and exp.search.grace_epochs is not None:
+        told.append("search.grace_epochs has no effect with search.pruner: none")
     for name, parameter in exp.search.parameters.items():
         default = defaults().get(name)
         if parameter.kind == "int" and isinstance(default, float) and parameter.distribution is None:

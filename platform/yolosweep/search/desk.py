@@ -22,6 +22,9 @@ __all__ = ["Desk"]
 _ATTEMPTS = 50
 """Tries to find parameters that were not tried yet before a finite space counts as used up."""
 
+_DEAD_AT_START = 3
+"""Worker processes in a row that may die before beginning a trial."""
+
 
 class Desk:
     """Suggests, prunes, keeps the budget, and is the ledger's single writer.
@@ -65,8 +68,8 @@ class Desk:
         self._verdicts: dict[str, Verdict] = {}
         self._stopped: str | None = None
         self._halting = False
-        self._tickets = 0
-        self._by_ticket: dict[int, str] = {}
+        self._in_slot: dict[int, str] = {}
+        self._dead_in_a_row = 0
         self._started = clock()
         self._history = History()
         self._ledger = Ledger(self._folder)
@@ -85,14 +88,17 @@ class Desk:
         """Return True: the first line of the ledger is on disk."""
         return True
 
-    def ticket(self) -> int | Literal["wait"] | None:
-        """Return the right to run one more trial, ``wait`` while others hold the rest of the budget, or None: no more.
+    def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
+        """Return the next trial for a free slot, ``wait`` while others hold the rest of the budget, None: no more.
 
-        What the ticket stands for is decided by :meth:`begin`, when a slot is free: by then more is known.
+        A slot that asks again without having ended its last trial is a new process after a dead one.
         """
+        if slot in self._in_slot:
+            self.lost(slot, "the process ended without a word")
         self._check_time()
+        number = len(self._history.trials)
         search = self._exp.search
-        if self._stopped or (search.trials is not None and self._tickets >= search.trials):
+        if self._stopped or (search.trials is not None and number >= search.trials):
             return None
         if search.epoch_budget is not None:
             trained, promised = self._epochs_so_far()
@@ -100,15 +106,9 @@ class Desk:
                 return None
             if trained + promised + self._epochs > search.epoch_budget:
                 return "wait"
-        self._tickets += 1
-        return self._tickets - 1
-
-    def begin(self, ticket: int) -> TrialRequest | None:
-        """Return the trial to run now; None when the sweep was stopped or the space is used up meanwhile."""
-        number = len(self._history.trials)
-        found = None if self._stopped else self._new_parameters(number)
+        found = self._new_parameters(number)
         if found is None:
-            self._stopped = self._stopped or "every point of the search space was tried"
+            self._stopped = "every point of the search space was tried"
             return None
         parameters, settings, key = found
         request = TrialRequest(
@@ -127,7 +127,8 @@ class Desk:
             cpus=self._cpus,
             gpus=self._gpus,
         )
-        self._by_ticket[ticket] = request.trial
+        self._in_slot[slot] = request.trial
+        self._dead_in_a_row = 0
         self._write("trial_started", request=request.model_dump(mode="json"))
         return request
 
@@ -135,7 +136,7 @@ class Desk:
         trials = self._history.trials.values()
         trained = sum(len(trial.rows) for trial in trials)
         promised = sum(self._epochs - len(trial.rows) for trial in trials if trial.record is None)
-        return trained, promised + (self._tickets - len(self._by_ticket)) * self._epochs
+        return trained, promised
 
     def _new_parameters(self, number: int) -> tuple[dict[str, Any], dict[str, Any], str] | None:
         """Return parameters, settings and identity of a point not tried before."""
@@ -201,16 +202,25 @@ class Desk:
         if self._history.trials[record.trial].record is not None:
             return
         self._write("trial_ended", record=record.model_dump(mode="json"))
+        self._in_slot = {slot: trial for slot, trial in self._in_slot.items() if trial != record.trial}
         lesson = record.ending is not Ending.FAILED and not (record.ending is Ending.CANCELLED and record.score is None)
         self._suggester.tell(record.number, record.used, record.score, learned=lesson)
         for note in record.notes:
             self._write("note", text=note, trial=record.trial)
         self._retain()
 
-    def lost(self, ticket: int, error: str) -> None:
-        """Record a trial whose worker died: its rows count, the rest is gone."""
-        if ticket in self._by_ticket:
-            self._lost(self._by_ticket[ticket], f"its worker died: {error}", error)
+    def lost(self, slot: int, error: str) -> None:
+        """Record that a slot's process died: of its trial the rows count, the rest is gone.
+
+        Processes that die again and again before they begin a trial end the sweep: no trial would ever run.
+        """
+        trial = self._in_slot.pop(slot, None)
+        if trial is not None:
+            self._lost(trial, f"its worker died: {error}", error)
+            return
+        self._dead_in_a_row += 1
+        if self._dead_in_a_row >= _DEAD_AT_START:
+            self.cancel(f"{_DEAD_AT_START} worker processes died before they could begin: {error}")
 
     def _lost(self, trial: str, reason: str, error: str) -> None:
         known = self._history.trials[trial]

@@ -1,4 +1,4 @@
-"""The thin adapter to Ray Tune: it places trials and restarts nothing; every decision is the desk's."""
+"""The thin adapter to Ray Tune: it places slots and starts dead ones again; every decision is the desk's."""
 
 from __future__ import annotations
 
@@ -122,23 +122,18 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
     import ray
     from ray import tune
 
-    from yolosweep.search.worker import TrialActor
+    from yolosweep.search.worker import Slot
 
     scratch = folder.root / ".ray"
     tuner = tune.Tuner(
-        tune.with_resources(TrialActor, {"cpu": slots.cpus, "gpu": slots.gpus}),
-        tune_config=tune.TuneConfig(
-            search_alg=_searcher(desk),
-            num_samples=-1,
-            # One ticket ahead: Tune keeps a finished worker process only where a trial is already waiting for it.
-            max_concurrent_trials=slots.concurrent + 1,
-            reuse_actors=True,
-        ),
+        tune.with_resources(Slot, {"cpu": slots.cpus, "gpu": slots.gpus}),
+        param_space={"slot": tune.grid_search(list(range(slots.concurrent))), "desk": desk.name},
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(scratch),
             callbacks=[_watcher(desk)],
-            # Tune would save a class Trainable at its end, fail, and throw the process away.
+            # A slot starts again as often as it dies; the desk ends a sweep whose processes cannot even begin.
+            failure_config=tune.FailureConfig(max_failures=-1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
             verbose=0,
             log_to_file=False,
@@ -155,36 +150,16 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _searcher(desk: DeskLine) -> Any:
-    """Return Tune's searcher: it hands out the desk's tickets and learns nothing itself."""
-    from ray.tune.search import Searcher
-
-    class AskTheDesk(Searcher):  # type: ignore[misc]
-        def suggest(self, trial_id: str) -> Any:
-            ticket = desk.ask("ticket")
-            if ticket is None:
-                return Searcher.FINISHED
-            return None if ticket == "wait" else {"ticket": ticket, "desk": desk.name}
-
-        def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-            return
-
-        def save(self, checkpoint_path: str) -> None:
-            return
-
-        def restore(self, checkpoint_path: str) -> None:
-            return
-
-    return AskTheDesk()
-
-
 def _watcher(desk: DeskLine) -> Any:
-    """Return Tune's callback: it tells the desk of workers that died."""
+    """Return Tune's callback: it tells the desk of processes that died."""
     from ray import tune
 
     class TellTheDesk(tune.Callback):  # type: ignore[misc]
+        def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            desk.ask("lost", trial.config["slot"], _cause(trial))
+
         def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            desk.ask("lost", trial.config["ticket"], _cause(trial))
+            desk.ask("lost", trial.config["slot"], _cause(trial))
 
     return TellTheDesk()
 

@@ -1,8 +1,9 @@
-"""A trial's end of the line: runs in a Ray worker, asks the desk, trains, reports."""
+"""What runs in a Ray worker: asks the desk for a trial, trains, reports."""
 
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import ray
@@ -11,44 +12,47 @@ from ray import tune
 from yolosweep.records import EpochRow, TrialRecord, TrialRequest, Verdict
 from yolosweep.training import trainer_for
 
-__all__ = ["NAMESPACE", "TrialActor"]
+__all__ = ["NAMESPACE", "Slot"]
 
 NAMESPACE = "yolosweep"
 _POLL_S = 1.0
 """How often a training asks whether it has to stop in the middle of an epoch."""
 
 
-class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """One Tune trial is one training: Tune places it, the desk decides about it.
+class Slot(tune.Trainable):  # type: ignore[misc]
+    """A place on the cluster where trainings run one after the other; for Tune, each is one step of one trial.
 
-    Rows do not travel through Tune: they are on disk (through the desk) before the next epoch begins. The process is
-    reused for the next trial, so torch and ultralytics are imported once.
+    Tune places slots and starts a dead one again; the desk decides what runs in them. Rows do not travel through Tune:
+    they are on disk (through the desk) before the next epoch begins. The process stays from one training to the next,
+    so torch and ultralytics are imported once.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Remember what to run."""
-        self._config = config
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial in the same process."""
-        self._config = new_config
-        return True
+        """Remember who to ask."""
+        self._slot: int = config["slot"]
+        self._desk_name: str = config["desk"]
 
     def step(self) -> dict[str, Any]:
-        """Ask for a trial and run it whole; Tune gets one result."""
-        desk = ray.get_actor(self._config["desk"], namespace=NAMESPACE)
-        request: TrialRequest | None = ray.get(desk.begin.remote(self._config["ticket"]))
-        if request is None:
+        """Ask for a training and run it whole; done when there are no more."""
+        desk = ray.get_actor(self._desk_name, namespace=NAMESPACE)
+        answer: TrialRequest | str | None = ray.get(desk.begin.remote(self._slot))
+        while isinstance(answer, str):  # others hold the rest of the budget, and may give some of it back
+            time.sleep(_POLL_S)
+            answer = ray.get(desk.begin.remote(self._slot))
+        if answer is None:
             return {"done": True}
-        with _StopLine(desk, request.trial) as line:
+        ray.get(desk.ended.remote(_train(desk, answer)))
+        return {"done": False}
 
-            def report(row: EpochRow) -> Verdict:
-                verdict: Verdict = ray.get(desk.row.remote(request.trial, row))
-                return verdict
 
-            record: TrialRecord = trainer_for(request.model).train(request, report, line.stopped.is_set)
-        ray.get(desk.ended.remote(record))
-        return {"done": True, "trial": request.trial, "ending": record.ending.value}
+def _train(desk: Any, request: TrialRequest) -> TrialRecord:
+    with _StopLine(desk, request.trial) as line:
+
+        def report(row: EpochRow) -> Verdict:
+            verdict: Verdict = ray.get(desk.row.remote(request.trial, row))
+            return verdict
+
+        return trainer_for(request.model).train(request, report, line.stopped.is_set)
 
 
 class _StopLine:

@@ -146,14 +146,14 @@ def test_a_killed_worker_fails_its_trial_and_the_sweep_goes_on(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
     process = shell.start(
-        "run", toy, "search.trials=4", "train.epochs=300", "train.patience=0", "search.pruner=none", "--json",
+        "run", toy, "search.trials=4", "train.epochs=600", "train.patience=0", "search.pruner=none", "--json",
         "resources.max_concurrent=1",
     )  # fmt: skip
     wait_for(lambda: rows(tmp_path) > 5)
 
     def worker() -> psutil.Process | None:
         for child in psutil.Process(process.pid).children(recursive=True):
-            if child.is_running() and "Slot" in " ".join(child.cmdline()):
+            if child.is_running() and "ResourceTrainable" in " ".join(child.cmdline()):
                 return child
         return None
 

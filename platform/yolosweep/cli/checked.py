@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolosweep.data import inspect_dataset
-from yolosweep.errors import DataError, ExperimentError
+from yolosweep.errors import DataError, ExperimentError, Fault
 from yolosweep.experiment import Experiment, baseline, lint_with_data, load_experiment, notes
 from yolosweep.records import PreparedDataset
 from yolosweep.training.check import check_arguments
@@ -42,11 +42,25 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True) -> Chec
         DataError: the data or the model are not there or cannot be read.
         UsageError: the file or an override cannot be read.
     """
-    exp = load_experiment(source, overrides)
-    dataset = inspect_dataset(exp.data, exp.task)
-    faults = [*lint_with_data(exp, dataset.images["train"]), *check_arguments(exp)]
-    if faults:
-        raise ExperimentError(source.name, faults)
+    seen: list[PreparedDataset | DataError] = []
+
+    def further(exp: Experiment) -> list[Fault]:
+        try:
+            dataset = inspect_dataset(exp.data, exp.task)
+        except DataError as error:
+            seen.append(error)
+            return [Fault(key="data", message=str(error).removeprefix("data: ")), *check_arguments(exp)]
+        seen.append(dataset)
+        return [*lint_with_data(exp, dataset.images["train"]), *check_arguments(exp)]
+
+    try:
+        exp = load_experiment(source, overrides, further)
+    except ExperimentError as error:
+        if len(error.faults) == 1 and seen and isinstance(seen[0], DataError):
+            raise seen[0] from None  # nothing is wrong with the file
+        raise
+    dataset = seen[0]
+    assert isinstance(dataset, PreparedDataset)
     if not dataset.images.get("val"):
         raise DataError(f"{dataset.source}: the val split is empty; trials are ranked on it")
     _, told = baseline(exp)

@@ -37,20 +37,38 @@ def always(exp: Experiment, name: str, *values: Any) -> bool:
 def dead_knobs(exp: Experiment) -> Iterator[Fault]:
     """Yield searched arguments without effect, and fixed ones where they differ from their default.
 
-    A fixed argument at its default misleads nobody: it may come from a copied ``args.yaml``.
+    A fixed argument at its default misleads nobody: it may come from a copied ``args.yaml``. One that is dead because
+    the training is short is a note (:func:`dead_fixed`): ``train.epochs=1`` is how people try an experiment out.
     """
+    for rule, name, why in _dead(exp):
+        if name in exp.search.parameters:
+            yield Fault(key=f"search.parameters.{name}", message=why)
+        elif _misleads(exp, name) and rule not in (_single_epoch, _closed):
+            yield Fault(key=f"train.{name}", message=why)
+
+
+def dead_fixed(exp: Experiment) -> list[str]:
+    """Return a sentence for each fixed argument that has no effect because the training is short."""
+    return [
+        f"train.{name} {why}"
+        for rule, name, why in _dead(exp)
+        if rule in (_single_epoch, _closed) and name not in exp.search.parameters and _misleads(exp, name)
+    ]
+
+
+def _misleads(exp: Experiment, name: str) -> bool:
+    return name in exp.train and exp.train[name] != defaults().get(name)
+
+
+def _dead(exp: Experiment) -> Iterator[tuple[Callable[[Experiment], str | None], str, str]]:
+    """Yield rule, argument and reason of everything without effect."""
     if exp.is_toy:
         return
-    for names, reason in _RULES:
-        why = reason(exp)
-        if why is None:
-            continue
-        message = f"has no effect {why}".replace(" :", ":", 1)
-        for name in names:
-            if name in exp.search.parameters:
-                yield Fault(key=f"search.parameters.{name}", message=message)
-            elif name in exp.train and exp.train[name] != defaults().get(name):
-                yield Fault(key=f"train.{name}", message=message)
+    for names, rule in _RULES:
+        why = rule(exp)
+        if why is not None:
+            for name in names:
+                yield rule, name, f"has no effect {why}".replace(" :", ":", 1)
 
 
 def _auto(exp: Experiment) -> str | None:

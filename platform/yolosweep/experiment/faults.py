@@ -32,15 +32,14 @@ _TASKS: tuple[str, ...] = get_args(Experiment.model_fields["task"].annotation)
 
 
 def check(content: Mapping[str, Any]) -> tuple[Experiment | None, list[Fault]]:
-    """Return the experiment a file describes, or None and everything that is wrong with it."""
+    """Return the experiment a file describes (None where it is not even one) and everything that is wrong with it."""
     try:
         exp = Experiment.model_validate(content)
     except ValidationError as error:
         found = [(_place(item["loc"]), item) for item in error.errors()]
         faults = list({_dotted(where): _fault(where, item) for where, item in reversed(found)}.values())[::-1]
         return None, faults + _rest(content, [where for where, _ in found])
-    faults = lint(exp)
-    return (None if faults else exp), faults
+    return exp, lint(exp)
 
 
 def _rest(content: Mapping[str, Any], faulty: Sequence[list[str | int]]) -> list[Fault]:

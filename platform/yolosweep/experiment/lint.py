@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from yolosweep.errors import Fault
 from yolosweep.experiment.arguments import ALIASES, NOT_TRAINING, OWNED, SCORING, TASKS_OF, defaults, how_not_what
-from yolosweep.experiment.dead_knobs import always, dead_knobs, possible_values
+from yolosweep.experiment.dead_knobs import always, dead_fixed, dead_knobs, possible_values
 from yolosweep.experiment.schema import SAMPLES, Experiment
 
 __all__ = ["lint", "lint_names", "lint_with_data", "metrics_of", "nearest_name", "notes"]
@@ -257,6 +257,7 @@ def notes(exp: Experiment) -> list[str]:
     told = []
     if exp.search.pruner == "none" and exp.search.grace_epochs is not None:
         told.append("search.grace_epochs has no effect with search.pruner: none")
+    told += dead_fixed(exp)
     for name, parameter in exp.search.parameters.items():
         default = defaults().get(name)
         if parameter.kind == "int" and isinstance(default, float) and parameter.distribution is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,17 @@ __all__ = ["load_experiment", "parse_override"]
 _LIMIT = 1 << 20
 
 
-def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experiment:
+Further = Callable[[Experiment], Sequence[Fault]]
+"""Checks that need more than the file: the data, the training library's own rules."""
+
+
+def load_experiment(path: Path | str, overrides: Sequence[str] = (), further: Further | None = None) -> Experiment:
     """Read, check and resolve an experiment file. ``data`` becomes absolute; nothing is written.
 
     Args:
         path: the YAML file.
         overrides: ``key=value`` pairs, e.g. ``search.trials=8``; the value is read as YAML.
+        further: called with the resolved experiment, so that its faults are listed with the others.
 
     Raises:
         ExperimentError: with all faults at once, each with its line.
@@ -38,10 +43,14 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = ()) -> Experime
         keys, value = parse_override(text)
         _put(content, keys, value, text)
     exp, faults = check(content)
-    if exp is None:
+    if exp is not None and not any(fault.key == "train.epochs" for fault in faults):
+        exp = resolved(exp.model_copy(update=_anchored(exp, path)))
+        told = {fault.key for fault in faults}
+        faults = [*faults, *(fault for fault in (further(exp) if further else ()) if fault.key not in told)]
+    if exp is None or faults:
         placed = [_with_line(fault, lines, overrides) for fault in faults]
         raise ExperimentError(path.name, sorted(placed, key=lambda fault: fault.line or 0))
-    return resolved(exp.model_copy(update=_anchored(exp, path)))
+    return exp
 
 
 def _anchored(exp: Experiment, path: Path) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def resolved(exp: Experiment) -> Experiment:
             change["trials"] = 20
     if search.pruner == "asha" and search.grace_epochs is None:
         change["grace_epochs"] = grace_epochs(epochs_of(exp))
-    train = {**_QUIET, "epochs": epochs_of(exp), **exp.train}
+    train = {**({} if exp.is_toy else _QUIET), "epochs": epochs_of(exp), **exp.train}
     return exp.model_copy(update={"search": search.model_copy(update=change), "train": train})
 
 

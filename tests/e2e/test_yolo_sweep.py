@@ -196,5 +196,5 @@ train: {{epochs: 1, batch: 4, imgsz: 64, optimizer: AdamW, close_mosaic: 0}}
 search: {{trials: 2, parameters: {{lr0: {{min: 0.001, max: 0.01}}}}}}
 """)
     refused = shell("run", experiment, code=3)
-    assert "train.nbs: 64 holds the gradients of 16 batches of 4" in refused.err
+    assert "64 holds the gradients of 16 batches of 4" in refused.err
     assert "set train.nbs: 4" in refused.err

@@ -1,0 +1,84 @@
+"""Whole sweeps with W&B: what the ledger says is at the server, live or pushed later, and the key is nowhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolosweep.tracking.messages import run_id
+
+_spec = importlib.util.spec_from_file_location("wandb_server", Path(__file__).with_name("wandb_server.py"))
+wandb_server = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(wandb_server)
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(wandb_server.find() is None, reason=wandb_server.HOW_TO)]
+
+KEY = "canary" + "fedcba9876543210" * 3
+OVERRIDES = ("search.trials=4", "train.epochs=5", "track={wandb: {project: toys}}")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Any]:
+    (tmp_path / "server").mkdir()
+    server = wandb_server.Server(tmp_path / "server", KEY)
+    deadline = time.monotonic() + 120
+    while not server.ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def toy(repository: Path) -> Path:
+    return repository / "jobs" / "experiments" / "toy.yaml"
+
+
+def check_everything_arrived_once(server: Any, sweep: Any) -> None:
+    history = sweep.history
+    for name, trial in history.trials.items():
+        run = run_id(history.sweep, name)
+        steps = server.rows("SELECT step FROM metrics WHERE run_id=? AND key='score' ORDER BY step", run)
+        assert [row["step"] for row in steps] == [row.epoch for row in trial.rows]
+    assert len(server.rows("SELECT run_id FROM runs")) == len(history.trials) + 1
+    models = server.rows("SELECT metadata_json FROM artifacts WHERE artifact_type='model'")
+    assert len(models) == 1
+    assert history.winner["trial"] in models[0]["metadata_json"]
+
+
+def test_a_sweep_is_mirrored_while_it_runs(shell: Any, toy: Path, server: Any) -> None:
+    server.connect()
+    sweep = shell.run(toy, *OVERRIDES, WANDB_BASE_URL=server.url, WANDB_API_KEY=KEY)
+    assert "W&B: mirrored to" in sweep.err
+    assert "warning" not in sweep.err
+    check_everything_arrived_once(server, sweep)
+    for file in [*sweep.folder.root.rglob("*"), *shell.home.rglob("*")]:
+        assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
+
+
+def test_a_server_that_is_down_costs_one_warning_and_push_makes_up_for_it(shell: Any, toy: Path, server: Any) -> None:
+    environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
+    sweep = shell.run(toy, *OVERRIDES, **environment)
+    assert len([line for line in sweep.err.splitlines() if line.startswith("warning")]) == 1
+    assert "yolosweep track push" in sweep.err
+    assert sweep.history.ended["status"] == "finished"
+    server.connect()
+    shell("track", "push", sweep.folder.root, **environment)
+    check_everything_arrived_once(server, sweep)
+    before = server.requests
+    assert "5 runs are complete" in shell("track", "push", sweep.folder.root, **environment).out
+    check_everything_arrived_once(server, sweep)
+    assert server.requests == before
+
+
+def test_without_a_key_one_line_says_so(shell: Any, toy: Path) -> None:
+    sweep = shell.run(toy, "search.trials=1", "train.epochs=1", OVERRIDES[2], "search.pruner=none")
+    assert sum("W&B" in line for line in sweep.err.splitlines()) == 1
+    assert "yolosweep track push" in sweep.err
+    assert not sweep.folder.mirror.exists()
+    shell("track", "push", sweep.folder.root, code=2)

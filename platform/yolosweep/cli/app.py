@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from yolosweep.errors import YolosweepError
+from yolosweep.errors import Interrupted, YolosweepError
 
 __all__ = ["app"]
 
@@ -44,7 +44,7 @@ def _told(command: Command) -> Command:
         try:
             return command(*args, **kwargs)
         except YolosweepError as error:
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(str(error) if isinstance(error, Interrupted) else f"error: {error}", err=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)

@@ -78,7 +78,8 @@ class LiveView:
         ended = sum(trial.record is not None for trial in trials)
         done = sum(len(trial.rows) for trial in trials)
         best = self._history.ranked() if self._history.started else []
-        parts = [f"{ended}/{self._trials or '?'} trials", f"{done} epochs"]
+        planned = f"/{self._trials * self._epochs}" if self._trials else ""
+        parts = [f"{ended}/{self._trials or '?'} trials", f"{done}{planned} epochs"]
         if best:
             parts.append(f"best {best[0].score:.4f} {best[0].request.trial}")
         left = self._seconds_left(done)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,13 @@ from yolosweep.cli.checked import Checked, check
 from yolosweep.cli.crowning import crown_open_run, describe_winner
 from yolosweep.cli.live import LiveView
 from yolosweep.data import prepare_dataset
-from yolosweep.errors import Interrupted, TrainingError, VerificationError, YolosweepError
+from yolosweep.errors import Interrupted, TrainingError, YolosweepError
 from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder, sha256_of, write_atomic
 from yolosweep.report import summary, write_report
 from yolosweep.search.cluster_resources import allot
 from yolosweep.search.ray_tune import DeskLine, connected, run_trials
-from yolosweep.tracking import choose_mode, start_mirror
+from yolosweep.tracking import Mirror, choose_mode, start_mirror
 
 __all__ = ["run_sweep"]
 
@@ -36,8 +38,6 @@ def run_sweep(source: Path, overrides: Sequence[str], *, as_json: bool) -> int:
     Raises:
         YolosweepError: something is wrong before the first trial, or no trial gave a score.
     """
-    import os
-
     _say("checking the experiment and the data …")
     checked = check(source, overrides)
     choice = choose_mode(checked.experiment.track.wandb, os.environ)
@@ -49,7 +49,7 @@ def run_sweep(source: Path, overrides: Sequence[str], *, as_json: bool) -> int:
     try:
         with folder.held():
             return _Sweep(folder, checked, online=choice.mode == "online", as_json=as_json).run()
-    except YolosweepError:
+    except BaseException:
         if not folder.ledger.exists():  # nothing was started: leave nothing behind
             shutil.rmtree(folder.root, ignore_errors=True)
         raise
@@ -65,8 +65,15 @@ class _Sweep:
     def __init__(self, folder: RunFolder, checked: Checked, *, online: bool, as_json: bool) -> None:
         self._folder, self._checked, self._online, self._as_json = folder, checked, online, as_json
         self._signal: int | None = None
+        self._mirror: Mirror | None = None
+        self._failure: YolosweepError = TrainingError("no trial has a score")
 
     def run(self) -> int:
+        """Do all of it and return the exit code.
+
+        Raises:
+            Interrupted: the user or the system asked to stop; everything is finished properly before.
+        """
         _say(f"run folder: {self._folder.root}")
         reason = self._search()
         ledger = Ledger(self._folder)
@@ -112,7 +119,7 @@ class _Sweep:
                     "header": {
                         "versions": versions(),
                         "notes": list(self._checked.notes),
-                        "slots": {"cpus": slots.cpus, "gpus": slots.gpus, "concurrent": slots.concurrent},
+                        "slots": asdict(slots),
                     },
                 },
             )
@@ -120,9 +127,6 @@ class _Sweep:
             with self._signals(desk), LiveView(self._folder, exp.search.trials, int(exp.train["epochs"])):
                 run_trials(self._folder, desk, slots)
             return str(desk.ask("close"))
-
-    _mirror: Any = None
-    _failure: YolosweepError = TrainingError("no trial has a score")
 
     def _store_model(self) -> tuple[str, str]:
         """Copy a model file into the run folder, where every node sees it; return what trials load, and its hash."""
@@ -170,7 +174,7 @@ class _Sweep:
         _say("verifying and validating the winner …")
         try:
             payload = crown_open_run(self._folder)
-        except (TrainingError, VerificationError) as error:
+        except YolosweepError as error:
             self._failure = error
             ledger.append("note", text=f"no winner: {error}")
             _say(f"error: {error}")

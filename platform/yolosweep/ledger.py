@@ -216,7 +216,7 @@ class Ledger:
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
         _cut_torn_tail(folder.ledger)
-        self._seq = sum(1 for _ in read_events(folder.ledger)) if folder.ledger.exists() else 0
+        self._seq = sum(1 for _ in read_events(folder.ledger))
         # Unbuffered: after a failed write nothing may stay behind that a later write would put in front of its line.
         self._stream = folder.ledger.open("ab", buffering=0)
         _fsync_folder(folder.root)
@@ -260,39 +260,40 @@ def _cut_torn_tail(path: Path) -> None:
             os.fsync(stream.fileno())
 
 
-def read_events(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events of a journal, oldest first; an unfinished last line is left out.
-
-    Raises:
-        RunFolderError: a line in the middle is damaged, or a newer version of yolosweep wrote it.
-    """
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                event = json.loads(line)
-                newer = event["v"] > SCHEMA_VERSION
-            except (ValueError, KeyError, TypeError) as error:
-                raise RunFolderError(f"{path} line {number} is damaged; restore the file from a copy") from error
-            if newer:
-                raise RunFolderError(f"{path} was written by a newer yolosweep (schema {event['v']}); upgrade it")
-            yield event
-
-
 class Tail:
-    """Reads what was appended to a journal since the last look."""
+    """A journal that may still be written, read piece by piece."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._offset = path, 0
+        self._path, self._offset, self._line = path, 0, 0
 
-    def read(self) -> list[dict[str, Any]]:
-        """Return the new whole events; an empty list while the journal does not exist."""
-        if not self._path.exists():
-            return []
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield the whole events since the last call, oldest first; nothing while the journal does not exist.
+
+        Raises:
+            RunFolderError: a line is damaged, or a newer version of yolosweep wrote it.
+        """
+        if not self._path.exists() or self._path.stat().st_size <= self._offset:
+            return
         with self._path.open("rb") as stream:
             stream.seek(self._offset)
-            block = stream.read()
-        whole = block.rfind(b"\n") + 1
-        self._offset += whole
-        return [json.loads(line) for line in block[:whole].splitlines()]
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return
+                self._offset, self._line = self._offset + len(line), self._line + 1
+                yield _event(line, f"{self._path} line {self._line}")
+
+
+def _event(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        event: dict[str, Any] = json.loads(line)
+        newer = event["v"] > SCHEMA_VERSION
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{where} is damaged; restore the file from a copy") from error
+    if newer:
+        raise RunFolderError(f"{where} was written by a newer yolosweep (schema {event['v']}); upgrade it")
+    return event
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield all events of a journal, as :meth:`Tail.read` does."""
+    return Tail(path).read()

@@ -148,16 +148,16 @@ def test_a_full_disk_loses_only_what_was_not_acknowledged(tmp_path: Path) -> Non
 def test_a_tail_gives_every_whole_event_once(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     tail = Tail(run.ledger)
-    assert tail.read() == []
+    assert list(tail.read()) == []
     whole = journal(tmp_path).ledger.read_bytes()
     seen = []
     for cut in range(0, len(whole) + 1, 7):
         run.ledger.write_bytes(whole[:cut])
-        seen += tail.read()
+        seen += list(tail.read())
     run.ledger.write_bytes(whole)
-    seen += tail.read()
+    seen += list(tail.read())
     assert seen == list(read_events(run.ledger))
-    assert tail.read() == []
+    assert list(tail.read()) == []
 
 
 HOLD = """

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.experiment.schema import Wandb
-from yolosweep.ledger import Ledger, RunFolder
+from yolosweep.ledger import Ledger, RunFolder, Tail
 from yolosweep.tracking import choose_mode, push
-from yolosweep.tracking.follow import Tail
 from yolosweep.tracking.messages import Artifact, Close, Open, Row, Summary, Table, run_id
 from yolosweep.tracking.mirror import _spawn
 from yolosweep.tracking.plan import Planner, plan

@@ -52,8 +52,7 @@ class LiveView:
             self._look()
 
     def _look(self) -> None:
-        events = self._tail.read()
-        for event in events:
+        for event in self._tail.read():
             self._history.add(event)
             if self._live is None:
                 self._say(event)

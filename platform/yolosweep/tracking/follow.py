@@ -6,53 +6,19 @@ run that is opened anew; the server's own last step keeps a line of history from
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-from yolosweep.errors import RunFolderError
-from yolosweep.ledger import RunFolder
-from yolosweep.records import SCHEMA_VERSION
+from yolosweep.ledger import RunFolder, Tail
 from yolosweep.tracking.messages import Close, Message, Row, Table
 from yolosweep.tracking.plan import Planner
 from yolosweep.tracking.state import MirrorState, SentRun
 from yolosweep.tracking.wandb_runs import Destination, NotSent, Runs
 
-__all__ = ["Outbox", "Tail", "send"]
+__all__ = ["Outbox", "send"]
 
 _POLL_S = 0.5
-
-
-class Tail:
-    """A journal that is still being written, read piece by piece."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._offset = path, 0
-
-    def read(self) -> Iterator[dict[str, Any]]:
-        """Yield the events since the last call; an unfinished last line is left for later.
-
-        Raises:
-            RunFolderError: a line is damaged, or a newer version of yolosweep wrote it.
-        """
-        if self._path.stat().st_size <= self._offset:
-            return
-        with self._path.open("rb") as stream:
-            stream.seek(self._offset)
-            for line in stream:
-                if not line.endswith(b"\n"):
-                    return
-                self._offset += len(line)
-                try:
-                    event = json.loads(line)
-                    newer = event["v"] > SCHEMA_VERSION
-                except (ValueError, KeyError, TypeError) as error:
-                    raise RunFolderError(f"{self._path} is damaged; restore the file from a copy") from error
-                if newer:
-                    raise RunFolderError(f"{self._path} was written by a newer yolosweep; upgrade to send it")
-                yield event
 
 
 class Outbox:

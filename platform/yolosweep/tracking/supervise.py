@@ -24,9 +24,9 @@ from typing import Any
 import psutil
 
 from yolosweep.errors import YolosweepError
-from yolosweep.ledger import RunFolder
+from yolosweep.ledger import RunFolder, Tail
 from yolosweep.tracking.choice import server
-from yolosweep.tracking.follow import Outbox, Tail, send
+from yolosweep.tracking.follow import Outbox, send
 from yolosweep.tracking.plan import Planner
 from yolosweep.tracking.state import MirrorState
 from yolosweep.tracking.wandb_runs import NotSent, Runs, isolate

@@ -131,7 +131,7 @@ def _red(file: Path) -> Floats:
     try:
         with Image.open(file) as image:
             return np.asarray(image.convert("RGB"), dtype=np.float64)[..., 0]
-    except OSError as error:
+    except (OSError, ImportError) as error:  # where ultralytics was imported, its Image.open asks for pi-heif instead
         raise TrainingError(f"cannot read {file}: {_first_line(error)}") from error
 
 

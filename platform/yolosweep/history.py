@@ -32,7 +32,7 @@ class TrialHistory:
 
     @property
     def status(self) -> str:
-        """The ending, or ``running`` / ``lost``-less: a trial without a record counts as running."""
+        """The ending, or ``running`` while there is none."""
         return self.record.ending.value if self.record else "running"
 
 

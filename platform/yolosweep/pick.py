@@ -106,7 +106,7 @@ def crown(folder: RunFolder, history: History, validate: Validate, *, link: str 
         "file": files["best.pt"].model_dump(mode="json"),
         "settings": {**trial.request.settings, **record.used},
         "identity": trial.request.identity,
-        "model": trial.request.model if "/" not in trial.request.model else Path(trial.request.model).name,
+        "model": history.started["experiment"]["model"],
         "data_fingerprint": history.started["dataset"]["fingerprint"],
         "versions": history.started.get("versions", {}),
         "wandb": link,

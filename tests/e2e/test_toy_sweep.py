@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +212,22 @@ def test_plan_and_dry_run_write_nothing(shell: Any, toy: Path, tmp_path: Path) -
     assert plan["epochs_at_most"] == 200
     assert "at most 200 epochs" in shell("run", toy, "--dry-run").out
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_ends_the_sweep_with_a_message_and_a_ledger_that_can_be_read(
+    shell: Any, toy: Path, tmp_path: Path
+) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here (needs root)")
+    try:
+        refused = shell("run", toy, f"storage={small}", "search.trials=400", "train.epochs=20", code=7)
+        assert "No space left on device" in refused.err
+        (ledger,) = small.glob("*/ledger.jsonl")
+        history = History.of(RunFolder(ledger.parent))
+        assert history.ended is None
+        assert history.ranked()
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

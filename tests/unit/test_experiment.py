@@ -71,7 +71,7 @@ LEGAL = {
     "everything at the top": "task: detect\nseed: 3\nkeep_top: 1\nstorage: /scratch/runs\n"
     "resources: {gpus_per_trial: 0.25, cpus_per_trial: 2, max_concurrent: 3}\n"
     "track: {wandb: {project: x, entity: y, mode: online, tags: [a, b]}}\n"
-    "search: {trials: 9, time_budget: 90s, epoch_budget: 80, searcher: random, pruner: none, reduction_factor: 2,"
+    "search: {trials: 9, time_budget: 90s, epoch_budget: 800, searcher: random, pruner: none, reduction_factor: 2,"
     " parameters: {box: {value: 3}}}",
     "comments and anchors": "train: &same {epochs: 5}  # five\nsearch: {parameters: {box: {value: 1}}}",
 }

@@ -338,6 +338,11 @@ LINT = [
         ("search.grace_epochs", 5, "search.pruner: none"),
     ),
     wrong(
+        "epoch budget below one trial",
+        TOP + "train: {epochs: 30}\nsearch: {epoch_budget: 20, parameters: {box: {min: 4, max: 9}}}\n",
+        ("search.epoch_budget", 5, "raise it or train shorter"),
+    ),
+    wrong(
         "metric typo",
         TOP + "search: {metric: metrics/mAP50-95, parameters: {box: {min: 4, max: 9}}}\n",
         ("search.metric", 4, "metrics/mAP50-95(B)?"),

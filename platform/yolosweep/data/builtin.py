@@ -9,11 +9,14 @@ from pathlib import Path
 from filelock import FileLock
 
 from yolosweep.errors import DataError
+from yolosweep.experiment.schema import SAMPLES as NAMED
 from yolosweep.ledger import cache_folder
 
 __all__ = ["SAMPLES", "sample_folder"]
 
-SAMPLES = ("parking",)
+SAMPLES = tuple(name.removeprefix("sample:") for name in NAMED)
+"""The samples' own names."""
+
 _EDITION = "1"
 """Raised when the drawing changes, so that an old cache is not taken for the new one."""
 

@@ -163,6 +163,10 @@ def _search(exp: Experiment) -> Iterator[Fault]:
             )
         elif not loss and search.mode == "min":
             yield Fault(key="search.mode", message=f"more of {search.metric} is better; set search.mode: max")
+    epochs = exp.train.get("epochs", defaults().get("epochs"))
+    if search.epoch_budget is not None and isinstance(epochs, int) and search.epoch_budget < epochs:
+        message = f"{search.epoch_budget} does not hold one trial of train.epochs={epochs}; raise it or train shorter"
+        yield Fault(key="search.epoch_budget", message=message)
     if search.searcher == "grid":
         for name, parameter in search.parameters.items():
             size = parameter.size()

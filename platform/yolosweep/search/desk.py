@@ -65,7 +65,6 @@ class Desk:
         self._rungs = rungs(search.grace_epochs or 1, search.reduction_factor, self._epochs)
         self._at_rung: dict[int, dict[str, float | None]] = {level: {} for level in self._rungs}
         self._identities: set[str] = set()
-        self._verdicts: dict[str, Verdict] = {}
         self._stopped: str | None = None
         self._halting = False
         self._in_slot: dict[int, str] = {}
@@ -103,6 +102,7 @@ class Desk:
         if search.epoch_budget is not None:
             trained, promised = self._epochs_so_far()
             if trained + self._epochs > search.epoch_budget:
+                self._stopped = f"the epoch budget of {search.epoch_budget} does not hold another trial"
                 return None
             if trained + promised + self._epochs > search.epoch_budget:
                 return "wait"
@@ -110,8 +110,14 @@ class Desk:
         if found is None:
             self._stopped = "every point of the search space was tried"
             return None
-        parameters, settings, key = found
-        request = TrialRequest(
+        request = self._request(number, *found)
+        self._write("trial_started", request=request.model_dump(mode="json"))
+        self._in_slot[slot] = request.trial
+        self._dead_in_a_row = 0
+        return request
+
+    def _request(self, number: int, parameters: dict[str, Any], settings: dict[str, Any], key: str) -> TrialRequest:
+        return TrialRequest(
             sweep=self._folder.sweep,
             trial=f"t{number:04d}",
             number=number,
@@ -127,10 +133,6 @@ class Desk:
             cpus=self._cpus,
             gpus=self._gpus,
         )
-        self._in_slot[slot] = request.trial
-        self._dead_in_a_row = 0
-        self._write("trial_started", request=request.model_dump(mode="json"))
-        return request
 
     def _epochs_so_far(self) -> tuple[int, int]:
         trials = self._history.trials.values()

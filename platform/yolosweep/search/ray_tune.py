@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from yolosweep.errors import ClusterError
+from yolosweep.errors import ClusterError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.search.cluster_resources import Slots
 
@@ -118,20 +118,21 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
 
     Raises:
         ClusterError: the cluster was lost.
+        RunFolderError: the ledger cannot be written any more.
     """
     import ray
     from ray import tune
 
     from yolosweep.search.worker import Slot
 
-    scratch = folder.root / ".ray"
+    scratch, trouble = folder.root / ".ray", list[YolosweepError]()
     tuner = tune.Tuner(
         tune.with_resources(Slot, {"cpu": slots.cpus, "gpu": slots.gpus}),
         param_space={"slot": tune.grid_search(list(range(slots.concurrent))), "desk": desk.name},
         run_config=tune.RunConfig(
             name="tune",
             storage_path=str(scratch),
-            callbacks=[_watcher(desk)],
+            callbacks=[_watcher(desk, trouble)],
             # A slot starts again as often as it dies; the desk ends a sweep whose processes cannot even begin.
             failure_config=tune.FailureConfig(max_failures=-1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
@@ -146,20 +147,28 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
             tuner.fit()
     except ray.exceptions.RayError as error:
         raise ClusterError(f"the Ray cluster was lost: {str(error).splitlines()[0]}") from error
+    except Exception as error:
+        raise (trouble[0] if trouble else error) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _watcher(desk: DeskLine) -> Any:
-    """Return Tune's callback: it tells the desk of processes that died."""
+def _watcher(desk: DeskLine, trouble: list[YolosweepError]) -> Any:
+    """Return Tune's callback: it tells the desk of processes that died.
+
+    What the desk cannot take is put into ``trouble``: Tune wraps whatever a callback raises.
+    """
     from ray import tune
 
     class TellTheDesk(tune.Callback):  # type: ignore[misc]
         def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            desk.ask("lost", trial.config["slot"], _cause(trial))
+            try:
+                desk.ask("lost", trial.config["slot"], _cause(trial))
+            except YolosweepError as error:
+                trouble.append(error)
+                raise
 
-        def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            desk.ask("lost", trial.config["slot"], _cause(trial))
+        on_trial_error = on_trial_recover
 
     return TellTheDesk()
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
+from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,11 @@ SPACE = {
     "lr0": {"min": 1e-4, "max": 1e-1, "distribution": "log_uniform_values"},
     "batch": {"values": [4, 8]},
     "mosaic": {"min": 0.0, "max": 1.0},
+    "augmentations": {"values": ["none", HOSTILE]},
+    "imgsz": {"value": 640},
 }
+DRAWN = 4
+"""Searched parameters with more than one value."""
 
 
 def write_run(
@@ -28,14 +36,19 @@ def write_run(
     *trials: tuple[list[float | None], Ending | None],
     mode: str = "max",
     name: str = "a car",
+    space: dict[str, Any] = SPACE,
+    ended: bool = True,
     **more: Any,
 ) -> RunFolder:
-    """Write a run whose trials have these scores per epoch; an ending of None is still running."""
+    """Write a run whose trials have these scores per epoch; an ending of None is still running.
+
+    ``more`` are further events and their payloads, written before the end of the sweep.
+    """
     folder = RunFolder.create(tmp_path, "report")
     ledger = Ledger(folder)
     experiment = {
         "name": "report", "task": "detect", "model": "yolo11n.yaml", "train": {"epochs": 3},
-        "search": {"metric": METRIC, "mode": mode, "parameters": SPACE},
+        "search": {"metric": METRIC, "mode": mode, "parameters": space},
     }  # fmt: skip
     ledger.append(
         "sweep_started", sweep=folder.sweep, experiment=experiment, versions={"ray": "2.60"}, notes=["odd " + name],
@@ -45,7 +58,11 @@ def write_run(
     )  # fmt: skip
     for number, (scores, ending) in enumerate(trials):
         trial = f"t{number:04d}"
-        asked = {"lr0": 10.0 ** -(1 + number % 4), "batch": 4 + 4 * (number % 2), "mosaic": (number % 10) / 10}
+        asked = {
+            "lr0": 10.0 ** -(1 + number % 4), "batch": 4 + 4 * (number % 2), "mosaic": (number % 10) / 10,
+            "augmentations": ("none", HOSTILE)[number % 2], "imgsz": 640,
+        }  # fmt: skip
+        asked = {key: value for key, value in asked.items() if key in space}
         request = TrialRequest(
             sweep=folder.sweep, trial=trial, number=number, task="detect", model="m", data="d", asked=asked,
             settings={"epochs": 3, **asked}, identity=str(number), metric=METRIC, mode=mode, folder=str(folder.root),
@@ -55,27 +72,80 @@ def write_run(
         for epoch, score in enumerate(scores, 1):
             known += [score] if score is not None else []
             best = (max(known) if mode == "max" else min(known)) if known else None
+            at = None if best is None else scores.index(best) + 1
             row = EpochRow(
-                epoch=epoch, metrics={METRIC: score}, score=score, best_score=best, best_epoch=epoch,
+                epoch=epoch, metrics={METRIC: score}, score=score, best_score=best, best_epoch=at,
                 epochs_without_gain=0, seconds=2.0, images_per_s=9,
             )  # fmt: skip
             ledger.append("row", trial=trial, row=row.model_dump(mode="json"))
         if ending is not None:
             record = TrialRecord(
                 trial=trial, number=number, ending=ending, reason="because " + name, asked=asked,
-                used={**asked, "batch": 4}, score=best if scores else None, epochs=len(scores),
-                seconds=2.0 * len(scores),
-                notes=(name,),
+                used={**asked, "batch": 4} if "batch" in asked else asked,
+                score=best if scores else None, epochs=len(scores), seconds=2.0 * len(scores),
+                notes=(name,), error="error " + name if ending is Ending.FAILED else None,
             )  # fmt: skip
             ledger.append("trial_ended", record=record.model_dump(mode="json"))
     for event, payload in more.items():
         ledger.append(event, **payload)
+    if ended:
+        ledger.append("sweep_ended", status="finished", reason="all trials ended")
     ledger.close()
     return folder
 
 
+def winner(trial: str, score: float, *, test: float | None = None, label: str = "a car") -> dict[str, Any]:
+    """Return the payload of a winner event, with test images or without."""
+
+    def validation(split: str, value: float) -> dict[str, Any]:
+        return {"split": split, "metrics": {METRIC: value, "val/loss": 1.0}, "per_class": {label: {METRIC: value / 2}}}
+
+    splits = {"val": score, **({"test": test} if test is not None else {})}
+    return {
+        "trial": trial, "score": score, "metric": METRIC, "passed_over": ["t0009 left no checkpoint"],
+        "validations": {split: validation(split, value) for split, value in splits.items()},
+        "file": {"path": "winner/best.pt", "sha256": "5f" * 32, "size": 5 << 20}, "settings": {"lr0": 0.25},
+        "reproduce": "yolosweep run winner/reproduce.yaml",
+    }  # fmt: skip
+
+
 def told(folder: RunFolder) -> dict[str, Any]:
     return summary(History.of(folder))
+
+
+def figures_of(page: str) -> dict[str, Any]:
+    found = re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    assert "<" not in found[1]  # not even markup of our own: nothing in it can end the script element
+    figures: dict[str, Any] = json.loads(found[1])
+    return figures
+
+
+class Tables(HTMLParser):
+    """The text of every cell of the page's tables, by the table's id."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self._rows: list[list[str]] = []
+        self._open = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "table":
+            self._rows = self.tables.setdefault(dict(attrs).get("id") or "", [])
+        elif tag == "tr":
+            self._rows.append([])
+        elif tag in ("td", "th"):
+            self._rows[-1].append("")
+            self._open = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = self._open and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self._rows[-1][-1] += data
 
 
 def test_the_gain_is_over_trial_0_and_every_trial_is_there(tmp_path: Path) -> None:
@@ -116,9 +186,32 @@ def test_without_a_score_nothing_is_claimed(tmp_path: Path) -> None:
 
 
 def test_defaults_without_a_score_leave_the_gain_open(tmp_path: Path) -> None:
-    numbers = told(write_run(tmp_path, ([None], Ending.DIVERGED), ([0.7], Ending.FINISHED)))
+    folder = write_run(tmp_path, ([None], Ending.DIVERGED), ([0.7], Ending.FINISHED), ([0.1], Ending.FINISHED))
+    numbers = told(folder)
     assert numbers["gain"] is None
     assert numbers["best_trial"] == "t0001"
+    assert "Green lines are the best quarter" in write_report(folder).read_text()
+
+
+def test_what_is_not_over_is_told_as_such(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, ([0.9], Ending.FINISHED), ([0.7], None), ended=False)
+    numbers = told(folder)
+    assert (numbers["status"], numbers["ended_at"]) == ("not ended", None)
+    assert numbers["verdict"] == "So far: keep the defaults: no trial was better."
+    assert told(write_run(tmp_path, ([], None), ended=False))["verdict"] == "No trial has a score yet."
+    assert "○ running" in " ".join(
+        cell for row in Tables(write_report(folder).read_text()).tables["trials"] for cell in row
+    )
+
+
+def test_a_winner_that_is_not_the_best_is_told_apart(tmp_path: Path) -> None:
+    trials = ([0.4], Ending.FINISHED), ([0.6], Ending.FAILED), ([0.5], Ending.FINISHED)
+    numbers = told(write_run(tmp_path, *trials, winner=winner("t0002", 0.5, test=0.45)))
+    assert numbers["best_trial"] == "t0001"
+    assert numbers["winner"]["validated"] == {"val": 0.5, "test": 0.45}
+    assert numbers["winner"]["gain"] == pytest.approx(0.1)
+    assert "The checkpoint handed over is t0002's, with 0.5000." in numbers["verdict"]
+    assert "handed over" not in told(write_run(tmp_path, *trials, winner=winner("t0001", 0.6)))["verdict"]
 
 
 def test_the_page_shows_these_numbers(tmp_path: Path) -> None:
@@ -131,6 +224,105 @@ def test_the_page_shows_these_numbers(tmp_path: Path) -> None:
     assert len(page) < 6_000_000
 
 
+def test_the_table_has_every_trial_with_its_numbers(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, ([0.1, None, 0.4], Ending.FINISHED), ([0.5, 0.3], Ending.PRUNED), ([], Ending.FAILED))
+    head, *rows = Tables(write_report(folder).read_text()).tables["trials"]
+    assert head == [
+        "trial", "ending", "mAP50-95(B)", "gain", "best epoch", "epochs", "time", *SPACE, "why it ended",
+    ]  # fmt: skip
+    assert rows[0][:10] == ["t0000 defaults", "● finished", "0.4000", "+0.0000", "3", "3", "6 s", "0.1", "4", "0"]
+    assert rows[1][:10] == ["t0001", "✕ pruned", "0.5000", "+0.1000", "1", "2", "4 s", "0.01", "4", "0.1"]
+    assert rows[1][10] == HOSTILE
+    assert rows[2][1:7] == ["▲ failed", "–", "–", "–", "0", "0 s"]
+    assert rows[2][-1] == "because a car error a car"
+    assert len(rows) == 3
+
+
+def test_the_winner_is_shown_with_its_file_and_its_classes(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, ([0.4], Ending.FINISHED), winner=winner("t0000", 0.4, test=0.3, label=HOSTILE))
+    page = write_report(folder).read_text()
+    for shown in ("winner/best.pt", "5f" * 32, "lr0=0.25", "yolosweep run winner/reproduce.yaml", "t0009 left no"):
+        assert shown in page
+    head, *rows = Tables(page).tables["classes"]
+    assert head == ["validated again", "mAP50-95(B)val", "mAP50-95(B)test"]
+    assert rows == [["all", "0.4000", "0.3000"], [HOSTILE, "0.2000", "0.1500"]]
+
+
+def test_a_big_sweep_stays_a_page_that_can_be_mailed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # 20 000 lines
+    scores: list[float | None] = [0.1 + epoch / 317 for epoch in range(100)]
+    page = write_report(write_run(tmp_path, *[(scores, Ending.FINISHED)] * 200)).read_text()
+    assert len(page) < 6_000_000
+    assert len(Tables(page).tables["trials"]) == 201
+
+
+def test_a_curve_ends_where_its_trial_ended_and_has_a_gap_where_nothing_was_measured(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, ([0.1, None, 0.4], Ending.FINISHED), ([0.2, 0.3], Ending.PRUNED), ([None], Ending.OOM))
+    *lines, marks = figures_of(write_report(folder).read_text())["curves"]["data"]
+    pruned, best = lines  # the trial without any score has no line
+    assert (pruned["name"], pruned["y"]) == ("t0001", [0.2, 0.3])
+    assert (best["name"], best["x0"], best["dx"], best["y"]) == ("t0000 (best)", 1, 1, [0.1, None, 0.4])
+    ends = dict(zip(marks["text"], zip(marks["x"], marks["y"], strict=True), strict=True))
+    assert ends == {"t0001: pruned": (2, 0.3), "t0000: best epoch": (3, 0.4)}
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", "t0001"), ("min", "t0000")])
+def test_the_best_is_on_top_of_the_parallel_coordinates(tmp_path: Path, mode: str, best: str) -> None:
+    folder = write_run(tmp_path, ([0.2], Ending.FINISHED), ([0.6], Ending.FINISHED), ([0.5], Ending.PRUNED), mode=mode)
+    figure = figures_of(write_report(folder).read_text())["parallel"]
+    last = figure["data"][-1]  # drawn last, so over the others
+    assert last["text"].startswith(f"<b>{best}</b>")
+    assert last["y"][-1] == 1.0
+    assert all(len(line["y"]) == DRAWN + 1 for line in figure["data"])
+    lr0 = sorted(line["y"][0] for line in figure["data"])  # 0.1, 0.01 and 0.001 of 0.0001 to 0.1
+    assert lr0 == pytest.approx([1 / 3, 2 / 3, 1], abs=1e-4)
+
+
+def test_an_axis_is_as_it_was_searched(tmp_path: Path) -> None:
+    figures = figures_of(write_report(write_run(tmp_path, ([0.2], Ending.FINISHED))).read_text())
+    lr0, batch, mosaic = (figures[f"scatter-{index}"]["layout"]["xaxis"] for index in range(3))
+    assert lr0["type"] == "log"
+    assert lr0["ticktext"] == ["0.0001", "0.001", "0.01", "0.1"]
+    assert (batch["type"], batch["categoryarray"]) == ("category", ["4", "8"])
+    assert "type" not in mosaic
+    assert f"scatter-{DRAWN}" not in figures  # imgsz had a single value
+
+
+def test_defaults_outside_of_the_space_stay_on_the_axes(tmp_path: Path) -> None:
+    space = {
+        "lr0": {"min": 1e-5, "max": 1e-3, "distribution": "log_uniform_values"},
+        "mosaic": {"min": 0.5, "max": 0.9},
+    }
+    folder = write_run(tmp_path, ([0.2], Ending.FINISHED), ([0.3], Ending.FINISHED), space=space)
+    figures = figures_of(write_report(folder).read_text())
+    assert [line["y"][:2] for line in figures["parallel"]["data"]] == [
+        [1.0, 0.0],
+        [pytest.approx(0.75), pytest.approx(1 / 9, abs=1e-4)],
+    ]
+    low, high = figures["scatter-0"]["layout"]["xaxis"]["range"]
+    assert low < -5
+    assert high > -1
+
+
+def test_without_anything_searched_only_curves_are_drawn(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path, ([0.2], Ending.FINISHED), space={"imgsz": {"value": 640}})).read_text()
+    assert set(figures_of(page)) == {"curves"}
+    assert "All settings at once" not in page
+
+
+def test_every_colour_of_a_figure_is_in_both_themes(tmp_path: Path) -> None:
+    page = write_report(
+        write_run(tmp_path, ([0.2], Ending.FINISHED), ([0.9], Ending.FINISHED), *(([0.5], e) for e in [*Ending, None]))
+    ).read_text()
+    light, dark = re.split(
+        r"@media \(prefers-color-scheme: dark\)", files("yolosweep.report").joinpath("page.css").read_text()
+    )
+    used = set(re.findall(r'"(--\w+)"', json.dumps(figures_of(page))))
+    assert {f"--{ending.value}" for ending in Ending} <= used
+    for theme in (light, dark):
+        assert used <= set(re.findall(r"(--\w+):", theme))
+
+
 def test_nothing_in_a_run_becomes_markup_or_code(tmp_path: Path) -> None:
     folder = write_run(tmp_path, ([0.1], Ending.FAILED), name=HOSTILE, note={"text": HOSTILE, "trial": "t0000"})
     page = write_report(folder).read_text()
@@ -141,11 +333,23 @@ def test_nothing_in_a_run_becomes_markup_or_code(tmp_path: Path) -> None:
     assert "&lt;/script&gt;" in own
 
 
-def test_nothing_is_loaded_from_anywhere(tmp_path: Path) -> None:
+def test_a_value_is_no_markup_in_a_figure_either(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path, ([0.1], Ending.FINISHED), ([0.2], Ending.FINISHED))).read_text()
+    figures = figures_of(page)
+    assert HOSTILE not in json.dumps(figures)
+    assert "&lt;/script&gt;" in figures["scatter-3"]["layout"]["xaxis"]["categoryarray"][1]
+    assert any("&lt;/script&gt;" in label["text"] for label in figures["parallel"]["layout"]["annotations"])
+
+
+def test_nothing_is_loaded_from_anywhere_and_only_known_scripts_run(tmp_path: Path) -> None:
     page = write_report(write_run(tmp_path, ([0.1], Ending.FINISHED))).read_text()
-    plotly = max(page.split("<script>"), key=len)
-    own = page.replace(plotly, "")
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    own = page.replace(scripts[0], "")
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", own)
-    assert "default-src 'none'" in own
-    figures = re.search(r'id="figures">(.*?)</script>', own, re.DOTALL)
-    assert set(json.loads(figures[1])) == {"curves", "parallel", "scatter-0", "scatter-1", "scatter-2"}
+    assert not re.search(r"@import|url\(", own)
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)
+    assert policy is not None
+    rules = dict(rule.strip().split(" ", 1) for rule in policy[1].split(";"))
+    assert rules["default-src"] == "'none'"
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert rules["script-src"].split() == [f"'sha256-{value}'" for value in hashes]

@@ -192,7 +192,7 @@ class _Sweep:
             )
             return
         if winner is not None:
-            describe_winner({**winner, "run": str(self._folder.root), "gain": told["gain"]})
+            describe_winner({**winner, "run": str(self._folder.root), "gain": told["winner"]["gain"]})
         print(f"report     {page}")
 
 

@@ -1,190 +1,195 @@
-"""The pictures of a report, as plain Plotly figures (``data`` and ``layout``), ready to become JSON.
+"""Learning curves and scatter plots as plain Plotly figures (``data`` and ``layout``), ready to become JSON.
 
-Parallel coordinates are drawn as ordinary lines: Plotly's own trace needs WebGL and evaluates code, which the page's
-content policy forbids.
+Colours are names of the page's CSS variables (``--best``): the page puts in those of its light or dark theme. Texts
+that come from a run are escaped, for Plotly reads markup in them.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 from yolosweep.experiment import Parameter
-from yolosweep.history import History
+from yolosweep.history import History, TrialHistory
 
-__all__ = ["curves", "parallel", "scatters"]
-
-BEST, BASE, REST = "#0f8a6d", "#c2572b", "rgba(130,140,155,0.45)"
-_COLOURS = {
-    "finished": "#3367b0",
-    "patience": "#7a5bb5",
-    "pruned": "#9aa3af",
-    "cancelled": "#b9973a",
-    "diverged": "#b3383f",
-    "oom": "#b3383f",
-    "failed": "#b3383f",
-    "running": "#3fa7a0",
-}
-_SYMBOLS = {"pruned": "x", "cancelled": "triangle-down", "diverged": "cross", "oom": "cross", "failed": "cross"}
+__all__ = ["SYMBOLS", "Figure", "curves", "inner", "rounded", "scatters", "shown"]
 
 Figure = dict[str, Any]
 
+SYMBOLS = {
+    "finished": ("circle", "●"),
+    "patience": ("diamond", "◆"),
+    "pruned": ("x", "✕"),
+    "cancelled": ("triangle-down", "▼"),
+    "diverged": ("cross", "✚"),
+    "oom": ("square", "■"),
+    "failed": ("triangle-up", "▲"),
+    "running": ("circle-open", "○"),
+}
+"""Ending: its symbol in Plotly, and the same as a character for legends and tables."""
+
+
+def shown(value: Any) -> str:
+    """Return a setting as people write it."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def inner(value: Any) -> str:
+    """Return a setting as text inside a figure, where ``<b>`` would be read as markup."""
+    return escape(shown(value), quote=False)
+
+
+def rounded(value: float | None) -> float | None:
+    """Return five significant digits: more cannot be seen, and makes the page heavy."""
+    return None if value is None else float(f"{value:.5g}")
+
 
 def curves(history: History, told: Mapping[str, Any]) -> Figure:
-    """Return score per epoch of every trial, the winner and the defaults on top."""
-    data = []
+    """Return score per epoch of every trial that has one, the best and the defaults on top.
+
+    The last trace marks how the trials ended that did not train all epochs, and the epoch of the best score.
+    """
     best = told["best_trial"]
-    order = sorted(history.trials.values(), key=lambda t: (t.request.trial == best, t.request.number == 0))
-    for trial in order:
-        name, number = trial.request.trial, trial.request.number
-        colour = BEST if name == best else BASE if number == 0 else REST
-        label = f"{name} (best)" if name == best else f"{name} (defaults)" if number == 0 else name
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers" if len(trial.rows) < 3 else "lines",
-                "x": [row.epoch for row in trial.rows],
-                "y": [row.score for row in trial.rows],
-                "name": label,
-                "showlegend": name == best or number == 0,
-                "line": {"color": colour, "width": 2.5 if colour != REST else 1.2},
-                "hovertemplate": f"{label}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
-            }
-        )
+    trials = [trial for trial in history.trials.values() if trial.score is not None]
+    trials.sort(key=lambda trial: (trial.request.trial == best, trial.request.number == 0))
+    longest = max((trial.rows[-1].epoch for trial in trials), default=1)
     return {
-        "data": data,
-        "layout": {"xaxis": {"title": {"text": "epoch"}}, "yaxis": {"title": {"text": told["metric"]}}},
-    }
-
-
-def parallel(told: Mapping[str, Any], space: Mapping[str, Parameter]) -> Figure:
-    """Return one line per scored trial across all searched parameters and the score."""
-    axes = [_Axis(name, parameter) for name, parameter in space.items()]
-    scored = [trial for trial in told["trials"] if trial["score"] is not None]
-    scores = [trial["score"] for trial in scored]
-    low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
-    sign = 1 if told["mode"] == "max" else -1
-    data = []
-    for trial in sorted(scored, key=lambda t: sign * t["score"]):
-        share = (trial["score"] - low) / (high - low) if high > low else 1.0
-        heights = [*(axis.height(trial["parameters"].get(axis.name)) for axis in axes), share]
-        data.append(_line(trial, heights, _shade(share if sign > 0 else 1 - share)))
-    labels = [label for index, axis in enumerate(axes) for label in axis.labels(index)]
-    labels += [_label(len(axes), 0.0, f"{low:.3f}"), _label(len(axes), 1.0, f"{high:.3f}")]
-    names = [*(axis.name for axis in axes), "score"]
-    layout = {
-        "xaxis": {
-            "tickvals": list(range(len(names))),
-            "ticktext": names,
-            "range": [-0.3, len(names) - 0.5],
-            "showgrid": True,
+        "data": [*(_curve(trial, best) for trial in trials), _marks(trials, best)],
+        "layout": {
+            "xaxis": {"title": {"text": "epoch"}, "range": [0.5, longest + 0.5], "rangemode": "nonnegative"},
+            "yaxis": {"title": {"text": inner(told["metric"]).removeprefix("metrics/")}},
+            "height": 400,
         },
-        "yaxis": {"visible": False, "range": [-0.08, 1.08]},
-        "annotations": labels,
     }
-    return {"data": data, "layout": layout}
 
 
-def scatters(told: Mapping[str, Any], space: Mapping[str, Parameter]) -> list[tuple[str, Figure]]:
-    """Return one figure per parameter: score against its value as really used."""
+def _curve(trial: TrialHistory, best: str | None) -> dict[str, Any]:
+    name = trial.request.trial
+    role = "best" if name == best else "base" if trial.request.number == 0 else "rest"
+    label = name + {"best": " (best)", "base": " (defaults)", "rest": ""}[role]
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if len(trial.rows) < 3 else "lines",
+        **_epochs([row.epoch for row in trial.rows]),
+        "y": [rounded(row.score) for row in trial.rows],
+        "name": label,
+        "line": {"color": f"--{role}", "width": 1 if role == "rest" else 2.6},
+        "opacity": 0.6 if role == "rest" else 1,
+        "hovertemplate": f"{label}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
+    }
+
+
+def _epochs(epochs: Sequence[int]) -> dict[str, Any]:
+    """Return x without listing it where epochs follow one another."""
+    gapless = epochs[-1] - epochs[0] == len(epochs) - 1
+    return {"x0": epochs[0], "dx": 1} if gapless else {"x": list(epochs)}
+
+
+def _marks(trials: Iterable[TrialHistory], best: str | None) -> dict[str, Any]:
+    marks: list[tuple[int, float, str, str, int, str]] = []
+    for trial in trials:
+        name, symbol = trial.request.trial, SYMBOLS.get(trial.status, ("circle", ""))[0]
+        last = next(row for row in reversed(trial.rows) if row.score is not None)
+        assert last.score is not None
+        if trial.status not in ("finished", "running"):
+            marks.append((last.epoch, last.score, symbol, f"--{trial.status}", 7, f"{name}: {trial.status}"))
+        end = trial.rows[-1]
+        if name == best and end.best_epoch is not None and end.best_score is not None:
+            marks.append((end.best_epoch, end.best_score, "star", "--best", 14, f"{name}: best epoch"))
+    x, y, symbols, colours, sizes, texts = ([mark[index] for mark in marks] for index in range(6))
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": x,
+        "y": y,
+        "text": texts,
+        "marker": {
+            "symbol": symbols,
+            "color": colours,
+            "size": sizes,
+            "opacity": 1,
+            "line": {"color": "--card", "width": 0.5},
+        },
+        "hovertemplate": "%{text}<br>epoch %{x}: %{y:.4f}<extra></extra>",
+    }
+
+
+def scatters(told: Mapping[str, Any], space: Mapping[str, Parameter]) -> list[Figure]:
+    """Return one figure per parameter: score against its value as really used, one trace per ending."""
+    scored = [trial for trial in told["trials"] if trial["score"] is not None]
+    scores = [trial["score"] for trial in scored] or [0.0]
+    slack = (max(scores) - min(scores)) * 0.08 or abs(scores[0]) * 0.1 or 0.1
     figures = []
     for name, parameter in space.items():
-        data = []
-        for ending in dict.fromkeys(trial["ending"] for trial in told["trials"]):
-            chosen = [t for t in told["trials"] if t["ending"] == ending and t["score"] is not None]
-            if not chosen:
-                continue
-            data.append(
-                {
-                    "type": "scatter",
-                    "mode": "markers",
-                    "x": [_plain(t["parameters"].get(name)) for t in chosen],
-                    "y": [t["score"] for t in chosen],
-                    "name": ending,
-                    "text": [t["trial"] for t in chosen],
-                    "hovertemplate": "%{text}: %{y:.4f}<br>" + name + "=%{x}<extra></extra>",
-                    "marker": {
-                        "color": _COLOURS.get(ending, BEST),
-                        "size": 9,
-                        "symbol": _SYMBOLS.get(ending, "circle"),
-                    },
-                }
-            )
-        kind = "log" if parameter.is_log else "category" if parameter.kind == "categorical" else "-"
-        axis: dict[str, Any] = {"title": {"text": name}, "type": kind, "exponentformat": "e"}
-        if kind == "category":
-            axis["categoryorder"] = "array"
-            axis["categoryarray"] = [_plain(value) for value in parameter.corners()]
-        layout = {"xaxis": axis, "yaxis": {"title": {"text": "score"}}}
-        figures.append((name, {"data": data, "layout": layout}))
+        layout = {
+            "xaxis": {"title": {"text": inner(name)}, **_axis(parameter, [t["parameters"].get(name) for t in scored])},
+            "yaxis": {"range": [min(scores) - slack, max(scores) + slack], "nticks": 5},
+            "height": 230,
+        }
+        endings = dict.fromkeys(trial["ending"] for trial in scored)
+        data = [_dots(name, parameter, ending, scored, told["best_trial"]) for ending in endings]
+        figures.append({"data": data, "layout": layout})
     return figures
 
 
-def _line(trial: Mapping[str, Any], heights: list[float | None], colour: str) -> dict[str, Any]:
-    """Return one trial's line through all axes."""
-    settings = "<br>".join(f"{name}={_short(value)}" for name, value in trial["parameters"].items())
+def _dots(name: str, parameter: Parameter, ending: str, scored: Iterable[Any], best: str | None) -> dict[str, Any]:
+    chosen = [trial for trial in scored if trial["ending"] == ending]
+    values = [trial["parameters"].get(name) for trial in chosen]
+    roles = ["best" if t["trial"] == best else "base" if t["number"] == 0 else ending for t in chosen]
+    open_circle = SYMBOLS.get(ending, ("circle", ""))[0].endswith("open")
     return {
         "type": "scatter",
-        "mode": "lines",
-        "x": list(range(len(heights))),
-        "y": heights,
-        "line": {"color": colour, "width": 2, "shape": "spline", "smoothing": 0.6},
-        "showlegend": False,
-        "text": [f"{trial['trial']}: {trial['score']:.4f}<br>{settings}"] * len(heights),
-        "hovertemplate": "%{text}<extra></extra>",
+        "mode": "markers",
+        "x": [inner(value) for value in values] if _is_choice(parameter) else values,
+        "y": [rounded(trial["score"]) for trial in chosen],
+        "name": ending,
+        "text": [f"{trial['trial']} ({ending})" for trial in chosen],
+        "hovertemplate": "%{text}: %{y:.4f}<br>" + inner(name) + " = %{x}<extra></extra>",
+        "marker": {
+            "color": [f"--{role}" for role in roles],
+            "opacity": 0.85,
+            "size": [9 if role == ending else 13 for role in roles],
+            "symbol": SYMBOLS.get(ending, ("circle", ""))[0],
+            "line": {"color": "--card", "width": 2 if open_circle else 0.7},
+        },
     }
 
 
-class _Axis:
-    """One vertical axis of the parallel coordinates: where a value stands between 0 and 1."""
-
-    def __init__(self, name: str, parameter: Parameter) -> None:
-        self.name, self._parameter = name, parameter
-        self._choices = [repr(v) for v in parameter.corners()] if parameter.kind in ("categorical", "constant") else []
-
-    def height(self, value: Any) -> float | None:
-        if self._choices:
-            place = self._choices.index(repr(value)) if repr(value) in self._choices else None
-            return None if place is None else (place + 0.5) / len(self._choices)
-        if not isinstance(value, (int, float)):
-            return None
-        low, high = (self._scale(corner) for corner in self._parameter.corners())
-        return min(1.0, max(0.0, (self._scale(value) - low) / (high - low)))
-
-    def _scale(self, value: float) -> float:
-        return math.log10(value) if self._parameter.is_log and value > 0 else float(value)
-
-    def labels(self, index: int) -> list[dict[str, Any]]:
-        if self._choices:
-            shown = self._parameter.corners()
-            return [_label(index, (i + 0.5) / len(shown), _short(v)) for i, v in enumerate(shown)]
-        low, high = self._parameter.corners()
-        return [_label(index, 0.0, _short(low)), _label(index, 1.0, _short(high))]
+def _is_choice(parameter: Parameter) -> bool:
+    return parameter.kind == "categorical"
 
 
-def _label(index: int, height: float, text: str) -> dict[str, Any]:
+def _axis(parameter: Parameter, used: Sequence[Any]) -> dict[str, Any]:
+    """Return an x axis over everything that was searched and everything that was used."""
+    if _is_choice(parameter):
+        names = list(dict.fromkeys(inner(value) for value in (*parameter.corners(), *used)))
+        return {
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": names,
+            "range": [-0.5, len(names) - 0.5],
+        }
+    numbers = [*parameter.corners(), *(value for value in used if isinstance(value, (int, float)))]
+    if not parameter.is_log:
+        low, high = min(numbers), max(numbers)
+        return {"range": [low - (high - low) * 0.06, high + (high - low) * 0.06], "nticks": 6}
+    low, high = min(n for n in numbers if n > 0), max(numbers)
+    ticks = _log_ticks(low, high)
+    span = [math.log10(low), math.log10(high)]
+    slack = (span[1] - span[0]) * 0.06
     return {
-        "x": index,
-        "y": height,
-        "text": text,
-        "showarrow": False,
-        "xanchor": "right",
-        "xshift": -6,
-        "font": {"size": 11},
+        "type": "log",
+        "range": [span[0] - slack, span[1] + slack],
+        "tickvals": ticks,
+        "ticktext": [f"{tick:g}" for tick in ticks],
     }
 
 
-def _shade(share: float) -> str:
-    """Return a colour from grey (worst) to green (best)."""
-    worst, best = (176, 184, 196), (15, 138, 109)
-    mixed: Sequence[int] = [round(a + (b - a) * share) for a, b in zip(worst, best, strict=True)]
-    return f"rgba({mixed[0]},{mixed[1]},{mixed[2]},{0.45 + 0.5 * share:.2f})"
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Return powers of ten between two values, with 2 and 5 times them where there are few."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1,) if math.log10(high / low) >= 2 else (1, 2, 5)
+    ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
+    return [tick for tick in ticks if low * 0.99 <= tick <= high * 1.01] or [low, high]

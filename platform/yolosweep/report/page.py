@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from yolosweep.experiment import Parameter
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder, write_atomic
-from yolosweep.report.figures import curves, parallel, scatters
+from yolosweep.report.figures import SYMBOLS, Figure, curves, scatters, shown
+from yolosweep.report.parallel import parallel
 from yolosweep.report.summary import summary
 
-__all__ = ["write_report"]
+__all__ = ["render", "write_report"]
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -34,11 +39,10 @@ def render(history: History) -> str:
     told = summary(history)
     experiment = history.started["experiment"]
     space = {name: Parameter.model_validate(p) for name, p in experiment["search"]["parameters"].items()}
-    small = scatters(told, space)
-    figures = {"curves": curves(history, told), "parallel": parallel(told, space)}
-    figures.update({f"scatter-{index}": figure for index, (_, figure) in enumerate(small)})
-    environment = Environment(loader=PackageLoader("yolosweep.report", "."), autoescape=True)
-    environment.filters.update(score=_score, signed=_signed, duration=_duration, short=_short)
+    searched = {name: parameter for name, parameter in space.items() if len(set(map(repr, parameter.corners()))) > 1}
+    environment = Environment(loader=PackageLoader("yolosweep.report", "."), autoescape=True, trim_blocks=True)
+    environment.filters.update(score=_score, signed=_signed, duration=_duration, short=shown, moment=_moment)
+    environment.filters["fingerprint"] = _fingerprint
     return environment.get_template("page.html.j2").render(
         told=told,
         experiment=experiment,
@@ -46,19 +50,50 @@ def render(history: History) -> str:
         versions=history.started.get("versions", {}),
         start_notes=history.started.get("notes", []),
         winner=history.winner,
+        classes=_classes(history.winner),
         parameters=list(space),
-        scatters=[f"scatter-{index}" for index in range(len(small))],
-        figures=_embedded(figures),
-        plotly=get_plotlyjs(),
+        scatters=[(f"scatter-{index}", name) for index, name in enumerate(searched)],
+        symbols=SYMBOLS,
+        endings=list(SYMBOLS),
+        figures=_embedded(_figures(history, told, searched)),
+        scripts=[get_plotlyjs(), environment.get_template("page.js").render()],
     )
+
+
+def _figures(history: History, told: Mapping[str, Any], searched: Mapping[str, Parameter]) -> dict[str, Figure]:
+    """Return every figure by the id of its place in the page; none where no trial has a score."""
+    if told["best_trial"] is None:
+        return {}
+    figures = {"curves": curves(history, told)}
+    if searched:
+        figures["parallel"] = parallel(told, searched)
+        figures.update({f"scatter-{index}": figure for index, figure in enumerate(scatters(told, searched))})
+    return figures
+
+
+def _classes(winner: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the winner's metrics as validated again: all classes, then each; a column per split and metric."""
+    splits: Mapping[str, Any] = winner["validations"] if winner else {}
+    columns = [(split, name) for split, v in splits.items() for name in v["metrics"] if name.startswith("metrics/")]
+    labels = dict.fromkeys(label for validation in splits.values() for label in validation["per_class"])
+    overall = ("all", [splits[split]["metrics"][name] for split, name in columns])
+    table = [
+        (label, [splits[split]["per_class"].get(label, {}).get(name) for split, name in columns]) for label in labels
+    ]
+    return {"columns": columns, "rows": [overall, *table]}
 
 
 def _embedded(value: Any) -> str:
     """Return JSON that can stand inside a script element whatever the strings in it say."""
-    text = json.dumps(value, allow_nan=False)
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _fingerprint(script: str) -> str:
+    """Return what a content policy calls a script by: only these run, whatever else gets into the page."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _score(value: float | None) -> str:
@@ -75,5 +110,6 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _moment(text: str) -> str:
+    """Return a time of the ledger to the minute, in UTC."""
+    return f"{datetime.fromisoformat(text).astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from yolosweep.history import History, TrialHistory
@@ -17,11 +18,14 @@ def summary(history: History) -> dict[str, Any]:
     base = history.baseline.score if history.baseline else None
     gain = _gain(history, best.score if best else None)
     ended = history.ended or {}
+    winner = _winner(history)
     return {
         "sweep": history.sweep,
         "name": history.started["experiment"]["name"],
         "status": ended.get("status", "not ended"),
         "reason": ended.get("reason"),
+        "started_at": history.started.get("at"),
+        "ended_at": ended.get("at"),
         "metric": history.metric,
         "mode": history.mode,
         "best_trial": best.request.trial if best else None,
@@ -29,7 +33,8 @@ def summary(history: History) -> dict[str, Any]:
         "baseline_score": base,
         "gain": gain,
         "gain_percent": None if gain is None or not base else round(100 * gain / abs(base), 2),
-        "verdict": _verdict(history, best, gain),
+        "verdict": _verdict(history, best, gain, winner),
+        "winner": winner,
         "endings": dict(Counter(trial.status for trial in history.trials.values())),
         "epochs": sum(len(trial.rows) for trial in history.trials.values()),
         "seconds": round(sum(_seconds(trial) for trial in history.trials.values()), 1),
@@ -47,14 +52,34 @@ def _gain(history: History, score: float | None) -> float | None:
     return round(score - base if history.mode == "max" else base - score, 6)
 
 
-def _verdict(history: History, best: TrialHistory | None, gain: float | None) -> str:
+def _winner(history: History) -> dict[str, Any] | None:
+    """Return the trial whose checkpoint was handed over, and the metric as validated again, per split."""
+    if history.winner is None:
+        return None
+    trial, validations = history.winner["trial"], history.winner["validations"]
+    score = history.trials[trial].score
+    return {
+        "trial": trial,
+        "score": score,
+        "gain": _gain(history, score),
+        "validated": {split: value["metrics"].get(history.metric) for split, value in validations.items()},
+    }
+
+
+def _verdict(
+    history: History, best: TrialHistory | None, gain: float | None, winner: Mapping[str, Any] | None = None
+) -> str:
     if best is None:
-        return "No trial gave a score."
+        return "No trial gave a score." if history.ended else "No trial has a score yet."
     if gain is None:
-        return f"{best.request.trial} is best; the defaults gave no score to compare with."
-    if best.request.number == 0 or gain <= 0:
-        return "Keep the defaults: no trial was better."
-    return f"{best.request.trial} is better than the defaults by {gain:.4f}, measured once with one seed."
+        text = f"{best.request.trial} is best; the defaults gave no score to compare with."
+    elif best.request.number == 0 or gain <= 0:
+        text = "Keep the defaults: no trial was better."
+    else:
+        text = f"{best.request.trial} is better than the defaults by {gain:.4f}, measured once with one seed."
+    if winner is not None and winner["trial"] != best.request.trial:
+        text += f" The checkpoint handed over is {winner['trial']}'s, with {winner['score']:.4f}."
+    return text if history.ended else f"So far: {text[0].lower() if text.startswith('Keep') else text[0]}{text[1:]}"
 
 
 def _seconds(trial: TrialHistory) -> float:

@@ -1,4 +1,4 @@
-"""The run folder: every path in one class, an append-only journal, atomic writes and the lock.
+"""The run folder: every path in one class, an append-only journal and the lock.
 
 The ledger is the truth of a sweep. Everything else (W&B, the report, Ray's own state) is a mirror that can be rebuilt
 from it. A line is acknowledged only after ``fsync``; a torn last line (a crash while writing) is dropped by the reader.
@@ -7,11 +7,9 @@ from it. A line is acknowledged only after ``fsync``; a torn last line (a crash 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import secrets
-import shutil
 import socket
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -20,63 +18,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from yolosweep.durable import fsync_folder, write_atomic
 from yolosweep.errors import RunFolderError
 from yolosweep.records import SCHEMA_VERSION, FileRef
 
-__all__ = ["Ledger", "RunFolder", "Tail", "cache_folder", "read_events", "sha256_of", "write_atomic"]
-
-_CHUNK = 1 << 20
-
-
-def cache_folder() -> Path:
-    """Return yolosweep's own cache folder (``$XDG_CACHE_HOME/yolosweep``, else ``~/.cache/yolosweep``)."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "yolosweep"
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _fsync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_atomic(path: Path, content: bytes | str | Path) -> FileRef:
-    """Write ``content`` (or copy the file it names) to ``path``: temporary name, fsync, rename, fsync the folder.
-
-    Readers see the old file or the new one, never a part.
-
-    Returns:
-        The file's hash and size; its ``path`` is the bare name, for the caller to put in place.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with draft.open("wb") as out:
-            if isinstance(content, Path):
-                with content.open("rb") as source:
-                    shutil.copyfileobj(source, out, _CHUNK)
-            else:
-                out.write(content.encode() if isinstance(content, str) else content)
-            out.flush()
-            os.fsync(out.fileno())
-        reference = FileRef(path=path.name, sha256=sha256_of(draft), size=draft.stat().st_size)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    _fsync_folder(path.parent)
-    return reference
+__all__ = ["Ledger", "RunFolder", "Tail", "read_events"]
 
 
 class RunFolder:
@@ -159,6 +105,10 @@ class RunFolder:
         """Folder of one trial's files."""
         return self.root / "trials" / trial
 
+    def checkpoint(self, trial: str, name: str) -> Path:
+        """Place of one file a running trial can go on from."""
+        return self.trial(trial) / "checkpoints" / name
+
     def publish(self, source: Path, target: Path) -> FileRef:
         """Copy a file into the run folder atomically and return its reference."""
         reference = write_atomic(target, source)
@@ -219,7 +169,7 @@ class Ledger:
         self._seq = sum(1 for _ in read_events(folder.ledger))
         # Unbuffered: after a failed write nothing may stay behind that a later write would put in front of its line.
         self._stream = folder.ledger.open("ab", buffering=0)
-        _fsync_folder(folder.root)
+        fsync_folder(folder.root)
 
     def append(self, event: str, **payload: Any) -> dict[str, Any]:
         """Write one event and return it once it is on disk.

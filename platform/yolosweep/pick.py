@@ -13,9 +13,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from yolosweep.durable import sha256_of, write_atomic
 from yolosweep.errors import DataError, TrainingError, VerificationError
 from yolosweep.history import History, TrialHistory
-from yolosweep.ledger import RunFolder, sha256_of, write_atomic
+from yolosweep.ledger import RunFolder
 from yolosweep.records import FileRef, Validation
 
 __all__ = ["TOLERANCE", "Validate", "choose", "crown", "verify_file"]

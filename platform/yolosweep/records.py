@@ -8,7 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from yolosweep.experiment.schema import Policy
+
 __all__ = [
+    "Cause",
+    "Checkpoint",
     "Ending",
     "EpochRow",
     "FileRef",
@@ -56,6 +60,25 @@ class Ending(str, Enum):
     """The user, a signal or a spent budget stopped the sweep while it ran."""
 
 
+class Cause(str, Enum):
+    """Why a training did not reach its end: decides whether it is tried again (as Kubernetes' pod failure policy)."""
+
+    INFRA = "infra"
+    """Its process or its node died: tried again, not counted."""
+    STALLED = "stalled"
+    """No batch for too long; its stacks were written down and its process was ended: tried again once."""
+    RESOURCE = "resource"
+    """Out of memory: ``trial.on_oom`` decides."""
+    DATA = "data"
+    """The images or labels cannot be used: not tried again."""
+    CONFIG = "config"
+    """The settings cannot be used: not tried again."""
+    STORAGE = "storage"
+    """The run folder cannot be written: the sweep stops and can be resumed."""
+    UNKNOWN = "unknown"
+    """Anything else that raised: tried again ``trial.retries`` times."""
+
+
 class Verdict(str, Enum):
     """What a trial is told after each epoch."""
 
@@ -72,6 +95,17 @@ class FileRef(_Record):
     sha256: str
     size: int
     """Bytes."""
+
+
+class Checkpoint(_Record):
+    """Everything a training needs to go on after a whole epoch, as if it had never stopped."""
+
+    epoch: int
+    """Epochs trained, counted from 1."""
+    state: FileRef
+    """The trainer's own state: weights, optimizer, averages, counters."""
+    best: FileRef | None = None
+    """``best.pt`` as of this epoch; None while no epoch gave a score."""
 
 
 class PreparedDataset(_Record):
@@ -112,7 +146,16 @@ class TrialRequest(_Record):
     folder: str
     """Run folder (storage) the files of this trial are published to."""
     cpus: float = 1
+    """CPU cores of the whole trial, over all its ranks."""
     gpus: float = 0
+    """GPUs of the whole trial; a share below 1."""
+    world_size: int = 1
+    """Ranks that train together; part of the identity, because BatchNorm sees each rank's batch alone."""
+    policy: Policy = Policy()
+    attempt: int = 0
+    """How often it was started before; part of the names of files in flight, so that two attempts never meet."""
+    resume: tuple[Checkpoint, ...] = ()
+    """Recorded checkpoints to go on from, newest first; the first whose bytes are as recorded is used."""
 
     @property
     def epochs(self) -> int:
@@ -161,8 +204,26 @@ class TrialRecord(_Record):
     seconds: float = 0.0
     files: dict[str, FileRef] = {}
     """``best.pt``, ``last.pt``, ``results.csv``, ``args.yaml``… by name."""
+    cause: Cause | None = None
+    """Why it did not reach its end by itself; None where nothing went wrong."""
     device: str = "cpu"
+    """``cpu`` or the GPU's name."""
     host: str = ""
+    world_size: int = 1
+    threads: int | None = None
+    """CPU threads of torch in each rank."""
+    epoch_seconds: Number = None
+    """Median wall time of an epoch."""
+    images_per_s: Number = None
+    """Median training images per second."""
+    memory_mb: Number = None
+    """Largest resident memory of the training process, MiB."""
+    gpu_memory_mb: Number = None
+    """Peak memory allocated on the GPU, MiB; None on CPU."""
+    retries: int = 0
+    """How often it was started again."""
+    recoveries: int = 0
+    """Epochs trained again inside of the training after a NaN or an out-of-memory error."""
     notes: tuple[str, ...] = ()
     """Everything that was changed on the way: batch lowered, images skipped, recoveries."""
     error: str | None = None

@@ -12,9 +12,10 @@ import pytest
 
 from yolosweep.curves import progress
 from yolosweep.data.sample import draw_parking
+from yolosweep.durable import sha256_of
 from yolosweep.errors import RunFolderError, TrainingError
-from yolosweep.ledger import RunFolder, sha256_of
-from yolosweep.records import Ending, EpochRow, TrialRecord, TrialRequest, Verdict
+from yolosweep.ledger import RunFolder
+from yolosweep.records import Checkpoint, Ending, EpochRow, TrialRecord, TrialRequest, Verdict
 from yolosweep.training import Trainer, trainer_for
 
 Make = Callable[..., TrialRequest]
@@ -42,7 +43,7 @@ def run(
     rows: list[EpochRow] = []
     answers = iter(verdicts)
 
-    def report(row: EpochRow) -> Verdict:
+    def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
         rows.append(row)
         return next(answers, Verdict.GO_ON)
 
@@ -210,7 +211,7 @@ class TrainerContract:
         assert "metrics/beauty" in (done.record.error or "")
 
     def test_a_report_that_raises_becomes_a_failed_record(self, trainer: Trainer, make: Make) -> None:
-        def report(row: EpochRow) -> Verdict:
+        def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
             raise RunFolderError("the disk is full")
 
         record = trainer.train(make(), report, lambda: False)

@@ -12,8 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
+from yolosweep.durable import sha256_of
 from yolosweep.history import History
-from yolosweep.ledger import RunFolder, sha256_of
+from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending
 
 pytestmark = pytest.mark.slow

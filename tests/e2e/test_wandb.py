@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from yolosweep.durable import write_atomic
 from yolosweep.experiment import Experiment
-from yolosweep.ledger import Ledger, RunFolder, write_atomic
+from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.records import Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest
 from yolosweep.tracking import push, start_mirror
 from yolosweep.tracking.messages import run_id

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from yolosweep.durable import sha256_of, write_atomic
 from yolosweep.errors import RunFolderError
-from yolosweep.ledger import Ledger, RunFolder, Tail, read_events, sha256_of, write_atomic
+from yolosweep.ledger import Ledger, RunFolder, Tail, read_events
 from yolosweep.records import SCHEMA_VERSION, FileRef
 
 
@@ -227,7 +228,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None
 WRITE = """
 import sys
 from pathlib import Path
-from yolosweep.ledger import write_atomic
+from yolosweep.durable import write_atomic
 print("ready", flush=True)
 while True:
     for letter in (b"a", b"b"):

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from yolosweep.data.sample import draw_parking
 from yolosweep.errors import TrainingError
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Ending, EpochRow, TrialRecord, TrialRequest, Verdict
+from yolosweep.records import Checkpoint, Ending, EpochRow, TrialRecord, TrialRequest, Verdict
 from yolosweep.training.toy import ToyTrainer
 from yolosweep.training.toy_data import read_crops
 from yolosweep.training.toy_model import Descent, RedModel, load_checkpoint, mean_squared_error
@@ -49,7 +49,7 @@ def request_for(data: Path, folder: Path, **settings: Any) -> TrialRequest:
 def train(request: TrialRequest) -> tuple[TrialRecord, list[EpochRow]]:
     rows: list[EpochRow] = []
 
-    def report(row: EpochRow) -> Verdict:
+    def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
         rows.append(row)
         return Verdict.GO_ON
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from yolosweep.data import inspect_dataset
 from yolosweep.data.builtin import SAMPLES
+from yolosweep.durable import write_atomic
 from yolosweep.errors import UsageError
-from yolosweep.ledger import write_atomic
 
 __all__ = ["write_sample", "write_starter"]
 

@@ -19,9 +19,10 @@ from yolosweep.cli.checked import Checked, check
 from yolosweep.cli.crowning import crown_open_run, describe_winner
 from yolosweep.cli.live import LiveView
 from yolosweep.data import prepare_dataset
+from yolosweep.durable import sha256_of, write_atomic
 from yolosweep.errors import Interrupted, TrainingError, YolosweepError
 from yolosweep.history import History
-from yolosweep.ledger import Ledger, RunFolder, sha256_of, write_atomic
+from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.report import summary, write_report
 from yolosweep.search.cluster_resources import allot
 from yolosweep.search.ray_tune import DeskLine, connected, run_trials

@@ -13,8 +13,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from yolosweep.data.builtin import sample_folder
+from yolosweep.durable import sha256_of, write_atomic
 from yolosweep.errors import DataError
-from yolosweep.ledger import RunFolder, sha256_of, write_atomic
+from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset
 
 __all__ = ["inspect_dataset", "prepare_dataset"]

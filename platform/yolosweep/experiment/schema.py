@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from yolosweep.experiment.space import Parameter
 
@@ -16,6 +16,7 @@ __all__ = [
     "SCHEMA_FILE",
     "TOY_MODEL",
     "Experiment",
+    "Policy",
     "Resources",
     "Search",
     "Track",
@@ -88,13 +89,51 @@ class Search(_Strict):
     """The search space, one entry per Ultralytics train argument, in the form W&B sweep files use."""
 
 
+def _share_or_whole(gpus: float) -> float:
+    """Refuse 1.5 GPUs: Ray gives shares of one GPU, or whole ones."""
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError("must be a share of one GPU (0 to 1) or a whole number of GPUs")
+    return gpus
+
+
+Gpus = Annotated[float, Field(strict=True, ge=0), AfterValidator(_share_or_whole)]
+"""A share of one GPU, or a whole number of them."""
+
+
+class Policy(_Strict):
+    """How one trial is kept alive, and what happens when it is in trouble."""
+
+    checkpoint_every: Annotated[Whole, Field(ge=1)] | Seconds = 1
+    """A whole number of epochs, or a duration such as ``10m``: how often the resumable state reaches the run folder."""
+    keep_checkpoints: Annotated[Whole, Field(ge=1)] = 2
+    """Resumable states kept while a trial runs; the older one is used when the newer is damaged."""
+    on_oom: Literal["lower_batch", "fail"] = "lower_batch"
+    """Out of memory in the first epoch: halve ``batch`` (recorded, and learned by the search), or end the trial."""
+    retries: Annotated[Whole, Field(ge=0)] = 2
+    """How often a trial that failed for an unknown reason is tried again; lost machines are not counted."""
+    stall_timeout: Seconds = 600.0
+    """A trial without progress for this long, and for ``stall_factor`` median epochs, is ended and tried again once."""
+    stall_factor: Annotated[float, Field(gt=0)] = 5.0
+    """See ``stall_timeout``."""
+    recycle_after: Annotated[Whole, Field(ge=1)] = 50
+    """Trainings after which a worker process is replaced by a fresh one; after an error it always is."""
+    image_cache: Literal["shared", "off"] = "shared"
+    """``shared``: decoded images lie in one memory-mapped file per data set and imgsz, for all trials of a node."""
+    image_cache_budget: Annotated[Whole, Field(ge=1)] | None = None
+    """MiB of disk that decoded images may take on a node; by default a quarter of its memory or free disk."""
+
+
 class Resources(_Strict):
     """What one trial gets. ``auto`` is decided once, from the cluster, and recorded."""
 
-    gpus_per_trial: Annotated[float, Field(strict=True, ge=0, le=1)] | Literal["auto"] = "auto"
-    """0 trains on the CPU, 1 on one GPU, 0.25 puts four trials on one. ``auto``: 1 if the cluster has GPUs, else 0."""
+    gpus_per_trial: Gpus | Literal["auto"] = "auto"
+    """0 trains on the CPU, 1 on one GPU, 0.25 puts four trials on one, N trains one trial on N GPUs of one node.
+    ``auto``: 1 if the cluster has GPUs, else 0."""
+    workers: Annotated[Whole, Field(ge=1)] | None = None
+    """Ranks of one trial, each with its own process and GPU, possibly on several nodes; ``batch`` is their sum.
+    Default: ``gpus_per_trial`` where that is above 1, on one node; else 1."""
     cpus_per_trial: Annotated[float, Field(strict=True, ge=1)] | Literal["auto"] = "auto"
-    """CPU cores of one trial: torch threads on CPU, loader workers on GPU. ``auto``: a fair share, 1 to 8."""
+    """CPU cores of one trial, over all ranks: torch threads on CPU, loader workers on GPU. ``auto``: a fair share."""
     max_concurrent: Annotated[Whole, Field(ge=1)] | None = None
     """Upper limit of trials at the same time; what fits by default."""
 
@@ -141,6 +180,8 @@ class Experiment(_Strict):
     """What is searched."""
     resources: Resources = Resources()
     """What one trial gets."""
+    trial: Policy = Policy()
+    """How one trial is kept alive."""
     storage: Annotated[str, Field(min_length=1)] = "./runs"
     """Folder for run folders, relative to where the command runs; on a cluster one that every node sees."""
     keep_top: Annotated[Whole, Field(ge=1)] = 3

@@ -78,8 +78,8 @@ def settings_of(exp: Experiment, parameters: Mapping[str, Any]) -> dict[str, Any
     return settings
 
 
-def identity(settings: Mapping[str, Any], *, model: str, task: str, data_fingerprint: str) -> str:
+def identity(settings: Mapping[str, Any], *, model: str, task: str, data_fingerprint: str, world_size: int = 1) -> str:
     """Return the hash of everything that can change a trial's result; how it is run is left out (as in Dora)."""
     what = {key: value for key, value in settings.items() if not how_not_what(key)}
-    text = json.dumps([what, model, task, data_fingerprint], sort_keys=True, default=str)
+    text = json.dumps([what, model, task, data_fingerprint, world_size], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

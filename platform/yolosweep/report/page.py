@@ -10,9 +10,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from yolosweep.durable import write_atomic
 from yolosweep.experiment import Parameter
 from yolosweep.history import History
-from yolosweep.ledger import RunFolder, write_atomic
+from yolosweep.ledger import RunFolder
 from yolosweep.report.figures import SYMBOLS, Figure, curves, scatters, shown
 from yolosweep.report.parallel import parallel
 from yolosweep.report.summary import summary

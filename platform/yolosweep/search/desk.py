@@ -13,7 +13,7 @@ from typing import Any, Literal
 from yolosweep.experiment import Experiment, baseline, identity, settings_of
 from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder
-from yolosweep.records import Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest, Verdict
+from yolosweep.records import Checkpoint, Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.prune import behind, rungs
 from yolosweep.search.suggest import Suggester
 
@@ -163,7 +163,7 @@ class Desk:
                 return parameters, settings, key
         return None
 
-    def row(self, trial: str, row: EpochRow) -> Verdict:
+    def row(self, trial: str, row: EpochRow, checkpoint: Checkpoint | None = None) -> Verdict:
         """Record one epoch (durable when this returns) and tell the trial whether to go on."""
         self._write("row", trial=trial, row=row.model_dump(mode="json"))
         return self._decide(trial, row)

@@ -9,7 +9,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from yolosweep.records import EpochRow, TrialRecord, TrialRequest, Verdict
+from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Verdict
 from yolosweep.training import trainer_for
 
 __all__ = ["NAMESPACE", "Slot"]
@@ -48,8 +48,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
 def _train(desk: Any, request: TrialRequest) -> TrialRecord:
     with _StopLine(desk, request.trial) as line:
 
-        def report(row: EpochRow) -> Verdict:
-            verdict: Verdict = ray.get(desk.row.remote(request.trial, row))
+        def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+            verdict: Verdict = ray.get(desk.row.remote(request.trial, row, checkpoint))
             return verdict
 
         return trainer_for(request.model).train(request, report, line.stopped.is_set)

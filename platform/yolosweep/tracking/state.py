@@ -6,7 +6,8 @@ from datetime import datetime, timezone
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from yolosweep.ledger import RunFolder, write_atomic
+from yolosweep.durable import write_atomic
+from yolosweep.ledger import RunFolder
 
 __all__ = ["MirrorState", "SentRun"]
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yolosweep.ledger import RunFolder, sha256_of
+from yolosweep.durable import sha256_of
+from yolosweep.ledger import RunFolder
 from yolosweep.tracking.messages import Artifact, Close, Message, Open, Row, Summary, Table
 
 __all__ = ["Destination", "NotSent", "Runs", "isolate"]

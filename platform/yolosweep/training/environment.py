@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from yolosweep.ledger import cache_folder, write_atomic
+from yolosweep.durable import cache_folder, write_atomic
 
 __all__ = ["enter", "log_to", "scan_findings"]
 

@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from yolosweep.durable import cache_folder
 from yolosweep.errors import DataError
 from yolosweep.experiment.schema import TOY_MODEL
-from yolosweep.ledger import cache_folder
 
 __all__ = ["locate_model"]
 

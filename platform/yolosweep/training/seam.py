@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from yolosweep.records import EpochRow, TrialRecord, TrialRequest, Validation, Verdict
+from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Validation, Verdict
 
 __all__ = ["Cancelled", "Report", "Trainer"]
 
-Report = Callable[[EpochRow], Verdict]
-"""Hand over one epoch; it is durable when this returns. The answer says whether to go on."""
+Report = Callable[[EpochRow, Checkpoint | None], Verdict]
+"""Hand over one epoch, and the checkpoint stored after it if there is one; its files are in the run folder already.
+
+Both are durable when this returns. The answer says whether to go on."""
 
 Cancelled = Callable[[], bool]
 """Asked between batches: True means stop now, keep what there is. Cheap: it never waits."""
@@ -23,7 +25,9 @@ class Trainer(Protocol):
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
         """Train, report each epoch, publish ``best.pt``, ``last.pt``, ``results.csv`` and ``args.yaml``.
 
-        What goes wrong in a training is an ending of the record, not an exception.
+        Where the request names checkpoints, training goes on from the newest whole one, as if it had never stopped; it
+        starts over where all are damaged. Rows are reported from the epoch after it. What goes wrong in a training is
+        an ending of the record with its cause, not an exception.
         """
 
     def validate(self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any]) -> Validation:

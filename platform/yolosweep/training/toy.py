@@ -141,7 +141,7 @@ class _Run:
                 return Ending.DIVERGED, f"{text}; lower lr0", text
             row = self._row(epoch, {"train/loss": loss, **_measured(model, val)}, started, size)
             self._save(scratch, model, epoch, descent)
-            verdict = self._report(row)
+            verdict = self._report(row, None)
             if verdict is Verdict.PRUNE:
                 return Ending.PRUNED, f"behind the other trials after epoch {epoch}", None
             if verdict is Verdict.CANCEL:

@@ -71,7 +71,7 @@ class Watch:
         if self.closing:  # a final validation is no epoch
             return
         row = self._row(trainer)
-        self.verdict = self._report(row)
+        self.verdict = self._report(row, None)
         if self.verdict is not Verdict.GO_ON:
             trainer.stop = True
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder, read_events
-from yolosweep.records import EpochRow, TrialRecord, TrialRequest
+from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest
 
 __all__ = ["History", "TrialHistory"]
 
@@ -24,6 +25,17 @@ class TrialHistory:
     """None while it runs, or where the sweep died before it ended."""
     dropped: bool = False
     """Its checkpoints were deleted by retention."""
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    """States it can go on from, oldest first; the trainer keeps the files of the last few."""
+    verdict: str = "go_on"
+    """What it was told after its last row."""
+    attempts_log: list[dict[str, Any]] = field(default_factory=list)
+    """``trial_resumed`` events: every time it was started again, why, and from which epoch."""
+
+    @property
+    def retries(self) -> int:
+        """How often it was started again."""
+        return max((int(event["attempt"]) for event in self.attempts_log), default=0)
 
     @property
     def score(self) -> float | None:
@@ -36,6 +48,46 @@ class TrialHistory:
         return self.record.ending.value if self.record else "running"
 
 
+def _started(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
+    request = TrialRequest.model_validate(event["request"])
+    trials[request.trial] = TrialHistory(request=request, started_at=event["at"])
+
+
+def _row(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
+    trial = trials[event["trial"]]
+    trial.rows.append(EpochRow.model_validate(event["row"]))
+    trial.verdict = event.get("verdict", "go_on")
+    if event.get("checkpoint"):
+        trial.checkpoints.append(Checkpoint.model_validate(event["checkpoint"]))
+
+
+def _resumed(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
+    """Cut back to where a trial goes on from: what it trained after that is trained, and recorded, again."""
+    trial, epoch = trials[event["trial"]], int(event["from_epoch"])
+    del trial.rows[epoch:]
+    trial.checkpoints = [checkpoint for checkpoint in trial.checkpoints if checkpoint.epoch <= epoch]
+    trial.record, trial.dropped, trial.verdict = None, False, "go_on"
+    trial.attempts_log.append(event)
+
+
+def _ended(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
+    record = TrialRecord.model_validate(event["record"])
+    trials[record.trial].record = record
+
+
+def _dropped(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
+    trials[event["trial"]].dropped = True
+
+
+_OF_TRIALS = {
+    "trial_started": _started,
+    "row": _row,
+    "trial_resumed": _resumed,
+    "trial_ended": _ended,
+    "checkpoints_dropped": _dropped,
+}
+
+
 @dataclass
 class History:
     """One sweep as its ledger tells it."""
@@ -46,6 +98,12 @@ class History:
     notes: list[dict[str, Any]] = field(default_factory=list)
     winner: dict[str, Any] | None = None
     ended: dict[str, Any] | None = None
+    resumes: list[dict[str, Any]] = field(default_factory=list)
+    """``sweep_resumed`` events: every time the sweep was taken up again."""
+    active_seconds: float = 0.0
+    """How long somebody worked on it: the pauses before it was taken up again are left out."""
+    at: datetime | None = None
+    """Time of the last event read."""
     seq: int = -1
     """Number of the last event read."""
 
@@ -69,20 +127,18 @@ class History:
 
     def add(self, event: dict[str, Any]) -> None:
         """Fold one event in; unknown events of a later minor version are passed over."""
-        self.seq = event["seq"]
-        kind = event["event"]
-        if kind == "sweep_started":
+        kind, at = event["event"], datetime.fromisoformat(event["at"])
+        if self.at is not None and kind != "sweep_resumed":
+            self.active_seconds += (at - self.at).total_seconds()
+        self.seq, self.at = event["seq"], at
+        if kind in _OF_TRIALS:
+            _OF_TRIALS[kind](self.trials, event)
+        elif kind == "sweep_started":
             self.started = event
-        elif kind == "trial_started":
-            request = TrialRequest.model_validate(event["request"])
-            self.trials[request.trial] = TrialHistory(request=request, started_at=event["at"])
-        elif kind == "row":
-            self.trials[event["trial"]].rows.append(EpochRow.model_validate(event["row"]))
-        elif kind == "trial_ended":
-            record = TrialRecord.model_validate(event["record"])
-            self.trials[record.trial].record = record
-        elif kind == "checkpoints_dropped":
-            self.trials[event["trial"]].dropped = True
+        elif kind == "sweep_resumed":
+            self.resumes.append(event)
+            self.started = {**self.started, "experiment": event["experiment"]}
+            self.ended = None
         elif kind == "note":
             self.notes.append(event)
         elif kind == "winner":
@@ -109,6 +165,15 @@ class History:
     def baseline(self) -> TrialHistory | None:
         """Trial 0: the defaults."""
         return next((trial for trial in self.trials.values() if trial.request.number == 0), None)
+
+    def epochs(self) -> int:
+        """Return how many epochs were trained in all trials."""
+        return sum(len(trial.rows) for trial in self.trials.values())
+
+    def epochs_left(self) -> int:
+        """Return how many epochs the trials that have not ended may still train."""
+        going = [trial for trial in self.trials.values() if trial.record is None]
+        return sum(trial.request.epochs - len(trial.rows) for trial in going)
 
     def ranked(self) -> list[TrialHistory]:
         """Trials with a score, best first; ties go to the earlier trial."""

@@ -25,6 +25,10 @@ from yolosweep.records import SCHEMA_VERSION, FileRef
 __all__ = ["Ledger", "RunFolder", "Tail", "read_events"]
 
 
+_WRITER_GONE_S = 60.0
+"""How long a new writer waits for the last one: the desk of a killed driver lives for a few seconds more."""
+
+
 class RunFolder:
     """All paths of one sweep. Nothing else in the package spells a file name inside a run folder."""
 
@@ -101,6 +105,10 @@ class RunFolder:
         """Folder for what the W&B mirror remembers; losing it costs nothing but time."""
         return self.root / "mirror"
 
+    def model(self, name: str) -> Path:
+        """Place of the copy of the model file that every trial starts from."""
+        return self.root / "model" / name
+
     def trial(self, trial: str) -> Path:
         """Folder of one trial's files."""
         return self.root / "trials" / trial
@@ -108,6 +116,10 @@ class RunFolder:
     def checkpoint(self, trial: str, name: str) -> Path:
         """Place of one file a running trial can go on from."""
         return self.trial(trial) / "checkpoints" / name
+
+    def stacks(self, trial: str, attempt: int) -> Path:
+        """Where a training that stands still leaves the stacks of its threads."""
+        return self.trial(trial) / f"stacks-a{attempt:02d}.txt"
 
     def publish(self, source: Path, target: Path) -> FileRef:
         """Copy a file into the run folder atomically and return its reference."""
@@ -165,6 +177,13 @@ class Ledger:
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
+        self._lock = FileLock(folder.root / ".ledger.lock", thread_local=False)
+        try:
+            self._lock.acquire(timeout=_WRITER_GONE_S)
+        except Timeout as error:
+            raise RunFolderError(
+                f"{folder.ledger} is still written by a process of an earlier run; end it, then try again"
+            ) from error
         _cut_torn_tail(folder.ledger)
         self._seq = sum(1 for _ in read_events(folder.ledger))
         # Unbuffered: after a failed write nothing may stay behind that a later write would put in front of its line.
@@ -194,8 +213,9 @@ class Ledger:
         return line
 
     def close(self) -> None:
-        """Close the journal."""
+        """Close the journal and let another writer in."""
         self._stream.close()
+        self._lock.release()
 
 
 def _cut_torn_tail(path: Path) -> None:

@@ -89,6 +89,25 @@ def run(
 
 @app.command()
 @_told
+def resume(
+    run_folder: Run,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Larger budgets, e.g. search.trials=40.")
+    ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WHAT", help="Go on although this differs from the record: data, versions."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take up a run that was interrupted, or give it more trials; finished trials are never run again."""
+    from yolosweep.cli.sweep import resume_sweep
+
+    raise typer.Exit(resume_sweep(run_folder, overrides or [], allow=allow or [], as_json=as_json))
+
+
+@app.command()
+@_told
 def plan(experiment: ExperimentFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Print what a run would do and cost at most; write nothing."""
     from yolosweep.cli.checked import check

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from yolosweep.cli.checked import Checked, check
 from yolosweep.cli.crowning import crown_open_run, describe_winner
 from yolosweep.cli.live import LiveView
+from yolosweep.cli.resuming import check_again, is_complete
+from yolosweep.cli.versions import versions
 from yolosweep.data import prepare_dataset
 from yolosweep.durable import sha256_of, write_atomic
 from yolosweep.errors import Interrupted, TrainingError, YolosweepError
@@ -28,9 +29,10 @@ from yolosweep.search.cluster_resources import allot
 from yolosweep.search.ray_tune import DeskLine, connected, run_trials
 from yolosweep.tracking import Mirror, choose_mode, start_mirror
 
-__all__ = ["run_sweep"]
+__all__ = ["resume_sweep", "run_sweep"]
 
-_PACKAGES = ("yolosweep", "ultralytics-opencv-headless", "torch", "ray", "optuna", "albumentations", "numpy")
+_GRACE_S = 30.0
+"""From the first request to stop to stopping at once: what a spot machine's notice leaves room for."""
 
 
 def run_sweep(source: Path, overrides: Sequence[str], *, as_json: bool) -> int:
@@ -56,6 +58,26 @@ def run_sweep(source: Path, overrides: Sequence[str], *, as_json: bool) -> int:
         raise
 
 
+def resume_sweep(root: Path, overrides: Sequence[str], *, allow: Sequence[str], as_json: bool) -> int:
+    """Take a run up again from its ledger, to its end, and return the exit code.
+
+    Raises:
+        YolosweepError: it is in use, it would be another sweep, or no trial gave a score.
+    """
+    folder = RunFolder.open(root)
+    with folder.held():
+        history = History.of(folder)
+        checked, about = check_again(folder, history, overrides, allow)
+        choice = choose_mode(checked.experiment.track.wandb, os.environ)
+        if choice.line:
+            _say(choice.line)
+        sweep = _Sweep(folder, checked, online=choice.mode == "online", as_json=as_json, about=about)
+        if is_complete(checked, history):
+            _say("every trial has ended: nothing is left to train (search.trials=N asks for more)")
+            return sweep.finish("all trials ran")
+        return sweep.run()
+
+
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -63,8 +85,17 @@ def _say(text: str) -> None:
 class _Sweep:
     """One run of an experiment: search, then winner, report and mirror."""
 
-    def __init__(self, folder: RunFolder, checked: Checked, *, online: bool, as_json: bool) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        checked: Checked,
+        *,
+        online: bool,
+        as_json: bool,
+        about: dict[str, Any] | None = None,
+    ) -> None:
         self._folder, self._checked, self._online, self._as_json = folder, checked, online, as_json
+        self._about = about or {}
         self._signal: int | None = None
         self._mirror: Mirror | None = None
         self._failure: YolosweepError = TrainingError("no trial has a score")
@@ -76,7 +107,25 @@ class _Sweep:
             Interrupted: the user or the system asked to stop; everything is finished properly before.
         """
         _say(f"run folder: {self._folder.root}")
-        reason = self._search()
+        try:
+            reason = self._search()
+        except KeyboardInterrupt:
+            raise Interrupted(f"stopped at once; {self._go_on()}", signal_number=self._signal or 2) from None
+        except YolosweepError:
+            if self._folder.ledger.exists():
+                _say(self._go_on())
+            raise
+        return self.finish(reason)
+
+    def _go_on(self) -> str:
+        return f"to go on: yolosweep resume {self._folder.root}"
+
+    def finish(self, reason: str) -> int:
+        """Crown the winner, write the report, bring the mirror up to date; return the exit code.
+
+        Raises:
+            Interrupted: as :meth:`run`.
+        """
         ledger = Ledger(self._folder)
         try:
             winner = self._crown(ledger)
@@ -92,12 +141,8 @@ class _Sweep:
                 _say(f"warning: {result.warning}")
         self._tell(winner, page)
         if self._signal:
-            raise Interrupted(
-                f"stopped on request; all results are kept in {self._folder.root}", signal_number=self._signal
-            )
-        if winner is None:
-            return self._failure.exit_code
-        return 0
+            raise Interrupted(f"stopped on request; all results are kept; {self._go_on()}", signal_number=self._signal)
+        return 0 if winner is not None else self._failure.exit_code
 
     def _search(self) -> str:
         """Run the trials; return why the search ended."""
@@ -121,6 +166,8 @@ class _Sweep:
                         "versions": versions(),
                         "notes": list(self._checked.notes),
                         "slots": asdict(slots),
+                        "model_fingerprint": fingerprint,
+                        **self._about,
                     },
                 },
             )
@@ -134,8 +181,10 @@ class _Sweep:
         model = self._checked.model
         if isinstance(model, str):
             return model, model
-        stored = self._folder.publish(model, self._folder.root / "model" / model.name)
-        return str(self._folder.resolve(stored)), sha256_of(model)
+        stored = self._folder.model(model.name)
+        if model != stored:
+            self._folder.publish(model, stored)
+        return str(stored), sha256_of(stored)
 
     def _write_experiment(self) -> None:
         from ruamel.yaml import YAML
@@ -150,7 +199,7 @@ class _Sweep:
 
     @contextlib.contextmanager
     def _signals(self, desk: DeskLine) -> Iterator[None]:
-        """First Ctrl-C or SIGTERM: stop between two batches, keep everything. Second: stop at once."""
+        """First Ctrl-C or SIGTERM: stop between two batches, keep everything. Second, or too long after: at once."""
 
         def handle(number: int, frame: object) -> None:
             if self._signal is not None:
@@ -159,11 +208,15 @@ class _Sweep:
             name = signal.Signals(number).name
             _say(f"{name}: stopping the running trials and keeping everything; once more to stop at once")
             desk.tell("cancel", f"stopped by {name}")
+            impatient.start()
 
+        impatient = threading.Timer(_GRACE_S, lambda: os.kill(os.getpid(), self._signal or signal.SIGTERM))
+        impatient.daemon = True
         before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
+            impatient.cancel()
             for number, handler in before.items():
                 signal.signal(number, handler)
 
@@ -201,12 +254,3 @@ def _clear_scratch(sweep: str) -> None:
     """Remove what killed trainings of this sweep left in this machine's temporary folder."""
     for folder in Path(tempfile.gettempdir()).glob(f"yolosweep-{sweep}-*"):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of every package that can change a result."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found

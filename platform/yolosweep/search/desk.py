@@ -1,33 +1,35 @@
 """The desk: the one place that decides and writes while a sweep runs.
 
 Trials ask it what to run, hand it every epoch, and are told whether to go on. It runs as a light Ray actor beside the
-driver, but knows nothing of Ray: tests call it directly, and a recorded sweep can be replayed through it.
+driver, but knows nothing of Ray: tests call it directly. Everything it knows it learned from the ledger's events, its
+own included, so a sweep that is taken up again goes on as if it had never stopped.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from yolosweep.experiment import Experiment, baseline, identity, settings_of
-from yolosweep.history import History
-from yolosweep.ledger import Ledger, RunFolder
-from yolosweep.records import Checkpoint, Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest, Verdict
-from yolosweep.search.prune import behind, rungs
-from yolosweep.search.suggest import Suggester
+from yolosweep.experiment import Experiment
+from yolosweep.history import History, TrialHistory
+from yolosweep.ledger import Ledger, RunFolder, read_events
+from yolosweep.records import Cause, Checkpoint, Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest, Verdict
+from yolosweep.search.places import Places
+from yolosweep.search.propose import Proposal, Proposer
+from yolosweep.search.prune import Rungs
+from yolosweep.search.retain import surplus
+from yolosweep.search.retry import refusal
+from yolosweep.search.settle import already_over, settled
 
 __all__ = ["Desk"]
 
-_ATTEMPTS = 50
-"""Tries to find parameters that were not tried yet before a finite space counts as used up."""
-
-_DEAD_AT_START = 3
-"""Worker processes in a row that may die before beginning a trial."""
-
 
 class Desk:
-    """Suggests, prunes, keeps the budget, and is the ledger's single writer.
+    """Suggests, prunes, retries, keeps the budget, and is the ledger's single writer.
+
+    Where the run folder holds a ledger already, the sweep is taken up again from it.
 
     Args:
         root: the run folder, already holding the prepared data.
@@ -35,8 +37,7 @@ class Desk:
         model: what trials get as ``model`` (a file in the run folder, or a name Ultralytics knows).
         model_fingerprint: hash of the model file, or the name: part of every trial's identity.
         dataset: the prepared dataset, dumped.
-        cpus: CPU cores of one trial.
-        gpus: GPUs of one trial.
+        cpus, gpus, world_size: what one trial gets.
         header: further facts for the ledger's first line (versions, resources, notes).
         clock: seconds, monotonic; replaced in tests.
     """
@@ -52,141 +53,147 @@ class Desk:
         cpus: float,
         gpus: float,
         header: Mapping[str, Any],
+        world_size: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = RunFolder(root)
         self._exp = Experiment.model_validate(experiment)
-        self._model, self._model_fingerprint = model, model_fingerprint
-        self._cpus, self._gpus, self._clock = cpus, gpus, clock
         self._dataset = PreparedDataset.model_validate(dataset)
-        search = self._exp.search
-        self._suggester = Suggester(search.parameters, searcher=search.searcher, seed=self._exp.seed, mode=search.mode)
+        self._now = {
+            "model": model, "data": self._dataset.train_on, "folder": str(self._folder.root), "cpus": cpus,
+            "gpus": gpus, "world_size": world_size, "policy": self._exp.trial,
+        }  # fmt: skip
         self._epochs = int(self._exp.train["epochs"])
-        self._rungs = rungs(search.grace_epochs or 1, search.reduction_factor, self._epochs)
-        self._at_rung: dict[int, dict[str, float | None]] = {level: {} for level in self._rungs}
-        self._identities: set[str] = set()
+        self._proposer = Proposer(
+            self._exp,
+            model_fingerprint=model_fingerprint,
+            data_fingerprint=self._dataset.fingerprint,
+            world_size=world_size,
+        )
+        self._rungs = Rungs(self._exp.search, self._epochs)
+        self._history = History()
         self._stopped: str | None = None
         self._halting = False
-        self._in_slot: dict[int, str] = {}
-        self._dead_in_a_row = 0
+        self._places = Places()
+        self._waiting: list[str] = []
+        self._clock = clock
         self._started = clock()
-        self._history = History()
         self._ledger = Ledger(self._folder)
-        self._write(
-            "sweep_started",
-            sweep=self._folder.sweep,
-            experiment=dict(experiment),
-            dataset=dict(dataset),
-            **header,
-        )
+        self._open(experiment, header)
+
+    def _open(self, experiment: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+        """Begin a sweep, or take one up again: replay its ledger, and put what had not ended back in line."""
+        for event in read_events(self._folder.ledger):
+            self._apply(event)
+        self._started -= self._history.active_seconds
+        about = {"experiment": dict(experiment), "dataset": self._dataset.model_dump(mode="json"), **header}
+        if not self._history.started:
+            self._write("sweep_started", sweep=self._folder.sweep, **about)
+            return
+        self._write("sweep_resumed", **about)
+        for known in list(self._history.trials.values()):
+            if known.record is None or known.record.ending is Ending.CANCELLED:
+                self._put_back(known, "resumed", "the sweep was taken up again")
 
     def _write(self, event: str, **payload: Any) -> None:
-        self._history.add(self._ledger.append(event, **payload))
+        self._apply(self._ledger.append(event, **payload))
+
+    def _apply(self, event: dict[str, Any]) -> None:
+        self._history.add(event)
+        self._proposer.apply(event)
+        self._rungs.apply(event)
 
     def ready(self) -> bool:
         """Return True: the first line of the ledger is on disk."""
         return True
 
     def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
-        """Return the next trial for a free slot, ``wait`` while others hold the rest of the budget, None: no more.
+        """Return the next trial for a free slot, ``wait`` while there may be one later, None: no more.
 
         A slot that asks again without having ended its last trial is a new process after a dead one.
         """
-        if slot in self._in_slot:
+        if self._places.taken(slot):
             self.lost(slot, "the process ended without a word")
         self._check_time()
-        number = len(self._history.trials)
-        search = self._exp.search
+        self._places.alive(slot)
+        if self._waiting and not self._halting:
+            return self._hand_out(slot, self._waiting.pop(0))
+        answer = None if self._halting else self._new_trial(slot)
+        if answer is not None:
+            return answer
+        # One idle slot stays while others train: what they lose when their machine dies can go on at once.
+        if self._places.any_taken() and not self._halting and self._places.spare(slot):
+            return "wait"
+        self._places.dismiss(slot)
+        return None
+
+    def _hand_out(self, slot: int, trial: str) -> TrialRequest:
+        known = self._history.trials[trial]
+        self._places.sit(slot, trial)
+        newest_first = tuple(reversed(known.checkpoints[-self._exp.trial.keep_checkpoints :]))
+        return known.request.model_copy(update={**self._now, "attempt": known.retries, "resume": newest_first})
+
+    def _new_trial(self, slot: int) -> TrialRequest | Literal["wait"] | None:
+        number, search = len(self._history.trials), self._exp.search
         if self._stopped or (search.trials is not None and number >= search.trials):
             return None
         if search.epoch_budget is not None:
-            trained, promised = self._epochs_so_far()
+            trained, promised = self._history.epochs(), self._history.epochs_left()
             if trained + self._epochs > search.epoch_budget:
                 self._stopped = f"the epoch budget of {search.epoch_budget} does not hold another trial"
                 return None
             if trained + promised + self._epochs > search.epoch_budget:
                 return "wait"
-        found = self._new_parameters(number)
-        if found is None:
-            self._stopped = "every point of the search space was tried"
+        proposal = self._proposer.next(number, self._places.device(slot))
+        if proposal is None:
+            self._stopped = "every point of the search space was tried, or is known to be too big for the GPU"
             return None
-        request = self._request(number, *found)
-        self._write("trial_started", request=request.model_dump(mode="json"))
-        self._in_slot[slot] = request.trial
-        self._dead_in_a_row = 0
-        return request
+        self._write("trial_started", request=self._request(number, proposal).model_dump(mode="json"))
+        return self._hand_out(slot, f"t{number:04d}")
 
-    def _request(self, number: int, parameters: dict[str, Any], settings: dict[str, Any], key: str) -> TrialRequest:
+    def _request(self, number: int, proposal: Proposal) -> TrialRequest:
         return TrialRequest(
             sweep=self._folder.sweep,
             trial=f"t{number:04d}",
             number=number,
             task=self._exp.task,
-            model=self._model,
-            data=self._dataset.train_on,
-            settings=settings,
-            asked=parameters,
-            identity=key,
+            settings=proposal.settings,
+            asked=proposal.parameters,
+            identity=proposal.identity,
             metric=str(self._exp.search.metric),
             mode=self._exp.search.mode,
-            folder=str(self._folder.root),
-            cpus=self._cpus,
-            gpus=self._gpus,
+            **self._now,
         )
 
-    def _epochs_so_far(self) -> tuple[int, int]:
-        trials = self._history.trials.values()
-        trained = sum(len(trial.rows) for trial in trials)
-        promised = sum(self._epochs - len(trial.rows) for trial in trials if trial.record is None)
-        return trained, promised
+    def row(self, trial: str, row: EpochRow, checkpoint: Checkpoint | None = None, attempt: int = 0) -> Verdict:
+        """Record one epoch and its checkpoint (durable when this returns) and tell the trial whether to go on.
 
-    def _new_parameters(self, number: int) -> tuple[dict[str, Any], dict[str, Any], str] | None:
-        """Return parameters, settings and identity of a point not tried before."""
-        for attempt in range(_ATTEMPTS):
-            if number == 0:
-                parameters, _ = baseline(self._exp)
-                self._suggester.fix(0, parameters)
-            else:
-                suggestion = self._suggester.suggest(number, attempt)
-                if suggestion is None:
-                    return None
-                parameters = suggestion
-            settings = settings_of(self._exp, parameters)
-            key = identity(
-                settings,
-                model=self._model_fingerprint,
-                task=self._exp.task,
-                data_fingerprint=self._dataset.fingerprint,
-            )
-            if key not in self._identities:
-                self._identities.add(key)
-                return parameters, settings, key
-        return None
-
-    def row(self, trial: str, row: EpochRow, checkpoint: Checkpoint | None = None) -> Verdict:
-        """Record one epoch (durable when this returns) and tell the trial whether to go on."""
-        self._write("row", trial=trial, row=row.model_dump(mode="json"))
-        return self._decide(trial, row)
-
-    def _decide(self, trial: str, row: EpochRow) -> Verdict:
-        if self.verdict(trial) is Verdict.CANCEL:
+        A process that was taken for dead and is not (an older attempt) is told to stop; its row does not count.
+        """
+        known = self._history.trials[trial]
+        if attempt != known.retries or known.record is not None:
             return Verdict.CANCEL
-        if row.epoch in self._at_rung and self._exp.search.pruner == "asha":
-            rung = self._at_rung[row.epoch]
-            others = list(rung.values())
-            rung[trial] = row.best_score
-            search = self._exp.search
-            # Trial 0 is what the gain is measured against: it is always trained to its end.
-            if self._history.trials[trial].request.number and behind(
-                row.best_score, others, search.reduction_factor, search.mode
-            ):
-                return Verdict.PRUNE
+        if row.epoch <= len(known.rows):  # its newest checkpoint was damaged: it went on from an older one
+            self._cut(known, known.retries, "damaged", "its newest checkpoint was damaged", row.epoch - 1)
+        verdict = self._decide(known, row)
+        stored = checkpoint.model_dump(mode="json") if checkpoint else None
+        self._write("row", trial=trial, row=row.model_dump(mode="json"), checkpoint=stored, verdict=verdict.value)
+        return verdict
+
+    def _decide(self, known: TrialHistory, row: EpochRow) -> Verdict:
+        self._check_time()
+        if self._halting:
+            return Verdict.CANCEL
+        # Trial 0 is what the gain is measured against: it is always trained to its end.
+        if known.request.number and self._rungs.behind(known.request.trial, row):
+            return Verdict.PRUNE
         return Verdict.GO_ON
 
-    def verdict(self, trial: str) -> Verdict:
+    def verdict(self, trial: str, attempt: int = 0) -> Verdict:
         """Tell a trial, between two epochs, whether it has to stop at once."""
         self._check_time()
-        return Verdict.CANCEL if self._stopped and self._halting else Verdict.GO_ON
+        stale = attempt != self._history.trials[trial].retries
+        return Verdict.CANCEL if stale or self._halting else Verdict.GO_ON
 
     def _check_time(self) -> None:
         budget = self._exp.search.time_budget
@@ -199,68 +206,97 @@ class Desk:
             self._stopped, self._halting = reason, True
             self._write("note", text=reason)
 
-    def ended(self, record: TrialRecord) -> None:
-        """Record how a trial ended, let the search learn from it, and drop checkpoints that fell out of the top."""
-        if self._history.trials[record.trial].record is not None:
+    def ended(self, record: TrialRecord, attempt: int = 0) -> None:
+        """Take how a training ended: try it again, or record it, and drop checkpoints that fell out of the top."""
+        known = self._history.trials[record.trial]
+        if attempt != known.retries or known.record is not None:
             return
+        self._places.rise(record.trial, record.device)
+        if record.cause is Cause.STORAGE:
+            self.cancel(f"the run folder cannot be written ({record.reason}); free space, then: yolosweep resume")
+            record = record.model_copy(update={"ending": Ending.CANCELLED})
+        again = record.ending is Ending.FAILED and not self._halting and record.cause in (Cause.UNKNOWN, Cause.INFRA)
+        if not again or self._again(known, record.cause or Cause.UNKNOWN, record.reason) is not None:
+            self._finish(record)
+
+    def _finish(self, record: TrialRecord) -> None:
+        known = self._history.trials[record.trial]
+        record = record.model_copy(update={"retries": known.retries})
         self._write("trial_ended", record=record.model_dump(mode="json"))
-        self._in_slot = {slot: trial for slot, trial in self._in_slot.items() if trial != record.trial}
-        lesson = record.ending is not Ending.FAILED and not (record.ending is Ending.CANCELLED and record.score is None)
-        self._suggester.tell(record.number, record.used, record.score, learned=lesson)
         for note in record.notes:
             self._write("note", text=note, trial=record.trial)
+        if record.ending is not Ending.CANCELLED:
+            shutil.rmtree(self._folder.checkpoint(record.trial, "x").parent, ignore_errors=True)
         self._retain()
 
+    def _again(self, known: TrialHistory, cause: Cause, reason: str) -> str | None:
+        """Put a trial back in line; where the rule says no, return why."""
+        epoch = known.checkpoints[-1].epoch if known.checkpoints else 0
+        no = None if already_over(known) else refusal(cause, known.attempts_log, epoch, self._exp.trial)
+        if no is None:
+            self._put_back(known, cause.value, reason)
+        return no
+
+    def _put_back(self, known: TrialHistory, cause: str, reason: str) -> None:
+        """Put a trial back in line from its newest checkpoint; one that has no epochs left gets its record."""
+        over = already_over(known)
+        if over is not None and known.record is None:
+            self._finish(settled(self._folder, known, *over, cause=None, error=None))
+            return
+        epoch = known.checkpoints[-1].epoch if known.checkpoints else 0
+        self._cut(known, known.retries + 1, cause, reason, epoch)
+        self._waiting.append(known.request.trial)
+
+    def _cut(self, known: TrialHistory, attempt: int, cause: str, reason: str, epoch: int) -> None:
+        about = {"attempt": attempt, "cause": cause, "reason": reason, "from_epoch": epoch}
+        self._write("trial_resumed", trial=known.request.trial, **about)
+
+    def leaving(self, slot: int) -> None:
+        """Take note that a slot's process is about to be replaced by a fresh one: its end is no loss."""
+        self._places.leaving(slot)
+
     def lost(self, slot: int, error: str) -> None:
-        """Record that a slot's process died: of its trial the rows count, the rest is gone.
+        """Take note that a slot's process died; its trial goes on from its newest checkpoint in the next free slot.
 
         Processes that die again and again before they begin a trial end the sweep: no trial would ever run.
         """
-        trial = self._in_slot.pop(slot, None)
+        trial, hopeless = self._places.lose(slot)
         if trial is not None:
-            self._lost(trial, f"its worker died: {error}", error)
-            return
-        self._dead_in_a_row += 1
-        if self._dead_in_a_row >= _DEAD_AT_START:
-            self.cancel(f"{_DEAD_AT_START} worker processes died before they could begin: {error}")
+            self._lost(self._history.trials[trial], error)
+        elif hopeless:
+            self.cancel(f"worker processes die again and again before they can begin: {error}")
 
-    def _lost(self, trial: str, reason: str, error: str) -> None:
-        known = self._history.trials[trial]
-        if known.record is not None:
+    def _lost(self, known: TrialHistory, error: str) -> None:
+        if known.record is not None or self._halting:  # where the sweep is stopping, close() records it
             return
-        last = known.rows[-1] if known.rows else None
-        self.ended(
-            TrialRecord(
-                trial=trial,
-                number=known.request.number,
-                ending=Ending.FAILED,
-                reason=reason,
-                asked=known.request.asked,
-                used=known.request.asked,
-                score=last.best_score if last else None,
-                best_epoch=last.best_epoch if last else None,
-                epochs=len(known.rows),
-                seconds=round(sum(row.seconds or 0.0 for row in known.rows), 3),
-                error=error,
-            )
-        )
+        stacks = self._folder.stacks(known.request.trial, known.retries)
+        stalled = stacks.is_file() and stacks.stat().st_size > 0
+        cause = Cause.STALLED if stalled else Cause.INFRA
+        where = stacks.relative_to(self._folder.root).as_posix()
+        reason = f"it stood still; the stacks of its threads are in {where}" if stalled else f"its worker died: {error}"
+        no = self._again(known, cause, reason)
+        if no is not None:
+            self._finish(settled(self._folder, known, Ending.FAILED, f"{reason} ({no})", cause=cause, error=error))
 
     def _retain(self) -> None:
         """Delete checkpoints outside of the best ``keep_top`` ended trials; rows, settings and logs stay."""
-        keeping = [t for t in self._history.ranked() if t.record and "best.pt" in t.record.files and not t.dropped]
-        for trial in keeping[self._exp.keep_top :]:
-            record = trial.record
-            assert record is not None
+        for record in surplus(self._history, self._exp.keep_top):
             # Told before it is done: a crash in between leaves a file too many, never a promise broken.
             self._write("checkpoints_dropped", trial=record.trial, reason=f"not among the best {self._exp.keep_top}")
             for name in ("best.pt", "last.pt"):
                 if name in record.files:
                     self._folder.resolve(record.files[name]).unlink(missing_ok=True)
 
+    def over(self) -> bool:
+        """Tell whether nothing runs and nothing is left to run: slots that wait for a machine need not be placed."""
+        exhausted = self._stopped is not None or len(self._history.trials) == self._exp.search.trials
+        return not self._places.any_taken() and (self._halting or (exhausted and not self._waiting))
+
     def close(self) -> str:
-        """Mark trials that never answered as lost, close the ledger, and return why the search stopped."""
-        for trial, known in self._history.trials.items():
+        """Record trials that did not end as cancelled, close the ledger, and return why the search stopped."""
+        for known in self._history.trials.values():
             if known.record is None:
-                self._lost(trial, "no answer before the sweep ended", "no answer")
+                reason = f"the sweep was stopped in epoch {len(known.rows) + 1}"
+                self._finish(settled(self._folder, known, Ending.CANCELLED, reason, cause=None, error=None))
         self._ledger.close()
         return self._stopped or "all trials ran"

@@ -7,9 +7,13 @@ the best so far counts, because YOLO curves dip and recover.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["behind", "rungs"]
+from yolosweep.experiment.schema import Search
+from yolosweep.records import EpochRow
+
+__all__ = ["Rungs", "behind", "rungs"]
 
 
 def rungs(grace_epochs: int, factor: int, epochs: int) -> list[int]:
@@ -45,3 +49,24 @@ def behind(score: float | None, others: Sequence[float | None], factor: int, mod
 
 def _rank(score: float | None, sign: float) -> float:
     return -math.inf if score is None or not math.isfinite(score) else sign * score
+
+
+class Rungs:
+    """What came to each rung so far, learned from the ledger's rows alone."""
+
+    def __init__(self, search: Search, epochs: int) -> None:
+        self._factor, self._mode = search.reduction_factor, search.mode
+        levels = rungs(search.grace_epochs or 1, search.reduction_factor, epochs) if search.pruner == "asha" else []
+        self._best: dict[int, dict[str, float | None]] = {level: {} for level in levels}
+
+    def behind(self, trial: str, row: EpochRow) -> bool:
+        """Tell whether a trial has to stop after this row."""
+        if row.epoch not in self._best:
+            return False
+        others = [score for other, score in self._best[row.epoch].items() if other != trial]
+        return behind(row.best_score, others, self._factor, self._mode)
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Learn from one event of the ledger."""
+        if event["event"] == "row" and event["row"]["epoch"] in self._best:
+            self._best[event["row"]["epoch"]][event["trial"]] = event["row"]["best_score"]

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import shutil
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 """Ray's own logs, telemetry and signal handling off: the ledger, the live table and the desk take their place."""
+
+
+_OVER_POLL_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +130,7 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
     from yolosweep.search.worker import Slot
 
     scratch, trouble = folder.root / ".ray", list[YolosweepError]()
+    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     tuner = tune.Tuner(
         tune.with_resources(Slot, {"cpu": slots.cpus, "gpu": slots.gpus}),
         param_space={"slot": tune.grid_search(list(range(slots.concurrent))), "desk": desk.name},
@@ -133,6 +138,7 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
             name="tune",
             storage_path=str(scratch),
             callbacks=[_watcher(desk, trouble)],
+            stop=_stopper(desk),
             # A slot starts again as often as it dies; the desk ends a sweep whose processes cannot even begin.
             failure_config=tune.FailureConfig(max_failures=-1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
@@ -171,6 +177,26 @@ def _watcher(desk: DeskLine, trouble: list[YolosweepError]) -> Any:
         on_trial_error = on_trial_recover
 
     return TellTheDesk()
+
+
+def _stopper(desk: DeskLine) -> Any:
+    """Return Tune's stopper: slots that wait for a machine are given up once nothing is left to run."""
+    from ray import tune
+
+    class WhenOver(tune.Stopper):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._asked, self._over = 0.0, False
+
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            if not self._over and time.monotonic() - self._asked > _OVER_POLL_S:
+                self._over = bool(desk.ask("over"))
+                self._asked = time.monotonic()
+            return self._over
+
+    return WhenOver()
 
 
 def _cause(trial: Any) -> str:

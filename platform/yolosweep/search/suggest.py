@@ -39,11 +39,11 @@ class Suggester:
         self._worst = -math.inf if mode == "max" else math.inf
         self._study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
         self._distributions = {n: d for n, p in self._space.items() if (d := _distribution(p)) is not None}
-        self._asked: dict[int, optuna.trial.Trial] = {}
+        self._running: dict[int, optuna.trial.Trial] = {}
         self._grid = itertools.product(*(p.grid() or () for p in space.values())) if searcher == "grid" else None
 
     def suggest(self, number: int, attempt: int = 0) -> dict[str, Any] | None:
-        """Return parameters for trial ``number``; None when a grid is used up.
+        """Return parameters for trial ``number``; None when a grid is used up. Nothing is learned by asking.
 
         Args:
             number: the trial's number.
@@ -53,13 +53,16 @@ class Suggester:
             point = next(self._grid, None)
             return None if point is None else dict(zip(self._space, point, strict=True))
         self._study.sampler = self._sampler(number, attempt)
-        return self._read(self._ask(number))
+        trial = self._ask()
+        self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        return self._read(trial)
 
-    def fix(self, number: int, parameters: Mapping[str, Any]) -> None:
-        """Announce a trial whose parameters were decided elsewhere (the defaults)."""
+    def started(self, number: int, parameters: Mapping[str, Any]) -> None:
+        """Take note that a trial runs with these parameters: others should not be suggested beside it."""
         if self._grid is None:
             self._study.enqueue_trial(self._written(parameters))
-            self._ask(number)
+            self._study.sampler = optuna.samplers.RandomSampler(seed=0)
+            self._running[number] = self._ask()
 
     def tell(self, number: int, used: Mapping[str, Any], score: float | None, *, learned: bool = True) -> None:
         """Report how a trial went, with the parameters really used.
@@ -70,7 +73,7 @@ class Suggester:
             score: best score; None counts as worst.
             learned: False where the trial says nothing about its parameters (its worker died).
         """
-        trial = self._asked.pop(number, None)
+        trial = self._running.pop(number, None)
         if trial is None:
             return
         complete, failed = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
@@ -95,15 +98,10 @@ class Suggester:
         known = self._study.get_trials(deepcopy=False, states=complete)
         return [(self._read(trial), float(trial.values[0])) for trial in known]
 
-    def _ask(self, number: int) -> optuna.trial.Trial:
-        before = self._asked.pop(number, None)
-        if before is not None:
-            self._study.tell(before, state=optuna.trial.TrialState.FAIL)
+    def _ask(self) -> optuna.trial.Trial:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            trial = self._study.ask(fixed_distributions=self._distributions)
-        self._asked[number] = trial
-        return trial
+            return self._study.ask(fixed_distributions=self._distributions)
 
     def _sampler(self, number: int, attempt: int) -> optuna.samplers.BaseSampler:
         seed = int(np.random.SeedSequence([self._seed, number, attempt]).generate_state(1)[0])

@@ -9,7 +9,9 @@ from typing import Any
 import ray
 from ray import tune
 
+from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Verdict
+from yolosweep.search.watchdog import Watchdog
 from yolosweep.training import trainer_for
 
 __all__ = ["NAMESPACE", "Slot"]
@@ -31,35 +33,49 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         """Remember who to ask."""
         self._slot: int = config["slot"]
         self._desk_name: str = config["desk"]
+        self._trained = 0
 
     def step(self) -> dict[str, Any]:
         """Ask for a training and run it whole; done when there are no more."""
         desk = ray.get_actor(self._desk_name, namespace=NAMESPACE)
         answer: TrialRequest | str | None = ray.get(desk.begin.remote(self._slot))
-        while isinstance(answer, str):  # others hold the rest of the budget, and may give some of it back
+        while isinstance(answer, str):  # others hold the rest of the budget, or may leave a trial to go on with
             time.sleep(_POLL_S)
             answer = ray.get(desk.begin.remote(self._slot))
         if answer is None:
             return {"done": True}
-        ray.get(desk.ended.remote(_train(desk, answer)))
+        record = _train(desk, answer)
+        self._trained += 1
+        used_up = record.cause is not None or self._trained >= answer.policy.recycle_after
+        if used_up:  # told before: the last one to end may end the sweep
+            ray.get(desk.leaving.remote(self._slot))
+        ray.get(desk.ended.remote(record, answer.attempt))
+        if used_up:  # what an error left behind must not reach the next training: Tune starts a fresh process
+            ray.actor.exit_actor()
         return {"done": False}
 
 
 def _train(desk: Any, request: TrialRequest) -> TrialRecord:
-    with _StopLine(desk, request.trial) as line:
+    stacks = RunFolder(request.folder).stacks(request.trial, request.attempt)
+    with _StopLine(desk, request) as line, Watchdog(stacks, request.policy) as watchdog:
 
         def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
-            verdict: Verdict = ray.get(desk.row.remote(request.trial, row, checkpoint))
+            verdict: Verdict = ray.get(desk.row.remote(request.trial, row, checkpoint, request.attempt))
+            watchdog.epoch(row.seconds)
             return verdict
 
-        return trainer_for(request.model).train(request, report, line.stopped.is_set)
+        def cancelled() -> bool:
+            watchdog.alive()
+            return line.stopped.is_set()
+
+        return trainer_for(request.model).train(request, report, cancelled)
 
 
 class _StopLine:
     """Asks the desk once a second whether to stop, beside the training, which only looks at a flag."""
 
-    def __init__(self, desk: Any, trial: str) -> None:
-        self._desk, self._trial = desk, trial
+    def __init__(self, desk: Any, request: TrialRequest) -> None:
+        self._desk, self._request = desk, request
         self.stopped = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="stop-line", daemon=True)
@@ -75,7 +91,7 @@ class _StopLine:
     def _listen(self) -> None:
         while not self._over.wait(_POLL_S):
             try:
-                if ray.get(self._desk.verdict.remote(self._trial)) is Verdict.CANCEL:
+                if ray.get(self._desk.verdict.remote(self._request.trial, self._request.attempt)) is Verdict.CANCEL:
                     self.stopped.set()
                     return
             except ray.exceptions.RayError:  # the sweep is gone: nobody would take the result

@@ -1,0 +1,20 @@
+"""The versions of everything that can change a result."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from importlib import metadata
+
+__all__ = ["versions"]
+
+_PACKAGES = ("yolosweep", "ultralytics-opencv-headless", "torch", "ray", "optuna", "albumentations", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of every package that can change a result."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found

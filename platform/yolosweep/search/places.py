@@ -1,0 +1,76 @@
+"""Which trial sits in which slot, and what is known of the processes behind the slots."""
+
+from __future__ import annotations
+
+__all__ = ["Places"]
+
+_DEAD_AT_START = 3
+"""Worker processes in a row that may die before they ask for a trial."""
+
+
+class Places:
+    """Seats of the trials that run now."""
+
+    def __init__(self) -> None:
+        self._trial: dict[int, str] = {}
+        self._idle: set[int] = set()
+        self._leaving: set[int] = set()
+        self._device: dict[int, str] = {}
+        self._dead_in_a_row = 0
+
+    def alive(self, slot: int) -> None:
+        """Take note that a slot's process asks for work."""
+        self._leaving.discard(slot)
+        self._dead_in_a_row = 0
+
+    def sit(self, slot: int, trial: str) -> None:
+        """Give a slot to a trial."""
+        self._idle.discard(slot)
+        self._trial[slot] = trial
+
+    def rise(self, trial: str, device: str) -> None:
+        """Take note that a trial ended, and of the device its slot has."""
+        for slot in [slot for slot, sitting in self._trial.items() if sitting == trial]:
+            self._device[slot] = device
+            del self._trial[slot]
+
+    def leaving(self, slot: int) -> None:
+        """Take note that a process is about to be replaced by a fresh one: its end is no loss."""
+        self._leaving.add(slot)
+
+    def lose(self, slot: int) -> tuple[str | None, bool]:
+        """Take note that a slot's process died.
+
+        Returns:
+            The trial it ran, if any; and whether processes die again and again before they ask for one.
+        """
+        self._idle.discard(slot)
+        self._device.pop(slot, None)
+        trial = self._trial.pop(slot, None)
+        if trial is None and slot not in self._leaving:
+            self._dead_in_a_row += 1
+        self._leaving.discard(slot)
+        return trial, self._dead_in_a_row >= _DEAD_AT_START
+
+    def taken(self, slot: int) -> bool:
+        """Tell whether a trial sits in a slot."""
+        return slot in self._trial
+
+    def device(self, slot: int) -> str | None:
+        """Return the device of a slot, where a trial of it has ended."""
+        return self._device.get(slot)
+
+    def any_taken(self) -> bool:
+        """Tell whether any trial runs."""
+        return bool(self._trial)
+
+    def spare(self, slot: int) -> bool:
+        """Keep a slot without a trial as the one spare; False where there is another one already."""
+        if self._idle - {slot}:
+            return False
+        self._idle.add(slot)
+        return True
+
+    def dismiss(self, slot: int) -> None:
+        """Take note that a slot gets no more work."""
+        self._idle.discard(slot)

@@ -1,0 +1,70 @@
+"""The record of a training that cannot write its own: from what the ledger knows of it."""
+
+from __future__ import annotations
+
+import statistics
+
+from yolosweep.durable import sha256_of
+from yolosweep.history import TrialHistory
+from yolosweep.ledger import RunFolder
+from yolosweep.records import Cause, Ending, FileRef, TrialRecord
+
+__all__ = ["already_over", "settled"]
+
+_PATIENCE = 100
+"""Ultralytics' default."""
+
+
+def already_over(known: TrialHistory) -> tuple[Ending, str] | None:
+    """Tell how a trial ended that died between its last row and its record; None where it has epochs left."""
+    if not known.rows:
+        return None
+    last, request = known.rows[-1], known.request
+    if known.verdict == "prune":
+        return Ending.PRUNED, f"behind the other trials after epoch {last.epoch}"
+    if last.epoch >= request.epochs:
+        return Ending.FINISHED, f"all {last.epoch} epochs trained"
+    patience = int(request.settings.get("patience", _PATIENCE) or 0)
+    if patience and last.epochs_without_gain >= patience:
+        return Ending.PATIENCE, f"no gain for {patience} epochs after epoch {last.best_epoch}"
+    return None
+
+
+def settled(
+    folder: RunFolder, known: TrialHistory, ending: Ending, reason: str, *, cause: Cause | None, error: str | None
+) -> TrialRecord:
+    """Return a record from a trial's rows; the best weights come from its last whole checkpoint."""
+    last = known.rows[-1] if known.rows else None
+    seconds = [row.seconds for row in known.rows if row.seconds is not None]
+    speeds = [row.images_per_s for row in known.rows if row.images_per_s is not None]
+    return TrialRecord(
+        trial=known.request.trial,
+        number=known.request.number,
+        ending=ending,
+        reason=reason,
+        asked=known.request.asked,
+        used=known.request.asked,
+        score=last.best_score if last else None,
+        best_epoch=last.best_epoch if last else None,
+        epochs=len(known.rows),
+        seconds=round(sum(seconds), 3),
+        files=_best_file(folder, known),
+        cause=cause,
+        world_size=known.request.world_size,
+        epoch_seconds=statistics.median(seconds) if seconds else None,
+        images_per_s=statistics.median(speeds) if speeds else None,
+        notes=("recorded from its rows: its process ended before it could",),
+        error=error,
+    )
+
+
+def _best_file(folder: RunFolder, known: TrialHistory) -> dict[str, FileRef]:
+    """Publish the best weights of the trial's checkpoints, if they are whole and the ones its best row tells of."""
+    best_epoch = known.rows[-1].best_epoch if known.rows else None
+    for checkpoint in reversed(known.checkpoints):
+        if checkpoint.best is None or best_epoch is None or checkpoint.epoch < best_epoch:
+            return {}
+        source = folder.resolve(checkpoint.best)
+        if source.is_file() and sha256_of(source) == checkpoint.best.sha256:
+            return {"best.pt": folder.publish(source, folder.trial(known.request.trial) / "best.pt")}
+    return {}

@@ -147,6 +147,7 @@ def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -
     folder.winner.mkdir(parents=True, exist_ok=True)
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     draft = folder.winner / ".reproduce.tmp"
     with draft.open("w", encoding="utf-8") as stream:
         stream.write(f"# Trains {trial.request.trial} of {history.sweep} again: yolosweep run reproduce.yaml\n")

@@ -126,6 +126,7 @@ def test_sigterm_leaves_a_readable_run_and_exits_143(shell: Any, toy: Path, tmp_
     assert process.returncode == 143, err
     folder = running_folder(tmp_path)
     assert History.of(folder).ended["status"] == "cancelled"
+    assert f"yolosweep resume {folder.root}" in err
     shell("best", folder.root)
 
 
@@ -144,7 +145,7 @@ def test_a_killed_driver_leaves_a_ledger_that_can_be_read_and_crowned(
     assert told["score"] is not None
 
 
-def test_a_killed_worker_fails_its_trial_and_the_sweep_goes_on(
+def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
     process = shell.start(
@@ -163,11 +164,13 @@ def test_a_killed_worker_fails_its_trial_and_the_sweep_goes_on(
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     history = History.of(running_folder(tmp_path))
-    endings = [trial.record.ending for trial in history.trials.values()]
-    assert sorted(endings) == [Ending.FAILED, Ending.FINISHED, Ending.FINISHED, Ending.FINISHED]
-    failed = next(t for t in history.trials.values() if t.record.ending is Ending.FAILED)
-    assert "its worker died" in failed.record.reason
-    assert failed.rows
+    assert {trial.record.ending for trial in history.trials.values()} == {Ending.FINISHED}
+    (again,) = [trial for trial in history.trials.values() if trial.record.retries]
+    assert again.attempts_log[0]["cause"] == "infra"
+    assert "its worker died" in again.attempts_log[0]["reason"]
+    assert again.attempts_log[0]["from_epoch"] > 0
+    assert [row.epoch for row in again.rows] == list(range(1, 601))
+    assert not list(running_folder(tmp_path).root.glob("trials/*/checkpoints"))
 
 
 def test_a_sweep_in_which_all_trials_fail_says_so(shell: Any, toy: Path) -> None:
@@ -230,5 +233,10 @@ def test_a_full_disk_ends_the_sweep_with_a_message_and_a_ledger_that_can_be_read
         history = History.of(RunFolder(ledger.parent))
         assert history.ended is None
         assert history.ranked()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
+        shell("resume", ledger.parent, f"search.trials={len(history.trials)}")
+        whole = History.of(RunFolder(ledger.parent))
+        assert whole.ended["status"] == "finished"
+        assert all(trial.record.ending is not Ending.FAILED for trial in whole.trials.values())
     finally:
         subprocess.run(["umount", str(small)], check=True)

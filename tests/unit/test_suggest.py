@@ -31,6 +31,7 @@ def test_every_suggestion_lies_in_the_space(searcher: str) -> None:
         found = suggester.suggest(number)
         assert found is not None
         assert all(on_axis(SPACE[name], value) for name, value in found.items()), found
+        suggester.started(number, found)
         suggester.tell(number, found, found["mosaic"])
 
 
@@ -40,6 +41,7 @@ def test_same_seed_and_observations_give_the_same_answer() -> None:
         answers = []
         for number in range(15):
             answers.append(suggester.suggest(number))
+            suggester.started(number, answers[-1])
             suggester.tell(number, answers[-1], answers[-1]["mosaic"])
         return answers
 
@@ -59,6 +61,7 @@ def test_tpe_goes_where_it_was_good(mode: str, sign: int) -> None:
     late = []
     for number in range(60):
         found = suggester.suggest(number)
+        suggester.started(number, found)
         suggester.tell(number, found, -sign * abs(found["mosaic"] - 0.8))
         if number >= 40:
             late.append(found["mosaic"])
@@ -68,11 +71,11 @@ def test_tpe_goes_where_it_was_good(mode: str, sign: int) -> None:
 def test_the_batch_really_used_is_what_is_learned() -> None:
     """Asked for 16, trained with 4 (out of memory): the score belongs to 4."""
     suggester = Suggester({"batch": Parameter(values=[4, 8, 16])}, searcher="tpe", seed=0, mode="max")
-    suggester.fix(0, {"batch": 16})
+    suggester.started(0, {"batch": 16})
     suggester.tell(0, {"batch": 4}, 0.7)
-    suggester.fix(1, {"batch": 8})
+    suggester.started(1, {"batch": 8})
     suggester.tell(1, {"batch": 8, "optimizer": "AdamW"}, 0.5)
-    suggester.fix(2, {"batch": 8})
+    suggester.started(2, {"batch": 8})
     suggester.tell(2, {"batch": 8}, 0.9, learned=False)
     assert sorted((point["batch"], score) for point, score in suggester.learned()) == [(4, 0.7), (8, 0.5)]
 
@@ -83,10 +86,23 @@ def test_a_score_of_none_counts_as_worst() -> None:
     late = []
     for number in range(60):
         found = suggester.suggest(number)
+        suggester.started(number, found)
         suggester.tell(number, found, None if found["mosaic"] > 0.5 else 0.1)
         if number >= 40:
             late.append(found["mosaic"])
     assert sum(value <= 0.5 for value in late) >= 15
+
+
+def test_asking_changes_nothing() -> None:
+    asked, quiet = (Suggester(SPACE, searcher="tpe", seed=0, mode="max") for _ in range(2))
+    for number in range(14):
+        for attempt in range(3):
+            asked.suggest(number, attempt)
+        found = asked.suggest(number, 3)
+        assert found == quiet.suggest(number, 3)
+        for suggester in (asked, quiet):
+            suggester.started(number, found)
+            suggester.tell(number, found, found["mosaic"])
 
 
 def test_a_grid_gives_every_combination_once() -> None:

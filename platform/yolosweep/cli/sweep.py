@@ -191,6 +191,7 @@ class _Sweep:
 
         yaml = YAML(typ="safe", pure=True)
         yaml.default_flow_style = False
+        yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
         draft = self._folder.root / ".experiment.tmp"
         with draft.open("w", encoding="utf-8") as stream:
             yaml.dump(self._checked.experiment.model_dump(mode="json"), stream)

@@ -38,7 +38,8 @@ class Suggester:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._worst = -math.inf if mode == "max" else math.inf
         self._study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
-        self._distributions = {n: d for n, p in self._space.items() if (d := _distribution(p)) is not None}
+        # By name: the order in which a file lists its axes must not change what is drawn.
+        self._distributions = {n: d for n, p in sorted(self._space.items()) if (d := _distribution(p)) is not None}
         self._running: dict[int, optuna.trial.Trial] = {}
         self._grid = itertools.product(*(p.grid() or () for p in space.values())) if searcher == "grid" else None
 

@@ -1,0 +1,145 @@
+"""A sweep that was interrupted is taken up again from its ledger alone, or refused with every reason."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolosweep.history import History
+from yolosweep.ledger import Ledger, RunFolder, read_events
+from yolosweep.records import Ending
+
+pytestmark = pytest.mark.slow
+
+LONG = ("train.epochs=150", "train.patience=0", "search.pruner=none", "resources.max_concurrent=1")
+
+
+@pytest.fixture
+def toy(repository: Path) -> Path:
+    return repository / "jobs" / "experiments" / "toy.yaml"
+
+
+def running_folder(tmp_path: Path) -> RunFolder:
+    (folder,) = (tmp_path / "runs").glob("*/")
+    return RunFolder(folder)
+
+
+def rows(tmp_path: Path) -> int:
+    found = list((tmp_path / "runs").glob("*/ledger.jsonl"))
+    return sum(event["event"] == "row" for event in read_events(found[0])) if found else 0
+
+
+def curves(history: History) -> list[Any]:
+    return [(t.request.asked, [(row.epoch, row.score) for row in t.rows]) for t in history.trials.values()]
+
+
+def test_a_sweep_whose_driver_was_killed_ends_as_if_it_had_not_been(
+    shell: Any, toy: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    process = shell.start("run", toy, "search.trials=4", *LONG)
+    wait_for(lambda: rows(tmp_path) > 200)
+    process.kill()
+    process.communicate(timeout=60)
+    folder = running_folder(tmp_path)
+    shutil.rmtree(folder.root / ".ray", ignore_errors=True)
+    before = History.of(folder)
+    assert before.ended is None
+    told = json.loads(shell("resume", folder.root, "--json").out)
+
+    after = History.of(folder)
+    assert len(after.trials) == 4
+    assert after.ended["status"] == "finished"
+    assert {trial.record.ending for trial in after.trials.values()} == {Ending.FINISHED}
+    for name, trial in before.trials.items():  # what had been acknowledged is still there, and was not trained again
+        assert after.trials[name].rows[: len(trial.rows)] == trial.rows
+    (resumed,) = after.resumes
+    assert resumed["changes"] == {}
+    undisturbed = shell.run(toy, "search.trials=4", *LONG)
+    assert curves(after) == curves(undisturbed.history)
+    assert told["winner"]["file"]["sha256"] == undisturbed.told["winner"]["file"]["sha256"]
+
+
+def test_a_stopped_sweep_goes_on_where_it_stopped_and_can_be_extended(
+    shell: Any, toy: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    process = shell.start("run", toy, "search.trials=2", *LONG)
+    wait_for(lambda: rows(tmp_path) > 20)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+    assert process.returncode == 143
+    folder = running_folder(tmp_path)
+    stopped = History.of(folder).trials["t0000"]
+    assert stopped.record.ending is Ending.CANCELLED
+    shell("resume", folder.root, "search.trials=3", "track.wandb.mode=off")
+    history = History.of(folder)
+    assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 3
+    assert history.trials["t0000"].attempts_log[0]["from_epoch"] >= len(stopped.rows) - 1
+    assert history.resumes[0]["changes"]["search.trials"] == [2, 3]
+    assert history.started["experiment"]["search"]["trials"] == 3
+
+    again = shell("resume", folder.root)
+    assert "nothing is left to train" in again.err
+    assert History.of(folder).trials.keys() == history.trials.keys()
+
+
+def test_a_second_signal_stops_at_once_and_loses_no_result(
+    shell: Any, toy: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    process = shell.start("run", toy, "search.trials=3", *LONG)
+    wait_for(lambda: rows(tmp_path) > 20)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    folder = running_folder(tmp_path)
+    seen = {name: trial.rows for name, trial in History.of(folder).trials.items()}
+    shell("resume", folder.root, "search.trials=1")
+    after = History.of(folder)
+    assert all(after.trials[name].rows[: len(rows)] == rows for name, rows in seen.items())
+    assert after.trials["t0000"].record.ending is Ending.FINISHED
+
+
+def test_another_sweep_is_refused_with_every_reason(shell: Any, toy: Path, tmp_path: Path) -> None:
+    data = tmp_path / "lot"
+    shell("sample", "parking", data)
+    sweep = shell.run(toy, "search.trials=2", "train.epochs=2", "search.pruner=none", f"data={data / 'data.yaml'}")
+    label = next((data / "labels" / "train").glob("*.txt"))
+    label.write_text(label.read_text() + "0 0.5 0.5 0.1 0.1\n")
+    events = list(read_events(sweep.folder.ledger))
+    ledger = Ledger(sweep.folder)
+    ledger.append(
+        "sweep_resumed", experiment=events[0]["experiment"], dataset=events[0]["dataset"],
+        versions={**events[0]["versions"], "torch": "1.0.0"}, changes={}, allowed=[],
+    )  # fmt: skip
+    ledger.close()
+    before = sweep.folder.ledger.read_bytes()
+
+    refused = shell("resume", sweep.folder.root, "train.epochs=5", "search.trials=3", code=7)
+    assert "train.epochs was 2 and is 5: that is another experiment" in refused.err
+    assert "have changed (fingerprint" in refused.err
+    assert "torch was 1.0.0 and is" in refused.err
+    assert "search.trials" not in refused.err
+    assert sweep.folder.ledger.read_bytes() == before
+    assert "choose from data, versions" in shell("resume", sweep.folder.root, "--allow", "model", code=2).err
+
+    shell("resume", sweep.folder.root, "search.trials=3", "--allow", "data", "--allow", "versions")
+    history = History.of(sweep.folder)
+    assert history.resumes[-1]["allowed"] == ["data", "versions"]
+    assert len(history.trials) == 3
+
+
+def test_a_run_in_use_says_by_whom(shell: Any, toy: Path, tmp_path: Path, wait_for: Any) -> None:
+    process = shell.start("run", toy, "search.trials=2", *LONG)
+    wait_for(lambda: rows(tmp_path) > 2)
+    refused = shell("resume", running_folder(tmp_path).root, code=7)
+    assert f"in use by process {process.pid}" in refused.err
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+
+
+def test_what_is_no_run_is_refused(shell: Any, tmp_path: Path) -> None:
+    assert "is not a run folder" in shell("resume", tmp_path, code=7).err

@@ -89,7 +89,7 @@ def starter(
         "  parameters:  # {min, max}, {values} or {value}, as in W&B sweep files",
         *(f"    {line}" for line in space),
         "",
-        "# resources: {gpus_per_trial: 0.5}  # two trials on one GPU; auto by default",
+        "# resources: {gpus_per_trial: 0.5}  # two trials on one GPU, 4: one trial on four; auto by default",
         "# storage: ./runs  # where run folders go; on a cluster, a folder that every node sees",
         "# track: {wandb: {project: my-project}}  # mirror to Weights & Biases",
     ]

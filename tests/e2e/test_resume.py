@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from yolosweep.history import History
@@ -40,7 +41,7 @@ def test_a_sweep_whose_driver_was_killed_ends_as_if_it_had_not_been(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
     process = shell.start("run", toy, "search.trials=4", *LONG)
-    wait_for(lambda: rows(tmp_path) > 200)
+    wait_for(lambda: process.poll() is not None or rows(tmp_path) > 200)
     process.kill()
     process.communicate(timeout=60)
     folder = running_folder(tmp_path)
@@ -66,7 +67,7 @@ def test_a_stopped_sweep_goes_on_where_it_stopped_and_can_be_extended(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
     process = shell.start("run", toy, "search.trials=2", *LONG)
-    wait_for(lambda: rows(tmp_path) > 20)
+    wait_for(lambda: process.poll() is not None or rows(tmp_path) > 20)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=120)
     assert process.returncode == 143
@@ -89,7 +90,7 @@ def test_a_second_signal_stops_at_once_and_loses_no_result(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
     process = shell.start("run", toy, "search.trials=3", *LONG)
-    wait_for(lambda: rows(tmp_path) > 20)
+    wait_for(lambda: process.poll() is not None or rows(tmp_path) > 20)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
@@ -101,6 +102,26 @@ def test_a_second_signal_stops_at_once_and_loses_no_result(
     after = History.of(folder)
     assert all(after.trials[name].rows[: len(rows)] == rows for name, rows in seen.items())
     assert after.trials["t0000"].record.ending is Ending.FINISHED
+
+
+def test_a_lost_ledger_process_ends_the_sweep_and_it_goes_on(
+    shell: Any, toy: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    process = shell.start("run", toy, "search.trials=2", *LONG)
+    wait_for(lambda: process.poll() is not None or rows(tmp_path) > 20)
+    (desk,) = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if child.is_running() and "ray::Desk" in " ".join(child.cmdline())
+    ]
+    desk.kill()
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 6, err
+    assert "Traceback" not in err
+    folder = running_folder(tmp_path)
+    assert f"yolosweep resume {folder.root}" in err
+    shell("resume", folder.root)
+    assert [trial.record.ending for trial in History.of(folder).trials.values()] == [Ending.FINISHED] * 2
 
 
 def test_another_sweep_is_refused_with_every_reason(shell: Any, toy: Path, tmp_path: Path) -> None:
@@ -134,7 +155,7 @@ def test_another_sweep_is_refused_with_every_reason(shell: Any, toy: Path, tmp_p
 
 def test_a_run_in_use_says_by_whom(shell: Any, toy: Path, tmp_path: Path, wait_for: Any) -> None:
     process = shell.start("run", toy, "search.trials=2", *LONG)
-    wait_for(lambda: rows(tmp_path) > 2)
+    wait_for(lambda: process.poll() is not None or rows(tmp_path) > 2)
     refused = shell("resume", running_folder(tmp_path).root, code=7)
     assert f"in use by process {process.pid}" in refused.err
     process.send_signal(signal.SIGTERM)

@@ -145,7 +145,7 @@ def parse_override(text: str) -> tuple[list[str], Any]:
 
 def _put(content: dict[str, Any], keys: Sequence[str], value: Any, text: str) -> None:
     for key in keys[:-1]:
-        below = content.setdefault(key, {})
+        below = content[key] = {} if content.get(key) is None else content[key]
         if not isinstance(below, dict):
             raise UsageError(f"{text!r}: {key} holds a single value, so nothing can be set below it")
         content = below

@@ -102,6 +102,7 @@ class DeskLine:
 
         Raises:
             YolosweepError: what the desk raised, unwrapped.
+            ClusterError: the desk's process is gone.
         """
         import ray
 
@@ -109,6 +110,8 @@ class DeskLine:
             return ray.get(getattr(self._actor, method).remote(*arguments))
         except ray.exceptions.RayTaskError as error:
             raise error.cause if getattr(error, "cause", None) is not None else error from error
+        except ray.exceptions.RayActorError as error:
+            raise ClusterError("the process that keeps the ledger was lost") from error
 
     def tell(self, method: str, *arguments: Any) -> None:
         """Call the desk without waiting: safe inside a signal handler."""
@@ -138,7 +141,7 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
             name="tune",
             storage_path=str(scratch),
             callbacks=[_watcher(desk, trouble)],
-            stop=_stopper(desk),
+            stop=_stopper(desk, trouble),
             # A slot starts again as often as it dies; the desk ends a sweep whose processes cannot even begin.
             failure_config=tune.FailureConfig(max_failures=-1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
@@ -179,7 +182,7 @@ def _watcher(desk: DeskLine, trouble: list[YolosweepError]) -> Any:
     return TellTheDesk()
 
 
-def _stopper(desk: DeskLine) -> Any:
+def _stopper(desk: DeskLine, trouble: list[YolosweepError]) -> Any:
     """Return Tune's stopper: slots that wait for a machine are given up once nothing is left to run."""
     from ray import tune
 
@@ -192,7 +195,11 @@ def _stopper(desk: DeskLine) -> Any:
 
         def stop_all(self) -> bool:
             if not self._over and time.monotonic() - self._asked > _OVER_POLL_S:
-                self._over = bool(desk.ask("over"))
+                try:
+                    self._over = bool(desk.ask("over"))
+                except YolosweepError as error:
+                    trouble.append(error)
+                    raise
                 self._asked = time.monotonic()
             return self._over
 

@@ -39,7 +39,6 @@ class Desk:
         dataset: the prepared dataset, dumped.
         cpus, gpus, world_size: what one trial gets.
         header: further facts for the ledger's first line (versions, resources, notes).
-        clock: seconds, monotonic; replaced in tests.
     """
 
     def __init__(
@@ -103,9 +102,8 @@ class Desk:
         self._proposer.apply(event)
         self._rungs.apply(event)
 
-    def ready(self) -> bool:
-        """Return True: the first line of the ledger is on disk."""
-        return True
+    def ready(self) -> None:
+        """Answer once the first line of the ledger is on disk."""
 
     def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
         """Return the next trial for a free slot, ``wait`` while there may be one later, None: no more.

@@ -6,21 +6,18 @@ Everything here happens once per process, before ultralytics is imported, becaus
 from __future__ import annotations
 
 import functools
-import hashlib
 import logging
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from yolosweep.durable import cache_folder, write_atomic
+from yolosweep.training import label_cache
+from yolosweep.training.label_cache import scan_findings
 
 __all__ = ["enter", "log_to", "scan_findings"]
-
-_findings: list[str] = []
 
 
 @functools.lru_cache(maxsize=1)
@@ -29,7 +26,8 @@ def enter(*, offline: bool = True) -> None:
 
     - ``YOLO_CONFIG_DIR`` lies in our own cache folder: the user's own Ultralytics settings are never written.
     - Trials never touch the network: weights were fetched before, the font is matplotlib's, no telemetry.
-    - Label caches go to our own cache folder: Ultralytics would write (and unpickle) them beside the user's images.
+    - Label caches go to our own cache folder (:mod:`yolosweep.training.label_cache`), and ``.npy`` files beside the
+      user's images are neither read nor written.
     - A JPEG with a cut-off end is reported, not rewritten in place.
 
     Args:
@@ -64,40 +62,29 @@ def _place_font(folder: Path) -> None:
 
 
 def _patch() -> None:
-    """Replace the four functions of Ultralytics that reach outside of a training."""
-    import ultralytics.data.dataset as dataset
+    """Replace the functions of Ultralytics that reach outside of a training."""
+    import ultralytics.data.base as base
     import ultralytics.data.utils as data_utils
     import ultralytics.engine.trainer as trainer
     from ultralytics.utils import callbacks
 
-    load, save = data_utils.load_dataset_cache_file, data_utils.save_dataset_cache_file
-
-    def load_ours(path: Path) -> dict[str, Any]:
-        found: dict[str, Any] = load(_cache_file(path))
-        _findings.extend(str(message) for message in found.get("msgs", ()))
-        return found
-
-    def save_ours(prefix: str, path: Path, x: dict[str, Any], version: str) -> None:
-        _findings.extend(str(message) for message in x.get("msgs", ()))
-        target = _cache_file(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(dir=target.parent)) / target.name
-        try:
-            save(prefix, draft, x, version)
-            if draft.exists():
-                draft.replace(target)
-        finally:
-            shutil.rmtree(draft.parent, ignore_errors=True)
-
-    dataset.load_dataset_cache_file, dataset.save_dataset_cache_file = load_ours, save_ours
+    label_cache.install()
+    base.BaseDataset.npy_files = property(_npy_files, _set_npy_files)
     data_utils._replace_image = lambda im_file, write: None
     trainer.check_amp = _amp_works
     callbacks.add_integration_callbacks = lambda instance: None
 
 
-def _cache_file(path: Path) -> Path:
-    """Return our own place for a label cache that Ultralytics wants at ``path``."""
-    return cache_folder() / "labels" / (hashlib.sha256(os.fsencode(path)).hexdigest()[:24] + ".cache")
+def _npy_files(dataset: Any) -> Any:
+    return dataset.__dict__["npy_files"]
+
+
+def _set_npy_files(dataset: Any, files: list[Path]) -> None:
+    """Name no ``.npy`` files beside the images: Ultralytics reads, rewrites and deletes them in every cache mode.
+
+    Kept in the instance, where loader workers that start anew, without this property, find it too.
+    """
+    dataset.__dict__["npy_files"] = [Path(os.devnull) / "none"] * len(files)
 
 
 def _amp_works(model: Any) -> bool:
@@ -114,12 +101,6 @@ def _amp_works(model: Any) -> bool:
         return False
     bad = r"(nvidia|geforce|quadro|tesla).*?(1660|1650|1630|t400|t550|t600|t1000|t1200|t2000|k40m)"
     return device.type != "cuda" or not re.search(bad, torch.cuda.get_device_name(device), re.IGNORECASE)
-
-
-def scan_findings() -> list[str]:
-    """Return what the label scans of this process reported since the last call: skipped images, odd labels."""
-    found, _findings[:] = list(dict.fromkeys(_findings)), []
-    return found
 
 
 def log_to(file: Path) -> logging.Handler:

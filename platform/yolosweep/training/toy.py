@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-import csv
+import errno
 import math
 import os
 import shutil
 import socket
+import statistics
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from ruamel.yaml import YAML
 
 from yolosweep.curves import Progress, progress
-from yolosweep.errors import TrainingError
+from yolosweep.errors import RunFolderError, TrainingError
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Ending, EpochRow, FileRef, TrialRecord, TrialRequest, Validation, Verdict
+from yolosweep.records import (
+    Cause,
+    Checkpoint,
+    Ending,
+    EpochRow,
+    FileRef,
+    TrialRecord,
+    TrialRequest,
+    Validation,
+    Verdict,
+)
+from yolosweep.training.checkpoints import Checkpoints
 from yolosweep.training.seam import Cancelled, Report
 from yolosweep.training.toy_data import Crops, read_crops
-from yolosweep.training.toy_model import Descent, RedModel, load_checkpoint, mean_squared_error, save_checkpoint
+from yolosweep.training.toy_model import (
+    ACCURACY,
+    Descent,
+    State,
+    load_checkpoint,
+    load_state,
+    save_checkpoint,
+    save_results,
+    save_state,
+)
 
 __all__ = ["ToyTrainer"]
 
 _DEFAULTS = {"batch": 16, "lr0": 0.01, "weight_decay": 0.0005, "patience": 100, "seed": 0}
 """As in Ultralytics."""
 
-_ACCURACY = "metrics/accuracy_top1"
+_LEFT = ("args.yaml", "best.pt", "last.pt", "results.csv")
+_STORAGE = frozenset((errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT, errno.ESTALE))
+"""What the system says where the run folder, not the training, is in trouble."""
 
 
 class ToyTrainer:
@@ -37,29 +59,14 @@ class ToyTrainer:
 
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
         """Train as asked and return the record; whatever goes wrong becomes its ending."""
-        started = time.monotonic()
         run = _Run(request, report, cancelled)
         try:
-            with tempfile.TemporaryDirectory(prefix=f"yolosweep-{request.trial}-") as scratch:
-                ending, reason, error = run.go(Path(scratch))
+            with tempfile.TemporaryDirectory(prefix=f"yolosweep-{request.sweep}-{request.trial}-") as scratch:
+                end = run.go(Path(scratch))
                 run.publish(Path(scratch))
         except Exception as fault:  # the disk is full, or the run folder is gone
-            ending, reason, error = _failure(fault)
-        return TrialRecord(
-            trial=request.trial,
-            number=request.number,
-            ending=ending,
-            reason=reason,
-            asked=request.asked,
-            used={**request.asked, "batch": run.settings["batch"], "optimizer": "SGD"},
-            score=run.state.best_score,
-            best_epoch=run.state.best_epoch,
-            epochs=len(run.scores),
-            seconds=round(time.monotonic() - started, 3),
-            files=run.files,
-            host=socket.gethostname(),
-            error=error,
-        )
+            end = _failure(fault)
+        return run.record(end)
 
     def validate(self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any]) -> Validation:
         """Score a checkpoint on one split.
@@ -68,33 +75,35 @@ class ToyTrainer:
             TrainingError: the file is no checkpoint of the toy, or the data are not there.
         """
         model, crops = load_checkpoint(Path(weights)), read_crops(data, split)
-        right = _right(model, crops)
+        right = model.tells_right(crops)
         kinds = {crops.positive: crops.is_red == 1, f"not {crops.positive}": crops.is_red == 0}
         return Validation(
             split=split,
-            metrics=_measured(model, crops),
-            per_class={
-                name: {_ACCURACY: float(right[chosen].mean())} for name, chosen in kinds.items() if chosen.any()
-            },
+            metrics=model.measured(crops),
+            per_class={name: {ACCURACY: float(right[chosen].mean())} for name, chosen in kinds.items() if chosen.any()},
         )
 
 
-def _right(model: RedModel, crops: Crops) -> Any:
-    """Return whether each crop is told right."""
-    return (model.predict(crops.mean_red) > 0.5) == (crops.is_red == 1)
+class _End(NamedTuple):
+    """How a training ended."""
+
+    ending: Ending
+    reason: str
+    error: str | None = None
+    """Last line of the exception, if there was one."""
+    cause: Cause | None = None
 
 
-def _measured(model: RedModel, crops: Crops) -> dict[str, float | None]:
-    return {
-        "val/loss": mean_squared_error(model.predict(crops.mean_red), crops.is_red),
-        _ACCURACY: float(np.mean(_right(model, crops))),
-    }
-
-
-def _failure(error: Exception) -> tuple[Ending, str, str]:
+def _failure(error: Exception, cause: Cause | None = None) -> _End:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = (lines[-1] if lines else type(error).__name__)[:500]
-    return Ending.FAILED, f"{type(error).__name__}: {text}", text
+    return _End(Ending.FAILED, f"{type(error).__name__}: {text}", text, cause or _cause(error))
+
+
+def _cause(error: Exception) -> Cause:
+    if isinstance(error, RunFolderError) or (isinstance(error, OSError) and error.errno in _STORAGE):
+        return Cause.STORAGE
+    return Cause.CONFIG if isinstance(error, TrainingError) else Cause.UNKNOWN
 
 
 class _Run:
@@ -102,71 +111,121 @@ class _Run:
 
     def __init__(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> None:
         self.request, self._report, self._cancelled = request, report, cancelled
-        self.settings: dict[str, Any] = {**_DEFAULTS, **request.settings}
-        self.scores: list[float | None] = []
-        self.state: Progress = progress([])
-        self.files: dict[str, FileRef] = {}
+        self._settings: dict[str, Any] = {**_DEFAULTS, **request.settings}
+        self._patience = int(self._settings["patience"] or 0) or math.inf
+        self._state: Progress = progress([])
+        self._files: dict[str, FileRef] = {}
         self._rows: list[EpochRow] = []
-        self._started = time.monotonic()
+        self._notes: list[str] = []
+        self._checkpoints = Checkpoints(request)
+        self._best: tuple[int | None, FileRef | None] = (None, None)
+        self._started = self._stored_at = time.monotonic()
+        self._spent = 0.0
 
-    def go(self, scratch: Path) -> tuple[Ending, str, str | None]:
-        """Train; return the ending, its reason, and the error's last line if there was one."""
+    def go(self, scratch: Path) -> _End:
+        """Train, from the newest whole checkpoint where the request names some; return how it ended."""
         try:
             self._write_arguments(scratch / "args.yaml")
-            train, val = (read_crops(self.request.data, split) for split in ("train", "val"))
-            if len(set(train.is_red)) < 2:
-                raise TrainingError(f"all {len(train)} crops of train are of one kind; toy/red tells two apart")
+            try:
+                train, val = (read_crops(self.request.data, split) for split in ("train", "val"))
+                if len(set(train.is_red)) < 2:
+                    raise TrainingError(f"all {len(train)} crops of train are of one kind; toy/red tells two apart")
+            except (TrainingError, OSError, UnicodeDecodeError) as error:
+                return _failure(error, Cause.DATA)
             descent = Descent(
                 train,
-                batch=int(self.settings["batch"]),
-                lr0=float(self.settings["lr0"]),
-                weight_decay=float(self.settings["weight_decay"]),
-                seed=int(self.settings["seed"]),
+                batch=int(self._settings["batch"]),
+                lr0=float(self._settings["lr0"]),
+                weight_decay=float(self._settings["weight_decay"]),
+                seed=int(self._settings["seed"]),
             )
+            self._resume(descent, scratch)
             return self._epochs(descent, len(train), val, scratch)
         except Exception as error:
             return _failure(error)
 
-    def _epochs(self, descent: Descent, size: int, val: Crops, scratch: Path) -> tuple[Ending, str, str | None]:
-        patience = int(self.settings["patience"] or 0) or math.inf
-        for epoch in range(1, self.request.epochs + 1):
+    def _resume(self, descent: Descent, scratch: Path) -> None:
+        """Put back where the newest whole checkpoint stood; without one the training starts over."""
+        checkpoint, passed_over = self._checkpoints.newest_whole()
+        if checkpoint is not None:
+            state = load_state(self._checkpoints.file(checkpoint.state))
+            descent.weights = state.weights
+            self._rows, self._spent, self._notes = state.rows, state.seconds, state.notes
+            self._state = progress([row.score for row in self._rows], self.request.mode)
+            self._best = self._state.best_epoch, checkpoint.best
+            if checkpoint.best is not None:
+                shutil.copyfile(self._checkpoints.file(checkpoint.best), scratch / "best.pt")
+            self._save(scratch / "last.pt", descent)
+            self._checkpoints.tidy()
+        elif passed_over:
+            passed_over.append("no whole checkpoint is left: it started over")
+        self._notes += passed_over
+
+    def _epochs(self, descent: Descent, size: int, val: Crops, scratch: Path) -> _End:
+        for epoch in range(len(self._rows) + 1, self.request.epochs + 1):
+            if self._out_of_patience():
+                break
             started, total = time.monotonic(), 0.0
             for error in descent.epoch(epoch):
                 total += error
                 if self._cancelled():
-                    return Ending.CANCELLED, "the sweep was stopped in the middle of an epoch", None
+                    return _End(Ending.CANCELLED, "the sweep was stopped in the middle of an epoch")
             model, loss = descent.model(), total / size
             if not (math.isfinite(loss) and math.isfinite(model.w) and math.isfinite(model.b)):
                 text = f"the loss or the weights of epoch {epoch} are not finite"
-                return Ending.DIVERGED, f"{text}; lower lr0", text
-            row = self._row(epoch, {"train/loss": loss, **_measured(model, val)}, started, size)
-            self._save(scratch, model, epoch, descent)
-            verdict = self._report(row, None)
+                return _End(Ending.DIVERGED, f"{text}; lower lr0", text)
+            row = self._row(epoch, {"train/loss": loss, **model.measured(val)}, started, size)
+            self._save(scratch / "last.pt", descent)
+            if self._state.best_epoch == epoch:
+                shutil.copyfile(scratch / "last.pt", scratch / "best.pt")
+            verdict = self._report(row, self._checkpoint(descent, scratch) if self._is_due(epoch) else None)
             if verdict is Verdict.PRUNE:
-                return Ending.PRUNED, f"behind the other trials after epoch {epoch}", None
+                return _End(Ending.PRUNED, f"behind the other trials after epoch {epoch}")
             if verdict is Verdict.CANCEL:
-                return Ending.CANCELLED, f"the sweep was stopped after epoch {epoch}", None
-            if self.state.epochs_without_gain >= patience and epoch < self.request.epochs:
-                best = self.state.best_epoch
-                return Ending.PATIENCE, f"no gain for {patience} epochs after epoch {best}", None
-        return Ending.FINISHED, f"all {self.request.epochs} epochs trained", None
+                return _End(Ending.CANCELLED, f"the sweep was stopped after epoch {epoch}")
+            self._checkpoints.tidy()
+        if self._out_of_patience() and len(self._rows) < self.request.epochs:
+            reason = f"no gain for {self._patience} epochs after epoch {self._state.best_epoch}"
+            return _End(Ending.PATIENCE, reason)
+        return _End(Ending.FINISHED, f"all {self.request.epochs} epochs trained")
+
+    def _out_of_patience(self) -> bool:
+        return bool(self._rows) and self._state.epochs_without_gain >= self._patience
+
+    def _is_due(self, epoch: int) -> bool:
+        """Tell whether a checkpoint is stored after this epoch: the last one always is."""
+        every = self.request.policy.checkpoint_every
+        due = epoch % every == 0 if isinstance(every, int) else time.monotonic() - self._stored_at >= every
+        return due or epoch == self.request.epochs or self._out_of_patience() or self._cancelled()
+
+    def _checkpoint(self, descent: Descent, scratch: Path) -> Checkpoint:
+        state = State(weights=descent.weights, rows=self._rows, seconds=self._seconds(), notes=self._notes)
+        save_state(scratch / "state", state)
+        best_epoch, best = self._state.best_epoch, self._best[1]
+        is_new = best_epoch is not None and best_epoch != self._best[0]
+        stored = self._checkpoints.store(len(self._rows), scratch / "state", scratch / "best.pt" if is_new else best)
+        self._best, self._stored_at = (best_epoch, stored.best), time.monotonic()
+        return stored
+
+    def _seconds(self) -> float:
+        return round(self._spent + time.monotonic() - self._started, 3)
 
     def _row(self, epoch: int, metrics: dict[str, float | None], started: float, size: int) -> EpochRow:
-        metrics["lr/pg0"] = float(self.settings["lr0"])
+        metrics["lr/pg0"] = float(self._settings["lr0"])
         if self.request.metric not in metrics:
             raise TrainingError(
                 f"search.metric={self.request.metric} is not reported by toy/red; it has {', '.join(metrics)}"
             )
-        self.scores.append(metrics[self.request.metric])
-        self.state = progress(self.scores, self.request.mode)
+        score = metrics[self.request.metric]
+        self._state = progress([*(row.score for row in self._rows), score], self.request.mode)
         seconds = time.monotonic() - started
         row = EpochRow(
             epoch=epoch,
             metrics=metrics,
-            score=self.scores[-1],
-            best_score=self.state.best_score,
-            best_epoch=self.state.best_epoch,
-            epochs_without_gain=self.state.epochs_without_gain,
+            score=score,
+            best_score=self._state.best_score,
+            best_epoch=self._state.best_epoch,
+            epochs_without_gain=self._state.epochs_without_gain,
             seconds=round(seconds, 6),
             images_per_s=round(size / seconds, 2) if seconds else None,
             memory_mb=_resident_mb(),
@@ -174,33 +233,58 @@ class _Run:
         self._rows.append(row)
         return row
 
-    def _save(self, scratch: Path, model: RedModel, epoch: int, descent: Descent) -> None:
-        """Write what an epoch leaves behind; the files are whole after every epoch, however the training ends."""
-        last = scratch / "last.pt"
-        save_checkpoint(
-            last, model, epoch=epoch, normalisation=descent.normalisation(), settings=dict(self.request.settings)
-        )
-        if self.state.best_epoch == epoch:
-            shutil.copyfile(last, scratch / "best.pt")
-        with (scratch / "results.csv").open("w", newline="", encoding="utf-8") as stream:
-            names = list(self._rows[0].metrics)
-            table = csv.writer(stream)
-            table.writerow(["epoch", "seconds", *names])
-            table.writerows([row.epoch, row.seconds, *(row.metrics[name] for name in names)] for row in self._rows)
+    def _save(self, path: Path, descent: Descent) -> None:
+        about = {"normalisation": descent.normalisation(), "settings": dict(self.request.settings)}
+        save_checkpoint(path, descent.model(), epoch=len(self._rows), **about)
 
     def _write_arguments(self, path: Path) -> None:
         asked = {"task": self.request.task, "model": self.request.model, "data": self.request.data}
         yaml = YAML(typ="safe", pure=True)
         yaml.default_flow_style = False
         with path.open("w", encoding="utf-8") as stream:
-            yaml.dump({**asked, **self.settings}, stream)
+            yaml.dump({**asked, **self._settings}, stream)
 
     def publish(self, scratch: Path) -> None:
         """Copy what the training left into the run folder."""
+        if self._rows:
+            save_results(scratch / "results.csv", self._rows)
         folder = RunFolder(self.request.folder)
         target = folder.trial(self.request.trial)
-        for file in sorted(scratch.iterdir()):
-            self.files[file.name] = folder.publish(file, target / file.name)
+        for name in _LEFT:
+            if (scratch / name).exists():
+                self._files[name] = folder.publish(scratch / name, target / name)
+
+    def record(self, end: _End) -> TrialRecord:
+        """Sum the training up, its earlier attempts included."""
+        request = self.request
+        if request.world_size > 1:
+            self._notes.append(f"toy/red trains in one process: {request.world_size - 1} of its ranks were idle")
+        return TrialRecord(
+            trial=request.trial,
+            number=request.number,
+            ending=end.ending,
+            reason=end.reason,
+            asked=request.asked,
+            used={**request.asked, "batch": self._settings["batch"], "optimizer": "SGD"},
+            score=self._state.best_score,
+            best_epoch=self._state.best_epoch,
+            epochs=len(self._rows),
+            seconds=self._seconds(),
+            files=self._files,
+            cause=end.cause,
+            host=socket.gethostname(),
+            epoch_seconds=_median([row.seconds for row in self._rows]),
+            images_per_s=_median([row.images_per_s for row in self._rows]),
+            memory_mb=max((row.memory_mb for row in self._rows if row.memory_mb is not None), default=None),
+            retries=request.attempt,
+            notes=tuple(self._notes),
+            error=end.error,
+        )
+
+
+def _median(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _resident_mb() -> float:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import gc
 import shutil
 import socket
+import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from yolosweep.errors import TrainingError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending, FileRef, TrialRecord, TrialRequest, Validation
+from yolosweep.training.causes import End, classified, last_line
 from yolosweep.training.environment import enter, log_to, scan_findings
 from yolosweep.training.pipelines import build_pipeline
 from yolosweep.training.seam import Cancelled, Report
-from yolosweep.training.yolo_loop import Abandoned, Diverged, Watch, steered
+from yolosweep.training.watch import Abandoned, Diverged, Watch
+from yolosweep.training.yolo_loop import steered
 
 __all__ = ["YoloTrainer"]
 
@@ -36,37 +39,25 @@ class YoloTrainer:
     """Runs Ultralytics trainings; see :class:`yolosweep.training.seam.Trainer`."""
 
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
-        """Train as asked and return the record; whatever goes wrong becomes its ending."""
+        """Train as asked, or go on from a checkpoint; return the record; whatever goes wrong becomes its ending."""
         enter()
         scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{request.sweep}-{request.trial}-"))
-        handler = log_to(scratch / "train.log")
+        watch = Watch(request, report, cancelled, scratch)
+        run = _Run(request, watch, scratch)
         started = time.monotonic()
-        run = _Run(request, Watch(request, report, cancelled), scratch)
+        handler = None
         try:
-            ending, reason, error = run.go()
+            run.take_up()
+            handler = log_to(watch.log_file)
+            end = run.go()
             handler.flush()
-            files = run.publish()
+            end = run.publish(end)
         finally:
-            handler.close()
+            if handler is not None:
+                handler.close()
             _forget(run)
             shutil.rmtree(scratch, ignore_errors=True)
-        return TrialRecord(
-            trial=request.trial,
-            number=request.number,
-            ending=ending,
-            reason=reason,
-            asked=request.asked,
-            used=run.used(),
-            score=run.watch.best,
-            best_epoch=run.watch.best_epoch,
-            epochs=len(run.watch.scores),
-            seconds=round(time.monotonic() - started, 3),
-            files=files,
-            device=run.device_name,
-            host=socket.gethostname(),
-            notes=tuple(run.notes),
-            error=error,
-        )
+        return run.record(end, time.monotonic() - started)
 
     def validate(self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any]) -> Validation:
         """Score a checkpoint on one split the way Ultralytics does it at the end of a training.
@@ -95,7 +86,7 @@ class YoloTrainer:
             validator = validator_class(args=arguments, save_dir=scratch)
             stats = validator(model=str(weights))
         except Exception as error:
-            raise TrainingError(f"cannot validate {weights} on {split} of {data}: {_last_line(error)}") from error
+            raise TrainingError(f"cannot validate {weights} on {split} of {data}: {last_line(error)}") from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         metrics = {name: round(float(value), 5) for name, value in stats.items() if name != "fitness"}
@@ -123,45 +114,59 @@ class _Run:
         self.request, self.watch, self.scratch = request, watch, scratch
         self.trainer: Any = None
         self.notes: list[str] = []
+        self.files: dict[str, FileRef] = {}
         self.device_name = "cpu"
+        self.threads = max(1, int(request.cpus / request.world_size))
         self._used: dict[str, Any] = {}
 
-    def go(self) -> tuple[Ending, str, str | None]:
-        """Train; return the ending, its reason, and the error's last line if there was one."""
+    def take_up(self) -> None:
+        """Take over the newest whole checkpoint of an earlier process; without one, begin at the beginning."""
+        from yolosweep.training.state import load_state
+
+        if not self.request.resume:
+            return
+        checkpoint, notes = self.watch.checkpoints.newest_whole()
+        self.notes += notes
+        if checkpoint is None:
+            self.notes.append("no whole checkpoint is left: trained again from the first epoch")
+            return
+        state = load_state(self.watch.checkpoints.file(checkpoint.state))
+        if checkpoint.best is not None:
+            self.watch.best_pt.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.watch.checkpoints.file(checkpoint.best), self.watch.best_pt)
+        self.watch.log_file.write_text(state["log"], encoding="utf-8")
+        self.watch.go_on_from(state, checkpoint)
+
+    def go(self) -> End:
+        """Train and return how it ended."""
         try:
             self.trainer = self._trainer()
             self.trainer.train()
-            return *self.watch.ending(self.trainer), None
+            return End(*self.watch.ending(self.trainer))
         except Abandoned:
-            return Ending.CANCELLED, "the sweep was stopped in the middle of an epoch", None
+            return End(Ending.CANCELLED, "the sweep was stopped in the middle of an epoch")
         except Diverged as error:
-            return Ending.DIVERGED, f"{error}; lower lr0", str(error)
-        except (MemoryError, RuntimeError) as error:
-            return self._classified(error)
+            return End(Ending.DIVERGED, f"{error}; lower lr0", error=str(error))
         except Exception as error:
-            return Ending.FAILED, f"{type(error).__name__}: {_last_line(error)}", _last_line(error)
+            return classified(error, batch=self._batch(), begun=bool(self.watch.scores) or self._in_loop())
         finally:
             self._remember()
 
-    def _classified(self, error: Exception) -> tuple[Ending, str, str]:
-        text = _last_line(error)
-        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-            return Ending.OOM, f"out of memory at batch {self._batch()}; lower batch or imgsz", text
-        if "NaN" in str(error):
-            return Ending.DIVERGED, "the loss became NaN and stayed so; lower lr0", text
-        return Ending.FAILED, f"{type(error).__name__}: {text}", text
+    def _in_loop(self) -> bool:
+        return getattr(self.trainer, "epoch_time_start", None) is not None
 
     def _trainer(self) -> Any:
         from importlib import import_module
 
         folder, prefix = _TASKS[self.request.task]
         base = getattr(import_module(f"ultralytics.models.yolo.{folder}"), f"{prefix}Trainer")
-        threads = max(1, int(self.request.cpus))
         settings = dict(self.request.settings)
         if "augmentations" in settings:
             settings["augmentations"] = build_pipeline(settings["augmentations"])
+        if self.watch.resumed is not None:  # lowered by an out-of-memory error before
+            settings["batch"] = self.watch.resumed["batch"]
         on_gpu = self.request.gpus > 0
-        settings.setdefault("workers", min(threads, 8) if on_gpu else 0)
+        settings["workers"] = self._workers(settings.get("workers"), on_gpu)
         settings.update(
             model=self.request.model,
             data=self.request.data,
@@ -170,12 +175,22 @@ class _Run:
             save_dir=str(self.scratch),
             exist_ok=True,
         )
-        trainer = steered(base, self.request, self.watch, threads)(overrides=settings)
+        ours = steered(base, self.request, self.watch, threads=self.threads, workers=settings["workers"])
+        trainer = ours(overrides=settings)
         if on_gpu:
             import torch
 
             self.device_name = torch.cuda.get_device_name(0)
         return trainer
+
+    def _workers(self, asked: int | None, on_gpu: bool) -> int:
+        """Return how many processes load images: within the cores of this trial, and none by default on CPU."""
+        if asked is None:
+            return min(self.threads, 8) if on_gpu else 0
+        most = max(2, self.threads)
+        if asked > most:
+            self.notes.append(f"workers {asked} was lowered to {most}: the trial has {self.threads} CPU cores")
+        return min(int(asked), most)
 
     def _batch(self) -> int:
         return int(getattr(self.trainer, "batch_size", self.request.settings.get("batch", 16)))
@@ -196,19 +211,15 @@ class _Run:
         asked_size = self.request.settings.get("imgsz", used["imgsz"])
         if used["imgsz"] != asked_size:
             self.notes.append(f"imgsz {asked_size} was rounded to {used['imgsz']}, a multiple of the model's stride")
-        if self.watch.repeats:
-            self.notes.append(f"{self.watch.repeats} epochs were trained again after NaN or out-of-memory")
+        if self.watch.recoveries:
+            self.notes.append(f"{self.watch.recoveries} epochs were trained again after NaN or out-of-memory")
         found = scan_findings()
         self.notes += found[:_MAX_NOTES]
         if len(found) > _MAX_NOTES:
             self.notes.append(f"… and {len(found) - _MAX_NOTES} more findings in the labels")
 
-    def used(self) -> dict[str, Any]:
-        """Return the searched parameters, batch, imgsz and optimizer as they really were."""
-        return self._used
-
-    def publish(self) -> dict[str, FileRef]:
-        """Copy what the training left into the run folder; checkpoints only of whole epochs."""
+    def publish(self, end: End) -> End:
+        """Copy what the training left into the run folder; return how it ended, where this failed anew."""
         folder = RunFolder(self.request.folder)
         target = folder.trial(self.request.trial)
         sources = [self.scratch / name for name in _KEPT]
@@ -216,7 +227,47 @@ class _Run:
             sources += sorted(self.scratch.glob("*.png")) + sorted(self.scratch.glob("*.jpg"))
         if self.watch.best is None:  # no epoch gave a score: there is nothing worth keeping in the weights
             sources = [source for source in sources if source.suffix != ".pt"]
-        return {file.name: folder.publish(file, target / file.name) for file in sources if file.is_file()}
+        try:
+            for file in sources:
+                if file.is_file():
+                    self.files[file.name] = folder.publish(file, target / file.name)
+        except OSError as error:
+            return classified(error, batch=self._batch(), begun=True)
+        return end
+
+    def record(self, end: End, seconds: float) -> TrialRecord:
+        """Return the training's record."""
+        rows = self.watch.rows
+        return TrialRecord(
+            trial=self.request.trial,
+            number=self.request.number,
+            ending=end.ending,
+            reason=end.reason,
+            asked=self.request.asked,
+            used=self._used,
+            score=self.watch.best,
+            best_epoch=self.watch.best_epoch,
+            epochs=len(self.watch.scores),
+            seconds=round(seconds, 3),
+            files=self.files,
+            cause=end.cause,
+            device=self.device_name,
+            host=socket.gethostname(),
+            world_size=self.request.world_size,
+            threads=self.threads,
+            epoch_seconds=_median(row.seconds for row in rows),
+            images_per_s=_median(row.images_per_s for row in rows),
+            memory_mb=max((row.memory_mb for row in rows if row.memory_mb is not None), default=None),
+            gpu_memory_mb=max((row.gpu_memory_mb for row in rows if row.gpu_memory_mb is not None), default=None),
+            recoveries=self.watch.recoveries,
+            notes=tuple(self.notes),
+            error=end.error,
+        )
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _forget(run: _Run) -> None:
@@ -228,8 +279,3 @@ def _forget(run: _Run) -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:500]

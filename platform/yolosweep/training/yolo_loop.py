@@ -1,4 +1,4 @@
-"""Inside an Ultralytics training: rows after each epoch, verdicts obeyed, our own final step.
+"""What is ours in an Ultralytics training: score, order of the images, steps, checkpoints, recovery.
 
 ``patience`` belongs to Ultralytics. It and ``best.pt`` follow the searched metric, so that there is one owner of best.
 """
@@ -6,161 +6,284 @@
 from __future__ import annotations
 
 import math
-import os
-import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from yolosweep.curves import progress
 from yolosweep.errors import TrainingError
-from yolosweep.records import Ending, EpochRow, TrialRequest, Verdict
-from yolosweep.training.seam import Cancelled, Report
+from yolosweep.records import TrialRequest
+from yolosweep.training.watch import Diverged, Watch
 
-__all__ = ["Abandoned", "Diverged", "Watch", "steered"]
+__all__ = ["steered"]
 
-
-class Abandoned(Exception):
-    """Raised between two batches when the sweep asks to stop now; the last whole epoch's files stay."""
-
-
-class Diverged(Exception):
-    """Raised when the loss of the first epoch is not finite: Ultralytics cannot recover there and would train on."""
+_RECOVERIES = 3
+"""How often one epoch is trained again after a NaN (Ultralytics' own number)."""
 
 
-class Watch:
-    """Sees every epoch of one training, turns it into a row, and passes the verdict on."""
+def steered(base: type[Any], request: TrialRequest, watch: Watch, *, threads: int, workers: int) -> type[Any]:
+    """Return ``base`` (a task's trainer class) with everything that is ours; see the mixed-in classes.
 
-    def __init__(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> None:
-        self._request, self._report, self._cancelled = request, report, cancelled
-        self._epoch_started = self._train_seconds = 0.0
-        self._seen_epoch = -1
-        self.scores: list[float | None] = []
-        self.best: float | None = None
-        self.best_epoch: int | None = None
-        self.verdict = Verdict.GO_ON
-        self.repeats = 0
-        """Epochs trained again after a NaN or an out-of-memory error."""
-        self.closing = False
-
-    def callbacks(self) -> dict[str, Callable[[Any], None]]:
-        """Return our callbacks by Ultralytics' event names."""
-        return {
-            "on_train_epoch_start": self._epoch_start,
-            "on_train_batch_end": self._batch_end,
-            "on_train_epoch_end": self._train_end,
-            "on_fit_epoch_end": self._epoch_end,
-        }
-
-    def _epoch_start(self, trainer: Any) -> None:
-        if trainer.epoch == self._seen_epoch:
-            self.repeats += 1
-        self._seen_epoch = trainer.epoch
-        self._epoch_started = time.monotonic()
-
-    def _batch_end(self, trainer: Any) -> None:
-        if self._cancelled():
-            self.verdict = Verdict.CANCEL
-            raise Abandoned
-
-    def _train_end(self, trainer: Any) -> None:
-        self._train_seconds = time.monotonic() - self._epoch_started
-        if trainer.epoch == 0 and not all(math.isfinite(float(value)) for value in trainer.tloss.values()):
-            raise Diverged("the loss of the first epoch is not finite")
-
-    def _epoch_end(self, trainer: Any) -> None:
-        if self.closing:  # a final validation is no epoch
-            return
-        row = self._row(trainer)
-        self.verdict = self._report(row, None)
-        if self.verdict is not Verdict.GO_ON:
-            trainer.stop = True
-
-    def _row(self, trainer: Any) -> EpochRow:
-        values = {**trainer.label_loss_items(trainer.tloss), **trainer.metrics, **trainer.lr}
-        metrics = {name: float(value) for name, value in values.items()}
-        score = metrics[self._request.metric]
-        self.scores.append(score if math.isfinite(score) else None)
-        state = progress(self.scores, self._request.mode)
-        self.best, self.best_epoch = state.best_score, state.best_epoch
-        images = len(trainer.train_loader.dataset)
-        return EpochRow(
-            epoch=trainer.epoch + 1,
-            metrics=metrics,
-            score=score,
-            best_score=state.best_score,
-            best_epoch=state.best_epoch,
-            epochs_without_gain=state.epochs_without_gain,
-            seconds=round(time.monotonic() - self._epoch_started, 3),
-            images_per_s=round(images / self._train_seconds, 2) if self._train_seconds else None,
-            memory_mb=_resident_mb(),
-            gpu_memory_mb=_gpu_mb(trainer.device),
-        )
-
-    def ending(self, trainer: Any) -> tuple[Ending, str]:
-        """Return how a training that ended by itself ended, and why in one sentence."""
-        epochs = len(self.scores)
-        if self.verdict is Verdict.PRUNE:
-            return Ending.PRUNED, f"behind the other trials after epoch {epochs}"
-        if self.verdict is Verdict.CANCEL:
-            return Ending.CANCELLED, f"the sweep was stopped after epoch {epochs}"
-        if epochs < self._request.epochs:
-            return Ending.PATIENCE, f"no gain for {trainer.args.patience} epochs after epoch {self.best_epoch}"
-        return Ending.FINISHED, f"all {epochs} epochs trained"
-
-
-def _resident_mb() -> float:
-    import psutil
-
-    return round(float(psutil.Process(os.getpid()).memory_info().rss) / 2**20, 1)
-
-
-def _gpu_mb(device: Any) -> float | None:
-    if device.type != "cuda":
-        return None
-    import torch
-
-    return round(float(torch.cuda.max_memory_allocated(device)) / 2**20, 1)
-
-
-def steered(base: type[Any], request: TrialRequest, watch: Watch, threads: int) -> type[Any]:
-    """Return ``base`` (a task's trainer class) with our score, our threads and our final step.
-
-    Overridden: ``__init__`` (threads after ``select_device`` has reset them), ``validate`` (fitness = searched
-    metric), ``final_eval`` (strip once, no second validation: the winner is validated when it is picked).
+    Args:
+        base: Ultralytics' trainer of the task.
+        request: the training.
+        watch: sees its epochs.
+        threads: CPU threads of torch.
+        workers: processes that load images.
     """
-    sign = 1.0 if request.mode == "max" else -1.0
 
-    class Steered(base):  # type: ignore[misc]
-        best_fitness: float | None
-
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            if self.device.type == "cpu":
-                import torch
-
-                torch.set_num_threads(threads)
-            for event, callback in watch.callbacks().items():
-                self.add_callback(event, callback)
-
-        def validate(self) -> tuple[dict[str, float] | None, float | None]:
-            before: float | None = self.best_fitness
-            metrics, fitness = super().validate()
-            if metrics is None:
-                return None, None
-            if request.metric not in metrics:
-                known = ", ".join(sorted(metrics))
-                raise TrainingError(f"search.metric={request.metric} is not reported by this model; it reports {known}")
-            fitness = sign * float(metrics[request.metric])
-            gained = before is None or (math.isfinite(fitness) and fitness > before)
-            self.best_fitness = fitness if gained else before
-            return metrics, fitness
-
-        def final_eval(self) -> None:
-            from ultralytics.utils.torch_utils import strip_optimizer
-
-            watch.closing = True
-            checkpoint = strip_optimizer(self.last) if self.last.exists() else {}
-            if self.best.exists():
-                strip_optimizer(self.best, updates={"train_results": checkpoint.get("train_results")})
+    class Steered(_Stepping, _Drawing, _Keeping, base):  # type: ignore[misc]
+        ours, watch_, threads_, workers_ = request, watch, threads, workers
 
     return Steered
+
+
+class _Trainer:
+    """What the classes below use of Ultralytics' trainer."""
+
+    args: Any
+    device: Any
+    wdir: Path
+    best: Path
+    last: Path
+    csv: Path
+    epochs: int
+    start_epoch: int
+    train_time_start: float
+    nan_recovery_attempts: int
+    loss: Any
+    fitness: Any
+    scheduler: Any
+    train_loader: Any
+    add_callback: Any
+    _model_train: Any
+    epoch = 0
+    ours: TrialRequest
+    seed_: int
+    rank_ = 0
+    world_size_ = 1
+
+
+class _Keeping(_Trainer):
+    """Starting, scoring, keeping and recovering: what is kept is written once, and put back to the bit."""
+
+    watch_: Watch
+    threads_: int
+    workers_: int
+    best_fitness: float | None
+    state_epoch = -1
+    draw_of_epoch: Any
+    order_epoch: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.state_file = self.wdir / "last.state"
+        self.seed_ = int(self.args.seed)
+        self._held: dict[str, Any] | None = None
+        if self.device.type == "cpu":
+            import torch
+
+            torch.set_num_threads(self.threads_)  # Ultralytics' choice of a device has set it to almost all cores
+            self.args.workers = self.workers_  # and loader workers to none
+        self.add_callback("on_train_epoch_start", _begin_epoch)
+        for event, callback in self.watch_.callbacks().items():
+            self.add_callback(event, callback)
+
+    def _setup_train(self) -> None:
+        from yolosweep.training.state import put_back
+
+        super()._setup_train()  # type: ignore[misc]
+        state = self.watch_.resumed
+        if state is not None:
+            put_back(self, state)
+            self.start_epoch = state["epoch"]
+            self.csv.write_text(state["results"])
+            self._held = state
+
+    def begin_epoch(self) -> None:
+        """Draw this epoch's own random numbers, and take over the gradients held before it."""
+        from yolosweep.training.samples import seeded
+        from yolosweep.training.state import put_back_gradients
+
+        seeded(self.seed_, self.draw_of_epoch(), self.rank_)
+        self.order_epoch()
+        if self._held is not None:
+            put_back_gradients(self, self._held)
+            if self.epoch == self.start_epoch:
+                self.train_time_start -= self._held["seconds"]
+            self._held = None
+        if self.ours.policy.on_oom == "fail" or self.start_epoch:  # a batch halved later would be another training
+            self._oom_retries = 3
+
+    def save_state(self, **seen: Any) -> Path:
+        """Write everything this training needs to go on after this epoch; return the file."""
+        from yolosweep.training.state import captured, save_state
+
+        save_state({**captured(self), **seen}, self.state_file)
+        self.state_epoch = self.epoch + 1
+        return self.state_file
+
+    def validate(self) -> tuple[dict[str, float] | None, float | None]:
+        """Validate with the searched metric as fitness."""
+        before: float | None = self.best_fitness
+        metrics, fitness = super().validate()  # type: ignore[misc]
+        if metrics is None:
+            return None, None
+        if self.ours.metric not in metrics:
+            known = ", ".join(sorted(metrics))
+            raise TrainingError(f"search.metric={self.ours.metric} is not reported by this model; it reports {known}")
+        sign = 1.0 if self.ours.mode == "max" else -1.0
+        fitness = sign * float(metrics[self.ours.metric])
+        gained = before is None or (math.isfinite(fitness) and fitness > before)
+        self.best_fitness = fitness if gained else before
+        return metrics, fitness
+
+    def save_model(self) -> bool:
+        """Write ``best.pt`` where this epoch is the best; the resumable state is written with the row."""
+        from yolosweep.training.weights import save_weights
+
+        if self.best_fitness == self.fitness:
+            save_weights(self, self.best)
+        return True
+
+    def final_eval(self) -> None:
+        """Write ``last.pt``; nothing is validated again here: the winner is, when it is picked."""
+        from yolosweep.training.weights import save_weights
+
+        save_weights(self, self.last)
+
+    def _handle_nan_recovery(self, epoch: int) -> bool:
+        """Go back to the state before an epoch whose loss or score is not finite, and train it on other draws."""
+        loss = None if self.loss is None else float(self.loss.detach())
+        values = {"loss": loss, "score": self.fitness}
+        broken = [name for name, value in values.items() if value is not None and not math.isfinite(value)]
+        if not self.any_rank(bool(broken)):
+            return False
+        what = " and ".join(broken) or "loss of another rank"
+        self.nan_recovery_attempts += 1
+        if self.nan_recovery_attempts > _RECOVERIES:
+            raise Diverged(f"the {what} of epoch {epoch + 1} is not finite, also after {_RECOVERIES} new tries")
+        state = self._state_before(epoch)
+        if state is None:
+            raise Diverged(f"the {what} of epoch {epoch + 1} is not finite")
+        from yolosweep.training.state import put_back
+
+        self._model_train()
+        put_back(self, state)
+        self.scheduler.last_epoch = epoch - 1
+        self._held = state
+        return True
+
+    def _state_before(self, epoch: int) -> dict[str, Any] | None:
+        from yolosweep.training.state import load_state
+
+        if self.state_file.exists() and self.state_epoch == epoch:
+            return load_state(self.state_file)
+        resumed = self.watch_.resumed
+        return resumed if resumed is not None and resumed["epoch"] == epoch else None
+
+    def any_rank(self, value: bool) -> bool:
+        """Tell whether this holds on any rank; one process is all ranks here."""
+        return value
+
+
+def _begin_epoch(trainer: Any) -> None:
+    trainer.begin_epoch()
+
+
+class _Drawing(_Trainer):
+    """Order and augmentation of the training images; see :mod:`yolosweep.training.samples`."""
+
+    _next_draw = 0
+
+    def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Any:
+        """Build a data set whose training samples are pure, and whose images are shared between trials."""
+        from yolosweep.training.samples import pure_datasets, shared
+
+        with pure_datasets():
+            dataset = super().build_dataset(img_path, mode, batch)  # type: ignore[misc]
+        dataset.seed = self.seed_
+        if not self.args.cache:
+            dataset.store = shared(dataset, self.ours.policy)
+        return dataset
+
+    def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
+        """Build a loader; for training over our sampler."""
+        from yolosweep.training.samples import EpochSampler, with_sampler
+
+        loader = super().get_dataloader(dataset_path, batch_size, rank, mode)  # type: ignore[misc]
+        if mode != "train":
+            return loader
+        sampler = EpochSampler(
+            len(loader.dataset),
+            seed=self.seed_,
+            shuffle=not getattr(loader.dataset, "rect", False),
+            rank=self.rank_,
+            world_size=self.world_size_,
+        )
+        self._next_draw = 0
+        return with_sampler(loader, sampler)
+
+    def draw_of_epoch(self) -> int:
+        """Return which draw this epoch is trained on: its number, or one nobody else has after a NaN."""
+        return int(self.epoch + self.nan_recovery_attempts * self.epochs)
+
+    def order_epoch(self) -> None:
+        """Let the loader yield this epoch's draw, also where the one before was not this one's predecessor."""
+        draw = self.draw_of_epoch()
+        if draw != self._next_draw:
+            self._restart_loader(draw)
+        self._next_draw = draw + 1
+
+    def _restart_loader(self, draw: int) -> None:
+        self.train_loader.sampler.begin_at(draw)
+        self.train_loader.reset()
+
+    def _close_dataloader_mosaic(self) -> None:
+        super()._close_dataloader_mosaic()  # type: ignore[misc]
+        self.train_loader.sampler.begin_at(self.draw_of_epoch())  # the caller resets the loader
+
+
+class _Stepping(_Trainer):
+    """When the optimizer steps: Ultralytics' own cadence, with its counter where a resumed training can put it back.
+
+    In Ultralytics the counter is a local of the training loop, which asks ``ni - counter >= accumulate``. Inside of the
+    loop ``accumulate`` therefore reads 1, and the question is asked again here.
+    """
+
+    last_step = -1
+    _in_loop = False
+    _accumulate = 1
+    _batch = -1
+
+    @property
+    def accumulate(self) -> int:
+        """Batches per optimizer step, as the loop reads it."""
+        return 1 if self._in_loop else self._accumulate
+
+    @accumulate.setter
+    def accumulate(self, value: int) -> None:
+        self._accumulate = value
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_callback("on_train_batch_start", _count_batch)
+        self.add_callback("on_train_epoch_start", _count_epoch)
+
+    def _build_train_pipeline(self) -> None:
+        self._in_loop, self.last_step = False, -1  # the loop reads the nominal value after this, and starts counting
+        super()._build_train_pipeline()  # type: ignore[misc]
+
+    def optimizer_step(self) -> None:
+        """Step where enough batches have come since the last step."""
+        now = self._batch + len(self.train_loader) * self.epoch
+        if now - self.last_step >= self._accumulate:
+            super().optimizer_step()  # type: ignore[misc]
+            self.last_step = now
+
+
+def _count_epoch(trainer: Any) -> None:
+    trainer._batch = -1
+
+
+def _count_batch(trainer: Any) -> None:
+    trainer._batch += 1
+    trainer._in_loop = True

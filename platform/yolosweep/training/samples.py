@@ -1,0 +1,181 @@
+"""Which image comes when, and how it is changed: a pure function of the seed, the epoch and the image's number.
+
+Ultralytics draws both from generators that live as long as the process, and fills mosaics from images it happened to
+load before. Here the sampler's keys carry the epoch, and every sample seeds the generators for itself alone. So a
+training that goes on in another process sees what it would have seen, whatever the number of loader workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import ultralytics.data.build as build
+import ultralytics.models.yolo.classify.train as classify
+from torch.utils.data import Sampler
+from ultralytics.data.dataset import ClassificationDataset, YOLODataset
+
+from yolosweep.experiment.schema import Policy
+from yolosweep.training.image_store import ImageStore, shared_store
+
+__all__ = ["EpochSampler", "pure_datasets", "seeded", "shared", "with_sampler"]
+
+
+def _mixed(*numbers: int) -> int:
+    """Return 63 well-mixed bits of some numbers."""
+    digest = hashlib.blake2b(struct.pack(f"<{len(numbers)}q", *numbers), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def seeded(*numbers: int) -> int:
+    """Seed Python's, numpy's and torch's generators (also on GPUs) of this process; return the seed."""
+    seed = _mixed(*numbers)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    return seed
+
+
+class EpochSampler(Sampler[int]):  # type: ignore[misc]
+    """Yields keys ``epoch x size + index``: a permutation of the data set for every epoch, split over the ranks.
+
+    Args:
+        size: number of samples in the data set.
+        seed: of the training.
+        shuffle: False keeps the order of the data set in every epoch.
+        rank: which of the ranks this process is.
+        world_size: number of ranks; each takes every world_size-th sample of the permutation, padded from its start.
+    """
+
+    def __init__(self, size: int, *, seed: int, shuffle: bool = True, rank: int = 0, world_size: int = 1) -> None:
+        self._size, self._seed, self._shuffle = size, seed, shuffle
+        self._rank, self._world_size = rank, world_size
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        return -(-self._size // self._world_size)
+
+    def __iter__(self) -> Iterator[int]:
+        epoch = self._epoch
+        if self._shuffle:
+            generator = torch.Generator().manual_seed(_mixed(self._seed, epoch))
+            order = torch.randperm(self._size, generator=generator).tolist()
+        else:
+            order = list(range(self._size))
+        order += order[: len(self) * self._world_size - self._size]
+        for index in order[self._rank :: self._world_size]:
+            yield epoch * self._size + index
+        self._epoch = epoch + 1
+
+    def begin_at(self, epoch: int) -> None:
+        """Let the next pass be this epoch's; passes that loader workers have begun ahead are not changed by it."""
+        self._epoch = epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Do nothing: Ultralytics calls this on several ranks, where loader workers may be an epoch ahead already."""
+
+
+class _PureSamples:
+    """Mixed into a data set of Ultralytics: samples by key, each with generators of its own."""
+
+    seed = 0
+
+    def __getitem__(self, key: int) -> Any:
+        epoch, index = divmod(key, len(self))  # type: ignore[arg-type]
+        with _own_generators(_mixed(self.seed, epoch, index)) as seed:
+            for pipeline in _albumentations(self):
+                pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
+                pipeline.seed = seed  # what Ultralytics compares: else it seeds it again, differently in each worker
+            return super().__getitem__(index)  # type: ignore[misc]
+
+
+class PureClassificationDataset(_PureSamples, ClassificationDataset):  # type: ignore[misc]
+    """Classification folders with pure samples."""
+
+
+class PureYOLODataset(_PureSamples, YOLODataset):  # type: ignore[misc]
+    """Detection, segmentation, pose and obb with pure samples and images from the store."""
+
+    store: ImageStore | None = None
+    cache: Any
+
+    def build_transforms(self, hyp: Any = None) -> Any:
+        """Build them with mosaics that choose from all images: the buffer of images seen lately hangs on history."""
+        before, self.cache = self.cache, "ram"
+        try:
+            return super().build_transforms(hyp)
+        finally:
+            self.cache = before
+
+    def load_image(self, i: int, rect_mode: bool = True, resize_short: bool = False) -> Any:
+        """Load one resized image, from the store all trials share where there is one; never one changed before."""
+        if self.store is not None and rect_mode and not resize_short:
+            return self.store.image(i)
+        image, original, resized = super().load_image(i, rect_mode, resize_short)
+        return image.copy(), original, resized
+
+
+@contextlib.contextmanager
+def _own_generators(seed: int) -> Iterator[int]:
+    """Seed the generators of this process for one sample, and put them back: the training uses them too."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield seed
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
+
+
+def _albumentations(dataset: Any) -> Iterator[Any]:
+    """Yield the Albumentations pipelines among a data set's transforms."""
+    for transform in getattr(getattr(dataset, "transforms", None), "transforms", ()):
+        pipeline = getattr(transform, "transform", None)
+        if hasattr(pipeline, "set_random_state"):
+            yield pipeline
+
+
+@contextlib.contextmanager
+def pure_datasets() -> Iterator[None]:
+    """Let Ultralytics build pure data sets while the ``with`` block runs."""
+    before = build.YOLODataset, classify.ClassificationDataset
+    build.YOLODataset, classify.ClassificationDataset = PureYOLODataset, PureClassificationDataset
+    try:
+        yield
+    finally:
+        build.YOLODataset, classify.ClassificationDataset = before
+
+
+def with_sampler(loader: Any, sampler: EpochSampler) -> Any:
+    """Return the same loader over another sampler; the given one must not have been used."""
+    return type(loader)(
+        dataset=loader.dataset,
+        batch_size=loader.batch_size,
+        sampler=sampler,
+        num_workers=loader.num_workers,
+        prefetch_factor=loader.prefetch_factor,
+        pin_memory=loader.pin_memory,
+        collate_fn=loader.collate_fn,
+        worker_init_fn=loader.worker_init_fn,
+        generator=loader.generator,
+        drop_last=loader.drop_last,
+    )
+
+
+def shared(dataset: Any, policy: Policy) -> ImageStore | None:
+    """Return the decoded images of a detection-like data set that all trials of this node share.
+
+    None where the policy says off, the data set is of another kind, or they do not fit: then it decodes as usual.
+    """
+    if policy.image_cache != "shared" or not isinstance(dataset, PureYOLODataset) or type(dataset.imgsz) is not int:
+        return None
+    return shared_store(dataset.im_files, dataset.imgsz, budget_mb=policy.image_cache_budget, channels=dataset.channels)

@@ -1,0 +1,105 @@
+"""Everything an Ultralytics training holds after a whole epoch, and how it is put back to the bit.
+
+Ultralytics' own resume starts from the averaged weights in half precision and loses held gradients. This state has the
+raw weights, the averaged ones, the optimizer and the gradients as they are. It is a file of tensors, numbers and text:
+loading it runs no code.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from yolosweep.errors import TrainingError
+
+__all__ = ["captured", "load_state", "put_back", "put_back_gradients", "save_state"]
+
+_FORMAT = "yolosweep state 1"
+
+
+def captured(trainer: Any) -> dict[str, Any]:
+    """Return the state of a trainer after a whole epoch; the tensors are the live ones, so save it before going on."""
+    from ultralytics.utils.torch_utils import unwrap_model
+
+    model = unwrap_model(trainer.model)
+    criterion = getattr(model, "criterion", None)
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    return {
+        "format": _FORMAT,
+        "epoch": trainer.epoch + 1,
+        "batch": trainer.batch_size,
+        "model": model.state_dict(),
+        "ema": trainer.ema.ema.state_dict() if trainer.ema else None,
+        "ema_updates": trainer.ema.updates if trainer.ema else 0,
+        "optimizer": trainer.optimizer.state_dict(),
+        "scaler": trainer.scaler.state_dict(),
+        "stopper": {name: getattr(trainer.stopper, name) for name in ("best_fitness", "best_epoch", "possible_stop")},
+        "best_fitness": trainer.best_fitness,
+        "criterion_updates": getattr(criterion, "updates", None),
+        "gradients": gradients,
+        "last_step": trainer.last_step,
+        "seconds": time.time() - trainer.train_time_start,
+        "results": trainer.csv.read_text() if trainer.csv.exists() else "",
+    }
+
+
+def save_state(state: dict[str, Any], path: Path) -> None:
+    """Write a state to a file."""
+    torch.save(state, path)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a state.
+
+    Raises:
+        TrainingError: it is no state of this version.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        if state["format"] != _FORMAT:
+            raise TrainingError(f"{path} has the format {state['format']!r}, not {_FORMAT!r}")
+    except TrainingError:
+        raise
+    except Exception as error:
+        raise TrainingError(f"{path} is not a state of a training ({type(error).__name__})") from error
+    return state
+
+
+def put_back(trainer: Any, state: dict[str, Any]) -> None:
+    """Put a state into a trainer whose model, optimizer and loaders are built; gradients are put back separately.
+
+    The trainer's loop clears gradients before its first epoch: see :func:`put_back_gradients`.
+    """
+    from ultralytics.utils.torch_utils import unwrap_model
+
+    model = unwrap_model(trainer.model)
+    model.load_state_dict(state["model"])
+    if trainer.ema and state["ema"] is not None:
+        trainer.ema.ema.load_state_dict(state["ema"])
+        trainer.ema.updates = state["ema_updates"]
+    optimizer = state["optimizer"]
+    for saved, group in zip(optimizer["param_groups"], trainer.optimizer.param_groups, strict=True):
+        saved["fused"] = group.get("fused")  # the device, not the checkpoint, picks the kernel
+    trainer.optimizer.load_state_dict(optimizer)
+    trainer.scaler.load_state_dict(state["scaler"])
+    vars(trainer.stopper).update(state["stopper"])
+    trainer.best_fitness = state["best_fitness"]
+    if state["criterion_updates"] is not None:
+        if getattr(model, "criterion", None) is None:
+            model.criterion = model.init_criterion()
+        model.criterion.updates = state["criterion_updates"] - 1
+        model.criterion.update()
+    trainer.scheduler.last_epoch = state["epoch"] - 1
+
+
+def put_back_gradients(trainer: Any, state: dict[str, Any]) -> None:
+    """Put back the gradients that were held for a later optimizer step, and when the last step was."""
+    from ultralytics.utils.torch_utils import unwrap_model
+
+    held = state["gradients"]
+    for name, parameter in unwrap_model(trainer.model).named_parameters():
+        parameter.grad = held[name].to(parameter.device).clone() if name in held else None
+    trainer.last_step = state["last_step"]

@@ -21,7 +21,7 @@ from yolosweep.search.propose import Proposal, Proposer
 from yolosweep.search.prune import Rungs
 from yolosweep.search.retain import surplus
 from yolosweep.search.retry import refusal
-from yolosweep.search.settle import already_over, settled
+from yolosweep.search.settle import already_over, judged, settled
 
 __all__ = ["Desk"]
 
@@ -219,7 +219,7 @@ class Desk:
 
     def _finish(self, record: TrialRecord) -> None:
         known = self._history.trials[record.trial]
-        record = record.model_copy(update={"retries": known.retries})
+        record = judged(record, known)
         self._write("trial_ended", record=record.model_dump(mode="json"))
         for note in record.notes:
             self._write("note", text=note, trial=record.trial)
@@ -250,7 +250,7 @@ class Desk:
         self._write("trial_resumed", trial=known.request.trial, **about)
 
     def leaving(self, slot: int) -> None:
-        """Take note that a slot's process is about to be replaced by a fresh one: its end is no loss."""
+        """Take note that a slot's process is about to be replaced: its end is no loss."""
         self._places.leaving(slot)
 
     def lost(self, slot: int, error: str) -> None:

@@ -1,18 +1,29 @@
-"""The record of a training that cannot write its own: from what the ledger knows of it."""
+"""What the ledger knows beyond a training's own record, and the record of one that cannot write its own."""
 
 from __future__ import annotations
 
 import statistics
 
+from yolosweep.curves import diverged
 from yolosweep.durable import sha256_of
 from yolosweep.history import TrialHistory
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Cause, Ending, FileRef, TrialRecord
 
-__all__ = ["already_over", "settled"]
+__all__ = ["already_over", "judged", "settled"]
 
 _PATIENCE = 100
 """Ultralytics' default."""
+
+
+def judged(record: TrialRecord, known: TrialHistory) -> TrialRecord:
+    """Return a record with its retries, and as ``diverged`` where the whole curve fell apart without any NaN."""
+    change: dict[str, object] = {"retries": known.retries}
+    if record.ending in (Ending.FINISHED, Ending.PATIENCE):
+        fell_apart = diverged(known.rows, known.request.mode)
+        if fell_apart is not None:
+            change.update(ending=Ending.DIVERGED, reason=fell_apart)
+    return record.model_copy(update=change)
 
 
 def already_over(known: TrialHistory) -> tuple[Ending, str] | None:

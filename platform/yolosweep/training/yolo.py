@@ -144,6 +144,7 @@ class _Run:
             self.trainer.train()
             return End(*self.watch.ending(self.trainer))
         except Abandoned:
+            self.trainer.step_back()
             return End(Ending.CANCELLED, "the sweep was stopped in the middle of an epoch")
         except Diverged as error:
             return End(Ending.DIVERGED, f"{error}; lower lr0", error=str(error))

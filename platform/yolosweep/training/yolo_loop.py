@@ -150,6 +150,14 @@ class _Keeping(_Trainer):
 
         save_weights(self, self.last)
 
+    def step_back(self) -> None:
+        """Write ``last.pt`` of the last whole epoch, after being stopped in the middle of one."""
+        from yolosweep.training.state import load_state, put_back
+
+        if self.state_file.exists():
+            put_back(self, load_state(self.state_file))
+            self.final_eval()
+
     def _handle_nan_recovery(self, epoch: int) -> bool:
         """Go back to the state before an epoch whose loss or score is not finite, and train it on other draws."""
         loss = None if self.loss is None else float(self.loss.detach())

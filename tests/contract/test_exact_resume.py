@@ -1,0 +1,251 @@
+"""A real training that is killed goes on in a new process to the bit, whatever it was killed in."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolosweep.data.sample import draw_parking
+from yolosweep.experiment.schema import Policy
+from yolosweep.ledger import RunFolder
+from yolosweep.records import Cause, Checkpoint, Ending, EpochRow, TrialRecord, TrialRequest, Verdict
+from yolosweep.training import trainer_for
+
+pytestmark = pytest.mark.slow
+
+SEED = int(os.environ.get("YOLOSWEEP_TEST_SEED", random.SystemRandom().randrange(10**6)))
+"""Chooses where trainings are killed; printed by every failure, so that it can be replayed."""
+
+EPOCHS = 4
+
+Make = Callable[..., TrialRequest]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    images = {"train": 20, "val": 6, "test": 2}
+    return str(draw_parking(tmp_path_factory.mktemp("data") / "parking", images=images, size=96))
+
+
+@pytest.fixture
+def make(data: str, tmp_path: Path) -> Make:
+    def make(where: str, *, model: str = "yolo11n.yaml", keep: int = 99, on_oom: str = "fail", **settings: Any) -> Any:
+        return TrialRequest(
+            sweep="run", trial="t0000", number=0, task="detect", model=model, data=data, asked={}, identity="i",
+            metric="metrics/mAP50-95(B)", folder=str(tmp_path / where),
+            policy=Policy(keep_checkpoints=keep, on_oom=on_oom),
+            # batch below nbs: gradients are held over the end of an epoch
+            settings={
+                "epochs": EPOCHS, "imgsz": 64, "batch": 8, "nbs": 24, "optimizer": "AdamW", "close_mosaic": 2,
+                "plots": False, "verbose": False, "seed": 0, "warmup_epochs": 1.0, **settings,
+            },
+        )  # fmt: skip
+
+    return make
+
+
+class Told:
+    """What a training reported."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.rows: list[EpochRow] = []
+        self.checkpoints: list[Checkpoint] = []
+        self._stop_after = stop_after
+
+    def report(self, row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+        self.rows.append(row)
+        assert checkpoint is not None
+        self.checkpoints.append(checkpoint)
+        return Verdict.GO_ON
+
+    def cancelled(self) -> bool:
+        return self._stop_after is not None and len(self.rows) >= self._stop_after
+
+
+def train(request: TrialRequest, stop_after: int | None = None) -> tuple[Told, TrialRecord]:
+    told = Told(stop_after)
+    return told, trainer_for(request.model).train(request, told.report, told.cancelled)
+
+
+DOOMED = """
+import json, os, signal, sys
+from yolosweep.records import TrialRequest, Verdict
+from yolosweep.training import trainer_for
+
+request = TrialRequest.model_validate_json(sys.argv[1])
+epochs, batches = int(sys.argv[2]), int(sys.argv[3])
+seen = {"rows": 0, "batches": 0}
+
+def report(row, checkpoint):
+    print(json.dumps([row.model_dump(mode="json"), checkpoint.model_dump(mode="json")]), flush=True)
+    seen["rows"] += 1
+    seen["batches"] = 0
+    return Verdict.GO_ON
+
+def cancelled():
+    seen["batches"] += 1
+    if seen["rows"] == epochs and seen["batches"] > batches:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return False
+
+trainer_for(request.model).train(request, report, cancelled)
+"""
+
+
+def train_until_killed(request: TrialRequest, epochs: int, batches: int) -> tuple[list[EpochRow], list[Checkpoint]]:
+    """Train in a process of its own that is killed after some epochs and some batches of the next one."""
+    done = subprocess.run(
+        [sys.executable, "-c", DOOMED, request.model_dump_json(), str(epochs), str(batches)],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    return [EpochRow.model_validate(row) for row, _ in told], [Checkpoint.model_validate(c) for _, c in told]
+
+
+def weights(request: TrialRequest, checkpoint: Checkpoint) -> str:
+    """Return the hash of raw and averaged weights and of the optimizer after an epoch."""
+    import torch
+
+    state = torch.load(RunFolder(request.folder).resolve(checkpoint.state), weights_only=True)
+    digest = hashlib.sha256()
+    tensors = [*state["model"].items(), *state["ema"].items()]
+    tensors += [(f"{n}.{k}", v) for n, kept in state["optimizer"]["state"].items() for k, v in kept.items()]
+    for name, tensor in tensors:
+        digest.update(name.encode() + torch.as_tensor(tensor).contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def measured(rows: list[EpochRow]) -> list[Any]:
+    return [(row.epoch, row.metrics, row.best_score, row.best_epoch, row.epochs_without_gain) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"workers": 0}, {"workers": 2}, {"model": "yolo26n.yaml"}], ids=["alone", "two-loaders", "yolo26"]
+)
+def test_a_killed_training_goes_on_to_the_bit(make: Make, settings: dict[str, Any]) -> None:
+    draw = random.Random(f"{SEED}{settings}")
+    epochs, batches = draw.randint(1, EPOCHS - 1), draw.randint(0, 2)
+    where = f"YOLOSWEEP_TEST_SEED={SEED}: killed in epoch {epochs + 1} after {batches} batches"
+    whole = make("whole", **settings)
+    told, record = train(whole)
+    assert record.ending is Ending.FINISHED, record.reason
+
+    doomed = make("doomed", **settings)
+    rows, stored = train_until_killed(doomed, epochs, batches)
+    assert len(rows) == epochs, where
+    again = doomed.model_copy(update={"attempt": 1, "resume": tuple(reversed(stored))})
+    rest, ended = train(again)
+    assert ended.ending is Ending.FINISHED, f"{where}: {ended.reason}"
+    assert measured(rows + rest.rows) == measured(told.rows), where
+    expected = [weights(whole, checkpoint) for checkpoint in told.checkpoints]
+    assert [weights(doomed, checkpoint) for checkpoint in stored + rest.checkpoints] == expected, where
+    assert (ended.score, ended.best_epoch, ended.epochs) == (record.score, record.best_epoch, EPOCHS)
+    results = (RunFolder(doomed.folder).trial("t0000") / "results.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in results] == ["epoch", *map(str, range(1, EPOCHS + 1))]
+
+
+def test_a_damaged_checkpoint_is_told_by_its_hash_and_the_one_before_is_used(make: Make) -> None:
+    request = make("run", keep=2)
+    told, _ = train(request, stop_after=2)
+    folder = RunFolder(request.folder)
+    newest = folder.resolve(told.checkpoints[-1].state)
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    again = request.model_copy(update={"attempt": 1, "resume": tuple(reversed(told.checkpoints))})
+    rest, record = train(again, stop_after=1)
+    assert rest.rows[0].epoch == 2
+    assert any("checkpoint of epoch 2 passed over" in note for note in record.notes)
+
+    for checkpoint in told.checkpoints:
+        folder.resolve(checkpoint.state).write_bytes(b"torn")
+    rest, record = train(again.model_copy(update={"attempt": 2}), stop_after=1)
+    assert rest.rows[0].epoch == 1
+    assert any("no whole checkpoint is left" in note for note in record.notes)
+
+
+def test_a_process_that_trained_another_trial_before_gives_the_same(make: Make) -> None:
+    alone = subprocess.run(
+        [sys.executable, "-c", DOOMED, make("alone", epochs=2).model_dump_json(), "9", "0"],
+        capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
+    train(make("other", seed=5, epochs=1, batch=4, model="yolo26n.yaml", deterministic=False))
+    after, _ = train(make("after", epochs=2))
+    first = [json.loads(line) for line in alone.stdout.splitlines() if line.startswith("[")]
+    assert measured(after.rows) == measured([EpochRow.model_validate(row) for row, _ in first])
+    expected = [weights(make("alone"), Checkpoint.model_validate(stored)) for _, stored in first]
+    assert [weights(make("after"), checkpoint) for checkpoint in after.checkpoints] == expected
+
+
+@pytest.fixture
+def forward(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], float | None]], None]:
+    """Let forward passes fail the way a GPU fails: by number, with an out-of-memory error or a loss of NaN."""
+    from yolosweep.training.environment import enter
+
+    enter()
+    from ultralytics.nn.tasks import DetectionModel
+
+    def arrange(fault: Callable[[int], float | None]) -> None:
+        count, real = iter(range(10**6)), DetectionModel.loss
+
+        def loss(self: Any, batch: Any, preds: Any = None) -> Any:
+            if not self.training:
+                return real(self, batch, preds)
+            number = next(count)
+            factor = fault(number)
+            value, items = real(self, batch, preds)
+            return (value if factor is None else value * factor), items
+
+        monkeypatch.setattr(DetectionModel, "loss", loss)
+
+    return arrange
+
+
+def out_of_memory(first: int) -> Callable[[int], float | None]:
+    def fault(number: int) -> float | None:
+        if number < first:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return None
+
+    return fault
+
+
+def test_a_batch_that_does_not_fit_is_halved_where_the_policy_says_so(make: Make, forward: Any) -> None:
+    forward(out_of_memory(1))
+    _, record = train(make("run", epochs=1, on_oom="lower_batch"))
+    assert (record.ending, record.cause) == (Ending.FINISHED, None)
+    assert record.used["batch"] == 4
+    assert any("batch 8 was lowered to 4" in note for note in record.notes)
+    assert record.recoveries == 1
+
+
+def test_a_batch_that_does_not_fit_ends_the_trial_where_the_policy_says_so(make: Make, forward: Any) -> None:
+    forward(out_of_memory(1))
+    _, record = train(make("run", epochs=1, on_oom="fail"))
+    assert (record.ending, record.cause) == (Ending.OOM, Cause.RESOURCE)
+    assert record.used["batch"] == 8
+
+
+def test_a_nan_is_recovered_from_and_counted(make: Make, forward: Any) -> None:
+    batches = 3
+    forward(lambda number: float("nan") if number == 2 * batches - 1 else None)  # the last batch of the second epoch
+    told, record = train(make("run", epochs=3))
+    assert record.ending is Ending.FINISHED, record.reason
+    assert [row.epoch for row in told.rows] == [1, 2, 3]
+    assert record.recoveries == 1
+
+
+def test_a_nan_that_stays_ends_the_trial(make: Make, forward: Any) -> None:
+    forward(lambda number: float("nan") if number >= 3 else None)
+    told, record = train(make("run", epochs=3))
+    assert (record.ending, len(told.rows)) == (Ending.DIVERGED, 1)
+    assert record.recoveries == 3

@@ -272,8 +272,7 @@ class Desk:
         cause = Cause.STALLED if stalled else Cause.INFRA
         where = stacks.relative_to(self._folder.root).as_posix()
         reason = f"it stood still; the stacks of its threads are in {where}" if stalled else f"its worker died: {error}"
-        no = self._again(known, cause, reason)
-        if no is not None:
+        if (no := self._again(known, cause, reason)) is not None:
             self._finish(settled(self._folder, known, Ending.FAILED, f"{reason} ({no})", cause=cause, error=error))
 
     def _retain(self) -> None:

@@ -105,7 +105,10 @@ def test_everything_is_drawn_and_the_console_is_silent(browse: Browse, runs: Any
 
 
 def test_hostile_names_stay_text(browse: Browse, runs: Any, tmp_path: Path) -> None:
-    folder = runs.write_run(tmp_path, ([0.1], Ending.FINISHED), ([0.2], Ending.FAILED), name=runs.HOSTILE)
+    folder = runs.write_run(
+        tmp_path, ([0.1], Ending.FINISHED), ([0.2], Ending.FAILED), name=runs.HOSTILE,
+        records={"t0000": {"host": runs.HOSTILE, "device": runs.HOSTILE}}, restarts={"t0001": [(0, runs.HOSTILE)]},
+    )  # fmt: skip
     dom, console = browse(write_report(folder))
     assert console == []
     assert "<title>owned" not in dom

@@ -19,6 +19,7 @@ runner = CliRunner()
 SURFACE = {
     "run": {"--dry-run", "--json"},
     "plan": {"--json"},
+    "resume": {"--allow", "--json"},
     "best": {"--json"},
     "show": {"--json"},
     "ls": {"--json"},

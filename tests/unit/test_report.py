@@ -1,4 +1,4 @@
-"""The report's numbers, and that nothing in a run can become code in the page."""
+"""The report's numbers, in the page, in a table and as they come; nothing in a run becomes code in the page."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from yolosweep.cli.live import LiveView
+from yolosweep.cli.tables import describe_run
 from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.records import Ending, EpochRow, TrialRecord, TrialRequest
@@ -38,11 +41,14 @@ def write_run(
     name: str = "a car",
     space: dict[str, Any] = SPACE,
     ended: bool = True,
+    records: Mapping[str, dict[str, Any]] | None = None,
+    restarts: Mapping[str, list[tuple[int, str]]] | None = None,
     **more: Any,
 ) -> RunFolder:
     """Write a run whose trials have these scores per epoch; an ending of None is still running.
 
-    ``more`` are further events and their payloads, written before the end of the sweep.
+    ``records`` are further fields of the trials' records, ``restarts`` the epochs they went on from and why (before
+    their first row), ``more`` further events and their payloads, written before the end of the sweep.
     """
     folder = RunFolder.create(tmp_path, "report")
     ledger = Ledger(folder)
@@ -68,6 +74,9 @@ def write_run(
             settings={"epochs": 3, **asked}, identity=str(number), metric=METRIC, mode=mode, folder=str(folder.root),
         )  # fmt: skip
         ledger.append("trial_started", request=request.model_dump(mode="json"))
+        for attempt, (epoch, reason) in enumerate((restarts or {}).get(trial, []), 1):
+            about = {"attempt": attempt, "cause": "infra", "reason": reason, "from_epoch": epoch}
+            ledger.append("trial_resumed", trial=trial, **about)
         known = []
         for epoch, score in enumerate(scores, 1):
             known += [score] if score is not None else []
@@ -84,6 +93,7 @@ def write_run(
                 used={**asked, "batch": 4} if "batch" in asked else asked,
                 score=best if scores else None, epochs=len(scores), seconds=2.0 * len(scores),
                 notes=(name,), error="error " + name if ending is Ending.FAILED else None,
+                **(records or {}).get(trial, {}),
             )  # fmt: skip
             ledger.append("trial_ended", record=record.model_dump(mode="json"))
     for event, payload in more.items():
@@ -228,14 +238,156 @@ def test_the_table_has_every_trial_with_its_numbers(tmp_path: Path) -> None:
     folder = write_run(tmp_path, ([0.1, None, 0.4], Ending.FINISHED), ([0.5, 0.3], Ending.PRUNED), ([], Ending.FAILED))
     head, *rows = Tables(write_report(folder).read_text()).tables["trials"]
     assert head == [
-        "trial", "ending", "mAP50-95(B)", "gain", "best epoch", "epochs", "time", *SPACE, "why it ended",
+        "trial", "ending", "mAP50-95(B)", "gain", "best epoch", "epochs", "time", *SPACE, "why it ended", "ran on",
     ]  # fmt: skip
     assert rows[0][:10] == ["t0000 defaults", "● finished", "0.4000", "+0.0000", "3", "3", "6 s", "0.1", "4", "0"]
     assert rows[1][:10] == ["t0001", "✕ pruned", "0.5000", "+0.1000", "1", "2", "4 s", "0.01", "4", "0.1"]
     assert rows[1][10] == HOSTILE
     assert rows[2][1:7] == ["▲ failed", "–", "–", "–", "0", "0 s"]
-    assert rows[2][-1] == "because a car error a car"
+    assert rows[2][-2:] == ["because a car error a car", "cpu"]
     assert len(rows) == 3
+
+
+MEASURED: dict[str, Any] = {
+    "host": "node-7", "device": "NVIDIA A100", "threads": 2, "epoch_seconds": 12.345, "images_per_s": 87.6,
+    "memory_mb": 700.0, "gpu_memory_mb": 3072.0,
+}  # fmt: skip
+
+
+def test_what_a_trial_ran_on_is_told(tmp_path: Path) -> None:
+    more = {**MEASURED, "world_size": 2, "recoveries": 1}
+    folder = write_run(tmp_path, ([0.4], Ending.FINISHED), ([0.5], Ending.FINISHED), records={"t0001": more})
+    plain, measured = (trial["ran_on"] for trial in told(folder)["trials"])
+    assert measured == {**more, "retries": 0}
+    assert (plain["epoch_seconds"], plain["images_per_s"]) == (2.0, 9.0)  # of its rows, where the record has none
+    assert [plain[name] for name in ("host", "threads", "memory_mb", "gpu_memory_mb")] == [None] * 4
+    head, *rows = Tables(write_report(folder).read_text()).tables["trials"]
+    place = head.index("ran on")
+    assert rows[0][place] == "cpu · 2 s/epoch · 9 images/s"
+    assert rows[1][place] == (
+        "node-7 · NVIDIA A100 · 2 ranks · 2 threads · 12.3 s/epoch · 88 images/s · 700 MiB memory · "
+        "3.0 GiB of the GPU's · 1 epoch trained again"
+    )
+
+
+def test_a_running_trial_is_told_from_its_rows(tmp_path: Path) -> None:
+    (trial,) = told(write_run(tmp_path, ([0.4, 0.5], None), ended=False))["trials"]
+    assert (trial["ran_on"]["device"], trial["ran_on"]["epoch_seconds"], trial["diverged"]) == (None, 2.0, None)
+
+
+@pytest.mark.parametrize(("sizes", "warned"), [((1, 1, 2), True), ((2, 2, 2), False), ((1, 1, 1), False)])
+def test_different_numbers_of_ranks_in_one_ranking_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sizes: tuple[int, ...], warned: bool
+) -> None:
+    trials = [([0.1 * (4 - number)], Ending.FINISHED) for number in range(len(sizes))]
+    records = {f"t{number:04d}": {"world_size": size} for number, size in enumerate(sizes)}
+    folder = write_run(tmp_path, *trials, ([], Ending.OOM), records={**records, "t0003": {"world_size": 8}})
+    describe_run(told(folder))
+    for text in (write_report(folder).read_text(), capsys.readouterr().out):
+        assert ("different numbers of ranks" in text) is warned
+        assert ("(1: t0000, t0001; 2: t0002)" in text) is warned  # what has no score is in no ranking
+
+
+def test_every_new_start_of_a_trial_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    restarts = {"t0001": [(0, "its worker died: " + HOSTILE), (0, "it stood still")]}
+    folder = write_run(tmp_path, ([0.4], Ending.FINISHED), ([0.5], Ending.FINISHED), restarts=restarts)
+    numbers = told(folder)
+    assert [trial["ran_on"]["retries"] for trial in numbers["trials"]] == [0, 2]
+    assert numbers["trials"][1]["attempts"][1] == {"from_epoch": 1, "cause": "infra", "reason": "it stood still"}
+    page = write_report(folder).read_text()
+    assert "<li><b>t0001</b> from epoch 1: it stood still</li>" in page
+    assert "<li><b>t0001</b> from epoch 1: its worker died: &lt;/script&gt;" in page
+    assert "Nothing: all trials ran" not in page
+    assert Tables(page).tables["trials"][2][-1].endswith("9 images/s · 3 starts")
+    describe_run(numbers)
+    described = capsys.readouterr().out
+    assert re.search(r"│\s*3\s*│", described)
+    assert "starts" in described
+    describe_run(told(write_run(tmp_path, ([0.4], Ending.FINISHED))))
+    assert "starts" not in capsys.readouterr().out
+
+
+def test_a_sweep_that_was_taken_up_again_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_run(tmp_path, ([0.4], Ending.FINISHED), ended=False)
+    assert "esumed" not in write_report(folder).read_text().split("<script")[0]
+    for count in ("once", "2 times"):
+        take_up_again(folder).close()
+        numbers = told(folder)
+        assert numbers["resumes"][-1]["changes"] == {"search.trials": [1, 2]}
+        page = write_report(folder).read_text()
+        assert f"· resumed {count}" in page
+        assert "; search.trials 1 → 2; other data allowed</li>" in page
+        describe_run(numbers)
+        assert f"resumed {count}" in capsys.readouterr().out
+
+
+def take_up_again(folder: RunFolder) -> Ledger:
+    """Write what the desk writes first when a sweep is taken up again; return the ledger."""
+    experiment = History.of(folder).started["experiment"]
+    ledger = Ledger(folder)
+    changes = {"search.trials": [1, 2]}
+    ledger.append("sweep_resumed", experiment=experiment, versions={}, slots={}, changes=changes, allowed=["data"])
+    return ledger
+
+
+def test_a_silent_divergence_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_run(tmp_path, ([0.4], Ending.FINISHED), ([0.5, *[0.001] * 5], Ending.FINISHED))
+    numbers = told(folder)
+    assert [bool(trial["diverged"]) for trial in numbers["trials"]] == [False, True]
+    assert "the score collapsed" in Tables(write_report(folder).read_text()).tables["trials"][2][-2]
+    describe_run(numbers)
+    assert "t0001 diverged silently: the score collapsed" in capsys.readouterr().out
+
+
+def test_watching_a_sweep_taken_up_again_tells_only_what_is_new(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_run(
+        tmp_path, ([0.4], Ending.FINISHED), ([0.5], Ending.CANCELLED), ([0.3], None), note={"text": "an old note"}
+    )
+    take_up_again(folder).close()  # an earlier time: not told either
+    ledger = take_up_again(folder)
+    about = {"attempt": 1, "cause": "resumed", "reason": "the sweep was taken up again"}
+    ledger.append("trial_resumed", trial="t0001", from_epoch=1, **about)
+    ledger.append("trial_resumed", trial="t0002", from_epoch=0, **about)
+    rows = History.of(folder).trials["t0000"].rows
+    with LiveView(folder, 4, 3):
+        lines = capsys.readouterr().err.splitlines()
+        assert lines == [
+            "taken up again; search.trials 1 -> 2; other data allowed  [1/4 trials, 3/12 epochs, best 0.5000 t0001]",
+            "t0001 goes on from epoch 2: the sweep was taken up again",
+            "t0002 starts again: the sweep was taken up again",
+        ]
+        ledger.append("row", trial="t0002", row=rows[0].model_dump(mode="json"))
+        record = TrialRecord(trial="t0002", number=2, ending=Ending.PRUNED, reason="behind", asked={}, used={})
+        ledger.append("trial_ended", record=record.model_dump(mode="json"))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"t0002 pruned: behind  \[2/4 trials, 3/12 epochs, best 0\.5000 t0001, about \d+ s left\]", line
+    )
+    ledger.close()
+
+
+def test_the_time_left_is_reckoned_from_what_was_trained_since(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_run(tmp_path, ([0.4] * 100, None), ended=False)
+    row = History.of(folder).trials["t0000"].rows[0]
+    ledger = take_up_again(folder)
+    clock = [0.0]
+    monkeypatch.setattr("yolosweep.cli.live.time.monotonic", lambda: clock[0])
+    view = LiveView(folder, 1, 200)
+    with view:
+        pass
+    clock[0] = 20.0
+    for _ in range(2):
+        ledger.append("row", trial="t0000", row=row.model_dump(mode="json"))
+    ledger.append("note", text="new")
+    ledger.close()
+    capsys.readouterr()
+    view.__exit__()
+    assert capsys.readouterr().err.splitlines() == ["note: new"]
+    assert "about 16 min 20 s left" in view._state()  # 98 epochs, 10 s each
 
 
 def test_the_winner_is_shown_with_its_file_and_its_classes(tmp_path: Path) -> None:

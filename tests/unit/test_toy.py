@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import csv
+import errno
 import json
 import shutil
+import signal
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
 
 from yolosweep.data.sample import draw_parking
-from yolosweep.errors import TrainingError
+from yolosweep.durable import sha256_of
+from yolosweep.errors import RunFolderError, TrainingError
+from yolosweep.experiment.schema import Policy
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Checkpoint, Ending, EpochRow, TrialRecord, TrialRequest, Verdict
+from yolosweep.records import Cause, Checkpoint, Ending, EpochRow, TrialRecord, TrialRequest, Verdict
 from yolosweep.training.toy import ToyTrainer
 from yolosweep.training.toy_data import read_crops
-from yolosweep.training.toy_model import Descent, RedModel, load_checkpoint, mean_squared_error
+from yolosweep.training.toy_model import Descent, RedModel, load_checkpoint, load_state, mean_squared_error
 
 ACCURACY = "metrics/accuracy_top1"
 
@@ -198,7 +206,7 @@ class TestHonesty:
     def test_an_unwritable_run_folder_is_a_failed_record(self, parking: Path, tmp_path: Path) -> None:
         (tmp_path / "run").write_text("a file where the folder should be")
         record, rows = train(request_for(parking, tmp_path / "run"))
-        assert (record.ending, record.files, len(rows)) == (Ending.FAILED, {}, 5)
+        assert (record.ending, record.files, rows) == (Ending.FAILED, {}, [])
         assert record.error
 
     def test_neither_torch_nor_ultralytics_is_imported(self) -> None:
@@ -297,12 +305,337 @@ class TestReading:
         with pytest.raises(TrainingError, match=message):
             read_crops(str(tmp_path / "lot/data.yaml"), "train")
         record, rows = train(request_for(tmp_path / "lot/data.yaml", tmp_path / "run"))
-        assert (record.ending, rows) == (Ending.FAILED, [])
+        assert (record.ending, record.cause, rows) == (Ending.FAILED, Cause.DATA, [])
 
     def test_crops_of_one_kind_are_refused(self, tmp_path: Path) -> None:
         for split in ("train", "val"):
             paint(tmp_path / split / "red" / "0.png", (200, 0, 0))
             (tmp_path / split / "blue").mkdir()
         record, _ = train(request_for(tmp_path, tmp_path / "run"))
-        assert record.ending is Ending.FAILED
+        assert (record.ending, record.cause) == (Ending.FAILED, Cause.DATA)
         assert "of one kind" in record.reason
+
+
+class Killed(BaseException):
+    """No ``except Exception`` holds it, as none holds a SIGKILL."""
+
+
+@dataclass
+class Counter:
+    """Stands where the desk stands: acknowledges rows with their checkpoints, and hands a dead training out again."""
+
+    request: TrialRequest
+    rows: list[EpochRow] = field(default_factory=list)
+    stored: list[Checkpoint] = field(default_factory=list)
+    attempt: int = 0
+
+    def run(self, *, die: tuple[str, int] | None = None, verdict: Verdict = Verdict.GO_ON) -> TrialRecord | None:
+        """Train as far as it goes; None where it died: ``before`` or ``after`` a row is acknowledged, or ``within``
+        the epoch that follows. The last row of ``die`` is told ``verdict``.
+        """
+        where, epoch = die or ("never", 0)
+
+        def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+            if where == "before" and row.epoch == epoch:
+                raise Killed
+            assert row.epoch == len(self.rows) + 1
+            self.rows.append(row)
+            if checkpoint is not None:
+                self.stored.append(checkpoint)
+            if where == "after" and row.epoch == epoch:
+                raise Killed
+            return verdict if row.epoch == epoch else Verdict.GO_ON
+
+        def cancelled() -> bool:
+            if where == "within" and len(self.rows) == epoch:
+                raise Killed
+            return False
+
+        newest_first = tuple(reversed(self.stored[-self.request.policy.keep_checkpoints :]))
+        again = self.request.model_copy(update={"attempt": self.attempt, "resume": newest_first})
+        try:
+            return ToyTrainer().train(again, report, cancelled)
+        except Killed:
+            self.attempt += 1
+            self.cut(self.stored[-1].epoch if self.stored else 0)
+            return None
+
+    def cut(self, epoch: int) -> None:
+        del self.rows[epoch:]
+        self.stored = [checkpoint for checkpoint in self.stored if checkpoint.epoch <= epoch]
+
+    def path(self, name: str) -> Path:
+        return RunFolder(self.request.folder).trial(self.request.trial) / name
+
+    def on_disk(self) -> set[str]:
+        return {file.name for file in self.path("checkpoints").iterdir()}
+
+    def outcome(self, record: TrialRecord) -> dict[str, Any]:
+        """Return everything that must not hang on how often it died."""
+        live = {"seconds", "images_per_s", "memory_mb"}
+        table = list(csv.reader(self.path("results.csv").read_text().splitlines()))
+        return {
+            "ending": (record.ending, record.reason, record.score, record.best_epoch, record.epochs, record.used),
+            "rows": [row.model_dump(exclude=live) for row in self.rows],
+            "best.pt": self.path("best.pt").read_bytes(),
+            "last.pt": self.path("last.pt").read_bytes(),
+            "results.csv": [[line[0], *line[2:]] for line in table],
+            "weights": load_state(RunFolder(self.request.folder).resolve(self.stored[-1].state)).weights,
+        }
+
+
+def counter_for(data: Path, folder: Path, policy: Policy | None = None, **settings: Any) -> Counter:
+    learning = {"lr0": 0.3, "batch": 4, "epochs": 8, **settings}
+    return Counter(request_for(data, folder, **learning).model_copy(update={"policy": policy or Policy()}))
+
+
+class TestGoingOn:
+    """A training that died and went on equals one that never stopped, to the bit."""
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        deaths=st.lists(st.tuples(st.sampled_from(["before", "after", "within"]), st.integers(1, 8)), max_size=4),
+        every=st.integers(1, 4),
+        keep=st.integers(1, 3),
+        patience=st.sampled_from([0, 2]),
+        seed=st.integers(0, 3),
+    )
+    def test_any_deaths_leave_no_trace(
+        self,
+        parking: Path,
+        tmp_path_factory: pytest.TempPathFactory,
+        deaths: list[tuple[str, int]],
+        every: int,
+        keep: int,
+        patience: int,
+        seed: int,
+    ) -> None:
+        tmp_path, policy = tmp_path_factory.mktemp("runs"), Policy(checkpoint_every=every, keep_checkpoints=keep)
+        undisturbed = counter_for(parking, tmp_path / "a", patience=patience, seed=seed)
+        disturbed = counter_for(parking, tmp_path / "b", policy, patience=patience, seed=seed)
+        first, second = undisturbed.run(), None
+        for death in [*deaths, None]:
+            second = disturbed.run(die=death) if second is None else second
+        assert first is not None
+        assert second is not None
+        assert disturbed.outcome(second) == undisturbed.outcome(first)
+        assert second.notes == ()
+        kept = disturbed.stored[-keep:]
+        files = [file for checkpoint in kept for file in (checkpoint.state, checkpoint.best) if file is not None]
+        assert disturbed.on_disk() == {Path(file.path).name for file in files}
+        assert all(sha256_of(RunFolder(tmp_path / "b").resolve(file)) == file.sha256 for file in files)
+
+    def test_a_killed_process_goes_on_after_its_last_acknowledged_epoch(self, parking: Path, tmp_path: Path) -> None:
+        code = """if True:
+            import os, signal, sys
+            from yolosweep.records import TrialRequest, Verdict
+            from yolosweep.training.toy import ToyTrainer
+
+            def report(row, checkpoint):
+                print(row.model_dump_json(), checkpoint.model_dump_json(), sep="\\n", flush=True)
+                if row.epoch == 5:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return Verdict.GO_ON
+
+            ToyTrainer().train(TrialRequest.model_validate_json(sys.argv[1]), report, lambda: False)
+            """
+        counter, whole = (counter_for(parking, tmp_path / name) for name in ("killed", "whole"))
+        command = [sys.executable, "-c", code, counter.request.model_dump_json()]
+        died = subprocess.run(command, capture_output=True, text=True, env={"TMPDIR": str(tmp_path)})
+        assert died.returncode == -signal.SIGKILL, died.stderr
+        told = died.stdout.splitlines()
+        counter.rows = [EpochRow.model_validate_json(line) for line in told[::2]]
+        counter.stored = [Checkpoint.model_validate_json(line) for line in told[1::2]]
+        counter.attempt = 1
+        assert len(counter.rows) == 5
+        spent = load_state(RunFolder(tmp_path / "killed").resolve(counter.stored[-1].state)).seconds
+        first, second = whole.run(), counter.run()
+        assert first is not None
+        assert second is not None
+        assert counter.outcome(second) == whole.outcome(first)
+        assert second.retries == 1
+        assert second.seconds > spent > 0
+
+    def test_a_cancelled_training_goes_on(self, parking: Path, tmp_path: Path) -> None:
+        whole, counter = (counter_for(parking, tmp_path / name) for name in ("whole", "stopped"))
+        first, stopped = whole.run(), counter.run(die=("told", 3), verdict=Verdict.CANCEL)
+        assert first is not None
+        assert stopped is not None
+        assert (stopped.ending, stopped.cause, len(counter.rows)) == (Ending.CANCELLED, None, 3)
+        counter.attempt = 1
+        second = counter.run()
+        assert second is not None
+        assert counter.outcome(second) == whole.outcome(first)
+
+    @pytest.mark.parametrize("part", ["state", "best"])
+    @pytest.mark.parametrize("how", ["torn", "altered", "gone"])
+    def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+        self, parking: Path, tmp_path: Path, part: str, how: str
+    ) -> None:
+        whole, counter = (counter_for(parking, tmp_path / name) for name in ("whole", "damaged"))
+        first = whole.run()
+        assert first is not None
+        gains = [row.epoch for row in whole.rows if row.best_epoch == row.epoch]
+        epoch = gains[-1]
+        assert epoch > 1
+        counter.run(die=("after", epoch))
+        newest = counter.stored[-1]
+        reference = newest.state if part == "state" else newest.best
+        assert reference is not None
+        damage(RunFolder(tmp_path / "damaged").resolve(reference), how)
+        rows = list(counter.rows)
+        counter.rows = rows[: epoch - 1]
+        second = counter.run()
+        assert second is not None
+        (note,) = second.notes
+        assert reference.path in note
+        assert f"checkpoint of epoch {epoch} passed over" in note
+        counter.stored.remove(newest)
+        assert counter.outcome(second) == whole.outcome(first)
+
+    def test_it_starts_over_where_all_are_damaged(self, parking: Path, tmp_path: Path) -> None:
+        whole, counter = (counter_for(parking, tmp_path / name) for name in ("whole", "damaged"))
+        first = whole.run()
+        counter.run(die=("after", 5))
+        for checkpoint in counter.stored[-2:]:
+            damage(RunFolder(tmp_path / "damaged").resolve(checkpoint.state), "torn")
+        counter.rows = []
+        second = counter.run()
+        assert first is not None
+        assert second is not None
+        assert [note.split(" passed")[0] for note in second.notes[:2]] == [
+            "checkpoint of epoch 5",
+            "checkpoint of epoch 4",
+        ]
+        assert second.notes[2] == "no whole checkpoint is left: it started over"
+        assert counter.outcome(second) == whole.outcome(first)
+
+    def test_what_was_noted_stays_noted(self, parking: Path, tmp_path: Path) -> None:
+        counter = counter_for(parking, tmp_path)
+        counter.run(die=("after", 4))
+        damage(RunFolder(tmp_path).resolve(counter.stored[-1].state), "altered")
+        del counter.rows[3:]
+        counter.run(die=("after", 6))
+        record = counter.run()
+        assert record is not None
+        (note,) = record.notes
+        assert "checkpoint of epoch 4 passed over" in note
+
+    def test_an_attempt_that_was_replaced_deletes_nothing_of_its_successor(self, parking: Path, tmp_path: Path) -> None:
+        """Taken for dead at its third row and told to stop: what its successor goes on from is still there."""
+        counter = counter_for(parking, tmp_path, Policy(keep_checkpoints=1))
+        counter.run(die=("after", 2))
+        zombie = Counter(counter.request, list(counter.rows), list(counter.stored))
+        assert counter.run(die=("after", 5)) is None
+        before = counter.on_disk()
+        zombie.run(die=("told", 3), verdict=Verdict.CANCEL)
+        assert before <= counter.on_disk()
+        record = counter.run()
+        assert record is not None
+        assert record.notes == ()
+
+    def test_a_training_that_had_reached_its_end_only_closes(self, parking: Path, tmp_path: Path) -> None:
+        for name, more in (("all", {}), ("patience", {"lr0": 1e-12, "patience": 2})):
+            counter, whole = (counter_for(parking, tmp_path / f"{name}{i}", **more) for i in range(2))
+            first = whole.run()
+            assert first is not None
+            counter.run(die=("after", first.epochs))
+            rows = list(counter.rows)
+            second = counter.run()
+            assert second is not None
+            assert counter.rows == rows
+            assert counter.outcome(second) == whole.outcome(first)
+
+    def test_checkpoints_come_as_often_as_asked_and_after_the_last_epoch(self, parking: Path, tmp_path: Path) -> None:
+        each = list(range(1, 9))
+        for every, expected in ((1, each), (3, [3, 6, 8]), ("10m", [8]), (1e-9, each)):
+            counter = counter_for(parking, tmp_path / str(every), Policy.model_validate({"checkpoint_every": every}))
+            counter.run()
+            assert [checkpoint.epoch for checkpoint in counter.stored] == expected
+
+    def test_a_request_to_stop_in_the_last_batch_of_an_epoch_stores_it(self, parking: Path, tmp_path: Path) -> None:
+        stored, asked = list[Checkpoint | None](), list[int]()
+        batches = -(-len(read_crops(str(parking), "train")) // 4)
+
+        def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+            stored.append(checkpoint)
+            return Verdict.CANCEL
+
+        def cancelled() -> bool:
+            asked.append(1)
+            return len(asked) > batches
+
+        counter = counter_for(parking, tmp_path, Policy(checkpoint_every=5))
+        record = ToyTrainer().train(counter.request, report, cancelled)
+        assert record.ending is Ending.CANCELLED
+        assert [checkpoint.epoch for checkpoint in stored if checkpoint] == [1]
+
+
+def damage(file: Path, how: str) -> None:
+    content = bytearray(file.read_bytes())
+    if how == "gone":
+        file.unlink()
+    elif how == "torn":
+        file.write_bytes(content[: len(content) // 2])
+    else:
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+
+
+class TestCauses:
+    @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT, errno.ESTALE])
+    def test_storage_in_trouble_is_not_the_trials_fault(self, parking: Path, tmp_path: Path, code: int) -> None:
+        error = OSError(code, "no")
+        assert self.raising(parking, tmp_path, error).cause is Cause.STORAGE
+
+    def test_a_ledger_that_cannot_be_written_is_storage(self, parking: Path, tmp_path: Path) -> None:
+        assert self.raising(parking, tmp_path, RunFolderError("cannot write")).cause is Cause.STORAGE
+
+    def test_the_rest_is_unknown(self, parking: Path, tmp_path: Path) -> None:
+        for error in (RuntimeError("x"), OSError(errno.ENOENT, "x")):
+            assert self.raising(parking, tmp_path, error).cause is Cause.UNKNOWN
+
+    @staticmethod
+    def raising(parking: Path, folder: Path, error: Exception) -> TrialRecord:
+        def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+            raise error
+
+        record = ToyTrainer().train(request_for(parking, folder), report, lambda: False)
+        assert record.ending is Ending.FAILED
+        return record
+
+    def test_a_full_run_folder_is_storage(self, parking: Path, tmp_path: Path) -> None:
+        small = tmp_path / "small"
+        small.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(small)], capture_output=True)
+        if mounted.returncode:
+            pytest.skip("a small file system cannot be mounted here (needs root)")
+        try:
+            record, rows = train(request_for(parking, small, epochs=400))
+            assert (record.ending, record.cause) == (Ending.FAILED, Cause.STORAGE)
+            assert "No space left on device" in (record.error or "")
+            assert 0 < len(rows) < 400
+        finally:
+            subprocess.run(["umount", str(small)], check=True)
+
+    def test_an_unknown_metric_is_config(self, parking: Path, tmp_path: Path) -> None:
+        record, _ = train(request_for(parking, tmp_path).model_copy(update={"metric": "beauty"}))
+        assert record.cause is Cause.CONFIG
+
+    def test_endings_of_its_own_have_no_cause(self, parking: Path, tmp_path: Path) -> None:
+        finished, rows = train(request_for(parking, tmp_path / "a"))
+        diverged, _ = train(request_for(parking, tmp_path / "b", lr0=1e8, weight_decay=0.1, epochs=20))
+        assert (finished.cause, diverged.cause) == (None, None)
+        assert finished.epoch_seconds == sorted(row.seconds or 0 for row in rows)[2]
+        assert finished.images_per_s == sorted(row.images_per_s or 0 for row in rows)[2]
+        assert finished.memory_mb == max(row.memory_mb or 0 for row in rows)
+        assert (finished.world_size, finished.threads, finished.gpu_memory_mb, finished.recoveries) == (
+            1,
+            None,
+            None,
+            0,
+        )
+
+    def test_idle_ranks_are_told(self, parking: Path, tmp_path: Path) -> None:
+        record, _ = train(request_for(parking, tmp_path).model_copy(update={"world_size": 3}))
+        assert (record.world_size, record.notes) == (1, ("toy/red trains in one process: 2 of its ranks were idle",))

@@ -9,6 +9,7 @@ from typing import Any
 
 from yolosweep.history import History, TrialHistory
 from yolosweep.ledger import RunFolder, Tail
+from yolosweep.records import Ending
 
 __all__ = ["LiveView"]
 
@@ -19,12 +20,16 @@ _ROWS = 15
 
 
 class LiveView:
-    """Shows a sweep on standard error while the ``with`` block runs."""
+    """Shows a sweep on standard error while the ``with`` block runs.
+
+    Of a sweep that was taken up again only what happens since then is told; the rest is in the numbers.
+    """
 
     def __init__(self, folder: RunFolder, trials: int | None, epochs: int) -> None:
         self._tail, self._trials, self._epochs = Tail(folder.ledger), trials, epochs
         self._history = History()
         self._started = time.monotonic()
+        self._trained = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="live-view", daemon=True)
         self._told = self._started
@@ -37,6 +42,7 @@ class LiveView:
 
             self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=False)
             self._live.start()
+        self._look()
         self._thread.start()
         return self
 
@@ -52,8 +58,14 @@ class LiveView:
             self._look()
 
     def _look(self) -> None:
-        for event in self._tail.read():
+        events = list(self._tail.read())
+        # The first look finds the whole ledger; whoever takes a sweep up again writes so before anybody watches.
+        resumed = [place for place, event in enumerate(events) if event["event"] == "sweep_resumed"]
+        for place, event in enumerate(events):
             self._history.add(event)
+            if resumed and place < resumed[-1]:
+                continue
+            self._trained += event["event"] == "row"
             if self._live is None:
                 self._say(event)
         if self._live is not None:
@@ -66,22 +78,21 @@ class LiveView:
         print(line, file=sys.stderr, flush=True)
 
     def _say(self, event: dict[str, Any]) -> None:
-        line = _line(event, self._history)
+        line = _line(event)
         if line:
-            ended = event["event"] == "trial_ended"
-            self._print(f"{line}  [{self._state()}]" if ended else line)
+            self._print(f"{line}  [{self._state()}]" if event["event"] in ("trial_ended", "sweep_resumed") else line)
 
     def _state(self) -> str:
         """Return progress in one phrase: trials, epochs, best, time left."""
         trials = self._history.trials.values()
-        ended = sum(trial.record is not None for trial in trials)
+        ended = sum(trial.record is not None and trial.record.ending is not Ending.CANCELLED for trial in trials)
         done = sum(len(trial.rows) for trial in trials)
         best = self._history.ranked() if self._history.started else []
         planned = f"/{self._trials * self._epochs}" if self._trials else ""
         parts = [f"{ended}/{self._trials or '?'} trials", f"{done}{planned} epochs"]
         if best:
             parts.append(f"best {best[0].score:.4f} {best[0].request.trial}")
-        left = self._seconds_left(done)
+        left = self._seconds_left()
         if left is not None:
             parts.append(f"about {_time(left)} left")
         failed = sum(trial.status in ("failed", "oom", "diverged") for trial in trials)
@@ -89,12 +100,15 @@ class LiveView:
             parts.append(f"{failed} failed")
         return ", ".join(parts)
 
-    def _seconds_left(self, done: int) -> float | None:
-        if self._trials is None or not done:
+    def _seconds_left(self) -> float | None:
+        """Return what is left at the speed of the epochs trained since this watching began."""
+        if self._trials is None or not self._trained:
             return None
         running = sum(self._epochs - len(t.rows) for t in self._history.trials.values() if t.record is None)
         left = (self._trials - len(self._history.trials)) * self._epochs + running
-        return left * (time.monotonic() - self._started) / done
+        if left <= 0:
+            return None
+        return left * (time.monotonic() - self._started) / self._trained
 
     def _table(self) -> Any:
         from rich.table import Table
@@ -117,7 +131,7 @@ def _cells(trial: TrialHistory, epochs: int) -> list[str]:
     last = trial.rows[-1] if trial.rows else None
     return [
         trial.request.trial,
-        trial.status,
+        f"{trial.status}, start {trial.retries + 1}" if trial.retries else trial.status,
         f"{len(trial.rows)}/{epochs}",
         "" if last is None or last.score is None else f"{last.score:.4f}",
         "" if trial.score is None else f"{trial.score:.4f}",
@@ -126,7 +140,7 @@ def _cells(trial: TrialHistory, epochs: int) -> list[str]:
     ]
 
 
-def _line(event: dict[str, Any], history: History) -> str | None:
+def _line(event: dict[str, Any]) -> str | None:
     """Return the plain line of an event; None for those that only fill the ledger."""
     kind = event["event"]
     if kind == "trial_started":
@@ -135,6 +149,13 @@ def _line(event: dict[str, Any], history: History) -> str | None:
     if kind == "trial_ended":
         record = event["record"]
         return f"{record['trial']} {record['ending']}: {record['reason']}"
+    if kind == "trial_resumed":
+        what = f"goes on from epoch {event['from_epoch'] + 1}" if event["from_epoch"] else "starts again"
+        return f"{event['trial']} {what}: {event['reason']}"
+    if kind == "sweep_resumed":
+        changes = [f"{key} {_short(old)} -> {_short(new)}" for key, (old, new) in event.get("changes", {}).items()]
+        allowed = [f"other {name} allowed" for name in event.get("allowed", [])]
+        return "; ".join(["taken up again", *changes, *allowed])
     if kind == "note":
         where = f"{event['trial']} " if event.get("trial") else ""
         return f"{where}note: {event['text']}"

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 __all__ = ["describe_run", "describe_runs", "runs_in"]
+
+_WIDE = 10_000
+"""Characters: more than any table needs."""
 
 
 def describe_run(told: dict[str, Any]) -> None:
     """Print the trials of a run."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = _console()
     names = list(dict.fromkeys(name for trial in told["trials"] for name in trial["parameters"]))
-    table = Table(*("trial", "ending", told["metric"], "gain", "epoch", "epochs", "time"), *names)
+    again = any(trial["ran_on"]["retries"] for trial in told["trials"])
+    heads = ("trial", "ending", told["metric"], "gain", "epoch", "epochs", "time", *(["starts"] if again else []))
+    table = Table(*heads, *names)
     for trial in told["trials"]:
         cells = [
             trial["trial"],
@@ -30,6 +38,7 @@ def describe_run(told: dict[str, Any]) -> None:
             _number(trial["best_epoch"], "{}"),
             str(trial["epochs"]),
             _number(trial["seconds"], "{:.0f} s"),
+            *([str(trial["ran_on"]["retries"] + 1)] if again else []),
             *(_number(trial["parameters"].get(name), "{:.4g}") for name in names),
         ]
         table.add_row(*(Text(cell) for cell in cells))
@@ -37,6 +46,19 @@ def describe_run(told: dict[str, Any]) -> None:
     for trial in told["trials"]:
         if trial["ending"] in ("failed", "oom", "diverged"):
             console.print(f"{trial['trial']} {trial['ending']}: {trial['reason']}", markup=False)
+        elif trial["diverged"]:
+            console.print(f"{trial['trial']} diverged silently: {trial['diverged']}", markup=False)
+    for sentence in told["warnings"]:
+        console.print(f"warning: {sentence}", markup=False)
+    if told["resumes"]:
+        console.print(f"resumed {'once' if len(told['resumes']) == 1 else str(len(told['resumes'])) + ' times'}")
+
+
+def _console() -> Console:
+    """Return where tables go; without a terminal they are as wide as they need to be: nothing is cut in a file."""
+    from rich.console import Console
+
+    return Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else _WIDE)
 
 
 def _number(value: Any, form: str) -> str:
@@ -77,7 +99,6 @@ def runs_in(storage: Path) -> list[dict[str, Any]]:
 
 def describe_runs(runs: list[dict[str, Any]]) -> None:
     """Print runs."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("run", "started", "status", "trials", "best", "trial", box=None, pad_edge=False)
@@ -91,4 +112,4 @@ def describe_runs(runs: list[dict[str, Any]]) -> None:
             best,
             run.get("best_trial") or "",
         )
-    Console(soft_wrap=True, highlight=False).print(table)
+    _console().print(table)

@@ -43,7 +43,7 @@ def render(history: History) -> str:
     searched = {name: parameter for name, parameter in space.items() if len(set(map(repr, parameter.corners()))) > 1}
     environment = Environment(loader=PackageLoader("yolosweep.report", "."), autoescape=True, trim_blocks=True)
     environment.filters.update(score=_score, signed=_signed, duration=_duration, short=shown, moment=_moment)
-    environment.filters["fingerprint"] = _fingerprint
+    environment.filters.update(fingerprint=_fingerprint, ran_on=_ran_on)
     return environment.get_template("page.html.j2").render(
         told=told,
         experiment=experiment,
@@ -114,3 +114,33 @@ def _duration(seconds: float) -> str:
 def _moment(text: str) -> str:
     """Return a time of the ledger to the minute, in UTC."""
     return f"{datetime.fromisoformat(text).astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+
+
+def _ran_on(told: Mapping[str, Any]) -> str:
+    """Return what a trial ran on in one line; what was not measured, and what is as always, is left out."""
+    starts, recoveries, memory = told["retries"] + 1, told["recoveries"], told["memory_mb"]
+    parts = [
+        told["host"],
+        told["device"],
+        f"{told['world_size']} ranks" if told["world_size"] != 1 else None,
+        told["threads"] and f"{told['threads']} thread{_s(told['threads'])}",
+        told["epoch_seconds"] is not None and f"{told['epoch_seconds']:.3g} s/epoch",
+        told["images_per_s"] is not None and f"{_round(told['images_per_s'])} images/s",
+        memory is not None and f"{_memory(memory)} memory",
+        told["gpu_memory_mb"] is not None and f"{_memory(told['gpu_memory_mb'])} of the GPU's",
+        f"{starts} starts" if starts > 1 else None,
+        recoveries and f"{recoveries} epoch{_s(recoveries)} trained again",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _round(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def _memory(mb: float) -> str:
+    return f"{mb:.0f} MiB" if mb < 1024 else f"{mb / 1024:.1f} GiB"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
+from yolosweep.curves import diverged
 from yolosweep.history import History, TrialHistory
 
 __all__ = ["summary"]
@@ -39,6 +41,8 @@ def summary(history: History) -> dict[str, Any]:
         "epochs": sum(len(trial.rows) for trial in history.trials.values()),
         "seconds": round(sum(_seconds(trial) for trial in history.trials.values()), 1),
         "cost": _cost(history),
+        "resumes": [_resume(event) for event in history.resumes],
+        "warnings": _warnings(history),
         "trials": [_trial(history, trial) for trial in history.trials.values()],
         "notes": [{"trial": note.get("trial"), "text": note["text"]} for note in history.notes],
     }
@@ -115,7 +119,63 @@ def _trial(history: History, trial: TrialHistory) -> dict[str, Any]:
         "seconds": round(_seconds(trial), 1),
         "parameters": {name: used.get(name, value) for name, value in trial.request.asked.items()},
         "used": used,
+        "ran_on": _ran_on(trial),
+        "attempts": [
+            {"from_epoch": event["from_epoch"] + 1, "cause": event["cause"], "reason": event["reason"]}
+            for event in trial.attempts_log
+        ],
+        "diverged": diverged(trial.rows, history.mode) if record else None,
         "notes": list(record.notes) if record else [],
         "error": record.error if record else None,
         "checkpoint": bool(record and "best.pt" in record.files and not trial.dropped),
     }
+
+
+def _ran_on(trial: TrialHistory) -> dict[str, Any]:
+    """Return what a trial ran on and how fast it was; without a record, what its request and its rows tell."""
+    record = trial.record
+    return {
+        "host": (record.host or None) if record else None,
+        "device": record.device if record else None,
+        "world_size": record.world_size if record else trial.request.world_size,
+        "threads": record.threads if record else None,
+        "epoch_seconds": _told(trial, "epoch_seconds", "seconds", median),
+        "images_per_s": _told(trial, "images_per_s", "images_per_s", median),
+        "memory_mb": _told(trial, "memory_mb", "memory_mb", max),
+        "gpu_memory_mb": _told(trial, "gpu_memory_mb", "gpu_memory_mb", max),
+        "retries": trial.retries,
+        "recoveries": record.recoveries if record else 0,
+    }
+
+
+def _told(trial: TrialHistory, name: str, of_row: str, folded: Callable[[list[float]], float]) -> float | None:
+    """Return a value of the record, or what the rows' values come to."""
+    known: float | None = getattr(trial.record, name, None)
+    if known is None:
+        values = [value for row in trial.rows if (value := getattr(row, of_row)) is not None]
+        known = folded(values) if values else None
+    return None if known is None else round(known, 4)
+
+
+def _resume(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return when a sweep was taken up again, and what differed from before."""
+    return {"at": event["at"], "changes": event.get("changes", {}), "allowed": event.get("allowed", [])}
+
+
+def _warnings(history: History) -> list[str]:
+    """Return what makes scores hard to compare, one sentence each."""
+    sizes: dict[int, list[str]] = {}
+    for trial in history.ranked():
+        size = trial.record.world_size if trial.record else trial.request.world_size
+        sizes.setdefault(size, []).append(trial.request.trial)
+    if len(sizes) < 2:
+        return []
+    listed = "; ".join(f"{size}: {_listed(sorted(names))}" for size, names in sorted(sizes.items()))
+    return [
+        "Ranked trials were trained with different numbers of ranks, and batch normalisation sees each rank's batch "
+        f"alone, so their scores do not compare exactly ({listed})."
+    ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

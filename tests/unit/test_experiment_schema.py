@@ -74,7 +74,7 @@ def test_examples_validate(validator: Draft7Validator) -> None:
         {"search": {"parameters": {"lr0": {"mn": 1}}}},
         {"search": {"parameters": {"lr0": {"distribution": "normal"}}}},
         {"search": {"trails": 3, "parameters": {"lr0": {"value": 1}}}},
-        {"resources": {"gpus_per_trial": 4}},
+        {"resources": {"gpus_per_trial": -1}},
         {"train": 5},
     ],
     ids=str,

@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 
 from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.experiment.schema import Wandb
+from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder, Tail
+from yolosweep.records import EpochRow
 from yolosweep.tracking import choose_mode, push
+from yolosweep.tracking.follow import Outbox
 from yolosweep.tracking.messages import Artifact, Close, Open, Row, Summary, Table, run_id
 from yolosweep.tracking.mirror import _spawn
 from yolosweep.tracking.plan import Planner, plan
 from yolosweep.tracking.state import MirrorState, SentRun
-from yolosweep.tracking.wandb_runs import isolate
+from yolosweep.tracking.wandb_runs import Runs, isolate
 
 CANARY = "c4n4ry" * 8
 
@@ -136,6 +139,15 @@ def numbered(told):
     return [{"v": 1, "seq": seq, "at": "", "event": name, **payload} for seq, (name, payload) in enumerate(told)]
 
 
+def resumed(number, attempt, from_epoch, cause="resumed"):
+    about = {"attempt": attempt, "cause": cause, "reason": "its worker died", "from_epoch": from_epoch}
+    return ("trial_resumed", {"trial": f"t{number:04}", **about})
+
+
+def sweep_resumed(**wandb):
+    return ("sweep_resumed", {key: value for key, value in started(**wandb)[1].items() if key != "sweep"})
+
+
 END = ("sweep_ended", {"status": "finished", "reason": "all trials done"})
 
 
@@ -211,23 +223,75 @@ class TestPlan:
         assert (summary["best_trial"], summary["gain_over_defaults"]) == ("t0001", 0.25)
 
     def test_a_resumed_sweep_goes_on_in_the_same_runs(self):
-        told = [started(), trial_started(0), row(0, 1), trial_ended(0, "cancelled"), END]
-        again = [trial_started(0), row(0, 1), row(0, 2), trial_ended(0), END]
+        told = [started(), trial_started(0), row(0, 1), row(0, 2), trial_ended(0, "cancelled", error="gone"), END]
+        again = [sweep_resumed(tags=("night",)), resumed(0, 1, 1), row(0, 2), row(0, 3), trial_ended(0), END]
         messages = plan(numbered([*told, *again]), {})
         assert {message.run for message in messages} == {run_id(SWEEP, "t0000"), run_id(SWEEP, "sweep")}
         trial = [message for message in messages if message.run == run_id(SWEEP, "t0000")]
-        assert [type(message) for message in trial] == [Open, Row, Close, Open, Row, Close]
-        assert [message.step for message in of_type(Row, trial)] == [1, 2], "epoch 1 stands already"
+        assert [type(message) for message in trial] == [Open, Row, Row, Close, Open, Summary, Row, Close]
+        assert [message.step for message in of_type(Row, trial)] == [1, 2, 3], "epoch 2 stands already"
+        assert trial[4].tags == ("night",), "it has no ending now"
+        assert (trial[-1].tags, trial[-1].exit_code) == (("night", "finished"), 0)
         sweep = [message for message in messages if message.run == run_id(SWEEP, "sweep")]
-        assert [type(message) for message in sweep] == [Open, Row, Table, Close, Open, Row, Table, Close]
+        first, second = [Open, Row, Table, Close], [Open, Summary, Row, Table, Close]
+        assert [type(message) for message in sweep] == [*first, *second]
+        assert sweep[5].values == {"status": None, "reason": None, "resumes": 1}
+
+    def test_nothing_of_an_ending_is_left_when_a_trial_goes_on(self):
+        files = {"best.pt": {"path": "trials/t0000/best.pt", "sha256": "1" * 64, "size": 4}}
+        lost = trial_ended(0, "cancelled", error="gone", best_epoch=1, files=files)
+        told = [started(), trial_started(0), row(0, 1), lost, sweep_resumed(), resumed(0, 1, 1)]
+        (summary,) = [m for m in of_type(Summary, plan(numbered(told), {})) if m.run == run_id(SWEEP, "t0000")]
+        emptied = {key for key, value in summary.values.items() if value is None}
+        assert {"ending", "reason", "error", "checkpoint_path", "checkpoint_sha256"} <= emptied
+        assert not {"best_score", "best_epoch"} & set(summary.values), "what its rows say still holds"
+        assert summary.values["retries"] == 1
+
+    def test_a_retry_goes_on_in_the_open_run_and_says_why(self):
+        told = [started(), trial_started(0), row(0, 1), row(0, 2), resumed(0, 1, 1, "infra"), row(0, 2), row(0, 3)]
+        trial = [m for m in plan(numbered(told), {}) if m.run == run_id(SWEEP, "t0000")]
+        assert [type(message) for message in trial] == [Open, Row, Row, Summary, Row]
+        assert trial[3].values == {"retries": 1, "last_retry": "infra, from epoch 2: its worker died"}
+
+    def test_the_record_says_what_it_ran_on(self):
+        ran = {
+            "device": "A100", "host": "n7", "world_size": 2, "threads": 4, "retries": 2, "recoveries": 1,
+            "epoch_seconds": 1.5, "images_per_s": 80.0, "memory_mb": 900.0, "gpu_memory_mb": 7000.0, "cause": "stalled",
+        }  # fmt: skip
+        (close,) = of_type(Close, plan(numbered([started(), trial_started(0), trial_ended(0, "failed", **ran)]), {}))
+        config = {"lr0": 0.01, "batch": 8, "device": "A100", "host": "n7", "world_size": 2, "threads": 4}
+        assert close.config == config
+        told = {
+            "retries": 2, "recoveries": 1, "median_epoch_seconds": 1.5, "median_images_per_s": 80.0,
+            "peak_memory_mb": 900.0, "peak_gpu_memory_mb": 7000.0, "cause": "stalled",
+        }  # fmt: skip
+        assert told.items() <= close.summary.items()
+        assert not set(told) - {"retries", "recoveries", "cause"} & set(EpochRow.model_fields), "rows overwrite theirs"
+
+    def test_the_best_so_far_does_not_drop_when_its_trial_goes_on(self):
+        told = [started(), *map(trial_started, range(2)), trial_ended(1, "cancelled", 0.8), sweep_resumed()]
+        messages = plan(numbered([*told, resumed(1, 1, 2), trial_ended(0, score=0.5)]), {})
+        headline = [m for m in of_type(Row, messages) if m.run == run_id(SWEEP, "sweep")][-1].values
+        assert (headline["best_score"], headline["trials_ended"]) == (0.8, 1)
+
+    def test_runs_stay_in_the_project_that_was_asked_for_first(self):
+        first, planner = started(), Planner()
+        del first[1]["experiment"]["track"]
+        later = [sweep_resumed(project="parking", entity="us"), sweep_resumed(project="elsewhere")]
+        for event, project in zip(numbered([first, *later]), ("cars", "parking", "parking"), strict=True):
+            planner.add(event)
+            assert planner.project == project
+        assert planner.entity == "us"
 
     def test_only_the_last_word_ends_a_sweep(self):
         planner = Planner()
         for event in numbered([started(), trial_started(0), END]):
             planner.add(event)
         assert planner.ended
-        planner.add({"v": 1, "seq": 3, "at": "", "event": "trial_started", **trial_started(1)[1]})
+        planner.add({"v": 1, "seq": 3, "at": "", "event": "sweep_resumed", **sweep_resumed()[1]})
         assert not planner.ended
+        planner.add({"v": 1, "seq": 4, "at": "", "event": "sweep_ended", **END[1]})
+        assert planner.ended
 
     def test_unknown_events_and_rows_of_unknown_trials_say_nothing(self):
         told = [row(7, 1), ("a_later_invention", {"x": 1}), ("note", {"text": "hm"})]
@@ -245,6 +309,8 @@ TOLD = st.lists(
         st.builds(row, st.integers(0, 3), st.integers(1, 6)),
         st.builds(trial_ended, st.integers(0, 3), st.sampled_from(["finished", "pruned", "failed", "cancelled"])),
         st.builds(winner, st.integers(0, 3)),
+        st.builds(resumed, st.integers(0, 3), st.integers(1, 3), st.integers(0, 5)),
+        st.just(sweep_resumed()),
         st.just(END),
         st.just(("note", {"text": "x"})),
         st.builds(started),
@@ -287,6 +353,88 @@ class TestSplits:
         events = numbered([started(), *told])
         sent = {message.run: message.seq for message in plan(events, {})}
         assert plan(events, sent) == []
+
+
+@st.composite
+def interrupted_sweeps(draw):
+    """Ledgers as a desk writes them: trials are retried and cancelled, the sweep ends or dies, and goes on."""
+    told, trials, attempt = [started()], {0: 0, 1: 0, 2: 0}, 0
+    told += [trial_started(number) for number in trials]
+    for _ in range(draw(st.integers(1, 4))):
+        for number in draw(st.lists(st.sampled_from(sorted(trials)), max_size=8)):
+            if draw(st.booleans()):
+                trials[number] += 1
+                told.append(row(number, trials[number]))
+            else:
+                attempt, trials[number] = attempt + 1, draw(st.integers(0, trials[number]))
+                told.append(resumed(number, attempt, trials[number], "infra"))
+        closed = draw(st.booleans())
+        if closed:
+            told += [trial_ended(number, "cancelled", epochs=epoch) for number, epoch in trials.items()]
+            told += [winner(0), END]
+        told.append(sweep_resumed())
+        attempt += 1
+        for number in trials:
+            trials[number] = draw(st.integers(0, trials[number]))
+            told.append(resumed(number, attempt, trials[number]))
+    told += [trial_ended(number, epochs=epoch) for number, epoch in trials.items() if draw(st.booleans())]
+    return [*told, *draw(st.sampled_from([[], [END]]))]
+
+
+class TestResumes:
+    @settings(max_examples=150, deadline=None)
+    @given(told=interrupted_sweeps())
+    def test_the_mirror_agrees_with_the_history(self, told):
+        events = [{**event, "at": "2026-01-01T00:00:00+00:00"} for event in numbered(told)]
+        history, messages = History(), plan(events, {})
+        history.extend(events)
+        for name, trial in history.trials.items():
+            run = [message for message in messages if message.run == run_id(SWEEP, name)]
+            steps = [message.step for message in of_type(Row, run)]
+            assert steps == list(range(1, len(steps) + 1)), "no gap, no double"
+            assert len(steps) >= len(trial.rows)
+            assert isinstance(run[-1], Close) == (trial.record is not None)
+            closes = [place for place, message in enumerate(run) if isinstance(message, Close)]
+            assert all(isinstance(run[place + 1], Open) for place in closes if place + 1 < len(run))
+        sweep = [message for message in messages if message.run == run_id(SWEEP, "sweep")]
+        assert isinstance(sweep[-1], Close) == (history.ended is not None)
+        if history.ended is not None:
+            listed = {cells[0] for cells in of_type(Table, sweep)[-1].rows}
+            assert listed == {name for name, trial in history.trials.items() if trial.record is not None}
+
+    def test_of_several_winners_that_wait_only_the_last_is_uploaded(self, tmp_path):
+        """The others' file is gone: all winners have one place."""
+        told = [started(), trial_started(0), trial_ended(0), winner(0), END, sweep_resumed(), winner(0), END]
+        heard = []
+
+        class Heard(Runs):
+            def send(self, opening, messages, *, known_step):
+                heard.extend(messages)
+
+            def finish(self, run, close):
+                return 0
+
+        def connect(to):
+            return Heard(to, RunFolder(tmp_path), tmp_path, follow=False)
+
+        outbox = Outbox(RunFolder(tmp_path), "http://a", connect)
+        for event in numbered(told):
+            outbox.take(event)
+        outbox.deliver(flush=True)
+        assert [message.seq for message in of_type(Artifact, heard)] == [6]
+        assert all(run.closed for run in MirrorState.load(RunFolder(tmp_path), "http://a").runs.values())
+
+    def test_a_run_that_goes_on_does_not_count_as_complete(self, tmp_path):
+        told = numbered([started(), trial_started(0), trial_ended(0, "cancelled"), resumed(0, 1, 0)])
+        run = run_id(SWEEP, "t0000")
+        state = MirrorState(server="http://a", runs={run: SentRun(name="t0000", seq=2, closed=True)})
+        state.save(RunFolder(tmp_path))
+        outbox = Outbox(RunFolder(tmp_path), "http://a", lambda to: pytest.fail("nothing is to be sent"))
+        for event in told[:3]:
+            outbox.take(event)
+        assert outbox.state.runs[run].closed
+        outbox.take(told[3])
+        assert not outbox.state.runs[run].closed
 
 
 class TestTail:

@@ -14,6 +14,7 @@ from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending
+from yolosweep.search.cluster_resources import ranks_of
 
 __all__ = ["ALLOWABLE", "check_again", "is_complete"]
 
@@ -52,6 +53,12 @@ def check_again(
         for key, (before, after) in changes.items()
         if not any(f"{key}.".startswith(f"{free}.") for free in _CHANGEABLE)
     ]
+    ranks, before = ranks_of(checked.experiment.resources), history.started["slots"]["world_size"]
+    if ranks != before:
+        wrong.append(
+            f"a trial had {before} ranks and would have {ranks}: BatchNorm sees each rank's images alone, so scores "
+            "would not compare; keep resources as it was"
+        )
     wrong += _other_data(checked, history, allow) + _other_versions(history, allow)
     model, faults = _stored_model(folder, checked, history)
     wrong += faults

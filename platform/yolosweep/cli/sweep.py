@@ -27,6 +27,7 @@ from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.report import summary, write_report
 from yolosweep.search.cluster_resources import allot
 from yolosweep.search.ray_tune import DeskLine, connected, run_trials
+from yolosweep.search.retain import clear_leftovers
 from yolosweep.tracking import Mirror, choose_mode, start_mirror
 
 __all__ = ["resume_sweep", "run_sweep"]
@@ -74,6 +75,7 @@ def resume_sweep(root: Path, overrides: Sequence[str], *, allow: Sequence[str], 
         sweep = _Sweep(folder, checked, online=choice.mode == "online", as_json=as_json, about=about)
         if is_complete(checked, history):
             _say("every trial has ended: nothing is left to train (search.trials=N asks for more)")
+            clear_leftovers(folder, history)
             return sweep.finish("all trials ran")
         return sweep.run()
 
@@ -150,7 +152,8 @@ class _Sweep:
         dataset = prepare_dataset(exp.data, exp.task, self._folder)
         model, fingerprint = self._store_model()
         _say("starting Ray …")
-        with connected() as cluster:
+        # Ray prints about processes that died to standard output, which belongs to --json.
+        with contextlib.redirect_stdout(sys.stderr), connected() as cluster:
             slots = allot(exp.resources, cluster.nodes, exp.search.trials)
             self._write_experiment()
             desk = DeskLine(
@@ -162,6 +165,7 @@ class _Sweep:
                     "dataset": dataset.model_dump(mode="json"),
                     "cpus": slots.cpus,
                     "gpus": slots.gpus,
+                    "world_size": slots.world_size,
                     "header": {
                         "versions": versions(),
                         "notes": list(self._checked.notes),

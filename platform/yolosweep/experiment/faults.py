@@ -149,12 +149,6 @@ _BY_TYPE = (
 )
 
 
-def _gpus(value: object) -> str:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 1:
-        return ": several GPUs for one trial are not supported yet; use 1, or a share such as 0.5"
-    return "must be 0 (train on the CPU), 1, a share such as 0.5, or auto"
-
-
 def _search(value: object) -> str:
     return f"is not a mapping; {_MISSING['search']}" if value != {} else f"is empty; {_PARAMETERS}"
 
@@ -164,7 +158,7 @@ _BY_KEY: dict[str, Callable[[object], str]] = {
         "must start with a letter or a digit and hold up to 64 letters, digits, '.', '_' and '-'; "
         'e.g. name: parking-lot (a number or a date goes in quotes, e.g. name: "2024")'
     ),
-    "resources.gpus_per_trial": _gpus,
+    "resources.gpus_per_trial": lambda _: "must be 0 (the CPU), a share such as 0.5, a whole number of GPUs, or auto",
     "resources.cpus_per_trial": lambda _: "must be auto or a number from 1 up, e.g. 2",
     "search": _search,
     "search.parameters": _search,

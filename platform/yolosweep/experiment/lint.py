@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from yolosweep.errors import Fault
 from yolosweep.experiment.arguments import ALIASES, NOT_TRAINING, OWNED, SCORING, TASKS_OF, defaults, how_not_what
 from yolosweep.experiment.dead_knobs import always, dead_fixed, dead_knobs, possible_values
+from yolosweep.experiment.ranks import rank_faults
 from yolosweep.experiment.schema import SAMPLES, Experiment
 
 __all__ = ["lint", "lint_names", "lint_with_data", "metrics_of", "nearest_name", "notes"]
@@ -49,7 +50,19 @@ def metrics_of(task: str) -> list[str]:
 
 def lint(exp: Experiment) -> list[Fault]:
     """Return every fault that can be seen without data, ordered by key."""
-    rules = (lint_names, _places, _clashes, _task, _words, _schedule, _search, _augmentations, _toy, dead_knobs)
+    rules = (
+        lint_names,
+        _places,
+        _clashes,
+        _task,
+        _words,
+        _schedule,
+        _search,
+        _augmentations,
+        _toy,
+        rank_faults,
+        dead_knobs,
+    )
     faults: dict[tuple[str, str], Fault] = {}
     for fault in (fault for rule in rules for fault in rule(exp)):
         faults.setdefault((fault.key, fault.message[:13]), fault)  # one "has no effect" per key says enough

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -100,10 +101,24 @@ Gpus = Annotated[float, Field(strict=True, ge=0), AfterValidator(_share_or_whole
 """A share of one GPU, or a whole number of them."""
 
 
+def _interval(value: object) -> object:
+    """Read a whole number of epochs, or a duration."""
+    read = _seconds(value) if isinstance(value, str) else value
+    if isinstance(read, bool) or not isinstance(read, (int, float)) or not 0 < read < math.inf:
+        raise ValueError("must be a whole number of epochs from 1 up, or a duration such as 10m")
+    return read
+
+
+Interval = Annotated[
+    int | float, BeforeValidator(_interval, json_schema_input_type=Annotated[int, Field(ge=1)] | float | str)
+]
+"""Epochs where it is a whole number, else seconds."""
+
+
 class Policy(_Strict):
     """How one trial is kept alive, and what happens when it is in trouble."""
 
-    checkpoint_every: Annotated[Whole, Field(ge=1)] | Seconds = 1
+    checkpoint_every: Interval = 1
     """A whole number of epochs, or a duration such as ``10m``: how often the resumable state reaches the run folder."""
     keep_checkpoints: Annotated[Whole, Field(ge=1)] = 2
     """Resumable states kept while a trial runs; the older one is used when the newer is damaged."""

@@ -18,7 +18,8 @@ _ELSEWHERE = {
     **dict.fromkeys(("scheduler", "early_terminate", "early_termination", "pruning"), "search.pruner"),
     **dict.fromkeys(("method", "algorithm", "algo", "sampler", "search_alg", "strategy"), "search.searcher"),
     **dict.fromkeys(
-        ("num_samples", "max_trials", "n_trials", "num_trials", "iterations", "run_cap", "count"), "search.trials"
+        ("num_samples", "max_trials", "n_trials", "num_trials", "iterations", "run_cap", "count", "trials"),
+        "search.trials",
     ),
     **dict.fromkeys(("direction", "goal"), "search.mode"),
     "objective": "search.metric",
@@ -28,6 +29,8 @@ _ELSEWHERE = {
     **dict.fromkeys(("timeout", "time_budget_s", "max_hours", "time_limit", "budget"), "search.time_budget"),
     "max_t": "train.epochs",
     **dict.fromkeys(("gpus", "gpu", "num_gpus"), "resources.gpus_per_trial"),
+    **dict.fromkeys(("num_workers", "ranks", "world_size"), "resources.workers"),
+    **dict.fromkeys(("max_failures", "max_retries", "max_trial_retries"), "trial.retries"),
     **dict.fromkeys(("cpus", "cpu", "num_cpus"), "resources.cpus_per_trial"),
     **dict.fromkeys(("max_concurrent_trials", "n_jobs", "parallel", "concurrency"), "resources.max_concurrent"),
     **dict.fromkeys(("dataset", "data_yaml"), "data"),
@@ -65,7 +68,7 @@ def explain_unknown(where: list[str | int], value: object) -> str:
         return f"unknown key; {_AXIS[name]}"
     parent = ".".join(str(part) for part in place)
     close = nearest_name(name, siblings, cutoff=0.8)
-    if close is not None:
+    if close is not None and _field_elsewhere(name) is None:
         return f"unknown key; did you mean {parent}{'.' if parent else ''}{close}?"
     target = _ELSEWHERE.get(name) or _field_elsewhere(name) or _argument(name, value)
     if target is None:
@@ -79,7 +82,7 @@ def explain_unknown(where: list[str | int], value: object) -> str:
 
 def _field_elsewhere(name: str) -> str | None:
     """Return the dotted path of a field of this name in another section."""
-    for section in ("search", "resources", "track", "track.wandb"):
+    for section in ("search", "resources", "trial", "track", "track.wandb"):
         if name in fields_at(list(section.split("."))):
             return f"{section}.{name}"
     return name if name in Experiment.model_fields else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from yolosweep.errors import ClusterError
 from yolosweep.experiment.schema import Resources
 
-__all__ = ["Slots", "allot"]
+__all__ = ["Slots", "allot", "ranks_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +19,21 @@ class Slots:
     cpus: float
     gpus: float
     concurrent: int
+    world_size: int = 1
+    """Ranks of one trial."""
+    spread: bool = False
+    """Whether the ranks of a trial may lie on several nodes."""
+
+
+def ranks_of(asked: Resources) -> int:
+    """Return how many ranks train one trial together."""
+    if asked.workers is not None:
+        return asked.workers
+    return 1 if asked.gpus_per_trial == "auto" else max(1, int(asked.gpus_per_trial))
 
 
 def allot(asked: Resources, nodes: Sequence[Mapping[str, float]], trials: int | None) -> Slots:
-    """Decide ``auto`` and count the slots, node by node: one trial never spans two nodes.
+    """Decide ``auto`` and count the slots, node by node: only the ranks of ``workers`` may lie on several.
 
     Args:
         asked: the experiment's resources.
@@ -32,19 +43,25 @@ def allot(asked: Resources, nodes: Sequence[Mapping[str, float]], trials: int | 
     Raises:
         ClusterError: not one trial fits on any node.
     """
+    ranks, spread = ranks_of(asked), asked.workers is not None
     total_gpus = sum(node.get("GPU", 0.0) for node in nodes)
-    gpus = (1.0 if total_gpus else 0.0) if asked.gpus_per_trial == "auto" else float(asked.gpus_per_trial)
+    gpus = (float(ranks) if total_gpus else 0.0) if asked.gpus_per_trial == "auto" else float(asked.gpus_per_trial)
     largest = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
-    cpus = _fair_cpus(nodes, gpus, largest) if asked.cpus_per_trial == "auto" else float(asked.cpus_per_trial)
-    slots = sum(_fits(node, cpus, gpus) for node in nodes)
+    fair = ranks * _fair_cpus(nodes, gpus / ranks, largest / (1 if spread else ranks))
+    cpus = fair if asked.cpus_per_trial == "auto" else float(asked.cpus_per_trial)
+    if spread:
+        slots = sum(_fits(node, cpus / ranks, gpus / ranks) for node in nodes) // ranks
+    else:
+        slots = sum(_fits(node, cpus, gpus) for node in nodes)
     if slots == 0:
         have = ", ".join(f"{node.get('CPU', 0):g} CPU + {node.get('GPU', 0):g} GPU" for node in nodes) or "no nodes"
+        where = f"in {ranks} equal parts" if spread else "on one node"
         raise ClusterError(
-            f"resources: one trial needs {cpus:g} CPU and {gpus:g} GPU on one node, but the nodes have {have}; "
+            f"resources: one trial needs {cpus:g} CPU and {gpus:g} GPU {where}, but the nodes have {have}; "
             "lower resources.cpus_per_trial or resources.gpus_per_trial"
         )
     limits = [limit for limit in (asked.max_concurrent, trials) if limit is not None]
-    return Slots(cpus=cpus, gpus=gpus, concurrent=min([slots, *limits]))
+    return Slots(cpus=cpus, gpus=gpus, concurrent=min([slots, *limits]), world_size=ranks, spread=spread)
 
 
 def _fair_cpus(nodes: Sequence[Mapping[str, float]], gpus: float, largest: float) -> float:
@@ -59,5 +76,6 @@ def _fits(node: Mapping[str, float], cpus: float, gpus: float) -> int:
     by_cpu = math.floor(node.get("CPU", 0.0) / cpus + 1e-9)
     if not gpus:
         return by_cpu
+    whole = math.floor(node.get("GPU", 0.0))
     # A share is of one GPU: three trials of 0.4 need two GPUs, as Ray places them.
-    return min(by_cpu, math.floor(node.get("GPU", 0.0)) * math.floor(1 / gpus + 1e-9))
+    return min(by_cpu, whole * math.floor(1 / gpus + 1e-9) if gpus <= 1 else whole // int(gpus))

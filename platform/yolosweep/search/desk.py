@@ -19,7 +19,7 @@ from yolosweep.records import Cause, Checkpoint, Ending, EpochRow, PreparedDatas
 from yolosweep.search.places import Places
 from yolosweep.search.propose import Proposal, Proposer
 from yolosweep.search.prune import Rungs
-from yolosweep.search.retain import surplus
+from yolosweep.search.retain import clear_leftovers, surplus
 from yolosweep.search.retry import refusal
 from yolosweep.search.settle import already_over, judged, settled
 
@@ -36,8 +36,7 @@ class Desk:
         experiment: the resolved experiment, dumped (a plain dict travels to the actor).
         model: what trials get as ``model`` (a file in the run folder, or a name Ultralytics knows).
         model_fingerprint: hash of the model file, or the name: part of every trial's identity.
-        dataset: the prepared dataset, dumped.
-        cpus, gpus, world_size: what one trial gets.
+        dataset, cpus, gpus, world_size: the prepared dataset, dumped; what one trial gets.
         header: further facts for the ledger's first line (versions, resources, notes).
     """
 
@@ -75,8 +74,7 @@ class Desk:
         self._halting = False
         self._places = Places()
         self._waiting: list[str] = []
-        self._clock = clock
-        self._started = clock()
+        self._clock, self._started = clock, clock()
         self._ledger = Ledger(self._folder)
         self._open(experiment, header)
 
@@ -85,6 +83,7 @@ class Desk:
         for event in read_events(self._folder.ledger):
             self._apply(event)
         self._started -= self._history.active_seconds
+        clear_leftovers(self._folder, self._history)
         about = {"experiment": dict(experiment), "dataset": self._dataset.model_dump(mode="json"), **header}
         if not self._history.started:
             self._write("sweep_started", sweep=self._folder.sweep, **about)
@@ -295,5 +294,6 @@ class Desk:
             if known.record is None:
                 reason = f"the sweep was stopped in epoch {len(known.rows) + 1}"
                 self._finish(settled(self._folder, known, Ending.CANCELLED, reason, cause=None, error=None))
+        clear_leftovers(self._folder, self._history)
         self._ledger.close()
         return self._stopped or "all trials ran"

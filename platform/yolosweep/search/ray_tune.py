@@ -135,7 +135,7 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
     scratch, trouble = folder.root / ".ray", list[YolosweepError]()
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     tuner = tune.Tuner(
-        tune.with_resources(Slot, {"cpu": slots.cpus, "gpu": slots.gpus}),
+        tune.with_resources(Slot, _placement(slots)),
         param_space={"slot": tune.grid_search(list(range(slots.concurrent))), "desk": desk.name},
         run_config=tune.RunConfig(
             name="tune",
@@ -160,6 +160,15 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
         raise (trouble[0] if trouble else error) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _placement(slots: Slots) -> Any:
+    """Return one bundle per rank; a slot gets all of them or none."""
+    from ray import tune
+
+    ranks = slots.world_size
+    bundle = {"CPU": slots.cpus / ranks, "GPU": slots.gpus / ranks}
+    return tune.PlacementGroupFactory([bundle] * ranks, strategy="PACK" if slots.spread else "STRICT_PACK")
 
 
 def _watcher(desk: DeskLine, trouble: list[YolosweepError]) -> Any:

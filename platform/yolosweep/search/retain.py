@@ -1,11 +1,14 @@
-"""Which checkpoints stay when trials have ended."""
+"""Which files stay when trials have ended."""
 
 from __future__ import annotations
 
-from yolosweep.history import History
-from yolosweep.records import TrialRecord
+import shutil
 
-__all__ = ["surplus"]
+from yolosweep.history import History
+from yolosweep.ledger import RunFolder
+from yolosweep.records import Ending, TrialRecord
+
+__all__ = ["clear_leftovers", "surplus"]
 
 
 def surplus(history: History, keep_top: int) -> list[TrialRecord]:
@@ -16,3 +19,15 @@ def surplus(history: History, keep_top: int) -> list[TrialRecord]:
         if trial.record is not None and "best.pt" in trial.record.files and not trial.dropped
     ]
     return keeping[keep_top:]
+
+
+def clear_leftovers(folder: RunFolder, history: History) -> None:
+    """Remove what processes that were killed left in the folders of trials that have ended for good."""
+    for name, trial in history.trials.items():
+        if trial.record is None or trial.record.ending is Ending.CANCELLED:
+            continue
+        shutil.rmtree(folder.checkpoint(name, "x").parent, ignore_errors=True)
+        for file in folder.trial(name).glob("*"):
+            is_draft = file.name.startswith(".") and file.suffix == ".tmp"
+            if is_draft or (file.name.startswith("stacks-") and not file.stat().st_size):
+                file.unlink(missing_ok=True)

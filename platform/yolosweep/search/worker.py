@@ -11,6 +11,7 @@ from ray import tune
 
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Verdict
+from yolosweep.search.rank_group import RankGroup
 from yolosweep.search.watchdog import Watchdog
 from yolosweep.training import trainer_for
 
@@ -34,6 +35,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         self._slot: int = config["slot"]
         self._desk_name: str = config["desk"]
         self._trained = 0
+        self._group: RankGroup | None = None
 
     def step(self) -> dict[str, Any]:
         """Ask for a training and run it whole; done when there are no more."""
@@ -44,9 +46,12 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             answer = ray.get(desk.begin.remote(self._slot))
         if answer is None:
             return {"done": True}
-        record = _train(desk, answer)
+        if answer.world_size > 1 and self._group is None:
+            self._group = RankGroup(answer)
+        record = _train(desk, answer, self._group)
         self._trained += 1
-        used_up = record.cause is not None or self._trained >= answer.policy.recycle_after
+        broken = record.cause is not None or (self._group is not None and not self._group.whole)
+        used_up = broken or self._trained >= answer.policy.recycle_after
         if used_up:  # told before: the last one to end may end the sweep
             ray.get(desk.leaving.remote(self._slot))
         ray.get(desk.ended.remote(record, answer.attempt))
@@ -55,7 +60,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         return {"done": False}
 
 
-def _train(desk: Any, request: TrialRequest) -> TrialRecord:
+def _train(desk: Any, request: TrialRequest, group: RankGroup | None) -> TrialRecord:
     stacks = RunFolder(request.folder).stacks(request.trial, request.attempt)
     with _StopLine(desk, request) as line, Watchdog(stacks, request.policy) as watchdog:
 
@@ -68,7 +73,8 @@ def _train(desk: Any, request: TrialRequest) -> TrialRecord:
             watchdog.alive()
             return line.stopped.is_set()
 
-        return trainer_for(request.model).train(request, report, cancelled)
+        trainer = trainer_for(request.model) if group is None else group
+        return trainer.train(request, report, cancelled)
 
 
 class _StopLine:

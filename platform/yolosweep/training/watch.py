@@ -94,10 +94,15 @@ class Watch:
 
     def _train_end(self, trainer: Any) -> None:
         self._train_seconds = time.monotonic() - self._epoch_started
-        if trainer.epoch == 0 and not all(math.isfinite(float(value)) for value in trainer.tloss.values()):
+        if trainer.epoch:
+            return
+        if trainer.any_rank(not all(math.isfinite(float(value)) for value in trainer.tloss.values())):
             raise Diverged("the loss of the first epoch is not finite")
 
     def _epoch_end(self, trainer: Any) -> None:
+        if trainer.rank_:  # rank 0 tells and stores; the others only need what they may have to go back to
+            trainer.save_state(scores=[], recoveries=0, log="")
+            return
         row = self._row(trainer)
         # Also where it is not stored: the epoch after this one may have to go back to it.
         state = trainer.save_state(scores=self.scores, recoveries=self.recoveries, log=self._log())

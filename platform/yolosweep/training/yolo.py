@@ -18,6 +18,7 @@ from yolosweep.records import Ending, FileRef, TrialRecord, TrialRequest, Valida
 from yolosweep.training.causes import End, classified, last_line
 from yolosweep.training.environment import enter, log_to, scan_findings
 from yolosweep.training.pipelines import build_pipeline
+from yolosweep.training.ranks import joined, my_rank
 from yolosweep.training.seam import Cancelled, Report
 from yolosweep.training.watch import Abandoned, Diverged, Watch
 from yolosweep.training.yolo_loop import steered
@@ -177,7 +178,7 @@ class _Run:
             exist_ok=True,
         )
         ours = steered(base, self.request, self.watch, threads=self.threads, workers=settings["workers"])
-        trainer = ours(overrides=settings)
+        trainer = (joined(ours) if self.request.world_size > 1 else ours)(overrides=settings)
         if on_gpu:
             import torch
 
@@ -226,6 +227,8 @@ class _Run:
         sources = [self.scratch / name for name in _KEPT]
         if self.request.settings.get("plots"):
             sources += sorted(self.scratch.glob("*.png")) + sorted(self.scratch.glob("*.jpg"))
+        if my_rank():
+            return end
         if self.watch.best is None:  # no epoch gave a score: there is nothing worth keeping in the weights
             sources = [source for source in sources if source.suffix != ".pt"]
         try:

@@ -95,7 +95,8 @@ class _Keeping(_Trainer):
         if state is not None:
             put_back(self, state)
             self.start_epoch = state["epoch"]
-            self.csv.write_text(state["results"])
+            if not self.rank_:
+                self.csv.write_text(state["results"])
             self._held = state
 
     def begin_epoch(self) -> None:
@@ -148,7 +149,8 @@ class _Keeping(_Trainer):
         """Write ``last.pt``; nothing is validated again here: the winner is, when it is picked."""
         from yolosweep.training.weights import save_weights
 
-        save_weights(self, self.last)
+        if not self.rank_:
+            save_weights(self, self.last)
 
     def step_back(self) -> None:
         """Write ``last.pt`` of the last whole epoch, after being stopped in the middle of one."""

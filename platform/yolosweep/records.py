@@ -208,6 +208,8 @@ class TrialRecord(_Record):
     """Why it did not reach its end by itself; None where nothing went wrong."""
     device: str = "cpu"
     """``cpu`` or the GPU's name."""
+    gpus: tuple[str, ...] = ()
+    """The GPUs Ray granted, over all ranks, as ``CUDA_VISIBLE_DEVICES`` names them."""
     host: str = ""
     world_size: int = 1
     threads: int | None = None

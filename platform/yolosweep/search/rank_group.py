@@ -19,7 +19,7 @@ from yolosweep.training import trainer_for
 from yolosweep.training.ranks import enter_group, follow
 from yolosweep.training.seam import Cancelled, Report
 
-__all__ = ["RankGroup"]
+__all__ = ["RankGroup", "granted_gpus"]
 
 _POLL_S = 0.5
 _GRACE_S = 20.0
@@ -29,13 +29,18 @@ _WHOLE = (Ending.FINISHED, Ending.PATIENCE, Ending.PRUNED)
 """Endings that all ranks reach together: the group can train again."""
 
 
+def granted_gpus() -> list[str]:
+    """Return the GPUs that Ray granted to this process."""
+    return [str(gpu) for gpu in ray.get_runtime_context().get_accelerator_ids()["GPU"]]
+
+
 class _Rank:
     """A rank above 0, in a process of its own."""
 
-    def enter(self, rank: int, world_size: int, address: str, on_gpu: bool) -> int:
-        """Join the group; return this process's number."""
+    def enter(self, rank: int, world_size: int, address: str, on_gpu: bool) -> list[str]:
+        """Join the group; return the GPUs this process was granted."""
         enter_group(rank, world_size, address, on_gpu=on_gpu)
-        return os.getpid()
+        return granted_gpus()
 
     def train(self, request: TrialRequest) -> str:
         """Train along; return how it ended."""
@@ -61,7 +66,8 @@ class RankGroup:
         address = f"tcp://{ray.util.get_node_ip_address()}:{_free_port()}"
         entering = [other.enter.remote(rank, size, address, on_gpu) for rank, other in enumerate(self._others, start=1)]
         enter_group(0, size, address, on_gpu=on_gpu)
-        ray.get(entering)
+        self.gpus: list[str] = granted_gpus() + [gpu for gpus in ray.get(entering) for gpu in gpus]
+        """The GPUs of all ranks."""
         self.whole = True
         """Whether another training can run in it."""
 

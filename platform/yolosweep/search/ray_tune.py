@@ -17,7 +17,7 @@ from yolosweep.errors import ClusterError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.search.cluster_resources import Slots
 
-__all__ = ["Cluster", "DeskLine", "connected", "run_trials"]
+__all__ = ["Cluster", "DeskLine", "connected", "placement", "run_trials"]
 
 _QUIET = {
     "RAY_DEDUP_LOGS": "0",
@@ -135,7 +135,7 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
     scratch, trouble = folder.root / ".ray", list[YolosweepError]()
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     tuner = tune.Tuner(
-        tune.with_resources(Slot, _placement(slots)),
+        tune.with_resources(Slot, placement(slots)),
         param_space={"slot": tune.grid_search(list(range(slots.concurrent))), "desk": desk.name},
         run_config=tune.RunConfig(
             name="tune",
@@ -162,7 +162,7 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _placement(slots: Slots) -> Any:
+def placement(slots: Slots) -> Any:
     """Return one bundle per rank; a slot gets all of them or none."""
     from ray import tune
 

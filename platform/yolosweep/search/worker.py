@@ -11,7 +11,7 @@ from ray import tune
 
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Verdict
-from yolosweep.search.rank_group import RankGroup
+from yolosweep.search.rank_group import RankGroup, granted_gpus
 from yolosweep.search.watchdog import Watchdog
 from yolosweep.training import trainer_for
 
@@ -48,7 +48,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             return {"done": True}
         if answer.world_size > 1 and self._group is None:
             self._group = RankGroup(answer)
-        record = _train(desk, answer, self._group)
+        gpus = granted_gpus() if self._group is None else self._group.gpus
+        record = _train(desk, answer, self._group).model_copy(update={"gpus": tuple(gpus)})
         self._trained += 1
         broken = record.cause is not None or (self._group is not None and not self._group.whole)
         used_up = broken or self._trained >= answer.policy.recycle_after

@@ -1,0 +1,147 @@
+"""Two ranks on the CPU: the same weights on both, and to the bit those of one process that sums their losses."""
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolosweep.data.sample import draw_parking
+from yolosweep.experiment.schema import Policy
+from yolosweep.records import Ending, TrialRecord, TrialRequest, Verdict
+from yolosweep.training import trainer_for
+
+pytestmark = pytest.mark.slow
+
+COMMON = """
+import hashlib, json, sys
+from yolosweep.records import TrialRequest, Verdict
+from yolosweep.training.environment import enter
+
+def told(what, value):
+    print(json.dumps([what, value]), flush=True)
+
+def sha(module):
+    digest = hashlib.sha256()
+    for name, parameter in module.named_parameters():
+        digest.update(name.encode() + parameter.detach().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+def watch_epochs():
+    import yolosweep.training.state as state
+    from ultralytics.utils.torch_utils import unwrap_model
+    real = state.captured
+    def captured(trainer):
+        told("epoch", [sha(unwrap_model(trainer.model)), sha(trainer.ema.ema)])
+        return real(trainer)
+    state.captured = captured
+
+def train(request):
+    from yolosweep.training.yolo import YoloTrainer
+    def report(row, checkpoint):
+        told("row", row.epoch)
+        return Verdict.GO_ON
+    record = YoloTrainer().train(request, report, lambda: False)
+    told("record", record.model_dump(mode="json"))
+
+request = TrialRequest.model_validate_json(sys.argv[1])
+"""
+
+RANK = (
+    COMMON
+    + """
+from yolosweep.training.ranks import enter_group
+
+enter_group(int(sys.argv[2]), 2, sys.argv[3], on_gpu=False)
+enter()
+watch_epochs()
+train(request)
+"""
+)
+
+SUMMED = (
+    COMMON
+    + """
+enter()
+watch_epochs()
+from ultralytics.nn.tasks import DetectionModel
+
+real = DetectionModel.loss
+
+def part(batch, rank):
+    mine = batch["batch_idx"].long() % 2 == rank
+    rows = {key: value[mine] for key, value in batch.items() if key in ("cls", "bboxes")}
+    return {**batch, **rows, "img": batch["img"][rank::2], "batch_idx": batch["batch_idx"][mine] // 2}
+
+def loss(self, batch, preds=None):
+    if not self.training:
+        return real(self, batch, preds)
+    (first, items), (second, _) = (real(self, part(batch, rank)) for rank in (0, 1))
+    return first.sum() + second.sum(), items
+
+DetectionModel.loss = loss
+train(request)
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def request_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("ranks")
+    data = draw_parking(folder / "parking", images={"train": 16, "val": 6, "test": 2}, size=96)
+
+    def make(where: str, **more: Any) -> TrialRequest:
+        known = {
+            "sweep": "run", "trial": "t0000", "number": 0, "task": "detect", "model": "yolo11n.yaml",
+            "data": str(data), "asked": {}, "identity": "i", "metric": "metrics/mAP50-95(B)",
+            "folder": str(folder / where), "policy": Policy(keep_checkpoints=9),
+            "settings": {
+                "epochs": 2, "imgsz": 64, "batch": 8, "nbs": 8, "optimizer": "AdamW", "mosaic": 0.5,
+                "warmup_epochs": 1.0, "plots": False, "verbose": False, "seed": 0,
+            },
+        }  # fmt: skip
+        return TrialRequest.model_validate({**known, **more})
+
+    started = make("start", settings={**make("x").settings, "epochs": 1})
+    record = trainer_for(started.model).train(started, lambda row, checkpoint: Verdict.GO_ON, lambda: False)
+    weights = Path(started.folder) / record.files["last.pt"].path
+    return lambda where, **more: make(where, model=str(weights), **more)
+
+
+def start(code: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def told_by(process: subprocess.Popen[str]) -> dict[str, list[Any]]:
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    told: dict[str, list[Any]] = {"epoch": [], "row": [], "record": []}
+    for line in out.splitlines():
+        if line.startswith("["):
+            what, value = json.loads(line)
+            told[what].append(value)
+    return told
+
+
+def test_two_ranks_are_one_training(request_of: Any) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    request = request_of("two", world_size=2, cpus=2)
+    ranks = [start(RANK, request.model_dump_json(), str(rank), address) for rank in (0, 1)]
+    first, second = (told_by(process) for process in ranks)
+    record = TrialRecord.model_validate(first["record"][0])
+    assert record.ending is Ending.FINISHED, record.reason
+    assert (record.world_size, record.threads) == (2, 1)
+    assert first["row"] == [1, 2]
+    assert first["epoch"] == second["epoch"], "the ranks hold different weights"
+    assert second["row"] == []  # only rank 0 tells
+    assert TrialRecord.model_validate(second["record"][0]).files == {}
+
+    summed = told_by(start(SUMMED, request_of("one", cpus=1).model_dump_json()))
+    assert summed["epoch"] == first["epoch"], "two ranks are not one process that sums their losses"

@@ -82,28 +82,30 @@ def ledger(folder):
     ledger.close()
 
 
-def start(folder, ledger):
+def about_the_sweep(**search):
     experiment = Experiment.model_validate(
         {
             "name": "cars",
             "model": "yolo26n.pt",
             "data": "cars.yaml",
             "train": {"epochs": 4, "optimizer": "AdamW"},
-            "search": {"metric": "metrics/mAP50-95(B)", "parameters": {"lr0": {"min": 0.001, "max": 0.1}}},
+            "search": {"metric": "metrics/mAP50-95(B)", "parameters": {"lr0": {"min": 0.001, "max": 0.1}}, **search},
             "track": {"wandb": {"project": "parking", "tags": ["night"]}},
         }
     )
     dataset = PreparedDataset(
         task="detect", source="/d", train_on="/d/data.yaml", names={0: "car"}, images={"train": 9}, fingerprint="f00d"
     )
-    ledger.append(
-        "sweep_started",
-        sweep=folder.sweep,
-        experiment=experiment.model_dump(mode="json"),
-        dataset=dataset.model_dump(mode="json"),
-        versions={"ultralytics": "8"},
-        notes=[],
-    )
+    return {
+        "experiment": experiment.model_dump(mode="json"),
+        "dataset": dataset.model_dump(mode="json"),
+        "versions": {"ultralytics": "8"},
+        "notes": [],
+    }
+
+
+def start(folder, ledger):
+    ledger.append("sweep_started", sweep=folder.sweep, **about_the_sweep())
 
 
 def start_trial(folder, ledger, number):
@@ -127,7 +129,12 @@ def add_row(ledger, number, epoch):
     ledger.append("row", trial=f"t{number:04}", row=row.model_dump(mode="json"))
 
 
-def end_trial(folder, ledger, number):
+def resume(folder, ledger, number, attempt, from_epoch):
+    about = {"attempt": attempt, "cause": "resumed", "reason": "taken up again", "from_epoch": from_epoch}
+    ledger.append("trial_resumed", trial=f"t{number:04}", **about)
+
+
+def end_trial(folder, ledger, number, ending=None, **more):
     epochs, lr0 = EPOCHS[number], 0.01 + number / 1000
     files = {}
     if epochs:
@@ -135,18 +142,18 @@ def end_trial(folder, ledger, number):
         reference = write_atomic(target, f"weights of {number}".encode() * 100)
         files["best.pt"] = reference.model_copy(update={"path": target.relative_to(folder.root).as_posix()})
     record = TrialRecord(
-        trial=f"t{number:04}", number=number, ending=ENDINGS[number], reason="because", asked={"lr0": lr0},
+        trial=f"t{number:04}", number=number, ending=ending or ENDINGS[number], reason="because", asked={"lr0": lr0},
         used={"lr0": lr0, "batch": 8, "optimizer": "AdamW"}, score=number / 10 + epochs / 100 if epochs else None,
-        best_epoch=epochs or None, epochs=epochs, seconds=9.5, files=files,
+        best_epoch=epochs or None, epochs=epochs, seconds=9.5, files=files, **more,
     )  # fmt: skip
     ledger.append("trial_ended", record=record.model_dump(mode="json"))
 
 
-def end(folder, ledger):
-    reference = write_atomic(folder.winner / "best.pt", b"weights of 1" * 100)
+def end(folder, ledger, winner=1, status="finished"):
+    reference = write_atomic(folder.winner / "best.pt", f"weights of {winner}".encode() * 100)
     file = reference.model_copy(update={"path": "winner/best.pt"}).model_dump(mode="json")
-    ledger.append("winner", trial="t0001", score=0.14, file=file)
-    ledger.append("sweep_ended", status="finished", reason="all trials done")
+    ledger.append("winner", trial=f"t{winner:04}", score=0.14, file=file)
+    ledger.append("sweep_ended", status=status, reason="all trials done")
 
 
 def first_half(folder, ledger):
@@ -162,10 +169,10 @@ def first_half(folder, ledger):
     end_trial(folder, ledger, 0)
 
 
-def second_half(folder, ledger):
+def second_half(folder, ledger, **more):
     for epoch in (3, 4):
         add_row(ledger, 1, epoch)
-    end_trial(folder, ledger, 1)
+    end_trial(folder, ledger, 1, **more)
     for number in range(2, len(ENDINGS)):
         start_trial(folder, ledger, number)
         for epoch in range(1, EPOCHS[number] + 1):
@@ -184,8 +191,11 @@ def steps_at(server, run, key="score"):
     ]
 
 
-def check_all_arrived(server, folder):
-    """Every trial, every row exactly once, endings, groups, settings, the table, the winner."""
+def check_all_arrived(server, folder, again=0, endings=1):
+    """Every trial, every row exactly once, endings, groups, settings, the table, the winner.
+
+    ``again`` trials ended once more, and the sweep ended ``endings`` times.
+    """
     runs = {row["run_id"]: row for row in server.rows("SELECT * FROM runs")}
     sweep_run = run_id(folder.sweep, "sweep")
     assert set(runs) == {run_of(folder, number) for number in EPOCHS} | {sweep_run}
@@ -209,9 +219,9 @@ def check_all_arrived(server, folder):
     assert server.groups[sweep_run] == (folder.sweep, "sweep", folder.sweep)
     summary = json.loads(runs[sweep_run]["summary_json"])
     assert (summary["winner"], summary["trials_ended"], summary["status"]) == ("t0001", len(EPOCHS), "finished")
-    assert len(steps_at(server, sweep_run, "best_score")) == len(EPOCHS)
+    assert len(steps_at(server, sweep_run, "best_score")) == len(EPOCHS) + again
     tables = [row["name"] for row in server.rows("SELECT name FROM files WHERE name LIKE 'media/table/%'")]
-    assert len(tables) == 1
+    assert len(tables) == endings
     models = server.rows("SELECT * FROM artifacts WHERE artifact_type='model'")
     assert {(model["run_id"], model["name"]) for model in models} == {(sweep_run, f"{folder.sweep}-best")}
     assert len(server.digests) == 1, "W&B makes one version of equal contents, also where they are sent again"
@@ -219,9 +229,10 @@ def check_all_arrived(server, folder):
 
 
 def counts(server):
-    return {
-        table: server.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in ("runs", "metrics", "artifacts")
-    }
+    """What is there; a model that is sent again counts where its contents are new, as at W&B."""
+    found = ("runs", "metrics", "artifacts WHERE artifact_type != 'model'")
+    counted = {table: server.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in found}
+    return {**counted, "models": len(server.digests)}
 
 
 def check_no_secret_and_no_litter(folder, tmp_path):
@@ -280,6 +291,65 @@ def test_a_push_between_leaves_running_trials_running(server, folder, ledger):
     second_half(folder, ledger)
     assert push(folder).complete
     check_all_arrived(server, folder)
+
+
+def last_summaries(server, monkeypatch):
+    """Note the last whole summary sent of each run: W&B replaces the old one by it, the test's server adds to it."""
+    summaries, note = {}, server.note
+
+    def noted(path, body, answer):
+        if path.endswith("/file_stream"):
+            for line in json.loads(body).get("files", {}).get("wandb-summary.json", {}).get("content", []):
+                summaries[path.split("/")[-2]] = json.loads(line)
+        return note(path, body, answer)
+
+    monkeypatch.setattr(server, "note", noted)
+    return summaries
+
+
+def test_kills_and_resumes_leave_every_run_once(server, folder, ledger, monkeypatch):
+    summaries = last_summaries(server, monkeypatch)
+    server.connect()
+    mirror = start_mirror(folder)
+    first_half(folder, ledger)
+    end_trial(folder, ledger, 1, Ending.CANCELLED)
+    until(lambda: server.exit_codes.get(run_of(folder, 1)) == 255)
+
+    ledger.append("sweep_resumed", **about_the_sweep())
+    resume(folder, ledger, 1, attempt=1, from_epoch=1)
+    add_row(ledger, 1, 2)
+    add_row(ledger, 1, 3)
+    end_trial(folder, ledger, 1, Ending.CANCELLED, error="gone")
+    until(lambda: steps_at(server, run_of(folder, 1)) == [1, 2, 3])  # its closed run was opened again
+    until(lambda: summaries[run_of(folder, 1)].get("error") == "gone")
+    mirror.stop()
+    end(folder, ledger, winner=0, status="cancelled")  # nobody sends this winner before its file is replaced
+
+    ledger.append("sweep_resumed", **about_the_sweep(trials=7))
+    resume(folder, ledger, 1, attempt=2, from_epoch=2)
+    second_half(folder, ledger, retries=2, recoveries=1, host="n7", threads=2, memory_mb=900.0, images_per_s=80.0)
+    result = push(folder)
+    assert (result.complete, result.warning, result.runs) == (True, None, len(EPOCHS) + 1), told(result, folder)
+    check_all_arrived(server, folder, again=2, endings=2)
+    summary = summaries[run_of(folder, 1)]
+    expected = {"retries": 2, "recoveries": 1, "peak_memory_mb": 900.0, "median_images_per_s": 80.0}
+    assert expected.items() <= summary.items()
+    assert summary["images_per_s"] == 11, "the last epoch's"
+    assert "error" not in summary, "the ending that said so does not hold any more"
+    runs = {row["run_id"]: row for row in server.rows("SELECT * FROM runs")}
+    config = json.loads(runs[run_of(folder, 1)]["config_json"])
+    ran_on = {key: config[key]["value"] for key in ("host", "threads", "world_size", "device")}
+    assert ran_on == {"host": "n7", "threads": 2, "world_size": 1, "device": "cpu"}
+    sweep = runs[run_id(folder.sweep, "sweep")]
+    assert json.loads(sweep["summary_json"])["resumes"] == 2
+    assert json.loads(sweep["config_json"])["experiment"]["value"]["search"]["trials"] == 7
+    assert json.loads(sweep["tags_json"]) == ["night", "finished"]
+
+    before = counts(server)
+    (folder.mirror / "wandb.json").unlink()
+    assert push(folder).warning is None
+    assert counts(server) == before, "not even a mirror without memory sends anything twice"
+    check_all_arrived(server, folder, again=2, endings=2)
 
 
 def test_a_server_that_comes_late_gets_everything(server, folder, ledger, tmp_path):

@@ -128,6 +128,8 @@ class _Sweep:
         Raises:
             Interrupted: as :meth:`run`.
         """
+        if self._online and self._mirror is None:
+            self._mirror = start_mirror(self._folder)
         ledger = Ledger(self._folder)
         try:
             winner = self._crown(ledger)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from yolosweep.ledger import RunFolder, Tail
-from yolosweep.tracking.messages import Close, Message, Row, Table
+from yolosweep.tracking.messages import Artifact, Close, Message, Open, Row, Table
 from yolosweep.tracking.plan import Planner
 from yolosweep.tracking.state import MirrorState, SentRun
 from yolosweep.tracking.wandb_runs import Destination, NotSent, Runs
@@ -50,6 +50,8 @@ class Outbox:
         for message in self.planner.add(event):
             sent = self.state.runs.get(message.run)
             if sent is None or message.seq > sent.seq:
+                if sent is not None and isinstance(message, Open):
+                    sent.closed = False
                 self._waiting.setdefault(message.run, []).append(message)
 
     def close(self) -> None:
@@ -92,22 +94,18 @@ class Outbox:
             raise failure
 
     def _deliver_run(self, run: str, *, flush: bool) -> None:
+        """Send all that waits for a run: endings that do not hold any more are said on the way, the last one closes."""
         runs, messages = self._connected(), self._waiting[run]
-        while messages:
-            end = next((n for n, message in enumerate(messages, 1) if isinstance(message, Close)), len(messages))
-            ready = messages[:end]
-            sent = self.state.runs.get(run)
-            fresh = ready[self._handed.get(run, 0) :]
-            runs.send(self.planner.opened[run], fresh, known_step=sent.step if sent else -1)
-            self._handed[run] = end
-            close = ready[-1] if isinstance(ready[-1], Close) else None
-            if close is None and not flush:
-                return
-            runs.finish(run, close)
-            self._arrived(run, ready, closed=close is not None)
-            del messages[:end]
-            self._handed.pop(run)
-        del self._waiting[run]
+        sent = self.state.runs.get(run)
+        fresh = _without_superseded(messages[self._handed.get(run, 0) :])
+        runs.send(self.planner.opened[run], fresh, known_step=sent.step if sent else -1)
+        self._handed[run] = len(messages)
+        close = messages[-1] if isinstance(messages[-1], Close) else None
+        if close is None and not flush:
+            return
+        runs.finish(run, close)
+        self._arrived(run, messages, closed=close is not None)
+        del self._handed[run], self._waiting[run]
 
     def _connected(self) -> Runs:
         if self._runs is None:
@@ -128,11 +126,17 @@ class Outbox:
 
     def report(self, error: str | None) -> None:
         """Write down where things stand; a lasting remark of the SDK's side counts as the error where there is none."""
-        remarks = self._runs.warnings if self._runs else []
+        remarks = list(self._runs.warnings.values()) if self._runs else []
         self.state.last_error = error or (remarks[0] if remarks else None)
         self.state.url = (self._runs.url if self._runs else None) or self.state.url
         self.state.complete = self.planner.ended and self.empty
         self.state.save(self._folder)
+
+
+def _without_superseded(messages: list[Message]) -> list[Message]:
+    """Leave out all winners but the last: it took the place of the earlier ones' file in the run folder."""
+    artifacts = [message for message in messages if isinstance(message, Artifact)]
+    return [message for message in messages if message not in artifacts[:-1]]
 
 
 def send(folder: RunFolder, outbox: Outbox, *, final: Callable[[], bool]) -> None:

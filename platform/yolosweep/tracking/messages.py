@@ -50,6 +50,7 @@ class Summary(Message):
     """Headline values of a run that goes on."""
 
     values: dict[str, Any]
+    """None takes a value away."""
 
 
 @dataclass(frozen=True, kw_only=True)

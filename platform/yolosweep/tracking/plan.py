@@ -12,6 +12,7 @@ from typing import Any
 
 from yolosweep.records import Ending, EpochRow, FileRef, TrialRecord, TrialRequest
 from yolosweep.tracking.messages import Artifact, Close, Message, Open, Row, Summary, Table, run_id
+from yolosweep.tracking.standings import Standings, config_of, going_on, summary_of
 
 __all__ = ["Planner", "plan"]
 
@@ -45,13 +46,15 @@ class Planner:
         self._sweep = ""
         self._sweep_run = ""
         self._tags: tuple[str, ...] = ()
-        self._started: dict[str, Any] = {}
-        self._sign = 1.0
+        self._asked = False
+        """The experiment has said where its runs go."""
+        self._dataset: dict[str, Any] = {}
         self._open: set[str] = set()
-        self._requests: dict[str, TrialRequest] = {}
-        self._records: dict[str, TrialRecord] = {}
+        self._started: set[str] = set()
+        self._standings = Standings()
         self._epochs: dict[str, int] = {}
-        self._dropped: set[str] = set()
+        """Last epoch told of each trial: an epoch that is trained again is not told again."""
+        self._resumes = 0
         self._winner: dict[str, Any] = {}
 
     def add(self, event: dict[str, Any]) -> list[Message]:
@@ -61,66 +64,73 @@ class Planner:
             return self._start_sweep(event, seq)
         if not self._sweep:
             return []
-        if kind in ("trial_started", "row", "trial_ended"):
+        if kind in ("sweep_resumed", "trial_started", "trial_resumed", "row", "trial_ended"):
             self.ended = False
-        if kind == "trial_started":
-            return self._start_trial(TrialRequest.model_validate(event["request"]), seq)
-        if kind == "row":
-            return self._row(event["trial"], EpochRow.model_validate(event["row"]), seq)
-        if kind == "trial_ended":
-            return self._end_trial(TrialRecord.model_validate(event["record"]), seq)
         if kind == "checkpoints_dropped":
-            self._dropped.add(event["trial"])
-        elif kind == "winner":
-            return self._win(event, seq)
-        elif kind == "sweep_ended":
-            return self._end_sweep(event, seq)
-        return []
+            self._standings.drop(event["trial"])
+        tell = {
+            "sweep_resumed": self._resume_sweep,
+            "trial_started": self._start_trial,
+            "trial_resumed": self._resume_trial,
+            "row": self._row,
+            "trial_ended": self._end_trial,
+            "winner": self._win,
+            "sweep_ended": self._end_sweep,
+        }.get(kind)
+        return tell(event, seq) if tell else []
 
     def _start_sweep(self, event: dict[str, Any], seq: int) -> list[Message]:
         experiment = event["experiment"]
-        wandb = (experiment.get("track") or {}).get("wandb") or {}
         self.ended = False
         self._sweep = str(event["sweep"])
         self._sweep_run = run_id(self._sweep, "sweep")
-        self._started = event
-        self._sign = -1.0 if experiment["search"].get("mode") == "min" else 1.0
-        self._tags = tuple(wandb.get("tags") or ())
-        self.project = wandb.get("project") or experiment["name"]
-        self.entity = wandb.get("entity")
-        dataset = event.get("dataset") or {}
-        self.opened[self._sweep_run] = Open(
-            run=self._sweep_run,
-            seq=seq,
-            name=self._sweep,
-            job_type="sweep",
-            group=self._sweep,
-            tags=self._tags,
-            config={
-                "experiment": experiment,
-                "dataset": {key: dataset.get(key) for key in ("task", "images", "fingerprint")},
-                "versions": event.get("versions") or {},
-            },
-        )
-        self._open.add(self._sweep_run)
-        return [self.opened[self._sweep_run]]
+        self._standings.sign = -1.0 if experiment["search"].get("mode") == "min" else 1.0
+        return self._open_sweep(event, seq)
 
-    def _start_trial(self, request: TrialRequest, seq: int) -> list[Message]:
-        run = run_id(self._sweep, request.trial)
-        self._requests[request.trial] = request
-        self._records.pop(request.trial, None)
-        self._dropped.discard(request.trial)
+    def _resume_sweep(self, event: dict[str, Any], seq: int) -> list[Message]:
+        self._resumes += 1
+        stale = {} if self._sweep_run in self._open else {"status": None, "reason": None}
+        messages = self._open_sweep(event, seq)
+        return [*messages, Summary(run=self._sweep_run, seq=seq, values={**stale, "resumes": self._resumes})]
+
+    def _open_sweep(self, event: dict[str, Any], seq: int) -> list[Message]:
+        """Open the sweep's run as its newest event says; a run stays in the project that was asked for first."""
+        experiment, dataset = event["experiment"], event.get("dataset") or {}
+        wandb = (experiment.get("track") or {}).get("wandb")
+        if wandb and not self._asked:
+            self._asked, self.project, self.entity = True, wandb.get("project"), wandb.get("entity")
+        self.project = self.project or experiment["name"]
+        if wandb:
+            self._tags = tuple(wandb.get("tags") or ())
+        self._dataset = dataset
+        config = {
+            "experiment": experiment,
+            "dataset": {key: dataset.get(key) for key in ("task", "images", "fingerprint")},
+            "versions": event.get("versions") or {},
+        }
+        return [self._opening(self._sweep_run, seq, name=self._sweep, job_type="sweep", config=config)]
+
+    def _opening(self, run: str, seq: int, *, name: str, job_type: str, config: dict[str, Any]) -> Open:
         self.opened[run] = Open(
-            run=run,
-            seq=seq,
-            name=request.trial,
-            job_type="trial",
-            group=self._sweep,
-            tags=self._tags,
-            config=self._config(request),
+            run=run, seq=seq, name=name, job_type=job_type, group=self._sweep, tags=self._tags, config=config
         )
         self._open.add(run)
-        return [self.opened[run]]
+        return self.opened[run]
+
+    def _start_trial(self, event: dict[str, Any], seq: int) -> list[Message]:
+        request = TrialRequest.model_validate(event["request"])
+        run = run_id(self._sweep, request.trial)
+        self._started.add(request.trial)
+        self._standings.start(request.trial)
+        return [self._opening(run, seq, name=request.trial, job_type="trial", config=self._config(request))]
+
+    def _resume_trial(self, event: dict[str, Any], seq: int) -> list[Message]:
+        trial = event["trial"]
+        if trial not in self._started:
+            return []
+        run = run_id(self._sweep, trial)
+        values = going_on(self._standings.go_on(trial), event)
+        return [*self._again(run, seq), Summary(run=run, seq=seq, values=values)]
 
     def _config(self, request: TrialRequest) -> dict[str, Any]:
         return {
@@ -128,7 +138,8 @@ class Planner:
             "task": request.task,
             "model": request.model,
             "asked": request.asked,
-            "dataset_fingerprint": (self._started.get("dataset") or {}).get("fingerprint"),
+            "world_size": request.world_size,
+            "dataset_fingerprint": self._dataset.get("fingerprint"),
             "yolosweep": {
                 "sweep": self._sweep,
                 "number": request.number,
@@ -139,26 +150,29 @@ class Planner:
         }
 
     def _again(self, run: str, seq: int) -> list[Message]:
-        """Say that a closed run goes on (the sweep was resumed); nothing where it is open."""
+        """Say that a closed run goes on; nothing where it is open."""
         if run in self._open:
             return []
         self._open.add(run)
-        return [replace(self.opened[run], seq=seq)]
+        self.opened[run] = replace(self.opened[run], seq=seq, tags=self._tags)
+        return [self.opened[run]]
 
-    def _row(self, trial: str, row: EpochRow, seq: int) -> list[Message]:
+    def _row(self, event: dict[str, Any], seq: int) -> list[Message]:
+        trial, row = event["trial"], EpochRow.model_validate(event["row"])
         run = run_id(self._sweep, trial)
-        if trial not in self._requests or row.epoch <= self._epochs.get(trial, 0):
+        if trial not in self._started or row.epoch <= self._epochs.get(trial, 0):
             return []
         self._epochs[trial] = row.epoch
         measured = row.model_dump(exclude={"metrics"})
         values = {key: value for key, value in {**row.metrics, **measured}.items() if value is not None}
         return [*self._again(run, seq), Row(run=run, seq=seq, step=row.epoch, values=values)]
 
-    def _end_trial(self, record: TrialRecord, seq: int) -> list[Message]:
+    def _end_trial(self, event: dict[str, Any], seq: int) -> list[Message]:
+        record = TrialRecord.model_validate(event["record"])
         run = run_id(self._sweep, record.trial)
-        if record.trial not in self._requests:
+        if record.trial not in self._started:
             return []
-        self._records[record.trial] = record
+        self._standings.end(record)
         messages = self._again(run, seq)
         messages.append(
             Close(
@@ -166,12 +180,12 @@ class Planner:
                 seq=seq,
                 exit_code=_EXIT_CODES.get(record.ending, 1),
                 tags=(*self._tags, record.ending.value),
-                config={**record.used, "device": record.device, "host": record.host},
-                summary=_summary_of(record),
+                config=config_of(record),
+                summary=summary_of(record),
             )
         )
         self._open.discard(run)
-        row = {**self._headline(), "score": record.score, "ledger_seq": seq}
+        row = {**self._standings.headline(), "score": record.score, "ledger_seq": seq}
         values = {key: value for key, value in row.items() if value is not None}
         return [
             *messages,
@@ -194,7 +208,7 @@ class Planner:
     def _end_sweep(self, event: dict[str, Any], seq: int) -> list[Message]:
         self.ended = True
         status = str(event.get("status", ""))
-        columns, rows = self._table()
+        columns, rows = self._standings.table(lambda trial: run_id(self._sweep, trial))
         messages = self._again(self._sweep_run, seq)
         messages.append(Table(run=self._sweep_run, seq=seq, step=seq, columns=columns, rows=rows))
         messages.append(
@@ -203,56 +217,8 @@ class Planner:
                 seq=seq,
                 exit_code=_SWEEP_EXIT_CODES.get(status, 0),
                 tags=(*self._tags, status) if status else self._tags,
-                summary={**self._headline(), **self._winner, "status": status, "reason": event.get("reason")},
+                summary={**self._standings.headline(), **self._winner, "status": status, "reason": event.get("reason")},
             )
         )
         self._open.discard(self._sweep_run)
         return messages
-
-    def _best(self) -> TrialRecord | None:
-        scored = [record for record in self._records.values() if record.score is not None]
-        return min(scored, key=lambda record: (-self._sign * (record.score or 0.0), record.number), default=None)
-
-    def _gain(self, score: float | None) -> float | None:
-        default = next((record.score for record in self._records.values() if record.number == 0), None)
-        return None if score is None or default is None else self._sign * (score - default)
-
-    def _headline(self) -> dict[str, Any]:
-        headline: dict[str, Any] = {"trials_ended": len(self._records)}
-        if (best := self._best()) is not None:
-            headline |= {
-                "best_score": best.score,
-                "best_trial": best.trial,
-                "gain_over_defaults": self._gain(best.score),
-            }
-            headline |= {f"best/{name}": value for name, value in best.used.items() if name in best.asked}
-        return headline
-
-    def _table(self) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
-        records = sorted(self._records.values(), key=lambda record: record.number)
-        names = sorted({name for record in records for name in record.asked})
-        columns = ("trial", "ending", "best_score", "gain_over_defaults", "best_epoch", "epochs", "seconds")
-        rows = []
-        for record in records:
-            told = (record.trial, record.ending.value, record.score, self._gain(record.score))
-            counted = (record.best_epoch, record.epochs, record.seconds)
-            settings = (record.used.get(name, record.asked.get(name)) for name in names)
-            kept = "best.pt" in record.files and record.trial not in self._dropped
-            file = record.files["best.pt"].path if kept else None
-            rows.append((*told, *counted, *settings, file, run_id(self._sweep, record.trial)))
-        return (*columns, *names, "checkpoint", "run"), tuple(rows)
-
-
-def _summary_of(record: TrialRecord) -> dict[str, Any]:
-    summary: dict[str, Any] = {
-        "best_score": record.score,
-        "best_epoch": record.best_epoch,
-        "epochs": record.epochs,
-        "ending": record.ending.value,
-        "reason": record.reason,
-        "error": record.error,
-        "notes": " | ".join(record.notes) or None,
-    }
-    if (best := record.files.get("best.pt")) is not None:
-        summary |= {"checkpoint_path": best.path, "checkpoint_sha256": best.sha256, "checkpoint_bytes": best.size}
-    return {key: value for key, value in summary.items() if value is not None}

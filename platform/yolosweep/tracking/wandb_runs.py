@@ -92,15 +92,15 @@ class Runs:
         self._handles: dict[str, _Handle] = {}
         self.url: str | None = None
         """The project's page, once a run was opened."""
-        self.warnings: list[str] = []
-        """What could not be sent and never will be, e.g. a winner's file that is gone."""
+        self.warnings: dict[str, str] = {}
+        """What could not be sent and never will be, by name, e.g. a winner's file that is gone."""
 
     def send(self, opening: Open, messages: list[Message], *, known_step: int) -> None:
         """Hand messages of one run to the SDK, which sends them in the background.
 
         Args:
             opening: how to open the run, if it is not open.
-            messages: oldest first; history steps that the server has are left out.
+            messages: oldest first, at least one; history steps that the server has are left out.
             known_step: last history step that arrived as far as we know; the server is asked too.
 
         Raises:
@@ -109,8 +109,9 @@ class Runs:
         with _translated():
             handle = self._handles.get(opening.run)
             if handle is None:
-                closes = any(isinstance(message, Close) for message in messages)
+                closes = isinstance(messages[-1], Close)
                 handle = self._handles[opening.run] = self._open(opening, known_step, closes=closes)
+                messages = messages[isinstance(messages[0], Open) :]
             for message in messages:
                 self._say(handle, message)
 
@@ -171,11 +172,11 @@ class Runs:
         run = self._init(opening, settings)
         self.url = run.project_url or self.url
         is_sweep = opening.job_type == "sweep"
-        has = (known_step, run.starting_step - 1, run.summary.get("ledger_seq" if is_sweep else "epoch"))
         axis = "trials_ended" if is_sweep else "epoch"
         run.define_metric(axis)
         run.define_metric("*", step_metric=axis)
-        return _Handle(run=run, step=max(step for step in has if isinstance(step, int)))
+        # Its summary says nothing of its history: the SDK sends the summary first, and may die in between.
+        return _Handle(run=run, step=max(known_step, run.starting_step - 1))
 
     def _init(self, opening: Open, settings: Any) -> Any:
         import wandb
@@ -200,6 +201,9 @@ class Runs:
             if message.step > handle.step:
                 handle.step = message.step
                 run.log(_history(message), step=message.step, commit=True)
+        elif isinstance(message, Open):
+            run.tags = message.tags
+            run.config.update(message.config, allow_val_change=True)
         elif isinstance(message, Summary):
             run.summary.update(message.values)
         elif isinstance(message, Artifact):
@@ -210,20 +214,19 @@ class Runs:
             run.summary.update(message.summary)
 
     def _upload(self, run: Any, message: Artifact) -> None:
+        """Upload the winner; where it is there already, W&B sees that its contents are equal and makes no version."""
         import wandb
 
-        if run.summary.get("winner_sha256") == message.file.sha256:
-            return
+        self.warnings.pop(message.name, None)
         path = self._folder.resolve(message.file)
         if not path.is_file() or sha256_of(path) != message.file.sha256:
-            self.warnings.append(
+            self.warnings[message.name] = (
                 f"{message.file.path} was not uploaded: it is gone, or is not what the ledger recorded"
             )
             return
         artifact = wandb.Artifact(message.name, type="model", metadata=dict(message.metadata))
         artifact.add_file(str(path), name="best.pt", skip_cache=True, policy="immutable")
         run.log_artifact(artifact, aliases=["best"])
-        run.summary.update({"winner_sha256": message.file.sha256})
 
 
 def _history(message: Row | Table) -> Mapping[str, Any]:

@@ -73,6 +73,8 @@ def _resumed(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
 def _ended(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
     record = TrialRecord.model_validate(event["record"])
     trials[record.trial].record = record
+    if record.checkpoint is not None:
+        trials[record.trial].checkpoints.append(record.checkpoint)
 
 
 def _dropped(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:

@@ -204,6 +204,8 @@ class TrialRecord(_Record):
     seconds: float = 0.0
     files: dict[str, FileRef] = {}
     """``best.pt``, ``last.pt``, ``results.csv``, ``args.yaml``… by name."""
+    checkpoint: Checkpoint | None = None
+    """Of a cancelled training: its last whole epoch, where no row had brought it yet."""
     cause: Cause | None = None
     """Why it did not reach its end by itself; None where nothing went wrong."""
     device: str = "cpu"

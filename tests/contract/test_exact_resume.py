@@ -173,6 +173,26 @@ def test_a_damaged_checkpoint_is_told_by_its_hash_and_the_one_before_is_used(mak
     assert any("no whole checkpoint is left" in note for note in record.notes)
 
 
+def test_a_stopped_training_stores_its_last_epoch_though_it_was_not_due(make: Make) -> None:
+    request = make("run")
+    request = request.model_copy(update={"policy": Policy(checkpoint_every=3)})
+    rows: list[EpochRow] = []
+    stored: list[Checkpoint | None] = []
+
+    def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+        rows.append(row)
+        stored.append(checkpoint)
+        return Verdict.CANCEL if row.epoch == 2 else Verdict.GO_ON
+
+    record = trainer_for(request.model).train(request, report, lambda: False)
+    assert (record.ending, stored) == (Ending.CANCELLED, [None, None])
+    assert record.checkpoint is not None
+    assert record.checkpoint.epoch == 2
+    told, ended = train(request.model_copy(update={"attempt": 1, "resume": (record.checkpoint,), "policy": Policy()}))
+    assert [row.epoch for row in told.rows] == [3, 4]
+    assert ended.ending is Ending.FINISHED
+
+
 def test_a_process_that_trained_another_trial_before_gives_the_same(make: Make) -> None:
     alone = subprocess.run(
         [sys.executable, "-c", DOOMED, make("alone", epochs=2).model_dump_json(), "9", "0"],

@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,23 +96,21 @@ def two_gpus(home: Path) -> Iterator[dict[str, str]]:
     """A Ray of its own that was told of two GPUs; nothing looks for them."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "CUDA"))}
     environment = {**kept, "HOME": str(home), "RAY_AUTH_MODE": "disabled"}
-    ray = [sys.executable, "-m", "ray.scripts.scripts"]
-    started = subprocess.run(
-        [*ray, "start", "--head", "--port=0", "--num-gpus=2", "--num-cpus=4", "--include-dashboard=false"],
-        env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    found = re.search(r"--address='([^']+)'", started.stdout)
-    assert found, started.stdout
-    mine = [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if found[1].split(":")[1] in " ".join(process.info["cmdline"] or [])
-    ]
+    place = tempfile.mkdtemp(prefix="ray")  # short: sockets lie in it
+    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--port=0", f"--temp-dir={place}"]
     try:
+        started = subprocess.run(
+            [*ray, "--num-gpus=2", "--num-cpus=4", "--include-dashboard=false"],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found = re.search(r"--address='([^']+)'", started.stdout)
+        assert found, started.stdout
         yield {"RAY_ADDRESS": found[1], "RAY_AUTH_MODE": "disabled"}
     finally:
-        for process in mine:
-            process.kill()
+        for process in psutil.process_iter(["cmdline"]):
+            if place in " ".join(process.info["cmdline"] or []):
+                process.kill()
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def test_the_gpus_a_trial_was_granted_are_the_ones_it_has(shell: Any, repository: Path, two_gpus: Any) -> None:

@@ -51,7 +51,9 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         gpus = granted_gpus() if self._group is None else self._group.gpus
         record = _train(desk, answer, self._group).model_copy(update={"gpus": tuple(gpus)})
         self._trained += 1
-        broken = record.cause is not None or (self._group is not None and not self._group.whole)
+        broken = (
+            record.cause is not None or record.recoveries > 0 or (self._group is not None and not self._group.whole)
+        )
         used_up = broken or self._trained >= answer.policy.recycle_after
         if used_up:  # told before: the last one to end may end the sweep
             ray.get(desk.leaving.remote(self._slot))

@@ -41,7 +41,8 @@ class Watch:
         self.resumed: dict[str, Any] | None = None
         """State it goes on from."""
         self._best_file: FileRef | None = None
-        self._best_stored = 0
+        self._best_stored = self._epoch_stored = 0
+        self._state: Path | None = None
         self._stored_at = time.monotonic()
         self._epoch_started = self._train_seconds = 0.0
         self._seen_epoch = -1
@@ -71,13 +72,15 @@ class Watch:
         so_far = progress(self.scores, self._request.mode)
         self.best, self.best_epoch = so_far.best_score, so_far.best_epoch
         self._best_file, self._best_stored = checkpoint.best, self.best_epoch or 0
+        self._epoch_stored = checkpoint.epoch
 
-    def callbacks(self) -> dict[str, Callable[[Any], None]]:
+    def callbacks(self) -> dict[str, Callable[[Any], Any]]:
         """Return our callbacks by Ultralytics' event names."""
         return {
             "on_train_epoch_start": self._epoch_start,
             "on_train_batch_end": self._batch_end,
             "on_train_epoch_end": self._train_end,
+            "on_val_batch_end": lambda validator: self._cancelled(),  # a sign of life; it is obeyed in training only
             "on_fit_epoch_end": self._epoch_end,
         }
 
@@ -105,8 +108,8 @@ class Watch:
             return
         row = self._row(trainer)
         # Also where it is not stored: the epoch after this one may have to go back to it.
-        state = trainer.save_state(scores=self.scores, recoveries=self.recoveries, log=self._log())
-        checkpoint = self._stored(state) if self._is_due(row.epoch) else None
+        self._state = trainer.save_state(scores=self.scores, recoveries=self.recoveries, log=self._log())
+        checkpoint = self._stored(self._state) if self._is_due(row.epoch) else None
         self.verdict = self._report(row, checkpoint)
         if checkpoint is not None and self.verdict is not Verdict.CANCEL:
             self.checkpoints.tidy()
@@ -126,8 +129,14 @@ class Watch:
             best = self.best_pt
         checkpoint = self.checkpoints.store(len(self.scores), state, best)
         self._best_file, self._best_stored = checkpoint.best, self.best_epoch or 0
-        self._stored_at = time.monotonic()
+        self._stored_at, self._epoch_stored = time.monotonic(), len(self.scores)
         return checkpoint
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        """Store the last whole epoch of a training that was stopped; None where it is stored already."""
+        if self._state is None or self._epoch_stored == len(self.scores):
+            return None
+        return self._stored(self._state)
 
     def _log(self) -> str:
         return self.log_file.read_text(encoding="utf-8", errors="replace") if self.log_file.exists() else ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from yolosweep.errors import TrainingError
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Ending, FileRef, TrialRecord, TrialRequest, Validation
+from yolosweep.records import Checkpoint, Ending, FileRef, TrialRecord, TrialRequest, Validation
 from yolosweep.training.causes import End, classified, last_line
 from yolosweep.training.environment import enter, log_to, scan_findings
 from yolosweep.training.pipelines import build_pipeline
@@ -119,6 +119,7 @@ class _Run:
         self.device_name = "cpu"
         self.threads = max(1, int(request.cpus / request.world_size))
         self._used: dict[str, Any] = {}
+        self._checkpoint: Checkpoint | None = None
 
     def take_up(self) -> None:
         """Take over the newest whole checkpoint of an earlier process; without one, begin at the beginning."""
@@ -232,6 +233,8 @@ class _Run:
         if self.watch.best is None:  # no epoch gave a score: there is nothing worth keeping in the weights
             sources = [source for source in sources if source.suffix != ".pt"]
         try:
+            if end.ending is Ending.CANCELLED:
+                self._checkpoint = self.watch.last_checkpoint()
             for file in sources:
                 if file.is_file():
                     self.files[file.name] = folder.publish(file, target / file.name)
@@ -254,6 +257,7 @@ class _Run:
             epochs=len(self.watch.scores),
             seconds=round(seconds, 3),
             files=self.files,
+            checkpoint=self._checkpoint,
             cause=end.cause,
             device=self.device_name,
             host=socket.gethostname(),

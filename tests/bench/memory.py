@@ -1,0 +1,132 @@
+"""Memory of two trials at the same time, against two ``yolo train cache=ram`` processes.
+
+The proportional set size (a page that n processes share counts 1/n in each) of every training process and its children
+is summed several times a second; the figure is the largest sum. In ours, the training processes are those below Ray's
+node service that hold torch; Ray's own processes, the desk and the driver are told separately. Linux only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from tests.bench.rig import MARK, Line, Rig, line, parser, rig, show
+
+TARGET = 0.75
+SAMPLE_S = 0.2
+
+
+def pss_mb(pid: int) -> float:
+    """Return a process's proportional set size in MiB; 0 where it is gone."""
+    try:
+        for text in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if text.startswith("Pss:"):
+                return int(text.split()[1]) / 1024
+    except OSError:
+        pass
+    return 0.0
+
+
+def holds_torch(pid: int) -> bool:
+    """Tell whether a process has torch loaded."""
+    try:
+        return "libtorch_cpu" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return False
+
+
+def marked(mark: str) -> set[int]:
+    """Return the processes that inherited the mark, ourselves excepted."""
+    found = set()
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark and process.pid != os.getpid():
+                found.add(process.pid)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def peak(bench: Rig, running: Callable[[], bool], trains: Callable[[int], bool]) -> tuple[float, float]:
+    """Return the largest sum over the training processes, and over all the others, in MiB."""
+    most = rest = 0.0
+    while running():
+        now = other = 0.0
+        for pid in marked(bench.mark):
+            if trains(pid):
+                now += pss_mb(pid)
+            else:
+                other += pss_mb(pid)
+        most, rest = max(most, now), max(rest, other)
+        time.sleep(SAMPLE_S)
+    return most, rest
+
+
+def plain(bench: Rig, number: int) -> float:
+    """Return the peak of two ``yolo train cache=ram`` at once."""
+    bench.loads.append(os.getloadavg()[0])
+    home = bench.plain_home()
+    commands = [bench.yolo_train(home, f"train{number}{twin}", cache="ram")[0] for twin in "ab"]
+    twins = [bench.start(command, home) for command in commands]
+    most, _ = peak(bench, lambda: any(twin.poll() is None for twin in twins), lambda pid: True)
+    if any(twin.returncode for twin in twins):
+        raise RuntimeError((home / "log.txt").read_text(errors="replace")[-3000:])
+    return most
+
+
+def ours(bench: Rig) -> tuple[float, float]:
+    """Return the peak of two of our trials at once, and of everything else of that sweep."""
+    bench.loads.append(os.getloadavg()[0])
+    home = bench.home("ours")
+    command, storage = bench.sweep(home, trials=2, slots=2)
+    driver = bench.start(command, home)
+
+    def training() -> bool:
+        """Not the crowning afterwards: that is the driver's."""
+        ledgers = list(storage.glob("*/ledger.jsonl"))
+        told = ledgers[0].read_text().splitlines() if ledgers else []
+        ended = sum(json.loads(text)["event"] == "trial_ended" for text in told)
+        return ended < 2 and driver.poll() is None
+
+    most, rest = peak(bench, training, lambda pid: pid != driver.pid and holds_torch(pid))
+    if driver.wait():
+        raise RuntimeError((home / "log.txt").read_text(errors="replace")[-3000:])
+    return most, rest
+
+
+def measure(bench: Rig) -> list[Line]:
+    """Let the variants take turns and return the table."""
+    twins: list[float] = []
+    slots: list[float] = []
+    rests: list[float] = []
+    for number in range(bench.repeats):
+        twins.append(plain(bench, number))
+        most, rest = ours(bench)
+        slots.append(most)
+        rests.append(rest)
+    base = line("two yolo train cache=ram", twins, unit="MiB")
+    return [
+        base,
+        line("ours, two trials / two yolo train", slots, unit="MiB", to=base.value, target=TARGET),
+        line("ours, driver, desk and Ray beside them", rests, unit="MiB"),
+    ]
+
+
+def main(words: list[str] | None = None) -> list[Line]:
+    """Run the bench, print its table and return its lines."""
+    asked = parser(__doc__, epochs=5, repeats=2).parse_args(words)
+    if not Path("/proc/self/smaps_rollup").exists():
+        print("skipped: the proportional set size is told by Linux only")
+        return []
+    with rig(asked) as bench:
+        lines = measure(bench)
+        show("Memory of two concurrent trials (peak sum of PSS)", lines, bench)
+    return lines
+
+
+if __name__ == "__main__":
+    main()

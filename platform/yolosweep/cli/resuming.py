@@ -53,7 +53,7 @@ def check_again(
         for key, (before, after) in changes.items()
         if not any(f"{key}.".startswith(f"{free}.") for free in _CHANGEABLE)
     ]
-    ranks, before = ranks_of(checked.experiment.resources), history.started["slots"]["world_size"]
+    ranks, before = ranks_of(checked.experiment.resources), history.started["slots"].get("world_size", 1)
     if ranks != before:
         wrong.append(
             f"a trial had {before} ranks and would have {ranks}: BatchNorm sees each rank's images alone, so scores "
@@ -104,7 +104,7 @@ def _stored_model(folder: RunFolder, checked: Checked, history: History) -> tupl
     """Return the model file kept in the run folder, and what is wrong with it."""
     if isinstance(checked.model, str):
         return checked.model, []
-    stored, recorded = folder.model(checked.model.name), history.started["model_fingerprint"]
+    stored, recorded = folder.model(checked.model.name), history.started.get("model_fingerprint")
     if not stored.is_file():
         return stored, [f"{stored} is missing: the model every trial starts from; put it back"]
     if sha256_of(stored) != recorded:

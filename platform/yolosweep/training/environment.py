@@ -5,9 +5,11 @@ Everything here happens once per process, before ultralytics is imported, becaus
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,15 +105,21 @@ def _amp_works(model: Any) -> bool:
     return device.type != "cuda" or not re.search(bad, torch.cuda.get_device_name(device), re.IGNORECASE)
 
 
-def log_to(file: Path) -> logging.Handler:
-    """Send Ultralytics' log to ``file`` and nowhere else; the caller removes the returned handler."""
+@contextlib.contextmanager
+def log_to(file: Path) -> Iterator[None]:
+    """Send Ultralytics' log to ``file`` and nowhere else while the ``with`` block runs; after it, nowhere."""
     from ultralytics.utils import LOGGER
 
     for handler in list(LOGGER.handlers):
         LOGGER.removeHandler(handler)
+    LOGGER.addHandler(logging.NullHandler())
     handler = logging.FileHandler(file, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(message)s"))
     LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.INFO)
     LOGGER.propagate = False
-    return handler
+    try:
+        yield
+    finally:
+        LOGGER.removeHandler(handler)  # a closed one would open its file again
+        handler.close()

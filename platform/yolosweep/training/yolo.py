@@ -46,16 +46,12 @@ class YoloTrainer:
         watch = Watch(request, report, cancelled, scratch)
         run = _Run(request, watch, scratch)
         started = time.monotonic()
-        handler = None
         try:
             run.take_up()
-            handler = log_to(watch.log_file)
-            end = run.go()
-            handler.flush()
+            with log_to(watch.log_file):
+                end = run.go()
             end = run.publish(end)
         finally:
-            if handler is not None:
-                handler.close()
             _forget(run)
             shutil.rmtree(scratch, ignore_errors=True)
         return run.record(end, time.monotonic() - started)

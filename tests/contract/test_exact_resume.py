@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import random
 import signal
@@ -42,9 +43,9 @@ def make(data: str, tmp_path: Path) -> Make:
             sweep="run", trial="t0000", number=0, task="detect", model=model, data=data, asked={}, identity="i",
             metric="metrics/mAP50-95(B)", folder=str(tmp_path / where),
             policy=Policy(keep_checkpoints=keep, on_oom=on_oom),
-            # batch below nbs: gradients are held over the end of an epoch
+            # a step every 4 batches, 3 batches per epoch: gradients are held over the end of an epoch
             settings={
-                "epochs": EPOCHS, "imgsz": 64, "batch": 8, "nbs": 24, "optimizer": "AdamW", "close_mosaic": 2,
+                "epochs": EPOCHS, "imgsz": 64, "batch": 8, "nbs": 32, "optimizer": "AdamW", "close_mosaic": 2,
                 "plots": False, "verbose": False, "seed": 0, "warmup_epochs": 1.0, **settings,
             },
         )  # fmt: skip
@@ -73,6 +74,30 @@ class Told:
 def train(request: TrialRequest, stop_after: int | None = None) -> tuple[Told, TrialRecord]:
     told = Told(stop_after)
     return told, trainer_for(request.model).train(request, told.report, told.cancelled)
+
+
+def rewritten(request: TrialRequest, checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
+    """Change a stored state, and return its checkpoint with the new hash."""
+    import torch
+
+    from yolosweep.durable import sha256_of
+
+    file = RunFolder(request.folder).resolve(checkpoint.state)
+    torch.save({**torch.load(file, weights_only=True), **changes}, file)
+    return checkpoint.model_copy(
+        update={"state": checkpoint.state.model_copy(update={"sha256": sha256_of(file), "size": file.stat().st_size})}
+    )
+
+
+def train_epoch(request: TrialRequest) -> tuple[Told, TrialRecord]:
+    """Train one epoch and stop before the next begins."""
+    told = Told()
+
+    def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+        told.report(row, checkpoint)
+        return Verdict.CANCEL
+
+    return told, trainer_for(request.model).train(request, report, told.cancelled)
 
 
 DOOMED = """
@@ -124,6 +149,13 @@ def weights(request: TrialRequest, checkpoint: Checkpoint) -> str:
     return digest.hexdigest()
 
 
+def held_gradients(request: TrialRequest, checkpoint: Checkpoint) -> int:
+    import torch
+
+    state = torch.load(RunFolder(request.folder).resolve(checkpoint.state), weights_only=True)
+    return len(state["gradients"])
+
+
 def measured(rows: list[EpochRow]) -> list[Any]:
     return [(row.epoch, row.metrics, row.best_score, row.best_epoch, row.epochs_without_gain) for row in rows]
 
@@ -138,6 +170,7 @@ def test_a_killed_training_goes_on_to_the_bit(make: Make, settings: dict[str, An
     whole = make("whole", **settings)
     told, record = train(whole)
     assert record.ending is Ending.FINISHED, record.reason
+    assert any(held_gradients(whole, checkpoint) for checkpoint in told.checkpoints)
 
     doomed = make("doomed", **settings)
     rows, stored = train_until_killed(doomed, epochs, batches)
@@ -269,3 +302,96 @@ def test_a_nan_that_stays_ends_the_trial(make: Make, forward: Any) -> None:
     told, record = train(make("run", epochs=3))
     assert (record.ending, len(told.rows)) == (Ending.DIVERGED, 1)
     assert record.recoveries == 3
+
+
+def test_a_nan_in_the_middle_of_an_epoch_is_recovered_from_too(make: Make, forward: Any) -> None:
+    """The last loss of that epoch is finite and its score is 0, but its weights are lost."""
+    import torch
+
+    forward(lambda number: float("nan") if number == 4 else None)
+    request = make("run", epochs=3, nbs=24)  # 3 batches, then a step: the second epoch ends in broken weights
+    told, record = train(request)
+    assert (record.ending, record.recoveries) == (Ending.FINISHED, 1), record.reason
+    for checkpoint in told.checkpoints:
+        state = torch.load(RunFolder(request.folder).resolve(checkpoint.state), weights_only=True)
+        assert all(tensor.isfinite().all() for tensor in state["model"].values())
+
+
+def test_a_nan_right_after_a_resume_is_redone_as_without_one(make: Make, forward: Any) -> None:
+    """Batch 1 of the second epoch is lost once; the state gone on from must not have been trained on since."""
+    forward(lambda number: float("nan") if number == 4 else None)
+    whole, _ = train(make("whole", epochs=3, nbs=24))
+    forward(lambda number: float("nan") if number == 4 else None)
+    request = make("resumed", epochs=3, nbs=24)
+    first, _ = train_epoch(request)
+    newest = rewritten(request, first.checkpoints[0], seconds=1000.0)
+    rest, record = train(request.model_copy(update={"attempt": 1, "resume": (newest,)}))
+    assert (record.ending, record.recoveries) == (Ending.FINISHED, 1), record.reason
+    assert measured(first.rows + rest.rows) == measured(whole.rows)
+    lines = (RunFolder(request.folder).trial("t0000") / "results.csv").read_text().splitlines()[1:]
+    assert [float(line.split(",")[1]) // 1000 for line in lines] == [0, 1, 1]  # the time before counts once
+
+
+def test_the_optimizer_steps_when_ultralytics_would_step_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same training, without our counting of batches, has the same weights after every epoch."""
+    from yolosweep.training import yolo, yolo_loop
+
+    settings = {"epochs": 3, "batch": 4, "nbs": 40, "warmup_epochs": 2.0}
+    ours, _ = train(make("ours", **settings))
+
+    def native(base: type[Any], request: TrialRequest, watch: Any, *, threads: int, workers: int) -> type[Any]:
+        members = {"ours": request, "watch_": watch, "threads_": threads, "workers_": workers, "last_step": -1}
+        return type("Trainer", (yolo_loop._Drawing, yolo_loop._Keeping, base), members)
+
+    monkeypatch.setattr(yolo, "steered", native)
+    theirs, _ = train(make("theirs", **settings))
+    expected = [weights(make("theirs"), checkpoint) for checkpoint in theirs.checkpoints]
+    assert [weights(make("ours"), checkpoint) for checkpoint in ours.checkpoints] == expected
+
+
+def test_best_weights_are_those_of_the_best_epoch_also_where_scores_tie(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from yolosweep.training.environment import enter
+
+    enter()
+    from ultralytics.engine.trainer import BaseTrainer
+
+    validate, scores = BaseTrainer.validate, (0.1, 0.5, 0.5)
+
+    def tied(self: Any) -> Any:
+        metrics, fitness = validate(self)
+        return {**metrics, "metrics/mAP50-95(B)": scores[self.epoch]}, fitness
+
+    monkeypatch.setattr(BaseTrainer, "validate", tied)
+    told, record = train(make("run", epochs=3))
+    assert record.best_epoch == 2
+    assert [checkpoint.best.sha256 for checkpoint in told.checkpoints[1:] if checkpoint.best] == [
+        record.files["best.pt"].sha256
+    ] * 2
+
+
+def test_a_training_that_was_over_only_gets_its_files(make: Make) -> None:
+    request = make("run", epochs=1)
+    told, first = train(request)
+    again, record = train(request.model_copy(update={"attempt": 1, "resume": tuple(told.checkpoints)}))
+    assert (again.rows, record.ending, record.epochs) == ([], Ending.FINISHED, 1)
+    assert record.files.keys() == first.files.keys()
+    assert record.files["best.pt"].sha256 == first.files["best.pt"].sha256
+
+
+def test_a_state_of_another_version_becomes_a_record(make: Make) -> None:
+    request = make("run", epochs=2)
+    told, _ = train_epoch(request)
+    other = rewritten(request, told.checkpoints[0], format="yolosweep state 0")
+    _, record = train(request.model_copy(update={"attempt": 1, "resume": (other,)}))
+    assert (record.ending, record.cause) == (Ending.FAILED, Cause.CONFIG)
+    assert "yolosweep state 0" in (record.error or "")
+
+
+def test_a_training_leaves_no_log_open(make: Make) -> None:
+    from ultralytics.utils import LOGGER
+
+    train(make("run", epochs=1))
+    LOGGER.error("said after a training")  # would open the deleted log again
+    assert not [handler for handler in LOGGER.handlers if isinstance(handler, logging.FileHandler)]

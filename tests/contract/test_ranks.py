@@ -11,7 +11,7 @@ import pytest
 
 from yolosweep.data.sample import draw_parking
 from yolosweep.experiment.schema import Policy
-from yolosweep.records import Ending, TrialRecord, TrialRequest, Verdict
+from yolosweep.records import Cause, Ending, TrialRecord, TrialRequest, Verdict
 from yolosweep.training import trainer_for
 
 pytestmark = pytest.mark.slow
@@ -43,11 +43,13 @@ def train(request):
     from yolosweep.training.yolo import YoloTrainer
     def report(row, checkpoint):
         told("row", row.epoch)
-        return Verdict.GO_ON
+        told("checkpoint", checkpoint.model_dump(mode="json"))
+        return Verdict.CANCEL if row.epoch == stop_after else Verdict.GO_ON
     record = YoloTrainer().train(request, report, lambda: False)
     told("record", record.model_dump(mode="json"))
 
 request = TrialRequest.model_validate_json(sys.argv[1])
+stop_after = 0
 """
 
 RANK = (
@@ -56,8 +58,20 @@ RANK = (
 from yolosweep.training.ranks import enter_group
 
 enter_group(int(sys.argv[2]), 2, sys.argv[3], on_gpu=False)
+stop_after, poisoned = map(int, sys.argv[4:])
 enter()
 watch_epochs()
+
+def poison(trainer):
+    global poisoned
+    if dist.get_rank() == 1 and trainer.epoch + 1 == poisoned:
+        poisoned = 0
+        next(trainer.model.parameters()).data.fill_(float("nan"))
+
+import torch.distributed as dist
+import yolosweep.training.yolo_loop as loop
+begin_epoch = loop._Keeping.begin_epoch
+loop._Keeping.begin_epoch = lambda trainer: (begin_epoch(trainer), poison(trainer))
 train(request)
 """
 )
@@ -120,7 +134,7 @@ def start(code: str, *arguments: str) -> subprocess.Popen[str]:
 def told_by(process: subprocess.Popen[str]) -> dict[str, list[Any]]:
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    told: dict[str, list[Any]] = {"epoch": [], "row": [], "record": []}
+    told: dict[str, list[Any]] = {"epoch": [], "row": [], "checkpoint": [], "record": []}
     for line in out.splitlines():
         if line.startswith("["):
             what, value = json.loads(line)
@@ -128,13 +142,21 @@ def told_by(process: subprocess.Popen[str]) -> dict[str, list[Any]]:
     return told
 
 
-def test_two_ranks_are_one_training(request_of: Any) -> None:
+def train(*requests: TrialRequest, stop_after: int = 0, poisoned: int = 0) -> list[dict[str, list[Any]]]:
+    """Train on one rank per request, the second with a NaN in one epoch if asked; return what each told."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    ranks = [
+        start(RANK, request.model_dump_json(), str(rank), address, str(stop_after), str(poisoned))
+        for rank, request in enumerate(requests)
+    ]
+    return [told_by(process) for process in ranks]
+
+
+def test_two_ranks_are_one_training(request_of: Any) -> None:
     request = request_of("two", world_size=2, cpus=2)
-    ranks = [start(RANK, request.model_dump_json(), str(rank), address) for rank in (0, 1)]
-    first, second = (told_by(process) for process in ranks)
+    first, second = train(request, request)
     record = TrialRecord.model_validate(first["record"][0])
     assert record.ending is Ending.FINISHED, record.reason
     assert (record.world_size, record.threads) == (2, 1)
@@ -145,3 +167,37 @@ def test_two_ranks_are_one_training(request_of: Any) -> None:
 
     summed = told_by(start(SUMMED, request_of("one", cpus=1).model_dump_json()))
     assert summed["epoch"] == first["epoch"], "two ranks are not one process that sums their losses"
+
+
+def test_two_ranks_go_on_to_the_bit(request_of: Any) -> None:
+    """Also with gradients that are held from one epoch to the next."""
+    settings = {**request_of("x").settings, "nbs": 24}
+    whole, cut = (request_of(where, world_size=2, cpus=2, settings=settings) for where in ("whole", "cut"))
+    expected = train(whole, whole)[0]["epoch"]
+    assert len({epoch[0] for epoch in expected}) == 2, "no step was made in the second epoch"
+
+    before = train(cut, cut, stop_after=1)[0]
+    checkpoints = tuple(reversed(before["checkpoint"]))
+    again = TrialRequest.model_validate({**cut.model_dump(), "attempt": 1, "resume": checkpoints})
+    after, other = train(again, again)
+    assert before["epoch"] + after["epoch"] == expected
+    assert other["epoch"] == after["epoch"]
+
+    older = again.model_copy(update={"resume": ()})  # to this rank the checkpoint looked damaged
+    records = [TrialRecord.model_validate(told["record"][0]) for told in train(again, older)]
+    assert [record.cause for record in records] == [Cause.UNKNOWN] * 2
+    assert "the ranks would go on in different epochs (2, 1)" in records[0].reason
+
+
+def test_a_nan_on_one_rank_sends_all_of_them_back(request_of: Any) -> None:
+    request = request_of("poisoned", world_size=2, cpus=2)
+    first, second = train(request, request, poisoned=2)
+    record = TrialRecord.model_validate(first["record"][0])
+    assert (record.ending, record.recoveries, first["row"]) == (Ending.FINISHED, 1, [1, 2])
+    assert first["epoch"] == second["epoch"]
+
+
+def test_a_nan_on_one_rank_in_the_first_epoch_ends_all_of_them(request_of: Any) -> None:
+    request = request_of("diverged", world_size=2, cpus=2)
+    records = [TrialRecord.model_validate(told["record"][0]) for told in train(request, request, poisoned=1)]
+    assert [record.ending for record in records] == [Ending.DIVERGED] * 2

@@ -30,6 +30,7 @@ class Done:
 
     request: TrialRequest
     rows: list[EpochRow]
+    checkpoints: list[Checkpoint]
     record: TrialRecord
 
     def file(self, name: str) -> Path:
@@ -41,14 +42,22 @@ def run(
 ) -> Done:
     """Train; answer the epochs with ``verdicts`` (then GO_ON), and ask to stop once ``stop_after`` epochs were told."""
     rows: list[EpochRow] = []
+    checkpoints: list[Checkpoint] = []
     answers = iter(verdicts)
 
     def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
         rows.append(row)
+        checkpoints.extend([checkpoint] if checkpoint else [])
         return next(answers, Verdict.GO_ON)
 
     record = trainer.train(request, report, lambda: stop_after is not None and len(rows) >= stop_after)
-    return Done(request, rows, record)
+    return Done(request, rows, checkpoints, record)
+
+
+def going_on(done: Done) -> TrialRequest:
+    """Return the request the desk would hand out next for a training that was stopped."""
+    newest_first = tuple(reversed(done.checkpoints))
+    return done.request.model_copy(update={"attempt": done.request.attempt + 1, "resume": newest_first})
 
 
 def snapshot(folder: Path) -> dict[str, str]:
@@ -197,6 +206,39 @@ class TrainerContract:
         done = run(trainer, make(), stop_after=0)
         assert (done.record.ending, done.record.epochs, done.record.score) == (Ending.CANCELLED, 0, None)
         assert not {"best.pt", "last.pt"} & done.record.files.keys()
+
+    def test_a_training_goes_on_from_its_checkpoint(self, trainer: Trainer, make: Make, finished: Done) -> None:
+        first = run(trainer, make(), [Verdict.CANCEL])
+        rest = run(trainer, going_on(first))
+        assert rest.record.ending is Ending.FINISHED
+        whole, parts = (
+            [row.model_dump(exclude=MEASURED_LIVE) for row in rows] for rows in (finished.rows, first.rows + rest.rows)
+        )
+        assert parts == whole
+        about = ("score", "best_epoch", "epochs")
+        assert [getattr(rest.record, name) for name in about] == [getattr(finished.record, name) for name in about]
+        _, *lines = rest.file("results.csv").read_text().splitlines()
+        assert [int(line.split(",")[0]) for line in lines] == [row.epoch for row in finished.rows]
+
+    def test_a_damaged_checkpoint_is_passed_over(self, trainer: Trainer, make: Make) -> None:
+        first = run(trainer, make(), [Verdict.GO_ON, Verdict.CANCEL])
+        folder = RunFolder(first.request.folder)
+        folder.resolve(first.checkpoints[-1].state).write_bytes(b"torn")
+        rest = run(trainer, going_on(first), [Verdict.CANCEL])
+        assert rest.rows[0].epoch == 2
+        assert any(first.checkpoints[-1].state.path in note for note in rest.record.notes)
+
+        for checkpoint in first.checkpoints:
+            folder.resolve(checkpoint.state).write_bytes(b"torn")
+        over_again = run(trainer, going_on(first), [Verdict.CANCEL])
+        assert over_again.rows[0].model_dump(exclude=MEASURED_LIVE) == first.rows[0].model_dump(exclude=MEASURED_LIVE)
+        assert over_again.record.notes
+
+    def test_a_training_stopped_in_its_last_epoch_is_over(self, trainer: Trainer, make: Make) -> None:
+        first = run(trainer, make(epochs=1), [Verdict.CANCEL])
+        rest = run(trainer, going_on(first))
+        assert (rest.record.ending, rest.record.epochs, rest.rows) == (Ending.FINISHED, 1, [])
+        assert rest.record.files.keys() >= FILES
 
     def test_missing_data_become_a_failed_record(self, trainer: Trainer, make: Make, tmp_path: Path) -> None:
         done = run(trainer, make(where=tmp_path / "gone.yaml"))

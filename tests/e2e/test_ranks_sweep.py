@@ -1,5 +1,7 @@
 """Trials of two ranks through the real command, and what Ray grants is what a trial uses."""
 
+import contextlib
+import json
 import os
 import re
 import shutil
@@ -15,7 +17,7 @@ import pytest
 
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder, read_events
-from yolosweep.records import Ending
+from yolosweep.records import Cause, Ending
 
 pytestmark = pytest.mark.slow
 
@@ -27,8 +29,12 @@ data: sample:parking
 train: {epochs: 4, imgsz: 64, batch: 16, nbs: 16, optimizer: AdamW, fraction: 0.2, warmup_epochs: 1}
 search:
   trials: 2
-  pruner: none
-  parameters: {lr0: {min: 0.001, max: 0.01}}
+  metric: val/cls_loss
+  mode: min
+  pruner: asha
+  grace_epochs: 2
+  reduction_factor: 2
+  parameters: {lr0: {values: [0.01, 0.00001]}}
 resources: {workers: 2, gpus_per_trial: 0, cpus_per_trial: 2, max_concurrent: 1}
 """
 
@@ -41,7 +47,8 @@ def test_trials_of_two_ranks_take_turns_and_survive_the_loss_of_one(shell: Any, 
     experiment = tmp_path / "ranks.yaml"
     experiment.write_text(TWO_RANKS)
     undisturbed = shell.run(experiment).history
-    assert [trial.record.ending for trial in undisturbed.trials.values()] == [Ending.FINISHED] * 2
+    endings = [Ending.FINISHED, Ending.PRUNED]  # the second hardly learns: the pruner sees it
+    assert [trial.record.ending for trial in undisturbed.trials.values()] == endings
     assert {trial.record.world_size for trial in undisturbed.trials.values()} == {2}
 
     before = set(tmp_path.glob("runs/*/"))
@@ -64,38 +71,132 @@ def test_trials_of_two_ranks_take_turns_and_survive_the_loss_of_one(shell: Any, 
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     history = History.of(folder())
-    assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 2
+    assert [trial.record.ending for trial in history.trials.values()] == endings
     assert sum(trial.record.retries for trial in history.trials.values()) == 1
     assert curves(history) == curves(undisturbed)
 
 
-RANKS_OF_TWO_GPUS = """
-import os, ray
-from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-from yolosweep.experiment.schema import Resources
-from yolosweep.search.cluster_resources import allot
-from yolosweep.search.rank_group import granted_gpus
-from yolosweep.search.ray_tune import connected, placement
-
-@ray.remote(num_cpus=1, num_gpus=1)
-def rank():
-    return [*granted_gpus(), os.environ["CUDA_VISIBLE_DEVICES"]]
-
-with connected() as cluster:
-    slots = allot(Resources(gpus_per_trial=2.0, cpus_per_trial=2.0), cluster.nodes, 4)
-    assert (slots.world_size, slots.concurrent) == (2, 1)
-    group = placement(slots).to_placement_group()
-    ray.get(group.ready())
-    where = [PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index) for index in (0, 1)]
-    print(sorted(ray.get([rank.options(scheduling_strategy=place).remote() for place in where])))
+REAL_RANKS = """
+import importlib.util, yolosweep.training
+spec = importlib.util.spec_from_file_location("real_ranks", yolosweep.training.__path__[0] + "/ranks.py")
+real = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(real)
 """
 
+ONE_GOES_WRONG = {
+    "yolosweep.training.ranks": REAL_RANKS
+    + """
+import os, pathlib
+joined, my_rank = real.joined, real.my_rank
 
-@pytest.fixture
-def two_gpus(home: Path) -> Iterator[dict[str, str]]:
+def enter_group(rank, world_size, address, *, on_gpu):
+    died = pathlib.Path(__file__).with_name("died")
+    if rank and not died.exists():
+        died.touch()
+        os.kill(os.getpid(), 9)
+    real.enter_group(rank, world_size, address, on_gpu=on_gpu)
+
+def follow(request):
+    import yolosweep.training.yolo_loop as loop
+    begin = loop._Keeping.begin_epoch
+    def begin_epoch(self):
+        if self.epoch == 2:
+            raise RuntimeError("CUDA out of memory")
+        begin(self)
+    loop._Keeping.begin_epoch = begin_epoch
+    return real.follow(request)
+"""
+}
+
+
+def replacing(folder: Path, modules: dict[str, str]) -> dict[str, str]:
+    """Return an environment in which every Python process finds these modules in the place of ours."""
+    folder.mkdir()
+    for name, text in modules.items():
+        (folder / f"{name}.txt").write_text(text)
+    (folder / "sitecustomize.py").write_text(f"""
+import importlib.util, sys
+from importlib.machinery import SourceFileLoader
+class Ours:
+    def find_spec(name, path=None, target=None):
+        if name in {sorted(modules)!r}:
+            loader = SourceFileLoader(name, {str(folder)!r} + "/" + name + ".txt")
+            return importlib.util.spec_from_loader(name, loader)
+sys.meta_path.insert(0, Ours)
+""")
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_what_goes_wrong_on_one_rank_alone_does_not_leave_the_other_waiting(shell: Any, tmp_path: Path) -> None:
+    """The second rank dies where the first waits for it to join, and when tried again is out of memory in epoch 3."""
+    experiment = tmp_path / "ranks.yaml"
+    experiment.write_text(TWO_RANKS)
+    history = shell.run(experiment, "search.trials=1", **replacing(tmp_path / "ours", ONE_GOES_WRONG)).history
+    (trial,) = history.trials.values()
+    assert [(event["cause"], event["from_epoch"]) for event in trial.attempts_log] == [("infra", 0)]
+    assert (trial.record.ending, trial.record.cause, trial.record.retries) == (Ending.OOM, Cause.RESOURCE, 1)
+    assert trial.record.reason == "rank 1: out of memory at batch 16; lower batch or imgsz"
+    assert (trial.record.epochs, len(trial.rows), trial.record.score) == (2, 2, trial.rows[-1].best_score)
+    assert "best.pt" in trial.record.files
+
+
+PROBE = {
+    # Stands in for the whole Ultralytics training: tells what it was given, and ends.
+    "yolosweep.training.yolo_loop": """
+import json, os, pathlib, time, types
+import torch
+
+torch.cuda.get_device_name = lambda index: "a declared GPU"
+
+def steered(base, request, watch, *, threads, workers):
+    class Probe:
+        def __init__(self, overrides):
+            names = ("CUDA_VISIBLE_DEVICES", "YOLOSWEEP_TEST_GROUP", "RANK", "LOCAL_RANK", "WORLD_SIZE")
+            told = {**{name: os.environ.get(name) for name in names}, "device": overrides["device"], "threads": threads}
+            if request.world_size > 1:
+                import torch.distributed as dist
+                told["group"] = [dist.get_rank(), dist.get_world_size()]
+            where = pathlib.Path(request.folder, "told", f"{request.trial}-{os.environ.get('RANK', '')}.json")
+            where.parent.mkdir(exist_ok=True)
+            where.write_text(json.dumps(told))
+            self.args, self.told = types.SimpleNamespace(patience=1), where.parent
+            with pathlib.Path(request.folder, "ledger.jsonl").open() as ledger:
+                self.at_a_time = json.loads(next(ledger))["slots"]["concurrent"]
+
+        def train(self):
+            while len({file.name[:5] for file in self.told.iterdir()}) < self.at_a_time:  # till all slots have one
+                time.sleep(0.05)
+            if request.world_size > 1:
+                import torch.distributed as dist
+                dist.barrier()
+    return Probe
+""",
+    # Nothing here has a GPU that NCCL could use.
+    "yolosweep.training.ranks": REAL_RANKS
+    + """
+import os
+follow, my_rank = real.follow, real.my_rank
+
+def joined(base):
+    return base
+
+def enter_group(rank, world_size, address, *, on_gpu):
+    os.environ["YOLOSWEEP_TEST_GROUP"] = "nccl" if on_gpu else "gloo"
+    real.enter_group(rank, world_size, address, on_gpu=False)
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def two_gpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Ray of its own that was told of two GPUs; nothing looks for them."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "CUDA"))}
-    environment = {**kept, "HOME": str(home), "RAY_AUTH_MODE": "disabled"}
+    environment = {
+        **kept,
+        "HOME": str(home),
+        "RAY_AUTH_MODE": "disabled",
+        **replacing(tmp_path_factory.mktemp("gpus") / "ours", PROBE),
+    }
     place = tempfile.mkdtemp(prefix="ray")  # short: sockets lie in it
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--port=0", f"--temp-dir={place}"]
     try:
@@ -107,29 +208,50 @@ def two_gpus(home: Path) -> Iterator[dict[str, str]]:
         assert found, started.stdout
         yield {"RAY_ADDRESS": found[1], "RAY_AUTH_MODE": "disabled"}
     finally:
-        for process in psutil.process_iter(["cmdline"]):
-            if place in " ".join(process.info["cmdline"] or []):
+        ours = [one for one in psutil.process_iter(["cmdline"]) if place in " ".join(one.info["cmdline"] or [])]
+        for process in [child for one in ours for child in one.children(recursive=True)] + ours:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         shutil.rmtree(place, ignore_errors=True)
 
 
-def test_the_gpus_a_trial_was_granted_are_the_ones_it_has(shell: Any, repository: Path, two_gpus: Any) -> None:
-    toy = repository / "jobs" / "experiments" / "toy.yaml"
-    fixed = (
+@pytest.mark.parametrize(
+    ("asked", "ranks", "granted"),
+    [
+        ("gpus_per_trial: 0.5", 1, [("0",), ("0",), ("1",), ("1",)]),
+        ("gpus_per_trial: 1", 1, [("0",), ("1",)]),
+        ("gpus_per_trial: 2", 2, [("0", "1")]),
+        ("workers: 2, gpus_per_trial: 0", 2, [(), ()]),
+    ],
+)
+def test_what_a_trial_was_granted_is_what_its_ranks_use(
+    asked: str, ranks: int, granted: list[tuple[str, ...]], shell: Any, tmp_path: Path, two_gpus: Any
+) -> None:
+    """Four trials on four cores and two GPUs; ``granted`` are the GPUs of those that run at a time."""
+    experiment = tmp_path / "granted.yaml"
+    experiment.write_text(TWO_RANKS)
+    four = (
+        f"resources={{{asked}, cpus_per_trial: {ranks}}}",
         "search.trials=4",
-        "train.epochs=60",
-        "train.patience=0",
-        "search.pruner=none",
-        "resources.cpus_per_trial=1",
+        "search.parameters={lr0: {min: 0.001, max: 0.01}}",
     )
-    halves = shell.run(toy, *fixed, "resources.gpus_per_trial=0.5", **two_gpus).history
-    assert halves.started["slots"]["concurrent"] == 4
-    assert sorted(trial.record.gpus[0] for trial in halves.trials.values()) == ["0", "0", "1", "1"]
-    whole = shell.run(toy, *fixed, "resources.gpus_per_trial=1", **two_gpus).history
-    assert whole.started["slots"]["concurrent"] == 2
-    assert {trial.record.gpus for trial in whole.trials.values()} == {("0",), ("1",)}
-    ranks = subprocess.run(
-        [sys.executable, "-c", RANKS_OF_TWO_GPUS], env=shell.environment(**two_gpus), capture_output=True, text=True,
-        check=True,
-    )  # fmt: skip
-    assert ranks.stdout.splitlines()[-1] == "[['0', '0'], ['1', '1']]"
+    sweep = shell.run(experiment, *four, code=5, **two_gpus)  # without a score, no winner
+    assert sweep.history.started["slots"]["concurrent"] == len(granted)
+    assert len(sweep.history.trials) == 4
+    on_gpu = any(granted)
+    for name, trial in sweep.history.trials.items():
+        assert (trial.record.ending, trial.record.retries) == (Ending.PATIENCE, 0), trial.record.reason
+        assert (trial.record.world_size, trial.record.device) == (ranks, "a declared GPU" if on_gpu else "cpu")
+        told = [json.loads(file.read_text()) for file in sorted((sweep.folder.root / "told").glob(f"{name}-*.json"))]
+        assert [rank["device"] for rank in told] == ["0" if on_gpu else "cpu"] * ranks  # the first of those it can see
+        assert [rank["threads"] for rank in told] == [1] * ranks
+        if on_gpu:
+            assert [rank["CUDA_VISIBLE_DEVICES"] for rank in told] == list(trial.record.gpus)
+        if ranks > 1:
+            assert [rank["YOLOSWEEP_TEST_GROUP"] for rank in told] == ["nccl" if on_gpu else "gloo"] * ranks
+            assert [[int(rank[key]) for key in ("RANK", "WORLD_SIZE")] for rank in told] == [[0, 2], [1, 2]]
+            assert [rank["group"] for rank in told] == [[0, 2], [1, 2]]
+        else:
+            assert told[0]["WORLD_SIZE"] is None
+    first = [trial.record.gpus for trial in list(sweep.history.trials.values())[: len(granted)]]
+    assert sorted(first) == granted

@@ -180,6 +180,11 @@ VALUES = [
         ("resources.gpus_per_trial", 5, "must be a share of one GPU (0 to 1) or a whole number of GPUs"),
     ),
     wrong(
+        "a batch that is no number, on two GPUs",
+        HEAD + "train: {batch: all}\nresources: {gpus_per_trial: 2}\n",
+        ("train.batch", 5, "number"),
+    ),
+    wrong(
         "three GPUs and a batch they cannot share",
         HEAD + "resources: {gpus_per_trial: 3}\n",
         ("train.batch", None, "batch 16 cannot be shared by 3 ranks; choose a multiple of 3"),
@@ -188,6 +193,17 @@ VALUES = [
         "more GPUs than ranks",
         HEAD + "resources: {gpus_per_trial: 4, workers: 2}\n",
         ("resources.gpus_per_trial", 5, "4 does not fit 2 workers: each has one GPU; set 2, or 0 for the CPU"),
+    ),
+    wrong(
+        "a searched batch that ranks cannot share, in batches of one shape",
+        TOP + "train: {rect: true}\nresources: {workers: 4}\nsearch: {parameters: {batch: {values: [8, 10]}}}\n",
+        ("train.rect", 4, "cannot be shared by 4 ranks"),
+        ("search.parameters.batch", 6, "batch 10 cannot be shared by 4 ranks; choose a multiple of 4"),
+    ),
+    wrong(
+        "the toy on two ranks",
+        HEAD.replace("yolo26n.pt", "toy/red").replace("box", "lr0") + "resources: {workers: 2}\n",
+        ("resources", 5, "toy/red trains in one process; set workers: 1 and gpus_per_trial: 0"),
     ),
     wrong("no ranks", HEAD + "resources: {workers: 0}\n", ("resources.workers", 5, "1 or more")),
     wrong(

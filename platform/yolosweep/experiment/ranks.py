@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from yolosweep.errors import Fault
 from yolosweep.experiment.arguments import defaults
@@ -25,17 +26,20 @@ def rank_faults(exp: Experiment) -> Iterator[Fault]:
             key="resources.gpus_per_trial",
             message=f"{gpus:g} does not fit {ranks} workers: each has one GPU; set {ranks}, or 0 for the CPU",
         )
+    if exp.train.get("rect"):
+        yield Fault(key="train.rect", message=f"batches of one shape cannot be shared by {ranks} ranks; remove it")
     for key, batch in _batches(exp):
-        if batch % ranks:
+        if isinstance(batch, int | float) and batch % ranks:
             yield Fault(
-                key=key, message=f"batch {batch} cannot be shared by {ranks} ranks; choose a multiple of {ranks}"
+                key=key, message=f"batch {batch:g} cannot be shared by {ranks} ranks; choose a multiple of {ranks}"
             )
 
 
-def _batches(exp: Experiment) -> Iterator[tuple[str, int]]:
+def _batches(exp: Experiment) -> Iterator[tuple[str, Any]]:
+    """Yield every batch that may be trained with; what is no number is the fault of another rule."""
     parameter = exp.search.parameters.get("batch")
     if parameter is not None:
         values = parameter.grid() or parameter.corners()
-        yield from (("search.parameters.batch", int(value)) for value in values)
+        yield from (("search.parameters.batch", value) for value in values)
     else:
-        yield "train.batch", int(exp.train.get("batch", defaults().get("batch", 16)))
+        yield "train.batch", exp.train.get("batch", defaults().get("batch", 16))

@@ -6,9 +6,11 @@ training to the next. Where any rank goes wrong it is given up as a whole: a bro
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ray
@@ -22,8 +24,14 @@ from yolosweep.training.seam import Cancelled, Report
 __all__ = ["RankGroup", "granted_gpus"]
 
 _POLL_S = 0.5
-_GRACE_S = 20.0
+_GRACE_S = 10.0
 """From the first rank that ended in an error to the end of all: rank 0 may have the same error to tell."""
+
+_DEATH_S = 5.0
+"""How long it takes at most until the end of a process is known."""
+
+_LAST_S = 60.0
+"""How long the other ranks may take to end after rank 0 has."""
 
 _WHOLE = (Ending.FINISHED, Ending.PATIENCE, Ending.PRUNED)
 """Endings that all ranks reach together: the group can train again."""
@@ -42,15 +50,22 @@ class _Rank:
         enter_group(rank, world_size, address, on_gpu=on_gpu)
         return granted_gpus()
 
-    def train(self, request: TrialRequest) -> str:
-        """Train along; return how it ended."""
-        return follow(request).reason
+    def train(self, request: TrialRequest) -> TrialRecord:
+        """Train along; return how it ended here."""
+        return follow(request)
 
 
 class RankGroup:
-    """All ranks of one slot; made inside of the slot, whose process becomes rank 0."""
+    """All ranks of one slot; made inside of the slot, whose process becomes rank 0.
 
-    def __init__(self, request: TrialRequest) -> None:
+    Args:
+        request: the first training.
+        give_up: takes a training, a rank above 0 and the record of what went wrong in it alone; after it returns, this
+            process ends, because rank 0 waits for that rank inside of a library.
+    """
+
+    def __init__(self, request: TrialRequest, give_up: Callable[[TrialRequest, int, TrialRecord], None]) -> None:
+        self._give_up = give_up
         size, on_gpu = request.world_size, request.gpus > 0
         group = ray.util.get_current_placement_group()
         self._others = [
@@ -65,8 +80,9 @@ class RankGroup:
         ]
         address = f"tcp://{ray.util.get_node_ip_address()}:{_free_port()}"
         entering = [other.enter.remote(rank, size, address, on_gpu) for rank, other in enumerate(self._others, start=1)]
-        enter_group(0, size, address, on_gpu=on_gpu)
-        self.gpus: list[str] = granted_gpus() + [gpu for gpus in ray.get(entering) for gpu in gpus]
+        with self._guarded(entering, request):
+            enter_group(0, size, address, on_gpu=on_gpu)
+            self.gpus: list[str] = granted_gpus() + [gpu for gpus in ray.get(entering) for gpu in gpus]
         """The GPUs of all ranks."""
         self.whole = True
         """Whether another training can run in it."""
@@ -77,47 +93,69 @@ class RankGroup:
         Where another rank dies, this process ends at once: the loss of a process is what the desk then sees.
         """
         running = [other.train.remote(request) for other in self._others]
-        over = threading.Event()
-        guard = threading.Thread(target=_guard, args=(running, over), name="rank-guard", daemon=True)
-        guard.start()
-        try:
+        with self._guarded(running, request):
             record = trainer_for(request.model).train(request, report, cancelled)
-        finally:
-            over.set()
-            guard.join()
-        if record.ending is Ending.FAILED and _died(running, timeout_s=5.0):
+        if record.ending is Ending.FAILED and _lost_one(running):
             os._exit(1)  # what rank 0 failed from is the end of the other: that is no fault of the trial
-        self.whole = record.ending in _WHOLE and record.cause is None and not _died(running, timeout_s=60.0)
+        self.whole = record.ending in _WHOLE and record.cause is None and _all_ended_well(running)
         if not self.whole:
             for other in self._others:
                 ray.kill(other)
         return record
 
+    @contextlib.contextmanager
+    def _guarded(self, running: list[Any], request: TrialRequest) -> Iterator[None]:
+        """Watch the other ranks while this one is in the ``with`` block, where it may wait for them for ever."""
+        over = threading.Event()
+        guard = threading.Thread(target=self._guard, args=(running, request, over), name="rank-guard", daemon=True)
+        guard.start()
+        try:
+            yield
+        finally:
+            over.set()
+            guard.join()
 
-def _guard(running: list[Any], over: threading.Event) -> None:
-    """End this process when another rank died, or raised and left rank 0 waiting for it."""
-    left = list(running)
-    while left and not over.wait(_POLL_S):
-        done, left = ray.wait(left, num_returns=len(left), timeout=0)
-        for one in done:
-            try:
-                ray.get(one)
-            except ray.exceptions.RayActorError:
-                os._exit(1)
-            except ray.exceptions.RayError:
-                if not over.wait(_GRACE_S):
+    def _guard(self, running: list[Any], request: TrialRequest, over: threading.Event) -> None:
+        """End this process when another rank died, or went wrong and left rank 0 waiting for it."""
+        left = list(running)
+        while left and not over.wait(_POLL_S):
+            done, left = ray.wait(left, num_returns=len(left), timeout=0)
+            for one in done:
+                answer = _answer(one)
+                if isinstance(answer, ray.exceptions.RayActorError):
+                    os._exit(1)
+                if _is_well(answer) or over.wait(_GRACE_S):
+                    continue
+                try:
+                    if isinstance(answer, TrialRecord):
+                        self._give_up(request, running.index(one) + 1, answer)
+                finally:
                     os._exit(1)
 
 
-def _died(running: list[Any], timeout_s: float) -> bool:
-    """Tell whether any other rank has not ended properly in time."""
+def _answer(one: Any) -> Any:
+    """Return what a call to a rank returned or raised."""
     try:
-        ray.get(running, timeout=timeout_s)
-    except ray.exceptions.GetTimeoutError:
-        return False
-    except ray.exceptions.RayError:
-        return True
-    return False
+        return ray.get(one)
+    except ray.exceptions.RayError as error:
+        return error
+
+
+def _is_well(answer: Any) -> bool:
+    """Tell whether a rank has done what it was asked to."""
+    return answer.ending in _WHOLE if isinstance(answer, TrialRecord) else not isinstance(answer, Exception)
+
+
+def _lost_one(running: list[Any]) -> bool:
+    """Tell whether the process of another rank is gone."""
+    done, _ = ray.wait(running, num_returns=len(running), timeout=_DEATH_S)
+    return any(isinstance(_answer(one), ray.exceptions.RayActorError) for one in done)
+
+
+def _all_ended_well(running: list[Any]) -> bool:
+    """Tell whether all other ranks have come to the end too."""
+    done, left = ray.wait(running, num_returns=len(running), timeout=_LAST_S)
+    return not left and all(_is_well(_answer(one)) for one in done)
 
 
 def _free_port() -> int:

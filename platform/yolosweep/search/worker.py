@@ -9,9 +9,11 @@ from typing import Any
 import ray
 from ray import tune
 
+from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.rank_group import RankGroup, granted_gpus
+from yolosweep.search.settle import settled
 from yolosweep.search.watchdog import Watchdog
 from yolosweep.training import trainer_for
 
@@ -47,7 +49,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         if answer is None:
             return {"done": True}
         if answer.world_size > 1 and self._group is None:
-            self._group = RankGroup(answer)
+            self._group = RankGroup(answer, self._give_up)
         gpus = granted_gpus() if self._group is None else self._group.gpus
         record = _train(desk, answer, self._group).model_copy(update={"gpus": tuple(gpus)})
         self._trained += 1
@@ -61,6 +63,16 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         if used_up:  # what an error left behind must not reach the next training: Tune starts a fresh process
             ray.actor.exit_actor()
         return {"done": False}
+
+    def _give_up(self, request: TrialRequest, rank: int, record: TrialRecord) -> None:
+        """Tell the desk of a training that went wrong on one of the other ranks alone."""
+        folder = RunFolder(request.folder)
+        known = History.of(folder).trials[request.trial]
+        reason = f"rank {rank}: {record.reason}"
+        whole = settled(folder, known, record.ending, reason, cause=record.cause, error=record.error)
+        desk = ray.get_actor(self._desk_name, namespace=NAMESPACE)
+        ray.get(desk.leaving.remote(self._slot))
+        ray.get(desk.ended.remote(whole, request.attempt))
 
 
 def _train(desk: Any, request: TrialRequest, group: RankGroup | None) -> TrialRecord:

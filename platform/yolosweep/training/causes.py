@@ -14,6 +14,14 @@ __all__ = ["End", "cause_of", "classified", "last_line"]
 _STORAGE = frozenset((errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT, errno.ESTALE))
 """What the system says where the run folder, not the training, is in trouble."""
 
+_MEMORY = re.compile(
+    r"out of memory|can(no|')t allocate memory|CUBLAS_STATUS_ALLOC_FAILED|unable to find an engine", re.IGNORECASE
+)
+"""What torch and its libraries say where memory ran out; Ultralytics lowers the batch for these too."""
+
+_CONFIG = re.compile(r"froze the entire model|final batch=1|does not exist|no such file", re.IGNORECASE)
+"""What Ultralytics says of settings, besides the types of error it raises for them."""
+
 _DATA = re.compile(r"dataset|images? (found|not found)|no labels|image not found|label", re.IGNORECASE)
 """What Ultralytics says of images and labels it cannot use."""
 
@@ -37,15 +45,18 @@ def classified(error: Exception, *, batch: int, begun: bool) -> End:
         begun: whether the first epoch had begun: before, errors come from settings or data.
     """
     text = last_line(error)
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+    if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
         return End(Ending.OOM, f"out of memory at batch {batch}; lower batch or imgsz", Cause.RESOURCE, text)
     return End(Ending.FAILED, f"{type(error).__name__}: {text}", cause_of(error, begun=begun), text)
 
 
 def cause_of(error: Exception, *, begun: bool) -> Cause:
     """Return why a training failed; see :func:`classified`."""
-    if isinstance(error, RunFolderError) or (isinstance(error, OSError) and error.errno in _STORAGE):
-        return Cause.STORAGE
+    inner: BaseException | None = error
+    while inner is not None:  # Ultralytics wraps whatever happens to a data set in a RuntimeError
+        if isinstance(inner, RunFolderError) or (isinstance(inner, OSError) and inner.errno in _STORAGE):
+            return Cause.STORAGE
+        inner = inner.__cause__
     if isinstance(error, TrainingError):
         return Cause.CONFIG
     if isinstance(error, DataError) or (isinstance(error, FileNotFoundError) and _DATA.search(str(error))):
@@ -54,7 +65,8 @@ def cause_of(error: Exception, *, begun: bool) -> Cause:
         return Cause.UNKNOWN
     if isinstance(error, (FileNotFoundError, RuntimeError, ValueError)) and _DATA.search(str(error)):
         return Cause.DATA
-    return Cause.CONFIG if isinstance(error, (TypeError, ValueError, SyntaxError, KeyError)) else Cause.UNKNOWN
+    said = isinstance(error, (FileNotFoundError, RuntimeError)) and _CONFIG.search(str(error))
+    return Cause.CONFIG if said or isinstance(error, (TypeError, ValueError, SyntaxError, KeyError)) else Cause.UNKNOWN
 
 
 def last_line(error: BaseException) -> str:

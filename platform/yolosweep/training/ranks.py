@@ -71,6 +71,11 @@ def joined(base: type[Any]) -> type[Any]:
         def _setup_train(self) -> None:
             with _one_device_each():
                 super()._setup_train()
+            starts: list[Any] = [None] * self.world_size_
+            dist.all_gather_object(starts, self.start_epoch)
+            if len(set(starts)) > 1:  # the checkpoints looked whole to some ranks only
+                told = ", ".join(str(start + 1) for start in starts)
+                raise RuntimeError(f"the ranks would go on in different epochs ({told}): they read different files")
 
         def any_rank(self, value: bool) -> bool:
             """Tell whether this holds on any rank; all ranks must ask."""

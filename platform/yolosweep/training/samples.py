@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import ultralytics.data.build as build
 import ultralytics.models.yolo.classify.train as classify
-from torch.utils.data import Sampler
+from torch.utils.data import Sampler, SequentialSampler
 from ultralytics.data.dataset import ClassificationDataset, YOLODataset
 
 from yolosweep.experiment.schema import Policy
@@ -155,8 +155,13 @@ def pure_datasets() -> Iterator[None]:
         build.YOLODataset, classify.ClassificationDataset = before
 
 
-def with_sampler(loader: Any, sampler: EpochSampler) -> Any:
-    """Return the same loader over another sampler; the given one must not have been used."""
+def with_sampler(loader: Any, *, seed: int, rank: int = 0, world_size: int = 1) -> Any:
+    """Return the same loader over an :class:`EpochSampler`; the given one must not have been used.
+
+    It shuffles where Ultralytics chose to: also with ``rect``, where all images have one shape.
+    """
+    shuffle = not isinstance(loader.sampler, SequentialSampler) and getattr(loader.sampler, "shuffle", True)
+    sampler = EpochSampler(len(loader.dataset), seed=seed, shuffle=shuffle, rank=rank, world_size=world_size)
     return type(loader)(
         dataset=loader.dataset,
         batch_size=loader.batch_size,

@@ -7,7 +7,9 @@ loading it runs no code.
 
 from __future__ import annotations
 
+import math
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import torch
 
 from yolosweep.errors import TrainingError
 
-__all__ = ["captured", "load_state", "put_back", "put_back_gradients", "save_state"]
+__all__ = ["captured", "load_state", "not_finite", "put_back", "put_back_gradients", "save_state"]
 
 _FORMAT = "yolosweep state 1"
 
@@ -43,7 +45,31 @@ def captured(trainer: Any) -> dict[str, Any]:
         "last_step": trainer.last_step,
         "seconds": time.time() - trainer.train_time_start,
         "results": trainer.csv.read_text() if trainer.csv.exists() else "",
+        "over": bool(trainer.stop),
     }
+
+
+def not_finite(trainer: Any) -> list[str]:
+    """Return what of an epoch is NaN or infinite: loss, score, weights, or gradients held for a later step.
+
+    A NaN in the middle of an epoch leaves a finite last loss and a score of 0, so the weights are asked too. With a
+    gradient scaler (mixed precision) infinite gradients are everyday: it skips the step itself.
+    """
+    from ultralytics.utils.torch_utils import unwrap_model
+
+    model = unwrap_model(trainer.model)
+    gradients = [] if trainer.scaler.is_enabled() else [p.grad for p in model.parameters() if p.grad is not None]
+    loss = None if trainer.loss is None else float(trainer.loss.detach())
+    found = [
+        name
+        for name, value in (("loss", loss), ("score", trainer.fitness))
+        if value is not None and not math.isfinite(value)
+    ]
+    for name, tensors in (("weights", model.state_dict().values()), ("gradients", gradients)):
+        floating = [tensor for tensor in tensors if torch.is_tensor(tensor) and tensor.is_floating_point()]
+        if floating and not torch.stack([tensor.isfinite().all() for tensor in floating]).all():
+            found.append(name)
+    return found
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
@@ -80,7 +106,7 @@ def put_back(trainer: Any, state: dict[str, Any]) -> None:
     if trainer.ema and state["ema"] is not None:
         trainer.ema.ema.load_state_dict(state["ema"])
         trainer.ema.updates = state["ema_updates"]
-    optimizer = state["optimizer"]
+    optimizer = deepcopy(state["optimizer"])  # the optimizer keeps these tensors and changes them in place
     for saved, group in zip(optimizer["param_groups"], trainer.optimizer.param_groups, strict=True):
         saved["fused"] = group.get("fused")  # the device, not the checkpoint, picks the kernel
     trainer.optimizer.load_state_dict(optimizer)

@@ -52,6 +52,7 @@ class Watch:
         self.best: float | None = None
         self.best_epoch: int | None = None
         self.verdict = Verdict.GO_ON
+        self._over = False
         self.recoveries = 0
         """Epochs trained again after a NaN or an out-of-memory error."""
 
@@ -107,6 +108,7 @@ class Watch:
             trainer.save_state(scores=[], recoveries=0, log="")
             return
         row = self._row(trainer)
+        self._over = bool(trainer.stop)
         # Also where it is not stored: the epoch after this one may have to go back to it.
         self._state = trainer.save_state(scores=self.scores, recoveries=self.recoveries, log=self._log())
         checkpoint = self._stored(self._state) if self._is_due(row.epoch) else None
@@ -169,7 +171,7 @@ class Watch:
         epochs = len(self.scores)
         if self.verdict is Verdict.PRUNE:
             return Ending.PRUNED, f"behind the other trials after epoch {epochs}"
-        if self.verdict is Verdict.CANCEL:
+        if self.verdict is Verdict.CANCEL and not self._over:
             return Ending.CANCELLED, f"the sweep was stopped after epoch {epochs}"
         if epochs < self._request.epochs:
             return Ending.PATIENCE, f"no gain for {trainer.args.patience} epochs after epoch {self.best_epoch}"

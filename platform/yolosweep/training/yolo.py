@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from yolosweep.errors import TrainingError
+from yolosweep.errors import RunFolderError, TrainingError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, FileRef, TrialRecord, TrialRequest, Validation
 from yolosweep.training.causes import End, classified, last_line
@@ -47,9 +47,9 @@ class YoloTrainer:
         run = _Run(request, watch, scratch)
         started = time.monotonic()
         try:
-            run.take_up()
+            refused = run.take_up()
             with log_to(watch.log_file):
-                end = run.go()
+                end = refused or run.go()
             end = run.publish(end)
         finally:
             _forget(run)
@@ -117,8 +117,16 @@ class _Run:
         self._used: dict[str, Any] = {}
         self._checkpoint: Checkpoint | None = None
 
-    def take_up(self) -> None:
-        """Take over the newest whole checkpoint of an earlier process; without one, begin at the beginning."""
+    def take_up(self) -> End | None:
+        """Take over the newest whole checkpoint of an earlier process; return how it ended where that fails."""
+        try:
+            self._take_up()
+        except Exception as error:
+            self._remember()
+            return classified(error, batch=self._batch(), begun=True)
+        return None
+
+    def _take_up(self) -> None:
         from yolosweep.training.state import load_state
 
         if not self.request.resume:
@@ -234,7 +242,7 @@ class _Run:
             for file in sources:
                 if file.is_file():
                     self.files[file.name] = folder.publish(file, target / file.name)
-        except OSError as error:
+        except (OSError, RunFolderError) as error:
             return classified(error, batch=self._batch(), begun=True)
         return end
 

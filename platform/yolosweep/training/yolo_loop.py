@@ -54,6 +54,7 @@ class _Trainer:
     scheduler: Any
     train_loader: Any
     add_callback: Any
+    _setup_ddp: Any
     _model_train: Any
     epoch = 0
     ours: TrialRequest
@@ -69,6 +70,7 @@ class _Keeping(_Trainer):
     threads_: int
     workers_: int
     best_fitness: float | None
+    gained: bool
     state_epoch = -1
     draw_of_epoch: Any
     order_epoch: Any
@@ -99,6 +101,16 @@ class _Keeping(_Trainer):
                 self.csv.write_text(state["results"])
             self._held = state
 
+    def _do_train(self) -> None:
+        """Train; a training that was stopped after its last epoch only gets its files."""
+        if self.watch_.resumed is None or not self.watch_.resumed["over"]:
+            super()._do_train()  # type: ignore[misc]
+            return
+        if self.world_size_ > 1:
+            self._setup_ddp()
+        self._setup_train()
+        self.final_eval()
+
     def begin_epoch(self) -> None:
         """Draw this epoch's own random numbers, and take over the gradients held before it."""
         from yolosweep.training.samples import seeded
@@ -108,7 +120,7 @@ class _Keeping(_Trainer):
         self.order_epoch()
         if self._held is not None:
             put_back_gradients(self, self._held)
-            if self.epoch == self.start_epoch:
+            if self._held is self.watch_.resumed and not self.nan_recovery_attempts:
                 self.train_time_start -= self._held["seconds"]
             self._held = None
         if self.ours.policy.on_oom == "fail" or self.start_epoch:  # a batch halved later would be another training
@@ -133,15 +145,15 @@ class _Keeping(_Trainer):
             raise TrainingError(f"search.metric={self.ours.metric} is not reported by this model; it reports {known}")
         sign = 1.0 if self.ours.mode == "max" else -1.0
         fitness = sign * float(metrics[self.ours.metric])
-        gained = before is None or (math.isfinite(fitness) and fitness > before)
-        self.best_fitness = fitness if gained else before
+        self.gained = before is None or (math.isfinite(fitness) and fitness > before)
+        self.best_fitness = fitness if self.gained else before
         return metrics, fitness
 
     def save_model(self) -> bool:
-        """Write ``best.pt`` where this epoch is the best; the resumable state is written with the row."""
+        """Write ``best.pt`` where this epoch gained (not where it ties); the resumable state goes with the row."""
         from yolosweep.training.weights import save_weights
 
-        if self.best_fitness == self.fitness:
+        if self.gained:
             save_weights(self, self.best)
         return True
 
@@ -161,10 +173,10 @@ class _Keeping(_Trainer):
             self.final_eval()
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
-        """Go back to the state before an epoch whose loss or score is not finite, and train it on other draws."""
-        loss = None if self.loss is None else float(self.loss.detach())
-        values = {"loss": loss, "score": self.fitness}
-        broken = [name for name, value in values.items() if value is not None and not math.isfinite(value)]
+        """Go back to the state before an epoch that left something not finite, and train it on other draws."""
+        from yolosweep.training.state import not_finite, put_back
+
+        broken = not_finite(self)
         if not self.any_rank(bool(broken)):
             return False
         what = " and ".join(broken) or "loss of another rank"
@@ -174,8 +186,6 @@ class _Keeping(_Trainer):
         state = self._state_before(epoch)
         if state is None:
             raise Diverged(f"the {what} of epoch {epoch + 1} is not finite")
-        from yolosweep.training.state import put_back
-
         self._model_train()
         put_back(self, state)
         self.scheduler.last_epoch = epoch - 1
@@ -217,20 +227,13 @@ class _Drawing(_Trainer):
 
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """Build a loader; for training over our sampler."""
-        from yolosweep.training.samples import EpochSampler, with_sampler
+        from yolosweep.training.samples import with_sampler
 
         loader = super().get_dataloader(dataset_path, batch_size, rank, mode)  # type: ignore[misc]
         if mode != "train":
             return loader
-        sampler = EpochSampler(
-            len(loader.dataset),
-            seed=self.seed_,
-            shuffle=not getattr(loader.dataset, "rect", False),
-            rank=self.rank_,
-            world_size=self.world_size_,
-        )
         self._next_draw = 0
-        return with_sampler(loader, sampler)
+        return with_sampler(loader, seed=self.seed_, rank=self.rank_, world_size=self.world_size_)
 
     def draw_of_epoch(self) -> int:
         """Return which draw this epoch is trained on: its number, or one nobody else has after a NaN."""
@@ -240,12 +243,9 @@ class _Drawing(_Trainer):
         """Let the loader yield this epoch's draw, also where the one before was not this one's predecessor."""
         draw = self.draw_of_epoch()
         if draw != self._next_draw:
-            self._restart_loader(draw)
+            self.train_loader.sampler.begin_at(draw)
+            self.train_loader.reset()
         self._next_draw = draw + 1
-
-    def _restart_loader(self, draw: int) -> None:
-        self.train_loader.sampler.begin_at(draw)
-        self.train_loader.reset()
 
     def _close_dataloader_mosaic(self) -> None:
         super()._close_dataloader_mosaic()  # type: ignore[misc]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment
 from yolosweep.experiment.settings import resolved
 from yolosweep.history import History
@@ -336,6 +337,9 @@ def test_storage_that_cannot_be_written_stops_the_sweep_and_loses_nothing(tmp_pa
     assert history(request).trials["t0000"].record.ending is Ending.CANCELLED
     assert desk.begin(0) is None
     assert desk.over()
+    OPEN.remove(desk)
+    with pytest.raises(RunFolderError, match="cannot be written"):
+        desk.close()
 
 
 def test_a_replaced_process_is_no_loss(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from yolosweep.cli.resuming import check_again, is_complete
 from yolosweep.cli.versions import versions
 from yolosweep.data import prepare_dataset
 from yolosweep.durable import sha256_of, write_atomic
-from yolosweep.errors import Interrupted, TrainingError, YolosweepError
+from yolosweep.errors import Interrupted, RunFolderError, TrainingError, YolosweepError
 from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.report import summary, write_report
@@ -110,14 +110,18 @@ class _Sweep:
         """
         _say(f"run folder: {self._folder.root}")
         try:
-            reason = self._search()
+            return self.finish(self._search())
+        except Interrupted:
+            raise
+        except OSError as error:
+            _say(self._go_on())
+            raise RunFolderError(f"cannot write {self._folder.root}: {error.strerror or error}") from error
         except KeyboardInterrupt:
             raise Interrupted(f"stopped at once; {self._go_on()}", signal_number=self._signal or 2) from None
         except YolosweepError:
             if self._folder.ledger.exists():
                 _say(self._go_on())
             raise
-        return self.finish(reason)
 
     def _go_on(self) -> str:
         return f"to go on: yolosweep resume {self._folder.root}"

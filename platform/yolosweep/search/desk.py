@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment
 from yolosweep.history import History, TrialHistory
 from yolosweep.ledger import Ledger, RunFolder, read_events
@@ -63,15 +64,14 @@ class Desk:
         }  # fmt: skip
         self._epochs = int(self._exp.train["epochs"])
         self._proposer = Proposer(
-            self._exp,
-            model_fingerprint=model_fingerprint,
-            data_fingerprint=self._dataset.fingerprint,
+            self._exp, model_fingerprint=model_fingerprint, data_fingerprint=self._dataset.fingerprint,
             world_size=world_size,
-        )
+        )  # fmt: skip
         self._rungs = Rungs(self._exp.search, self._epochs)
         self._history = History()
         self._stopped: str | None = None
         self._halting = False
+        self._trouble: str | None = None
         self._places = Places()
         self._waiting: list[str] = []
         self._clock, self._started = clock, clock()
@@ -150,17 +150,10 @@ class Desk:
 
     def _request(self, number: int, proposal: Proposal) -> TrialRequest:
         return TrialRequest(
-            sweep=self._folder.sweep,
-            trial=f"t{number:04d}",
-            number=number,
-            task=self._exp.task,
-            settings=proposal.settings,
-            asked=proposal.parameters,
-            identity=proposal.identity,
-            metric=str(self._exp.search.metric),
-            mode=self._exp.search.mode,
-            **self._now,
-        )
+            sweep=self._folder.sweep, trial=f"t{number:04d}", number=number, task=self._exp.task,
+            settings=proposal.settings, asked=proposal.parameters, identity=proposal.identity,
+            metric=str(self._exp.search.metric), mode=self._exp.search.mode, **self._now,
+        )  # fmt: skip
 
     def row(self, trial: str, row: EpochRow, checkpoint: Checkpoint | None = None, attempt: int = 0) -> Verdict:
         """Record one epoch and its checkpoint (durable when this returns) and tell the trial whether to go on.
@@ -210,7 +203,8 @@ class Desk:
             return
         self._places.rise(record.trial, record.device)
         if record.cause is Cause.STORAGE:
-            self.cancel(f"the run folder cannot be written ({record.reason}); free space, then: yolosweep resume")
+            self.cancel(trouble := f"the run folder cannot be written ({record.reason}); free space, then go on")
+            self._trouble = trouble
             record = record.model_copy(update={"ending": Ending.CANCELLED})
         again = record.ending is Ending.FAILED and not self._halting and record.cause in (Cause.UNKNOWN, Cause.INFRA)
         if not again or self._again(known, record.cause or Cause.UNKNOWN, record.reason) is not None:
@@ -289,11 +283,16 @@ class Desk:
         return not self._places.any_taken() and (self._halting or (exhausted and not self._waiting))
 
     def close(self) -> str:
-        """Record trials that did not end as cancelled, close the ledger, and return why the search stopped."""
+        """Record trials that did not end as cancelled and close the ledger; return why the search stopped.
+
+        Raises RunFolderError when it stopped because trials could not write their files.
+        """
         for known in self._history.trials.values():
             if known.record is None:
                 reason = f"the sweep was stopped in epoch {len(known.rows) + 1}"
                 self._finish(settled(self._folder, known, Ending.CANCELLED, reason, cause=None, error=None))
         clear_leftovers(self._folder, self._history)
         self._ledger.close()
+        if self._trouble:
+            raise RunFolderError(self._trouble)
         return self._stopped or "all trials ran"

@@ -16,8 +16,10 @@ __all__ = [
     "Ending",
     "EpochRow",
     "FileRef",
+    "Finding",
     "Number",
     "PreparedDataset",
+    "Severity",
     "TrialRecord",
     "TrialRequest",
     "Validation",
@@ -108,6 +110,36 @@ class Checkpoint(_Record):
     """``best.pt`` as of this epoch; None while no epoch gave a score."""
 
 
+class Severity(str, Enum):
+    """What a finding in the data means for a sweep."""
+
+    ERROR = "error"
+    """Scores would lie, or images would be lost: nothing starts, unless the user allows the finding's code."""
+    WARNING = "warning"
+    """It costs quality or trust, and is shown wherever scores are shown."""
+    NOTE = "note"
+    """Good to know: resolved, or harmless."""
+
+
+class Finding(_Record):
+    """One thing the data gate has to say about a dataset."""
+
+    code: str
+    """Stable name of the kind of finding, e.g. ``label-class-range``: what ``--allow`` takes."""
+    severity: Severity
+    message: str
+    """What is there and why it matters, with figures; one sentence."""
+    fix: str
+    """The way out, one sentence; empty for notes that need none."""
+    file: str | None = None
+    """The file it was seen in first; the user can open it."""
+    line: int | None = None
+    """Line in that file, counted from 1."""
+    split: str | None = None
+    count: int = 1
+    """How many files or rows it is about; ``file`` and ``line`` are of the first."""
+
+
 class PreparedDataset(_Record):
     """What the trials train from: a resolved view of the user's dataset."""
 
@@ -123,6 +155,12 @@ class PreparedDataset(_Record):
     """SHA-256 over names, splits, and the content of every image and label; independent of paths and times."""
     notes: tuple[str, ...] = ()
     """What was resolved or looked odd, one sentence each."""
+    findings: tuple[Finding, ...] = ()
+    """Everything the data gate found, errors first."""
+    allowed: tuple[str, ...] = ()
+    """Codes of errors that the user let pass."""
+    leaks: dict[str, float] = {}
+    """Share of the images of val and test that are also in another split, as such or nearly (0 to 1)."""
 
 
 class TrialRequest(_Record):

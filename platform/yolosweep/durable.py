@@ -6,13 +6,43 @@ import hashlib
 import os
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from yolosweep.records import FileRef
 
-__all__ = ["cache_folder", "fsync_folder", "sha256_of", "write_atomic"]
+__all__ = ["Content", "Sink", "cache_folder", "fsync_folder", "sha256_of", "write_atomic"]
 
 _CHUNK = 1 << 20
+
+
+class Sink:
+    """A binary file that is hashed while it is written; it can only be written from start to end."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out, self._digest, self.size = out, hashlib.sha256(), 0
+
+    def write(self, block: bytes | memoryview) -> int:
+        """Write a block and return its bytes."""
+        self._digest.update(block)
+        self._out.write(block)
+        size = len(block) if isinstance(block, bytes) else block.nbytes
+        self.size += size
+        return size
+
+    def flush(self) -> None:
+        """Hand everything to the system."""
+        self._out.flush()
+
+    @property
+    def sha256(self) -> str:
+        """Hash of what was written so far, hex."""
+        return self._digest.hexdigest()
+
+
+Content = bytes | str | Path | Callable[[Sink], object]
+"""What a file is to hold: the bytes, a text (UTF-8), a file to copy, or a function that writes it."""
 
 
 def cache_folder() -> Path:
@@ -39,8 +69,8 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomic(path: Path, content: bytes | str | Path) -> FileRef:
-    """Write ``content`` (or copy the file it names) to ``path``: temporary name, fsync, rename, fsync the folder.
+def write_atomic(path: Path, content: Content) -> FileRef:
+    """Write ``content`` to ``path``: temporary name, fsync, rename, fsync the folder.
 
     Readers see the old file or the new one, never a part.
 
@@ -51,14 +81,17 @@ def write_atomic(path: Path, content: bytes | str | Path) -> FileRef:
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         with draft.open("wb") as out:
+            sink = Sink(out)
             if isinstance(content, Path):
                 with content.open("rb") as source:
-                    shutil.copyfileobj(source, out, _CHUNK)
+                    shutil.copyfileobj(source, sink, _CHUNK)
+            elif callable(content):
+                content(sink)
             else:
-                out.write(content.encode() if isinstance(content, str) else content)
+                sink.write(content.encode() if isinstance(content, str) else content)
             out.flush()
             os.fsync(out.fileno())
-        reference = FileRef(path=path.name, sha256=sha256_of(draft), size=draft.stat().st_size)
+        reference = FileRef(path=path.name, sha256=sink.sha256, size=sink.size)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from yolosweep.durable import fsync_folder, write_atomic
+from yolosweep.durable import Content, fsync_folder, write_atomic
 from yolosweep.errors import RunFolderError
 from yolosweep.records import SCHEMA_VERSION, FileRef
 
@@ -121,9 +121,9 @@ class RunFolder:
         """Where a training that stands still leaves the stacks of its threads."""
         return self.trial(trial) / f"stacks-a{attempt:02d}.txt"
 
-    def publish(self, source: Path, target: Path) -> FileRef:
-        """Copy a file into the run folder atomically and return its reference."""
-        reference = write_atomic(target, source)
+    def publish(self, content: Content, target: Path) -> FileRef:
+        """Write a file of the run folder atomically (a path is copied) and return its reference."""
+        reference = write_atomic(target, content)
         return reference.model_copy(update={"path": target.relative_to(self.root).as_posix()})
 
     def resolve(self, reference: FileRef) -> Path:

@@ -3,6 +3,9 @@
 The proportional set size (a page that n processes share counts 1/n in each) of every training process and its children
 is summed several times a second; the figure is the largest sum. In ours, the training processes are those below Ray's
 node service that hold torch; Ray's own processes, the desk and the driver are told separately. Linux only.
+
+Photos as small and few as the test set's say little: torch alone takes half a GiB in every process, and Ray more. So
+the same is asked with ``--photos`` of them at 640 px, and a network so narrow that its activations do not count.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -98,6 +102,36 @@ def ours(bench: Rig) -> tuple[float, float]:
     return most, rest
 
 
+def with_many(bench: Rig, photos: int) -> Rig:
+    """Return the rig with as many photos of 640 px, for one epoch of a narrow network."""
+    from PIL import Image
+    from ruamel.yaml import YAML
+    from ultralytics import cfg
+
+    folder, small = bench.root / "many", bench.data.parent
+    for split, count in (("train", photos), ("val", 16)):
+        sources = sorted((small / "images" / split).glob("*.*"))
+        for kind in ("images", "labels"):
+            (folder / kind / split).mkdir(parents=True)
+        for number in range(count):
+            source = sources[number % len(sources)]
+            target = folder / "images" / split / f"{number:05d}.jpg"
+            if number < len(sources):
+                with Image.open(source) as photo:
+                    photo.convert("RGB").resize((640, 480)).save(target, quality=85)
+            else:
+                target.write_bytes((target.parent / f"{number % len(sources):05d}.jpg").read_bytes())
+            label = small / "labels" / split / f"{source.stem}.txt"
+            (folder / "labels" / split / f"{number:05d}.txt").write_bytes(label.read_bytes())
+    (folder / "data.yaml").write_text(f"path: {folder}\ntrain: images/train\nval: images/val\nnames: [a, b, c]\n")
+    yaml = YAML(typ="safe")
+    network = yaml.load(Path(cfg.__file__).parent / "models" / "11" / "yolo11.yaml")
+    network["scales"] = {"n": [0.33, 0.0625, 128]}
+    yaml.dump(network, bench.root / "yolo11n.yaml")
+    model = str(bench.root / "yolo11n.yaml")
+    return replace(bench, data=folder / "data.yaml", imgsz=640, batch=8, epochs=1, repeats=1, model=model)
+
+
 def measure(bench: Rig) -> list[Line]:
     """Let the variants take turns and return the table."""
     twins: list[float] = []
@@ -118,13 +152,20 @@ def measure(bench: Rig) -> list[Line]:
 
 def main(words: list[str] | None = None) -> list[Line]:
     """Run the bench, print its table and return its lines."""
-    asked = parser(__doc__, epochs=5, repeats=2).parse_args(words)
+    arguments = parser(__doc__, epochs=5, repeats=2)
+    arguments.add_argument("--photos", type=int, default=2000, help="photos of the second table; 0 leaves it out")
+    asked = arguments.parse_args(words)
     if not Path("/proc/self/smaps_rollup").exists():
         print("skipped: the proportional set size is told by Linux only")
         return []
     with rig(asked) as bench:
         lines = measure(bench)
         show("Memory of two concurrent trials (peak sum of PSS)", lines, bench)
+        if asked.photos:
+            many = with_many(bench, asked.photos)
+            more = measure(many)
+            show(f"The same, {asked.photos} photos of 640 px", more, many)
+            lines += more
     return lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from yolosweep.durable import sha256_of
+from yolosweep.durable import Content, sha256_of
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, FileRef, TrialRequest
 
@@ -44,8 +44,8 @@ class Checkpoints:
         """Return where a stored file is."""
         return self._folder.resolve(reference)
 
-    def store(self, epoch: int, state: Path, best: Path | FileRef | None) -> Checkpoint:
-        """Copy a state into the run folder, and the best weights where they are not there yet.
+    def store(self, epoch: int, state: Content, best: Path | FileRef | None) -> Checkpoint:
+        """Write a state into the run folder (a path is copied), and the best weights where they are not there yet.
 
         Raises:
             OSError: the disk is full, or the run folder cannot be written.

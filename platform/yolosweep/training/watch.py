@@ -6,10 +6,12 @@ import math
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from yolosweep.curves import progress
+from yolosweep.durable import Content
 from yolosweep.records import Checkpoint, Ending, EpochRow, FileRef, TrialRequest, Verdict
 from yolosweep.training.checkpoints import Checkpoints
 from yolosweep.training.seam import Cancelled, Report
@@ -109,9 +111,13 @@ class Watch:
             return
         row = self._row(trainer)
         self._over = bool(trainer.stop)
-        # Also where it is not stored: the epoch after this one may have to go back to it.
-        self._state = trainer.save_state(scores=self.scores, recoveries=self.recoveries, log=self._log())
-        checkpoint = self._stored(self._state) if self._is_due(row.epoch) else None
+        save = partial(trainer.save_state, scores=self.scores, recoveries=self.recoveries, log=self._log())
+        checkpoint = self._stored(save) if self._is_due(row.epoch) else None
+        if checkpoint is None:  # the epoch after this one may have to go back to it all the same
+            save()
+        else:
+            trainer.state_file = self.checkpoints.file(checkpoint.state)
+        self._state = trainer.state_file
         self.verdict = self._report(row, checkpoint)
         if checkpoint is not None and self.verdict is not Verdict.CANCEL:
             self.checkpoints.tidy()
@@ -124,7 +130,7 @@ class Watch:
             return True
         return epoch % every == 0 if isinstance(every, int) else time.monotonic() - self._stored_at >= every
 
-    def _stored(self, state: Path) -> Checkpoint:
+    def _stored(self, state: Content) -> Checkpoint:
         """Store what the training needs to go on, and its best weights where they are newer than the stored ones."""
         best: Path | FileRef | None = self._best_file
         if self.best_epoch is not None and self.best_epoch > self._best_stored and self.best_pt.exists():

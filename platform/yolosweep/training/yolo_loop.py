@@ -9,6 +9,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from yolosweep.durable import Sink
 from yolosweep.errors import TrainingError
 from yolosweep.records import TrialRequest
 from yolosweep.training.watch import Diverged, Watch
@@ -77,7 +78,7 @@ class _Keeping(_Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.state_file = self.wdir / "last.state"
+        self.state_file = self.wdir / "last.state"  # where this training goes back to after a NaN
         self.seed_ = int(self.args.seed)
         self._held: dict[str, Any] | None = None
         if self.device.type == "cpu":
@@ -126,13 +127,12 @@ class _Keeping(_Trainer):
         if self.ours.policy.on_oom == "fail" or self.start_epoch:  # a batch halved later would be another training
             self._oom_retries = 3
 
-    def save_state(self, **seen: Any) -> Path:
-        """Write everything this training needs to go on after this epoch; return the file."""
+    def save_state(self, out: Sink | None = None, **seen: Any) -> None:
+        """Write everything this training needs to go on after this epoch, to its own folder if nowhere else."""
         from yolosweep.training.state import captured, save_state
 
-        save_state({**captured(self), **seen}, self.state_file)
-        self.state_epoch = self.epoch + 1
-        return self.state_file
+        self.state_file, self.state_epoch = self.wdir / "last.state", self.epoch + 1
+        save_state({**captured(self), **seen}, out or self.state_file)
 
     def validate(self) -> tuple[dict[str, float] | None, float | None]:
         """Validate with the searched metric as fitness."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder, read_events
-from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest
+from yolosweep.records import Checkpoint, EpochRow, PreparedDataset, TrialRecord, TrialRequest
 
 __all__ = ["History", "TrialHistory"]
 
@@ -162,6 +162,11 @@ class History:
     def mode(self) -> str:
         """``max`` or ``min``."""
         return str(self.started["experiment"]["search"]["mode"])
+
+    @property
+    def dataset(self) -> PreparedDataset:
+        """The data as of the last time the sweep was started or taken up again."""
+        return PreparedDataset.model_validate((self.resumes[-1] if self.resumes else self.started)["dataset"])
 
     @property
     def baseline(self) -> TrialHistory | None:

@@ -103,6 +103,7 @@ def crown(folder: RunFolder, history: History, validate: Validate, *, link: str 
         "score": record.score,
         "metric": history.metric,
         "passed_over": passed_over,
+        "caveats": list(history.dataset.caveats),
         "validations": {split: value.model_dump(mode="json") for split, value in validations.items()},
         "file": files["best.pt"].model_dump(mode="json"),
         "settings": {**trial.request.settings, **record.used},

@@ -162,6 +162,21 @@ class PreparedDataset(_Record):
     leaks: dict[str, float] = {}
     """Share of the images of val and test that are also in another split, as such or nearly (0 to 1)."""
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What has to be said wherever a score on these data is shown, one sentence each."""
+        leaking = [
+            f"{share:.1%} of {split} is also in another split: its scores are too high"
+            for split, share in self.leaks.items()
+            if share
+        ]
+        passed = [
+            f"{finding.code} was let pass: {finding.message}"
+            for finding in self.findings
+            if finding.code in self.allowed and not (finding.code.startswith("leak-") and leaking)
+        ]
+        return (*leaking, *passed)
+
 
 class TrialRequest(_Record):
     """One training, completely described."""

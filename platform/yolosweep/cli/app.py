@@ -33,6 +33,10 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Overrides, e.g. search.trials=8 train.epochs=3.")
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+AllowCodes = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="CODE", help="Go on although the data have this error; it is recorded and shown."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
 
 
@@ -76,15 +80,16 @@ def run(
     experiment: ExperimentFile,
     overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and stop, as `yolosweep plan`.")] = False,
+    allow: AllowCodes = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the data, search, and hand over one verified best.pt."""
     if dry_run:
-        plan(experiment, overrides, as_json)
+        plan(experiment, overrides, allow, as_json)
         return
     from yolosweep.cli.sweep import run_sweep
 
-    raise typer.Exit(run_sweep(experiment, overrides or [], as_json=as_json))
+    raise typer.Exit(run_sweep(experiment, overrides or [], allow=allow or [], as_json=as_json))
 
 
 @app.command()
@@ -96,7 +101,9 @@ def resume(
     ] = None,
     allow: Annotated[
         list[str] | None,
-        typer.Option(metavar="WHAT", help="Go on although this differs from the record: data, versions."),
+        typer.Option(
+            metavar="WHAT", help="Go on although this differs: data, versions; or the code of an error in the data."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -108,12 +115,14 @@ def resume(
 
 @app.command()
 @_told
-def plan(experiment: ExperimentFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def plan(
+    experiment: ExperimentFile, overrides: Overrides = None, allow: AllowCodes = None, as_json: AsJson = False
+) -> None:
     """Print what a run would do and cost at most; write nothing."""
     from yolosweep.cli.checked import check
     from yolosweep.cli.planning import describe_plan, plan_of
 
-    planned = plan_of(check(experiment, overrides or [], fetch=False))
+    planned = plan_of(check(experiment, overrides or [], fetch=False, allow=allow or []))
     _print(planned, as_json, describe_plan)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolosweep.data import inspect_dataset
-from yolosweep.errors import DataError, ExperimentError, Fault
+from yolosweep.cli.progress import progress
+from yolosweep.data import Gate, described, examine, let_pass
+from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
 from yolosweep.experiment import Experiment, baseline, lint_with_data, load_experiment, notes
-from yolosweep.records import PreparedDataset
+from yolosweep.records import PreparedDataset, Severity
 from yolosweep.training.check import check_arguments
 from yolosweep.training.models import locate_model
 
@@ -23,46 +24,46 @@ class Checked:
     source: Path
     experiment: Experiment
     dataset: PreparedDataset
+    gate: Gate
     model: Path | str
     """A file, or a name Ultralytics ships."""
     notes: tuple[str, ...]
     """What is legal but may surprise, one sentence each."""
 
 
-def check(source: Path, overrides: Sequence[str], *, fetch: bool = True) -> Checked:
+def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: Sequence[str] = ()) -> Checked:
     """Load an experiment and check all of it: file, data, model, Ultralytics' own rules.
 
     Args:
         source: the experiment file.
         overrides: ``key=value`` pairs.
         fetch: whether weights that are not here are downloaded; a plan only says so.
+        allow: codes of findings in the data to go on with.
 
     Raises:
         ExperimentError: with all faults of the file at once.
-        DataError: the data or the model are not there or cannot be read.
-        UsageError: the file or an override cannot be read.
+        DataError: the data or the model are not there or cannot be read, or the data gate found errors.
+        UsageError: the file or an override cannot be read, or nothing was found of what is allowed.
     """
-    seen: list[PreparedDataset | DataError] = []
+    seen: list[tuple[Gate, PreparedDataset] | DataError | UsageError] = []
 
     def further(exp: Experiment) -> list[Fault]:
         try:
-            dataset = inspect_dataset(exp.data, exp.task)
-        except DataError as error:
+            gate = examine(exp.data, exp.task, imgsz=sizes_of(exp), tell=progress("checking the data"))
+            seen.append((gate, let_pass(gate, allow)))
+        except (DataError, UsageError) as error:
             seen.append(error)
             return [Fault(key="data", message=str(error).removeprefix("data: ")), *check_arguments(exp)]
-        seen.append(dataset)
-        return [*lint_with_data(exp, dataset.images["train"]), *check_arguments(exp)]
+        return [*lint_with_data(exp, gate.dataset.images["train"]), *check_arguments(exp)]
 
     try:
         exp = load_experiment(source, overrides, further)
     except ExperimentError as error:
-        if len(error.faults) == 1 and seen and isinstance(seen[0], DataError):
+        if len(error.faults) == 1 and seen and isinstance(seen[0], (DataError, UsageError)):
             raise seen[0] from None  # nothing is wrong with the file
         raise
-    dataset = seen[0]
-    assert isinstance(dataset, PreparedDataset)
-    if not dataset.images.get("val"):
-        raise DataError(f"{dataset.source}: the val split is empty; trials are ranked on it")
+    assert isinstance(seen[0], tuple), "an error of the data is a fault of the experiment"
+    gate, dataset = seen[0]
     _, told = baseline(exp)
     model = locate_model(exp.model, fetch=fetch)
     if isinstance(model, Path) and not model.is_file():
@@ -71,6 +72,20 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True) -> Chec
         source=source,
         experiment=exp,
         dataset=dataset,
+        gate=gate,
         model=model,
-        notes=(*notes(exp), *told, *dataset.notes),
+        notes=(*notes(exp), *told, *_worth_telling(dataset)),
     )
+
+
+def sizes_of(exp: Experiment) -> list[int]:
+    """Return the image sizes an experiment trains with, smallest first."""
+    searched = exp.search.parameters.get("imgsz")
+    values = searched.corners() if searched else [exp.train.get("imgsz", 640)]
+    return sorted({int(value) for value in values if isinstance(value, (int, float))})
+
+
+def _worth_telling(dataset: PreparedDataset) -> list[str]:
+    """Return the findings a run mentions before it starts: everything but what is merely good to know."""
+    grave = [finding for finding in dataset.findings if finding.severity is not Severity.NOTE]
+    return [*dataset.notes, *(described(finding) for finding in grave)]

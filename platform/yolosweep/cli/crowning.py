@@ -63,6 +63,8 @@ def describe_winner(winner: dict[str, Any]) -> None:
     console.print(
         f"[bold]winner     {winner['trial']}[/bold]  {metric} {winner['score']:.4f}{_gain(winner.get('gain'))}"
     )
+    for sentence in winner.get("caveats", ()):
+        console.print(f"caveat     {sentence}", markup=False)
     for split, validation in winner["validations"].items():
         values = "  ".join(f"{name.removeprefix('metrics/')} {value:.4f}" for name, value in _shown(validation))
         console.print(f"{split:<10} {values}")

@@ -92,6 +92,7 @@ class LiveView:
         parts = [f"{ended}/{self._trials or '?'} trials", f"{done}{planned} epochs"]
         if best:
             parts.append(f"best {best[0].score:.4f} {best[0].request.trial}")
+            parts += [f"{share:.1%} of {split} leaks" for split, share in self._history.dataset.leaks.items() if share]
         left = self._seconds_left()
         if left is not None:
             parts.append(f"about {_time(left)} left")

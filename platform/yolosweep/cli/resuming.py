@@ -9,6 +9,7 @@ from typing import Any
 
 from yolosweep.cli.checked import Checked, check
 from yolosweep.cli.versions import versions
+from yolosweep.data.codes import CODES
 from yolosweep.durable import sha256_of
 from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.history import History
@@ -39,10 +40,13 @@ def check_again(
         ExperimentError: an override is wrong.
         DataError: the data are not there any more.
     """
-    unknown = [name for name in allow if name not in ALLOWABLE]
+    unknown = [name for name in allow if name not in ALLOWABLE and name not in CODES]
     if unknown:
-        raise UsageError(f"--allow {unknown[0]}: choose from {', '.join(ALLOWABLE)}")
-    checked = check(folder.experiment, overrides, fetch=False)
+        raise UsageError(
+            f"--allow {unknown[0]}: choose from {', '.join(ALLOWABLE)}, or the code of an error in the data"
+        )
+    codes = {*history.started["dataset"].get("allowed", ()), *allow} - {*ALLOWABLE}
+    checked = check(folder.experiment, overrides, fetch=False, allow=sorted(codes))
     recorded = dict(_flat(history.started["experiment"]))
     now = dict(_flat(checked.experiment.model_dump(mode="json")))
     changes = {

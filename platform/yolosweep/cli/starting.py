@@ -6,7 +6,7 @@ import os
 from importlib import resources
 from pathlib import Path
 
-from yolosweep.data import inspect_dataset
+from yolosweep.data import examine
 from yolosweep.data.builtin import SAMPLES
 from yolosweep.durable import write_atomic
 from yolosweep.errors import UsageError
@@ -29,7 +29,7 @@ def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path
         raise UsageError(f"--task {task}: must be one of {', '.join(TASKS)}")
     if out.exists():
         raise UsageError(f"{out} exists and is not overwritten; choose another with --out")
-    dataset = inspect_dataset(data if data.startswith("sample:") else str(Path(data).absolute()), task)
+    dataset = examine(data if data.startswith("sample:") else str(Path(data).absolute()), task).dataset
     schema = resources.files("yolosweep.experiment") / "experiment.schema.json"
     named = data if data.startswith("sample:") else os.path.relpath(data, out.absolute().parent)
     text = starter(

@@ -19,7 +19,8 @@ from yolosweep.cli.crowning import crown_open_run, describe_winner
 from yolosweep.cli.live import LiveView
 from yolosweep.cli.resuming import check_again, is_complete
 from yolosweep.cli.versions import versions
-from yolosweep.data import prepare_dataset
+from yolosweep.cluster import verify_data
+from yolosweep.data import write_view
 from yolosweep.durable import sha256_of, write_atomic
 from yolosweep.errors import Interrupted, RunFolderError, TrainingError, YolosweepError
 from yolosweep.history import History
@@ -36,14 +37,14 @@ _GRACE_S = 30.0
 """From the first request to stop to stopping at once: what a spot machine's notice leaves room for."""
 
 
-def run_sweep(source: Path, overrides: Sequence[str], *, as_json: bool) -> int:
+def run_sweep(source: Path, overrides: Sequence[str], *, allow: Sequence[str] = (), as_json: bool) -> int:
     """Run an experiment to its end and return the exit code.
 
     Raises:
         YolosweepError: something is wrong before the first trial, or no trial gave a score.
     """
     _say("checking the experiment and the data …")
-    checked = check(source, overrides)
+    checked = check(source, overrides, allow=allow)
     choice = choose_mode(checked.experiment.track.wandb, os.environ)
     for note in checked.notes:
         _say(f"note: {note}")
@@ -155,12 +156,13 @@ class _Sweep:
     def _search(self) -> str:
         """Run the trials; return why the search ended."""
         exp = self._checked.experiment
-        dataset = prepare_dataset(exp.data, exp.task, self._folder)
+        dataset = write_view(self._checked.gate.layout, self._checked.dataset, self._folder)
         model, fingerprint = self._store_model()
         _say("starting Ray …")
         # Ray prints about processes that died to standard output, which belongs to --json.
         with contextlib.redirect_stdout(sys.stderr), connected() as cluster:
             slots = allot(exp.resources, cluster.nodes, exp.search.trials)
+            verify_data(dataset)
             self._write_experiment()
             desk = DeskLine(
                 self._folder,

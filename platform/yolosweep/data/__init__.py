@@ -1,6 +1,9 @@
-"""The data: reading YOLO layouts, the prepared view with its fingerprint, and the built-in samples."""
+"""The data: the gate every dataset passes, the prepared view with its fingerprint, splits, and the built-in samples."""
 
-from yolosweep.data.prepare import inspect_dataset as inspect_dataset
-from yolosweep.data.prepare import prepare_dataset as prepare_dataset
+from yolosweep.data.gate import Gate as Gate
+from yolosweep.data.gate import described as described
+from yolosweep.data.gate import examine as examine
+from yolosweep.data.gate import let_pass as let_pass
+from yolosweep.data.view import write_view as write_view
 
-__all__ = ["inspect_dataset", "prepare_dataset"]
+__all__ = ["Gate", "described", "examine", "let_pass", "write_view"]

@@ -42,7 +42,8 @@ def summary(history: History) -> dict[str, Any]:
         "seconds": round(sum(_seconds(trial) for trial in history.trials.values()), 1),
         "cost": _cost(history),
         "resumes": [_resume(event) for event in history.resumes],
-        "warnings": _warnings(history),
+        "caveats": list(history.dataset.caveats),
+        "warnings": [*history.dataset.caveats, *_warnings(history)],
         "trials": [_trial(history, trial) for trial in history.trials.values()],
         "notes": [{"trial": note.get("trial"), "text": note["text"]} for note in history.notes],
     }

@@ -218,5 +218,5 @@ def _stopper(desk: DeskLine, trouble: list[YolosweepError]) -> Any:
 def _cause(trial: Any) -> str:
     """Return the last telling line of a Tune trial's error."""
     error = trial.get_pickled_error() or trial.get_error()
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else "unknown error")[:500]
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
+    return (lines[-1] if lines else "it was killed, and Ray has not heard by whom")[:500]

@@ -105,7 +105,7 @@ class Planner:
         self._dataset = dataset
         config = {
             "experiment": experiment,
-            "dataset": {key: dataset.get(key) for key in ("task", "images", "fingerprint")},
+            "dataset": {key: dataset.get(key) for key in ("task", "images", "fingerprint", "leaks", "allowed")},
             "versions": event.get("versions") or {},
         }
         return [self._opening(self._sweep_run, seq, name=self._sweep, job_type="sweep", config=config)]
@@ -140,6 +140,7 @@ class Planner:
             "asked": request.asked,
             "world_size": request.world_size,
             "dataset_fingerprint": self._dataset.get("fingerprint"),
+            "dataset_leaks": self._dataset.get("leaks") or {},
             "yolosweep": {
                 "sweep": self._sweep,
                 "number": request.number,
@@ -195,6 +196,8 @@ class Planner:
 
     def _win(self, event: dict[str, Any], seq: int) -> list[Message]:
         self._winner = {"winner": event["trial"], "winner_score": event.get("score")}
+        if event.get("caveats"):
+            self._winner["caveats"] = " | ".join(event["caveats"])
         messages = self._again(self._sweep_run, seq)
         messages.append(Summary(run=self._sweep_run, seq=seq, values=self._winner))
         if event.get("file"):

@@ -1,13 +1,15 @@
-"""Ultralytics' own checks, called on the corners of the search space before anything starts.
+"""Ultralytics' own checks, called on the corners of the search space and on the weights before anything starts.
 
 They run in a short-lived process of their own, so that the driver stays free of torch.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from yolosweep.errors import Fault, TrainingError
@@ -17,7 +19,7 @@ __all__ = ["check_arguments"]
 
 
 def check_arguments(exp: Experiment) -> list[Fault]:
-    """Return the values Ultralytics or Albumentations refuse, one fault per key and value.
+    """Return the values Ultralytics or Albumentations refuse, and weights that may not be loaded: a fault for each.
 
     Raises:
         TrainingError: the checking process itself could not run (a broken installation); says what it printed.
@@ -27,7 +29,9 @@ def check_arguments(exp: Experiment) -> list[Fault]:
     values: list[tuple[str, str, Any]] = [(f"train.{k}", k, v) for k, v in exp.train.items()]
     for name, parameter in exp.search.parameters.items():
         values += [(f"search.parameters.{name}", name, corner) for corner in parameter.corners()]
+    weights = Path(exp.model).expanduser()
     question = {
+        "weights": str(weights) if weights.suffix == ".pt" and weights.is_file() else None,
         "values": [item for item in values if item[1] != "augmentations"],
         "pipelines": [(f"augmentations.{name}", steps) for name, steps in exp.augmentations.items()],
     }
@@ -53,7 +57,7 @@ def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
 
     from yolosweep.training.pipelines import build_pipeline
 
-    faults = []
+    faults = [("model", fault)] if (fault := _refused(question["weights"])) else []
     for key, name, value in question["values"]:
         try:
             get_cfg(overrides={name: value})
@@ -65,6 +69,27 @@ def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
         except TrainingError as error:
             faults.append((key, f"{error}; see the Albumentations documentation"))
     return faults
+
+
+def _refused(weights: str | None) -> str | None:
+    """Return why weights cannot be used; they are loaded without running any code they bring along."""
+    if weights is None:
+        return None
+    import torch
+    from ultralytics.nn.tasks import torch_safe_load
+
+    try:
+        torch_safe_load(weights, safe_only=True)
+    except Exception as error:  # a damaged file fails in every way there is
+        with contextlib.suppress(Exception):
+            if strange := sorted(torch.serialization.get_unsafe_globals_in_checkpoint(weights)):
+                return (
+                    f"{weights} is refused: beside tensors it names {', '.join(strange[:3])}, which Ultralytics' "
+                    "checkpoints do not; loading that could run somebody's code; take weights from Ultralytics or "
+                    "your own trainings"
+                )
+        return f"{weights} is not whole, or no checkpoint of Ultralytics ({type(error).__name__}); copy it again"
+    return None
 
 
 def main() -> None:

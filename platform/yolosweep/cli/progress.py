@@ -1,0 +1,34 @@
+"""How far a long reading is: a line that renews itself on a terminal, one now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+__all__ = ["progress"]
+
+_EVERY_S = {True: 0.2, False: 10.0}
+"""Seconds between two lines, on a terminal and elsewhere; what takes less says nothing."""
+
+
+def progress(what: str) -> Callable[[int, int], None]:
+    """Return a function that is told how many of how many are done, and shows it on standard error."""
+    on_terminal = sys.stderr.isatty()
+    started = told = time.monotonic()
+    shown = False
+
+    def tell(done: int, of: int) -> None:
+        nonlocal told, shown
+        now = time.monotonic()
+        if done < of and now - told >= _EVERY_S[on_terminal]:
+            left = (now - started) * (of - done) / max(done, 1)
+            line = f"{what}: {done} of {of} files, about {left:.0f} s left"
+            print(
+                f"\r{line:<79}" if on_terminal else line, end="" if on_terminal else "\n", file=sys.stderr, flush=True
+            )
+            told, shown = now, True
+        elif done >= of and shown and on_terminal:
+            print(f"\r{'':<79}\r", end="", file=sys.stderr, flush=True)
+
+    return tell

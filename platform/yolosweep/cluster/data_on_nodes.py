@@ -1,0 +1,74 @@
+"""The same data on every node: the fingerprint is computed where trials may run, before the first one does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from yolosweep.errors import DataError, YolosweepError
+from yolosweep.records import PreparedDataset
+
+__all__ = ["verify_data"]
+
+_PATIENCE_S = 1800.0
+"""How long a node may take to read the data; the first time it reads every file."""
+
+
+def verify_data(dataset: PreparedDataset) -> int:
+    """Let every node but this one read the data, and compare the fingerprints; Ray must be connected.
+
+    Args:
+        dataset: as examined here.
+
+    Returns:
+        How many other nodes have the same data.
+
+    Raises:
+        DataError: nodes see other data or none; all of them are listed.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = ray.get_runtime_context().get_node_id()
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
+    task = ray.remote(num_cpus=0, max_retries=1)(_seen)
+    asked: dict[Any, str] = {}
+    for node in nodes:
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        answer = task.options(scheduling_strategy=there).remote(dataset.source, dataset.task)
+        asked[answer] = node["NodeManagerHostname"] or node["NodeManagerAddress"]
+    if asked:
+        ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE_S)
+    wrong = [fault for answer, host in asked.items() if (fault := _fault(answer, host, dataset.fingerprint))]
+    if wrong:
+        lines = "\n".join(f"  {line}" for line in wrong)
+        raise DataError(
+            f"{dataset.source} is not the same on every node:\n{lines}\n"
+            "put the data where every node sees them under this path, e.g. on a shared folder"
+        )
+    return len(nodes)
+
+
+def _seen(source: str, task: str) -> tuple[str, str]:
+    """Return the fingerprint of the data as this node sees them, or why there is none."""
+    from yolosweep.data import examine
+
+    try:
+        return examine(source, task).dataset.fingerprint, ""
+    except YolosweepError as error:
+        return "", str(error)
+
+
+def _fault(answer: Any, host: str, fingerprint: str) -> str:
+    import ray
+
+    try:
+        found, fault = ray.get(answer, timeout=0)
+    except ray.exceptions.GetTimeoutError:
+        return f"{host}: has not read the data within {_PATIENCE_S / 60:.0f} minutes"
+    except ray.exceptions.RayError as error:
+        return f"{host}: could not look ({str(error).splitlines()[0]})"
+    if fault:
+        return f"{host}: {fault.splitlines()[0]}"
+    if found != fingerprint:
+        return f"{host}: sees other files or labels (fingerprint {found[:12]}, here {fingerprint[:12]})"
+    return ""

@@ -1,0 +1,135 @@
+"""The data gate: everything that is known of a dataset before the first trial, and whether a sweep may start on it."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from yolosweep.data.balance import Counts, balance_findings, counts
+from yolosweep.data.builtin import sample_folder
+from yolosweep.data.codes import CODES
+from yolosweep.data.items import Item, Labels, Layout, Pictures
+from yolosweep.data.layout import read_layout
+from yolosweep.data.leaks import LeakReport, leak_findings
+from yolosweep.data.scan import content_findings, scan
+from yolosweep.errors import DataError, UsageError
+from yolosweep.records import Finding, PreparedDataset, Severity
+
+__all__ = ["Gate", "described", "examine", "let_pass"]
+
+_GRAVEST = list(Severity)
+"""Errors first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """A dataset as examined: the result that crosses rooms, and what it was drawn from."""
+
+    dataset: PreparedDataset
+    layout: Layout
+    pictures: Pictures
+    labels: Labels
+    leaks: LeakReport
+    counts: Counts
+
+    @property
+    def errors(self) -> list[Finding]:
+        """Findings that nobody has let pass."""
+        return [
+            finding
+            for finding in self.dataset.findings
+            if finding.severity is Severity.ERROR and finding.code not in self.dataset.allowed
+        ]
+
+
+def examine(
+    source: str, task: str, *, imgsz: Sequence[int] = (), tell: Callable[[int, int], None] | None = None
+) -> Gate:
+    """Read every image and label of a dataset and say what a sweep on it would run into; write nothing.
+
+    Args:
+        source: a data.yaml, a folder (classify: ``train/<class>/*``; else one with a data.yaml), ``sample:parking``.
+        task: the experiment's task.
+        imgsz: image sizes that will be trained with; boxes are measured against them.
+        tell: called now and then with the number of files read, and of all.
+
+    Raises:
+        DataError: it cannot be read as a dataset at all; the message says what was looked for and where.
+    """
+    path = sample_folder(source) if source.startswith("sample:") else Path(source)
+    layout = read_layout(path, task)
+    pictures, labels = scan(layout, tell=tell)
+    leaking, leaks = leak_findings(layout, pictures, labels)
+    found = [
+        *layout.findings,
+        *content_findings(layout, pictures, labels),
+        *leaking,
+        *balance_findings(layout, pictures, labels, imgsz=imgsz),
+    ]
+    dataset = PreparedDataset(
+        task=task,
+        source=str(layout.source),
+        train_on=str(layout.source),
+        names=layout.names,
+        images={split: len(items) for split, items in layout.splits.items()},
+        fingerprint=_fingerprint(layout, pictures, labels),
+        findings=tuple(sorted(found, key=lambda finding: _GRAVEST.index(finding.severity))),
+        leaks=dict(leaks.shares),
+    )
+    return Gate(
+        dataset=dataset, layout=layout, pictures=pictures, labels=labels, leaks=leaks, counts=counts(layout, labels)
+    )
+
+
+def let_pass(gate: Gate, allow: Sequence[str]) -> PreparedDataset:
+    """Return the dataset with the codes that are let pass, if nothing else is wrong with it.
+
+    Args:
+        gate: the dataset as examined.
+        allow: codes of errors to go on with.
+
+    Raises:
+        DataError: other errors were found; all are listed.
+        UsageError: there are no such codes.
+    """
+    for code in allow:
+        if code not in CODES:
+            near = difflib.get_close_matches(code, CODES, n=1)
+            raise UsageError(
+                f"--allow {code}: no finding has this code" + (f"; did you mean {near[0]}?" if near else "")
+            )
+    errors = [finding for finding in gate.dataset.findings if finding.severity is Severity.ERROR]
+    wrong = [finding for finding in errors if finding.code not in allow]
+    if wrong:
+        count = f"{len(wrong)} problem{'s' if len(wrong) != 1 else ''}"
+        lines = [f"{gate.dataset.source} has {count}", *(f"  {described(finding)}" for finding in wrong)]
+        options = " ".join(f"--allow {code}" for code in sorted({finding.code for finding in wrong}))
+        raise DataError("\n".join([*lines, f"see them: yolosweep check; go on all the same: {options}"]))
+    return gate.dataset.model_copy(update={"allowed": tuple(sorted({finding.code for finding in errors}))})
+
+
+def described(finding: Finding) -> str:
+    """Return a finding in one line: code, reason, place, way out."""
+    place = f" ({finding.file}{f':{finding.line}' if finding.line else ''})" if finding.file else ""
+    return f"{finding.code}: {finding.message}{place}" + (f"; {finding.fix}" if finding.fix else "")
+
+
+def _fingerprint(layout: Layout, pictures: Pictures, labels: Labels) -> str:
+    """Return the SHA-256 of task, names, splits and the content of all files; of paths only the last two parts count.
+
+    Those parts order the images, and the order is part of what a seed stands for.
+    """
+    digest = hashlib.sha256(json.dumps([layout.task, layout.names, layout.extra], sort_keys=True).encode())
+
+    def line(item: Item) -> str:
+        label = labels[item.label].sha256 if item.label is not None and item.label in labels else ""
+        return f"{item.image.parent.name}/{item.image.name} {pictures[item.image].sha256} {label or '-'}"
+
+    for split, items in layout.splits.items():
+        for text in sorted(line(item) for item in items):
+            digest.update(f"{split} {text}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()

@@ -1,0 +1,85 @@
+"""The prepared view: what the trials train from, written into the run folder; the user's folders stay as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from yolosweep.data.items import Item, Layout
+from yolosweep.durable import write_atomic
+from yolosweep.ledger import RunFolder
+from yolosweep.records import PreparedDataset
+
+__all__ = ["label_of", "write_view"]
+
+_MANIFEST = "manifest.json"
+
+
+def label_of(image: Path) -> Path:
+    """Return where Ultralytics looks for an image's labels: the last ``images`` folder becomes ``labels``."""
+    before, separator, after = str(image).rpartition("/images/")
+    stem = f"{before}/labels/{after}" if separator else str(image)
+    return Path(stem.rsplit(".", 1)[0] + ".txt")
+
+
+def write_view(layout: Layout, dataset: PreparedDataset, folder: RunFolder) -> PreparedDataset:
+    """Write the lists of images, the data.yaml and the manifest of a dataset; return it with what trials train on.
+
+    Where Ultralytics would find the images and their labels itself, the lists name the files; else a folder of links
+    puts them where it looks.
+
+    Raises:
+        OSError: the run folder cannot be written.
+    """
+    place = folder.dataset
+    place.mkdir(parents=True, exist_ok=True)
+    target = _write_folders(layout, place) if layout.task == "classify" else _write_lists(layout, place)
+    dataset = dataset.model_copy(update={"train_on": str(target)})
+    write_atomic(place / _MANIFEST, dataset.model_dump_json(indent=2) + "\n")
+    return dataset
+
+
+def _write_lists(layout: Layout, place: Path) -> Path:
+    resolved: dict[str, object] = {}
+    for split, items in layout.splits.items():
+        if any(_must_be_linked(item) for item in items):
+            resolved[split] = f"linked/images/{split}"
+            _link(items, place / "linked", split)
+        else:
+            resolved[split] = f"{split}.txt"
+            write_atomic(place / f"{split}.txt", "".join(f"{item.image}\n" for item in items))
+    resolved.update(names=layout.names, nc=len(layout.names), **layout.extra)
+    # JSON is YAML: no class name can be taken for a boolean, a number or a tag.
+    write_atomic(place / "data.yaml", json.dumps(resolved, indent=2, ensure_ascii=False) + "\n")
+    return place / "data.yaml"
+
+
+def _must_be_linked(item: Item) -> bool:
+    """Tell whether a list cannot say this: labels elsewhere, or a name that a line of text does not hold."""
+    path = str(item.image)
+    return item.label != label_of(item.image) or path != path.strip() or len(path.splitlines()) != 1
+
+
+def _link(items: tuple[Item, ...], place: Path, split: str) -> None:
+    """Link images and labels of a split under numbers, in their order."""
+    width = len(str(len(items)))
+    for number, (image, label, _) in enumerate(items):
+        name = f"{number:0{width}d}"
+        for kind, source, suffix in (("images", image, image.suffix), ("labels", label, ".txt")):
+            if source is not None and source.is_file():
+                _point(place / kind / split / f"{name}{suffix}", source)
+
+
+def _write_folders(layout: Layout, place: Path) -> Path:
+    """Return the folder of a classification set, or one of links where its splits have other names."""
+    if all((layout.root / split).is_dir() for split in layout.splits):
+        return layout.root
+    for split, items in layout.splits.items():
+        _point(place / "linked" / split, items[0].image.parents[1])
+    return place / "linked"
+
+
+def _point(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)

@@ -1,0 +1,86 @@
+"""Weights from strangers: loaded without running code they bring along, or refused before anything starts."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolosweep.experiment import Experiment
+from yolosweep.training.check import check_arguments, main
+
+pytestmark = pytest.mark.slow
+
+
+class Hostile:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch '{self.canary}'",)
+
+
+def hostile_checkpoint(path: Path, canary: Path) -> None:
+    import torch
+
+    torch.save({"model": Hostile(canary)}, path)
+
+
+def hidden_beside_tensors(path: Path, canary: Path) -> None:
+    import torch
+
+    torch.save({"model": {"weight": torch.zeros(2)}, "train_args": {"x": [Hostile(canary)]}}, path)
+
+
+def bare_pickle(path: Path, canary: Path) -> None:
+    path.write_bytes(pickle.dumps(Hostile(canary)))
+
+
+def torchscript(path: Path, canary: Path) -> None:
+    import torch
+
+    with torch.serialization._open_zipfile_writer(str(path)) as archive:
+        archive.write_record("constants.pkl", b"x", 1)
+        archive.write_record("data.pkl", pickle.dumps(Hostile(canary)), len(pickle.dumps(Hostile(canary))))
+
+
+def empty(path: Path, canary: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut_off(path: Path, canary: Path) -> None:
+    hostile_checkpoint(path, canary)
+    path.write_bytes(path.read_bytes()[:200])
+
+
+@pytest.mark.parametrize("write", [hidden_beside_tensors, bare_pickle, torchscript, empty, cut_off])
+def test_weights_from_a_stranger_are_refused_and_run_nothing(
+    tmp_path: Path, write: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    canary, weights = tmp_path / "ran", tmp_path / "model.pt"
+    write(weights, canary)
+    question = {"weights": str(weights), "values": [], "pipelines": []}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(question)))
+    main()
+    ((key, message),) = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert key == "model"
+    assert str(weights) in message
+    assert not canary.exists()
+
+
+def test_an_experiment_with_hostile_weights_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    canary, weights = tmp_path / "ran", tmp_path / "model.pt"
+    hostile_checkpoint(weights, canary)
+    search = {"trials": 1, "parameters": {"lr0": {"value": 0.01}}}
+    exp = Experiment.model_validate({"name": "x", "model": str(weights), "data": "d.yaml", "search": search})
+    (fault,) = check_arguments(exp)
+    assert fault.key == "model"
+    assert "posix.system" in fault.message
+    assert not canary.exists()

@@ -28,7 +28,7 @@ def check_arguments(exp: Experiment) -> list[Fault]:
     for name, parameter in exp.search.parameters.items():
         values += [(f"search.parameters.{name}", name, corner) for corner in parameter.corners()]
     question = {
-        "values": [item for item in values if item[1] != "augmentations"],
+        "values": [item for item in values if item[1] not in ("augmentations", "balance")],
         "pipelines": [(f"augmentations.{name}", steps) for name, steps in exp.augmentations.items()],
     }
     done = subprocess.run(

@@ -76,7 +76,7 @@ def trained(bench: Rig, seed: int, balance: float) -> dict[str, dict[str, Any]]:
     found = trainer.validate(
         weights, task="detect", data=str(bench.data), split="val", settings={"imgsz": bench.imgsz, "batch": bench.batch}
     )
-    return {name: found.per_class[name] for name in NAMES}
+    return {name: found.per_class.get(name, {}) for name in NAMES}
 
 
 def measure(bench: Rig, strength: float) -> list[Line]:
@@ -87,7 +87,7 @@ def measure(bench: Rig, strength: float) -> list[Line]:
     for name in reversed(NAMES):
         for what, key in MEASURES.items():
             for s in strengths:
-                values = [float(found[seed, s][name][key] or 0) for seed in range(bench.repeats)]
+                values = [float(found[seed, s][name].get(key) or 0) for seed in range(bench.repeats)]
                 each = " ".join(f"{value:.3f}" for value in values)
                 lines.append(line(f"{what} of {name}, balance {s:g}: {each}", values, unit=""))
     return lines

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -182,3 +184,11 @@ def test_the_check_of_arguments_lets_it_pass() -> None:
     search = {"parameters": {"balance": {"min": 0.0, "max": 1.0}}}
     for more in ({"search": search}, {"search": {"parameters": {"cls_pw": {"value": 0.5}}}, "train": {"balance": 0.5}}):
         assert check_arguments(Experiment.model_validate({**head, **more})) == []
+
+
+def test_its_bench_runs_and_prints_its_table(repository: Path) -> None:
+    """What it measures is read by people, never asserted."""
+    command = [sys.executable, "-m", "tests.bench.balance", "--repeats", "1", "--epochs", "1", "--images", "20"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "recall of rare, balance 1:" in done.stdout

@@ -161,7 +161,9 @@ def measured(rows: list[EpochRow]) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"workers": 0}, {"workers": 2}, {"model": "yolo26n.yaml"}], ids=["alone", "two-loaders", "yolo26"]
+    "settings",
+    [{"workers": 0}, {"workers": 2}, {"model": "yolo26n.yaml"}, {"workers": 2, "balance": 1.0}],
+    ids=["alone", "two-loaders", "yolo26", "balanced"],
 )
 def test_a_killed_training_goes_on_to_the_bit(make: Make, settings: dict[str, Any]) -> None:
     draw = random.Random(f"{SEED}{settings}")

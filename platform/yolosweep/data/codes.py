@@ -29,6 +29,15 @@ CODES: dict[str, Code] = {
     # leaks and duplicates
     "leak-exact": Code(_E, "keep each picture in one split only, e.g. with yolosweep split"),
     # splits and balance
+    "balance-boxes-small": Code(_W, "train at a larger imgsz"),
+    "balance-class-few": Code(_W, "label more of it"),
+    "balance-class-unscored": Code(_W, "split again, e.g. with yolosweep split: it keeps rare classes in every split"),
+    "balance-class-untrained": Code(_E, "split again, e.g. with yolosweep split: it keeps rare classes in every split"),
+    "balance-class-unused": Code(_N, "remove it from names:, or label it"),
+    "balance-empty": Code(_W, "set or search train.balance, e.g. 0.5, or leave some of them out"),
+    "balance-uneven": Code(_W, "set or search train.balance, e.g. 0.5"),
+    "split-test-absent": Code(_N, "keep some images apart as test:, e.g. with yolosweep split"),
+    "split-val-empty": Code(_E, "put labelled images into val"),
     "split-val-small": Code(_W, "put more images into val"),
 }
 """By code: ``<what>-<which>`` in lower case, where *what* is yaml, split, image, label, leak, balance or file."""

@@ -109,14 +109,19 @@ def _default_yaml() -> str:
 def defaults() -> dict[str, Any]:
     """Return every Ultralytics argument with its default, from the installed release.
 
-    ``augmentations`` is accepted by Ultralytics without standing in its file, so it is added here.
+    ``augmentations`` is accepted by Ultralytics without standing in its file, ``balance`` is ours: both are added here.
     """
     text = _default_yaml()
-    return {**YAML(typ="safe", pure=True).load(text), "augmentations": "default"} if text else {}
+    return {**YAML(typ="safe", pure=True).load(text), "augmentations": "default", "balance": 0.0} if text else {}
 
 
 @functools.lru_cache(maxsize=1)
 def explanations() -> dict[str, str]:
     """Return what the installed release's ``cfg/default.yaml`` says of each argument in its comments."""
     found = re.findall(r"^(\w+):[^#\n]*#\s*(.+)$", _default_yaml(), flags=re.MULTILINE)
-    return {**dict(found), "augmentations": "none, default, or the name of a pipeline under augmentations:"}
+    return {
+        **dict(found),
+        "augmentations": "none, default, or the name of a pipeline under augmentations:",
+        "balance": "0 to 1: images of rare classes are shown more often in training; 0 is off, 1 aims at all classes "
+        "as often as the most frequent one",
+    }

@@ -118,6 +118,13 @@ def _rect(exp: Experiment) -> str | None:
     return "with train.rect=True, which switches it off; set train.rect: false"
 
 
+def _fixed_order(exp: Experiment) -> str | None:
+    # data/base.py set_rectangle: every image has its batch, whose shape it is brought to.
+    if exp.task == "classify" or not always(exp, "rect", True):
+        return None
+    return "with train.rect=True, which fixes what is in each batch; set train.rect: false"
+
+
 def _nothing_to_close(exp: Experiment) -> str | None:
     if _rect(exp) is None and not all(always(exp, name, 0) for name in _MIXES):
         return None
@@ -157,6 +164,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[[Experiment], str | None]], ...] =
     (("cos_lr",), _flat_schedule),
     (_CLOSED, _closed),
     (_MIXES, _rect),
+    (("balance",), _fixed_order),
     (("close_mosaic",), _nothing_to_close),
     (("copy_paste_mode",), _no_copy_paste),
     (("dis",), _no_teacher),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from yolosweep.errors import Fault
 from yolosweep.experiment.arguments import ALIASES, NOT_TRAINING, OWNED, SCORING, TASKS_OF, defaults, how_not_what
+from yolosweep.experiment.balance import balance_faults
 from yolosweep.experiment.dead_knobs import always, dead_fixed, dead_knobs, possible_values
 from yolosweep.experiment.ranks import rank_faults
 from yolosweep.experiment.schema import SAMPLES, Experiment
@@ -59,6 +60,7 @@ def lint(exp: Experiment) -> list[Fault]:
         _schedule,
         _search,
         _augmentations,
+        balance_faults,
         _toy,
         rank_faults,
         dead_knobs,

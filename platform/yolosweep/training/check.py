@@ -32,7 +32,7 @@ def check_arguments(exp: Experiment) -> list[Fault]:
     weights = Path(exp.model).expanduser()
     question = {
         "weights": str(weights) if weights.suffix == ".pt" and weights.is_file() else None,
-        "values": [item for item in values if item[1] != "augmentations"],
+        "values": [item for item in values if item[1] not in ("augmentations", "balance")],
         "pipelines": [(f"augmentations.{name}", steps) for name, steps in exp.augmentations.items()],
     }
     done = subprocess.run(

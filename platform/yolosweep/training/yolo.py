@@ -168,6 +168,7 @@ class _Run:
         folder, prefix = _TASKS[self.request.task]
         base = getattr(import_module(f"ultralytics.models.yolo.{folder}"), f"{prefix}Trainer")
         settings = dict(self.request.settings)
+        settings.pop("balance", None)  # ours: Ultralytics does not know it
         if "augmentations" in settings:
             settings["augmentations"] = build_pipeline(settings["augmentations"])
         if self.watch.resumed is not None:  # lowered by an out-of-memory error before

@@ -220,7 +220,7 @@ class _Drawing(_Trainer):
 
         with pure_datasets():
             dataset = super().build_dataset(img_path, mode, batch)  # type: ignore[misc]
-        dataset.seed = self.seed_
+        dataset.seed, dataset.balance = self.seed_, self.ours.settings.get("balance", 0.0)
         if not self.args.cache:
             dataset.store = shared(dataset, self.ours.policy)
         return dataset

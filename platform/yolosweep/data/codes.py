@@ -21,7 +21,37 @@ class Code(NamedTuple):
 
 CODES: dict[str, Code] = {
     # data.yaml, folders, archives
+    "yaml-bytes": Code(_W, "save data.yaml as UTF-8 and look at the names of the classes"),
+    "yaml-key-twice": Code(_W, "keep one of the two lines"),
+    "yaml-key-renamed": Code(_N, ""),
     "yaml-path-resolved": Code(_N, ""),
+    "yaml-path-two": Code(_W, "write path: as an absolute path, so that it does not hang on where the command is run"),
+    "yaml-path-declared": Code(_N, ""),
+    "yaml-test-missing": Code(_W, "correct test: or remove it; without it no score is free of the choosing"),
+    "yaml-download": Code(_N, ""),
+    "yaml-names-plain": Code(_N, ""),
+    "yaml-names-twice": Code(_W, "give every class its own name, or make them one class in the labels"),
+    "yaml-names-missing": Code(_W, "write names: with the real names of the classes"),
+    "yaml-ndjson": Code(_E, "remove .ndjson.yaml: Ultralytics would take the classes from it instead of the folders"),
+    "file-missing": Code(_E, "put the images there, or take their lines out of the list"),
+    "file-outside": Code(_E, "write the real place plainly in data.yaml, or go on with --allow file-outside"),
+    "file-special": Code(_E, "replace it by a regular file, or remove it"),
+    "file-unwritable": Code(_E, "rename the files to names in UTF-8"),
+    "file-name-odd": Code(_W, "rename the files: lists and reports cannot show such names"),
+    "file-twice": Code(_W, "list every image once; train.balance repeats classes without this"),
+    "file-same-label": Code(_W, "give the images different names, or keep one of them"),
+    "file-hidden": Code(_N, "remove them if they came from a Mac's zip (__MACOSX, ._name.jpg)"),
+    "file-hidden-class": Code(_E, "remove the hidden folder: Ultralytics takes it for a class and shifts the others"),
+    "file-no-class": Code(_W, "move the images into class folders"),
+    "file-class-empty": Code(_W, "put images into the folder, or remove it in every split"),
+    "file-foreign-cache": Code(
+        _W, "delete them: a foreign .cache can run code in Ultralytics, a .npy replaces its image"
+    ),
+    "file-loop": Code(_W, "remove the link"),
+    "file-list-line": Code(_W, "give one image per line"),
+    "file-no-labels": Code(_E, "put the label files there, or check that images and labels have the same names"),
+    "file-labels-elsewhere": Code(_N, ""),
+    "file-label-case": Code(_N, ""),
     # label files
     "label-class-range": Code(_E, "correct the class number, or add the class to names:"),
     # image files

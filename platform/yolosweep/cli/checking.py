@@ -142,4 +142,3 @@ def _describe_findings(console: Any, severity: Severity, findings: Sequence[Find
     console.print(f"\n{severity.value}s", style="bold")
     for finding in findings:
         console.print(f"  {described(finding)}", markup=False)
-

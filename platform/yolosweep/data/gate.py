@@ -15,7 +15,8 @@ from yolosweep.data.codes import CODES
 from yolosweep.data.items import Item, Labels, Layout, Pictures
 from yolosweep.data.layout import read_layout
 from yolosweep.data.leaks import LeakReport, leak_findings
-from yolosweep.data.scan import content_findings, scan
+from yolosweep.data.contents import content_findings
+from yolosweep.data.scan import scan
 from yolosweep.errors import DataError, UsageError
 from yolosweep.records import Finding, PreparedDataset, Severity
 

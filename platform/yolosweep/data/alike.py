@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +27,8 @@ EXPLAINED, SPOT = 0.88, 0.9
 _MOST = 8
 """Candidates kept of each picture and crop: bounds the work where everything looks like everything."""
 
-_ROWS, _COLUMNS = 256, 2048
-"""Pictures compared at a time; a block of products stays in the processor's cache."""
+_TILE = 512
+"""Pictures compared with as many at a time: a tile of products stays in the processor's cache."""
 
 
 class Pair(NamedTuple):
@@ -120,7 +122,8 @@ def _near(pictures: Array) -> Iterator[tuple[int, int, bool]]:
     pairs, flips = _candidates(pictures)
     sets = Sets(len(pictures))
     for start in range(0, len(pairs), 2048):
-        chunk = [k for k in range(start, min(start + 2048, len(pairs))) if sets.find(pairs[k, 0]) != sets.find(pairs[k, 1])]
+        chunk = np.arange(start, min(start + 2048, len(pairs)))
+        chunk = chunk[[sets.find(one) != sets.find(two) for one, two in pairs[chunk].tolist()]]
         one, two = pairs[chunk, 0], pairs[chunk, 1]
         left, right = pictures[one], flipped(pictures[two], flips[chunk])
         found = compare(left, right)
@@ -135,12 +138,17 @@ _HIT = np.dtype([("row", np.int32), ("column", np.int32), ("flip", np.int8), ("a
 
 def _candidates(pictures: Array) -> tuple[Array, Array]:
     """Return pairs worth comparing, shape (m, 2), the most alike first, and how to mirror the second of each."""
+    from threadpoolctl import threadpool_limits
+
     whole = traits(pictures)
     found = [np.empty(0, _HIT)]
-    for crop in range(5):
-        rows = traits(pictures, crop) if crop else whole
-        for start in range(0, len(rows), _ROWS):
-            found.append(_hits(rows[start : start + _ROWS], whole, start, halved=not crop))
+    # One thread for each strip of rows: the products are too small to be shared by the library's own threads, which
+    # then wait for each other most of the time.
+    with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for crop in range(5):
+            rows = traits(pictures, crop) if crop else whole
+            strips = ((rows[start : start + _TILE], start) for start in range(0, len(rows), _TILE))
+            found += pool.map(lambda strip, crop=crop: _hits(strip[0], whole, strip[1], halved=not crop), strips)
     hits = np.concatenate(found)
     hits = hits[np.argsort(-hits["alike"], kind="stable")]
     pairs = np.sort(np.stack([hits["row"], hits["column"]], axis=1), axis=1)
@@ -156,22 +164,20 @@ def _hits(rows: Array, columns: Array, start: int, *, halved: bool) -> Array:
     mirrored[:, upward:] *= -1
     found = [np.empty(0, _HIT)]
     numbers = np.arange(start, start + len(rows))[:, None]
-    for left in range(start // _COLUMNS * _COLUMNS if halved else 0, len(columns), _COLUMNS):
-        part = columns[left : left + _COLUMNS]
-        others = np.arange(left, left + len(part))[None]
-        unwanted = (others <= numbers if halved else others == numbers) if left < start + len(rows) else None
+    for left in range(start // _TILE * _TILE if halved else 0, len(columns), _TILE):
+        part = columns[left : left + _TILE]
         # Of two mirrorings that differ in the sign of the odd part, the better one has its absolute value.
         for given, flips in ((rows, (0, 3)), (mirrored, (2, 1))):
             swing = given[:, sideways:] @ part[:, sideways:].T
             alike = given[:, :sideways] @ part[:, :sideways].T
             alike += np.abs(swing)
-            if unwanted is not None:
-                alike[unwanted] = -1
-            if alike.size and alike.max() >= CANDIDATE:
+            if left < start + len(rows):
+                others = np.arange(left, left + len(part))[None]
+                alike[(others <= numbers) if halved else (others == numbers)] = -1
+            if alike.max() >= CANDIDATE:
                 row, column = _best_of(alike)
                 flip = np.where(swing[row, column] >= 0, *flips)
-                columns_there = column + left
-                found.append(_packed(row + start, columns_there, flip, alike[row, column]))
+                found.append(_packed(row + start, column + left, flip, alike[row, column]))
     hits = np.concatenate(found)
     hits = hits[np.lexsort((-hits["alike"], hits["row"]))]
     rank = np.arange(len(hits)) - np.searchsorted(hits["row"], hits["row"])

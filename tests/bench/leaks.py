@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
 from yolosweep.data.alike import find_alike
 from yolosweep.data.likeness import look_of
 

@@ -136,9 +136,7 @@ def _told(layout: Layout, leaking: Mapping[str, list[Pair]]) -> Iterator[Finding
                 )
 
 
-def _repeated(
-    layout: Layout, exact: Iterable[tuple[Path, ...]], near: Iterable[tuple[Path, ...]]
-) -> Iterator[Finding]:
+def _repeated(layout: Layout, exact: Iterable[tuple[Path, ...]], near: Iterable[tuple[Path, ...]]) -> Iterator[Finding]:
     """Say how many files of each split repeat another one of it."""
     for split, items in layout.splits.items():
         here = {item.image for item in items}

@@ -21,8 +21,12 @@ Array = np.ndarray[Any, Any]
 CANDIDATE = 0.72
 """Product of traits from which a pair is looked at closely."""
 
-EXPLAINED, SPOT = 0.88, 0.9
-"""A pair is a near duplicate if so much of one is explained by the other, and no spot differs more."""
+EXPLAINED, DETAIL, SPOT = 0.88, 0.75, 0.8
+"""A pair is a near duplicate if so much of one is explained by the other, as a whole and in detail, and no spot differs
+more; see :func:`find_alike` for how they were chosen."""
+
+_ROUNDING = 12
+"""Thumbnails that differ by no more grey levels may be of the same pixels (one may come from a reduced decode)."""
 
 _MOST = 8
 """Candidates kept of each picture and crop: bounds the work where everything looks like everything."""
@@ -83,11 +87,12 @@ def find_alike(
     *Exact*: the same bytes, or the same decoded pixels (only files that look the same are decoded for that).
     *Near*: the same picture resized, recompressed, brightened, mirrored, or cropped by up to a tenth. Candidates come
     from the product of traits, of whole pictures and of corner crops, in all four mirrorings, for all pairs; what is
-    kept was compared closely: 0.88 of one must be explained by the other, and no eighth of the side may differ by more
-    than 0.9 standard deviations, so that frames of one scene, in which something moved, are not near duplicates.
-    Measured on 280 blood-cell photos (all of one kind; 39,060 pairs): copies changed in those ways explain 0.92 or
-    more and differ in no spot by more than 0.82; all pairs but two fields photographed twice explain
-    0.80 or less and differ by 1.2 or more. Pictures of one colour are compared by their bytes only.
+    kept was compared closely (:func:`yolosweep.data.likeness.compare`): one explains 0.88 of the other (light and
+    shade), 0.75 of its detail, and no eighth of the side differs by more than 0.8 standard deviations: frames of a
+    scene in which something moved are not near duplicates. Measured on 280 blood-cell photos, all of one kind: copies
+    changed in 23 of those ways explain 0.95 or more, 0.84 in detail, and differ by 0.55 at most; of the 39,060 pairs,
+    two fields that were photographed twice apart, the closest explain 0.80, 0.56 in detail, and differ by 1.18 or more.
+    Pictures of one colour are compared by their bytes only.
 
     Memory is bounded by some hundred bytes for each file. Time grows with the square of the number of files.
 
@@ -125,12 +130,12 @@ def _near(pictures: Array) -> Iterator[tuple[int, int, bool]]:
         chunk = np.arange(start, min(start + 2048, len(pairs)))
         chunk = chunk[[sets.find(one) != sets.find(two) for one, two in pairs[chunk].tolist()]]
         one, two = pairs[chunk, 0], pairs[chunk, 1]
-        left, right = pictures[one], flipped(pictures[two], flips[chunk])
-        found = compare(left, right)
-        same = np.abs(left.astype(np.int16) - right).max((1, 2), initial=0) <= 8
-        for k in np.flatnonzero((found.explained >= EXPLAINED) & (found.spot <= SPOT)):
-            sets.join(int(one[k]), int(two[k]))
-            yield int(one[k]), int(two[k]), bool(same[k] and flips[chunk][k] == 0)
+        found = compare(pictures[one], flipped(pictures[two], flips[chunk]))
+        same = np.abs(pictures[one].astype(np.int16) - pictures[two]).max((1, 2), initial=0) <= _ROUNDING
+        near = (found.explained >= EXPLAINED) & (found.detail >= DETAIL) & (found.spot <= SPOT)
+        for a, b, identical in zip(one[near].tolist(), two[near].tolist(), same[near].tolist(), strict=True):
+            sets.join(a, b)
+            yield a, b, identical
 
 
 _HIT = np.dtype([("row", np.int32), ("column", np.int32), ("flip", np.int8), ("alike", np.float32)])

@@ -5,9 +5,9 @@ of real numbers, for the search among millions of pairs) and :func:`compare` (fo
 
 The traits are pHash's low frequencies of the discrete cosine transform (Zauner, "Implementation and benchmarking of
 perceptual image hash functions", 2010; ``imagehash.phash``), kept as numbers instead of 64 signs. That is no slower in
-numpy (matrix products in place of counting bits, which numpy 1 cannot), needs no scipy, and separates better: of 280
-blood-cell photos cropped by 10 % at one side, pHash's median distance is 14 of 63 bits where one unrelated pair in 1,000
-has 16 or less; as numbers their median product is 0.82 where one unrelated pair in 1,000 has 0.68 or more. Mirroring a
+numpy (matrix products in place of counting bits, which numpy 1 cannot), needs no scipy, and separates better: for 280
+blood-cell photos cropped by 10 % at one side, pHash's median distance is 14 of 63 bits, and one unrelated pair in 1,000
+has 16 or less; as numbers their median product is 0.82, and one unrelated pair in 1,000 has 0.68 or more. Mirroring a
 picture only changes the sign of odd frequencies, so one set of traits serves all mirrored copies.
 """
 
@@ -164,11 +164,18 @@ def _window(share: float, start: float) -> Array:
     return matrix
 
 
+_GRAIN, _CUTS = 0.0125, 9
+"""Crops are tried in steps of this share, 0 to 10 % at each end."""
+
+_COARSE = tuple(a * _CUTS + b for a, b in ((0, 0), (0, 4), (2, 2), (4, 0), (0, 8), (4, 4), (8, 0)))
+"""The crops of a side tried first: none, and 5 or 10 % off at one end, both together, or the other."""
+
+
 @cache
 def _windows() -> Array:
-    """Return the crops tried along one side: none, and 5 or 10 % off at one end, both, or the other."""
-    parts = [(1.0, 0.0), *((0.95, s) for s in (0.0, 0.025, 0.05)), *((0.9, s) for s in (0.0, 0.05, 0.1))]
-    return np.stack([_window(share, start) for share, start in parts])
+    """Return the crops of one side, shape (81, SIDE, SIDE): first of it cut off at the start, then at the end."""
+    cuts = [(a * _GRAIN, b * _GRAIN) for a in range(_CUTS) for b in range(_CUTS)]
+    return np.stack([_window(1 - before - after, before) for before, after in cuts])
 
 
 class Comparison(NamedTuple):
@@ -178,73 +185,107 @@ class Comparison(NamedTuple):
     """Correlation of the thumbnails in the crop where it is greatest."""
     explained: Array
     """The same after brightness and contrast were matched: correlation with the best cubic of the other's grey."""
+    detail: Array
+    """The same of what is left when the large shapes are taken away: cells and edges, not light and shade."""
     spot: Array
     """The largest difference then left in any 3x3 pixels (an eighth of the side), in standard deviations."""
 
 
+_SAME, _HOPELESS = 0.97, 0.75
+"""Thumbnails more alike are not tried as crops of each other; crops less alike are not fitted further."""
+
+
 def compare(first: Array, second: Array) -> Comparison:
-    """Compare thumbnails pair by pair, each also as a crop of the other (up to 10 % off each side).
+    """Compare thumbnails pair by pair, each also as a crop of the other (up to 10 % off each end of a side).
 
     Args:
         first: shape (n, SIDE, SIDE).
         second: as many, already mirrored if they should be (:func:`flipped`).
     """
+    parts = [_compared(first[k : k + 256], second[k : k + 256]) for k in range(0, max(len(first), 1), 256)]
+    return Comparison(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _compared(first: Array, second: Array) -> Comparison:
+    windows = _windows()
     one, two = _levels(first), _levels(second)
-    best, other = _inner(one), _inner(two)
-    alike = np.einsum("pxy,pxy->p", best, other)
-    for start in range(0, len(one), 256):
-        part = np.arange(start, min(start + 256, len(one)))
-        part = part[alike[part] < _SAME]
-        for whole, fixed in ((one, two), (two, one)):
-            if len(part):
-                crops, target = _inner(_crops(whole[part])), _inner(fixed[part])
-                likeness = np.einsum("phxy,pxy->ph", crops, target)
-                choice = likeness.argmax(axis=1)
-                better = likeness[np.arange(len(part)), choice] > alike[part]
-                rows = part[better]
-                alike[rows] = likeness[better, choice[better]]
-                best[rows], other[rows] = crops[better, choice[better]], target[better]
-    return Comparison(alike, *_matched(best, other))
+    whole, fixed = one.copy(), two.copy()
+    cut = np.zeros((2, len(one)), dtype=int)
+    alike = np.einsum("pxy,pxy->p", _inner(one), _inner(two))
+    tried = np.flatnonzero(alike < _SAME)
+    coarse = windows[list(_COARSE)]
+    for left, right in ((one, two), (two, one)):
+        down = np.einsum("axy,pyz->paxz", coarse, left[tried], optimize=True)
+        crops = np.einsum("paxz,bwz->pabxw", down, coarse, optimize=True).reshape(
+            len(tried), len(_COARSE) ** 2, SIDE, SIDE
+        )
+        rows, choice = _choose(crops, right, tried, alike)
+        whole[rows], fixed[rows] = left[rows], right[rows]
+        cut[:, rows] = np.array(_COARSE)[np.stack(np.divmod(choice, len(_COARSE)))]
+    tried = tried[alike[tried] >= _HOPELESS]
+    for axis in (0, 1, 0, 1):
+        # One side at a time, the other one as it was found.
+        pictures = whole[tried] if axis == 0 else whole[tried].transpose(0, 2, 1)
+        held = pictures @ windows[cut[1 - axis, tried]].transpose(0, 2, 1)
+        crops = np.einsum("axy,pyz->paxz", windows, held, optimize=True)
+        rows, cut[axis, rows] = _choose(crops if axis == 0 else crops.transpose(0, 1, 3, 2), fixed, tried, alike)
+    best = windows[cut[0]] @ whole @ windows[cut[1]].transpose(0, 2, 1)
+    return Comparison(alike, *_matched(_inner(best), _inner(fixed)))
 
 
-_SAME = 0.97
-"""Thumbnails this alike are not tried as crops of each other."""
+def _choose(crops: Array, fixed: Array, tried: Array, alike: Array) -> tuple[Array, Array]:
+    """Note how alike the best crops are where they are better, and return which pairs these are, and which crops."""
+    likeness = np.einsum("phxy,pxy->ph", _inner(crops), _inner(fixed[tried]))
+    choice = likeness.argmax(axis=1)
+    highest = likeness[np.arange(len(tried)), choice]
+    better = highest > alike[tried]
+    alike[tried[better]] = highest[better]
+    return tried[better], choice[better]
 
 
 def _levels(pictures: Array) -> Array:
     return (pictures.astype(np.float32) - _GREY) / _STEP
 
 
-def _crops(pictures: Array) -> Array:
-    """Return every tried crop of each picture, shape (n, 49, SIDE, SIDE)."""
-    windows = _windows()
-    down = np.einsum("axy,pyz->paxz", windows, pictures, optimize=True)
-    both = np.einsum("paxz,bwz->pabxw", down, windows, optimize=True)
-    return np.asarray(both.reshape(len(pictures), -1, SIDE, SIDE))
-
-
 def _inner(pictures: Array) -> Array:
     """Return pictures without their rim (a crop's is extrapolated), with mean 0 and length 1."""
-    inner = pictures[..., 1:-1, 1:-1]
-    centred = inner - inner.mean((-1, -2), keepdims=True)
+    return _unit(pictures[..., 1:-1, 1:-1])
+
+
+def _unit(values: Array) -> Array:
+    centred = values - values.mean((-1, -2), keepdims=True)
     return np.asarray(centred / np.maximum(np.sqrt((centred**2).sum((-1, -2), keepdims=True)), 1e-6))
 
 
-def _matched(one: Array, two: Array) -> tuple[Array, Array]:
-    """Return what is explained and the largest spot, the better of the two directions: clipped light is lost in one."""
+def _matched(one: Array, two: Array) -> tuple[Array, Array, Array]:
+    """Return explained, detail and spot, of the better direction: light that was clipped is lost in one of them."""
     scale = float(SIDE - 2)
-    results = [_residual(a * scale, b * scale) for a, b in ((one, two), (two, one))]
-    better = results[0][0] >= results[1][0]
-    return np.where(better, results[0][0], results[1][0]), np.where(better, results[0][1], results[1][1])
+    forth, back = (np.stack(_residual(a * scale, b * scale)) for a, b in ((one, two), (two, one)))
+    explained, detail, spot = np.where(forth[0] >= back[0], forth, back)
+    return explained, detail, spot
 
 
-def _residual(given: Array, target: Array) -> tuple[Array, Array]:
+def _residual(given: Array, target: Array) -> tuple[Array, Array, Array]:
     """Return how well a cubic of ``given`` explains ``target`` (both standardised), and the largest spot left over."""
     x = given.reshape(len(given), -1).astype(np.float64)
     powers = np.stack([np.ones_like(x), x, x**2, x**3], axis=2)
     y = target.reshape(len(target), -1, 1).astype(np.float64)
     gram = powers.transpose(0, 2, 1) @ powers + 1e-6 * np.eye(4)
-    rest = (y - powers @ np.linalg.solve(gram, powers.transpose(0, 2, 1) @ y)).reshape(target.shape)
-    height, width = rest.shape[1] - 2, rest.shape[2] - 2
-    spots = sum(rest[:, a : a + height, b : b + width] for a in range(3) for b in range(3)) / 9
-    return np.sqrt(np.maximum(0.0, 1 - rest.var((1, 2)))), np.abs(spots).max((1, 2), initial=0.0)
+    fit = (powers @ np.linalg.solve(gram, powers.transpose(0, 2, 1) @ y)).reshape(target.shape)
+    rest = target - fit
+    fine, fine_fit = (_unit(values[:, 2:-2, 2:-2] - _smooth(values, 5)) for values in (target, fit))
+    return (
+        np.sqrt(np.maximum(0.0, 1 - rest.var((1, 2)))),
+        (fine * fine_fit).sum((1, 2)),
+        np.abs(_smooth(rest, 3)).max((1, 2), initial=0.0),
+    )
+
+
+def _smooth(values: Array, width: int) -> Array:
+    """Return the mean of every square of ``width`` pixels that lies inside, shape (n, side - width + 1, ...)."""
+    spread = values.cumsum(1).cumsum(2)
+    padded = np.pad(spread, ((0, 0), (1, 0), (1, 0)))
+    high, low = slice(width, None), slice(None, -width)
+    return (
+        np.asarray(padded[:, high, high] - padded[:, low, high] - padded[:, high, low] + padded[:, low, low]) / width**2
+    )

@@ -89,7 +89,7 @@ def _join_frames(series: Sequence[tuple[int, int]], place: Mapping[int, int], pi
         close = np.array(
             [k for k in close.tolist() if sets.find(series[k][1]) != sets.find(series[k + ahead][1])], dtype=int
         )
-        for k, alike in zip(close, _alike(pictures, rows[close], rows[close + ahead]), strict=True):
+        for k, alike in zip(close.tolist(), _alike(pictures, rows[close], rows[close + ahead]), strict=True):
             if alike < ALIKE:
                 continue
             least = _usual(pictures, rows) if least is None else least

@@ -89,6 +89,11 @@ CODES: dict[str, Code] = {
     "image-rotated": Code(_W, "look at them in yolosweep check --report: boxes must fit the upright picture"),
     # leaks and duplicates
     "leak-exact": Code(_E, "keep each picture in one split only, e.g. with yolosweep split"),
+    "leak-near": Code(_E, "keep all versions of a picture in one split, e.g. with yolosweep split"),
+    "leak-sequence": Code(_W, "keep all frames and copies of a source in one split, e.g. with yolosweep split"),
+    "duplicate-exact": Code(_W, "keep one of each; to weigh a picture more, use train.balance"),
+    "duplicate-near": Code(_N, "keep one of each, unless the copies are meant as augmentation"),
+    "duplicate-conflict": Code(_W, "look at both and correct the labels that are wrong"),
     # splits and balance
     "balance-boxes-small": Code(_W, "train at a larger imgsz"),
     "balance-class-few": Code(_W, "label more of it"),

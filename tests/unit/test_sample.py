@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
+from yolosweep.data.prepare import inspect_dataset
 
 from yolosweep.data.parking import NAMES, Box, scene
-from yolosweep.data.prepare import inspect_dataset
 from yolosweep.data.sample import draw_parking
 from yolosweep.errors import UsageError
 

@@ -122,7 +122,7 @@ def _describe(gate: Gate, told: dict[str, Any]) -> None:
         cells = (line["images"], line["empty"], line["unlabelled"], line["objects"], leaking)
         table.add_row(split, *(str(cell) for cell in cells))
     console.print(table)
-    classes = Table("class", *(Text(split) for split in told["splits"]), box=None, pad_edge=False)
+    classes = Table("class", *told["splits"], box=None, pad_edge=False)
     for name in list(told["names"].values())[:_SHOWN_CLASSES]:
         classes.add_row(Text(name), *(str(line["instances"][name]) for line in told["splits"].values()))
     console.print(classes)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from yolosweep.data.items import Item, Layout
-from yolosweep.data.prepare import IMAGE_SUFFIXES, label_of
+from yolosweep.data.places import IMAGE_SUFFIXES, label_of
 from yolosweep.errors import DataError
 
 __all__ = ["folder_layout"]

@@ -48,7 +48,7 @@ def same_source(pictures: Pictures) -> list[Pair]:
 
     Unreadable files have no look and are only found by their bytes.
     """
-    looks = {file: picture.look for file, picture in pictures.items() if not picture.fault}
+    looks = {file: picture.look for file, picture in pictures.items() if picture.look}
     pairs = find_alike(looks, {file: picture.sha256 for file, picture in pictures.items() if picture.sha256})
     return pairs + [Pair(group[0], file, SEQUENCE) for group in sequences(looks) for file in group[1:]]
 

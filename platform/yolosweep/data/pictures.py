@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import stat
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 from yolosweep.data.items import Picture
 
-__all__ = ["read_picture"]
+__all__ = ["main", "read_picture"]
 
 MOST_BYTES = 512 << 20
 MOST_PIXELS = 179_000_000
@@ -110,3 +112,14 @@ def _orientation(image: Any) -> int:
     except Exception:  # damaged EXIF; the pixels are whole
         return 1
     return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def main() -> None:
+    """Answer each path on standard input, a JSON string a line, with its picture as a JSON list on standard output."""
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(read_picture(Path(json.loads(line)))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

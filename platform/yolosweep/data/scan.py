@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import sqlite3
+import subprocess
+import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
 from pathlib import Path
+from queue import SimpleQueue
 
 from yolosweep.data.items import LabelFile, Labels, Layout, Picture, Pictures
 from yolosweep.data.labels import MISSING, MOST_BYTES, read_labels
@@ -92,40 +94,76 @@ def _read(images: list[Path], workers: int | None) -> Iterator[tuple[Path, Pictu
     if len(images) <= _FEW or processes < 2:
         yield from ((image, read_picture(image)) for image in images)
         return
-    chunks = [images[at : at + _CHUNK] for at in range(0, len(images), _CHUNK)]
-    left = set(range(len(chunks)))
-    with suppress(BrokenProcessPool):
-        for number, found in _in_processes(chunks, processes):
-            left.discard(number)
-            yield from zip(chunks[number], found, strict=True)
-    for number in sorted(left):  # a decoder took its process down: one image at a time, each in a process that may die
-        for image in chunks[number]:
-            yield image, _alone(image)
+    chunks: SimpleQueue[list[Path] | None] = SimpleQueue()
+    answers: SimpleQueue[tuple[Path, Picture] | None] = SimpleQueue()
+    for at in range(0, len(images), _CHUNK):
+        chunks.put(images[at : at + _CHUNK])
+    for _ in range(processes):
+        chunks.put(None)
+    readers = [_Reader(chunks, answers) for _ in range(processes)]
+    try:
+        for reader in readers:
+            reader.start()
+        for _ in readers:
+            yield from iter(answers.get, None)
+    finally:
+        for reader in readers:
+            reader.stop()
 
 
-def _in_processes(chunks: list[list[Path]], processes: int) -> Iterator[tuple[int, list[Picture]]]:
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting: dict[Future[list[Picture]], int] = {}
-        ahead = iter(range(len(chunks)))
-        while True:
-            while len(waiting) < 4 * processes and (number := next(ahead, None)) is not None:
-                waiting[pool.submit(_chunk, chunks[number])] = number
-            if not waiting:
-                return
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                yield waiting.pop(future), future.result()
+class _Reader(threading.Thread):
+    """Lets a process of its own read images: decoders hold Python's lock too long, and some crash on what is hostile.
 
+    ``multiprocessing`` would import the user's own program in every process. Whoever dies over an image is replaced,
+    and the image is called unreadable.
+    """
 
-def _chunk(images: list[Path]) -> list[Picture]:
-    return [read_picture(image) for image in images]
+    def __init__(
+        self, chunks: SimpleQueue[list[Path] | None], answers: SimpleQueue[tuple[Path, Picture] | None]
+    ) -> None:
+        super().__init__(name="image-reader", daemon=True)
+        self._chunks, self._answers = chunks, answers
+        self._process: subprocess.Popen[str] | None = None
+        self._stopped = False
 
+    def stop(self) -> None:
+        """End its process; what it has not read is not read any more."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.kill()
 
-def _alone(image: Path) -> Picture:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+    def run(self) -> None:
+        """Read chunk after chunk."""
         try:
-            return pool.submit(read_picture, image).result()
-        except BrokenProcessPool:
-            return Picture("", fault="image-unreadable", detail="the decoder crashes on it")
+            for chunk in iter(self._chunks.get, None):
+                left = deque(chunk)
+                while left and not self._stopped:
+                    self._ask(left)
+        finally:
+            self._answers.put(None)
+            if self._process is not None:
+                self._process.communicate()
+
+    def _ask(self, left: deque[Path]) -> None:
+        """Take answers until there are all, or the process is gone."""
+        command = [sys.executable, "-m", "yolosweep.data.pictures"]
+        process = self._process or subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        self._process = process
+        assert process.stdin is not None, "asked for"
+        assert process.stdout is not None, "asked for"
+        with suppress(BrokenPipeError):
+            process.stdin.write("".join(f"{json.dumps(str(image))}\n" for image in left))
+            process.stdin.flush()
+        while left and (line := process.stdout.readline()).endswith("\n"):
+            self._answers.put((left.popleft(), Picture(*json.loads(line))))
+        if left:
+            self._process = None
+            with suppress(BrokenPipeError):
+                process.communicate()
+            died = Picture("", fault="image-unreadable", detail=f"decoding it ends the process ({process.returncode})")
+            self._answers.put((left.popleft(), died))
 
 
 class _Cache:
@@ -165,7 +203,11 @@ class _Cache:
         """Remember what was found out; a full disk, or another process that writes, is no fault."""
         if not images:
             return
-        rows = [(os.fsencode(image), _state(image), json.dumps(pictures[image])) for image in images]
+        rows = [
+            (os.fsencode(image), _state(image), json.dumps(pictures[image]))
+            for image in images
+            if pictures[image].sha256  # what could not be opened may be there the next time
+        ]
         with suppress(OSError, sqlite3.Error), closing(self._open()) as link, link:
             link.executemany("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", rows)
             link.execute(

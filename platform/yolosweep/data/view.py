@@ -6,20 +6,14 @@ import json
 from pathlib import Path
 
 from yolosweep.data.items import Item, Layout
+from yolosweep.data.places import label_of
 from yolosweep.durable import write_atomic
 from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset
 
-__all__ = ["label_of", "write_view"]
+__all__ = ["write_view"]
 
 _MANIFEST = "manifest.json"
-
-
-def label_of(image: Path) -> Path:
-    """Return where Ultralytics looks for an image's labels: the last ``images`` folder becomes ``labels``."""
-    before, separator, after = str(image).rpartition("/images/")
-    stem = f"{before}/labels/{after}" if separator else str(image)
-    return Path(stem.rsplit(".", 1)[0] + ".txt")
 
 
 def write_view(layout: Layout, dataset: PreparedDataset, folder: RunFolder) -> PreparedDataset:

@@ -96,8 +96,10 @@ def thumbs(looks: Sequence[str]) -> Array:
     Raises:
         ValueError: a look is not one that :func:`look_of` made of a picture that is not flat.
     """
-    raw = b"".join(base64.b64decode(look) for look in looks)
-    return np.frombuffer(raw, dtype=np.uint8).reshape(len(looks), SIDE, SIDE)
+    pictures = np.empty((len(looks), SIDE, SIDE), dtype=np.uint8)
+    for row, look in enumerate(looks):
+        pictures[row] = np.frombuffer(base64.b64decode(look), dtype=np.uint8).reshape(SIDE, SIDE)
+    return pictures
 
 
 @cache
@@ -267,9 +269,10 @@ def _matched(one: Array, two: Array) -> tuple[Array, Array, Array]:
 
 def _residual(given: Array, target: Array) -> tuple[Array, Array, Array]:
     """Return how well a cubic of ``given`` explains ``target`` (both standardised), and the largest spot left over."""
-    x = given.reshape(len(given), -1).astype(np.float64)
+    pixels = given.shape[1] * given.shape[2]
+    x = given.reshape(-1, pixels).astype(np.float64)
     powers = np.stack([np.ones_like(x), x, x**2, x**3], axis=2)
-    y = target.reshape(len(target), -1, 1).astype(np.float64)
+    y = target.reshape(-1, pixels, 1).astype(np.float64)
     gram = powers.transpose(0, 2, 1) @ powers + 1e-6 * np.eye(4)
     fit = (powers @ np.linalg.solve(gram, powers.transpose(0, 2, 1) @ y)).reshape(target.shape)
     rest = target - fit

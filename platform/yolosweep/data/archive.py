@@ -158,7 +158,7 @@ class _Unpacking:
     def _tar_members(self, meter: Metered) -> Iterator[_Member]:
         with tarfile.open(fileobj=cast("IO[bytes]", meter), mode="r:") as untarred:
             while (info := untarred.next()) is not None:
-                untarred.members = []  # else it keeps them all
+                untarred.members = []  # type: ignore[attr-defined]  # else it keeps them all
                 refusal = "" if info.isreg() or info.isdir() else "is a link, a device or a pipe"
                 if info.issparse():
                     refusal = "is a sparse file"

@@ -17,8 +17,11 @@ from yolosweep.cli.app import app
 runner = CliRunner()
 
 SURFACE = {
-    "run": {"--dry-run", "--json"},
-    "plan": {"--json"},
+    "run": {"--dry-run", "--allow", "--json"},
+    "plan": {"--allow", "--json"},
+    "check": {"--task", "--imgsz", "--report", "--fail-on", "--allow", "--json"},
+    "split": {"--out", "--task", "--val", "--test", "--seed", "--json"},
+    "autolabel": {"--weights", "--out", "--sam", "--conf", "--include-eval", "--json"},
     "resume": {"--allow", "--json"},
     "best": {"--json"},
     "show": {"--json"},

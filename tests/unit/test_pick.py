@@ -33,7 +33,10 @@ def make_run(
     ledger = Ledger(folder)
     ledger.append(
         "sweep_started", sweep=folder.sweep, experiment=experiment, versions={"ray": "2"},
-        dataset={"images": images, "fingerprint": "f" * 64, "train_on": str(tmp_path / "data.yaml")},
+        dataset={
+            "task": "detect", "source": "/d/data.yaml", "names": {"0": "car"}, "images": images,
+            "fingerprint": "f" * 64, "train_on": str(tmp_path / "data.yaml"),
+        },
     )  # fmt: skip
     for number, (score, ending) in enumerate(trials):
         name = f"t{number:04d}"

@@ -59,7 +59,8 @@ def write_run(
     ledger.append(
         "sweep_started", sweep=folder.sweep, experiment=experiment, versions={"ray": "2.60"}, notes=["odd " + name],
         dataset={
-            "source": "/d/" + name, "names": {"0": name}, "images": {"train": 9, "val": 3}, "fingerprint": "f" * 64,
+            "task": "detect", "source": "/d/" + name, "train_on": "/d", "names": {"0": name},
+            "images": {"train": 9, "val": 3}, "fingerprint": "f" * 64
         },
     )  # fmt: skip
     for number, (scores, ending) in enumerate(trials):

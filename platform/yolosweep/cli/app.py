@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from yolosweep.cli import data_commands
 from yolosweep.errors import Interrupted, YolosweepError
 
 __all__ = ["app"]
@@ -181,6 +182,11 @@ def init(
     from yolosweep.cli.starting import write_starter
 
     typer.echo(str(write_starter(data, out=out, task=task, model=model)))
+
+
+app.command()(_told(data_commands.check))
+app.command()(_told(data_commands.split))
+app.command()(_told(data_commands.autolabel))
 
 
 @app.command()

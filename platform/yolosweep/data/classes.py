@@ -91,8 +91,8 @@ def _odd(document: Document, given: dict[Any, Any], clean: dict[int, str], sourc
     findings = []
     for key, value in given.items():
         written = clean[int(key)]
-        if not isinstance(value, str) and value is not None:
-            kind = {bool: "a truth value", int: "a number", float: "a number"}[type(value)]
+        if not isinstance(value, str) and written.strip():
+            kind = {bool: "a truth value", type(None): "nothing"}.get(type(value), "a number")
             said = f"class {int(key)} is called {shown(written, 60)!r}, which YAML reads as {kind}"
             if str(value) != written:
                 said += f": Ultralytics would call it {str(value)!r}; it is kept as written"

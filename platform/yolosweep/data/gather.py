@@ -135,8 +135,8 @@ class Gathering:
             first = os.path.join(os.path.realpath(os.path.dirname(first)), os.path.basename(first))
         if os.path.lexists(first):
             return first
-        for start, known in self.resolved.items():
-            if line.startswith(start) and os.path.lexists(found := os.path.join(known, _forward(line[len(start) :]))):
+        for start, instead in self.resolved.items():
+            if line.startswith(start) and os.path.lexists(found := os.path.join(instead, _forward(line[len(start) :]))):
                 return found
         parts = foreign_parts(line)
         for skipped in range(max(1, len(parts) - 1)):

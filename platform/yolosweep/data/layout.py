@@ -13,7 +13,7 @@ from yolosweep.data.items import Layout
 from yolosweep.data.label_places import place_labels
 from yolosweep.data.layout_folder import data_yaml_in, read_classes
 from yolosweep.data.places import IMAGE_SUFFIXES, Ground, shown
-from yolosweep.data.resolve import Places, pick_root
+from yolosweep.data.resolve import Found, Places, pick_root
 from yolosweep.data.safe_yaml import Document, read_yaml
 from yolosweep.errors import DataError, Fault
 from yolosweep.records import Finding
@@ -71,7 +71,7 @@ class _Reading:
         self.faults: list[Fault] = []
         self.findings: list[Finding] = list(document.findings)
         self.roots = roots
-        self.guessed: dict[Path, str] = {}
+        self.taken: list[tuple[str, Found]] = []
 
     def layout(self, required: Sequence[str]) -> Layout:
         """Return the layout.
@@ -164,12 +164,12 @@ class _Reading:
                     return None
                 self._fault(key, found.said + self._not_downloaded())
                 continue
+            over = self._overlap(found, split)
+            if over:
+                self._fault(key, f"{found.said}, which overlaps with {over}:; write the folders that are meant")
+                continue
             if found.code:
                 self._say(found.code, found.said, self._line(key), split)
-            other = self.guessed.get(found.place)
-            if found.code == "yaml-path-resolved" and other not in (None, split):
-                self._fault(key, f"{found.said}, but so it is for {other}:; write the folders that are meant")
-            self.guessed[found.place] = split
             try:
                 if found.place.is_dir():
                     gathering.walk(found.place)
@@ -187,6 +187,17 @@ class _Reading:
             said = f"listed paths that begin with {shown(start or 'nothing')!s} are found in {shown(base)}"
             self._say("yaml-path-resolved", said, split=split)
         return gathering
+
+    def _overlap(self, found: Found, split: str) -> str:
+        """Return the split that a guessed folder would share images with: two guesses must never make a leak."""
+        self.taken.append((split, found))
+        mine = str(found.place) + "/"
+        for other, taken in self.taken:
+            theirs = str(taken.place) + "/"
+            guessed = "yaml-path-resolved" in (found.code, taken.code)
+            if other != split and guessed and (mine.startswith(theirs) or theirs.startswith(mine)):
+                return other
+        return ""
 
     def _not_downloaded(self) -> str:
         given = self.document.content.get("download")

@@ -11,7 +11,7 @@ from yolosweep.data.alike import EXACT, NEAR, Pair, find_alike, joined
 from yolosweep.data.codes import finding
 from yolosweep.data.items import Item, LabelFile, Labels, Layout, Pictures
 from yolosweep.data.sequences import sequences
-from yolosweep.records import Finding
+from yolosweep.records import Finding, Severity
 
 __all__ = ["SEQUENCE", "LeakReport", "leak_findings", "same_source"]
 
@@ -25,6 +25,9 @@ _HOW = {
     NEAR: "the same pictures resized, recompressed, recoloured, mirrored or cropped",
     SEQUENCE: "frames of the same burst or video, or augmented copies of the same source",
 }
+FEW_NEAR = 0.05
+"""Up to this share of a split, near duplicates are a warning (and stand beside every score): old public sets have some,
+and they move a score by less than two seeds do."""
 _LABEL_TOLERANCE = 0.02
 """Boxes of the same picture this close (shares of the image) are the same box."""
 
@@ -133,6 +136,7 @@ def _told(layout: Layout, leaking: Mapping[str, list[Pair]]) -> Iterator[Finding
                     file=str(first),
                     split=split,
                     count=len(these),
+                    **({"severity": Severity.WARNING} if kind == NEAR and len(these) <= FEW_NEAR * whole else {}),
                 )
 
 

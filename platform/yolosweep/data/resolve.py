@@ -13,6 +13,7 @@ from yolosweep.data.places import Ground, foreign_parts, is_image, label_of, nea
 __all__ = ["Found", "Places", "Root", "image_folders", "pick_root"]
 
 _WORDS = (("train", "training"), ("val", "valid", "validation", "dev"), ("test", "testing"))
+_ANY_SPLIT = {"images", "imgs", "img", "image", "jpegimages", "data", "dataset"}
 _FOLDERS = 2000
 
 
@@ -141,8 +142,10 @@ class Places:
             yield self.root / entry[3:]
         for written in [parts, *others]:
             for skipped in range(len(written)):
-                for base in self.bases:
-                    yield base.joinpath(*written[skipped:])
+                rest = written[skipped:]
+                # "images" alone says nothing of the split: it would be the folder over all of them.
+                if skipped == 0 or not set(map(str.lower, rest)) <= _ANY_SPLIT:
+                    yield from (base.joinpath(*rest) for base in self.bases)
         for base in self.bases:
             yield _whatever_case(base, parts)
 

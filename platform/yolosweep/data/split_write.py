@@ -61,7 +61,7 @@ def split_dataset(
     """
     _refuse_full(out)
     pooled = {item.image: item for items in layout.splits.values() for item in items}
-    readable = {file: pictures[file] for file in sorted(pooled) if file in pictures and not pictures[file].fault}
+    readable = {file: pictures[file] for file in sorted(pooled) if file in pictures and pictures[file].look}
     if not readable:
         raise DataError(f"data: {layout.source} has no image that can be read, so there is nothing to split")
     groups = joined(same_source(readable))

@@ -1,0 +1,82 @@
+"""``yolosweep autolabel``: labels by machine for images that have none, and how far they agree with people's."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from yolosweep.cli.progress import progress
+from yolosweep.cli.splitting import pooled_layout
+from yolosweep.data.scan import scan
+from yolosweep.errors import UsageError
+
+__all__ = ["label_by_machine"]
+
+
+def label_by_machine(
+    source: str, *, weights: Path, out: Path, sam: Path | None, conf: float, include_eval: bool, as_json: bool
+) -> None:
+    """Label the images of a data set (train; val and test only if asked), and write a sheet to review.
+
+    Raises:
+        DataError: the data cannot be read, or there is nothing to label.
+        UsageError: an option makes no sense.
+        RunFolderError: the folder holds something else.
+        TrainingError: the weights cannot be used.
+    """
+    from yolosweep.training.agreement import Known
+    from yolosweep.training.autolabel import autolabel
+
+    if not 0 < conf < 1:
+        raise UsageError(f"--conf {conf:g}: must be above 0 and below 1")
+    task = "segment" if sam is not None else "detect"
+    layout = pooled_layout(source, task)
+    pictures, labels = scan(layout, tell=progress("reading the data"))
+    wanted = {split: items for split, items in layout.splits.items() if include_eval or split == "train"}
+    items = [item for items in wanted.values() for item in items if pictures[item.image].look]
+    human = {
+        item.image: [Known(row.category, row.box) for row in labels[item.label].rows]
+        for item in items
+        if item.label is not None and labels[item.label].sha256
+    }
+    result = autolabel(
+        [item.image for item in items],
+        weights,
+        out,
+        task=task,
+        names=layout.names,
+        sam=sam,
+        conf=conf,
+        splits={item.image: split for split, chosen in wanted.items() for item in chosen},
+        human=human,
+        root=layout.root,
+        include_eval=include_eval,
+        progress=progress("labelling"),
+    )
+    told = {"out": str(out), "manifest": str(result.manifest), **result.summary()}
+    if as_json:
+        import json
+
+        sys.stdout.write(json.dumps(told, indent=2) + "\n")
+    else:
+        _describe(told)
+
+
+def _describe(told: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    states = ", ".join(f"{count} {state}" for state, count in told["states"].items())
+    console.print(f"images     {told['images']} ({states})")
+    console.print(f"drawn      {', '.join(f'{count} {name}' for name, count in told['boxes'].items()) or 'nothing'}")
+    for split, classes in told["agreement"].items():
+        for name, found in classes.items():
+            shares = ", ".join(
+                f"{what} {found[what]:.2f}" for what in ("precision", "recall") if found[what] is not None
+            )
+            counts = ", ".join(f"{found[what]} {what}" for what in ("right", "extra", "missed"))
+            console.print(f"agreement  {split}, {name}: {shares} ({counts})")
+    if told["left_out_classes"]:
+        console.print(f"note       the data set has no class {', '.join(told['left_out_classes'])}: left out")
+    console.print(f"labels     {told['out']}")

@@ -11,6 +11,7 @@ import argparse
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,9 +19,20 @@ import numpy as np
 from PIL import Image
 
 from yolosweep.data.alike import find_alike
+from yolosweep.data.bare import folder_layout
+from yolosweep.data.items import LabelFile, Picture, Row
 from yolosweep.data.likeness import look_of
+from yolosweep.data.split_write import split_dataset
+from yolosweep.durable import sha256_of
 
 SIZES = (10_000, 30_000, 100_000)
+
+
+def drawn_scene(rng: np.random.Generator, size: int) -> Image.Image:
+    """Return smooth blobs under noise, grey."""
+    coarse = Image.fromarray(rng.uniform(0, 255, (9, 9)).astype(np.float32))
+    scene = np.asarray(coarse.resize((size, size), Image.Resampling.BICUBIC)) + rng.normal(0, 20, (size, size))
+    return Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8))
 
 
 def drawn_looks(count: int, seed: int = 0) -> dict[Path, str]:
@@ -28,9 +40,7 @@ def drawn_looks(count: int, seed: int = 0) -> dict[Path, str]:
     rng = np.random.default_rng(seed)
     looks: dict[Path, str] = {}
     while len(looks) < count:
-        coarse = Image.fromarray(rng.uniform(0, 255, (9, 9)).astype(np.float32))
-        scene = np.asarray(coarse.resize((48, 48), Image.Resampling.BICUBIC)) + rng.normal(0, 20, (48, 48))
-        image = Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8))
+        image = drawn_scene(rng, 48)
         looks[Path(f"/set/{len(looks):06d}.jpg")] = look_of(image)
         if len(looks) % 10 == 9:
             copy = image.crop((2, 1, 47, 46)).transpose(Image.Transpose.FLIP_LEFT_RIGHT).point(lambda v: v * 0.8)
@@ -67,6 +77,46 @@ def look_cost() -> None:
     print(f"look_of, 640x640 RGB: {(time.perf_counter() - start) / 200 * 1000:.2f} ms")
 
 
+def leak_of_both(folder: Path, clips: int = 20, frames: int = 8) -> tuple[float, float]:
+    """Draw bursts, split them by ours and by Ultralytics' autosplit, same shares; return the share that leaks of each.
+
+    The share of the val and test images of whose burst there are frames in train.
+    """
+    from ultralytics.data.split import autosplit
+
+    files = []
+    (folder / "set" / "images").mkdir(parents=True)
+    (folder / "set" / "labels").mkdir()
+    for clip in range(clips):
+        scene = drawn_scene(np.random.default_rng([1, clip]), 300)
+        for step in range(frames):
+            file = folder / "set" / "images" / f"clip{chr(97 + clip)}_{step:04d}.jpg"
+            scene.crop((step * 12, step * 6, 200 + step * 12, 200 + step * 6)).save(file)
+            (folder / "set" / "labels" / f"{file.stem}.txt").write_text(f"{clip % 3} 0.5 0.5 0.2 0.2\n")
+            files.append(file)
+    layout = folder_layout(folder / "set", "detect")
+    pictures = {file: Picture(sha256_of(file), look=look_of(Image.open(file))) for file in files}
+    labels = {
+        item.label: LabelFile("x", (Row(1, int(item.label.read_text()[0]), (0.5, 0.5, 0.2, 0.2)),))
+        for item in layout.splits["train"]
+        if item.label
+    }
+    split_dataset(layout, pictures, labels, folder / "ours")
+    autosplit(folder / "set" / "images", weights=(0.7, 0.2, 0.1))
+    shares = []
+    for lists in (folder / "ours", folder / "set"):
+        where = {
+            Path(line).name: file.stem.rpartition("_")[2]
+            for file in lists.glob("*.txt")
+            for line in file.read_text().splitlines()
+        }
+        assert len(where) == len(files)
+        seen = {name.partition("_")[0] for name, split in where.items() if split == "train"}
+        held = [name for name, split in where.items() if split != "train"]
+        shares.append(sum(name.partition("_")[0] in seen for name in held) / len(held))
+    return shares[0], shares[1]
+
+
 def main() -> None:
     """Run the bench and print its lines."""
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -79,6 +129,9 @@ def main() -> None:
     look_cost()
     for count in asked.sizes:
         subprocess.run([sys.executable, "-m", "tests.bench.leaks", "--one", str(count)], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = leak_of_both(Path(folder))
+    print(f"val and test images of 20 bursts with frames in train: ours {ours:.0%}, autosplit {theirs:.0%}")
 
 
 if __name__ == "__main__":

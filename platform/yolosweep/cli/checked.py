@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolosweep.cli.progress import progress
-from yolosweep.data import Gate, described, examine, let_pass
+from yolosweep.data import OUTSIDE, Gate, described, examine, let_pass
 from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
 from yolosweep.experiment import Experiment, baseline, lint_with_data, load_experiment, notes
 from yolosweep.records import PreparedDataset, Severity
@@ -49,7 +49,8 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
 
     def further(exp: Experiment) -> list[Fault]:
         try:
-            gate = examine(exp.data, exp.task, imgsz=sizes_of(exp), tell=progress("checking the data"))
+            tell, anywhere = progress("checking the data"), OUTSIDE in allow
+            gate = examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, tell=tell)
             seen.append((gate, let_pass(gate, allow)))
         except (DataError, UsageError) as error:
             seen.append(error)

@@ -9,7 +9,7 @@ from typing import Any
 
 from yolosweep.cli.checked import sizes_of
 from yolosweep.cli.progress import progress
-from yolosweep.data import Gate, described, examine
+from yolosweep.data import OUTSIDE, Gate, described, examine
 from yolosweep.errors import DataError, UsageError
 from yolosweep.experiment import Experiment, load_experiment
 from yolosweep.records import Finding, Severity
@@ -50,7 +50,7 @@ def check_data(
     task = task or (exp.task if exp else "detect")
     sizes = list(imgsz) or (sizes_of(exp) if exp else [640])
     place = exp.data if exp else source if source.startswith("sample:") else str(Path(source).absolute())
-    gate = examine(place, task, imgsz=sizes, tell=progress("reading the data"))
+    gate = examine(place, task, imgsz=sizes, anywhere=OUTSIDE in allow, tell=progress("reading the data"))
     if report is not None:
         from yolosweep.cli.data_view import write_page
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from yolosweep.data import OUTSIDE
 from yolosweep.errors import DataError, YolosweepError
 from yolosweep.records import PreparedDataset
 
@@ -34,7 +35,9 @@ def verify_data(dataset: PreparedDataset) -> int:
     asked: dict[Any, str] = {}
     for node in nodes:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        answer = task.options(scheduling_strategy=there).remote(dataset.source, dataset.task)
+        answer = task.options(scheduling_strategy=there).remote(
+            dataset.source, dataset.task, OUTSIDE in dataset.allowed
+        )
         asked[answer] = node["NodeManagerHostname"] or node["NodeManagerAddress"]
     if asked:
         ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE_S)
@@ -48,12 +51,12 @@ def verify_data(dataset: PreparedDataset) -> int:
     return len(nodes)
 
 
-def _seen(source: str, task: str) -> tuple[str, str]:
+def _seen(source: str, task: str, anywhere: bool) -> tuple[str, str]:
     """Return the fingerprint of the data as this node sees them, or why there is none."""
     from yolosweep.data import examine
 
     try:
-        return examine(source, task).dataset.fingerprint, ""
+        return examine(source, task, anywhere=anywhere).dataset.fingerprint, ""
     except YolosweepError as error:
         return "", str(error)
 

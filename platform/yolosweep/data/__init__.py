@@ -1,9 +1,10 @@
 """The data: the gate every dataset passes, the prepared view with its fingerprint, splits, and the built-in samples."""
 
+from yolosweep.data.gate import OUTSIDE as OUTSIDE
 from yolosweep.data.gate import Gate as Gate
 from yolosweep.data.gate import described as described
 from yolosweep.data.gate import examine as examine
 from yolosweep.data.gate import let_pass as let_pass
 from yolosweep.data.view import write_view as write_view
 
-__all__ = ["Gate", "described", "examine", "let_pass", "write_view"]
+__all__ = ["OUTSIDE", "Gate", "described", "examine", "let_pass", "write_view"]

@@ -20,8 +20,10 @@ from yolosweep.data.scan import scan
 from yolosweep.errors import DataError, UsageError
 from yolosweep.records import Finding, PreparedDataset, Severity
 
-__all__ = ["Gate", "described", "examine", "let_pass"]
+__all__ = ["OUTSIDE", "Gate", "described", "examine", "let_pass"]
 
+OUTSIDE = "file-outside"
+"""Code of files outside of the dataset's folders: they are left out, so whoever allows it has them read."""
 _GRAVEST = list(Severity)
 """Errors first."""
 
@@ -48,7 +50,12 @@ class Gate:
 
 
 def examine(
-    source: str, task: str, *, imgsz: Sequence[int] = (), tell: Callable[[int, int], None] | None = None
+    source: str,
+    task: str,
+    *,
+    imgsz: Sequence[int] = (),
+    anywhere: bool = False,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Gate:
     """Read every image and label of a dataset and say what a sweep on it would run into; write nothing.
 
@@ -56,13 +63,14 @@ def examine(
         source: a data.yaml, a folder (classify: ``train/<class>/*``; else one with a data.yaml), ``sample:parking``.
         task: the experiment's task.
         imgsz: image sizes that will be trained with; boxes are measured against them.
+        anywhere: also take files outside of the dataset's folders, which links and lists may lead to.
         tell: called now and then with the number of files read, and of all.
 
     Raises:
         DataError: it cannot be read as a dataset at all; the message says what was looked for and where.
     """
     path = sample_folder(source) if source.startswith("sample:") else Path(source)
-    layout = read_layout(path, task)
+    layout = read_layout(path, task, outside=anywhere)
     pictures, labels = scan(layout, tell=tell)
     leaking, leaks = leak_findings(layout, pictures, labels)
     found = [
@@ -110,7 +118,8 @@ def let_pass(gate: Gate, allow: Sequence[str]) -> PreparedDataset:
         lines = [f"{gate.dataset.source} has {count}", *(f"  {described(finding)}" for finding in wrong)]
         options = " ".join(f"--allow {code}" for code in sorted({finding.code for finding in wrong}))
         raise DataError("\n".join([*lines, f"see them: yolosweep check; go on all the same: {options}"]))
-    return gate.dataset.model_copy(update={"allowed": tuple(sorted({finding.code for finding in errors}))})
+    passed = {finding.code for finding in errors} | ({OUTSIDE} & set(allow))
+    return gate.dataset.model_copy(update={"allowed": tuple(sorted(passed))})
 
 
 def described(finding: Finding) -> str:

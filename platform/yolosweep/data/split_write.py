@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -94,8 +95,9 @@ def write_split(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) 
     """Write a split and return what an experiment names as ``data:``.
 
     Detect, segment, pose and obb: ``train.txt``, ``val.txt``, ``test.txt`` with absolute paths, and a data.yaml. Labels
-    are found by Ultralytics' rule, beside the listed images. Classify, which reads folders only: links
-    ``<split>/<class>/<image>`` to the images; every class has its folder in every split, so that all number them alike.
+    are found by Ultralytics' rule, beside the listed images. Classify, which reads folders only: hard links
+    ``<split>/<class>/<image>`` to the images (symbolic ones where ``out`` is on another disk; those need ``--allow
+    file-outside``); every class has its folder in every split, so that all number them alike.
 
     Raises:
         UsageError: ``out`` is a file or not empty.
@@ -111,7 +113,15 @@ def write_split(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) 
         raise DataError(f"data: the name of {str(unlisted[0])!r} holds a line break and cannot be listed; rename it")
     for name, items in split.items():
         write_atomic(out / f"{name}.txt", "".join(f"{item.image}\n" for item in items))
-    content = {"path": str(out), **{name: f"{name}.txt" for name in split}, "names": layout.names, **layout.extra}
+    # The gate takes listed images below path: only, so that a foreign list cannot reach for files anywhere.
+    files = (file for items in split.values() for item in items for file in item[:2] if file is not None)
+    lists = {name: str(out / f"{name}.txt") for name in split}
+    content = {
+        "path": os.path.commonpath({str(file.parent) for file in files}),
+        **lists,
+        "names": layout.names,
+        **layout.extra,
+    }
     # JSON is YAML: no class name can be taken for a boolean, a number or a tag.
     write_atomic(out / "data.yaml", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return out / "data.yaml"
@@ -131,6 +141,9 @@ def _link(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> Non
             if os.path.lexists(link):
                 link = link.with_stem(f"{link.stem}-{hashlib.sha256(str(item.image).encode()).hexdigest()[:12]}")
             try:
+                with contextlib.suppress(OSError):
+                    os.link(item.image, link)
+                    continue
                 link.symlink_to(item.image)
             except OSError as error:
                 raise DataError(

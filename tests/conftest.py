@@ -102,6 +102,15 @@ def bccd_tiny() -> Path:
     return data
 
 
+@pytest.fixture(scope="session")
+def bccd() -> Path:
+    """More real photos beside the repository; read only."""
+    data = REPOSITORY.parent / "shared" / "data" / "bccd" / "data.yaml"
+    if not data.is_file():
+        pytest.skip(f"the BCCD photos are not at {data}")
+    return data
+
+
 def wait_for(condition: Callable[[], Any], *, timeout_s: float = 120.0) -> Any:
     """Return the first true answer of ``condition``; fail after ``timeout_s``."""
     deadline = time.monotonic() + timeout_s

@@ -166,7 +166,8 @@ class History:
     @property
     def dataset(self) -> PreparedDataset:
         """The data as of the last time the sweep was started or taken up again."""
-        return PreparedDataset.model_validate((self.resumes[-1] if self.resumes else self.started)["dataset"])
+        events = [self.started, *(event for event in self.resumes if "dataset" in event)]
+        return PreparedDataset.model_validate(events[-1]["dataset"])
 
     @property
     def baseline(self) -> TrialHistory | None:

@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from yolosweep.cli.checked import check
-from yolosweep.data import prepare_dataset
+from yolosweep.data import write_view
 from yolosweep.data.sample import draw_parking
 from yolosweep.durable import sha256_of
 from yolosweep.history import History
@@ -145,7 +145,7 @@ def undisturbed(experiment: Path, overrides: Sequence[str], folder: RunFolder) -
         experiment=exp.model_dump(mode="json"),
         model=str(checked.model),
         model_fingerprint=str(checked.model),
-        dataset=prepare_dataset(exp.data, exp.task, folder).model_dump(mode="json"),
+        dataset=write_view(checked.gate.layout, checked.dataset, folder).model_dump(mode="json"),
         cpus=1,
         gpus=0,
         header={},

@@ -329,7 +329,8 @@ def test_everything_planted_among_real_photos_is_found(tmp_path: Path) -> None:
     }
     assert {(f.code, f.severity) for f in findings} == {
         ("leak-exact", Severity.ERROR),
-        ("leak-near", Severity.ERROR),
+        ("leak-near", Severity.ERROR),  # 5.6 % of val
+        ("leak-near", Severity.WARNING),  # 4.5 % of test
         ("leak-sequence", Severity.WARNING),
         ("duplicate-conflict", Severity.WARNING),
     }

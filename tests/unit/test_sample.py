@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
-from yolosweep.data.prepare import inspect_dataset
+from yolosweep.data import examine
 
 from yolosweep.data.parking import NAMES, Box, scene
 from yolosweep.data.sample import draw_parking
@@ -106,10 +106,14 @@ class TestScene:
 class TestDrawParking:
     def test_the_platform_reads_it(self, tmp_path: Path) -> None:
         yaml = draw_parking(tmp_path / "lot", images={"train": 10, "val": 4, "test": 3}, size=64)
-        found = inspect_dataset(str(yaml), "detect")
+        found = examine(str(yaml), "detect").dataset
         assert found.names == NAMES
         assert found.images == {"train": 10, "val": 4, "test": 3}
-        assert found.notes == ()
+        assert {finding.code for finding in found.findings} <= {
+            "split-val-small",
+            "balance-class-few",
+            "balance-uneven",
+        }
 
     def test_labels_are_the_boxes_of_the_scene(self, tmp_path: Path) -> None:
         draw_parking(tmp_path, images={"train": 5}, size=SIZE, seed=3, empty_share=0)

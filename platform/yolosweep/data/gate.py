@@ -23,7 +23,7 @@ from yolosweep.records import Finding, PreparedDataset, Severity
 __all__ = ["OUTSIDE", "Gate", "described", "examine", "let_pass"]
 
 OUTSIDE = "file-outside"
-"""Code of files outside of the dataset's folders: they are left out, so whoever allows it has them read."""
+"""Code of files outside of the dataset's folders; whoever allows it has them read."""
 _GRAVEST = list(Severity)
 """Errors first."""
 
@@ -118,8 +118,7 @@ def let_pass(gate: Gate, allow: Sequence[str]) -> PreparedDataset:
         lines = [f"{gate.dataset.source} has {count}", *(f"  {described(finding)}" for finding in wrong)]
         options = " ".join(f"--allow {code}" for code in sorted({finding.code for finding in wrong}))
         raise DataError("\n".join([*lines, f"see them: yolosweep check; go on all the same: {options}"]))
-    passed = {finding.code for finding in errors} | ({OUTSIDE} & set(allow))
-    return gate.dataset.model_copy(update={"allowed": tuple(sorted(passed))})
+    return gate.dataset.model_copy(update={"allowed": tuple(sorted({finding.code for finding in errors}))})
 
 
 def described(finding: Finding) -> str:

@@ -1,0 +1,181 @@
+"""The gate as a whole: what becomes of a dataset before the first trial; nothing of the user's is changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from yolosweep.cli.app import app
+from yolosweep.data import described, examine, let_pass, write_view
+from yolosweep.errors import DataError, UsageError
+from yolosweep.ledger import RunFolder
+from yolosweep.records import PreparedDataset, Severity
+
+YAML = "train: images/train\nval: images/val\nnames: [a, b]\n"
+
+
+def picture(number: int) -> Image.Image:
+    """Return a picture that looks like no other."""
+    blobs = np.random.default_rng(number).integers(0, 255, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(blobs).resize((64, 48), Image.Resampling.BICUBIC)
+
+
+def make_set(folder: Path, yaml: str = YAML) -> Path:
+    for place, split in enumerate(("train", "val")):
+        for kind in ("images", "labels"):
+            (folder / kind / split).mkdir(parents=True)
+        for index in range(6):
+            picture(100 * place + index).save(folder / "images" / split / f"{split}{index}.png")
+            label = f"{index % 2} 0.5 0.5 0.2 0.2\n"
+            (folder / "labels" / split / f"{split}{index}.txt").write_text(label)
+    (folder / "data.yaml").write_text(yaml)
+    return folder / "data.yaml"
+
+
+def codes(source: Path, task: str = "detect") -> set[str]:
+    return {finding.code for finding in examine(str(source), task).dataset.findings}
+
+
+def grave(source: Path, task: str = "detect") -> set[str]:
+    found = examine(str(source), task).dataset.findings
+    return {finding.code for finding in found if finding.severity is Severity.ERROR}
+
+
+def test_a_good_set_passes_and_nothing_beside_it_changes(tmp_path: Path) -> None:
+    source = make_set(tmp_path / "set")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*")}
+    gate = examine(str(source), "detect")
+    dataset = write_view(gate.layout, let_pass(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
+    assert dataset.images == {"train": 6, "val": 6}
+    assert dataset.names == {0: "a", 1: "b"}
+    assert grave(source) == set()
+    view = Path(dataset.train_on)
+    assert json.loads(view.read_text())["names"] == {"0": "a", "1": "b"}
+    listed = (view.parent / "train.txt").read_text().splitlines()
+    assert listed == [str(tmp_path / "set" / "images" / "train" / f"train{i}.png") for i in range(6)]
+    manifest = PreparedDataset.model_validate_json((view.parent / "manifest.json").read_text())
+    assert manifest == dataset
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*")} == before
+
+
+def label(text: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / "labels" / "train" / "train0.txt").write_text(text)
+
+
+def copy_into_val(folder: Path) -> None:
+    shutil.copy(folder / "images" / "train" / "train0.png", folder / "images" / "val" / "copy.png")
+    shutil.copy(folder / "labels" / "train" / "train0.txt", folder / "labels" / "val" / "copy.txt")
+
+
+def cut(folder: Path) -> None:
+    place = folder / "images" / "train" / "train0.png"
+    place.write_bytes(place.read_bytes()[:200])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (label("7 0.5 0.5 0.2 0.2\n"), "label-class-range"),
+        (label("0 320 240 50 50\n"), "label-pixels"),
+        (label("a 0.5 0.5 0.2 0.2\n"), "label-class-name"),
+        (copy_into_val, "leak-exact"),
+        (cut, "image-unreadable"),
+    ],
+)
+def test_what_would_lie_stops_a_sweep_unless_it_is_allowed(
+    tmp_path: Path, spoil: Callable[[Path], Any], code: str
+) -> None:
+    source = make_set(tmp_path / "set")
+    spoil(tmp_path / "set")
+    gate = examine(str(source), "detect")
+    with pytest.raises(DataError, match=f"{code}: .*") as refused:
+        let_pass(gate, ())
+    assert f"--allow {code}" in str(refused.value)
+    allowed = let_pass(gate, [code])
+    assert allowed.allowed == (code,)
+    assert allowed.caveats
+    with pytest.raises(UsageError, match="did you mean label-class-range"):
+        let_pass(gate, ["label-class-rang"])
+
+
+def test_the_fingerprint_follows_the_content_not_the_place_or_the_time(tmp_path: Path) -> None:
+    first = make_set(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "moved")
+    again = tmp_path / "moved" / "data.yaml"
+    (tmp_path / "moved" / "images" / "train" / "train0.png").touch()
+
+    def fingerprint(source: Path) -> str:
+        return examine(str(source), "detect").dataset.fingerprint
+
+    assert fingerprint(first) == fingerprint(again)
+    (tmp_path / "moved" / "labels" / "train" / "train0.txt").write_text("1 0.5 0.5 0.1 0.1\n")
+    changed = fingerprint(again)
+    assert changed != fingerprint(first)
+    picture(77).save(tmp_path / "moved" / "images" / "train" / "train0.png")
+    assert fingerprint(again) != changed
+    first.write_text(YAML.replace("[a, b]", "[a, c]"))
+    assert fingerprint(first) != fingerprint(again)
+
+
+def test_labels_that_lie_elsewhere_are_linked_where_the_training_looks(tmp_path: Path) -> None:
+    make_set(tmp_path / "set")
+    for kind, name in (("images", "pictures"), ("labels", "labels")):
+        for split in ("train", "val"):
+            (tmp_path / "set" / split).mkdir(exist_ok=True)
+            (tmp_path / "set" / kind / split).rename(tmp_path / "set" / split / name)
+    source = tmp_path / "set" / "data.yaml"
+    source.write_text("train: train/pictures\nval: val/pictures\nnames: [a, b]\n")
+    gate = examine(str(source), "detect")
+    dataset = write_view(gate.layout, let_pass(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
+    place = Path(dataset.train_on).parent
+    assert json.loads(Path(dataset.train_on).read_text())["train"] == "linked/images/train"
+    links = sorted((place / "linked" / "images" / "train").iterdir())
+    assert [link.resolve().name for link in links] == [f"train{i}.png" for i in range(6)]
+    told = [(place / "linked" / "labels" / "train" / f"{link.stem}.txt").read_text() for link in links]
+    assert told == [f"{i % 2} 0.5 0.5 0.2 0.2\n" for i in range(6)]
+
+
+def test_leaks_are_a_share_and_a_caveat(tmp_path: Path) -> None:
+    source = make_set(tmp_path / "set")
+    copy_into_val(tmp_path / "set")
+    dataset = let_pass(examine(str(source), "detect"), ["leak-exact"])
+    assert dataset.leaks == {"val": pytest.approx(1 / 7)}
+    assert dataset.caveats == ("14.3% of val is also in another split: its scores are too high",)
+
+
+def test_check_prints_tables_json_and_exits_by_severity(tmp_path: Path) -> None:
+    source, runner = make_set(tmp_path / "set"), CliRunner()
+    done = runner.invoke(app, ["check", str(source), "--report", str(tmp_path / "check.html")])
+    assert done.exit_code == 0, done.output
+    assert "a sweep may start" in done.output
+    assert (tmp_path / "check.html").read_text().startswith("<!doctype html>")
+    assert runner.invoke(app, ["check", str(source), "--fail-on", "warning"]).exit_code == 4
+    assert runner.invoke(app, ["check", str(source), "--fail-on", "sin"]).exit_code == 2
+    label("9 0.5 0.5 0.2 0.2\n")(tmp_path / "set")
+    done = runner.invoke(app, ["check", str(source), "--json"])
+    assert done.exit_code == 4
+    told = json.loads(done.stdout)
+    assert told["errors"] == 1
+    (found,) = [finding for finding in told["findings"] if finding["severity"] == "error"]
+    assert (found["code"], found["line"], found["count"]) == ("label-class-range", 1, 1)
+    assert found["file"].endswith("labels/train/train0.txt")
+    assert runner.invoke(app, ["check", str(source), "--allow", "label-class-range"]).exit_code == 0
+
+
+def test_real_photos_pass_with_their_true_counts(bccd: Path) -> None:
+    gate = examine(str(bccd), "detect", imgsz=[96])
+    found = {split: tuple(one.instances.values()) for split, one in gate.counts.splits.items()}
+    assert found["train"] == (1738, 163, 159)
+    assert gate.dataset.images == {"train": 160, "val": 60, "test": 60}
+    assert gate.errors == []
+    # Two fields were photographed twice, once into train each.
+    assert gate.dataset.leaks == {"val": pytest.approx(1 / 60), "test": pytest.approx(1 / 60)}
+    assert all(described(finding) for finding in gate.dataset.findings)

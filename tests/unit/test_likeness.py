@@ -133,9 +133,10 @@ def test_a_look_is_upright(orientation: int, tmp_path: Path) -> None:
     assert pixels_of(tmp_path / "turned.png") == pixels_of(tmp_path / "upright.png") != ""
 
 
-def test_pixels_of_something_else_are_nothing(tmp_path: Path) -> None:
-    (tmp_path / "x.jpg").write_bytes(b"not an image")
-    assert pixels_of(tmp_path / "x.jpg") == pixels_of(tmp_path / "gone.jpg") == ""
+def test_a_picture_that_cannot_be_decoded_has_no_pixels(tmp_path: Path) -> None:
+    scene(0).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:900])
+    assert pixels_of(tmp_path / "cut.png") == pixels_of(tmp_path / "gone.png") == ""
 
 
 def test_a_reduced_decode_has_nearly_the_same_look(tmp_path: Path) -> None:

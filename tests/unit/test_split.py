@@ -294,3 +294,23 @@ def test_no_burst_leaks_where_autosplit_leaks(tmp_path: Path) -> None:
     ours, theirs = leak_of_both(tmp_path)
     assert ours == 0
     assert theirs > 0.5
+
+
+@pytest.mark.slow
+def test_ultralytics_reads_what_was_written(tmp_path: Path) -> None:
+    from ultralytics.data.utils import check_cls_dataset, check_det_dataset
+
+    bursts(tmp_path / "set", 6, 1)
+    result = split(tmp_path / "set", tmp_path / "out")
+    data = check_det_dataset(str(result.data))
+    assert data["names"] == {0: "class_0", 1: "class_1"}
+    assert {name: Path(data[name]) for name in result.images} == {
+        name: tmp_path / "out" / f"{name}.txt" for name in result.images
+    }
+    for index in range(12):
+        file = tmp_path / "classes" / ("cat", "dog")[index % 2] / f"{index}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        scene(index).save(file)
+    data = check_cls_dataset(split(tmp_path / "classes", tmp_path / "view", "classify").data)
+    assert data["names"] == {0: "cat", 1: "dog"}
+    assert Path(data["val"]) == tmp_path / "view" / "val"

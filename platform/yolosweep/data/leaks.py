@@ -148,7 +148,10 @@ def _repeated(layout: Layout, exact: Iterable[tuple[Path, ...]], near: Iterable[
         surplus = sum(len(group) - 1 for group in copies if group) + len(items) - len(here)
         alike = [[file for file in group if file in here] for group in near]
         more = sum(len(group) - 1 for group in alike if group) - sum(len(group) - 1 for group in copies if group)
-        for kind, count, groups in ((EXACT, surplus, copies), (NEAR, more, alike)):
+        for kind, count, groups in (
+            (EXACT, surplus, copies),
+            (NEAR, more, [group for group in alike if group not in copies]),
+        ):
             example = next((group for group in groups if len(group) > 1), None)
             if count and (example or kind == EXACT):
                 told = f" (first: {example[0].name} and {example[1]})" if example else " (listed twice)"

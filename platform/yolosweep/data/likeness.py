@@ -86,7 +86,8 @@ def pixels_of(path: Path) -> str:
             whole = upright if image.mode[0] in "IF" or "A" in image.mode else upright.convert("RGB")
             head = f"{whole.mode} {whole.size}".encode()
             return hashlib.sha256(head + whole.tobytes()).hexdigest()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    # ImportError: Ultralytics, once imported, makes Pillow look for a HEIF plugin when it meets an unknown format.
+    except (OSError, ValueError, SyntaxError, ImportError, Image.DecompressionBombError):
         return ""
 
 

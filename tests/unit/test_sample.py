@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
-from yolosweep.data import examine
 
+from yolosweep.data import examine
 from yolosweep.data.parking import NAMES, Box, scene
 from yolosweep.data.sample import draw_parking
 from yolosweep.errors import UsageError

@@ -61,7 +61,12 @@ def read_picture(path: Path) -> Picture:
             return _decoded(path, content, digest)
         except Exception as error:  # decoders raise almost anything on damaged files
             detail = (str(error).splitlines() or [""])[0] or type(error).__name__
-            return Picture(digest, fault="image-unreadable", detail=detail[:120].replace(str(path), path.name))
+            bomb = type(error).__name__ == "DecompressionBombError"  # more than twice the pixels
+            return Picture(
+                digest,
+                fault="image-huge" if bomb else "image-unreadable",
+                detail=detail[:120].replace(str(path), path.name),
+            )
 
 
 def _decoded(path: Path, content: bytes, digest: str) -> Picture:

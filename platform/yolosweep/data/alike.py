@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ _ROUNDING = 12
 """Thumbnails that differ by no more grey levels may be of the same pixels (one may come from a reduced decode)."""
 
 _MOST = 8
-"""Candidates kept of each picture and crop: bounds the work where everything looks like everything."""
+"""Candidates kept of each picture: bounds the work where everything looks like everything."""
 
 _TILE = 512
 """Pictures compared with as many at a time: a tile of products stays in the processor's cache."""
@@ -94,7 +95,7 @@ def find_alike(
     two fields that were photographed twice apart, the closest explain 0.80, 0.56 in detail, and differ by 1.18 or more.
     Pictures of one colour are compared by their bytes only.
 
-    Memory is bounded by some hundred bytes for each file. Time grows with the square of the number of files.
+    Memory is about two kilobytes for each file. Time grows with the square of the number of files.
 
     Args:
         looks: of every readable file, from :func:`yolosweep.data.likeness.look_of`.
@@ -124,44 +125,56 @@ def find_alike(
 
 def _near(pictures: Array) -> Iterator[tuple[int, int, bool]]:
     """Yield pairs that are near duplicates, and whether their thumbnails are the same but for rounding."""
-    pairs, flips = _candidates(pictures)
-    sets = Sets(len(pictures))
-    for start in range(0, len(pairs), 2048):
-        chunk = np.arange(start, min(start + 2048, len(pairs)))
-        chunk = chunk[[sets.find(one) != sets.find(two) for one, two in pairs[chunk].tolist()]]
-        one, two = pairs[chunk, 0], pairs[chunk, 1]
-        found = compare(pictures[one], flipped(pictures[two], flips[chunk]))
-        same = np.abs(pictures[one].astype(np.int16) - pictures[two]).max((1, 2), initial=0) <= _ROUNDING
-        near = (found.explained >= EXPLAINED) & (found.detail >= DETAIL) & (found.spot <= SPOT)
-        for a, b, identical in zip(one[near].tolist(), two[near].tolist(), same[near].tolist(), strict=True):
-            sets.join(a, b)
-            yield a, b, identical
+    from threadpoolctl import threadpool_limits
+
+    # One thread for each part of the work: the matrices are too small to be shared by the library's own threads, which
+    # then wait for each other most of the time.
+    with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        pairs, flips = _candidates(pictures, pool)
+        sets = Sets(len(pictures))
+        for start in range(0, len(pairs), 2048):
+            chunk = np.arange(start, min(start + 2048, len(pairs)))
+            chunk = chunk[[sets.find(one) != sets.find(two) for one, two in pairs[chunk].tolist()]]
+            parts = [chunk[k : k + 256] for k in range(0, len(chunk), 256)]
+            seconds = (flipped(pictures[pairs[part, 1]], flips[part]) for part in parts)
+            compared = pool.map(compare, [pictures[pairs[part, 0]] for part in parts], seconds)
+            for part, found in zip(parts, compared, strict=True):
+                near = (found.explained >= EXPLAINED) & (found.detail >= DETAIL) & (found.spot <= SPOT)
+                for one, two in pairs[part[near]].tolist():
+                    sets.join(one, two)
+                    apart = np.abs(pictures[one].astype(int) - pictures[two]).max()
+                    yield one, two, bool(apart <= _ROUNDING)
 
 
 _HIT = np.dtype([("row", np.int32), ("column", np.int32), ("flip", np.int8), ("alike", np.float32)])
 
 
-def _candidates(pictures: Array) -> tuple[Array, Array]:
+def _candidates(pictures: Array, pool: Executor) -> tuple[Array, Array]:
     """Return pairs worth comparing, shape (m, 2), the most alike first, and how to mirror the second of each."""
-    from threadpoolctl import threadpool_limits
-
     whole = traits(pictures)
     found = [np.empty(0, _HIT)]
-    # One thread for each strip of rows: the products are too small to be shared by the library's own threads, which
-    # then wait for each other most of the time.
-    with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for crop in range(5):
-            rows = traits(pictures, crop) if crop else whole
-            strips = ((rows[start : start + _TILE], start) for start in range(0, len(rows), _TILE))
-            found += pool.map(lambda strip, crop=crop: _hits(strip[0], whole, strip[1], halved=not crop), strips)
+    for crop in range(5):
+        rows = traits(pictures, crop) if crop else whole
+        starts = range(0, len(rows), _TILE)
+        strips = [rows[start : start + _TILE] for start in starts]
+        found += pool.map(partial(_hits, columns=whole, halved=not crop), strips, starts)
     hits = np.concatenate(found)
     hits = hits[np.argsort(-hits["alike"], kind="stable")]
     pairs = np.sort(np.stack([hits["row"], hits["column"]], axis=1), axis=1)
     once = np.sort(np.unique(pairs.astype(np.int64) @ [len(whole), 1], return_index=True)[1])
+    once = once[_ranks(pairs[once, 0]) < _MOST]
     return pairs[once], hits["flip"][once]
 
 
-def _hits(rows: Array, columns: Array, start: int, *, halved: bool) -> Array:
+def _ranks(values: Array) -> Array:
+    """Return for each value how many of the same came before it."""
+    order = np.argsort(values, kind="stable")
+    ranks = np.empty(len(values), dtype=int)
+    ranks[order] = np.arange(len(values)) - np.searchsorted(values[order], values[order])
+    return ranks
+
+
+def _hits(rows: Array, start: int, *, columns: Array, halved: bool) -> Array:
     """Return the best few columns of each row; ``halved`` leaves out those before the row."""
     odd, sideways, upward = parities()
     mirrored = rows.copy()
@@ -184,9 +197,8 @@ def _hits(rows: Array, columns: Array, start: int, *, halved: bool) -> Array:
                 flip = np.where(swing[row, column] >= 0, *flips)
                 found.append(_packed(row + start, column + left, flip, alike[row, column]))
     hits = np.concatenate(found)
-    hits = hits[np.lexsort((-hits["alike"], hits["row"]))]
-    rank = np.arange(len(hits)) - np.searchsorted(hits["row"], hits["row"])
-    return hits[rank < _MOST]
+    hits = hits[np.argsort(-hits["alike"], kind="stable")]
+    return hits[_ranks(hits["row"]) < _MOST]
 
 
 def _best_of(alike: Array) -> tuple[Array, Array]:

@@ -194,7 +194,7 @@ class Comparison(NamedTuple):
     """The largest difference then left in any 3x3 pixels (an eighth of the side), in standard deviations."""
 
 
-_SAME, _HOPELESS = 0.97, 0.75
+_SAME, _HOPELESS = 0.97, 0.8
 """Thumbnails more alike are not tried as crops of each other; crops less alike are not fitted further."""
 
 

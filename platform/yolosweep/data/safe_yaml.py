@@ -30,7 +30,8 @@ _WORDS: dict[str, bool | None] = {
 }  # fmt: skip
 _INT = re.compile(r"[-+]?(0b[01_]+|0[0-7_]*|[1-9][0-9_]*|0x[0-9a-fA-F_]+|[1-9][0-9_]*(:[0-5]?[0-9])+)")
 _FLOAT = re.compile(
-    r"[-+]?([0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)([eE][-+][0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+    r"[-+]?[0-9][0-9_]*\.[0-9_]*([eE][-+][0-9]+)?|\.[0-9][0-9_]*([eE][-+][0-9]+)?"
+    r"|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
 
 Key = tuple[Any, ...]
@@ -195,16 +196,17 @@ def _resolved(text: str) -> Any:
     """Return what PyYAML makes of an unquoted text; dates stay text, which is what Ultralytics makes of them."""
     if text in _WORDS:
         return _WORDS[text]
-    if _INT.fullmatch(text):
-        sign = -1 if text[0] == "-" else 1
-        digits = text.lstrip("+-").replace("_", "")
+    whole, broken = _INT.fullmatch(text), _FLOAT.fullmatch(text)
+    if len(text) > 300 or not (whole or broken):
+        return text
+    sign, digits = (-1 if text[0] == "-" else 1), text.lstrip("+-").replace("_", "").lower()
+    try:
         if ":" in digits:
-            total = 0
-            for part in digits.split(":"):
-                total = total * 60 + int(part)
-            return sign * total
+            parts = [float(part) if broken else int(part) for part in digits.split(":")]
+            return sign * sum(part * 60**power for power, part in enumerate(reversed(parts)))
+        if broken:
+            return sign * float(digits.replace(".inf", "inf").replace(".nan", "nan"))
         base = {"0b": 2, "0x": 16}.get(digits[:2], 8 if digits[0] == "0" and len(digits) > 1 else 10)
-        return sign * int(digits, base) if len(digits) <= 300 else text
-    if _FLOAT.fullmatch(text):
-        return float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
-    return text
+        return sign * int(digits, base)
+    except ValueError:
+        return text  # e.g. 0x_, over which PyYAML stumbles

@@ -243,6 +243,12 @@ WILD: dict[str, tuple[Sequence[str], str, list[str], set[str]]] = {
         VAL,
         set(),
     ),
+    "tabs where PyYAML allows them": (
+        USUAL,
+        "train:\timages/train\t# ours\nval: images/val \t\nnames:\t[a,\tb]\t\n",
+        VAL,
+        set(),
+    ),
     "a key twice": (
         USUAL,
         "val: nowhere\n" + PLAIN + NAMES,

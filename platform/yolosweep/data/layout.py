@@ -57,11 +57,17 @@ def read_layout(
         )
     if source.name.lower().endswith(_ARCHIVES) and not os.path.isdir(source):
         raise DataError(f"data: {shown(source)} is an archive; unpack it and name the data.yaml in it")
-    if task == "classify":
-        return read_classes(source, roots, outside=outside, required=required)
-    if source.is_dir():
-        source = data_yaml_in(source)
-    return _Reading(source, read_yaml(source), task, tuple(roots), outside).layout(required)
+    try:
+        if task == "classify":
+            return read_classes(source, roots, outside=outside, required=required)
+        if source.is_dir():
+            source = data_yaml_in(source)
+        return _Reading(source, read_yaml(source), task, tuple(roots), outside).layout(required)
+    except OSError as error:
+        place = shown(error.filename or source)
+        raise DataError(
+            f"data: {place} cannot be looked at: {error.strerror}; give yourself the right to read it"
+        ) from error
 
 
 class _Reading:

@@ -58,18 +58,7 @@ def read_yaml(path: Path) -> Document:
     """
     findings: list[Finding] = []
     text = _text(path, findings)
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    parser = YAML(typ="safe", pure=True)
-    parser.version = "1.1"
-    builder = _Builder(path)
-    try:
-        content = builder.document(iter(parser.parse(text)))
-    except YAMLError as error:
-        raise DataError(_explained(path, text, error)) from error
-    except RecursionError as error:
-        raise DataError(f"{shown(path)}: nested too deeply for a data.yaml") from error
+    builder, content = _built(path, text)
     if content is None:
         raise DataError(f"{shown(path)} is empty; it must be a mapping with train:, val: and names:")
     if not isinstance(content, dict):
@@ -79,6 +68,22 @@ def read_yaml(path: Path) -> Document:
         said = f"{name}: stands on line {first} and again on line {last}; the last one counts, as in Ultralytics"
         findings.append(finding("yaml-key-twice", said, file=str(path), line=last))
     return Document(content=content, lines=builder.lines, written=builder.written, findings=tuple(findings))
+
+
+def _built(path: Path, text: str, *, again: bool = True) -> tuple[_Builder, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    parser = YAML(typ="safe", pure=True)
+    parser.version = "1.1"
+    builder = _Builder(path)
+    try:
+        return builder, builder.document(iter(parser.parse(text)))
+    except YAMLError as error:
+        if again and "\t" in text:
+            # PyYAML lets tabs stand between words and at the end of a line, ruamel does not.
+            return _built(path, re.sub(r"(?<=[^\s])[ \t]*\t", "  ", text), again=False)
+        raise DataError(_explained(path, text, error)) from error
 
 
 def _text(path: Path, findings: list[Finding]) -> str:

@@ -243,6 +243,12 @@ WILD: dict[str, tuple[Sequence[str], str, list[str], set[str]]] = {
         VAL,
         set(),
     ),
+    "tabs where PyYAML allows them": (
+        USUAL,
+        "train:\timages/train\t# ours\nval: images/val \t\nnames:\t[a,\tb]\t\n",
+        VAL,
+        set(),
+    ),
     "a key twice": (
         USUAL,
         "val: nowhere\n" + PLAIN + NAMES,
@@ -722,6 +728,20 @@ def test_the_same_files_as_ultralytics(tmp_path: Path, case: str, monkeypatch: p
         ours = [str(item.label) for item in layout.splits[split]]
         assert ours == utils.img2label_paths(sorted(set(files)))
         assert [str(label_of(Path(file))) for file in files] == utils.img2label_paths(files)
+
+
+@pytest.mark.slow
+def test_the_same_classes_as_ultralytics(tmp_path: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    put(tmp_path, [*PETS, "val/cat/0.jpg", "val/Ant/x.PNG", "train/Ant/.h/y.png", "train/dog/notes.txt", "train/Ant/.z.png"])
+    layout = read_layout(tmp_path, "classify")
+    for split in ("train", "val"):
+        theirs = ImageFolder(str(tmp_path / split), is_valid_file=is_image)
+        names = dict(enumerate(theirs.classes))
+        ours = sorted((str(item.image), layout.names[item.category or 0]) for item in layout.splits[split])
+        assert ours == sorted((path, names[number]) for path, number in theirs.samples)
+    assert list(layout.names.values()) == ["Ant", "cat", "dog"]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,17 +51,23 @@ def read_layout(
         DataError: something is wrong that no run could go on with; all such faults are listed at once.
     """
     source = Path(source).absolute()
-    if "\0" in str(source) or not source.exists():
+    if not os.path.exists(source):
         raise DataError(
             f"data: there is no {shown(source)}; give the path of a data.yaml, relative to the experiment file"
         )
-    if source.name.lower().endswith(_ARCHIVES) and not source.is_dir():
+    if source.name.lower().endswith(_ARCHIVES) and not os.path.isdir(source):
         raise DataError(f"data: {shown(source)} is an archive; unpack it and name the data.yaml in it")
-    if task == "classify":
-        return read_classes(source, roots, outside=outside, required=required)
-    if source.is_dir():
-        source = data_yaml_in(source)
-    return _Reading(source, read_yaml(source), task, tuple(roots), outside).layout(required)
+    try:
+        if task == "classify":
+            return read_classes(source, roots, outside=outside, required=required)
+        if source.is_dir():
+            source = data_yaml_in(source)
+        return _Reading(source, read_yaml(source), task, tuple(roots), outside).layout(required)
+    except OSError as error:
+        place = shown(error.filename or source)
+        raise DataError(
+            f"data: {place} cannot be looked at: {error.strerror}; give yourself the right to read it"
+        ) from error
 
 
 class _Reading:
@@ -144,9 +151,9 @@ class _Reading:
     def _root(self, entries: dict[str, tuple[str, list[str]]]) -> Path:
         given = self.document.content.get("path")
         if given is not None and not isinstance(given, str):
-            given = self.document.written.get(("path",))
-            if given is None:
-                self._fault("path", "path: must be one folder; remove it where the images are beside data.yaml")
+            given = self.document.written.get(("path",), "\0")
+        if "\0" in (given or ""):
+            self._fault("path", "path: must be one folder; remove it where the images are beside data.yaml")
         wanted = [listed[0] for split, (_, listed) in entries.items() if split != "test"]
         picked = pick_root(given or "", self.source.parent, self.roots, wanted)
         if picked.said:

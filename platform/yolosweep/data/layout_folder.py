@@ -113,7 +113,7 @@ def _split_folders(
         elif split in required:
             told = f"{shown(source)} has no folder {split}/; classify needs train/<class>/ and val/<class>/"
             with os.scandir(source) as entries:
-                there = sorted(entry.name for entry in entries if entry.is_dir())
+                there = sorted(entry.name for entry in entries if os.path.isdir(entry.path))
             if split == "val" and "test" in there:
                 told += "; Ultralytics would choose by test/, and no image would be left for an honest score"
             elif there:

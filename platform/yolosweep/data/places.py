@@ -18,9 +18,6 @@ IMAGE_SUFFIXES = frozenset(
 )
 """What Ultralytics reads (its ``IMG_FORMATS``), in lower case and without the dot."""
 
-_LINKS = 40
-"""Links followed for one path before it counts as a loop, as the kernel does."""
-
 
 def is_image(name: str) -> bool:
     """Return whether Ultralytics takes a file of this name for an image: by its suffix, whatever its case."""
@@ -106,7 +103,7 @@ class Ground:
             if stat.S_ISLNK(mode):
                 real = os.path.realpath(real)
                 inside = self.holds(real)
-                mode = os.lstat(real).st_mode if inside else mode
+                mode = os.stat(real).st_mode if inside else mode
         except (OSError, ValueError):
             return real, "file-missing"
         if not inside:
@@ -123,7 +120,7 @@ def foreign_parts(text: str) -> list[str]:
 def nearest(place: Path) -> str:
     """Return what there is instead of a place that does not exist: its nearest folder, and what that holds."""
     missing = place
-    while not place.is_dir() and place != place.parent:
+    while not os.path.isdir(place) and place != place.parent:
         missing, place = place, place.parent
     try:
         with os.scandir(place) as entries:

@@ -30,7 +30,8 @@ _WORDS: dict[str, bool | None] = {
 }  # fmt: skip
 _INT = re.compile(r"[-+]?(0b[01_]+|0[0-7_]*|[1-9][0-9_]*|0x[0-9a-fA-F_]+|[1-9][0-9_]*(:[0-5]?[0-9])+)")
 _FLOAT = re.compile(
-    r"[-+]?([0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)([eE][-+][0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+    r"[-+]?[0-9][0-9_]*\.[0-9_]*([eE][-+][0-9]+)?|\.[0-9][0-9_]*([eE][-+][0-9]+)?"
+    r"|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
 
 Key = tuple[Any, ...]
@@ -57,18 +58,7 @@ def read_yaml(path: Path) -> Document:
     """
     findings: list[Finding] = []
     text = _text(path, findings)
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    parser = YAML(typ="safe", pure=True)
-    parser.version = "1.1"
-    builder = _Builder(path)
-    try:
-        content = builder.document(iter(parser.parse(text)))
-    except YAMLError as error:
-        raise DataError(_explained(path, text, error)) from error
-    except RecursionError as error:
-        raise DataError(f"{shown(path)}: nested too deeply for a data.yaml") from error
+    builder, content = _built(path, text)
     if content is None:
         raise DataError(f"{shown(path)} is empty; it must be a mapping with train:, val: and names:")
     if not isinstance(content, dict):
@@ -78,6 +68,22 @@ def read_yaml(path: Path) -> Document:
         said = f"{name}: stands on line {first} and again on line {last}; the last one counts, as in Ultralytics"
         findings.append(finding("yaml-key-twice", said, file=str(path), line=last))
     return Document(content=content, lines=builder.lines, written=builder.written, findings=tuple(findings))
+
+
+def _built(path: Path, text: str, *, again: bool = True) -> tuple[_Builder, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    parser = YAML(typ="safe", pure=True)
+    parser.version = "1.1"
+    builder = _Builder(path)
+    try:
+        return builder, builder.document(iter(parser.parse(text)))
+    except YAMLError as error:
+        if again and "\t" in text:
+            # PyYAML lets tabs stand between words and at the end of a line, ruamel does not.
+            return _built(path, re.sub(r"(?<=[^\s])[ \t]*\t", "  ", text), again=False)
+        raise DataError(_explained(path, text, error)) from error
 
 
 def _text(path: Path, findings: list[Finding]) -> str:
@@ -195,16 +201,17 @@ def _resolved(text: str) -> Any:
     """Return what PyYAML makes of an unquoted text; dates stay text, which is what Ultralytics makes of them."""
     if text in _WORDS:
         return _WORDS[text]
-    if _INT.fullmatch(text):
-        sign = -1 if text[0] == "-" else 1
-        digits = text.lstrip("+-").replace("_", "")
+    whole, broken = _INT.fullmatch(text), _FLOAT.fullmatch(text)
+    if len(text) > 300 or not (whole or broken):
+        return text
+    sign, digits = (-1 if text[0] == "-" else 1), text.lstrip("+-").replace("_", "").lower()
+    try:
         if ":" in digits:
-            total = 0
-            for part in digits.split(":"):
-                total = total * 60 + int(part)
-            return sign * total
+            parts = [float(part) if broken else int(part) for part in digits.split(":")]
+            return sign * sum(part * 60**power for power, part in enumerate(reversed(parts)))
+        if broken:
+            return sign * float(digits.replace(".inf", "inf").replace(".nan", "nan"))
         base = {"0b": 2, "0x": 16}.get(digits[:2], 8 if digits[0] == "0" and len(digits) > 1 else 10)
-        return sign * int(digits, base) if len(digits) <= 300 else text
-    if _FLOAT.fullmatch(text):
-        return float(text.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan"))
-    return text
+        return sign * int(digits, base)
+    except ValueError:
+        return text  # e.g. 0x_, over which PyYAML stumbles

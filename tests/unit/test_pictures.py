@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,8 +44,13 @@ def turned(path: Path) -> None:
 
 
 def bomb(path: Path) -> None:
-    """Write a PNG that claims 30,000 x 30,000 pixels in some kilobytes."""
-    Image.new("1", (30000, 30000)).save(path, "PNG")
+    """Write a PNG that claims 30,000 x 30,000 pixels in some bytes."""
+    head = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(b"\0" * 90001)), (b"IEND", b""))
+    told = (
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(told))
 
 
 CASES: dict[str, tuple[str, Callable[[Path], object], str]] = {

@@ -734,10 +734,8 @@ def test_the_same_files_as_ultralytics(tmp_path: Path, case: str, monkeypatch: p
 def test_the_same_classes_as_ultralytics(tmp_path: Path) -> None:
     from torchvision.datasets import ImageFolder
 
-    put(
-        tmp_path,
-        [*PETS, "val/cat/0.jpg", "val/Ant/x.PNG", "train/Ant/.h/y.png", "train/dog/notes.txt", "train/Ant/.z.png"],
-    )
+    odd = ["val/Ant/x.PNG", "train/Ant/.h/y.png", "train/dog/notes.txt", "train/Ant/.z.png"]
+    put(tmp_path, [*PETS, "val/cat/0.jpg", *odd])
     layout = read_layout(tmp_path, "classify")
     for split in ("train", "val"):
         theirs = ImageFolder(str(tmp_path / split), is_valid_file=is_image)

@@ -8,9 +8,9 @@ from typing import Any
 
 from yolosweep.cli.progress import progress
 from yolosweep.data.bare import folder_layout
-from yolosweep.data.builtin import sample_folder
 from yolosweep.data.items import Layout
 from yolosweep.data.layout import read_layout
+from yolosweep.data.place import place_of
 from yolosweep.data.scan import scan
 from yolosweep.data.split_write import split_dataset
 from yolosweep.errors import UsageError
@@ -24,9 +24,9 @@ def pooled_layout(source: str, task: str) -> Layout:
     Raises:
         DataError: neither can be read.
     """
-    path = sample_folder(source) if source.startswith("sample:") else Path(source).absolute()
+    path = place_of(source).absolute()
     described = path.is_file() or any(path.glob("*.yaml")) or any((path / split).is_dir() for split in ("train", "val"))
-    return read_layout(path, task) if described else folder_layout(path, task)
+    return read_layout(path, task, required=("train",)) if described else folder_layout(path, task)
 
 
 def write_split(source: str, *, out: Path, task: str, val: float, test: float, seed: int, as_json: bool) -> None:

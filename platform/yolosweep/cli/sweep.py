@@ -162,7 +162,7 @@ class _Sweep:
         # Ray prints about processes that died to standard output, which belongs to --json.
         with contextlib.redirect_stdout(sys.stderr), connected() as cluster:
             slots = allot(exp.resources, cluster.nodes, exp.search.trials)
-            verify_data(dataset)
+            verify_data(dataset, self._checked.gate.layout.splits["train"][0].image)
             self._write_experiment()
             desk = DeskLine(
                 self._folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from yolosweep.data import OUTSIDE
@@ -14,11 +15,12 @@ _PATIENCE_S = 1800.0
 """How long a node may take to read the data; the first time it reads every file."""
 
 
-def verify_data(dataset: PreparedDataset) -> int:
+def verify_data(dataset: PreparedDataset, first: Path) -> int:
     """Let every node but this one read the data, and compare the fingerprints; Ray must be connected.
 
     Args:
         dataset: as examined here.
+        first: its first image here: the trials are given paths, so it must be there under the same one.
 
     Returns:
         How many other nodes have the same data.
@@ -41,7 +43,9 @@ def verify_data(dataset: PreparedDataset) -> int:
         asked[answer] = node["NodeManagerHostname"] or node["NodeManagerAddress"]
     if asked:
         ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE_S)
-    wrong = [fault for answer, host in asked.items() if (fault := _fault(answer, host, dataset.fingerprint))]
+    wrong = [
+        fault for answer, host in asked.items() if (fault := _fault(answer, host, dataset.fingerprint, str(first)))
+    ]
     if wrong:
         lines = "\n".join(f"  {line}" for line in wrong)
         raise DataError(
@@ -51,21 +55,22 @@ def verify_data(dataset: PreparedDataset) -> int:
     return len(nodes)
 
 
-def _seen(source: str, task: str, anywhere: bool) -> tuple[str, str]:
-    """Return the fingerprint of the data as this node sees them, or why there is none."""
+def _seen(source: str, task: str, anywhere: bool) -> tuple[str, str, str]:
+    """Return the fingerprint of the data as this node sees them and where the first image is, or why not."""
     from yolosweep.data import examine
 
     try:
-        return examine(source, task, anywhere=anywhere).dataset.fingerprint, ""
+        gate = examine(source, task, anywhere=anywhere)
     except YolosweepError as error:
-        return "", str(error)
+        return "", "", str(error)
+    return gate.dataset.fingerprint, str(gate.layout.splits["train"][0].image), ""
 
 
-def _fault(answer: Any, host: str, fingerprint: str) -> str:
+def _fault(answer: Any, host: str, fingerprint: str, first: str) -> str:
     import ray
 
     try:
-        found, fault = ray.get(answer, timeout=0)
+        found, place, fault = ray.get(answer, timeout=0)
     except ray.exceptions.GetTimeoutError:
         return f"{host}: has not read the data within {_PATIENCE_S / 60:.0f} minutes"
     except ray.exceptions.RayError as error:
@@ -74,4 +79,6 @@ def _fault(answer: Any, host: str, fingerprint: str) -> str:
         return f"{host}: {fault.splitlines()[0]}"
     if found != fingerprint:
         return f"{host}: sees other files or labels (fingerprint {found[:12]}, here {fingerprint[:12]})"
+    if place != first:
+        return f"{host}: has the same files in another place ({place}, here {first})"
     return ""

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolosweep.data.balance import Counts, balance_findings, counts
-from yolosweep.data.builtin import sample_folder
 from yolosweep.data.codes import CODES
 from yolosweep.data.contents import content_findings
 from yolosweep.data.items import Item, Labels, Layout, Pictures
 from yolosweep.data.layout import read_layout
 from yolosweep.data.leaks import LeakReport, leak_findings
+from yolosweep.data.place import place_of
 from yolosweep.data.scan import scan
 from yolosweep.errors import DataError, UsageError
 from yolosweep.records import Finding, PreparedDataset, Severity
@@ -60,7 +60,8 @@ def examine(
     """Read every image and label of a dataset and say what a sweep on it would run into; write nothing.
 
     Args:
-        source: a data.yaml, a folder (classify: ``train/<class>/*``; else one with a data.yaml), ``sample:parking``.
+        source: a data.yaml, a folder (classify: ``train/<class>/*``; else one with a data.yaml), an archive of such a
+            folder, ``sample:parking``.
         task: the experiment's task.
         imgsz: image sizes that will be trained with; boxes are measured against them.
         anywhere: also take files outside of the dataset's folders, which links and lists may lead to.
@@ -69,8 +70,7 @@ def examine(
     Raises:
         DataError: it cannot be read as a dataset at all; the message says what was looked for and where.
     """
-    path = sample_folder(source) if source.startswith("sample:") else Path(source)
-    layout = read_layout(path, task, outside=anywhere)
+    layout = read_layout(place_of(source), task, outside=anywhere)
     pictures, labels = scan(layout, tell=tell)
     leaking, leaks = leak_findings(layout, pictures, labels)
     found = [
@@ -81,7 +81,7 @@ def examine(
     ]
     dataset = PreparedDataset(
         task=task,
-        source=str(layout.source),
+        source=source if source.startswith("sample:") else str(Path(source).absolute()),
         train_on=str(layout.source),
         names=layout.names,
         images={split: len(items) for split, items in layout.splits.items()},

@@ -186,7 +186,7 @@ class _Builder:
         content: dict[Any, Any] = {}
         while type(event := next(self._events)).__name__ != "MappingEndEvent":
             name = self._value(event, (*key, None), depth + 1)
-            if isinstance(name, (list, dict)) or name == "<<":
+            if isinstance(name, (list, dict)) or (name == "<<" and event.implicit[0]):
                 raise self._refused(event, "a key must be a plain word or a number (and << is not followed)")
             place = (*key, name)
             first = self.lines.get(place) if name in content else None

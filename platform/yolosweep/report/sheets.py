@@ -61,6 +61,8 @@ class Tile:
     """Of the file, for people."""
     split: str = ""
     marks: tuple[Mark, ...] = ()
+    words: str = ""
+    """What is marked, in words; empty: the classes, counted."""
 
     @property
     def weight(self) -> int:
@@ -205,6 +207,8 @@ def shortened(text: str, length: int = 120) -> str:
 
 def told(tile: Tile, names: Mapping[int, str]) -> str:
     """Return what is marked in a tile in words, e.g. ``3 RBC, 1 WBC``; classes beyond the fourth are counted."""
+    if tile.words:
+        return tile.words
     counts = Counter(mark.category for mark in tile.marks).most_common()
     parts = [f"{count} {named(category, names, 40)}" for category, count in counts[:4]]
     return ", ".join(parts + ([f"{len(counts) - 4} more classes"] if len(counts) > 4 else [])) or "no labels"

@@ -67,7 +67,8 @@ class Tile:
     @property
     def weight(self) -> int:
         """Return about how many bytes it takes in a page."""
-        return len(self.jpeg) * 4 // 3 + 90 * min(len(self.marks), _MAX_MARKS) + 400
+        drawn = sum(150 + 9 * min(len(mark.points) // 2, _MAX_POINTS) for mark in self.marks[:_MAX_MARKS])
+        return len(self.jpeg) * 4 // 3 + drawn + 600
 
 
 def thumbnail(path: Path, side: int = 160) -> bytes:

@@ -61,11 +61,14 @@ class Tile:
     """Of the file, for people."""
     split: str = ""
     marks: tuple[Mark, ...] = ()
+    words: str = ""
+    """What is marked, in words; empty: the classes, counted."""
 
     @property
     def weight(self) -> int:
         """Return about how many bytes it takes in a page."""
-        return len(self.jpeg) * 4 // 3 + 90 * min(len(self.marks), _MAX_MARKS) + 400
+        drawn = sum(150 + 9 * min(len(mark.points) // 2, _MAX_POINTS) for mark in self.marks[:_MAX_MARKS])
+        return len(self.jpeg) * 4 // 3 + drawn + 600
 
 
 def thumbnail(path: Path, side: int = 160) -> bytes:
@@ -205,6 +208,8 @@ def shortened(text: str, length: int = 120) -> str:
 
 def told(tile: Tile, names: Mapping[int, str]) -> str:
     """Return what is marked in a tile in words, e.g. ``3 RBC, 1 WBC``; classes beyond the fourth are counted."""
+    if tile.words:
+        return tile.words
     counts = Counter(mark.category for mark in tile.marks).most_common()
     parts = [f"{count} {named(category, names, 40)}" for category, count in counts[:4]]
     return ", ".join(parts + ([f"{len(counts) - 4} more classes"] if len(counts) > 4 else [])) or "no labels"

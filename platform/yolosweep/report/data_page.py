@@ -81,7 +81,7 @@ def render_data_page(view: DataView) -> str:
     """
     boxes, rows = view.boxes[:_MAX_BOXES], class_rows(view.counts, list(view.dataset.names))
     samples = affordable(view.samples, _SAMPLES_BUDGET)
-    galleries = affordable({gallery.name: gallery.tiles for gallery in view.previews}, _GALLERIES_BUDGET)
+    galleries = affordable({place: gallery.tiles for place, gallery in enumerate(view.previews)}, _GALLERIES_BUDGET)
     pairs = _shown_pairs(view.pairs)
     sizes = sorted({view.imgsz[0], view.imgsz[-1]} if view.imgsz else set())
     return (
@@ -105,7 +105,7 @@ def render_data_page(view: DataView) -> str:
             samples_left=sum(bool(view.samples[category]) and not tiles for category, tiles in samples.items()),
             pairs=pairs,
             pairs_left=max(len(view.pairs), view.pairs_found or 0) - len(pairs),
-            galleries=[(gallery, galleries[gallery.name]) for gallery in view.previews if galleries[gallery.name]],
+            galleries=[(gallery, galleries[place]) for place, gallery in enumerate(view.previews) if galleries[place]],
         )
     )
 

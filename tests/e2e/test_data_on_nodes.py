@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 def ray_start(*words: str, place: str, home: Path, before: str = "") -> str:
     """Start a Ray node, in a mount namespace of its own where something is to be done before."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-    environment = {**kept, "HOME": str(home), "RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    environment = {**kept, "HOME": str(home), "RAY_AUTH_MODE": "disabled"}
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *words]
     if before:
         command = ["unshare", "--mount", "sh", "-c", f'{before} && exec "$@"', "sh", *command]
@@ -68,7 +68,7 @@ def test_nodes_that_see_other_labels_are_named_before_the_first_trial(
     shutil.copytree(data, changed)
     next((changed / "labels" / "train").glob("*.txt")).write_text("1 0.5 0.5 0.1 0.1\n")
     toy = repository / "jobs" / "experiments" / "toy.yaml"
-    words = ("run", toy, f"data={data / 'data.yaml'}", "search.trials=2", "train.epochs=2")
+    words = ("run", toy, f"data={data / 'data.yaml'}", "search.trials=2", "search.pruner=none", "train.epochs=2")
     with two_nodes(home, f"mount --bind '{changed}' '{data}'") as reach:
         refused = shell(*words, code=4, **reach)
         assert "sees other files or labels" in refused.err
@@ -80,6 +80,6 @@ def test_nodes_that_see_the_same_data_train(
     shell: Any, home: Path, repository: Path, data: Path, tmp_path: Path, namespaces: None
 ) -> None:
     toy = repository / "jobs" / "experiments" / "toy.yaml"
-    words = ("run", toy, f"data={data / 'data.yaml'}", "search.trials=2", "train.epochs=2")
+    words = ("run", toy, f"data={data / 'data.yaml'}", "search.trials=2", "search.pruner=none", "train.epochs=2")
     with two_nodes(home, "true") as reach:
         shell(*words, **reach)

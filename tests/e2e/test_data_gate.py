@@ -1,0 +1,117 @@
+"""The data gate in a whole run: what it refuses, what stands beside every score once it was let pass."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolosweep.data import examine, let_pass, write_view
+from yolosweep.ledger import RunFolder, read_events
+from yolosweep.tracking.messages import Open, Summary
+from yolosweep.tracking.plan import plan
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_run_on_leaking_data_says_so_beside_every_score(
+    shell: Any, repository: Path, tmp_path: Path, bccd_tiny: Path
+) -> None:
+    shell("sample", "parking", tmp_path / "lot")
+    for kind, suffix in (("images", "jpg"), ("labels", "txt")):
+        for number in range(12):
+            source = tmp_path / "lot" / kind / "train" / f"train_{number:04d}.{suffix}"
+            shutil.copy(source, tmp_path / "lot" / kind / "val" / f"again_{number:04d}.{suffix}")
+    toy = repository / "jobs" / "experiments" / "toy.yaml"
+    words = (f"data={tmp_path / 'lot' / 'data.yaml'}", "search.trials=3", "search.pruner=none", "train.epochs=2")
+    refused = shell("run", toy, *words, code=4)
+    assert "leak-exact: 12 of 60 val images (20.0%)" in refused.err
+    assert "--allow leak-exact" in refused.err
+    assert not list(tmp_path.glob("runs/*"))
+
+    told = shell("run", toy, *words, "--allow", "leak-exact")
+    caveat = "20.0% of val is also in another split: its scores are too high"
+    assert f"caveat     {caveat}" in told.out
+    assert "20.0% of val leaks" in told.err
+    (root,) = tmp_path.glob("runs/*")
+    folder = RunFolder.open(root)
+    assert f"warning: {caveat}" in shell("show", root).out
+    assert caveat in folder.report.read_text()
+    assert json.loads((folder.winner / "winner.json").read_text())["caveats"] == [caveat]
+    events = list(read_events(folder.ledger))
+    assert events[0]["dataset"]["allowed"] == ["leak-exact"]
+    messages = plan(events, {})
+    configs = [message.config for message in messages if isinstance(message, Open)]
+    assert configs[0]["dataset"]["leaks"]["val"] == pytest.approx(0.2)
+    assert all(config["dataset_leaks"]["val"] == pytest.approx(0.2) for config in configs[1:])
+    assert caveat in [m.values.get("caveats") for m in messages if isinstance(m, Summary)]
+
+    shell("resume", root, "search.trials=4")  # what was let pass stays so
+    assert list(read_events(folder.ledger))[-1]["event"] == "sweep_ended"
+
+
+def test_an_experiment_is_checked_with_its_sizes_and_its_augmentations(
+    shell: Any, repository: Path, tmp_path: Path
+) -> None:
+    quickstart = repository / "jobs" / "experiments" / "quickstart.yaml"
+    done = shell("check", quickstart, "--report", tmp_path / "check.html", "--json")
+    told = json.loads(done.out)
+    assert told["errors"] == 0
+    assert told["splits"]["train"]["images"] == 160
+    page = (tmp_path / "check.html").read_text()
+    assert "mosaic" in page
+    assert len(page) < 1_000_000
+
+
+def odd_set(folder: Path, source: Path) -> Path:
+    """Write a data set whose labels lie where Ultralytics does not look."""
+    for split in ("train", "val"):
+        for kind, name in (("images", "photos"), ("labels", "labels")):
+            shutil.copytree(source / kind / split, folder / split / name, copy_function=shutil.copyfile)
+    (folder / "data.yaml").write_text("train: train/photos\nval: val/photos\nnames: [RBC, WBC, Platelets]\n")
+    return folder / "data.yaml"
+
+
+def copied_set(folder: Path, source: Path) -> Path:
+    shutil.copytree(source, folder, copy_function=shutil.copyfile)
+    for place in [folder, *folder.rglob("*")]:
+        place.chmod(0o755 if place.is_dir() else 0o644)
+    return folder / "data.yaml"
+
+
+def items(data: Path, split: str) -> list[dict[str, Any]]:
+    """Return what Ultralytics reads of a split, item by item."""
+    from ultralytics.cfg import get_cfg
+    from ultralytics.data.build import build_yolo_dataset
+    from ultralytics.data.utils import check_det_dataset
+
+    found = check_det_dataset(str(data), autodownload=False)
+    settings = get_cfg(overrides={"task": "detect", "imgsz": 96, "plots": False})
+    dataset = build_yolo_dataset(settings, found[split], 4, found, mode="val", rect=False)
+    return [dataset.get_image_and_label(index) for index in range(len(dataset))]
+
+
+@pytest.mark.parametrize("make", [copied_set, odd_set])
+def test_ultralytics_reads_from_the_view_what_it_would_have_read_itself(
+    tmp_path: Path, bccd_tiny: Path, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from yolosweep.training.environment import enter
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    enter()
+    source = make(tmp_path / "set", bccd_tiny.parent)
+    plain = copied_set(tmp_path / "plain", bccd_tiny.parent)
+    gate = examine(str(source), "detect")
+    view = write_view(gate.layout, let_pass(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
+    for split in ("train", "val"):
+        ours, theirs = items(Path(view.train_on), split), items(plain, split)
+        assert len(ours) == len(theirs) == gate.dataset.images[split]
+        for mine, other in zip(ours, theirs, strict=True):
+            assert Path(mine["im_file"]).resolve().name == Path(other["im_file"]).name
+            assert (mine["img"] == other["img"]).all()
+            assert (mine["cls"] == other["cls"]).all()
+            assert (mine["instances"].bboxes == other["instances"].bboxes).all()
+    assert not [path for path in (tmp_path / "set").rglob("*") if path.suffix in (".cache", ".npy")]

@@ -133,9 +133,7 @@ def autolabel(
     try:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / ".lock", timeout=0):
-            _refuse_others(out, drawn_by)
-            write_atomic(out / MANIFEST, _json({"complete": False, **_made(drawn_by, annotator)}))
-            journal = Journal(out)
+            journal = _opened(out, drawn_by, annotator)
             done = []
             for count, image in enumerate(images, 1):
                 done.append(_label(image, targets[image], annotator, journal, splits.get(image, "train"), human))
@@ -156,6 +154,12 @@ def _drawn_by(weights: Path, sam: Path | None, conf: float, task: str, names: Ma
         "task": task,
         "names": {str(number): name for number, name in names.items()},
     }
+
+
+def _opened(out: Path, drawn_by: Mapping[str, Any], annotator: Annotator) -> Journal:
+    _refuse_others(out, drawn_by)
+    write_atomic(out / MANIFEST, _json({"complete": False, **_made(drawn_by, annotator)}))
+    return Journal(out)
 
 
 def _label(

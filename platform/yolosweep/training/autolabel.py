@@ -128,20 +128,12 @@ def autolabel(
     targets = _targets(images, root)
     _refuse_among_people(out, images)
     annotator = Annotator(weights, names, task=task, sam=sam, conf=conf, device=device)
-    drawn_by = {
-        "weights": {"file": str(weights), "sha256": sha256_of(weights)},
-        "sam": {"file": str(sam), "sha256": sha256_of(sam)} if sam is not None else None,
-        "conf": conf,
-        "task": task,
-        "names": {str(number): name for number, name in names.items()},
-    }
+    drawn_by = _drawn_by(weights, sam, conf, task, names)
     _refuse_others(out, drawn_by)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / ".lock", timeout=0):
-            _refuse_others(out, drawn_by)
-            write_atomic(out / MANIFEST, _json({"complete": False, **_made(drawn_by, annotator)}))
-            journal = Journal(out)
+            journal = _opened(out, drawn_by, annotator)
             done = []
             for count, image in enumerate(images, 1):
                 done.append(_label(image, targets[image], annotator, journal, splits.get(image, "train"), human))
@@ -152,6 +144,22 @@ def autolabel(
         raise RunFolderError(f"{out} is being written by another yolosweep autolabel; wait for it to end") from error
     except OSError as error:
         raise RunFolderError(f"{out} cannot be written: {error}; what was labelled so far is kept") from error
+
+
+def _drawn_by(weights: Path, sam: Path | None, conf: float, task: str, names: Mapping[int, str]) -> dict[str, Any]:
+    return {
+        "weights": {"file": str(weights), "sha256": sha256_of(weights)},
+        "sam": {"file": str(sam), "sha256": sha256_of(sam)} if sam is not None else None,
+        "conf": conf,
+        "task": task,
+        "names": {str(number): name for number, name in names.items()},
+    }
+
+
+def _opened(out: Path, drawn_by: Mapping[str, Any], annotator: Annotator) -> Journal:
+    _refuse_others(out, drawn_by)
+    write_atomic(out / MANIFEST, _json({"complete": False, **_made(drawn_by, annotator)}))
+    return Journal(out)
 
 
 def _label(

@@ -9,6 +9,7 @@ from typing import Any
 from yolosweep.cli.progress import progress
 from yolosweep.cli.splitting import pooled_layout
 from yolosweep.data.scan import scan
+from yolosweep.durable import write_atomic
 from yolosweep.errors import UsageError
 
 __all__ = ["label_by_machine"]
@@ -25,6 +26,7 @@ def label_by_machine(
         RunFolderError: the folder holds something else.
         TrainingError: the weights cannot be used.
     """
+    from yolosweep.report.review_page import render_review
     from yolosweep.training.agreement import Known
     from yolosweep.training.autolabel import autolabel
 
@@ -54,7 +56,9 @@ def label_by_machine(
         include_eval=include_eval,
         progress=progress("labelling"),
     )
-    told = {"out": str(out), "manifest": str(result.manifest), **result.summary()}
+    sheet = out.absolute() / "review.html"
+    write_atomic(sheet, render_review(result))
+    told = {"out": str(out), "manifest": str(result.manifest), "review": str(sheet), **result.summary()}
     if as_json:
         import json
 
@@ -80,3 +84,4 @@ def _describe(told: dict[str, Any]) -> None:
     if told["left_out_classes"]:
         console.print(f"note       the data set has no class {', '.join(told['left_out_classes'])}: left out")
     console.print(f"labels     {told['out']}")
+    console.print(f"review     {told['review']}")

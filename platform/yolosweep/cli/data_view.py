@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from yolosweep.data import Gate
 from yolosweep.data.items import Item, Row
+from yolosweep.data.places import label_of
 from yolosweep.durable import write_atomic
 from yolosweep.errors import DataError
 from yolosweep.experiment import Experiment
 from yolosweep.report.data_figures import BoxSize, Count
 from yolosweep.report.data_page import DataView, Gallery, Pair, render_data_page
 from yolosweep.report.sheets import Mark, Tile, thumbnail
-
-if TYPE_CHECKING:
-    from yolosweep.records import PreparedDataset
 
 __all__ = ["write_page"]
 
@@ -58,7 +55,7 @@ def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence
             for first, second, kind in across[:_PAIRS]
         ],
         pairs_found=len(across),
-        previews=_previews(gate.dataset, exp) if exp is not None and not exp.is_toy else (),
+        previews=_previews(gate, exp) if exp is not None and not exp.is_toy else (),
     )
     write_atomic(target.absolute(), render_data_page(view))
 
@@ -111,5 +108,23 @@ def _boxes(gate: Gate) -> list[BoxSize]:
     return sizes[::step][:_BOXES]
 
 
-def _previews(dataset: PreparedDataset, exp: Experiment) -> Sequence[Gallery]:
-    return ()
+def _previews(gate: Gate, exp: Experiment) -> Sequence[Gallery]:
+    """Return what the augmentations of an experiment do to some images; none where that cannot be shown."""
+    from yolosweep.experiment.settings import baseline
+    from yolosweep.report.preview_sheets import galleries
+    from yolosweep.training.preview import previews
+
+    # Ultralytics looks for labels by its own rule.
+    images = [item.image for item in gate.layout.splits["train"] if item.label in (None, label_of(item.image))]
+    return galleries(
+        previews(
+            images,
+            gate.layout.names,
+            task=gate.layout.task,
+            settings={**exp.train, **baseline(exp)[0]},
+            pipelines=exp.augmentations,
+            count=_PREVIEWS,
+            seed=exp.seed,
+            extra=gate.layout.extra,
+        )
+    )

@@ -68,6 +68,8 @@ CODES: dict[str, Code] = {
     "label-huge": Code(_E, "look at what writes this file: a label file is text of a few lines"),
     "label-missing": Code(_W, "add the label files; an empty one says that there is nothing to find"),
     "label-missing-most": Code(_E, "add the label files, or an empty one for every image that shows nothing"),
+    "label-machine": Code(_W, "look at them in the review sheet of yolosweep autolabel, and correct what is wrong"),
+    "label-machine-eval": Code(_E, "score on labels that people drew: a model agrees with itself"),
     "label-stray": Code(_W, "correct the names: image and label have the same one"),
     "label-duplicate-row": Code(_W, "remove the second row; Ultralytics leaves it out"),
     "label-zero-area": Code(_W, "remove the rows or give them a size"),

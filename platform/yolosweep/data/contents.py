@@ -13,6 +13,7 @@ from yolosweep.records import Finding
 
 __all__ = ["content_findings"]
 
+_MANIFEST = "autolabel.json"
 _MANY = 0.5
 """Share of a split's images without a label file from which they were hardly meant as background."""
 
@@ -63,6 +64,7 @@ def content_findings(layout: Layout, pictures: Pictures, labels: Labels) -> list
         if layout.task != "classify":
             found += _of_labels(split, items, labels)
             found += _missing(split, items, labels)
+            found += _by_machine(split, items)
     return [*found, *_stray(layout)]
 
 
@@ -114,6 +116,19 @@ def _missing(split: str, items: tuple[Item, ...], labels: Labels) -> Iterator[Fi
     message = f"{_of(len(without), len(items), 'image', split)} have no label file and are trained as background"
     first = without[0]
     yield finding(code, message, file=str(first.label or first.image), split=split, count=len(without))
+
+
+def _by_machine(split: str, items: tuple[Item, ...]) -> Iterator[Finding]:
+    """Yield labels that ``yolosweep autolabel`` drew: its folders hold a manifest."""
+    folders = {item.label.parent for item in items if item.label is not None}
+    drawn = {
+        folder for folder in folders if any((place / _MANIFEST).is_file() for place in (folder, *folder.parents[:4]))
+    }
+    labelled = [item.label for item in items if item.label is not None and item.label.parent in drawn]
+    if labelled:
+        code = "label-machine" if split == "train" else "label-machine-eval"
+        message = f"the labels of {_of(len(labelled), len(items), 'image', split)} were drawn by a model"
+        yield finding(code, message, file=str(labelled[0]), split=split, count=len(labelled))
 
 
 def _stray(layout: Layout) -> Iterator[Finding]:

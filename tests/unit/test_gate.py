@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,69 @@ def test_real_photos_pass_with_their_true_counts(bccd: Path) -> None:
     # Two fields were photographed twice, once into train each.
     assert gate.dataset.leaks == {"val": pytest.approx(1 / 60), "test": pytest.approx(1 / 60)}
     assert all(described(finding) for finding in gate.dataset.findings)
+
+
+def test_a_split_made_here_passes_the_gate(tmp_path: Path) -> None:
+    source, runner = make_set(tmp_path / "set"), CliRunner()
+    words = ["split", str(source), "--out", str(tmp_path / "new"), "--val", "0.25", "--test", "0.25"]
+    done = runner.invoke(app, [*words, "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["images"] == {"train": 6, "val": 3, "test": 3}
+    gate = examine(told["data"], "detect")
+    assert gate.dataset.images == told["images"]
+    assert gate.errors == []
+    assert runner.invoke(app, words).exit_code == 2
+    assert runner.invoke(app, [*words[:3], str(tmp_path / "other"), "--val", "0.9", "--test", "0.2"]).exit_code == 2
+
+
+def test_a_folder_of_class_folders_is_split_without_copies(tmp_path: Path) -> None:
+    for number in range(20):
+        place = tmp_path / "set" / ("cat", "dog")[number % 2] / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        picture(number).save(place)
+    words = ["split", str(tmp_path / "set"), "--task", "classify", "--out", str(tmp_path / "new"), "--json"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    gate = examine(str(tmp_path / "new"), "classify")
+    assert gate.errors == []
+    assert gate.dataset.images == {"train": 14, "val": 4, "test": 2}
+    assert all(item.image.stat().st_nlink == 2 for items in gate.layout.splits.values() for item in items)
+
+
+def test_an_archive_is_data_too_and_a_hostile_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    source = make_set(tmp_path / "set")
+    archive = shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path, "set")
+    packed, plain = examine(archive, "detect").dataset, examine(str(source), "detect").dataset
+    assert packed.fingerprint == plain.fingerprint
+    assert packed.source == archive
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as evil:
+        evil.writestr("../../escaped.txt", "x")
+    with pytest.raises(DataError, match=r"evil\.zip"):
+        examine(str(tmp_path / "evil.zip"), "detect")
+    assert not list(tmp_path.rglob("escaped.txt"))
+
+
+def test_labels_by_machine_are_told_and_refused_in_val(tmp_path: Path) -> None:
+    source = make_set(tmp_path / "set")
+    (tmp_path / "set" / "labels" / "train" / "autolabel.json").write_text("{}")
+    assert "label-machine" in codes(source)
+    assert "label-machine-eval" not in codes(source)
+    (tmp_path / "set" / "labels" / "val" / "autolabel.json").write_text("{}")
+    assert "label-machine-eval" in grave(source)
+
+
+def test_files_outside_are_read_only_where_that_is_allowed(tmp_path: Path) -> None:
+    source = make_set(tmp_path / "set")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    picture(55).save(elsewhere / "x.png")
+    (tmp_path / "set" / "images" / "train" / "x.png").symlink_to(elsewhere / "x.png")
+    gate = examine(str(source), "detect")
+    assert gate.dataset.images["train"] == 6
+    with pytest.raises(DataError, match="file-outside"):
+        let_pass(gate, ())
+    allowed = let_pass(examine(str(source), "detect", anywhere=True), ["file-outside"])
+    assert allowed.images["train"] == 7
+    assert allowed.allowed == ("file-outside",)

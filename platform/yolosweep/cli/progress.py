@@ -10,6 +10,7 @@ __all__ = ["progress"]
 
 _EVERY_S = {True: 0.2, False: 10.0}
 """Seconds between two lines, on a terminal and elsewhere; what takes less says nothing."""
+_MANY = 40_000
 
 
 def progress(what: str) -> Callable[[int, int], None]:
@@ -30,5 +31,7 @@ def progress(what: str) -> Callable[[int, int], None]:
             told, shown = now, True
         elif done >= of and shown and on_terminal:
             print(f"\r{'':<79}\r", end="", file=sys.stderr, flush=True)
+        if done >= of >= _MANY:
+            print(f"{what}: {of} files read; comparing the pictures takes minutes the first time", file=sys.stderr)
 
     return tell

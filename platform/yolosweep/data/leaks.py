@@ -10,6 +10,7 @@ from pathlib import Path
 from yolosweep.data.alike import EXACT, NEAR, Pair, find_alike, joined
 from yolosweep.data.codes import finding
 from yolosweep.data.items import Item, LabelFile, Labels, Layout, Pictures
+from yolosweep.data.known_pairs import remembered
 from yolosweep.data.sequences import sequences
 from yolosweep.records import Finding, Severity
 
@@ -63,7 +64,8 @@ def leak_findings(layout: Layout, pictures: Pictures, labels: Labels) -> tuple[l
     splits is exact with itself. Near duplicates and frames are never a conflict of labels: what was cropped, mirrored
     or moved has other boxes; in classify, near duplicates of two classes are.
     """
-    pairs = same_source({item.image: pictures[item.image] for item in _items(layout) if item.image in pictures})
+    there = {item.image: pictures[item.image] for item in _items(layout) if item.image in pictures}
+    pairs = remembered(there, same_source)
     places: dict[Path, set[str]] = defaultdict(set)
     for split, items in layout.splits.items():
         for item in items:

@@ -1,0 +1,39 @@
+"""Pairs found before: the same answer without a search, for the same content only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from yolosweep.data.alike import Pair
+from yolosweep.data.items import Picture, Pictures
+from yolosweep.data.known_pairs import remembered
+
+A, B, C = Path("/d/a.png"), Path("/d/b.png"), Path("/d/c\udcff.png")
+PICTURES = {A: Picture("1", look="x"), B: Picture("2", look="x"), C: Picture("1", look="x")}
+
+
+def test_a_search_runs_once_for_the_same_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    searched: list[int] = []
+
+    def search(pictures: Pictures) -> list[Pair]:
+        searched.append(len(pictures))
+        return [Pair(A, C, "exact")]
+
+    assert remembered(PICTURES, search) == remembered(PICTURES, search) == [Pair(A, C, "exact")]
+    assert searched == [3]
+    remembered({**PICTURES, B: Picture("3", look="x")}, search)
+    remembered({A: PICTURES[A], C: PICTURES[C]}, search)
+    assert searched == [3, 3, 2]
+    for file in (tmp_path / "yolosweep" / "scan").glob("pairs-*"):
+        file.write_text("[[7, 8, null]]")
+    assert remembered(PICTURES, search) == [Pair(A, C, "exact")]
+    assert searched == [3, 3, 2, 3]
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "yolosweep").write_text("a file where the folder should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert remembered(PICTURES, lambda pictures: []) == []

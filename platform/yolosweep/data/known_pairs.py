@@ -1,4 +1,4 @@
-"""Pairs of like pictures that were found before: the search takes minutes for 100,000 pictures, reading it takes none."""
+"""Pairs of like pictures that were found before: for 100,000 pictures the search takes minutes, reading it none."""
 
 from __future__ import annotations
 

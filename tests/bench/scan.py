@@ -1,84 +1,117 @@
-"""How fast a dataset is read: images a second at first and again, how it grows, and the memory it takes.
+"""The scan of the data gate: images a second when nothing is known, when nothing has changed, and how both grow.
 
-The photos are drawn (640 x 480 pixels, JPEG, all different) and come with a label file each. "First" reads and decodes
-every file; "again" finds them unchanged. The gate as a whole, with the search for leaks, is timed beside it.
+Photo-like JPEGs of 640x480 pixels with ten boxes each are made in a scratch folder. Every scan runs in a process of its
+own, with a cache folder of its own; its memory is that process's peak, less what it held before the scan. Nothing is
+dropped from the system's page cache, so the disk is left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import resource
-import shutil
+import random
+import subprocess
+import sys
 import tempfile
 import time
+from io import BytesIO
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+_KINDS = 24
+"""Different photos; the others are copies of their pixels with a comment of their own."""
 
-def draw(folder: Path, count: int) -> Path:
-    """Write a dataset of so many photos, a tenth of them in val."""
-    base = np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
-    smooth = Image.fromarray(base).resize((80, 60)).resize((640, 480), Image.Resampling.BICUBIC)
-    for index in range(count):
-        split = "val" if index % 10 == 0 else "train"
+
+def photo(seed: int) -> bytes:
+    """Return a JPEG of about 60 kB that is about as much work to decode as a photo."""
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    image = np.zeros((480, 640, 3))
+    for size, weight in ((8, 60), (32, 40), (128, 25), (480, 8)):
+        noise = rng.integers(0, 255, (size, size, 3)).astype(np.uint8)
+        image += np.asarray(Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC)) * (weight / 133)
+    out = BytesIO()
+    Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(out, "JPEG", quality=88)
+    return out.getvalue()
+
+
+def make(root: Path, count: int) -> int:
+    """Write images and labels, a tenth of them as val; return the bytes of the images."""
+    photos, rng, total = [photo(seed) for seed in range(_KINDS)], random.Random(0), 0
+    for number in range(count):
+        split = "val" if number % 10 == 0 else "train"
         for kind in ("images", "labels"):
-            (folder / kind / split).mkdir(parents=True, exist_ok=True)
-        blobs = np.random.default_rng(index).integers(0, 255, (6, 8, 3), dtype=np.uint8)
-        photo = Image.blend(smooth, Image.fromarray(blobs).resize((640, 480), Image.Resampling.BICUBIC), 0.8)
-        photo.save(folder / "images" / split / f"{index:06d}.jpg", quality=85)
-        (folder / "labels" / split / f"{index:06d}.txt").write_text("0 0.5 0.5 0.2 0.2\n1 0.3 0.3 0.1 0.2\n")
-    (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [a, b]\n")
-    return folder / "data.yaml"
+            (root / kind / split).mkdir(parents=True, exist_ok=True)
+        body, said = photos[number % _KINDS], f"{number:016d}".encode()
+        content = body[:2] + b"\xff\xfe" + (len(said) + 2).to_bytes(2, "big") + said + body[2:]
+        total += (root / "images" / split / f"{number:07d}.jpg").write_bytes(content)
+        rows = (f"{rng.randrange(3)} {' '.join(f'{rng.uniform(0.2, 0.4):.6f}' for _ in range(4))}" for _ in range(10))
+        (root / "labels" / split / f"{number:07d}.txt").write_text("\n".join(rows) + "\n")
+    return total
+
+
+def memory_mb(what: str) -> float:
+    """Return this process's memory now (``VmRSS``) or at its highest (``VmHWM``), in MiB; Linux only."""
+    (line,) = (text for text in Path("/proc/self/status").read_text().splitlines() if text.startswith(what))
+    return int(line.split()[1]) / 1024
+
+
+def scan_once(root: Path, count: int, workers: int | None) -> None:
+    """Scan the first images and print seconds and memory as JSON: what the bench's processes run."""
+    from yolosweep.data.items import Item, Layout
+    from yolosweep.data.scan import content_findings, scan
+
+    splits = {}
+    for split in ("train", "val"):
+        images = [path for path in sorted((root / "images" / split).iterdir()) if int(path.stem) < count]
+        splits[split] = tuple(Item(path, root / "labels" / split / f"{path.stem}.txt") for path in images)
+    names = {0: "a", 1: "b", 2: "c"}
+    layout = Layout(task="detect", source=root / "data.yaml", root=root, names=names, splits=splits)
+    before = memory_mb("VmRSS")
+    began = time.perf_counter()
+    pictures, labels = scan(layout, workers=workers)
+    seconds = time.perf_counter() - began
+    peak = memory_mb("VmHWM")
+    began = time.perf_counter()
+    found = content_findings(layout, pictures, labels)
+    told = {"seconds": seconds, "mb": peak - before, "findings": time.perf_counter() - began}
+    print(json.dumps({**told, "codes": sorted({finding.code for finding in found})}))
 
 
 def main(words: list[str] | None = None) -> None:
     """Run the bench and print its table."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--images", type=int, default=6000, help="images of the largest set (default: %(default)s)")
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    arguments.add_argument("--images", type=int, default=3000)
+    arguments.add_argument("--workers", type=int, help="reader processes (default: as many as CPU cores)")
+    arguments.add_argument("--once", type=Path, help=argparse.SUPPRESS)
     asked = arguments.parse_args(words)
-    root = Path(tempfile.mkdtemp(prefix="yolosweep-bench-"))
-    os.environ["XDG_CACHE_HOME"] = str(root / "cache")
-    from yolosweep.data import examine
-    from yolosweep.data.layout import read_layout
-    from yolosweep.data.scan import scan
-
-    table = Table(title=f"Reading a dataset, {os.cpu_count()} cores", title_justify="left")
-    for column in (
-        "images",
-        "scan, first",
-        "images/s",
-        "scan, again",
-        "images/s",
-        "whole gate, again",
-        "peak of the parent",
-    ):
-        table.add_column(column, justify="right")
-    try:
-        for count in (asked.images // 4, asked.images):
-            source = draw(root / str(count), count)
-            seconds = []
-            for work in (lambda: scan(read_layout(source, "detect")),) * 2 + (lambda: examine(str(source), "detect"),):  # noqa: B023
-                began = time.perf_counter()
-                work()
-                seconds.append(time.perf_counter() - began)
-            first, again, whole = seconds
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            cells = (
-                f"{first:.1f} s",
-                f"{count / first:.0f}",
-                f"{again:.2f} s",
-                f"{count / again:.0f}",
-                f"{whole:.2f} s",
-            )
-            table.add_row(str(count), *cells, f"{peak:.0f} MiB")
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
-    Console(width=130).print(table)
+    if asked.once:
+        scan_once(asked.once, asked.images, asked.workers)
+        return
+    table = Table(title=f"Scan ({len(os.sched_getaffinity(0))} cores)", title_justify="left")
+    for column in ("images", "", "s", "images/s", "findings, s", "memory, MiB", "codes", "load"):
+        table.add_column(column)
+    with tempfile.TemporaryDirectory(prefix="yolosweep-bench-") as scratch:
+        size = make(Path(scratch) / "set", asked.images)
+        more = ["--workers", str(asked.workers)] if asked.workers is not None else []
+        for count in (asked.images // 3, asked.images):
+            for run in ("cold", "unchanged"):
+                command = [sys.executable, "-m", "tests.bench.scan", "--once", f"{scratch}/set", "--images", str(count)]
+                environment = {**os.environ, "XDG_CACHE_HOME": f"{scratch}/cache{count}"}
+                load = os.getloadavg()[0]
+                done = subprocess.run([*command, *more], env=environment, stdout=subprocess.PIPE, text=True, check=True)
+                told = json.loads(done.stdout)
+                table.add_row(
+                    f"{count:,}", run, f"{told['seconds']:.2f}", f"{count / told['seconds']:,.0f}",
+                    f"{told['findings']:.2f}", f"{told['mb']:.0f}", " ".join(told["codes"]) or "-", f"{load:.1f}",
+                )  # fmt: skip
+    Console(width=120).print(table)
+    print(f"{size / asked.images / 1024:.0f} KiB an image")
 
 
 if __name__ == "__main__":

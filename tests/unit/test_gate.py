@@ -88,7 +88,7 @@ def cut(folder: Path) -> None:
         (label("0 320 240 50 50\n"), "label-pixels"),
         (label("a 0.5 0.5 0.2 0.2\n"), "label-class-name"),
         (copy_into_val, "leak-exact"),
-        (cut, "image-unreadable"),
+        (cut, "image-truncated"),
     ],
 )
 def test_what_would_lie_stops_a_sweep_unless_it_is_allowed(

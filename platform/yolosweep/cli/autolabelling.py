@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yolosweep.cli.progress import progress
 from yolosweep.cli.splitting import pooled_layout
+from yolosweep.data.items import Item, Labels
 from yolosweep.data.scan import scan
 from yolosweep.durable import write_atomic
 from yolosweep.errors import UsageError
+
+if TYPE_CHECKING:
+    from yolosweep.training.agreement import Known
 
 __all__ = ["label_by_machine"]
 
@@ -27,7 +32,6 @@ def label_by_machine(
         TrainingError: the weights cannot be used.
     """
     from yolosweep.report.review_page import render_review
-    from yolosweep.training.agreement import Known
     from yolosweep.training.autolabel import autolabel
 
     if not 0 < conf < 1:
@@ -37,11 +41,6 @@ def label_by_machine(
     pictures, labels = scan(layout, tell=progress("reading the data"))
     wanted = {split: items for split, items in layout.splits.items() if include_eval or split == "train"}
     items = [item for items in wanted.values() for item in items if pictures[item.image].look]
-    human = {
-        item.image: [Known(row.category, row.box) for row in labels[item.label].rows]
-        for item in items
-        if item.label is not None and labels[item.label].sha256
-    }
     result = autolabel(
         [item.image for item in items],
         weights,
@@ -51,7 +50,7 @@ def label_by_machine(
         sam=sam,
         conf=conf,
         splits={item.image: split for split, chosen in wanted.items() for item in chosen},
-        human=human,
+        human=_by_people(items, labels),
         root=layout.root,
         include_eval=include_eval,
         progress=progress("labelling"),
@@ -65,6 +64,14 @@ def label_by_machine(
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
     else:
         _describe(told)
+
+
+def _by_people(items: Iterable[Item], labels: Labels) -> dict[Path, list[Known]]:
+    """Return what people drew on the images that have a label file."""
+    from yolosweep.training.agreement import Known
+
+    files = {item.image: labels[item.label] for item in items if item.label is not None}
+    return {image: [Known(row.category, row.box) for row in file.rows] for image, file in files.items() if file.sha256}
 
 
 def _describe(told: dict[str, Any]) -> None:

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from yolosweep.data.balance import Counts, balance_findings, counts
 from yolosweep.data.codes import CODES
-from yolosweep.data.contents import content_findings
 from yolosweep.data.items import Item, Labels, Layout, Pictures
 from yolosweep.data.layout import read_layout
 from yolosweep.data.leaks import LeakReport, leak_findings
 from yolosweep.data.place import place_of
-from yolosweep.data.scan import scan
+from yolosweep.data.scan import content_findings, scan
 from yolosweep.errors import DataError, UsageError
 from yolosweep.records import Finding, PreparedDataset, Severity
 

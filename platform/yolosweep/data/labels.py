@@ -1,176 +1,264 @@
-"""Label files, read by the rules Ultralytics reads them by: one row it cannot take loses the whole image.
+"""One label file: its rows as Ultralytics will read them, and everything that is wrong with them.
 
-The rules are those of ``ultralytics.data.utils.verify_image_label`` (8.4.190) and of what a task does with the result.
-Nothing is repaired: trials train on what Ultralytics reads, so what it would drop without a word is an error here.
+The rule of ``ultralytics.data.utils.verify_image_label`` decides how grave a problem is: a file with one row that it
+does not accept loses its whole image, with a line in the log at most. Nothing is repaired here, since the trials train
+on what Ultralytics reads.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import NamedTuple
 
+from yolosweep.data.codes import CODES
 from yolosweep.data.items import LabelFile, Problem, Row
+from yolosweep.records import Severity
 
-__all__ = ["MISSING", "read_labels"]
-
-MISSING = LabelFile(sha256="")
-"""What stands for a label file that is not there."""
+__all__ = ["MOST_BYTES", "MOST_PROBLEMS", "TOLERANCE", "dropped", "read_labels"]
 
 MOST_BYTES = 8 << 20
-_OVER = 0.01
-"""Ultralytics' tolerance: coordinates from -0.01 to 1.01 are taken."""
+"""A larger label file is not read: an image with 10,000 polygons needs less."""
+
+MOST_PROBLEMS = 100
+"""Problems of one kind kept per file."""
+
+TOLERANCE = 0.01
+"""How far outside of 0 to 1 Ultralytics accepts a coordinate."""
+
 _PIXELS = 2.0
-"""Coordinates above this were hardly meant as shares of the image."""
-_EDGE = 0.002
-"""How far a box may reach over the edge of its image before it is told; rounding makes less."""
-_SHOWN = 60
+"""A coordinate from here on is no share of anything."""
 
-Box = tuple[float, float, float, float]
+_WORDS = 6
+"""A class name of as many words is not looked for."""
+
+_BOX = 5
+"""Columns of a box: class, middle x, middle y, width, height."""
 
 
-class _Shape(NamedTuple):
-    """What a row of numbers has to look like."""
-
+class _Rules(NamedTuple):
+    task: str
+    names: Mapping[int, str]
     keypoints: int
-    """Values per row after the box; 0 where the task has none."""
-    dimensions: int
-    """Values per keypoint."""
+    dims: int
     polygons: bool
-    """Whether the rows of this file are outlines."""
+    """Whether Ultralytics reads this file as polygons: one row of it has more than six columns."""
+    numbers: dict[str, int]
+    """Class numbers by name; filled when the first name is met in a file."""
+
+    @property
+    def columns(self) -> int:
+        return _BOX + self.keypoints * self.dims if self.task == "pose" else _BOX
+
+
+class _Line(NamedTuple):
+    number: int
+    parts: Sequence[str]
+
+    def problem(self, code: str, detail: str = "") -> Problem:
+        return Problem(code, self.number, detail or _short(" ".join(self.parts)))
 
 
 def read_labels(
     content: bytes, task: str, names: Mapping[int, str], kpt_shape: Sequence[int] | None = None
 ) -> LabelFile:
-    """Return the objects of a label file and everything that is wrong with it.
+    """Return the rows of a label file that can be used, and its problems in the order of the lines.
+
+    Values are 32-bit floats, as in Ultralytics, and a box's are clipped to 0 and 1. Rows that repeat another are left
+    out. Problems of one kind are kept up to :data:`MOST_PROBLEMS`.
 
     Args:
-        content: the file.
-        task: detect (boxes or outlines), segment (outlines), pose (boxes and keypoints), obb (four corners).
-        names: classes by number.
-        kpt_shape: number of keypoints, values of each (2 or 3), where the data.yaml says so.
+        content: the file's bytes.
+        task: ``detect``, ``segment``, ``pose`` or ``obb``.
+        names: class names by number.
+        kpt_shape: number of keypoints, and 2 or 3 values for each.
     """
     digest = hashlib.sha256(content).hexdigest()
     if len(content) > MOST_BYTES:
-        return LabelFile(digest, (), (Problem("label-huge", None, f"{len(content) >> 20} MiB"),))
+        return LabelFile(digest, problems=(Problem("label-too-big", None, f"{len(content):,} bytes"),))
     try:
-        lines = content.decode("utf-8-sig").splitlines()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        return LabelFile(digest, (), (Problem("label-not-text", None, f"byte {error.start} is not UTF-8"),))
-    words = [(number, line.split()) for number, line in enumerate(lines, 1) if line.strip()]
-    keypoints = int(kpt_shape[0]) * int(kpt_shape[1]) if kpt_shape else 0
-    if task != "pose" and keypoints:  # the keypoints of a set for pose are left out where boxes are trained
-        words = [(number, row[:5] if len(row) == 5 + keypoints else row) for number, row in words]
-    polygons = task != "pose" and any(len(row) > 6 for _, row in words)
-    shape = _Shape(keypoints if task == "pose" else 0, int(kpt_shape[1]) if kpt_shape else 0, polygons)
+        line = content.count(b"\n", 0, error.start) + 1
+        return LabelFile(digest, problems=(Problem("label-encoding", line, "bytes that are not UTF-8"),))
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        return LabelFile(digest, problems=(Problem("label-encoding", line, "binary content"),))
+    lines = [_Line(n, parts) for n, line in enumerate(text.splitlines(), 1) if (parts := line.split())]
+    keypoints, dims = kpt_shape or (0, 0)
+    lines, problems = _without_keypoints(lines, task, keypoints, dims)
+    polygons = task != "pose" and any(len(line.parts) > _BOX + 1 for line in lines)
+    rules = _Rules(task, names, keypoints, dims, polygons, {})
+    problems += _shape_problems(lines, rules)
+    rows, more = _rows(lines, rules)
+    return LabelFile(digest, tuple(rows), _bounded([*problems, *more]))
+
+
+def dropped(label: LabelFile) -> bool:
+    """Tell whether an image is lost, or does harm, because of what stands in its label file."""
+    return any(CODES[problem.code].severity is Severity.ERROR for problem in label.problems)
+
+
+def _without_keypoints(lines: list[_Line], task: str, keypoints: int, dims: int) -> tuple[list[_Line], list[Problem]]:
+    """Take the boxes of pose rows where the task has no keypoints, as Ultralytics does."""
+    long = _BOX + keypoints * dims
+    if task == "pose" or not keypoints or not (cut := [line for line in lines if len(line.parts) == long]):
+        return lines, []
+    kept = [line._replace(parts=line.parts[:_BOX]) if len(line.parts) == long else line for line in lines]
+    return kept, [cut[0].problem("label-keypoints-unused", f"{len(cut)} rows")]
+
+
+def _shape_problems(lines: list[_Line], rules: _Rules) -> list[Problem]:
+    """Return the problems of a file whose rows are of the wrong kind."""
+    boxes = [line for line in lines if len(line.parts) == _BOX]
+    if rules.polygons and boxes:
+        return [boxes[0].problem("label-mixed", f"{len(boxes)} boxes among {len(lines)} rows")]
+    if rules.polygons and rules.task == "detect":
+        return [lines[0].problem("label-polygon-as-box", f"{len(lines)} polygons")]
+    if boxes and rules.task in ("segment", "obb") and len(boxes) == len(lines):
+        return [boxes[0].problem("label-boxes-only", f"{len(boxes)} boxes")]
+    return []
+
+
+def _rows(lines: Iterable[_Line], rules: _Rules) -> tuple[list[Row], list[Problem]]:
     rows: list[Row] = []
     problems: list[Problem] = []
-    seen: set[tuple[float, ...]] = set()
-    for number, row in words:
-        found, wrong = _row(number, row, shape, task, names)
-        problems += wrong
-        if found is not None:
-            same = (found.category, *found.box, *found.points)
-            if same in seen:
-                problems.append(Problem("label-duplicate-row", number, _shown(row)))
-            else:
-                rows.append(found)
-            seen.add(same)
-    return LabelFile(digest, tuple(rows), tuple(problems))
+    seen: set[bytes] = set()
+    beyond: list[Problem] = []
+    highest = 0.0
+    for line in lines:
+        values, wrong = _values(line, rules)
+        if wrong:
+            problems.append(wrong)
+            continue
+        if values is None:
+            continue
+        box, high, wrong = _box(line, values, rules)
+        if wrong:
+            (beyond if wrong.code == "label-outside" else problems).append(wrong)
+            highest = max(highest, high)
+        elif (key := values.tobytes()) in seen:
+            problems.append(line.problem("label-duplicate-row"))
+        else:
+            seen.add(key)
+            problems += _remarks(line, box, values, rules)
+            points = values[1:] if rules.polygons else values[_BOX:]
+            clipped = (_clip(box[0]), _clip(box[1]), _clip(box[2]), _clip(box[3]))
+            rows.append(Row(line.number, int(values[0]), clipped, tuple(points)))
+    if beyond and highest >= _PIXELS and len(beyond) >= len(rows):
+        beyond = [beyond[0]._replace(code="label-pixels")]
+    return rows, problems + beyond
 
 
-def _row(
-    line: int, words: list[str], shape: _Shape, task: str, names: Mapping[int, str]
-) -> tuple[Row | None, list[Problem]]:
-    """Return one row, if it can be used, and what is wrong with it."""
-    text = _shown(words)
-    unread = _unread(words, names)
-    if unread is not None:
-        return None, [Problem(unread, line, text)]
-    values = [float(word) for word in words]
-    if not all(map(math.isfinite, values)):
-        return None, [Problem("label-nan", line, text)]
-    columns = _columns(len(values), shape, task)
-    if columns is not None:
-        return None, [Problem(columns, line, text)]
-    number = values[0]
-    if number % 1:
-        return None, [Problem("label-class-fraction", line, text)]
-    if int(number) not in names:
-        return None, [Problem("label-class-range", line, f"class {int(number)}, known are 0 to {len(names) - 1}")]
-    box = _around(values[1:]) if shape.polygons else (values[1], values[2], values[3], values[4])
-    points = tuple(values[1:]) if shape.polygons else tuple(values[5:])
-    told = list(_placed(values, box, points, shape))
-    code = next((code for code in told if code in _FATAL), None)
-    problems = [Problem(kind, line, text) for kind in told]
-    return (None if code else Row(line, int(number), _clipped(box), points)), problems
+def _values(line: _Line, rules: _Rules) -> tuple[array[float] | None, Problem | None]:
+    """Return a row's numbers, class first; None for a row that the file's own problem accounts for."""
+    try:
+        values = array("f", map(float, line.parts))
+    except ValueError:
+        return None, _no_number(line, rules)
+    if not isfinite(sum(values)):
+        return None, line.problem("label-nan")
+    count = len(values)
+    if rules.polygons and count == _BOX:
+        return None, None
+    if (count % 2 == 0 or count < 3) if rules.polygons else count != rules.columns:
+        wanted = "a class and pairs of x and y" if rules.polygons else f"{rules.columns}"
+        return None, line.problem("label-columns", f"{count} columns, not {wanted}: {_short(' '.join(line.parts))}")
+    if values[0] % 1:
+        return None, line.problem("label-class-fraction")
+    if not 0 <= values[0] < len(rules.names):
+        return None, line.problem("label-class-range", f"class {values[0]:.0f} of {len(rules.names)}")
+    return values, None
 
 
-_FATAL = ("label-pixels", "label-outside", "label-negative-size")
+def _no_number(line: _Line, rules: _Rules) -> Problem:
+    """Return what is wrong with a row that does not consist of numbers."""
+    if not rules.numbers:
+        rules.numbers.update((" ".join(name.split()), number) for number, name in rules.names.items())
+    starts = (" ".join(line.parts[:words]) for words in range(1, min(len(line.parts), _WORDS)))
+    for start in starts:
+        if start in rules.numbers and not _numeric(start.split()):
+            return line.problem("label-class-name", f"{_short(start)} is class {rules.numbers[start]}")
+    text = " ".join(line.parts)
+    if _numeric(text.replace(",", " ").replace(";", " ").split()):
+        return line.problem("label-separator")
+    if not _numeric(line.parts[:1]) and _numeric(line.parts[1:]) and len(line.parts) >= _BOX:
+        return line.problem("label-class-name", f"{_short(line.parts[0])} is not in names:")
+    return line.problem("label-not-number")
 
 
-def _unread(words: Sequence[str], names: Mapping[int, str]) -> str | None:
-    """Return the code of what keeps a row from being read as numbers."""
-    for place, word in enumerate(words):
-        try:
-            float(word)
-        except ValueError:
-            if any("," in other or ";" in other for other in words):
-                return "label-separator"
-            return "label-class-name" if place == 0 and word in names.values() else "label-not-number"
-    return None
-
-
-def _columns(count: int, shape: _Shape, task: str) -> str | None:
-    """Return the code of a wrong number of values."""
-    if shape.polygons and count == 5:
-        return "label-mixed"
-    if shape.polygons:
-        right = count % 2 == 1 and count >= 7 and (task != "obb" or count == 9)
+def _box(line: _Line, values: array[float], rules: _Rules) -> tuple[array[float], float, Problem | None]:
+    """Return a row's box, the largest coordinate that Ultralytics looks at, and why it does not accept the row."""
+    if rules.polygons:
+        left, right, top, bottom = _extent(values[1:])
+        box = array("f", ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top))
     else:
-        right = count == 5 + shape.keypoints and task not in ("segment", "obb")
-    return None if right else "label-columns"
+        box = values[1:_BOX]
+    high, low = max(box), min(box)
+    if rules.task == "pose":  # its box is held to be above 0 only
+        points = values[_BOX:]
+        high = max((points[at] for at in range(len(points)) if at % rules.dims < 2), default=high)
+        low = min(low, *points) if points else low
+    if min(box[2], box[3]) < 0:
+        return box, 0.0, line.problem("label-negative-size")
+    if high > 1 + TOLERANCE or low < -TOLERANCE:
+        return box, high, line.problem("label-outside")
+    if max(box) > 1 + TOLERANCE:
+        return box, 0.0, line.problem("label-pose-box")
+    return box, high, None
 
 
-def _around(points: Sequence[float]) -> Box:
-    """Return the box around an outline."""
-    across, down = points[::2], points[1::2]
-    left, right, top, bottom = min(across), max(across), min(down), max(down)
-    return (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
-
-
-def _placed(values: Sequence[float], box: Box, points: Sequence[float], shape: _Shape) -> Iterator[str]:
-    """Yield what is to be said of where an object lies."""
+def _remarks(line: _Line, box: array[float], values: array[float], rules: _Rules) -> list[Problem]:
+    """Return the problems of a row that Ultralytics trains on."""
+    found = []
     x, y, width, height = box
-    if shape.keypoints:  # Ultralytics looks at the upper bound of keypoints only, at the lower of everything
-        pairs = range(0, len(points), shape.dimensions)
-        upper = [points[at + side] for at in pairs for side in (0, 1)]
-        lower = [*box, *points]
-    else:
-        upper = lower = list(box)
-    if max(upper) > 1 + _OVER or min(lower) < -_OVER:
-        yield "label-pixels" if max(*map(abs, upper), *box) > _PIXELS else "label-outside"
-        return
-    if width < 0 or height < 0:
-        yield "label-negative-size"
-        return
-    if max(upper) > 1 or min(lower) < 0:
-        yield "label-rounding"
-    if not width or not height:
-        yield "label-zero-area"
-    over = max(width / 2 - x, x + width / 2 - 1, height / 2 - y, y + height / 2 - 1)
-    if over > _EDGE:
-        yield "label-partly-outside"
+    if width == 0 or height == 0:
+        found.append(line.problem("label-zero-area"))
+    if rules.polygons and rules.task == "obb" and len(values) != 9:
+        found.append(line.problem("label-obb-corners", f"{len(values) // 2} points"))
+    edges = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    given, pose = values[1:], rules.task == "pose"
+    if min(edges) < -TOLERANCE or max(edges) > 1 + TOLERANCE:
+        found.append(line.problem("label-partly-outside"))
+    elif min(given) < 0 or max(box if pose else given) > 1 or (pose and _above(values[_BOX:], rules.dims)):
+        found.append(line.problem("label-rounding"))
+    return found
 
 
-def _clipped(box: Box) -> Box:
-    """Return a box without what rounding put a hair outside of 0 to 1."""
-    x, y, width, height = (min(max(value, 0.0), 1.0) for value in box)
-    return x, y, width, height
+def _above(points: array[float], dims: int) -> bool:
+    return any(points[at] > 1 for at in range(len(points)) if at % dims < 2)
 
 
-def _shown(words: Sequence[str]) -> str:
-    text = " ".join(words)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+def _extent(points: array[float]) -> tuple[float, float, float, float]:
+    across, down = points[0::2], points[1::2]
+    return min(across), max(across), min(down), max(down)
+
+
+def _numeric(parts: Sequence[str]) -> bool:
+    try:
+        return bool([float(part) for part in parts])
+    except ValueError:
+        return False
+
+
+def _clip(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
+
+
+def _short(text: str) -> str:
+    """Return foreign text in a form that can be shown on one line."""
+    text = "".join(letter if letter.isprintable() else "?" for letter in text[:61])
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _bounded(problems: list[Problem]) -> tuple[Problem, ...]:
+    count: Counter[str] = Counter()
+    kept = []
+    for problem in sorted(problems, key=lambda one: (one.line or 0, one.code)):
+        count[problem.code] += 1
+        if count[problem.code] <= MOST_PROBLEMS:
+            kept.append(problem)
+    return tuple(kept)

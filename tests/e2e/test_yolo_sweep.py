@@ -26,7 +26,7 @@ def draw_shapes(folder: Path, *, count: int = 24) -> Path:
         (folder / "images" / split).mkdir(parents=True)
         (folder / "labels" / split).mkdir(parents=True)
         for index in range(number):
-            ground = Image.frombytes("RGB", (6, 6), bytes(rng.randrange(90) for _ in range(108)))
+            ground = Image.frombytes("RGB", (6, 6), bytes(rng.randrange(220) for _ in range(108)))
             image = ground.resize((64, 64), Image.Resampling.BICUBIC)  # else the pictures would be one and the same
             x, y, r = rng.uniform(20, 44), rng.uniform(20, 44), rng.uniform(10, 18)
             ImageDraw.Draw(image).ellipse((x - r, y - r, x + r, y + r), fill=(220, 40, 40))

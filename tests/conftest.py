@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,41 @@ def bccd() -> Path:
     if not data.is_file():
         pytest.skip(f"the BCCD photos are not at {data}")
     return data
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """A real server of the S3 protocol on this machine; its address."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], tuple[str, dict[str, str]]]:
+    """A function that puts a folder into a bucket and returns its address, and the credentials as environment."""
+    credentials = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": f"canary-{secrets.token_hex(8)}"}
+    for name, value in {**credentials, "AWS_EC2_METADATA_DISABLED": "true"}.items():
+        monkeypatch.setenv(name, value)
+
+    def upload(folder: Path) -> tuple[str, dict[str, str]]:
+        from pyarrow.fs import FileSystem, FileType
+
+        name = f"set-{secrets.token_hex(4)}"
+        query = f"endpoint_override={s3}&scheme=http&allow_bucket_creation=true&region=us-east-1"
+        storage, place = FileSystem.from_uri(f"s3://{name}?{query}")
+        storage.create_dir(place)
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            with storage.open_output_stream(f"{place}/set/{file.relative_to(folder).as_posix()}") as out:
+                out.write(file.read_bytes())
+        assert storage.get_file_info(f"{place}/set/data.yaml").type is FileType.File
+        return f"s3://{name}/set/data.yaml?endpoint_override={s3}&scheme=http&region=us-east-1", credentials
+
+    return upload
 
 
 def wait_for(condition: Callable[[], Any], *, timeout_s: float = 120.0) -> Any:

@@ -151,8 +151,12 @@ class PreparedDataset(_Record):
     names: dict[int, str]
     images: dict[str, int]
     """Number of images per split (train, val, test)."""
+    instances: dict[str, dict[int, int]] = {}
+    """Labelled objects per split and class (in classify: images)."""
     fingerprint: str
     """SHA-256 over names, splits, and the content of every image and label; independent of paths and times."""
+    labels_digest: str = ""
+    """SHA-256 over the content of the label files alone: tells other labels from other images."""
     notes: tuple[str, ...] = ()
     """What was resolved or looked odd, one sentence each."""
     findings: tuple[Finding, ...] = ()

@@ -55,6 +55,7 @@ def test_a_good_set_passes_and_nothing_beside_it_changes(tmp_path: Path) -> None
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*")}
     gate = examine(str(source), "detect")
     dataset = write_view(gate.layout, let_pass(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*")} == before
     assert dataset.images == {"train": 6, "val": 6}
     assert dataset.names == {0: "a", 1: "b"}
     assert grave(source) == set()
@@ -64,7 +65,11 @@ def test_a_good_set_passes_and_nothing_beside_it_changes(tmp_path: Path) -> None
     assert listed == [str(tmp_path / "set" / "images" / "train" / f"train{i}.png") for i in range(6)]
     manifest = PreparedDataset.model_validate_json((view.parent / "manifest.json").read_text())
     assert manifest == dataset
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*")} == before
+    assert manifest.instances == {"train": {0: 3, 1: 3}, "val": {0: 3, 1: 3}}
+    picture(99).save(tmp_path / "set" / "images" / "train" / "train0.png")
+    other = examine(str(source), "detect").dataset
+    assert other.fingerprint != dataset.fingerprint
+    assert other.labels_digest == dataset.labels_digest
 
 
 def label(text: str) -> Callable[[Path], Any]:

@@ -50,7 +50,8 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
     def further(exp: Experiment) -> list[Fault]:
         try:
             tell, anywhere = progress("checking the data"), OUTSIDE in allow
-            gate = examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, tell=tell)
+            copying = progress("copying the data", in_bytes=True)
+            gate = examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, tell=tell, copying=copying)
             seen.append((gate, let_pass(gate, allow)))
         except (DataError, UsageError) as error:
             seen.append(error)

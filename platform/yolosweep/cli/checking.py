@@ -49,8 +49,10 @@ def check_data(
     exp = _experiment(source)
     task = task or (exp.task if exp else "detect")
     sizes = list(imgsz) or (sizes_of(exp) if exp else [640])
-    place = exp.data if exp else source if source.startswith("sample:") else str(Path(source).absolute())
-    gate = examine(place, task, imgsz=sizes, anywhere=OUTSIDE in allow, tell=progress("reading the data"))
+    named = source if source.startswith("sample:") or "://" in source else str(Path(source).absolute())
+    tell, copying = progress("reading the data"), progress("copying the data", in_bytes=True)
+    place, anywhere = exp.data if exp else named, OUTSIDE in allow
+    gate = examine(place, task, imgsz=sizes, anywhere=anywhere, tell=tell, copying=copying)
     if report is not None:
         from yolosweep.cli.data_view import write_page
 

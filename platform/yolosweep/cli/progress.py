@@ -13,8 +13,8 @@ _EVERY_S = {True: 0.2, False: 10.0}
 _MANY = 40_000
 
 
-def progress(what: str) -> Callable[[int, int], None]:
-    """Return a function that is told how many of how many are done, and shows it on standard error."""
+def progress(what: str, *, in_bytes: bool = False) -> Callable[[int, int], None]:
+    """Return a function that is told how many of how many files, or bytes, are done, and shows it as text."""
     on_terminal = sys.stderr.isatty()
     started = told = time.monotonic()
     shown = False
@@ -24,14 +24,15 @@ def progress(what: str) -> Callable[[int, int], None]:
         now = time.monotonic()
         if done < of and now - told >= _EVERY_S[on_terminal]:
             left = (now - started) * (of - done) / max(done, 1)
-            line = f"{what}: {done} of {of} files, about {left:.0f} s left"
+            amount = f"{done >> 20} of {of >> 20} MiB" if in_bytes else f"{done} of {of} files"
+            line = f"{what}: {amount}, about {left:.0f} s left"
             print(
                 f"\r{line:<79}" if on_terminal else line, end="" if on_terminal else "\n", file=sys.stderr, flush=True
             )
             told, shown = now, True
         elif done >= of and shown and on_terminal:
             print(f"\r{'':<79}\r", end="", file=sys.stderr, flush=True)
-        if done >= of >= _MANY:
+        if done >= of >= _MANY and not in_bytes:
             print(f"{what}: {of} files read; comparing the pictures takes minutes the first time", file=sys.stderr)
 
     return tell

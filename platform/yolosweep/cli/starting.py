@@ -29,9 +29,10 @@ def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path
         raise UsageError(f"--task {task}: must be one of {', '.join(TASKS)}")
     if out.exists():
         raise UsageError(f"{out} exists and is not overwritten; choose another with --out")
-    dataset = examine(data if data.startswith("sample:") else str(Path(data).absolute()), task).dataset
+    is_named = data.startswith("sample:") or "://" in data
+    dataset = examine(data if is_named else str(Path(data).absolute()), task).dataset
     schema = resources.files("yolosweep.experiment") / "experiment.schema.json"
-    named = data if data.startswith("sample:") else os.path.relpath(data, out.absolute().parent)
+    named = data if is_named else os.path.relpath(data, out.absolute().parent)
     text = starter(
         named,
         task=task,

@@ -16,6 +16,7 @@ from yolosweep.data.layout import read_layout
 from yolosweep.data.leaks import LeakReport, leak_findings
 from yolosweep.data.place import place_of
 from yolosweep.data.scan import content_findings, scan
+from yolosweep.data.staging import is_remote
 from yolosweep.errors import DataError, UsageError
 from yolosweep.records import Finding, PreparedDataset, Severity
 
@@ -55,21 +56,23 @@ def examine(
     imgsz: Sequence[int] = (),
     anywhere: bool = False,
     tell: Callable[[int, int], None] | None = None,
+    copying: Callable[[int, int], None] | None = None,
 ) -> Gate:
     """Read every image and label of a dataset and say what a sweep on it would run into; write nothing.
 
     Args:
         source: a data.yaml, a folder (classify: ``train/<class>/*``; else one with a data.yaml), an archive of such a
-            folder, ``sample:parking``.
+            folder, the address of one of these in an object storage, ``sample:parking``.
         task: the experiment's task.
         imgsz: image sizes that will be trained with; boxes are measured against them.
         anywhere: also take files outside of the dataset's folders, which links and lists may lead to.
         tell: called now and then with the number of files read, and of all.
+        copying: called now and then with the number of bytes copied from an object storage, and of all.
 
     Raises:
         DataError: it cannot be read as a dataset at all; the message says what was looked for and where.
     """
-    layout = read_layout(place_of(source), task, outside=anywhere)
+    layout = read_layout(place_of(source, copying), task, outside=anywhere)
     pictures, labels = scan(layout, tell=tell)
     leaking, leaks = leak_findings(layout, pictures, labels)
     found = [
@@ -78,19 +81,20 @@ def examine(
         *leaking,
         *balance_findings(layout, pictures, labels, imgsz=imgsz),
     ]
+    found_counts = counts(layout, labels)
     dataset = PreparedDataset(
         task=task,
-        source=source if source.startswith("sample:") else str(Path(source).absolute()),
+        source=source if source.startswith("sample:") or is_remote(source) else str(Path(source).absolute()),
         train_on=str(layout.source),
         names=layout.names,
         images={split: len(items) for split, items in layout.splits.items()},
+        instances={split: one.instances for split, one in found_counts.splits.items() if split in layout.splits},
         fingerprint=_fingerprint(layout, pictures, labels),
+        labels_digest=_labels_digest(layout, labels),
         findings=tuple(sorted(found, key=lambda finding: _GRAVEST.index(finding.severity))),
         leaks=dict(leaks.shares),
     )
-    return Gate(
-        dataset=dataset, layout=layout, pictures=pictures, labels=labels, leaks=leaks, counts=counts(layout, labels)
-    )
+    return Gate(dataset=dataset, layout=layout, pictures=pictures, labels=labels, leaks=leaks, counts=found_counts)
 
 
 def let_pass(gate: Gate, allow: Sequence[str]) -> PreparedDataset:
@@ -124,6 +128,19 @@ def described(finding: Finding) -> str:
     """Return a finding in one line: code, reason, place, way out."""
     place = f" ({finding.file}{f':{finding.line}' if finding.line else ''})" if finding.file else ""
     return f"{finding.code}: {finding.message}{place}" + (f"; {finding.fix}" if finding.fix else "")
+
+
+def _labels_digest(layout: Layout, labels: Labels) -> str:
+    digest = hashlib.sha256()
+    for split, items in layout.splits.items():
+        for text in sorted(
+            f"{item.label.parent.name}/{item.label.name} {labels[item.label].sha256}"
+            if item.label is not None
+            else f"{item.image.name} {item.category}"
+            for item in items
+        ):
+            digest.update(f"{split} {text}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def _fingerprint(layout: Layout, pictures: Pictures, labels: Labels) -> str:

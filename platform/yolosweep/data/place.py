@@ -1,13 +1,15 @@
-"""From what the user named as data to a file or folder that can be read: samples are drawn, archives unpacked."""
+"""What the user named as data, as a file or folder here: samples drawn, archives unpacked, storage staged."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
 
 from yolosweep.data.archive import unpack
 from yolosweep.data.builtin import sample_folder
+from yolosweep.data.staging import is_remote, staged
 from yolosweep.durable import cache_folder, sha256_of
 
 __all__ = ["ARCHIVES", "place_of"]
@@ -16,15 +18,20 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", "
 """What is taken for an archive, by the end of its name."""
 
 
-def place_of(source: str) -> Path:
-    """Return where the data are: ``sample:<name>`` and archives lie in yolosweep's own cache folder.
+def place_of(source: str, copying: Callable[[int, int], None] | None = None) -> Path:
+    """Return where the data are: samples, archives and what was staged lie in yolosweep's own cache folder.
+
+    Args:
+        source: what the user named.
+        copying: called with the number of bytes copied from a storage, and of all.
 
     Raises:
-        DataError: there is no such sample, or the archive is refused (see :func:`yolosweep.data.archive.unpack`).
+        DataError: there is no such sample, the archive is refused (:func:`yolosweep.data.archive.unpack`), or the
+            storage cannot be read (:func:`yolosweep.data.staging.staged`).
     """
     if source.startswith("sample:"):
         return sample_folder(source)
-    path = Path(source)
+    path = staged(source, copying) if is_remote(source) else Path(source)
     return _unpacked(path) if path.name.lower().endswith(ARCHIVES) and path.is_file() else path
 
 

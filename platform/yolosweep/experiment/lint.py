@@ -92,10 +92,6 @@ def lint_names(exp: Experiment) -> Iterator[Fault]:
 def _places(exp: Experiment) -> Iterator[Fault]:
     if exp.data.startswith("sample:") and exp.data not in SAMPLES:
         yield Fault(key="data", message=f"there is no {exp.data!r}; the built-in sample is {', '.join(SAMPLES)}")
-    elif "://" in exp.data:
-        yield Fault(
-            key="data", message=f"{exp.data!r} is not a local path; download the data set and name its data.yaml"
-        )
     if "://" in exp.storage:
         yield Fault(
             key="storage",

@@ -57,7 +57,7 @@ def _anchored(exp: Experiment, path: Path) -> dict[str, Any]:
     """Make what is relative to the experiment file absolute: the data, and a model file that lies beside it."""
     base = path.absolute().parent
     change: dict[str, Any] = {}
-    if exp.data not in SAMPLES:
+    if exp.data not in SAMPLES and "://" not in exp.data:
         data = Path(exp.data).expanduser()
         change["data"] = str(data if data.is_absolute() else (base / data).resolve())
     model = base / Path(exp.model).expanduser()

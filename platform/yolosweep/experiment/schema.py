@@ -184,6 +184,7 @@ class Experiment(_Strict):
     """``yolo26n.pt`` starts from trained weights (advised); ``yolo26n.yaml`` from scratch; ``toy/red`` is the toy."""
     data: Annotated[str, Field(min_length=1)]
     """An Ultralytics ``data.yaml``, or for classify a folder ``train/<class>/*.jpg``; relative to this file.
+    An archive of it, or an address in an object storage (``s3://bucket/set``), is staged on every machine first.
     ``sample:parking`` is built in."""
     seed: Annotated[Whole, Field(ge=0)] = 0
     """Seed of the search and of every training."""

@@ -1,0 +1,102 @@
+"""Data in an object storage: staged once, going on where it was cut off, nothing told that is secret."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolosweep.data import examine
+from yolosweep.data.place import place_of
+from yolosweep.data.staging import staged
+from yolosweep.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "yolosweep" / "staged"
+
+
+@pytest.mark.slow
+def test_a_bucket_is_the_same_data_as_the_folder(tmp_path: Path, shell: Any, bucket: Any, own_cache: Path) -> None:
+    shell("sample", "parking", tmp_path / "lot")
+    address, _ = bucket(tmp_path / "lot")
+    told: list[tuple[int, int]] = []
+    gate = examine(address, "detect", copying=lambda done, of: told.append((done, of)))
+    plain = examine(str(tmp_path / "lot" / "data.yaml"), "detect")
+    assert gate.dataset.fingerprint == plain.dataset.fingerprint
+    assert gate.dataset.source == address
+    assert told[-1][0] == told[-1][1] == sum(p.stat().st_size for p in (tmp_path / "lot").rglob("*") if p.is_file())
+    count = len(told)
+    assert examine(address, "detect", copying=lambda done, of: told.append((done, of))).dataset == gate.dataset
+    assert len(told) == count, "it was copied again"
+
+
+def test_an_archive_is_staged_then_unpacked(tmp_path: Path) -> None:
+    import shutil
+
+    (tmp_path / "set" / "images").mkdir(parents=True)
+    (tmp_path / "set" / "data.yaml").write_text("x: 1\n")
+    archive = shutil.make_archive(str(tmp_path / "set"), "gztar", tmp_path, "set")
+    assert (place_of(Path(archive).as_uri()) / "data.yaml").read_text() == "x: 1\n"
+
+
+def test_changed_data_are_other_data(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "data.yaml").write_text("one")
+    first = staged((tmp_path / "set").as_uri())
+    assert staged((tmp_path / "set").as_uri()) == first
+    (tmp_path / "set" / "data.yaml").write_text("two!")
+    second = staged((tmp_path / "set" / "data.yaml").as_uri())
+    assert second.read_text() == "two!"
+    assert (first / "data.yaml").read_text() == "one"
+
+
+def test_a_copy_that_was_killed_goes_on(tmp_path: Path, own_cache: Path, wait_for: Any) -> None:
+    (tmp_path / "set").mkdir()
+    content = os.urandom(1 << 20) * 400
+    (tmp_path / "set" / "set.bin").write_bytes(content)
+    address = (tmp_path / "set").as_uri()
+    code = "import sys; from yolosweep.data.staging import staged; staged(sys.argv[1])"
+    process = subprocess.Popen([sys.executable, "-c", code, address], start_new_session=True)
+    (part,) = wait_for(lambda: [p for p in own_cache.glob("*.part/set.bin.part") if p.stat().st_size > 1 << 23])
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = part.stat().st_size
+    assert before < len(content)
+    told: list[int] = []
+    place = staged(address, lambda done, of: told.append(done))
+    assert told[0] >= before, "it began anew"
+    assert (place / "set.bin").read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("https://example.org/set.zip", "is not fetched"),
+        ("s3://key:secret@bucket/set", "holds credentials"),
+        ("file:///nowhere/at/all", "nowhere/at/all"),
+        ("nonsense://x/y", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_staged_is_said(address: str, told: str) -> None:
+    with pytest.raises(DataError, match=told) as refused:
+        staged(address)
+    assert "key:secret" not in str(refused.value)
+
+
+def test_a_disk_without_room_is_told_before_anything_is_copied(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "set").mkdir()
+    with (tmp_path / "set" / "huge.bin").open("wb") as file:
+        file.truncate(1 << 43)
+    with pytest.raises(DataError, match="MiB more in"):
+        staged((tmp_path / "set").as_uri())
+    assert not list(own_cache.rglob("huge.bin*"))

@@ -169,10 +169,9 @@ class PreparedDataset(_Record):
     @property
     def caveats(self) -> tuple[str, ...]:
         """What has to be said wherever a score on these data is shown, one sentence each."""
+        above = {split: share for split, share in self.leaks.items() if share}
         leaking = [
-            f"{share:.1%} of {split} is also in another split: its scores are too high"
-            for split, share in self.leaks.items()
-            if share
+            f"{above[split]:.1%} of {split} is also in another split: its scores are too high" for split in above
         ]
         passed = [
             f"{finding.code} was let pass: {finding.message}"

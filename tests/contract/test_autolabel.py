@@ -7,7 +7,10 @@ and saved as its loader wants them, so the whole path from file to polygon is re
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +218,27 @@ def test_weights_from_strangers_run_nothing(
     assert not canary.exists()
     torch.load(weights, weights_only=False)
     assert canary.exists()  # the canary works
+
+
+def test_weights_run_nothing_where_ultralytics_was_imported_first(data: Path, tmp_path: Path) -> None:
+    """Ultralytics reads at import whether it loads weights only; a notebook may have imported it before us."""
+    import torch
+
+    canary, weights = tmp_path / "pwned", tmp_path / "det.pt"
+    torch.save(Runs(canary), weights)
+    code = (
+        "import sys, pathlib, ultralytics.nn.tasks as tasks\n"
+        "from yolosweep.errors import TrainingError\n"
+        "from yolosweep.training.annotators import Annotator\n"
+        "assert not tasks.SAFE_LOAD\n"
+        "try: Annotator(pathlib.Path(sys.argv[1]), {0: 'RBC'}, task='detect', sam=None, conf=0.5)\n"
+        "except TrainingError as error: print(error)\n"
+    )
+    env = {key: value for key, value in os.environ.items() if key != "ULTRALYTICS_SAFE_LOAD"}
+
+    done = subprocess.run([sys.executable, "-c", code, str(weights)], capture_output=True, text=True, env=env)
+    assert done.returncode == 0 and "cannot be loaded" in done.stdout, done.stderr
+    assert not canary.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04"], ids=["empty", "text", "zip"])

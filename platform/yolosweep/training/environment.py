@@ -31,6 +31,7 @@ def enter(*, offline: bool = True) -> None:
     - Label caches go to our own cache folder (:mod:`yolosweep.training.label_cache`), and ``.npy`` files beside the
       user's images are neither read nor written.
     - A JPEG with a cut-off end is reported, not rewritten in place.
+    - Checkpoints are loaded as weights only: what a pickle would run is refused.
 
     Args:
         offline: False only where weights may be downloaded.
@@ -68,11 +69,13 @@ def _patch() -> None:
     import ultralytics.data.base as base
     import ultralytics.data.utils as data_utils
     import ultralytics.engine.trainer as trainer
+    import ultralytics.nn.tasks as tasks
     from ultralytics.utils import callbacks
 
     label_cache.install()
     base.BaseDataset.npy_files = property(_npy_files, _set_npy_files)
     data_utils._replace_image = lambda im_file, write: None
+    tasks.SAFE_LOAD = True  # read from the environment at import, and somebody may have imported it before us
     trainer.check_amp = _amp_works
     callbacks.add_integration_callbacks = lambda instance: None
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from yolosweep.cli.app import app
 from yolosweep.errors import ExperimentError, UsageError
 from yolosweep.experiment import load_experiment
 
@@ -44,8 +46,22 @@ SYNTAX = [
     wrong("tab", "name: a\n\tmodel: b\n", ("YAML", 2, "indents with spaces")),
     wrong("bracket left open", "name: a\nsearch: {trials: 3\n", ("YAML", 3, "brackets")),
     wrong("colon in a value", "name: a\nmodel: C: b\n", ("YAML", 2, "quotes")),
-    wrong("key twice", TOP + "name: other\n", ("name", 4, "remove one")),
-    wrong("nested key twice", HEAD + "train:\n  epochs: 5\n  epochs: 6\n", ("epochs", 7, "remove one")),
+    wrong("key twice", TOP + "name: other\n", ("name", 4, "stands twice (first on line 1); remove one")),
+    wrong("nested key twice", HEAD + "train:\n  epochs: 5\n  epochs: 6\n", ("train.epochs", 7, "first on line 6")),
+    wrong(
+        "two keys twice, one of them in braces and quotes",
+        HEAD + "train: {epochs: 1, 'epochs': 2}\nseed: 1\nseed: 2\n",
+        ("train.epochs", 5, "first on line 5"),
+        ("seed", 7, "first on line 6"),
+    ),
+    wrong("tab before a value", HEAD + "seed:\t3\n", ("YAML", 5, "spaces in place of the tab")),
+    wrong("alias inside of itself", HEAD + "train: &all {epochs: *all}\n", ("YAML", None, "an alias (*name) inside")),
+    wrong("too deep for the parser", HEAD + "train: " + "[" * 5000 + "]" * 5000, ("YAML", None, "more than 50 levels")),
+    wrong(
+        "aliases of aliases",
+        HEAD + "train:\n  a0: &a0 [1, 2]\n" + "".join(f"  a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40)),
+        ("YAML", None, "more than 20000 values"),
+    ),
     wrong("unknown alias", "name: *nobody\n", ("YAML", 1, "undefined alias")),
     wrong("python object", "name: !!python/object:os.system x\n", ("YAML", 1, "constructor")),
     wrong("two documents", "name: a\n---\nname: b\n", ("YAML", 2, "single document")),
@@ -492,6 +508,31 @@ def test_is_refused_with_every_fault(case: Wrong, tmp_path: Path) -> None:
     assert "Input should" not in str(found), "pydantic's own words reach the user"
 
 
+TOY_HEAD = HEAD.replace("yolo26n.pt", "toy/red").replace("box: {min: 4.0, max: 9.0}", "lr0: {min: 0.001, max: 0.1}")
+THROUGH_THE_COMMAND = [
+    *SYNTAX,
+    *AXES,
+    wrong("unknown sample, alone", TOY_HEAD.replace("data.yaml", "sample:car-park"), ("data", 3, "sample:parking")),
+    wrong("data from the web, alone", TOY_HEAD.replace("data.yaml", "https://x.org/a.zip"), ("data", 3, "download")),
+]
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize("case", THROUGH_THE_COMMAND, ids=lambda case: case.id)
+def test_the_command_refuses_it_with_code_3_and_writes_nothing(
+    case: Wrong, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiment.yaml").write_text(case.text)
+    done = CliRunner().invoke(app, [command, "experiment.yaml", *case.overrides])
+    assert done.exit_code == 3, done.output
+    assert isinstance(done.exception, SystemExit), "a traceback reaches the user"
+    for key, line, way_out in case.faults:
+        place = f"{key} (line {line}): " if line else key
+        assert any(text.strip().startswith(place) and way_out in text for text in done.stderr.splitlines()), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["experiment.yaml"]
+
+
 def test_there_are_many_different_cases() -> None:
     assert len({case.id for case in ALL}) == len(ALL) >= 45
 
@@ -512,7 +553,7 @@ def test_a_missing_or_unreadable_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         load_experiment(tmp_path)
     (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
-    with pytest.raises(UsageError, match="cannot read"):
+    with pytest.raises(UsageError, match=r"not in UTF-8 \(byte 7\); save it as UTF-8"):
         load_experiment(tmp_path / "latin.yaml")
 
 

@@ -55,14 +55,15 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
             seen.append((gate, let_pass(gate, allow)))
         except (DataError, UsageError) as error:
             seen.append(error)
-            return [Fault(key="data", message=str(error).removeprefix("data: ")), *check_arguments(exp)]
+            return [Fault(key="data", message=_told(error)), *check_arguments(exp)]
         return [*lint_with_data(exp, gate.dataset.images["train"]), *check_arguments(exp)]
 
     try:
         exp = load_experiment(source, overrides, further)
     except ExperimentError as error:
-        if len(error.faults) == 1 and seen and isinstance(seen[0], (DataError, UsageError)):
-            raise seen[0] from None  # nothing is wrong with the file
+        of_data = seen[0] if seen and isinstance(seen[0], (DataError, UsageError)) else None
+        if of_data is not None and [fault.message for fault in error.faults] == [_told(of_data)]:
+            raise of_data from None  # nothing is wrong with the file
         raise
     assert isinstance(seen[0], tuple), "an error of the data is a fault of the experiment"
     gate, dataset = seen[0]
@@ -78,6 +79,10 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
         model=model,
         notes=(*notes(exp), *told, *_worth_telling(dataset)),
     )
+
+
+def _told(error: DataError | UsageError) -> str:
+    return str(error).removeprefix("data: ")
 
 
 def sizes_of(exp: Experiment) -> list[int]:

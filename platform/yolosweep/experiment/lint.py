@@ -92,6 +92,12 @@ def lint_names(exp: Experiment) -> Iterator[Fault]:
 def _places(exp: Experiment) -> Iterator[Fault]:
     if exp.data.startswith("sample:") and exp.data not in SAMPLES:
         yield Fault(key="data", message=f"there is no {exp.data!r}; the built-in sample is {', '.join(SAMPLES)}")
+    if exp.data.startswith(("http://", "https://", "ftp://")):
+        yield Fault(
+            key="data",
+            message=f"{exp.data} is not fetched: whoever answers there decides what is trained on; "
+            "download the data set, check it, and give its path",
+        )
     if "://" in exp.storage:
         yield Fault(
             key="storage",

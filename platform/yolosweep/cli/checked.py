@@ -12,7 +12,7 @@ from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
 from yolosweep.experiment import Experiment, baseline, lint_with_data, load_experiment, notes
 from yolosweep.records import PreparedDataset, Severity
 from yolosweep.training.check import check_arguments
-from yolosweep.training.models import locate_model
+from yolosweep.training.models import locate_model, model_faults
 
 __all__ = ["Checked", "check"]
 
@@ -55,8 +55,12 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
             seen.append((gate, let_pass(gate, allow)))
         except (DataError, UsageError) as error:
             seen.append(error)
-            return [Fault(key="data", message=_told(error)), *check_arguments(exp)]
-        return [*lint_with_data(exp, gate.dataset.images["train"]), *check_arguments(exp)]
+            return [Fault(key="data", message=_told(error)), *rules(exp)]
+        return [*lint_with_data(exp, gate.dataset.images["train"]), *rules(exp)]
+
+    def rules(exp: Experiment) -> list[Fault]:
+        named = model_faults(exp)
+        return [*named, *(fault for fault in check_arguments(exp) if fault.key != "model" or not named)]
 
     try:
         exp = load_experiment(source, overrides, further)

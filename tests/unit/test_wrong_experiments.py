@@ -153,6 +153,7 @@ VALUES = [
     wrong("name is a number", HEAD.replace("demo", "2024"), ("name", 1, "goes in quotes")),
     wrong("task", HEAD + "task: detction\n", ("task", 5, "did you mean detect?")),
     wrong("seed below zero", HEAD + "seed: -1\n", ("seed", 5, "0 or more")),
+    wrong("seed beyond numpy's", HEAD + "seed: 99999999999\n", ("seed", 5, "2147483647 or less")),
     wrong("seed is true", HEAD + "seed: true\n", ("seed", 5, "whole number")),
     wrong("seed is text", HEAD + "seed: '5'\n", ("seed", 5, "whole number")),
     wrong(
@@ -245,12 +246,12 @@ VALUES = [
     wrong(
         "pipeline is no list",
         HEAD + "augmentations: {soft: {Blur: {p: 0.3}}}\n",
-        ("augmentations.soft", 5, "must be a list"),
+        ("augmentations.soft", 5, "must be a list of transforms with their settings, e.g. [{Blur: {p: 0.3}}"),
     ),
     wrong(
         "pipeline step without settings",
         HEAD + "augmentations:\n  soft:\n    - Blur\n",
-        ("augmentations.soft[0]", 7, "must be a mapping"),
+        ("augmentations.soft[0]", 7, "with their settings, e.g. [{Blur: {p: 0.3}}"),
     ),
 ]
 

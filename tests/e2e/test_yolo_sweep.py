@@ -187,6 +187,18 @@ search: {{trials: 2, parameters: {{lr0: {{min: 0.001, max: 3.0}}, augmentations:
     assert not (tmp_path / "runs").exists()
 
 
+def test_copy_paste_is_refused_in_detect_where_the_labels_are_boxes(shell: Any, tmp_path: Path) -> None:
+    experiment = tmp_path / "boxes.yaml"
+    experiment.write_text(f"""
+name: boxes
+model: yolo11n.yaml
+data: {draw_parking(tmp_path / "lot")}
+search: {{parameters: {{copy_paste: {{min: 0.0, max: 1.0}}}}}}
+""")
+    assert "search.parameters.copy_paste (line 5): has no effect" in shell("plan", experiment, code=3).err
+    shell("plan", experiment, f"data={draw_shapes(tmp_path / 'discs', count=80)}")
+
+
 def test_sets_below_nbs_are_refused(shell: Any, tmp_path: Path) -> None:
     data = draw_shapes(tmp_path / "discs", count=8)
     experiment = tmp_path / "nbs.yaml"

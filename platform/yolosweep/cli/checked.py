@@ -55,12 +55,9 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
             seen.append((gate, let_pass(gate, allow)))
         except (DataError, UsageError) as error:
             seen.append(error)
-            return [Fault(key="data", message=_told(error)), *rules(exp)]
-        return [*lint_with_data(exp, gate.dataset.images["train"]), *rules(exp)]
-
-    def rules(exp: Experiment) -> list[Fault]:
-        named = model_faults(exp)
-        return [*named, *(fault for fault in check_arguments(exp) if fault.key != "model" or not named)]
+            return [Fault(key="data", message=_told(error)), *_rules(exp)]
+        polygons = any(finding.code == "label-polygon-as-box" for finding in gate.dataset.findings)
+        return [*lint_with_data(exp, gate.dataset.images["train"], polygons=polygons), *_rules(exp)]
 
     try:
         exp = load_experiment(source, overrides, further)
@@ -83,6 +80,12 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
         model=model,
         notes=(*notes(exp), *told, *_worth_telling(dataset)),
     )
+
+
+def _rules(exp: Experiment) -> list[Fault]:
+    """Return what the training library has against the model and the arguments."""
+    named = model_faults(exp)
+    return [*named, *(fault for fault in check_arguments(exp) if fault.key != "model" or not named)]
 
 
 def _told(error: DataError | UsageError) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from yolosweep.errors import Fault
 from yolosweep.experiment.arguments import ALIASES, NOT_TRAINING, OWNED, SCORING, TASKS_OF, defaults, how_not_what
 from yolosweep.experiment.balance import balance_faults
-from yolosweep.experiment.dead_knobs import always, dead_fixed, dead_knobs, possible_values
+from yolosweep.experiment.dead_knobs import always, dead_fixed, dead_knobs, dead_on_boxes, possible_values
 from yolosweep.experiment.ranks import rank_faults
 from yolosweep.experiment.schema import SAMPLES, Experiment
 
@@ -227,15 +227,16 @@ def _toy(exp: Experiment) -> Iterator[Fault]:
                 )
 
 
-def lint_with_data(exp: Experiment, train_images: int) -> list[Fault]:
-    """Return the faults that depend on the size of the training split.
+def lint_with_data(exp: Experiment, train_images: int, *, polygons: bool = True) -> list[Fault]:
+    """Return the faults that depend on the size of the training split, and on whether any label is a polygon.
 
     ``nbs`` (nominal batch size) makes Ultralytics hold gradients over round(nbs / batch) batches. Where that is more
     than an epoch has, the weights change less than once per epoch, and next to nothing is learned.
     """
     if exp.is_toy:
         return []
-    return [*_held_gradients(exp, train_images), *_auto_is_adam(exp, train_images)]
+    on_boxes = [] if polygons or exp.task != "detect" else dead_on_boxes(exp)
+    return [*_held_gradients(exp, train_images), *_auto_is_adam(exp, train_images), *on_boxes]
 
 
 def _numbers(exp: Experiment, name: str) -> list[float]:

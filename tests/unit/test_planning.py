@@ -21,7 +21,7 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "NETRC", "WANDB_MODE", "RAY_ADDRESS", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    draw_parking(tmp_path / "lot")
+    draw_parking(tmp_path / "lot", images={"train": 12, "val": 4, "test": 4})
     file = tmp_path / "experiment.yaml"
     file.write_text(
         "name: lot\nmodel: toy/red\ndata: lot/data.yaml\nstorage: ./mine\ntrain: {epochs: 9}\n"
@@ -41,7 +41,7 @@ def test_it_tells_what_is_run_where_and_at_what_cost(experiment: Path) -> None:
     assert lines["cost"].startswith("at most 63 epochs (9 a trial)")
     assert lines["runs in"] == "./mine, 1 at a time"
     assert lines["mirror"].startswith("W&B: off, no API key")
-    assert "(160 train, 48 val, 48 test; 2 classes)" in lines["data"]
+    assert "(12 train, 4 val, 4 test; 2 classes)" in lines["data"]
     assert not (experiment.parent / "mine").exists()
 
 

@@ -56,7 +56,7 @@ SYNTAX = [
     ),
     wrong("tab before a value", HEAD + "seed:\t3\n", ("YAML", 5, "spaces in place of the tab")),
     wrong("alias inside of itself", HEAD + "train: &all {epochs: *all}\n", ("YAML", None, "an alias (*name) inside")),
-    wrong("too deep for the parser", HEAD + "train: " + "[" * 5000 + "]" * 5000, ("YAML", None, "more than 50 levels")),
+    wrong("too deep for the parser", HEAD + "train: " + "[" * 1200 + "]" * 1200, ("YAML", None, "more than 50 levels")),
     wrong(
         "aliases of aliases",
         HEAD + "train:\n  a0: &a0 [1, 2]\n" + "".join(f"  a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40)),
@@ -521,14 +521,13 @@ THROUGH_THE_COMMAND = [
 ]
 
 
-@pytest.mark.parametrize("command", ["run", "plan"])
 @pytest.mark.parametrize("case", THROUGH_THE_COMMAND, ids=lambda case: case.id)
 def test_the_command_refuses_it_with_code_3_and_writes_nothing(
-    case: Wrong, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: Wrong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "experiment.yaml").write_text(case.text)
-    done = CliRunner().invoke(app, [command, "experiment.yaml", *case.overrides])
+    done = CliRunner().invoke(app, ["run", "experiment.yaml", *case.overrides])
     assert done.exit_code == 3, done.output
     assert isinstance(done.exception, SystemExit), "a traceback reaches the user"
     for key, line, way_out in case.faults:

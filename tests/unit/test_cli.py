@@ -81,6 +81,7 @@ def test_the_schema_command_prints_the_shipped_file() -> None:
         (["sample", "harbour", "x"], 2, "known: parking"),
         (["init", "gone.yaml"], 4, "there is no"),
         (["init", "sample:parking", "--task", "detct"], 2, "must be one of detect"),
+        (["init", "sample:parking", "--model", "yolo26n-seg.pt"], 2, "made for segment, not for detect"),
         (["rum", "x.yaml"], 2, "No such command"),
     ],
 )

@@ -42,7 +42,7 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
 
     Raises:
         ExperimentError: with all faults of the file at once.
-        DataError: the data or the model are not there or cannot be read, or the data gate found errors.
+        DataError: the data are not there or cannot be read, the data gate found errors, or weights cannot be fetched.
         UsageError: the file or an override cannot be read, or nothing was found of what is allowed.
     """
     seen: list[tuple[Gate, PreparedDataset] | DataError | UsageError] = []

@@ -10,6 +10,7 @@ from yolosweep.data import examine
 from yolosweep.data.builtin import SAMPLES
 from yolosweep.durable import write_atomic
 from yolosweep.errors import UsageError
+from yolosweep.training.models import misnamed
 
 __all__ = ["write_sample", "write_starter"]
 
@@ -20,13 +21,15 @@ def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path
     """Write a commented starter experiment for a data set and return its path.
 
     Raises:
-        UsageError: the file exists, or there is no such task.
+        UsageError: the file exists, there is no such task, or the model is made for another.
         DataError: the data cannot be read.
     """
     from yolosweep.experiment.starter import starter
 
     if task not in TASKS:
         raise UsageError(f"--task {task}: must be one of {', '.join(TASKS)}")
+    if model is not None and (fault := misnamed(model, task)):
+        raise UsageError(f"--task {task} --model {model}: {fault}")
     if out.exists():
         raise UsageError(f"{out} exists and is not overwritten; choose another with --out")
     is_named = data.startswith("sample:") or "://" in data

@@ -12,7 +12,7 @@ from yolosweep.durable import cache_folder
 from yolosweep.errors import DataError, Fault
 from yolosweep.experiment.schema import TOY_MODEL, Experiment
 
-__all__ = ["locate_model", "model_faults", "other_task"]
+__all__ = ["locate_model", "misnamed", "model_faults", "other_task"]
 
 _SCALED = re.compile(r"^(yolo(?:v?\d+))[nsmlxtce](.*)$")
 """``yolo26n-seg.yaml`` is ``yolo26-seg.yaml`` at scale n: the letter is not part of a file's name."""
@@ -30,15 +30,19 @@ def model_faults(exp: Experiment) -> list[Fault]:
     """Return what is wrong with the model an experiment names: not there, or official and for another task."""
     if exp.is_toy:
         return []
-    official = _OFFICIAL.fullmatch(Path(exp.model).name)
-    fault = other_task(exp.model, _TASK[official[1]], exp.task) if official else None
-    if fault:
+    if fault := misnamed(exp.model, exp.task):
         return [Fault(key="model", message=fault)]
     try:
         locate_model(exp.model, fetch=False)
     except DataError as error:
         return [Fault(key="model", message=str(error).removeprefix("model: "))]
     return []
+
+
+def misnamed(model: str, task: str) -> str | None:
+    """Return why an official model cannot be trained for a task, by its name; None for any other model."""
+    official = _OFFICIAL.fullmatch(Path(model).name)
+    return other_task(model, _TASK[official[1]], task) if official else None
 
 
 def other_task(model: str, made_for: str, task: str) -> str | None:

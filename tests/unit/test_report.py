@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from yolosweep.cli.app import app
 from yolosweep.cli.live import LiveView
 from yolosweep.cli.tables import describe_run
 from yolosweep.history import History
@@ -341,6 +343,14 @@ def test_a_silent_divergence_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "the score collapsed" in Tables(write_report(folder).read_text()).tables["trials"][2][-2]
     describe_run(numbers)
     assert "t0001 diverged silently: the score collapsed" in capsys.readouterr().out
+
+
+def test_a_page_that_cannot_be_written_is_told_without_a_trace(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, ([0.4], Ending.FINISHED))
+    folder.report.mkdir()  # what else a file cannot replace
+    done = CliRunner().invoke(app, ["report", str(folder.root)])
+    assert done.exit_code == 1
+    assert done.stderr == f"error: cannot read or write {folder.report}: Is a directory\n"
 
 
 def test_watching_a_sweep_taken_up_again_tells_only_what_is_new(

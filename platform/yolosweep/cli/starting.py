@@ -21,7 +21,7 @@ def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path
     """Write a commented starter experiment for a data set and return its path.
 
     Raises:
-        UsageError: the file exists, there is no such task, or the model is made for another.
+        UsageError: the file exists or cannot be written, there is no such task, or the model is made for another.
         DataError: the data cannot be read.
     """
     from yolosweep.experiment.starter import starter
@@ -46,7 +46,10 @@ def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path
         train_images=dataset.images["train"],
         schema=str(schema),
     )
-    write_atomic(out.absolute(), text)
+    try:
+        write_atomic(out.absolute(), text)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror or error}; choose another with --out") from error
     return out
 
 
@@ -54,11 +57,14 @@ def write_sample(kind: str, folder: Path, *, seed: int) -> Path:
     """Draw a sample data set and return its data.yaml.
 
     Raises:
-        UsageError: there is no such sample, or the folder is not empty.
+        UsageError: there is no such sample, or the folder is not empty or cannot be written.
     """
     from yolosweep.data.sample import draw_parking
 
     if kind not in SAMPLES:
         raise UsageError(f"there is no sample {kind!r}; known: {', '.join(SAMPLES)}")
-    draw_parking(folder, seed=seed)
+    try:
+        draw_parking(folder, seed=seed)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror or error}; choose another folder") from error
     return folder / "data.yaml"

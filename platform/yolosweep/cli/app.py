@@ -215,11 +215,9 @@ def sample(
 @_told
 def schema() -> None:
     """Print the JSON Schema of experiment files, for editors."""
-    import json
+    from yolosweep.experiment.json_schema import text
 
-    from yolosweep.experiment.json_schema import json_schema
-
-    typer.echo(json.dumps(json_schema(), indent=2))
+    typer.echo(text(), nl=False)
 
 
 @track.command("push")

@@ -227,6 +227,7 @@ def test_data_rules_pass_over_the_toy(tmp_path: Path) -> None:
     [
         ("search: {parameters: {box: {min: 4, max: 9}}}", "write 4.0 and 9.0"),
         ("train: {epochs: 5}\nsearch: {parameters: {cls: {min: 0.1, max: 0.9}}}", "warmup_epochs=3"),
+        ("train: {epochs: 2, warmup_epochs: 1}\nsearch: {parameters: {cls: {min: 0.1, max: 0.9}}}", "warmup_epochs: 0"),
         ("search: {parameters: {iou: {min: 0.1, max: 0.9}}}", "how a validation counts"),
         ("search: {parameters: {copy_paste: {min: 0.1, max: 0.9}}}", "polygons"),
     ],

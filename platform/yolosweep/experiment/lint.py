@@ -93,11 +93,9 @@ def _places(exp: Experiment) -> Iterator[Fault]:
     if exp.data.startswith("sample:") and exp.data not in SAMPLES:
         yield Fault(key="data", message=f"there is no {exp.data!r}; the built-in sample is {', '.join(SAMPLES)}")
     if exp.data.startswith(("http://", "https://", "ftp://")):
-        yield Fault(
-            key="data",
-            message=f"{exp.data} is not fetched: whoever answers there decides what is trained on; "
-            "download the data set, check it, and give its path",
-        )
+        who = "whoever answers there decides what is trained on"
+        way_out = "download the data set, check it, and give its path"
+        yield Fault(key="data", message=f"{exp.data} is not fetched: {who}; {way_out}")
     if "://" in exp.storage:
         yield Fault(
             key="storage",
@@ -295,5 +293,6 @@ def notes(exp: Experiment) -> list[str]:
     epochs = exp.train.get("epochs", defaults().get("epochs", 100))
     warmup = max((w for w in possible_values(exp, "warmup_epochs") if isinstance(w, (int, float))), default=0)
     if not exp.is_toy and isinstance(epochs, int) and warmup >= math.ceil(epochs / 2) and epochs > 1:
-        told.append(f"warmup_epochs={warmup:g} takes half or more of {epochs} epochs; set train.warmup_epochs: 1")
+        way_out = f"set train.warmup_epochs: {int(epochs > 2)}"
+        told.append(f"warmup_epochs={warmup:g} takes half or more of {epochs} epochs; {way_out}")
     return told

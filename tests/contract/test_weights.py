@@ -66,7 +66,7 @@ def test_weights_from_a_stranger_are_refused_and_run_nothing(
 ) -> None:
     canary, weights = tmp_path / "ran", tmp_path / "model.pt"
     write(weights, canary)
-    question = {"weights": str(weights), "values": [], "pipelines": []}
+    question = {"weights": str(weights), "task": "detect", "values": [], "pipelines": []}
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(question)))
     main()
     ((key, message),) = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -84,3 +84,15 @@ def test_an_experiment_with_hostile_weights_is_refused_before_anything_starts(tm
     assert fault.key == "model"
     assert "posix.system" in fault.message
     assert not canary.exists()
+
+
+def test_weights_of_another_task_are_refused_whatever_they_are_called(tmp_path: Path) -> None:
+    import torch
+
+    weights = tmp_path / "best.pt"
+    torch.save({"model": None, "train_args": {"task": "segment"}}, weights)
+    named = {"name": "x", "model": str(weights), "data": "d.yaml"}
+    named["search"] = {"trials": 1, "parameters": {"box": {"value": 7.5}}}
+    (fault,) = check_arguments(Experiment.model_validate({**named, "task": "pose"}))
+    assert (fault.key, "made for segment, not for pose; set task: segment" in fault.message) == ("model", True)
+    assert check_arguments(Experiment.model_validate({**named, "task": "segment"})) == []

@@ -118,6 +118,20 @@ def test_ctrl_c_keeps_everything_and_exits_130(shell: Any, toy: Path, tmp_path: 
     assert (running_folder(tmp_path).winner / "best.pt").is_file()
 
 
+def test_ctrl_c_while_ray_starts_leaves_nothing_and_does_not_say_otherwise(
+    shell: Any, toy: Path, tmp_path: Path
+) -> None:
+    process = shell.start("run", toy, "search.trials=500")
+    while "starting Ray" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "nothing had begun" in err
+    assert "yolosweep resume" not in err
+    assert not list((tmp_path / "runs").iterdir())
+
+
 def test_sigterm_leaves_a_readable_run_and_exits_143(shell: Any, toy: Path, tmp_path: Path, wait_for: Any) -> None:
     process = shell.start("run", toy, "search.trials=500", "train.epochs=1000", "train.patience=0")
     wait_for(lambda: rows(tmp_path) > 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
+from yolosweep.data.sample import draw_parking
 from yolosweep.records import Ending
 
 pytestmark = pytest.mark.slow
@@ -39,10 +41,10 @@ def draw_shapes(folder: Path, *, count: int = 24) -> Path:
     return data
 
 
-def draw_classes(folder: Path) -> Path:
+def draw_classes(folder: Path, *, count: int = 16) -> Path:
     """Draw red and blue pictures: a classification set."""
     rng = random.Random(0)
-    for split, number in (("train", 16), ("val", 8)):
+    for split, number in (("train", count), ("val", 8)):
         for name, colour in (("red", (200, 40, 40)), ("blue", (40, 40, 200))):
             (folder / split / name).mkdir(parents=True)
             for index in range(number):
@@ -185,6 +187,18 @@ search: {{trials: 2, parameters: {{lr0: {{min: 0.001, max: 3.0}}, augmentations:
     assert not (tmp_path / "runs").exists()
 
 
+def test_copy_paste_is_refused_in_detect_where_the_labels_are_boxes(shell: Any, tmp_path: Path) -> None:
+    experiment = tmp_path / "boxes.yaml"
+    experiment.write_text(f"""
+name: boxes
+model: yolo11n.yaml
+data: {draw_parking(tmp_path / "lot")}
+search: {{parameters: {{copy_paste: {{min: 0.0, max: 1.0}}}}}}
+""")
+    assert "search.parameters.copy_paste (line 5): has no effect" in shell("plan", experiment, code=3).err
+    shell("plan", experiment, f"data={draw_shapes(tmp_path / 'discs', count=80)}")
+
+
 def test_sets_below_nbs_are_refused(shell: Any, tmp_path: Path) -> None:
     data = draw_shapes(tmp_path / "discs", count=8)
     experiment = tmp_path / "nbs.yaml"
@@ -199,3 +213,34 @@ search: {{trials: 2, parameters: {{lr0: {{min: 0.001, max: 0.01}}}}}}
     refused = shell("run", experiment, code=3)
     assert "64 holds the gradients of 16 batches of 4" in refused.err
     assert "set train.nbs: 4" in refused.err
+
+
+@pytest.mark.parametrize("name", ["quickstart", "toy", "detect-pretrained", "segment", "classify"])
+def test_every_worked_example_can_be_planned(name: str, shell: Any, repository: Path, tmp_path: Path) -> None:
+    """With data of its task where it names some of the reader's own; nothing is downloaded."""
+    data = {
+        "detect-pretrained": lambda: draw_parking(tmp_path / "lot"),
+        "segment": lambda: draw_shapes(tmp_path / "discs", count=80),
+        "classify": lambda: draw_classes(tmp_path / "colours", count=40),
+    }
+    own = [f"data={data[name]()}"] if name in data else []
+    plan = json.loads(shell("plan", repository / "jobs" / "experiments" / f"{name}.yaml", *own, "--json").out)
+    assert plan["experiment"]["name"]
+    assert plan["epochs_at_most"] == plan["trials"] * plan["epochs_per_trial"]
+    assert set(plan["first_trial"]) == set(plan["experiment"]["search"]["parameters"])
+    assert not (tmp_path / "runs").exists()
+
+
+def test_plots_are_kept_where_they_are_asked_for(shell: Any, tmp_path: Path) -> None:
+    data = draw_shapes(tmp_path / "discs", count=8)
+    experiment = tmp_path / "plots.yaml"
+    experiment.write_text(f"""
+name: plots
+task: segment
+model: yolo11n-seg.yaml
+data: {data}
+{FIXED.format(epochs=1, batch=4, more="close_mosaic: 0, plots: true")}
+search: {{trials: 1, parameters: {{lr0: {{min: 0.001, max: 0.01}}}}}}
+""")
+    trial = shell.run(experiment).folder.trial("t0000")
+    assert {"results.png", "labels.jpg", "train_batch0.jpg"} <= {path.name for path in trial.iterdir()}

@@ -65,7 +65,7 @@ def test_python_dash_m_is_the_same_command() -> None:
 
 def test_the_schema_command_prints_the_shipped_file() -> None:
     shipped = resources.files("yolosweep.experiment") / "experiment.schema.json"
-    assert json.loads(runner.invoke(app, ["schema"]).stdout) == json.loads(shipped.read_text())
+    assert runner.invoke(app, ["schema"]).stdout == shipped.read_text()
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,8 @@ def test_the_schema_command_prints_the_shipped_file() -> None:
         (["sample", "harbour", "x"], 2, "known: parking"),
         (["init", "gone.yaml"], 4, "there is no"),
         (["init", "sample:parking", "--task", "detct"], 2, "must be one of detect"),
+        (["init", "sample:parking", "--model", "yolo26n-seg.pt"], 2, "made for segment, not for detect"),
+        (["sample", "parking", "/dev/null/lot"], 2, "cannot write /dev/null/lot: Not a directory"),
         (["rum", "x.yaml"], 2, "No such command"),
     ],
 )
@@ -102,6 +104,9 @@ def test_sample_and_init_make_an_experiment_that_plans(tmp_path: Path, monkeypat
     again = runner.invoke(app, ["init", "lot/data.yaml"])
     assert again.exit_code == 2
     assert "is not overwritten" in again.output
+    nowhere = runner.invoke(app, ["init", "lot/data.yaml", "--out", "/dev/null/x.yaml"])
+    assert nowhere.exit_code == 2
+    assert "cannot write /dev/null/x.yaml" in nowhere.output
     plan = runner.invoke(app, ["plan", "experiment.yaml", "--json"])
     assert plan.exit_code == 0, plan.output
     assert json.loads(plan.stdout)["data"]["names"] == {"0": "red_car", "1": "car"}

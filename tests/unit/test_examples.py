@@ -1,4 +1,4 @@
-"""Every worked example loads without a fault, says which schema it follows, and can be planned."""
+"""Every worked example loads without a fault and says which schema it follows; e2e/test_yolo_sweep.py plans them."""
 
 from __future__ import annotations
 

@@ -203,6 +203,20 @@ def test_momentum_is_dead_where_auto_is_surely_adamw(images: int, refused: bool,
     assert lint_with_data(sgd, images) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("search: {parameters: {copy_paste: {min: 0.1, max: 0.9}}}", "search.parameters.copy_paste"),
+        ("train: {copy_paste: 0.3}\nsearch: {parameters: {box: {min: 4.0, max: 9.0}}}", "train.copy_paste"),
+        ("train: {copy_paste: 0.0}\nsearch: {parameters: {box: {min: 4.0, max: 9.0}}}", None),
+    ],
+)
+def test_copy_paste_is_dead_where_no_label_is_a_polygon(text: str, key: str | None, tmp_path: Path) -> None:
+    exp = load(tmp_path, HEAD + text + "\n")
+    assert [fault.key for fault in lint_with_data(exp, 1000, polygons=False)] == ([key] if key else [])
+    assert lint_with_data(exp, 1000, polygons=True) == []
+
+
 def test_data_rules_pass_over_the_toy(tmp_path: Path) -> None:
     exp = load(tmp_path, HEAD.replace("yolo26n.pt", "toy/red") + "search: {parameters: {lr0: {min: 0.1, max: 0.9}}}\n")
     assert lint_with_data(exp, 1) == []
@@ -213,6 +227,7 @@ def test_data_rules_pass_over_the_toy(tmp_path: Path) -> None:
     [
         ("search: {parameters: {box: {min: 4, max: 9}}}", "write 4.0 and 9.0"),
         ("train: {epochs: 5}\nsearch: {parameters: {cls: {min: 0.1, max: 0.9}}}", "warmup_epochs=3"),
+        ("train: {epochs: 2, warmup_epochs: 1}\nsearch: {parameters: {cls: {min: 0.1, max: 0.9}}}", "warmup_epochs: 0"),
         ("search: {parameters: {iou: {min: 0.1, max: 0.9}}}", "how a validation counts"),
         ("search: {parameters: {copy_paste: {min: 0.1, max: 0.9}}}", "polygons"),
     ],

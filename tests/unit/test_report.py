@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
+import os
 import re
+import threading
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from importlib.resources import files
@@ -13,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from yolosweep.cli.app import app
 from yolosweep.cli.live import LiveView
 from yolosweep.cli.tables import describe_run
 from yolosweep.history import History
@@ -340,6 +345,14 @@ def test_a_silent_divergence_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "t0001 diverged silently: the score collapsed" in capsys.readouterr().out
 
 
+def test_a_page_that_cannot_be_written_is_told_without_a_trace(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, ([0.4], Ending.FINISHED))
+    folder.report.mkdir()  # what else a file cannot replace
+    done = CliRunner().invoke(app, ["report", str(folder.root)])
+    assert done.exit_code == 1
+    assert done.stderr == f"error: cannot read or write {folder.report}: Is a directory\n"
+
+
 def test_watching_a_sweep_taken_up_again_tells_only_what_is_new(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -367,6 +380,41 @@ def test_watching_a_sweep_taken_up_again_tells_only_what_is_new(
         r"t0002 pruned: behind  \[2/4 trials, 3/12 epochs, best 0\.5000 t0001, about \d+ s left\]", line
     )
     ledger.close()
+
+
+def test_on_a_terminal_a_table_tells_every_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trials = ([0.1, 0.4], Ending.FINISHED), ([], Ending.FAILED), ([0.3], None)
+    folder = write_run(tmp_path, *trials, space={"lr0": {}}, ended=False)
+    ledger = take_up_again(folder)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    read, write = os.openpty()
+    drawn: list[bytes] = []
+
+    def look() -> None:
+        with contextlib.suppress(OSError):  # nobody writes any more
+            while block := os.read(read, 4096):
+                drawn.append(block)
+
+    reader = threading.Thread(target=look, daemon=True)
+    reader.start()
+    with os.fdopen(write, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        with LiveView(folder, 5, 3):
+            row = History.of(folder).trials["t0002"].rows[0].model_copy(update={"epoch": 2})
+            ledger.append("row", trial="t0002", row=row.model_dump(mode="json"))
+    ledger.close()
+    reader.join(timeout=60)
+    os.close(read)
+    screen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", b"".join(drawn).decode())
+    last = screen[screen.rindex("2/5 trials") :]  # the picture is drawn again with every look
+    assert re.match(r"2/5 trials, 4/15 epochs, best 0\.4000 t0000, about \d+ s left, 1 failed", " ".join(last.split()))
+    cells = [re.split(r"\s*│\s*", line.strip())[1:-1] for line in last.splitlines() if "│" in line]
+    assert cells == [
+        ["t0002", "running", "2/3", "0.3000", "0.3000", "1", "lr0=0.001"],
+        ["t0000", "finished", "2/3", "0.4000", "0.4000", "2", "lr0=0.1"],
+        ["t0001", "failed", "0/3", "", "", "", "lr0=0.01"],
+    ]
 
 
 def test_the_time_left_is_reckoned_from_what_was_trained_since(

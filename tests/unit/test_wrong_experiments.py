@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from yolosweep.cli.app import app
 from yolosweep.errors import ExperimentError, UsageError
 from yolosweep.experiment import load_experiment
 
@@ -44,8 +46,22 @@ SYNTAX = [
     wrong("tab", "name: a\n\tmodel: b\n", ("YAML", 2, "indents with spaces")),
     wrong("bracket left open", "name: a\nsearch: {trials: 3\n", ("YAML", 3, "brackets")),
     wrong("colon in a value", "name: a\nmodel: C: b\n", ("YAML", 2, "quotes")),
-    wrong("key twice", TOP + "name: other\n", ("name", 4, "remove one")),
-    wrong("nested key twice", HEAD + "train:\n  epochs: 5\n  epochs: 6\n", ("epochs", 7, "remove one")),
+    wrong("key twice", TOP + "name: other\n", ("name", 4, "stands twice (first on line 1); remove one")),
+    wrong("nested key twice", HEAD + "train:\n  epochs: 5\n  epochs: 6\n", ("train.epochs", 7, "first on line 6")),
+    wrong(
+        "two keys twice, one of them in braces and quotes",
+        HEAD + "train: {epochs: 1, 'epochs': 2}\nseed: 1\nseed: 2\n",
+        ("train.epochs", 5, "first on line 5"),
+        ("seed", 7, "first on line 6"),
+    ),
+    wrong("tab before a value", HEAD + "seed:\t3\n", ("YAML", 5, "spaces in place of the tab")),
+    wrong("alias inside of itself", HEAD + "train: &all {epochs: *all}\n", ("YAML", None, "an alias (*name) inside")),
+    wrong("too deep for the parser", HEAD + "train: " + "[" * 1200 + "]" * 1200, ("YAML", None, "more than 50 levels")),
+    wrong(
+        "aliases of aliases",
+        HEAD + "train:\n  a0: &a0 [1, 2]\n" + "".join(f"  a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40)),
+        ("YAML", None, "more than 20000 values"),
+    ),
     wrong("unknown alias", "name: *nobody\n", ("YAML", 1, "undefined alias")),
     wrong("python object", "name: !!python/object:os.system x\n", ("YAML", 1, "constructor")),
     wrong("two documents", "name: a\n---\nname: b\n", ("YAML", 2, "single document")),
@@ -137,6 +153,7 @@ VALUES = [
     wrong("name is a number", HEAD.replace("demo", "2024"), ("name", 1, "goes in quotes")),
     wrong("task", HEAD + "task: detction\n", ("task", 5, "did you mean detect?")),
     wrong("seed below zero", HEAD + "seed: -1\n", ("seed", 5, "0 or more")),
+    wrong("seed beyond numpy's", HEAD + "seed: 99999999999\n", ("seed", 5, "2147483647 or less")),
     wrong("seed is true", HEAD + "seed: true\n", ("seed", 5, "whole number")),
     wrong("seed is text", HEAD + "seed: '5'\n", ("seed", 5, "whole number")),
     wrong(
@@ -229,12 +246,12 @@ VALUES = [
     wrong(
         "pipeline is no list",
         HEAD + "augmentations: {soft: {Blur: {p: 0.3}}}\n",
-        ("augmentations.soft", 5, "must be a list"),
+        ("augmentations.soft", 5, "must be a list of transforms with their settings, e.g. [{Blur: {p: 0.3}}"),
     ),
     wrong(
         "pipeline step without settings",
         HEAD + "augmentations:\n  soft:\n    - Blur\n",
-        ("augmentations.soft[0]", 7, "must be a mapping"),
+        ("augmentations.soft[0]", 7, "with their settings, e.g. [{Blur: {p: 0.3}}"),
     ),
 ]
 
@@ -367,6 +384,9 @@ LINT = [
         ("train.resume", 5, "whole sweeps"),
         ("train.seed", 5, "seed:"),
     ),
+    wrong("time", HEAD + "train: {time: 2}\n", ("train.time", 5, "cannot be repeated; set train.epochs")),
+    wrong("time, searched", axis("time", "{min: 1, max: 2}"), ("search.parameters.time", 5, "cannot be repeated")),
+    wrong("AutoBatch as a choice", axis("batch", "{values: [-1, 8]}"), ("search.parameters.batch", 5, "AutoBatch")),
     wrong("of predict", HEAD + "train: {show: true}\n", ("train.show", 5, "predict or export")),
     wrong("AutoBatch", HEAD + "train: {batch: -1}\n", ("train.batch", 5, "AutoBatch")),
     wrong("AutoBatch by share", axis("batch", "{min: 0.2, max: 0.9}"), ("search.parameters.batch", 5, "AutoBatch")),
@@ -492,6 +512,30 @@ def test_is_refused_with_every_fault(case: Wrong, tmp_path: Path) -> None:
     assert "Input should" not in str(found), "pydantic's own words reach the user"
 
 
+TOY_HEAD = HEAD.replace("yolo26n.pt", "toy/red").replace("box: {min: 4.0, max: 9.0}", "lr0: {min: 0.001, max: 0.1}")
+THROUGH_THE_COMMAND = [
+    *SYNTAX,
+    *AXES,
+    wrong("unknown sample, alone", TOY_HEAD.replace("data.yaml", "sample:car-park"), ("data", 3, "sample:parking")),
+    wrong("data from the web, alone", TOY_HEAD.replace("data.yaml", "https://x.org/a.zip"), ("data", 3, "download")),
+]
+
+
+@pytest.mark.parametrize("case", THROUGH_THE_COMMAND, ids=lambda case: case.id)
+def test_the_command_refuses_it_with_code_3_and_writes_nothing(
+    case: Wrong, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "experiment.yaml").write_text(case.text)
+    done = CliRunner().invoke(app, ["run", "experiment.yaml", *case.overrides])
+    assert done.exit_code == 3, done.output
+    assert isinstance(done.exception, SystemExit), "a traceback reaches the user"
+    for key, line, way_out in case.faults:
+        place = f"{key} (line {line}): " if line else key
+        assert any(text.strip().startswith(place) and way_out in text for text in done.stderr.splitlines()), done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["experiment.yaml"]
+
+
 def test_there_are_many_different_cases() -> None:
     assert len({case.id for case in ALL}) == len(ALL) >= 45
 
@@ -512,7 +556,7 @@ def test_a_missing_or_unreadable_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         load_experiment(tmp_path)
     (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
-    with pytest.raises(UsageError, match="cannot read"):
+    with pytest.raises(UsageError, match=r"not in UTF-8 \(byte 7\); save it as UTF-8"):
         load_experiment(tmp_path / "latin.yaml")
 
 

@@ -42,7 +42,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on
 
 
 def _told(command: Command) -> Command:
-    """Turn our errors into a message on standard error and their exit code; others are bugs and keep their trace."""
+    """Turn our errors into a message on standard error and their exit code; others are bugs and keep their trace.
+
+    A disk that is full, read-only or gone is no bug: where no command says more, the file and the reason are told.
+    """
 
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -54,6 +57,12 @@ def _told(command: Command) -> Command:
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(130) from None
+        except OSError as error:
+            if error.filename is None:  # also a pipe that was closed: typer ends quietly on that
+                raise
+            place = error.filename2 or error.filename
+            typer.echo(f"error: cannot read or write {place}: {error.strerror}", err=True)
+            raise typer.Exit(1) from None
 
     return wrapped  # type: ignore[return-value]
 
@@ -206,11 +215,9 @@ def sample(
 @_told
 def schema() -> None:
     """Print the JSON Schema of experiment files, for editors."""
-    import json
+    from yolosweep.experiment.json_schema import text
 
-    from yolosweep.experiment.json_schema import json_schema
-
-    typer.echo(json.dumps(json_schema(), indent=2))
+    typer.echo(text(), nl=False)
 
 
 @track.command("push")

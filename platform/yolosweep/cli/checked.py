@@ -12,7 +12,7 @@ from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
 from yolosweep.experiment import Experiment, baseline, lint_with_data, load_experiment, notes
 from yolosweep.records import PreparedDataset, Severity
 from yolosweep.training.check import check_arguments
-from yolosweep.training.models import locate_model
+from yolosweep.training.models import locate_model, model_faults
 
 __all__ = ["Checked", "check"]
 
@@ -42,7 +42,7 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
 
     Raises:
         ExperimentError: with all faults of the file at once.
-        DataError: the data or the model are not there or cannot be read, or the data gate found errors.
+        DataError: the data are not there or cannot be read, the data gate found errors, or weights cannot be fetched.
         UsageError: the file or an override cannot be read, or nothing was found of what is allowed.
     """
     seen: list[tuple[Gate, PreparedDataset] | DataError | UsageError] = []
@@ -55,14 +55,16 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
             seen.append((gate, let_pass(gate, allow)))
         except (DataError, UsageError) as error:
             seen.append(error)
-            return [Fault(key="data", message=str(error).removeprefix("data: ")), *check_arguments(exp)]
-        return [*lint_with_data(exp, gate.dataset.images["train"]), *check_arguments(exp)]
+            return [Fault(key="data", message=_told(error)), *_rules(exp)]
+        polygons = any(finding.code == "label-polygon-as-box" for finding in gate.dataset.findings)
+        return [*lint_with_data(exp, gate.dataset.images["train"], polygons=polygons), *_rules(exp)]
 
     try:
         exp = load_experiment(source, overrides, further)
     except ExperimentError as error:
-        if len(error.faults) == 1 and seen and isinstance(seen[0], (DataError, UsageError)):
-            raise seen[0] from None  # nothing is wrong with the file
+        of_data = seen[0] if seen and isinstance(seen[0], (DataError, UsageError)) else None
+        if of_data is not None and [fault.message for fault in error.faults] == [_told(of_data)]:
+            raise of_data from None  # nothing is wrong with the file
         raise
     assert isinstance(seen[0], tuple), "an error of the data is a fault of the experiment"
     gate, dataset = seen[0]
@@ -78,6 +80,16 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
         model=model,
         notes=(*notes(exp), *told, *_worth_telling(dataset)),
     )
+
+
+def _rules(exp: Experiment) -> list[Fault]:
+    """Return what the training library has against the model and the arguments."""
+    named = model_faults(exp)
+    return [*named, *(fault for fault in check_arguments(exp) if fault.key != "model" or not named)]
+
+
+def _told(error: DataError | UsageError) -> str:
+    return str(error).removeprefix("data: ")
 
 
 def sizes_of(exp: Experiment) -> list[int]:

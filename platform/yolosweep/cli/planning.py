@@ -9,10 +9,12 @@ from typing import Any
 
 from yolosweep.cli.checked import Checked
 from yolosweep.errors import RunFolderError
+from yolosweep.experiment import baseline
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.search.cluster_resources import allot
 from yolosweep.search.prune import rungs
+from yolosweep.tracking import choose_mode
 
 __all__ = ["describe_plan", "plan_of"]
 
@@ -23,7 +25,11 @@ _PROCESS_MB = 1000
 
 
 def plan_of(checked: Checked) -> dict[str, Any]:
-    """Return the plan as plain data."""
+    """Return the plan as plain data.
+
+    Raises:
+        UsageError: ``track.wandb.mode: online`` without a key.
+    """
     exp = checked.experiment
     search = exp.search
     epochs = int(exp.train["epochs"])
@@ -39,6 +45,7 @@ def plan_of(checked: Checked) -> dict[str, Any]:
         "data": checked.dataset.model_dump(mode="json"),
         "model": str(checked.model),
         "trials": trials,
+        "first_trial": baseline(exp)[0],
         "epochs_per_trial": epochs,
         "epochs_at_most": most,
         "rungs": rungs(search.grace_epochs or 1, search.reduction_factor, epochs) if search.pruner == "asha" else [],
@@ -49,6 +56,7 @@ def plan_of(checked: Checked) -> dict[str, Any]:
         else round(most * seconds / max(slots or 1, 1) / 3600, 3),
         "disk_mb": round((exp.keep_top + 1) * 2 * checkpoint + (trials or 100) * 0.05, 1),
         "memory_mb": None if slots is None else slots * (150 if exp.is_toy else _PROCESS_MB),
+        "tracking": choose_mode(exp.track.wandb, os.environ).line,
         "notes": list(checked.notes),
     }
 
@@ -105,6 +113,7 @@ def describe_plan(plan: dict[str, Any]) -> None:
     console.print(
         f"search     {search['searcher']}, {search['mode']} {search['metric']}, {trials} trials, the defaults first"
     )
+    console.print(f"trial 0    {_pairs(plan['first_trial'])}", markup=False)
     if plan["rungs"]:
         levels = ", ".join(map(str, plan["rungs"]))
         console.print(f"pruning    asha: the best 1/{search['reduction_factor']} go on after epochs {levels}")
@@ -113,6 +122,10 @@ def describe_plan(plan: dict[str, Any]) -> None:
     )
     memory = f", about {plan['memory_mb']} MB of memory" if plan["memory_mb"] else ""
     console.print(f"           about {plan['disk_mb']:g} MB of disk (best {exp['keep_top']} checkpoints kept){memory}")
+    at_a_time = f"{plan['concurrent']} at a time" if plan["concurrent"] else "as many at a time as the GPUs hold"
+    console.print(f"runs in    {exp['storage']}, {at_a_time}", markup=False)
+    if plan["tracking"]:
+        console.print(f"mirror     {plan['tracking']}", markup=False)
     for note in plan["notes"]:
         console.print(f"note       {note}", markup=False)
 

@@ -23,9 +23,9 @@ def progress(what: str, *, in_bytes: bool = False) -> Callable[[int, int], None]
         nonlocal told, shown
         now = time.monotonic()
         if done < of and now - told >= _EVERY_S[on_terminal]:
-            left = (now - started) * (of - done) / max(done, 1)
+            left = f", about {(now - started) * (of - done) / done:.0f} s left" if done else ""
             amount = f"{done >> 20} of {of >> 20} MiB" if in_bytes else f"{done} of {of} files"
-            line = f"{what}: {amount}, about {left:.0f} s left"
+            line = f"{what}: {amount}{left}"
             print(
                 f"\r{line:<79}" if on_terminal else line, end="" if on_terminal else "\n", file=sys.stderr, flush=True
             )

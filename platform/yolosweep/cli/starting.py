@@ -10,6 +10,7 @@ from yolosweep.data import examine
 from yolosweep.data.builtin import SAMPLES
 from yolosweep.durable import write_atomic
 from yolosweep.errors import UsageError
+from yolosweep.training.models import misnamed
 
 __all__ = ["write_sample", "write_starter"]
 
@@ -20,13 +21,15 @@ def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path
     """Write a commented starter experiment for a data set and return its path.
 
     Raises:
-        UsageError: the file exists, or there is no such task.
+        UsageError: the file exists or cannot be written, there is no such task, or the model is made for another.
         DataError: the data cannot be read.
     """
     from yolosweep.experiment.starter import starter
 
     if task not in TASKS:
         raise UsageError(f"--task {task}: must be one of {', '.join(TASKS)}")
+    if model is not None and (fault := misnamed(model, task)):
+        raise UsageError(f"--task {task} --model {model}: {fault}")
     if out.exists():
         raise UsageError(f"{out} exists and is not overwritten; choose another with --out")
     is_named = data.startswith("sample:") or "://" in data
@@ -43,7 +46,10 @@ def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path
         train_images=dataset.images["train"],
         schema=str(schema),
     )
-    write_atomic(out.absolute(), text)
+    try:
+        write_atomic(out.absolute(), text)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror or error}; choose another with --out") from error
     return out
 
 
@@ -51,11 +57,14 @@ def write_sample(kind: str, folder: Path, *, seed: int) -> Path:
     """Draw a sample data set and return its data.yaml.
 
     Raises:
-        UsageError: there is no such sample, or the folder is not empty.
+        UsageError: there is no such sample, or the folder is not empty or cannot be written.
     """
     from yolosweep.data.sample import draw_parking
 
     if kind not in SAMPLES:
         raise UsageError(f"there is no sample {kind!r}; known: {', '.join(SAMPLES)}")
-    draw_parking(folder, seed=seed)
+    try:
+        draw_parking(folder, seed=seed)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror or error}; choose another folder") from error
     return folder / "data.yaml"

@@ -125,6 +125,8 @@ class _Sweep:
             raise
 
     def _go_on(self) -> str:
+        if not self._folder.ledger.exists():
+            return "nothing had begun, so nothing is left behind"
         return f"to go on: yolosweep resume {self._folder.root}"
 
     def finish(self, reason: str) -> int:

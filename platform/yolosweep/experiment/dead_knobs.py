@@ -56,6 +56,18 @@ def dead_fixed(exp: Experiment) -> list[str]:
     ]
 
 
+def dead_on_boxes(exp: Experiment) -> Iterator[Fault]:
+    """Yield arguments that need polygons, of which the labels hold none (data/augment.py CopyPaste)."""
+    for key, given in (
+        ("search.parameters.copy_paste", "copy_paste" in exp.search.parameters),
+        ("train.copy_paste", _misleads(exp, "copy_paste")),
+    ):
+        if given:
+            yield Fault(
+                key=key, message="has no effect: it cuts out polygons, and the labels of train are boxes; remove it"
+            )
+
+
 def _misleads(exp: Experiment, name: str) -> bool:
     return name in exp.train and exp.train[name] != defaults().get(name)
 

@@ -129,12 +129,17 @@ def _rule(key: str, kind: str, value: object, context: Mapping[str, Any]) -> str
     if kind in ("greater_than", "greater_than_equal"):
         low = context.get("ge", context.get("gt"))
         return f"is too small; it must be {low:g} or more" if "ge" in context else f"must be above {low:g}"
+    if kind == "less_than_equal":
+        return f"is too large; it must be {context['le']} or less"
+    if key.startswith("augmentations."):
+        return _PIPELINE
     for start, rule in _BY_TYPE:
         if kind.startswith(start):
             return rule
     raise AssertionError(f"no words for pydantic's {kind} at {key}")  # pragma: no cover
 
 
+_PIPELINE = "must be a list of transforms with their settings, e.g. [{Blur: {p: 0.3}}, {CLAHE: {p: 0.1}}]"
 _BY_TYPE = (
     ("int_", "must be a whole number, e.g. 8"),
     ("float_", "must be a number, e.g. 0.5"),

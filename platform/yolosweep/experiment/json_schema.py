@@ -1,6 +1,6 @@
 """The JSON schema of the experiment file, which editors read to complete keys and underline faults.
 
-``python -m yolosweep.experiment.json_schema > platform/yolosweep/experiment/experiment.schema.json`` writes it anew.
+``yolosweep schema > platform/yolosweep/experiment/experiment.schema.json`` writes it anew.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def json_schema() -> dict[str, Any]:
 
 def text() -> str:
     """Return the schema as the file that ships with the package."""
-    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(json_schema(), indent=2) + "\n"
 
 
 if __name__ == "__main__":

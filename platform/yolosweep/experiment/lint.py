@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from yolosweep.errors import Fault
 from yolosweep.experiment.arguments import ALIASES, NOT_TRAINING, OWNED, SCORING, TASKS_OF, defaults, how_not_what
 from yolosweep.experiment.balance import balance_faults
-from yolosweep.experiment.dead_knobs import always, dead_fixed, dead_knobs, possible_values
+from yolosweep.experiment.dead_knobs import always, dead_fixed, dead_knobs, dead_on_boxes, possible_values
 from yolosweep.experiment.ranks import rank_faults
 from yolosweep.experiment.schema import SAMPLES, Experiment
 
@@ -92,6 +92,10 @@ def lint_names(exp: Experiment) -> Iterator[Fault]:
 def _places(exp: Experiment) -> Iterator[Fault]:
     if exp.data.startswith("sample:") and exp.data not in SAMPLES:
         yield Fault(key="data", message=f"there is no {exp.data!r}; the built-in sample is {', '.join(SAMPLES)}")
+    if exp.data.startswith(("http://", "https://", "ftp://")):
+        who = "whoever answers there decides what is trained on"
+        way_out = "download the data set, check it, and give its path"
+        yield Fault(key="data", message=f"{exp.data} is not fetched: {who}; {way_out}")
     if "://" in exp.storage:
         yield Fault(
             key="storage",
@@ -221,15 +225,16 @@ def _toy(exp: Experiment) -> Iterator[Fault]:
                 )
 
 
-def lint_with_data(exp: Experiment, train_images: int) -> list[Fault]:
-    """Return the faults that depend on the size of the training split.
+def lint_with_data(exp: Experiment, train_images: int, *, polygons: bool = True) -> list[Fault]:
+    """Return the faults that depend on the size of the training split, and on whether any label is a polygon.
 
     ``nbs`` (nominal batch size) makes Ultralytics hold gradients over round(nbs / batch) batches. Where that is more
     than an epoch has, the weights change less than once per epoch, and next to nothing is learned.
     """
     if exp.is_toy:
         return []
-    return [*_held_gradients(exp, train_images), *_auto_is_adam(exp, train_images)]
+    on_boxes = [] if polygons or exp.task != "detect" else dead_on_boxes(exp)
+    return [*_held_gradients(exp, train_images), *_auto_is_adam(exp, train_images), *on_boxes]
 
 
 def _numbers(exp: Experiment, name: str) -> list[float]:
@@ -288,5 +293,6 @@ def notes(exp: Experiment) -> list[str]:
     epochs = exp.train.get("epochs", defaults().get("epochs", 100))
     warmup = max((w for w in possible_values(exp, "warmup_epochs") if isinstance(w, (int, float))), default=0)
     if not exp.is_toy and isinstance(epochs, int) and warmup >= math.ceil(epochs / 2) and epochs > 1:
-        told.append(f"warmup_epochs={warmup:g} takes half or more of {epochs} epochs; set train.warmup_epochs: 1")
+        way_out = f"set train.warmup_epochs: {int(epochs > 2)}"
+        told.append(f"warmup_epochs={warmup:g} takes half or more of {epochs} epochs; {way_out}")
     return told

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
@@ -19,6 +18,10 @@ from yolosweep.experiment.settings import resolved
 __all__ = ["load_experiment", "parse_override"]
 
 _LIMIT = 1 << 20
+_LEVELS = 50
+_VALUES = 20_000
+"""Far more than an experiment needs: what is above is a slip, such as an alias inside of what it names."""
+_TOO_DEEP = f"more than {_LEVELS} levels, or an alias (*name) inside of what it names; write the values out"
 
 
 Further = Callable[[Experiment], Sequence[Fault]]
@@ -69,9 +72,15 @@ def _anchored(exp: Experiment, path: Path) -> dict[str, Any]:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """Return the file's content and the line of every dotted key."""
     text = _text(path)
+    lines: dict[str, int] = {}
     try:
         node = YAML(typ="safe", pure=True).compose(text)
+        twice = list(_collect_lines(node, "", lines))
+        if twice:
+            raise ExperimentError(path.name, twice)
         content = YAML(typ="safe", pure=True).load(text)
+    except RecursionError as error:
+        raise ExperimentError(path.name, [Fault(key="YAML", message=_TOO_DEEP)]) from error
     except MarkedYAMLError as error:
         raise ExperimentError(path.name, [_syntax_fault(error, text)]) from error
     except (YAMLError, ValueError) as error:
@@ -81,8 +90,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         raise ExperimentError(
             path.name, [Fault(key="", message=f"{what}; `yolosweep init DATA` writes a starter file")]
         )
-    lines: dict[str, int] = {}
-    _collect_lines(node, "", lines)
     return content, lines
 
 
@@ -93,7 +100,11 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise UsageError(f"there is no file {path}; `yolosweep init DATA` writes a starter file") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"cannot read {path}: it is not in UTF-8 (byte {error.start + 1}); save it as UTF-8"
+        ) from error
+    except OSError as error:
         raise UsageError(f"cannot read {path}: {error}") from error
 
 
@@ -102,11 +113,11 @@ def _syntax_fault(error: MarkedYAMLError, text: str) -> Fault:
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark else None
     written = text.splitlines()[line - 1] if line and line <= len(text.splitlines()) else ""
-    if isinstance(error, DuplicateKeyError):
-        return Fault(key=written.split(":")[0].strip(" {,-"), message="stands twice; remove one", line=line)
     problem = str(error.problem or error.context)
     if "\t" in written[: len(written) - len(written.lstrip())]:
         hint = "the line begins with a tab; YAML indents with spaces"
+    elif "'\\t'" in problem:
+        hint = "write spaces in place of the tab"
     elif "another document" in problem:
         hint = "an experiment is a single document; remove the line ---"
     elif "mapping values are not allowed" in problem:
@@ -116,16 +127,30 @@ def _syntax_fault(error: MarkedYAMLError, text: str) -> Fault:
     return Fault(key="YAML", message=f"{problem}; {hint}", line=line)
 
 
-def _collect_lines(node: Node | None, prefix: str, lines: dict[str, int]) -> None:
+def _collect_lines(node: Node | None, prefix: str, lines: dict[str, int], level: int = 0) -> Iterator[Fault]:
+    """Fill in the line of every dotted key; yield a fault for each key that stands twice in its mapping.
+
+    Raises:
+        RecursionError: more levels than an experiment has.
+        ValueError: more values than an experiment has; an alias counts what it repeats.
+    """
+    if level > _LEVELS:
+        raise RecursionError
+    if len(lines) > _VALUES:
+        raise ValueError(f"more than {_VALUES} values, aliases written out; this is not an experiment file")
     if isinstance(node, MappingNode):
+        first: dict[str, int] = {}
         for key, value in node.value:
-            dotted = f"{prefix}.{key.value}" if prefix else str(key.value)
-            lines[dotted] = key.start_mark.line + 1
-            _collect_lines(value, dotted, lines)
+            name, line = str(key.value), key.start_mark.line + 1
+            dotted = f"{prefix}.{name}" if prefix else name
+            if name in first:
+                yield Fault(key=dotted, message=f"stands twice (first on line {first[name]}); remove one", line=line)
+            lines[dotted] = first[name] = line
+            yield from _collect_lines(value, dotted, lines, level + 1)
     elif isinstance(node, SequenceNode):
         for index, value in enumerate(node.value):
             lines[f"{prefix}[{index}]"] = value.start_mark.line + 1
-            _collect_lines(value, f"{prefix}[{index}]", lines)
+            yield from _collect_lines(value, f"{prefix}[{index}]", lines, level + 1)
 
 
 def parse_override(text: str) -> tuple[list[str], Any]:

@@ -186,7 +186,7 @@ class Experiment(_Strict):
     """An Ultralytics ``data.yaml``, or for classify a folder ``train/<class>/*.jpg``; relative to this file.
     An archive of it, or an address in an object storage (``s3://bucket/set``), is staged on every machine first.
     ``sample:parking`` is built in."""
-    seed: Annotated[Whole, Field(ge=0)] = 0
+    seed: Annotated[Whole, Field(ge=0, le=2**31 - 1)] = 0
     """Seed of the search and of every training."""
     train: dict[str, Any] = {}
     """Ultralytics train arguments that stay the same in all trials, under their own names."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from yolosweep.errors import Fault, TrainingError
 from yolosweep.experiment.schema import Experiment
+from yolosweep.training.models import other_task
 
 __all__ = ["check_arguments"]
 
@@ -32,6 +33,7 @@ def check_arguments(exp: Experiment) -> list[Fault]:
     weights = Path(exp.model).expanduser()
     question = {
         "weights": str(weights) if weights.suffix == ".pt" and weights.is_file() else None,
+        "task": exp.task,
         "values": [item for item in values if item[1] not in ("augmentations", "balance")],
         "pipelines": [(f"augmentations.{name}", steps) for name, steps in exp.augmentations.items()],
     }
@@ -57,7 +59,7 @@ def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
 
     from yolosweep.training.pipelines import build_pipeline
 
-    faults = [("model", fault)] if (fault := _refused(question["weights"])) else []
+    faults = [("model", fault)] if (fault := _refused(question["weights"], question["task"])) else []
     for key, name, value in question["values"]:
         try:
             get_cfg(overrides={name: value})
@@ -71,15 +73,15 @@ def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
     return faults
 
 
-def _refused(weights: str | None) -> str | None:
-    """Return why weights cannot be used; they are loaded without running any code they bring along."""
+def _refused(weights: str | None, task: str) -> str | None:
+    """Return why weights cannot be used for a task; they are loaded without running any code they bring along."""
     if weights is None:
         return None
     import torch
     from ultralytics.nn.tasks import torch_safe_load
 
     try:
-        torch_safe_load(weights, safe_only=True)
+        checkpoint, _ = torch_safe_load(weights, safe_only=True)
     except Exception as error:  # a damaged file fails in every way there is
         with contextlib.suppress(Exception):
             if strange := sorted(torch.serialization.get_unsafe_globals_in_checkpoint(weights)):
@@ -89,7 +91,9 @@ def _refused(weights: str | None) -> str | None:
                     "your own trainings"
                 )
         return f"{weights} is not whole, or no checkpoint of Ultralytics ({type(error).__name__}); copy it again"
-    return None
+    trained = checkpoint.get("train_args") if isinstance(checkpoint, dict) else None
+    made_for = trained.get("task") if isinstance(trained, dict) else None
+    return other_task(weights, made_for, task) if made_for else None
 
 
 def main() -> None:

@@ -9,13 +9,49 @@ import sys
 from pathlib import Path
 
 from yolosweep.durable import cache_folder
-from yolosweep.errors import DataError
-from yolosweep.experiment.schema import TOY_MODEL
+from yolosweep.errors import DataError, Fault
+from yolosweep.experiment.schema import TOY_MODEL, Experiment
 
-__all__ = ["locate_model"]
+__all__ = ["locate_model", "misnamed", "model_faults", "other_task"]
 
 _SCALED = re.compile(r"^(yolo(?:v?\d+))[nsmlxtce](.*)$")
 """``yolo26n-seg.yaml`` is ``yolo26-seg.yaml`` at scale n: the letter is not part of a file's name."""
+
+_OFFICIAL = re.compile(r"yolo(?:v?\d+)[a-z]?u?(?:-(seg|cls|pose|obb|sem|depth))?\.(?:pt|ya?ml)")
+_TASK = {
+    None: "detect", "seg": "segment", "cls": "classify", "pose": "pose", "obb": "obb", "sem": "semantic",
+    "depth": "depth",
+}  # fmt: skip
+"""What the end of an official model's name stands for."""
+_TRAINED = ("detect", "segment", "classify", "pose", "obb")
+
+
+def model_faults(exp: Experiment) -> list[Fault]:
+    """Return what is wrong with the model an experiment names: not there, or official and for another task."""
+    if exp.is_toy:
+        return []
+    if fault := misnamed(exp.model, exp.task):
+        return [Fault(key="model", message=fault)]
+    try:
+        locate_model(exp.model, fetch=False)
+    except DataError as error:
+        return [Fault(key="model", message=str(error).removeprefix("model: "))]
+    return []
+
+
+def misnamed(model: str, task: str) -> str | None:
+    """Return why an official model cannot be trained for a task, by its name; None for any other model."""
+    official = _OFFICIAL.fullmatch(Path(model).name)
+    return other_task(model, _TASK[official[1]], task) if official else None
+
+
+def other_task(model: str, made_for: str, task: str) -> str | None:
+    """Return why a model cannot be trained for a task, where it is made for another: every trial would fail."""
+    if made_for == task:
+        return None
+    end = next((end for end, known in _TASK.items() if known == task), None)
+    way_out = f"set task: {made_for}, or a model" if made_for in _TRAINED else "choose a model"
+    return f"{model} is made for {made_for}, not for {task}; {way_out} such as yolo26n{f'-{end}' if end else ''}.pt"
 
 
 def locate_model(model: str, *, fetch: bool = True) -> Path | str:

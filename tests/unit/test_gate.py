@@ -251,3 +251,26 @@ def test_files_outside_are_read_only_where_that_is_allowed(tmp_path: Path) -> No
     allowed = let_pass(examine(str(source), "detect", anywhere=True), ["file-outside"])
     assert allowed.images["train"] == 7
     assert allowed.allowed == ("file-outside",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("val", ["val", "valid"])
+@pytest.mark.parametrize("link", ["", "cat/loop", "cat/0/again.png"])
+def test_class_folders_are_trained_on_as_they_were_counted(tmp_path: Path, val: str, link: str) -> None:
+    from torchvision.datasets import ImageFolder
+
+    for place, split in enumerate(("train", val)):
+        for number, name in enumerate(["cat/0/0.png", "cat/1.png", "dog/0.png", "dog/1.png"]):
+            file = tmp_path / "set" / split / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            picture(10 * place + number).save(file)
+    if link:
+        target = ".." if link.endswith("loop") else "0.png"
+        (tmp_path / "set" / "train" / link).symlink_to(target)
+    gate = examine(str(tmp_path / "set"), "classify")
+    dataset = write_view(gate.layout, let_pass(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
+    for split, items in gate.layout.splits.items():
+        read = ImageFolder(f"{dataset.train_on}/{split}")
+        assert list(enumerate(read.classes)) == list(dataset.names.items())
+        told = [(Path(file).resolve(), number) for file, number in read.samples]
+        assert sorted(told) == sorted((item.image.resolve(), item.category) for item in items)

@@ -274,3 +274,21 @@ def test_class_folders_are_trained_on_as_they_were_counted(tmp_path: Path, val: 
         assert list(enumerate(read.classes)) == list(dataset.names.items())
         told = [(Path(file).resolve(), number) for file, number in read.samples]
         assert sorted(told) == sorted((item.image.resolve(), item.category) for item in items)
+
+
+def test_nothing_that_a_terminal_obeys_is_printed(tmp_path: Path) -> None:
+    source = make_set(tmp_path / "set", YAML.replace("[a, b]", r'["a\e[2J\u202e", "[red]b"]'))
+    for kind, suffix in (("images", "png"), ("labels", "txt")):
+        place = tmp_path / "set" / kind / "train"
+        (place / f"train0.{suffix}").rename(place / f"\x1b[2J\u202ex.{suffix}")
+        shutil.copy(place / f"train1.{suffix}", place / f"\x1b]0;y\x07.{suffix}")
+    label("9 0.5 0.5 0.2 0.2\n")(tmp_path / "set")
+    (tmp_path / "set" / "labels" / "train" / "\x1b[2J\u202ex.txt").write_text("9 0.5 0.5 0.2 0.2\n")
+    words = ["split", str(source), "--out", str(tmp_path / "new")]
+    for done in (CliRunner().invoke(app, ["check", str(source)]), CliRunner().invoke(app, words)):
+        assert all(line.isprintable() for line in done.output.splitlines()), done.output
+        assert r"a\x1b[2J\u202e" in done.output
+        assert "[red]b" in done.output
+    with pytest.raises(DataError) as refused:
+        let_pass(examine(str(source), "detect"), ())
+    assert all(line.isprintable() for line in str(refused.value).splitlines())

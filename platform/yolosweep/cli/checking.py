@@ -10,6 +10,7 @@ from typing import Any
 from yolosweep.cli.checked import sizes_of
 from yolosweep.cli.progress import progress
 from yolosweep.data import OUTSIDE, Gate, described, examine
+from yolosweep.data.places import shown
 from yolosweep.errors import DataError, UsageError
 from yolosweep.experiment import Experiment, load_experiment
 from yolosweep.records import Finding, Severity
@@ -116,7 +117,7 @@ def _describe(gate: Gate, told: dict[str, Any]) -> None:
     from rich.text import Text
 
     console = Console(soft_wrap=True, highlight=False)
-    console.print(Text(f"{told['source']}  {told['task']}, fingerprint {told['fingerprint'][:12]}"))
+    console.print(Text(f"{shown(told['source'], 4096)}  {told['task']}, fingerprint {told['fingerprint'][:12]}"))
     heads = ("split", "images", "background", "no labels", "objects", "leaking")
     table = Table(*heads, box=None, pad_edge=False)
     for split, line in told["splits"].items():
@@ -126,7 +127,7 @@ def _describe(gate: Gate, told: dict[str, Any]) -> None:
     console.print(table)
     classes = Table("class", *told["splits"], box=None, pad_edge=False)
     for name in list(told["names"].values())[:_SHOWN_CLASSES]:
-        classes.add_row(Text(name), *(str(line["instances"][name]) for line in told["splits"].values()))
+        classes.add_row(Text(shown(name)), *(str(line["instances"][name]) for line in told["splits"].values()))
     console.print(classes)
     if len(told["names"]) > _SHOWN_CLASSES:
         console.print(f"and {len(told['names']) - _SHOWN_CLASSES} more classes: --json lists them all")

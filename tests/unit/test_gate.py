@@ -131,6 +131,19 @@ def test_the_fingerprint_follows_the_content_not_the_place_or_the_time(tmp_path:
     assert fingerprint(first) != fingerprint(again)
 
 
+def test_a_folder_of_images_beside_their_labels_may_be_called_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for number in range(6):
+        picture(number).save(tmp_path / "a" / f"{number}.png")
+        (tmp_path / "a" / f"{number}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    for split, numbers in (("train", range(4)), ("val", range(4, 6))):
+        (tmp_path / "a" / f"{split}.txt").write_text("".join(f"./{number}.png\n" for number in numbers))
+    (tmp_path / "a" / "data.yaml").write_text("train: train.txt\nval: val.txt\nnames: [a]\n")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    one, two = (examine(str(tmp_path / name / "data.yaml"), "detect").dataset for name in "ab")
+    assert (one.fingerprint, one.labels_digest) == (two.fingerprint, two.labels_digest)
+
+
 def test_labels_that_lie_elsewhere_are_linked_where_the_training_looks(tmp_path: Path) -> None:
     make_set(tmp_path / "set")
     for kind, name in (("images", "pictures"), ("labels", "labels")):

@@ -134,7 +134,7 @@ def _labels_digest(layout: Layout, labels: Labels) -> str:
     digest = hashlib.sha256()
     for split, items in layout.splits.items():
         for text in sorted(
-            f"{item.label.parent.name}/{item.label.name} {labels[item.label].sha256}"
+            f"{_within(layout, item.label)} {labels[item.label].sha256}"
             if item.label is not None
             else f"{item.image.name} {item.category}"
             for item in items
@@ -143,16 +143,22 @@ def _labels_digest(layout: Layout, labels: Labels) -> str:
     return digest.hexdigest()
 
 
+def _within(layout: Layout, file: Path) -> str:
+    """Return the last two parts of a path, or its name alone right in the dataset's own folder."""
+    return file.name if file.parent in (layout.root, layout.source.parent) else f"{file.parent.name}/{file.name}"
+
+
 def _fingerprint(layout: Layout, pictures: Pictures, labels: Labels) -> str:
     """Return the SHA-256 of task, names, splits and the content of all files; of paths only the last two parts count.
 
-    Those parts order the images, and the order is part of what a seed stands for.
+    Those parts order the images, and the order is part of what a seed stands for. The dataset's own folder is none of
+    them: it may be called otherwise.
     """
     digest = hashlib.sha256(json.dumps([layout.task, layout.names, layout.extra], sort_keys=True).encode())
 
     def line(item: Item) -> str:
         label = labels[item.label].sha256 if item.label is not None and item.label in labels else ""
-        return f"{item.image.parent.name}/{item.image.name} {pictures[item.image].sha256} {label or '-'}"
+        return f"{_within(layout, item.image)} {pictures[item.image].sha256} {label or '-'}"
 
     for split, items in layout.splits.items():
         for text in sorted(line(item) for item in items):

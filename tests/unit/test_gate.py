@@ -170,6 +170,26 @@ def test_leaks_are_a_share_and_a_caveat(tmp_path: Path) -> None:
     assert dataset.caveats == ("14.3% of val is also in another split: its scores are too high",)
 
 
+def test_bursts_over_two_splits_are_a_share_and_a_caveat(tmp_path: Path) -> None:
+    source = make_set(tmp_path / "set")
+    for clip in range(2):
+        blobs = np.random.default_rng([1, clip]).integers(0, 255, (14, 14, 3), dtype=np.uint8)
+        scene = Image.fromarray(blobs).resize((300, 300), Image.Resampling.BICUBIC)
+        for step in range(4):
+            split, name = "val" if step == 3 else "train", f"clip{clip}_{step:04d}"
+            frame = scene.crop((step * 18, step * 9, 160 + step * 18, 160 + step * 9))
+            frame.save(tmp_path / "set" / "images" / split / f"{name}.png")
+            (tmp_path / "set" / "labels" / split / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    dataset = let_pass(examine(str(source), "detect"), ())
+    assert dataset.leaks == {"val": 0}
+    assert dataset.same_source == {"val": pytest.approx(2 / 8)}
+    (caveat,) = dataset.caveats
+    assert caveat.startswith("25.0% of val is of a burst")
+    done = CliRunner().invoke(app, ["check", str(source), "--report", str(tmp_path / "check.html")])
+    assert "25.0%" in done.output
+    assert "of val is of a source in another split" in (tmp_path / "check.html").read_text()
+
+
 def test_check_prints_tables_json_and_exits_by_severity(tmp_path: Path) -> None:
     source, runner = make_set(tmp_path / "set"), CliRunner()
     done = runner.invoke(app, ["check", str(source), "--report", str(tmp_path / "check.html")])

@@ -92,6 +92,7 @@ def _told(gate: Gate, report: Path | None) -> dict[str, Any]:
             "instances": {dataset.names[number]: count for number, count in found.instances.items()},
             "images_with": {dataset.names[number]: count for number, count in found.images_with.items()},
             "leaking": dataset.leaks.get(split),
+            "same_source": dataset.same_source.get(split),
         }
         for split, found in gate.counts.splits.items()
         if found.images
@@ -118,11 +119,11 @@ def _describe(gate: Gate, told: dict[str, Any]) -> None:
 
     console = Console(soft_wrap=True, highlight=False)
     console.print(Text(f"{shown(told['source'], 4096)}  {told['task']}, fingerprint {told['fingerprint'][:12]}"))
-    heads = ("split", "images", "background", "no labels", "objects", "leaking")
+    heads = ("split", "images", "background", "no labels", "objects", "leaking", "same source")
     table = Table(*heads, box=None, pad_edge=False)
     for split, line in told["splits"].items():
-        leaking = "" if line["leaking"] is None else f"{line['leaking']:.1%}"
-        cells = (line["images"], line["empty"], line["unlabelled"], line["objects"], leaking)
+        shares = ("" if share is None else f"{share:.1%}" for share in (line["leaking"], line["same_source"]))
+        cells = (line["images"], line["empty"], line["unlabelled"], line["objects"], *shares)
         table.add_row(split, *(str(cell) for cell in cells))
     console.print(table)
     classes = Table("class", *told["splits"], box=None, pad_edge=False)

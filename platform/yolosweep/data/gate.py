@@ -93,6 +93,7 @@ def examine(
         labels_digest=_labels_digest(layout, labels),
         findings=tuple(sorted(found, key=lambda finding: _GRAVEST.index(finding.severity))),
         leaks=dict(leaks.shares),
+        same_source=dict(leaks.sequence_shares),
     )
     return Gate(dataset=dataset, layout=layout, pictures=pictures, labels=labels, leaks=leaks, counts=found_counts)
 

@@ -190,6 +190,15 @@ def test_bursts_over_two_splits_are_a_share_and_a_caveat(tmp_path: Path) -> None
     assert "of val is of a source in another split" in (tmp_path / "check.html").read_text()
 
 
+def test_a_val_that_is_train_is_seen_on_the_page(tmp_path: Path) -> None:
+    source = make_set(tmp_path / "set", YAML.replace("images/val", "images/train"))
+    done = CliRunner().invoke(app, ["check", str(source), "--report", str(tmp_path / "check.html")])
+    assert done.exit_code == 4
+    page = (tmp_path / "check.html").read_text()
+    assert page.count('<div class="pair">') == 6
+    assert "train and val" in page
+
+
 def test_check_prints_tables_json_and_exits_by_severity(tmp_path: Path) -> None:
     source, runner = make_set(tmp_path / "set"), CliRunner()
     done = runner.invoke(app, ["check", str(source), "--report", str(tmp_path / "check.html")])

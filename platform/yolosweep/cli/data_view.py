@@ -33,9 +33,10 @@ def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence
         OSError: the file cannot be written.
     """
     every = [(split, item) for split, items in gate.layout.splits.items() for item in items]
-    split_of = {item.image: split for split, item in every}
+    splits_of: dict[Path, str] = {}
+    for split, item in every:
+        splits_of[item.image] = f"{splits_of[item.image]} and {split}" if item.image in splits_of else split
     item_of = {item.image: item for _, item in every}
-    across = [pair for pair in gate.leaks.pairs if split_of.get(pair[0]) != split_of.get(pair[1])]
     view = DataView(
         dataset=gate.dataset,
         exit_code=DataError.exit_code if gate.errors else 0,
@@ -48,13 +49,13 @@ def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence
         samples=_samples(gate),
         pairs=[
             Pair(
-                first=_tile(gate, item_of[first], split_of[first]),
-                second=_tile(gate, item_of[second], split_of[second]),
+                first=_tile(gate, item_of[first], splits_of[first]),
+                second=_tile(gate, item_of[second], splits_of[second]),
                 kind=kind,
             )
-            for first, second, kind in across[:_PAIRS]
+            for first, second, kind in gate.leaks.pairs[:_PAIRS]
         ],
-        pairs_found=len(across),
+        pairs_found=len(gate.leaks.pairs),
         previews=_previews(gate, exp) if exp is not None and not exp.is_toy else (),
     )
     write_atomic(target.absolute(), render_data_page(view))

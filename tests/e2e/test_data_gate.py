@@ -56,13 +56,16 @@ def test_a_run_on_leaking_data_says_so_beside_every_score(
 def test_an_experiment_is_checked_with_its_sizes_and_its_augmentations(
     shell: Any, repository: Path, tmp_path: Path
 ) -> None:
-    quickstart = repository / "jobs" / "experiments" / "quickstart.yaml"
-    done = shell("check", quickstart, "--report", tmp_path / "check.html", "--json")
+    quickstart = (repository / "jobs" / "experiments" / "quickstart.yaml").read_text()
+    searched = quickstart.replace("  parameters:\n", "  parameters:\n    augmentations: {values: [none, soft]}\n")
+    (tmp_path / "x.yaml").write_text(searched + "augmentations: {soft: [{Blur: {p: 0.1}}]}\n")
+    done = shell("check", tmp_path / "x.yaml", "--report", tmp_path / "check.html", "--json")
     told = json.loads(done.out)
     assert told["errors"] == 0
     assert told["splits"]["train"]["images"] == 160
     page = (tmp_path / "check.html").read_text()
-    assert "mosaic" in page
+    for look in ("mosaic", "soft", "all together"):
+        assert f"<bdi>{look}</bdi></h3>" in page
     assert len(page) < 1_000_000
 
 

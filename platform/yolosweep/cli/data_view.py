@@ -111,7 +111,7 @@ def _boxes(gate: Gate) -> list[BoxSize]:
 
 def _previews(gate: Gate, exp: Experiment) -> Sequence[Gallery]:
     """Return what the augmentations of an experiment do to some images; none where that cannot be shown."""
-    from yolosweep.experiment.settings import baseline
+    from yolosweep.experiment.settings import baseline, settings_of
     from yolosweep.report.preview_sheets import galleries
     from yolosweep.training.preview import previews
 
@@ -122,7 +122,7 @@ def _previews(gate: Gate, exp: Experiment) -> Sequence[Gallery]:
             images,
             gate.layout.names,
             task=gate.layout.task,
-            settings={**exp.train, **baseline(exp)[0]},
+            settings=settings_of(exp, baseline(exp)[0]),
             pipelines=exp.augmentations,
             count=_PREVIEWS,
             seed=exp.seed,

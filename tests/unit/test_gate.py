@@ -215,7 +215,17 @@ def test_check_prints_tables_json_and_exits_by_severity(tmp_path: Path) -> None:
     (found,) = [finding for finding in told["findings"] if finding["severity"] == "error"]
     assert (found["code"], found["line"], found["count"]) == ("label-class-range", 1, 1)
     assert found["file"].endswith("labels/train/train0.txt")
-    assert runner.invoke(app, ["check", str(source), "--allow", "label-class-range"]).exit_code == 0
+    page = tmp_path / "allowed.html"
+    done = runner.invoke(app, ["check", str(source), "--allow", "label-class-range", "--report", str(page)])
+    assert done.exit_code == 0
+    assert "(label-class-range let pass): a sweep may start" in done.output
+    assert "only because 1 error was let pass" in page.read_text()
+    assert "exit code 0" in page.read_text()
+    done = runner.invoke(app, ["check", str(source), "--allow", "label-class-rang"])
+    assert done.exit_code == 2
+    assert "did you mean label-class-range?" in done.output
+    runner.invoke(app, ["check", str(source), "--fail-on", "note", "--report", str(page)])
+    assert "exit code 4" in page.read_text()
 
 
 def test_real_photos_pass_with_their_true_counts(bccd: Path) -> None:

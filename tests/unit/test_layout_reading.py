@@ -417,7 +417,10 @@ def test_what_ultralytics_would_call_a_class_is_told(tmp_path: Path) -> None:
 
 WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     # id: data.yaml, what the error says
-    "no val": ("train: images/train\n" + NAMES, ["the key val: is missing; write e.g. val: images/val"]),
+    "no val": (
+        "train: images/train\n" + NAMES,
+        ["the key val: is missing; write e.g. val: images/val, or let yolosweep split make one"],
+    ),
     "Val": (
         "train: images/train\nVal: images/val\n" + NAMES,
         ["the key val: is missing", "Val: must be in lower case"],

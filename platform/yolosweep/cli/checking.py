@@ -9,7 +9,7 @@ from typing import Any
 
 from yolosweep.cli.checked import sizes_of
 from yolosweep.cli.progress import progress
-from yolosweep.data import OUTSIDE, Gate, described, examine
+from yolosweep.data import OUTSIDE, Gate, described, examine, with_allowed
 from yolosweep.data.places import shown
 from yolosweep.errors import DataError, UsageError
 from yolosweep.experiment import Experiment, load_experiment
@@ -53,11 +53,14 @@ def check_data(
     named = source if source.startswith("sample:") or "://" in source else str(Path(source).absolute())
     tell, copying = progress("reading the data"), progress("copying the data", in_bytes=True)
     place, anywhere = exp.data if exp else named, OUTSIDE in allow
-    gate = examine(place, task, imgsz=sizes, anywhere=anywhere, tell=tell, copying=copying)
+    gate = with_allowed(examine(place, task, imgsz=sizes, anywhere=anywhere, tell=tell, copying=copying), allow)
+    worst = list(Severity)[: list(Severity).index(Severity(fail_on)) + 1]
+    stopping = any(found.severity in worst and found.code not in allow for found in gate.dataset.findings)
+    code = DataError.exit_code if stopping else 0
     if report is not None:
         from yolosweep.cli.data_view import write_page
 
-        write_page(gate, exp, report, sizes)
+        write_page(gate, exp, report, sizes, code)
     told = _told(gate, report)
     if as_json:
         import json
@@ -65,8 +68,7 @@ def check_data(
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
     else:
         _describe(gate, told)
-    worst = list(Severity)[: list(Severity).index(Severity(fail_on)) + 1]
-    return DataError.exit_code if any(f.severity in worst and f.code not in allow for f in gate.dataset.findings) else 0
+    return code
 
 
 def _experiment(source: str) -> Experiment | None:
@@ -107,6 +109,7 @@ def _told(gate: Gate, report: Path | None) -> dict[str, Any]:
         "errors": by.count(Severity.ERROR),
         "warnings": by.count(Severity.WARNING),
         "notes": by.count(Severity.NOTE),
+        "allowed": list(dataset.allowed),
         "findings": [finding.model_dump(mode="json") for finding in dataset.findings],
         "report": str(report) if report else None,
     }
@@ -135,7 +138,9 @@ def _describe(gate: Gate, told: dict[str, Any]) -> None:
     for severity in Severity:
         _describe_findings(console, severity, [f for f in gate.dataset.findings if f.severity is severity])
     count = ", ".join(f"{told[kind]} {kind}" for kind in ("errors", "warnings", "notes"))
-    console.print(count if told["errors"] else f"{count}: a sweep may start", style="bold")
+    if gate.dataset.allowed:
+        count += f" ({', '.join(gate.dataset.allowed)} let pass)"
+    console.print(count if gate.errors else f"{count}: a sweep may start", style="bold")
     if told["report"]:
         console.print(f"report     {told['report']}", markup=False)
 

@@ -9,7 +9,6 @@ from yolosweep.data import Gate
 from yolosweep.data.items import Item, Row
 from yolosweep.data.places import label_of
 from yolosweep.durable import write_atomic
-from yolosweep.errors import DataError
 from yolosweep.experiment import Experiment
 from yolosweep.report.data_figures import BoxSize, Count
 from yolosweep.report.data_page import DataView, Gallery, Pair, render_data_page
@@ -26,8 +25,15 @@ _PREVIEWS = 6
 _SIDE = 160
 
 
-def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence[int]) -> None:
+def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence[int], code: int) -> None:
     """Write the page of a dataset; with an experiment it also shows what its augmentations do.
+
+    Args:
+        gate: the dataset as examined, with the codes that are let pass.
+        exp: the experiment, if one was checked.
+        target: the file to write.
+        imgsz: image sizes that are trained with.
+        code: exit code of the check.
 
     Raises:
         OSError: the file cannot be written.
@@ -39,7 +45,7 @@ def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence
     item_of = {item.image: item for _, item in every}
     view = DataView(
         dataset=gate.dataset,
-        exit_code=DataError.exit_code if gate.errors else 0,
+        exit_code=code,
         counts={
             split: {number: Count(found.instances[number], found.images_with[number]) for number in gate.layout.names}
             for split, found in gate.counts.splits.items()

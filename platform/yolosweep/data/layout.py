@@ -137,6 +137,7 @@ class _Reading:
                 if split in required:
                     alike = [shown(name, 30) for name in content if str(name).strip().lower() == split]
                     told = f"; {alike[0]}: must be in lower case" if alike else f"; write e.g. {split}: images/{split}"
+                    told += ", or let yolosweep split make one" if split == "val" and not alike else ""
                     self._fault(split, f"the key {split}: is missing{told}")
                 continue
             if key != split:

@@ -344,3 +344,26 @@ def test_nothing_that_a_terminal_obeys_is_printed(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         let_pass(examine(str(source), "detect"), ())
     assert all(line.isprintable() for line in str(refused.value).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["check", "set.zip"], 4, "name a folder of your own in XDG_CACHE_HOME"),
+        (["check", "sample:parking"], 4, "name a folder of your own in XDG_CACHE_HOME"),
+        (["check", "set", "--report", "set/data.yaml/x.html"], 2, "name another file"),
+        (["split", "set", "--out", "set/data.yaml/x"], 2, "name another folder"),
+    ],
+    ids=["archive", "sample", "report", "split"],
+)
+def test_a_place_that_cannot_be_written_is_told(
+    tmp_path: Path, words: list[str], code: int, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_set(tmp_path / "set")
+    shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path, "set")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == code, done.output
+    assert told in done.output

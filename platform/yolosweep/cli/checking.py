@@ -60,7 +60,10 @@ def check_data(
     if report is not None:
         from yolosweep.cli.data_view import write_page
 
-        write_page(gate, exp, report, sizes, code)
+        try:
+            write_page(gate, exp, report, sizes, code)
+        except OSError as error:
+            raise UsageError(f"--report {report} cannot be written: {error.strerror}; name another file") from error
     told = _told(gate, report)
     if as_json:
         import json

@@ -35,16 +35,19 @@ def write_split(source: str, *, out: Path, task: str, val: float, test: float, s
 
     Raises:
         DataError: the data cannot be read.
-        UsageError: the folder is not empty, or the shares make no sense.
+        UsageError: the folder is not empty or cannot be written, or the shares make no sense.
     """
     if val < 0 or test < 0 or val + test >= 1:
         raise UsageError(f"--val {val:g} --test {test:g}: shares are 0 or more, and leave something for train")
     layout = pooled_layout(source, task)
     pictures, labels = scan(layout, tell=progress("reading the data"))
     shares = {"train": 1 - val - test, "val": val, "test": test}
-    result = split_dataset(
-        layout, pictures, labels, out, {name: share for name, share in shares.items() if share}, seed
-    )
+    try:
+        result = split_dataset(
+            layout, pictures, labels, out, {name: share for name, share in shares.items() if share}, seed
+        )
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be written: {error.strerror}; name another folder") from error
     told = {
         "data": str(result.data),
         "images": result.images,

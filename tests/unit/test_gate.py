@@ -288,6 +288,12 @@ def test_labels_by_machine_are_told_and_refused_in_val(tmp_path: Path) -> None:
     assert "label-machine-eval" not in codes(source)
     (tmp_path / "set" / "labels" / "val" / "autolabel.json").write_text("{}")
     assert "label-machine-eval" in grave(source)
+    for split in ("train", "val"):
+        (tmp_path / "set" / "labels" / split / "autolabel.json").unlink()
+    listed = {"files": [{"label": "labels/train/train1.txt"}, {"label": None}]}
+    (tmp_path / "set" / "autolabel.json").write_text(json.dumps(listed))
+    (found,) = [one for one in examine(str(source), "detect").dataset.findings if one.code.startswith("label-machine")]
+    assert (found.code, found.count, found.split) == ("label-machine", 1, "train")
 
 
 def test_files_outside_are_read_only_where_that_is_allowed(tmp_path: Path) -> None:

@@ -284,11 +284,10 @@ def test_the_command_draws_in_train_alone_and_the_gate_knows_its_labels(
     assert list(told["agreement"]) == ["train"]
     assert "by machine" in Path(told["review"]).read_text()
     for split in ("train", "val"):
-        (tmp_path / "set" / "images").mkdir(exist_ok=True)
-        (tmp_path / "set" / "images" / split).symlink_to(data / "images" / split)
+        shutil.copytree(data / "images" / split, tmp_path / "set" / "images" / split)
     shutil.copytree(data / "labels" / "val", tmp_path / "set" / "labels" / "val")
     (tmp_path / "set" / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [RBC, WBC, Platelets]\n")
-    gate = examine(str(tmp_path / "set" / "data.yaml"), "detect", anywhere=True)
+    gate = examine(str(tmp_path / "set" / "data.yaml"), "detect")
     codes = {finding.code for finding in gate.dataset.findings}
     assert "label-machine" in codes
     assert "label-machine-eval" not in codes  # people drew those of val, though they lie in the same folder

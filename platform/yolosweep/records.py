@@ -165,14 +165,16 @@ class PreparedDataset(_Record):
     """Codes of errors that the user let pass."""
     leaks: dict[str, float] = {}
     """Share of the images of val and test that are also in another split, as such or nearly (0 to 1)."""
+    same_source: dict[str, float] = {}
+    """Share of further images of val and test that are of the same burst, video or source as one in another split."""
 
     @property
     def caveats(self) -> tuple[str, ...]:
         """What has to be said wherever a score on these data is shown, one sentence each."""
-        above = {split: share for split, share in self.leaks.items() if share}
-        leaking = [
-            f"{above[split]:.1%} of {split} is also in another split: its scores are too high" for split in above
-        ]
+        told = ((self.leaks, "also"), (self.same_source, "of a burst, video or source that is"))
+        shares = [(split, share, how) for by, how in told for split, share in by.items() if share]
+        tail = "in another split: its scores are too high"
+        leaking = [f"{share:.1%} of {split} is {how} {tail}" for split, share, how in shares]
         passed = (f for f in self.findings if f.code in self.allowed and not (leaking and f.code.startswith("leak-")))
         return (*leaking, *(f"{f.code} was let pass: {f.message}" for f in passed))
 

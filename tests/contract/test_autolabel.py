@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from yolosweep.cli.app import app
+from yolosweep.data import examine
 from yolosweep.durable import sha256_of
 from yolosweep.errors import TrainingError
 from yolosweep.records import TrialRequest, Verdict
@@ -266,3 +269,25 @@ def test_drawing_leaves_the_images_folder_as_it_was(detector: Path, data: Path, 
     before = {file: sha256_of(file) for file in data.rglob("*") if file.is_file()}
     autolabel(images_of(data)[:3], detector, tmp_path / "auto", task="detect", names=NAMES)
     assert {file: sha256_of(file) for file in data.rglob("*") if file.is_file()} == before
+
+
+def test_the_command_draws_in_train_alone_and_the_gate_knows_its_labels(
+    detector: Path, data: Path, tmp_path: Path
+) -> None:
+    words = ["autolabel", str(data / "data.yaml"), "--weights", str(detector), "--conf", str(CONF), "--json"]
+    done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "set")])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    drawn = sorted((tmp_path / "set" / "labels").rglob("*.txt"))
+    assert [file.stem for file in drawn] == [image.stem for image in images_of(data)]
+    assert told["images"] == len(drawn)
+    assert list(told["agreement"]) == ["train"]
+    assert "by machine" in Path(told["review"]).read_text()
+    for split in ("train", "val"):
+        shutil.copytree(data / "images" / split, tmp_path / "set" / "images" / split)
+    shutil.copytree(data / "labels" / "val", tmp_path / "set" / "labels" / "val")
+    (tmp_path / "set" / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [RBC, WBC, Platelets]\n")
+    gate = examine(str(tmp_path / "set" / "data.yaml"), "detect")
+    codes = {finding.code for finding in gate.dataset.findings}
+    assert "label-machine" in codes
+    assert "label-machine-eval" not in codes  # people drew those of val, though they lie in the same folder

@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from yolosweep.data import examine, let_pass, write_view
 from yolosweep.ledger import RunFolder, read_events
@@ -56,13 +58,16 @@ def test_a_run_on_leaking_data_says_so_beside_every_score(
 def test_an_experiment_is_checked_with_its_sizes_and_its_augmentations(
     shell: Any, repository: Path, tmp_path: Path
 ) -> None:
-    quickstart = repository / "jobs" / "experiments" / "quickstart.yaml"
-    done = shell("check", quickstart, "--report", tmp_path / "check.html", "--json")
+    quickstart = (repository / "jobs" / "experiments" / "quickstart.yaml").read_text()
+    searched = quickstart.replace("  parameters:\n", "  parameters:\n    augmentations: {values: [none, soft]}\n")
+    (tmp_path / "x.yaml").write_text(searched + "augmentations: {soft: [{Blur: {p: 0.1}}]}\n")
+    done = shell("check", tmp_path / "x.yaml", "--report", tmp_path / "check.html", "--json")
     told = json.loads(done.out)
     assert told["errors"] == 0
     assert told["splits"]["train"]["images"] == 160
     page = (tmp_path / "check.html").read_text()
-    assert "mosaic" in page
+    for look in ("mosaic", "soft", "all together"):
+        assert f"<bdi>{look}</bdi></h3>" in page
     assert len(page) < 1_000_000
 
 
@@ -82,14 +87,14 @@ def copied_set(folder: Path, source: Path) -> Path:
     return folder / "data.yaml"
 
 
-def items(data: Path, split: str) -> list[dict[str, Any]]:
+def items(data: Path, split: str, task: str = "detect") -> list[dict[str, Any]]:
     """Return what Ultralytics reads of a split, item by item."""
     from ultralytics.cfg import get_cfg
     from ultralytics.data.build import build_yolo_dataset
     from ultralytics.data.utils import check_det_dataset
 
     found = check_det_dataset(str(data), autodownload=False)
-    settings = get_cfg(overrides={"task": "detect", "imgsz": 96, "plots": False})
+    settings = get_cfg(overrides={"task": task, "imgsz": 96, "plots": False})
     dataset = build_yolo_dataset(settings, found[split], 4, found, mode="val", rect=False)
     return [dataset.get_image_and_label(index) for index in range(len(dataset))]
 
@@ -115,3 +120,41 @@ def test_ultralytics_reads_from_the_view_what_it_would_have_read_itself(
             assert (mine["cls"] == other["cls"]).all()
             assert (mine["instances"].bboxes == other["instances"].bboxes).all()
     assert not [path for path in (tmp_path / "set").rglob("*") if path.suffix in (".cache", ".npy")]
+
+
+ROWS = {
+    "segment": ("{} 0.1 0.1 0.5 0.1 0.5 0.5\n{} 0.6 0.6 0.9 0.6 0.9 0.95 0.6 0.9\n", ""),
+    "obb": ("{} 0.1 0.1 0.5 0.1 0.5 0.5 0.1 0.5\n", ""),
+    "pose": ("{} 0.5 0.5 0.4 0.4 0.4 0.4 2 0.6 0.6 1\n", "kpt_shape: [2, 3]\nflip_idx: [1, 0]\n"),
+}
+
+
+@pytest.mark.parametrize("task", ROWS)
+def test_outlines_corners_and_keypoints_are_read_from_the_view_as_from_the_set(
+    tmp_path: Path, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from yolosweep.training.environment import enter
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    enter()
+    row, more = ROWS[task]
+    for number in range(8):
+        split = "val" if number % 4 == 3 else "train"
+        for kind in ("images", "labels"):
+            (tmp_path / "set" / kind / split).mkdir(parents=True, exist_ok=True)
+        blobs = np.random.default_rng(number).integers(0, 255, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(blobs).resize((64, 48)).save(tmp_path / "set" / "images" / split / f"{number}.png")
+        (tmp_path / "set" / "labels" / split / f"{number}.txt").write_text(row.format(number % 2, 1 - number % 2))
+    plain = "train: images/train\nval: images/val\nnames: [a, b]\n"
+    (tmp_path / "set" / "data.yaml").write_text(plain + more)
+    shutil.copytree(tmp_path / "set", tmp_path / "plain")
+    gate = examine(str(tmp_path / "set" / "data.yaml"), task)
+    view = write_view(gate.layout, let_pass(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
+    for split, count in (("train", 6), ("val", 2)):
+        ours, theirs = items(Path(view.train_on), split, task), items(tmp_path / "plain" / "data.yaml", split, task)
+        assert len(ours) == len(theirs) == count
+        for mine, other in zip(ours, theirs, strict=True):
+            assert (mine["img"] == other["img"]).all()
+            assert (mine["cls"] == other["cls"]).all()
+            for part in ("bboxes", "segments", "keypoints"):
+                assert np.array_equal(getattr(mine["instances"], part), getattr(other["instances"], part))

@@ -131,6 +131,19 @@ def test_the_fingerprint_follows_the_content_not_the_place_or_the_time(tmp_path:
     assert fingerprint(first) != fingerprint(again)
 
 
+def test_a_folder_of_images_beside_their_labels_may_be_called_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for number in range(6):
+        picture(number).save(tmp_path / "a" / f"{number}.png")
+        (tmp_path / "a" / f"{number}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    for split, numbers in (("train", range(4)), ("val", range(4, 6))):
+        (tmp_path / "a" / f"{split}.txt").write_text("".join(f"./{number}.png\n" for number in numbers))
+    (tmp_path / "a" / "data.yaml").write_text("train: train.txt\nval: val.txt\nnames: [a]\n")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    one, two = (examine(str(tmp_path / name / "data.yaml"), "detect").dataset for name in "ab")
+    assert (one.fingerprint, one.labels_digest) == (two.fingerprint, two.labels_digest)
+
+
 def test_labels_that_lie_elsewhere_are_linked_where_the_training_looks(tmp_path: Path) -> None:
     make_set(tmp_path / "set")
     for kind, name in (("images", "pictures"), ("labels", "labels")):
@@ -157,6 +170,35 @@ def test_leaks_are_a_share_and_a_caveat(tmp_path: Path) -> None:
     assert dataset.caveats == ("14.3% of val is also in another split: its scores are too high",)
 
 
+def test_bursts_over_two_splits_are_a_share_and_a_caveat(tmp_path: Path) -> None:
+    source = make_set(tmp_path / "set")
+    for clip in range(2):
+        blobs = np.random.default_rng([1, clip]).integers(0, 255, (14, 14, 3), dtype=np.uint8)
+        scene = Image.fromarray(blobs).resize((300, 300), Image.Resampling.BICUBIC)
+        for step in range(4):
+            split, name = "val" if step == 3 else "train", f"clip{clip}_{step:04d}"
+            frame = scene.crop((step * 18, step * 9, 160 + step * 18, 160 + step * 9))
+            frame.save(tmp_path / "set" / "images" / split / f"{name}.png")
+            (tmp_path / "set" / "labels" / split / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    dataset = let_pass(examine(str(source), "detect"), ())
+    assert dataset.leaks == {"val": 0}
+    assert dataset.same_source == {"val": pytest.approx(2 / 8)}
+    (caveat,) = dataset.caveats
+    assert caveat.startswith("25.0% of val is of a burst")
+    done = CliRunner().invoke(app, ["check", str(source), "--report", str(tmp_path / "check.html")])
+    assert "25.0%" in done.output
+    assert "of val is of a source in another split" in (tmp_path / "check.html").read_text()
+
+
+def test_a_val_that_is_train_is_seen_on_the_page(tmp_path: Path) -> None:
+    source = make_set(tmp_path / "set", YAML.replace("images/val", "images/train"))
+    done = CliRunner().invoke(app, ["check", str(source), "--report", str(tmp_path / "check.html")])
+    assert done.exit_code == 4
+    page = (tmp_path / "check.html").read_text()
+    assert page.count('<div class="pair">') == 6
+    assert "train and val" in page
+
+
 def test_check_prints_tables_json_and_exits_by_severity(tmp_path: Path) -> None:
     source, runner = make_set(tmp_path / "set"), CliRunner()
     done = runner.invoke(app, ["check", str(source), "--report", str(tmp_path / "check.html")])
@@ -173,7 +215,17 @@ def test_check_prints_tables_json_and_exits_by_severity(tmp_path: Path) -> None:
     (found,) = [finding for finding in told["findings"] if finding["severity"] == "error"]
     assert (found["code"], found["line"], found["count"]) == ("label-class-range", 1, 1)
     assert found["file"].endswith("labels/train/train0.txt")
-    assert runner.invoke(app, ["check", str(source), "--allow", "label-class-range"]).exit_code == 0
+    page = tmp_path / "allowed.html"
+    done = runner.invoke(app, ["check", str(source), "--allow", "label-class-range", "--report", str(page)])
+    assert done.exit_code == 0
+    assert "(label-class-range let pass): a sweep may start" in done.output
+    assert "only because 1 error was let pass" in page.read_text()
+    assert "exit code 0" in page.read_text()
+    done = runner.invoke(app, ["check", str(source), "--allow", "label-class-rang"])
+    assert done.exit_code == 2
+    assert "did you mean label-class-range?" in done.output
+    runner.invoke(app, ["check", str(source), "--fail-on", "note", "--report", str(page)])
+    assert "exit code 4" in page.read_text()
 
 
 def test_real_photos_pass_with_their_true_counts(bccd: Path) -> None:
@@ -236,6 +288,12 @@ def test_labels_by_machine_are_told_and_refused_in_val(tmp_path: Path) -> None:
     assert "label-machine-eval" not in codes(source)
     (tmp_path / "set" / "labels" / "val" / "autolabel.json").write_text("{}")
     assert "label-machine-eval" in grave(source)
+    for split in ("train", "val"):
+        (tmp_path / "set" / "labels" / split / "autolabel.json").unlink()
+    listed = {"files": [{"label": "labels/train/train1.txt"}, {"label": None}]}
+    (tmp_path / "set" / "autolabel.json").write_text(json.dumps(listed))
+    (found,) = [one for one in examine(str(source), "detect").dataset.findings if one.code.startswith("label-machine")]
+    assert (found.code, found.count, found.split) == ("label-machine", 1, "train")
 
 
 def test_files_outside_are_read_only_where_that_is_allowed(tmp_path: Path) -> None:
@@ -251,3 +309,67 @@ def test_files_outside_are_read_only_where_that_is_allowed(tmp_path: Path) -> No
     allowed = let_pass(examine(str(source), "detect", anywhere=True), ["file-outside"])
     assert allowed.images["train"] == 7
     assert allowed.allowed == ("file-outside",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("val", ["val", "valid"])
+@pytest.mark.parametrize("link", ["", "cat/loop", "cat/0/again.png"])
+def test_class_folders_are_trained_on_as_they_were_counted(tmp_path: Path, val: str, link: str) -> None:
+    from torchvision.datasets import ImageFolder
+
+    for place, split in enumerate(("train", val)):
+        for number, name in enumerate(["cat/0/0.png", "cat/1.png", "dog/0.png", "dog/1.png"]):
+            file = tmp_path / "set" / split / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            picture(10 * place + number).save(file)
+    if link:
+        target = ".." if link.endswith("loop") else "0.png"
+        (tmp_path / "set" / "train" / link).symlink_to(target)
+    gate = examine(str(tmp_path / "set"), "classify")
+    dataset = write_view(gate.layout, let_pass(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
+    for split, items in gate.layout.splits.items():
+        read = ImageFolder(f"{dataset.train_on}/{split}")
+        assert list(enumerate(read.classes)) == list(dataset.names.items())
+        told = [(Path(file).resolve(), number) for file, number in read.samples]
+        assert sorted(told) == sorted((item.image.resolve(), item.category) for item in items)
+
+
+def test_nothing_that_a_terminal_obeys_is_printed(tmp_path: Path) -> None:
+    source = make_set(tmp_path / "set", YAML.replace("[a, b]", r'["a\e[2J\u202e", "[red]b"]'))
+    for kind, suffix in (("images", "png"), ("labels", "txt")):
+        place = tmp_path / "set" / kind / "train"
+        (place / f"train0.{suffix}").rename(place / f"\x1b[2J\u202ex.{suffix}")
+        shutil.copy(place / f"train1.{suffix}", place / f"\x1b]0;y\x07.{suffix}")
+    label("9 0.5 0.5 0.2 0.2\n")(tmp_path / "set")
+    (tmp_path / "set" / "labels" / "train" / "\x1b[2J\u202ex.txt").write_text("9 0.5 0.5 0.2 0.2\n")
+    words = ["split", str(source), "--out", str(tmp_path / "new")]
+    for done in (CliRunner().invoke(app, ["check", str(source)]), CliRunner().invoke(app, words)):
+        assert all(line.isprintable() for line in done.output.splitlines()), done.output
+        assert r"a\x1b[2J\u202e" in done.output
+        assert "[red]b" in done.output
+    with pytest.raises(DataError) as refused:
+        let_pass(examine(str(source), "detect"), ())
+    assert all(line.isprintable() for line in str(refused.value).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["check", "set.zip"], 4, "name a folder of your own in XDG_CACHE_HOME"),
+        (["check", "sample:parking"], 4, "name a folder of your own in XDG_CACHE_HOME"),
+        (["check", "set", "--report", "set/data.yaml/x.html"], 2, "name another file"),
+        (["split", "set", "--out", "set/data.yaml/x"], 2, "name another folder"),
+    ],
+    ids=["archive", "sample", "report", "split"],
+)
+def test_a_place_that_cannot_be_written_is_told(
+    tmp_path: Path, words: list[str], code: int, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_set(tmp_path / "set")
+    shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path, "set")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == code, done.output
+    assert told in done.output

@@ -417,7 +417,10 @@ def test_what_ultralytics_would_call_a_class_is_told(tmp_path: Path) -> None:
 
 WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     # id: data.yaml, what the error says
-    "no val": ("train: images/train\n" + NAMES, ["the key val: is missing; write e.g. val: images/val"]),
+    "no val": (
+        "train: images/train\n" + NAMES,
+        ["the key val: is missing; write e.g. val: images/val, or let yolosweep split make one"],
+    ),
     "Val": (
         "train: images/train\nVal: images/val\n" + NAMES,
         ["the key val: is missing", "Val: must be in lower case"],
@@ -446,7 +449,11 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "nc a truth value": (PLAIN + "nc: yes\nnames: [a]\n", ["nc: True must be the number of classes"]),
     "no images there": (
         "train: images/train\nval: labels/val\n" + NAMES,
-        ["there are no images in labels/val", "formats read: avif, bmp"],
+        [
+            "there are no images in labels/val: ",
+            "labels/val holds 0.txt, 1.txt; formats read: avif, bmp",
+            "or write val: with the folder of other images; yolosweep split makes one",
+        ],
     ),
     "a list that is gone": ("train: gone.txt\nval: images/val\n" + NAMES, ["gone.txt does not exist"]),
     "an address": ("train: https://x.org/a.zip\nval: images/val\n" + NAMES, ["is an address; nothing is downloaded"]),
@@ -751,3 +758,13 @@ def test_the_same_suffixes_as_ultralytics() -> None:
 
     assert all(is_image(f"x.{suffix}") and is_image(f"x.{suffix.upper()}") for suffix in IMG_FORMATS)
     assert not any(is_image(f"x.{suffix}") for suffix in ("txt", "npy", "gif", "cache", ""))
+
+
+@pytest.mark.parametrize(("more", "told"), [([], True), (["train/labels/0.txt"], False), (["train/cat/0.txt"], False)])
+def test_class_folders_without_their_task_are_told_so(tmp_path: Path, more: list[str], told: bool) -> None:
+    put(tmp_path, [*PETS, "val/cat/0.jpg", *more])
+    with pytest.raises(DataError) as refused:
+        read_layout(tmp_path, "detect")
+    assert (
+        "train/cat, train/dog look like the classes of a classification set: say task: classify" in str(refused.value)
+    ) == told

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from yolosweep.cli.progress import progress
 from yolosweep.cli.splitting import pooled_layout
 from yolosweep.data.items import Item, Labels
+from yolosweep.data.places import shown
 from yolosweep.data.scan import scan
 from yolosweep.durable import write_atomic
 from yolosweep.errors import UsageError
@@ -80,15 +81,17 @@ def _describe(told: dict[str, Any]) -> None:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     states = ", ".join(f"{count} {state}" for state, count in told["states"].items())
     console.print(f"images     {told['images']} ({states})")
-    console.print(f"drawn      {', '.join(f'{count} {name}' for name, count in told['boxes'].items()) or 'nothing'}")
+    drawn = ", ".join(f"{count} {shown(name)}" for name, count in told["boxes"].items())
+    console.print(f"drawn      {drawn or 'nothing'}")
     for split, classes in told["agreement"].items():
         for name, found in classes.items():
             shares = ", ".join(
                 f"{what} {found[what]:.2f}" for what in ("precision", "recall") if found[what] is not None
             )
             counts = ", ".join(f"{found[what]} {what}" for what in ("right", "extra", "missed"))
-            console.print(f"agreement  {split}, {name}: {shares} ({counts})")
+            console.print(f"agreement  {split}, {shown(name)}: {shares} ({counts})")
     if told["left_out_classes"]:
-        console.print(f"note       the data set has no class {', '.join(told['left_out_classes'])}: left out")
+        strange = ", ".join(map(shown, told["left_out_classes"]))
+        console.print(f"note       the data set has no class {strange}: left out")
     console.print(f"labels     {told['out']}")
     console.print(f"review     {told['review']}")

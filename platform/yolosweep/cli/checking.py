@@ -9,7 +9,8 @@ from typing import Any
 
 from yolosweep.cli.checked import sizes_of
 from yolosweep.cli.progress import progress
-from yolosweep.data import OUTSIDE, Gate, described, examine
+from yolosweep.data import OUTSIDE, Gate, described, examine, with_allowed
+from yolosweep.data.places import shown
 from yolosweep.errors import DataError, UsageError
 from yolosweep.experiment import Experiment, load_experiment
 from yolosweep.records import Finding, Severity
@@ -52,11 +53,17 @@ def check_data(
     named = source if source.startswith("sample:") or "://" in source else str(Path(source).absolute())
     tell, copying = progress("reading the data"), progress("copying the data", in_bytes=True)
     place, anywhere = exp.data if exp else named, OUTSIDE in allow
-    gate = examine(place, task, imgsz=sizes, anywhere=anywhere, tell=tell, copying=copying)
+    gate = with_allowed(examine(place, task, imgsz=sizes, anywhere=anywhere, tell=tell, copying=copying), allow)
+    worst = list(Severity)[: list(Severity).index(Severity(fail_on)) + 1]
+    stopping = any(found.severity in worst and found.code not in allow for found in gate.dataset.findings)
+    code = DataError.exit_code if stopping else 0
     if report is not None:
         from yolosweep.cli.data_view import write_page
 
-        write_page(gate, exp, report, sizes)
+        try:
+            write_page(gate, exp, report, sizes, code)
+        except OSError as error:
+            raise UsageError(f"--report {report} cannot be written: {error.strerror}; name another file") from error
     told = _told(gate, report)
     if as_json:
         import json
@@ -64,8 +71,7 @@ def check_data(
         sys.stdout.write(json.dumps(told, indent=2) + "\n")
     else:
         _describe(gate, told)
-    worst = list(Severity)[: list(Severity).index(Severity(fail_on)) + 1]
-    return DataError.exit_code if any(f.severity in worst and f.code not in allow for f in gate.dataset.findings) else 0
+    return code
 
 
 def _experiment(source: str) -> Experiment | None:
@@ -91,6 +97,7 @@ def _told(gate: Gate, report: Path | None) -> dict[str, Any]:
             "instances": {dataset.names[number]: count for number, count in found.instances.items()},
             "images_with": {dataset.names[number]: count for number, count in found.images_with.items()},
             "leaking": dataset.leaks.get(split),
+            "same_source": dataset.same_source.get(split),
         }
         for split, found in gate.counts.splits.items()
         if found.images
@@ -105,6 +112,7 @@ def _told(gate: Gate, report: Path | None) -> dict[str, Any]:
         "errors": by.count(Severity.ERROR),
         "warnings": by.count(Severity.WARNING),
         "notes": by.count(Severity.NOTE),
+        "allowed": list(dataset.allowed),
         "findings": [finding.model_dump(mode="json") for finding in dataset.findings],
         "report": str(report) if report else None,
     }
@@ -116,24 +124,26 @@ def _describe(gate: Gate, told: dict[str, Any]) -> None:
     from rich.text import Text
 
     console = Console(soft_wrap=True, highlight=False)
-    console.print(Text(f"{told['source']}  {told['task']}, fingerprint {told['fingerprint'][:12]}"))
-    heads = ("split", "images", "background", "no labels", "objects", "leaking")
+    console.print(Text(f"{shown(told['source'], 4096)}  {told['task']}, fingerprint {told['fingerprint'][:12]}"))
+    heads = ("split", "images", "background", "no labels", "objects", "leaking", "same source")
     table = Table(*heads, box=None, pad_edge=False)
     for split, line in told["splits"].items():
-        leaking = "" if line["leaking"] is None else f"{line['leaking']:.1%}"
-        cells = (line["images"], line["empty"], line["unlabelled"], line["objects"], leaking)
+        shares = ("" if share is None else f"{share:.1%}" for share in (line["leaking"], line["same_source"]))
+        cells = (line["images"], line["empty"], line["unlabelled"], line["objects"], *shares)
         table.add_row(split, *(str(cell) for cell in cells))
     console.print(table)
     classes = Table("class", *told["splits"], box=None, pad_edge=False)
     for name in list(told["names"].values())[:_SHOWN_CLASSES]:
-        classes.add_row(Text(name), *(str(line["instances"][name]) for line in told["splits"].values()))
+        classes.add_row(Text(shown(name)), *(str(line["instances"][name]) for line in told["splits"].values()))
     console.print(classes)
     if len(told["names"]) > _SHOWN_CLASSES:
         console.print(f"and {len(told['names']) - _SHOWN_CLASSES} more classes: --json lists them all")
     for severity in Severity:
         _describe_findings(console, severity, [f for f in gate.dataset.findings if f.severity is severity])
     count = ", ".join(f"{told[kind]} {kind}" for kind in ("errors", "warnings", "notes"))
-    console.print(count if told["errors"] else f"{count}: a sweep may start", style="bold")
+    if gate.dataset.allowed:
+        count += f" ({', '.join(gate.dataset.allowed)} let pass)"
+    console.print(count if gate.errors else f"{count}: a sweep may start", style="bold")
     if told["report"]:
         console.print(f"report     {told['report']}", markup=False)
 

@@ -9,7 +9,6 @@ from yolosweep.data import Gate
 from yolosweep.data.items import Item, Row
 from yolosweep.data.places import label_of
 from yolosweep.durable import write_atomic
-from yolosweep.errors import DataError
 from yolosweep.experiment import Experiment
 from yolosweep.report.data_figures import BoxSize, Count
 from yolosweep.report.data_page import DataView, Gallery, Pair, render_data_page
@@ -26,19 +25,27 @@ _PREVIEWS = 6
 _SIDE = 160
 
 
-def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence[int]) -> None:
+def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence[int], code: int) -> None:
     """Write the page of a dataset; with an experiment it also shows what its augmentations do.
+
+    Args:
+        gate: the dataset as examined, with the codes that are let pass.
+        exp: the experiment, if one was checked.
+        target: the file to write.
+        imgsz: image sizes that are trained with.
+        code: exit code of the check.
 
     Raises:
         OSError: the file cannot be written.
     """
     every = [(split, item) for split, items in gate.layout.splits.items() for item in items]
-    split_of = {item.image: split for split, item in every}
+    splits_of: dict[Path, str] = {}
+    for split, item in every:
+        splits_of[item.image] = f"{splits_of[item.image]} and {split}" if item.image in splits_of else split
     item_of = {item.image: item for _, item in every}
-    across = [pair for pair in gate.leaks.pairs if split_of.get(pair[0]) != split_of.get(pair[1])]
     view = DataView(
         dataset=gate.dataset,
-        exit_code=DataError.exit_code if gate.errors else 0,
+        exit_code=code,
         counts={
             split: {number: Count(found.instances[number], found.images_with[number]) for number in gate.layout.names}
             for split, found in gate.counts.splits.items()
@@ -48,13 +55,13 @@ def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence
         samples=_samples(gate),
         pairs=[
             Pair(
-                first=_tile(gate, item_of[first], split_of[first]),
-                second=_tile(gate, item_of[second], split_of[second]),
+                first=_tile(gate, item_of[first], splits_of[first]),
+                second=_tile(gate, item_of[second], splits_of[second]),
                 kind=kind,
             )
-            for first, second, kind in across[:_PAIRS]
+            for first, second, kind in gate.leaks.pairs[:_PAIRS]
         ],
-        pairs_found=len(across),
+        pairs_found=len(gate.leaks.pairs),
         previews=_previews(gate, exp) if exp is not None and not exp.is_toy else (),
     )
     write_atomic(target.absolute(), render_data_page(view))
@@ -110,7 +117,7 @@ def _boxes(gate: Gate) -> list[BoxSize]:
 
 def _previews(gate: Gate, exp: Experiment) -> Sequence[Gallery]:
     """Return what the augmentations of an experiment do to some images; none where that cannot be shown."""
-    from yolosweep.experiment.settings import baseline
+    from yolosweep.experiment.settings import baseline, settings_of
     from yolosweep.report.preview_sheets import galleries
     from yolosweep.training.preview import previews
 
@@ -121,7 +128,7 @@ def _previews(gate: Gate, exp: Experiment) -> Sequence[Gallery]:
             images,
             gate.layout.names,
             task=gate.layout.task,
-            settings={**exp.train, **baseline(exp)[0]},
+            settings=settings_of(exp, baseline(exp)[0]),
             pipelines=exp.augmentations,
             count=_PREVIEWS,
             seed=exp.seed,

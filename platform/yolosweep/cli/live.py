@@ -92,7 +92,7 @@ class LiveView:
         parts = [f"{ended}/{self._trials or '?'} trials", f"{done}{planned} epochs"]
         if best:
             parts.append(f"best {best[0].score:.4f} {best[0].request.trial}")
-            parts += [f"{share:.1%} of {split} leaks" for split, share in self._history.dataset.leaks.items() if share]
+            parts += [f"{share:.1%} of {split} leaks" for split, share in self._leaks().items() if share]
         left = self._seconds_left()
         if left is not None:
             parts.append(f"about {_time(left)} left")
@@ -100,6 +100,10 @@ class LiveView:
         if failed:
             parts.append(f"{failed} failed")
         return ", ".join(parts)
+
+    def _leaks(self) -> dict[str, float]:
+        data = self._history.dataset
+        return {split: share + data.same_source.get(split, 0) for split, share in data.leaks.items()}
 
     def _seconds_left(self) -> float | None:
         """Return what is left at the speed of the epochs trained since this watching began."""

@@ -11,6 +11,7 @@ from yolosweep.data.bare import folder_layout
 from yolosweep.data.items import Layout
 from yolosweep.data.layout import read_layout
 from yolosweep.data.place import place_of
+from yolosweep.data.places import shown
 from yolosweep.data.scan import scan
 from yolosweep.data.split_write import split_dataset
 from yolosweep.errors import UsageError
@@ -34,16 +35,19 @@ def write_split(source: str, *, out: Path, task: str, val: float, test: float, s
 
     Raises:
         DataError: the data cannot be read.
-        UsageError: the folder is not empty, or the shares make no sense.
+        UsageError: the folder is not empty or cannot be written, or the shares make no sense.
     """
     if val < 0 or test < 0 or val + test >= 1:
         raise UsageError(f"--val {val:g} --test {test:g}: shares are 0 or more, and leave something for train")
     layout = pooled_layout(source, task)
     pictures, labels = scan(layout, tell=progress("reading the data"))
     shares = {"train": 1 - val - test, "val": val, "test": test}
-    result = split_dataset(
-        layout, pictures, labels, out, {name: share for name, share in shares.items() if share}, seed
-    )
+    try:
+        result = split_dataset(
+            layout, pictures, labels, out, {name: share for name, share in shares.items() if share}, seed
+        )
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be written: {error.strerror}; name another folder") from error
     told = {
         "data": str(result.data),
         "images": result.images,
@@ -75,7 +79,7 @@ def _describe(told: dict[str, Any]) -> None:
     table = Table("images with", *told["images"], box=None, pad_edge=False)
     table.add_row("(all)", *(str(count) for count in told["images"].values()))
     for name in dict.fromkeys(name for counts in told["classes"].values() for name in counts):
-        table.add_row(Text(name), *(str(told["classes"][split].get(name, 0)) for split in told["images"]))
+        table.add_row(Text(shown(name)), *(str(told["classes"][split].get(name, 0)) for split in told["images"]))
     console.print(table)
     if told["groups"]:
         console.print(
@@ -83,7 +87,7 @@ def _describe(told: dict[str, Any]) -> None:
             f"the largest has {told['largest_group']}"
         )
     for split, lost in told["missing"].items():
-        console.print(f"note       {split} has no image with {', '.join(lost)}", markup=False)
+        console.print(f"note       {split} has no image with {', '.join(map(shown, lost))}", markup=False)
     if told["left_out"]:
         console.print(f"note       {len(told['left_out'])} images cannot be read and are left out", markup=False)
     console.print(f"data       {told['data']}", markup=False)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from yolosweep.data.places import shown
 from yolosweep.records import Finding, Severity
 
 __all__ = ["CODES", "Code", "finding"]
 
+_LONGEST = 9000
+"""Characters: two paths of the longest kind."""
 _E, _W, _N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
 
@@ -127,6 +130,11 @@ CODES: dict[str, Code] = {
 
 
 def finding(code: str, message: str, **more: Any) -> Finding:
-    """Return a finding of a known kind; ``more`` are further fields of :class:`Finding`."""
+    """Return a finding of a known kind; ``more`` are further fields of :class:`Finding`.
+
+    Names of a stranger's files and classes stand in it: what a terminal would obey is spelled out (``\\x1b``).
+    """
     kind = CODES[code]
-    return Finding(**{"code": code, "severity": kind.severity, "message": message, "fix": kind.fix, **more})
+    text = {"message": message, "file": more.get("file")}
+    safe = {key: shown(value, _LONGEST) for key, value in text.items() if value is not None}
+    return Finding(**{"code": code, "severity": kind.severity, "fix": kind.fix, **more, **safe})

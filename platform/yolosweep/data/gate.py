@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yolosweep.data.balance import Counts, balance_findings, counts
@@ -20,7 +20,7 @@ from yolosweep.data.staging import is_remote
 from yolosweep.errors import DataError, UsageError
 from yolosweep.records import Finding, PreparedDataset, Severity
 
-__all__ = ["OUTSIDE", "Gate", "described", "examine", "let_pass"]
+__all__ = ["OUTSIDE", "Gate", "described", "examine", "let_pass", "with_allowed"]
 
 OUTSIDE = "file-outside"
 """Code of files outside of the dataset's folders; whoever allows it has them read."""
@@ -93,6 +93,7 @@ def examine(
         labels_digest=_labels_digest(layout, labels),
         findings=tuple(sorted(found, key=lambda finding: _GRAVEST.index(finding.severity))),
         leaks=dict(leaks.shares),
+        same_source=dict(leaks.sequence_shares),
     )
     return Gate(dataset=dataset, layout=layout, pictures=pictures, labels=labels, leaks=leaks, counts=found_counts)
 
@@ -108,20 +109,31 @@ def let_pass(gate: Gate, allow: Sequence[str]) -> PreparedDataset:
         DataError: other errors were found; all are listed.
         UsageError: there are no such codes.
     """
+    passed = with_allowed(gate, allow)
+    wrong = passed.errors
+    if wrong:
+        count = f"{len(wrong)} problem{'s' if len(wrong) != 1 else ''}"
+        lines = [f"{gate.dataset.source} has {count}", *(f"  {described(finding)}" for finding in wrong)]
+        options = " ".join(f"--allow {code}" for code in sorted({finding.code for finding in wrong}))
+        raise DataError("\n".join([*lines, f"see them: yolosweep check; go on all the same: {options}"]))
+    return passed.dataset
+
+
+def with_allowed(gate: Gate, allow: Sequence[str]) -> Gate:
+    """Return the gate with the codes of errors that are let pass, whatever else is wrong.
+
+    Raises:
+        UsageError: there are no such codes.
+    """
     for code in allow:
         if code not in CODES:
             near = difflib.get_close_matches(code, CODES, n=1)
             raise UsageError(
                 f"--allow {code}: no finding has this code" + (f"; did you mean {near[0]}?" if near else "")
             )
-    errors = [finding for finding in gate.dataset.findings if finding.severity is Severity.ERROR]
-    wrong = [finding for finding in errors if finding.code not in allow]
-    if wrong:
-        count = f"{len(wrong)} problem{'s' if len(wrong) != 1 else ''}"
-        lines = [f"{gate.dataset.source} has {count}", *(f"  {described(finding)}" for finding in wrong)]
-        options = " ".join(f"--allow {code}" for code in sorted({finding.code for finding in wrong}))
-        raise DataError("\n".join([*lines, f"see them: yolosweep check; go on all the same: {options}"]))
-    return gate.dataset.model_copy(update={"allowed": tuple(sorted({finding.code for finding in errors}))})
+    errors = {finding.code for finding in gate.dataset.findings if finding.severity is Severity.ERROR}
+    passed = tuple(sorted(errors & set(allow)))
+    return replace(gate, dataset=gate.dataset.model_copy(update={"allowed": passed}))
 
 
 def described(finding: Finding) -> str:
@@ -134,7 +146,7 @@ def _labels_digest(layout: Layout, labels: Labels) -> str:
     digest = hashlib.sha256()
     for split, items in layout.splits.items():
         for text in sorted(
-            f"{item.label.parent.name}/{item.label.name} {labels[item.label].sha256}"
+            f"{_within(layout, item.label)} {labels[item.label].sha256}"
             if item.label is not None
             else f"{item.image.name} {item.category}"
             for item in items
@@ -143,16 +155,22 @@ def _labels_digest(layout: Layout, labels: Labels) -> str:
     return digest.hexdigest()
 
 
+def _within(layout: Layout, file: Path) -> str:
+    """Return the last two parts of a path, or its name alone right in the dataset's own folder."""
+    return file.name if file.parent in (layout.root, layout.source.parent) else f"{file.parent.name}/{file.name}"
+
+
 def _fingerprint(layout: Layout, pictures: Pictures, labels: Labels) -> str:
     """Return the SHA-256 of task, names, splits and the content of all files; of paths only the last two parts count.
 
-    Those parts order the images, and the order is part of what a seed stands for.
+    Those parts order the images, and the order is part of what a seed stands for. The dataset's own folder is none of
+    them: it may be called otherwise.
     """
     digest = hashlib.sha256(json.dumps([layout.task, layout.names, layout.extra], sort_keys=True).encode())
 
     def line(item: Item) -> str:
         label = labels[item.label].sha256 if item.label is not None and item.label in labels else ""
-        return f"{item.image.parent.name}/{item.image.name} {pictures[item.image].sha256} {label or '-'}"
+        return f"{_within(layout, item.image)} {pictures[item.image].sha256} {label or '-'}"
 
     for split, items in layout.splits.items():
         for text in sorted(line(item) for item in items):

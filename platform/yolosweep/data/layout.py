@@ -13,7 +13,7 @@ from yolosweep.data.gather import Gathering
 from yolosweep.data.items import Layout
 from yolosweep.data.label_places import place_labels
 from yolosweep.data.layout_folder import data_yaml_in, read_classes
-from yolosweep.data.places import IMAGE_SUFFIXES, Ground, shown
+from yolosweep.data.places import IMAGE_SUFFIXES, Ground, nearest, shown
 from yolosweep.data.resolve import Found, Places, pick_root
 from yolosweep.data.safe_yaml import Document, read_yaml
 from yolosweep.errors import DataError, Fault
@@ -137,6 +137,7 @@ class _Reading:
                 if split in required:
                     alike = [shown(name, 30) for name in content if str(name).strip().lower() == split]
                     told = f"; {alike[0]}: must be in lower case" if alike else f"; write e.g. {split}: images/{split}"
+                    told += ", or let yolosweep split make one" if split == "val" and not alike else ""
                     self._fault(split, f"the key {split}: is missing{told}")
                 continue
             if key != split:
@@ -185,11 +186,11 @@ class _Reading:
             except DataError as error:
                 self._fault(key, str(error))
         if not gathering.images and not any(fault.key == key for fault in self.faults):
-            why = gathering.tally.told()
-            formats = f"formats read: {', '.join(sorted(IMAGE_SUFFIXES))}"
-            self._fault(
-                key, f"there are no images in {shown(', '.join(values))}: {why or formats}{self._not_downloaded()}"
-            )
+            there = next((nearest(found.place) for other, found in self.taken if other == split and found.place), "")
+            why = gathering.tally.told() or f"{there}; formats read: {', '.join(sorted(IMAGE_SUFFIXES))}"
+            way = f"put images there, or write {key}: with the folder of other images"
+            way += "; yolosweep split makes one" if split == "val" else ""
+            self._fault(key, f"there are no images in {shown(', '.join(values))}: {why}; {way}{self._not_downloaded()}")
         for start, base in gathering.resolved.items():
             said = f"listed paths that begin with {shown(start or 'nothing')!s} are found in {shown(base)}"
             self._say("yaml-path-resolved", said, split=split)

@@ -48,6 +48,11 @@ def _proposed(folder: Path) -> str:
         split: next((place for place in places if set(place.split("/")) & set(words)), None)
         for split, words in (("train", ("train", "training")), ("val", (*_VAL, "dev")), ("test", ("test",)))
     }
+    classes = {place for place in places if place.startswith("train/") and place.count("/") == 1}
+    labelled = [folder / "labels", folder / "train" / "labels", *(folder / place for place in classes)]
+    if len(classes) > 1 and not any(next(place.glob("**/*.txt"), None) for place in labelled):
+        names = ", ".join(shown(place, 40) for place in sorted(classes)[:4])
+        return f"{said}; {names} look like the classes of a classification set: say task: classify (--task classify)"
     if chosen["train"] is None:
         return f"{said}, and no folder train with images in it; name the data.yaml itself"
     lines = [f"{split}: {place}" for split, place in chosen.items() if place]

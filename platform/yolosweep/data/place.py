@@ -11,6 +11,7 @@ from yolosweep.data.archive import unpack
 from yolosweep.data.builtin import sample_folder
 from yolosweep.data.staging import is_remote, staged
 from yolosweep.durable import cache_folder, sha256_of
+from yolosweep.errors import DataError
 
 __all__ = ["ARCHIVES", "place_of"]
 
@@ -26,13 +27,17 @@ def place_of(source: str, copying: Callable[[int, int], None] | None = None) -> 
         copying: called with the number of bytes copied from a storage, and of all.
 
     Raises:
-        DataError: there is no such sample, the archive is refused (:func:`yolosweep.data.archive.unpack`), or the
-            storage cannot be read (:func:`yolosweep.data.staging.staged`).
+        DataError: there is no such sample, the archive is refused (:func:`yolosweep.data.archive.unpack`), the
+            storage cannot be read (:func:`yolosweep.data.staging.staged`), or the cache folder cannot be written.
     """
-    if source.startswith("sample:"):
-        return sample_folder(source)
-    path = staged(source, copying) if is_remote(source) else Path(source)
-    return _unpacked(path) if path.name.lower().endswith(ARCHIVES) and path.is_file() else path
+    try:
+        if source.startswith("sample:"):
+            return sample_folder(source)
+        path = staged(source, copying) if is_remote(source) else Path(source)
+        return _unpacked(path) if path.name.lower().endswith(ARCHIVES) and path.is_file() else path
+    except OSError as error:
+        way = "give yourself the right to, or name a folder of your own in XDG_CACHE_HOME"
+        raise DataError(f"data: {source} cannot be laid down in {cache_folder()}: {error}; {way}") from error
 
 
 def _unpacked(archive: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,11 +10,14 @@ from pathlib import Path
 from yolosweep.data.codes import finding
 from yolosweep.data.items import Item, Layout
 from yolosweep.data.picture_findings import shown
+from yolosweep.data.places import read_regular
+from yolosweep.errors import DataError
 from yolosweep.records import Finding
 
 __all__ = ["machine_findings", "stranger_findings"]
 
 _MANIFEST = "autolabel.json"
+_MANIFEST_BYTES = 1 << 28
 _ABOVE = 5
 """Folders that are looked in for it: that of the labels, and some above."""
 
@@ -50,19 +54,36 @@ def stranger_findings(layout: Layout) -> list[Finding]:
 
 
 def machine_findings(split: str, items: Sequence[Item]) -> list[Finding]:
-    """Return a finding about labels that ``yolosweep autolabel`` drew: its folders hold a manifest."""
+    """Return a finding about labels that ``yolosweep autolabel`` drew: a manifest above them lists them."""
     folders = {item.label.parent for item in items if item.label is not None}
-    drawn = {
-        folder
-        for folder in folders
-        if any((place / _MANIFEST).is_file() for place in [folder, *folder.parents][:_ABOVE])
-    }
-    labelled = [item.label for item in items if item.label is not None and item.label.parent in drawn]
+    drawn: dict[Path, set[str] | None] = {}
+    for folder in folders:
+        place = next((place for place in [folder, *folder.parents][:_ABOVE] if (place / _MANIFEST).is_file()), None)
+        if place is not None:
+            drawn[folder] = _drawn(place, folder)
+    labelled = [
+        item.label
+        for item in items
+        if item.label is not None
+        and item.label.parent in drawn
+        and ((names := drawn[item.label.parent]) is None or item.label.name in names)
+    ]
     if not labelled:
         return []
     message = f"the labels of {len(labelled)} of {len(items)} {split} images were drawn by a model"
     code = "label-machine" if split == "train" else "label-machine-eval"
     return [finding(code, message, file=shown(labelled[0]), split=split, count=len(labelled))]
+
+
+def _drawn(place: Path, folder: Path) -> set[str] | None:
+    """Return the names of the label files in a folder that the manifest above it lists; None where it cannot tell."""
+    within = "" if folder == place else f"{folder.relative_to(place).as_posix()}/"
+    try:
+        files = json.loads(read_regular(place / _MANIFEST, _MANIFEST_BYTES))["files"]
+        labels = [str(file["label"]) for file in files]
+    except (DataError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return {label[len(within) :] for label in labels if label.startswith(within)}
 
 
 def _known_name(name: str) -> bool:

@@ -15,6 +15,9 @@ __all__ = ["write_view"]
 
 _MANIFEST = "manifest.json"
 
+_READ_OTHERWISE = {"file-loop", "file-twice", "file-special", "file-missing", "file-hidden"}
+"""What the gate leaves out of class folders and ``ImageFolder`` does not: it goes round a loop of links 40 times."""
+
 
 def write_view(layout: Layout, dataset: PreparedDataset, folder: RunFolder) -> PreparedDataset:
     """Write the lists of images, the data.yaml and the manifest of a dataset; return it with what trials train on.
@@ -65,11 +68,19 @@ def _link(items: tuple[Item, ...], place: Path, split: str) -> None:
 
 
 def _write_folders(layout: Layout, place: Path) -> Path:
-    """Return the folder of a classification set, or one of links where its splits have other names."""
+    """Return the folder of a classification set, or one of links where a training would find other images in it."""
+    if any(finding.code in _READ_OTHERWISE for finding in layout.findings):
+        for split, items in layout.splits.items():
+            for name in layout.names.values():
+                (place / "linked" / split / name).mkdir(parents=True, exist_ok=True)
+            for item in items:
+                within = item.image.relative_to(layout.root).parts[1:]
+                _point((place / "linked" / split).joinpath(*within), item.image)
+        return place / "linked"
     if all((layout.root / split).is_dir() for split in layout.splits):
         return layout.root
     for split, items in layout.splits.items():
-        _point(place / "linked" / split, items[0].image.parents[1])
+        _point(place / "linked" / split, layout.root / items[0].image.relative_to(layout.root).parts[0])
     return place / "linked"
 
 

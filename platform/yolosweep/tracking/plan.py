@@ -105,7 +105,9 @@ class Planner:
         self._dataset = dataset
         config = {
             "experiment": experiment,
-            "dataset": {key: dataset.get(key) for key in ("task", "images", "fingerprint", "leaks", "allowed")},
+            "dataset": {
+                key: dataset.get(key) for key in ("task", "images", "fingerprint", "leaks", "same_source", "allowed")
+            },
             "versions": event.get("versions") or {},
         }
         return [self._opening(self._sweep_run, seq, name=self._sweep, job_type="sweep", config=config)]
@@ -141,6 +143,7 @@ class Planner:
             "world_size": request.world_size,
             "dataset_fingerprint": self._dataset.get("fingerprint"),
             "dataset_leaks": self._dataset.get("leaks") or {},
+            "dataset_same_source": self._dataset.get("same_source") or {},
             "yolosweep": {
                 "sweep": self._sweep,
                 "number": request.number,

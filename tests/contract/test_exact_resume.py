@@ -391,6 +391,38 @@ def test_a_state_of_another_version_becomes_a_record(make: Make) -> None:
     assert "yolosweep state 0" in (record.error or "")
 
 
+def test_a_full_disk_is_told_as_what_it_is(tmp_path: Path) -> None:
+    """Torch itself tells of a position in its archive."""
+    import torch
+
+    from yolosweep.durable import Sink
+    from yolosweep.training.causes import classified
+    from yolosweep.training.state import write_tensors
+
+    value = {"weights": torch.zeros(100_000)}
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        for out in (Path("/dev/full"), Sink(full)):
+            with pytest.raises(OSError, match="No space left on device") as caught:
+                write_tensors(value, out)
+            assert classified(caught.value, batch=8, begun=True).cause is Cause.STORAGE
+
+
+@pytest.mark.parametrize("size", ["1m", "25m"])
+def test_a_run_folder_that_is_full_is_no_fault_of_the_training(make: Make, tmp_path: Path, size: str) -> None:
+    """Full while the first state is written, or the second."""
+    request = make("small", epochs=2)
+    Path(request.folder).mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", request.folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here (needs root)")
+    try:
+        _, record = train(request)
+    finally:
+        subprocess.run(["umount", request.folder], check=True)
+    assert (record.ending, record.cause) == (Ending.FAILED, Cause.STORAGE), record.reason
+    assert "No space left on device" in record.reason
+
+
 def test_a_training_leaves_no_log_open(make: Make) -> None:
     from ultralytics.utils import LOGGER
 

@@ -412,7 +412,9 @@ def test_a_run_folder_that_is_full_is_no_fault_of_the_training(make: Make, tmp_p
     """Full while the first state is written, or the second."""
     request = make("small", epochs=2)
     Path(request.folder).mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", request.folder], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", request.folder], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here (needs root)")
     try:

@@ -113,7 +113,7 @@ class _Run:
         self.notes: list[str] = []
         self.files: dict[str, FileRef] = {}
         self.device_name = "cpu"
-        self.threads = max(1, int(request.cpus / request.world_size))
+        self.threads = request.threads
         self._used: dict[str, Any] = {}
         self._checkpoint: Checkpoint | None = None
 

@@ -299,6 +299,15 @@ def test_a_nan_is_recovered_from_and_counted(make: Make, forward: Any) -> None:
     assert record.recoveries == 1
 
 
+def test_a_nan_in_the_first_epoch_ends_the_trial_at_once(make: Make, forward: Any) -> None:
+    asked = []
+    forward(lambda number: asked.append(number) or (float("nan") if number == 1 else None))
+    told, record = train(make("run", epochs=2))
+    assert (record.ending, told.rows) == (Ending.DIVERGED, []), record.reason
+    assert asked == [0, 1], "it went on with weights that were lost"
+    assert not {"best.pt", "last.pt"} & record.files.keys()
+
+
 def test_a_nan_that_stays_ends_the_trial(make: Make, forward: Any) -> None:
     forward(lambda number: float("nan") if number >= 3 else None)
     told, record = train(make("run", epochs=3))
@@ -371,6 +380,63 @@ def test_best_weights_are_those_of_the_best_epoch_also_where_scores_tie(
     assert [checkpoint.best.sha256 for checkpoint in told.checkpoints[1:] if checkpoint.best] == [
         record.files["best.pt"].sha256
     ] * 2
+
+
+def test_patience_goes_on_counting_where_it_was(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from yolosweep.training.environment import enter
+
+    enter()
+    from ultralytics.engine.trainer import BaseTrainer
+
+    validate, scores = BaseTrainer.validate, (0.5, 0.1, 0.2, 0.3, 0.4, 0.45)
+
+    def scored(self: Any) -> Any:
+        metrics, fitness = validate(self)
+        return {**metrics, "metrics/mAP50-95(B)": scores[self.epoch]}, fitness
+
+    monkeypatch.setattr(BaseTrainer, "validate", scored)
+    request = make("run", epochs=6, patience=3)
+    told, _ = train(request, stop_after=2)
+    rest, record = train(request.model_copy(update={"attempt": 1, "resume": tuple(reversed(told.checkpoints))}))
+    assert [row.epoch for row in told.rows + rest.rows] == [1, 2, 3, 4]
+    assert (record.ending, record.best_epoch, record.score) == (Ending.PATIENCE, 1, 0.5)
+    assert record.files["best.pt"].sha256 == told.checkpoints[0].best.sha256
+
+
+@pytest.fixture
+def mixed_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let trainings scale their loss as they do on a GPU; the scale doubles after every second step."""
+    import torch
+
+    real = torch.amp.GradScaler
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda *_, **__: real("cpu", init_scale=64.0, growth_interval=2))
+
+
+def test_a_training_with_a_gradient_scaler_goes_on_to_the_bit(make: Make, mixed_precision: None) -> None:
+    """Held gradients are scaled ones: the scale has to come back with them."""
+    import torch
+
+    whole, _ = train(make("whole"))
+    scales = [
+        torch.load(RunFolder(make("whole").folder).resolve(c.state))["scaler"]["scale"] for c in whole.checkpoints
+    ]
+    assert len(set(scales)) > 1, "the scale never changed"
+    request = make("cut")
+    first, _ = train(request, stop_after=2)
+    again = request.model_copy(update={"attempt": 1, "resume": tuple(reversed(first.checkpoints))})
+    rest, record = train(again)
+    assert record.ending is Ending.FINISHED, record.reason
+    expected = [weights(make("whole"), checkpoint) for checkpoint in whole.checkpoints]
+    assert [weights(request, checkpoint) for checkpoint in first.checkpoints + rest.checkpoints] == expected
+
+
+def test_a_training_begun_on_the_cpu_goes_on_with_a_gradient_scaler(make: Make, request: pytest.FixtureRequest) -> None:
+    asked = make("run", epochs=2)
+    first, _ = train_epoch(asked)
+    request.getfixturevalue("mixed_precision")
+    rest, record = train(asked.model_copy(update={"attempt": 1, "resume": (first.checkpoints[0],)}))
+    assert record.ending is Ending.FINISHED, record.reason
+    assert [row.epoch for row in rest.rows] == [2]
 
 
 def test_a_training_that_was_over_only_gets_its_files(make: Make) -> None:

@@ -133,7 +133,8 @@ def put_back(trainer: Any, state: dict[str, Any]) -> None:
     for saved, group in zip(optimizer["param_groups"], trainer.optimizer.param_groups, strict=True):
         saved["fused"] = group.get("fused")  # the device, not the checkpoint, picks the kernel
     trainer.optimizer.load_state_dict(optimizer)
-    trainer.scaler.load_state_dict(state["scaler"])
+    if state["scaler"]:  # empty where it was trained without one: on the CPU
+        trainer.scaler.load_state_dict(state["scaler"])
     vars(trainer.stopper).update(state["stopper"])
     trainer.best_fitness = state["best_fitness"]
     if state["criterion_updates"] is not None:

@@ -98,6 +98,9 @@ class Watch:
         if self._cancelled():
             self.verdict = Verdict.CANCEL
             raise Abandoned
+        # Several ranks have to agree, which they do at the end of the epoch.
+        if not trainer.epoch and trainer.world_size_ == 1 and not math.isfinite(float(trainer.loss.detach())):
+            raise Diverged("the loss of the first epoch is not finite")
 
     def _train_end(self, trainer: Any) -> None:
         self._train_seconds = time.monotonic() - self._epoch_started

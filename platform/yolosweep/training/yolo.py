@@ -183,13 +183,12 @@ class _Run:
             save_dir=str(self.scratch),
             exist_ok=True,
         )
-        ours = steered(base, self.request, self.watch, threads=self.threads, workers=settings["workers"])
-        trainer = (joined(ours) if self.request.world_size > 1 else ours)(overrides=settings)
         if on_gpu:
             import torch
 
             self.device_name = torch.cuda.get_device_name(0)
-        return trainer
+        ours = steered(base, self.request, self.watch, threads=self.threads, workers=settings["workers"])
+        return (joined(ours) if self.request.world_size > 1 else ours)(overrides=settings)
 
     def _workers(self, asked: int | None, on_gpu: bool) -> int:
         """Return how many processes load images: within the cores of this trial, and none by default on CPU."""

@@ -1,5 +1,6 @@
 """A real training that is killed goes on in a new process to the bit, whatever it was killed in."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -457,30 +458,39 @@ def test_a_state_of_another_version_becomes_a_record(make: Make) -> None:
     assert "yolosweep state 0" in (record.error or "")
 
 
-def test_a_full_disk_is_told_as_what_it_is(tmp_path: Path) -> None:
+class Full:
+    """A disk that is full after some bytes; a real one whose buffers are empty just then cannot be had at will."""
+
+    left = 100_000
+
+    def write(self, block: bytes | memoryview) -> int:
+        size = memoryview(block).nbytes
+        if size > self.left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.left -= size
+        return size
+
+    def flush(self) -> None:
+        pass
+
+
+def test_a_full_disk_is_told_as_what_it_is() -> None:
     """Torch itself tells of a position in its archive."""
     import torch
 
     from yolosweep.durable import Sink
     from yolosweep.training.causes import classified
-    from yolosweep.training.state import write_tensors
+    from yolosweep.training.state import save_state
 
-    value = {"weights": torch.zeros(100_000)}
-    with Path("/dev/full").open("wb", buffering=0) as full:
-        for out in (Path("/dev/full"), Sink(full)):
-            with pytest.raises(OSError, match="No space left on device") as caught:
-                write_tensors(value, out)
-            assert classified(caught.value, batch=8, begun=True).cause is Cause.STORAGE
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        save_state({"weights": torch.zeros(50_000)}, Sink(Full()))  # type: ignore[arg-type]
+    assert classified(caught.value, batch=8, begun=True).cause is Cause.STORAGE
 
 
-@pytest.mark.parametrize("size", ["1m", "25m"])
-def test_a_run_folder_that_is_full_is_no_fault_of_the_training(make: Make, tmp_path: Path, size: str) -> None:
-    """Full while the first state is written, or the second."""
+def test_a_run_folder_that_is_full_is_no_fault_of_the_training(make: Make) -> None:
     request = make("small", epochs=2)
     Path(request.folder).mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", request.folder], capture_output=True
-    )
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", request.folder], capture_output=True)
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here (needs root)")
     try:

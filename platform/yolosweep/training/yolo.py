@@ -288,6 +288,6 @@ def _forget(run: _Run) -> None:
     gc.collect()
     import torch
 
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():  # else this would take a piece of a GPU that a training on the CPU never asked for
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

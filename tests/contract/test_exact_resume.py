@@ -209,6 +209,20 @@ def test_a_damaged_checkpoint_is_told_by_its_hash_and_the_one_before_is_used(mak
     assert any("no whole checkpoint is left" in note for note in record.notes)
 
 
+@pytest.mark.parametrize(("every", "epochs"), [(2, [2, 3]), ("10m", [3]), (1e-9, [1, 2, 3])])
+def test_checkpoints_come_as_often_as_asked_and_after_the_last_epoch(make: Make, every: Any, epochs: list[int]) -> None:
+    request = make("run", epochs=3)
+    request = request.model_copy(update={"policy": Policy.model_validate({"checkpoint_every": every})})
+    stored: list[Checkpoint | None] = []
+
+    def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+        stored.append(checkpoint)
+        return Verdict.GO_ON
+
+    trainer_for(request.model).train(request, report, lambda: False)
+    assert [checkpoint.epoch for checkpoint in stored if checkpoint] == epochs
+
+
 def test_a_stopped_training_stores_its_last_epoch_though_it_was_not_due(make: Make) -> None:
     request = make("run")
     request = request.model_copy(update={"policy": Policy(checkpoint_every=3)})

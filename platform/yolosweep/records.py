@@ -266,7 +266,7 @@ class TrialRecord(_Record):
     cause: Cause | None = None
     """Why it did not reach its end by itself; None where nothing went wrong."""
     device: str = "cpu"
-    """``cpu`` or the GPU's name."""
+    """``cpu`` or the GPU's name; ``unknown`` where its process died in the first epoch."""
     gpus: tuple[str, ...] = ()
     """The GPUs Ray granted, over all ranks, as ``CUDA_VISIBLE_DEVICES`` names them."""
     host: str = ""

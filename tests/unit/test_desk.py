@@ -12,10 +12,11 @@ import pytest
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment
 from yolosweep.experiment.settings import resolved
-from yolosweep.history import History
+from yolosweep.history import History, TrialHistory
 from yolosweep.ledger import RunFolder, read_events
 from yolosweep.records import Cause, Checkpoint, Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.desk import Desk
+from yolosweep.search.settle import settled
 
 DATASET = PreparedDataset(
     task="detect", source="/d/data.yaml", train_on="/d/data.yaml", names={0: "car"}, images={"train": 9, "val": 9},
@@ -313,6 +314,14 @@ def test_what_a_trial_ran_on_is_known_though_its_process_could_not_tell(tmp_path
         asked.append(request.asked["batch"])
         end(desk, request, 0.1)
     assert sorted(asked) == [4, 8]
+
+
+def test_a_gpu_that_nobody_told_of_is_not_called_a_cpu(tmp_path: Path) -> None:
+    request = start(make_desk(tmp_path))
+    for gpus, device in ((0, "cpu"), (1, "unknown")):
+        known = TrialHistory(request=request.model_copy(update={"gpus": gpus}), started_at="")
+        record = settled(RunFolder(request.folder), known, Ending.FAILED, "r", cause=Cause.INFRA, error=None)
+        assert (record.device, record.host, record.epochs) == (device, "", 0)
 
 
 def test_what_did_not_fit_may_fit_on_another_gpu_and_in_a_smaller_size(tmp_path: Path) -> None:

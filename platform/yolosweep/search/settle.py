@@ -62,7 +62,7 @@ def settled(
         seconds=round(sum(seconds), 3),
         files=_best_file(folder, known),
         cause=cause,
-        device=last.device if last else "cpu",
+        device=last.device if last else "unknown" if known.request.gpus else "cpu",
         host=last.host if last else "",
         world_size=known.request.world_size,
         threads=known.request.threads,

@@ -196,6 +196,8 @@ class Ledger:
         Raises:
             RunFolderError: the disk is full or the storage is gone; nothing half-written counts.
         """
+        if not self._is_in_place():  # the open file would still take every line
+            raise RunFolderError(f"{self._folder.ledger} is gone: it was moved, or its storage was; put it back")
         line = {"v": SCHEMA_VERSION, "seq": self._seq, "at": _now(), "event": event, **payload}
         content = json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n"
         whole = os.fstat(self._stream.fileno()).st_size
@@ -211,6 +213,12 @@ class Ledger:
             ) from error
         self._seq += 1
         return line
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(self._folder.ledger.stat(), os.fstat(self._stream.fileno()))
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Close the journal and let another writer in."""

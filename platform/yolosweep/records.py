@@ -90,13 +90,12 @@ class Verdict(str, Enum):
 
 
 class FileRef(_Record):
-    """A file in the run folder, as it was when it was stored."""
+    """A file in the run folder, as it was when it was stored; its size in bytes."""
 
     path: str
     """Relative to the run folder, with forward slashes."""
     sha256: str
     size: int
-    """Bytes."""
 
 
 class Checkpoint(_Record):
@@ -200,9 +199,8 @@ class TrialRequest(_Record):
     folder: str
     """Run folder (storage) the files of this trial are published to."""
     cpus: float = 1
-    """CPU cores of the whole trial, over all its ranks."""
     gpus: float = 0
-    """GPUs of the whole trial; a share below 1."""
+    """CPU cores and GPUs of the whole trial, over all its ranks; below 1 a share of one GPU."""
     world_size: int = 1
     """Ranks that train together; part of the identity, because BatchNorm sees each rank's batch alone."""
     policy: Policy = Policy()
@@ -215,6 +213,11 @@ class TrialRequest(_Record):
     def epochs(self) -> int:
         """Planned number of epochs."""
         return int(self.settings["epochs"])
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of torch in each rank."""
+        return max(1, int(self.cpus / self.world_size))
 
 
 class EpochRow(_Record):
@@ -230,13 +233,16 @@ class EpochRow(_Record):
     best_epoch: int | None
     epochs_without_gain: int
     seconds: Number
-    """Wall time of training and validating this epoch."""
     images_per_s: Number
-    """Training images per second, validation excluded."""
+    """Wall time of training and validating this epoch; training images per second, validation excluded."""
     memory_mb: Number = None
-    """Resident memory of the training process, MiB."""
     gpu_memory_mb: Number = None
-    """Peak memory allocated on the GPU, MiB; None on CPU."""
+    """Resident memory of the training process; peak memory allocated on the GPU, None on CPU. MiB."""
+    batch: int | None = None
+    device: str = "cpu"
+    host: str = ""
+    recoveries: int = 0
+    """What this epoch ran with and on, as in :class:`TrialRecord`: its process may not live to tell."""
 
 
 class TrialRecord(_Record):
@@ -254,7 +260,6 @@ class TrialRecord(_Record):
     """Best score over all epochs; None if no epoch gave one."""
     best_epoch: int | None = None
     epochs: int = 0
-    """Epochs trained."""
     seconds: float = 0.0
     files: dict[str, FileRef] = {}
     """``best.pt``, ``last.pt``, ``results.csv``, ``args.yaml``… by name."""
@@ -263,7 +268,7 @@ class TrialRecord(_Record):
     cause: Cause | None = None
     """Why it did not reach its end by itself; None where nothing went wrong."""
     device: str = "cpu"
-    """``cpu`` or the GPU's name."""
+    """``cpu`` or the GPU's name; ``unknown`` where its process died in the first epoch."""
     gpus: tuple[str, ...] = ()
     """The GPUs Ray granted, over all ranks, as ``CUDA_VISIBLE_DEVICES`` names them."""
     host: str = ""
@@ -271,13 +276,11 @@ class TrialRecord(_Record):
     threads: int | None = None
     """CPU threads of torch in each rank."""
     epoch_seconds: Number = None
-    """Median wall time of an epoch."""
     images_per_s: Number = None
-    """Median training images per second."""
+    """Medians over the epochs: wall time, training images per second."""
     memory_mb: Number = None
-    """Largest resident memory of the training process, MiB."""
     gpu_memory_mb: Number = None
-    """Peak memory allocated on the GPU, MiB; None on CPU."""
+    """Largest resident memory of the training process; peak memory allocated on the GPU, None on CPU. MiB."""
     retries: int = 0
     """How often it was started again."""
     recoveries: int = 0

@@ -1,5 +1,6 @@
 """A real training that is killed goes on in a new process to the bit, whatever it was killed in."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -208,6 +209,20 @@ def test_a_damaged_checkpoint_is_told_by_its_hash_and_the_one_before_is_used(mak
     assert any("no whole checkpoint is left" in note for note in record.notes)
 
 
+@pytest.mark.parametrize(("every", "epochs"), [(2, [2, 3]), ("10m", [3]), (1e-9, [1, 2, 3])])
+def test_checkpoints_come_as_often_as_asked_and_after_the_last_epoch(make: Make, every: Any, epochs: list[int]) -> None:
+    request = make("run", epochs=3)
+    request = request.model_copy(update={"policy": Policy.model_validate({"checkpoint_every": every})})
+    stored: list[Checkpoint | None] = []
+
+    def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+        stored.append(checkpoint)
+        return Verdict.GO_ON
+
+    trainer_for(request.model).train(request, report, lambda: False)
+    assert [checkpoint.epoch for checkpoint in stored if checkpoint] == epochs
+
+
 def test_a_stopped_training_stores_its_last_epoch_though_it_was_not_due(make: Make) -> None:
     request = make("run")
     request = request.model_copy(update={"policy": Policy(checkpoint_every=3)})
@@ -299,6 +314,15 @@ def test_a_nan_is_recovered_from_and_counted(make: Make, forward: Any) -> None:
     assert record.recoveries == 1
 
 
+def test_a_nan_in_the_first_epoch_ends_the_trial_at_once(make: Make, forward: Any) -> None:
+    asked = []
+    forward(lambda number: asked.append(number) or (float("nan") if number == 1 else None))
+    told, record = train(make("run", epochs=2))
+    assert (record.ending, told.rows) == (Ending.DIVERGED, []), record.reason
+    assert asked == [0, 1], "it went on with weights that were lost"
+    assert not {"best.pt", "last.pt"} & record.files.keys()
+
+
 def test_a_nan_that_stays_ends_the_trial(make: Make, forward: Any) -> None:
     forward(lambda number: float("nan") if number >= 3 else None)
     told, record = train(make("run", epochs=3))
@@ -373,6 +397,63 @@ def test_best_weights_are_those_of_the_best_epoch_also_where_scores_tie(
     ] * 2
 
 
+def test_patience_goes_on_counting_where_it_was(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from yolosweep.training.environment import enter
+
+    enter()
+    from ultralytics.engine.trainer import BaseTrainer
+
+    validate, scores = BaseTrainer.validate, (0.5, 0.1, 0.2, 0.3, 0.4, 0.45)
+
+    def scored(self: Any) -> Any:
+        metrics, fitness = validate(self)
+        return {**metrics, "metrics/mAP50-95(B)": scores[self.epoch]}, fitness
+
+    monkeypatch.setattr(BaseTrainer, "validate", scored)
+    request = make("run", epochs=6, patience=3)
+    told, _ = train(request, stop_after=2)
+    rest, record = train(request.model_copy(update={"attempt": 1, "resume": tuple(reversed(told.checkpoints))}))
+    assert [row.epoch for row in told.rows + rest.rows] == [1, 2, 3, 4]
+    assert (record.ending, record.best_epoch, record.score) == (Ending.PATIENCE, 1, 0.5)
+    assert record.files["best.pt"].sha256 == told.checkpoints[0].best.sha256
+
+
+@pytest.fixture
+def mixed_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let trainings scale their loss as they do on a GPU; the scale doubles after every second step."""
+    import torch
+
+    real = torch.amp.GradScaler
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda *_, **__: real("cpu", init_scale=64.0, growth_interval=2))
+
+
+def test_a_training_with_a_gradient_scaler_goes_on_to_the_bit(make: Make, mixed_precision: None) -> None:
+    """Held gradients are scaled ones: the scale has to come back with them."""
+    import torch
+
+    whole, _ = train(make("whole"))
+    scales = [
+        torch.load(RunFolder(make("whole").folder).resolve(c.state))["scaler"]["scale"] for c in whole.checkpoints
+    ]
+    assert len(set(scales)) > 1, "the scale never changed"
+    request = make("cut")
+    first, _ = train(request, stop_after=2)
+    again = request.model_copy(update={"attempt": 1, "resume": tuple(reversed(first.checkpoints))})
+    rest, record = train(again)
+    assert record.ending is Ending.FINISHED, record.reason
+    expected = [weights(make("whole"), checkpoint) for checkpoint in whole.checkpoints]
+    assert [weights(request, checkpoint) for checkpoint in first.checkpoints + rest.checkpoints] == expected
+
+
+def test_a_training_begun_on_the_cpu_goes_on_with_a_gradient_scaler(make: Make, request: pytest.FixtureRequest) -> None:
+    asked = make("run", epochs=2)
+    first, _ = train_epoch(asked)
+    request.getfixturevalue("mixed_precision")
+    rest, record = train(asked.model_copy(update={"attempt": 1, "resume": (first.checkpoints[0],)}))
+    assert record.ending is Ending.FINISHED, record.reason
+    assert [row.epoch for row in rest.rows] == [2]
+
+
 def test_a_training_that_was_over_only_gets_its_files(make: Make) -> None:
     request = make("run", epochs=1)
     told, first = train(request)
@@ -389,6 +470,49 @@ def test_a_state_of_another_version_becomes_a_record(make: Make) -> None:
     _, record = train(request.model_copy(update={"attempt": 1, "resume": (other,)}))
     assert (record.ending, record.cause) == (Ending.FAILED, Cause.CONFIG)
     assert "yolosweep state 0" in (record.error or "")
+
+
+class Full:
+    """A disk that is full after some bytes; a real one whose buffers are empty just then cannot be had at will."""
+
+    left = 100_000
+
+    def write(self, block: bytes | memoryview) -> int:
+        size = memoryview(block).nbytes
+        if size > self.left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.left -= size
+        return size
+
+    def flush(self) -> None:
+        pass
+
+
+def test_a_full_disk_is_told_as_what_it_is() -> None:
+    """Torch itself tells of a position in its archive."""
+    import torch
+
+    from yolosweep.durable import Sink
+    from yolosweep.training.causes import classified
+    from yolosweep.training.state import save_state
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        save_state({"weights": torch.zeros(50_000)}, Sink(Full()))  # type: ignore[arg-type]
+    assert classified(caught.value, batch=8, begun=True).cause is Cause.STORAGE
+
+
+def test_a_run_folder_that_is_full_is_no_fault_of_the_training(make: Make) -> None:
+    request = make("small", epochs=2)
+    Path(request.folder).mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", request.folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small file system cannot be mounted here (needs root)")
+    try:
+        _, record = train(request)
+    finally:
+        subprocess.run(["umount", request.folder], check=True)
+    assert (record.ending, record.cause) == (Ending.FAILED, Cause.STORAGE), record.reason
+    assert "No space left on device" in record.reason
 
 
 def test_a_training_leaves_no_log_open(make: Make) -> None:

@@ -145,6 +145,10 @@ def test_another_sweep_is_refused_with_every_reason(shell: Any, toy: Path, tmp_p
     assert "torch was 1.0.0 and is" in refused.err
     assert "search.trials" not in refused.err
     assert sweep.folder.ledger.read_bytes() == before
+    sweep.folder.ledger.write_bytes(before.replace(b'"world_size":1', b'"world_size":2', 1))
+    refused = shell("resume", sweep.folder.root, "search.trials=3", code=7)
+    assert "a trial had 2 ranks and would have 1" in refused.err
+    sweep.folder.ledger.write_bytes(before)
     assert "choose from data, versions" in shell("resume", sweep.folder.root, "--allow", "model", code=2).err
 
     shell("resume", sweep.folder.root, "search.trials=3", "--allow", "data", "--allow", "versions")

@@ -187,6 +187,71 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(
     assert not list(running_folder(tmp_path).root.glob("trials/*/checkpoints"))
 
 
+STANDS_STILL = """
+import importlib.util, os, pathlib, sys, time
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name != "yolosweep.training.toy":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        def exec_module(module):
+            load(module)
+            train = module.ToyTrainer.train
+            def stands_still(trainer, request, report, cancelled):
+                def reported(row, checkpoint):
+                    verdict = report(row, checkpoint)
+                    doomed = (request.number, request.attempt) in ((1, 0), (2, 0), (2, 1))
+                    if doomed and row.epoch == 3 + request.attempt:
+                        time.sleep(600)
+                    return verdict
+                with pathlib.Path(request.folder, "processes.txt").open("a") as told:
+                    told.write(f"{os.getpid()} {request.trial}\\n")
+                return train(trainer, request, reported, cancelled)
+            module.ToyTrainer.train = stands_still
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_a_trial_that_stands_still_is_ended_with_its_stacks_and_tried_again_once(
+    shell: Any, toy: Path, tmp_path: Path
+) -> None:
+    """A process runs one trial after the other, here two at most, and none after one that stood still in it."""
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "sitecustomize.py").write_text(STANDS_STILL)
+    short = (
+        "search.trials=6",
+        "train.epochs=6",
+        "train.patience=0",
+        "search.pruner=none",
+        "resources.max_concurrent=1",
+    )
+    policy = ("trial.stall_timeout=4", "trial.recycle_after=2")
+    sweep = shell.run(toy, *short, *policy, PYTHONPATH=str(tmp_path / "ours"))
+    trials = sweep.history.trials
+    told = {name: [(e["cause"], e["from_epoch"]) for e in trial.attempts_log] for name, trial in trials.items()}
+    again = {"t0001": [("stalled", 3)], "t0002": [("stalled", 3)]}
+    assert told == {name: again.get(name, []) for name in trials}
+    endings = {name: trial.record.ending for name, trial in trials.items()}
+    assert endings == {**dict.fromkeys(trials, Ending.FINISHED), "t0002": Ending.FAILED}
+    assert (trials["t0002"].record.epochs, trials["t0002"].record.retries) == (4, 1)
+    assert "it stood still 2 times" in trials["t0002"].record.reason
+    for name, attempt in (("t0001", 0), ("t0002", 0), ("t0002", 1)):
+        assert "in stands_still" in sweep.folder.stacks(name, attempt).read_text()
+
+    of_process: dict[str, list[str]] = {}
+    for line in (sweep.folder.root / "processes.txt").read_text().splitlines():
+        process, trial = line.split()
+        of_process.setdefault(process, []).append(trial)
+    expected = [["t0000", "t0001"], ["t0001", "t0002"], ["t0002"], ["t0003", "t0004"], ["t0005"]]
+    assert list(of_process.values()) == expected
+
+
 def test_a_sweep_in_which_all_trials_fail_says_so(shell: Any, toy: Path) -> None:
     sweep = shell.run(
         toy,

@@ -12,10 +12,11 @@ import pytest
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment
 from yolosweep.experiment.settings import resolved
-from yolosweep.history import History
+from yolosweep.history import History, TrialHistory
 from yolosweep.ledger import RunFolder, read_events
 from yolosweep.records import Cause, Checkpoint, Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.desk import Desk
+from yolosweep.search.settle import settled
 
 DATASET = PreparedDataset(
     task="detect", source="/d/data.yaml", train_on="/d/data.yaml", names={0: "car"}, images={"train": 9, "val": 9},
@@ -294,6 +295,51 @@ def test_a_worker_that_died_after_the_last_epoch_lost_nothing(tmp_path: Path) ->
     record = history(request).trials["t0000"].record
     assert (record.ending, record.epochs, record.score) == (Ending.FINISHED, 4, 0.3)
     assert "best.pt" in record.files
+
+
+def test_what_a_trial_ran_on_is_known_though_its_process_could_not_tell(tmp_path: Path) -> None:
+    """Its batch had been lowered: that is what the search learns, and the other size is not tried again."""
+    desk = make_desk(tmp_path, searcher="random", parameters={"batch": {"values": [4, 8, 16]}})
+    request = start(desk, slot=0)
+    told = {"batch": 8, "device": "a GPU", "host": "n1", "recoveries": 1, "memory_mb": 9.0, "gpu_memory_mb": 7.0}
+    for epoch in range(1, 5):
+        desk.row(request.trial, row(epoch, 0.3).model_copy(update=told), checkpoint(request, epoch), request.attempt)
+    desk.lost(0, "killed")
+    record = history(request).trials["t0000"].record
+    assert (record.ending, record.used, record.threads) == (Ending.FINISHED, {"batch": 8}, 1)
+    assert {"batch": 8, **record.model_dump(include=set(told))} == told
+    assert desk._proposer.learned() == [({"batch": 8}, 0.3)]
+    asked = []
+    while isinstance(request := desk.begin(0), TrialRequest):
+        asked.append(request.asked["batch"])
+        end(desk, request, 0.1)
+    assert sorted(asked) == [4, 8]
+
+
+def test_a_gpu_that_nobody_told_of_is_not_called_a_cpu(tmp_path: Path) -> None:
+    request = start(make_desk(tmp_path))
+    for gpus, device in ((0, "cpu"), (1, "unknown")):
+        known = TrialHistory(request=request.model_copy(update={"gpus": gpus}), started_at="")
+        record = settled(RunFolder(request.folder), known, Ending.FAILED, "r", cause=Cause.INFRA, error=None)
+        assert (record.device, record.host, record.epochs) == (device, "", 0)
+
+
+def test_what_did_not_fit_may_fit_on_another_gpu_and_in_a_smaller_size(tmp_path: Path) -> None:
+    sizes = {"batch": {"values": [8, 16, 32]}, "imgsz": {"values": [320, 640, 960]}}
+    desk = make_desk(tmp_path, searcher="random", parameters=sizes)
+    request = start(desk)
+    assert request.asked == {"batch": 16, "imgsz": 640}
+    end(desk, request, None, Ending.OOM, cause=Cause.RESOURCE, device="small GPU")
+
+    def next_points(device: str | None) -> set[tuple[int, int]]:  # asking changes nothing
+        proposals = [desk._proposer.next(number, device) for number in range(1, 60)]
+        return {(p.parameters["batch"], p.parameters["imgsz"]) for p in proposals if p is not None}
+
+    untried = {(batch, imgsz) for batch in (8, 16, 32) for imgsz in (320, 640, 960)} - {(16, 640)}
+    too_big = {(16, 960), (32, 640), (32, 960)}
+    assert next_points("small GPU") == untried - too_big
+    assert next_points("big GPU") == untried
+    assert next_points(None) == untried - too_big  # a slot whose GPU is not known yet
 
 
 def test_a_trial_that_died_before_it_obeyed_the_pruner_is_pruned(tmp_path: Path) -> None:

@@ -168,6 +168,10 @@ def test_model_task_and_data_are_its_identity(name: str) -> None:
     assert identity(BASE, **OTHER) != identity(BASE, **{**OTHER, name: "another"})
 
 
+def test_the_number_of_ranks_is_its_identity() -> None:
+    assert identity(BASE, **OTHER) == identity(BASE, **OTHER, world_size=1) != identity(BASE, **OTHER, world_size=2)
+
+
 def test_identity_does_not_hang_on_the_order_of_settings() -> None:
     assert identity(BASE, **OTHER) == identity(dict(reversed(BASE.items())), **OTHER)
     assert len(identity(BASE, **OTHER)) == 16

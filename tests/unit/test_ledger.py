@@ -146,6 +146,27 @@ def test_a_full_disk_loses_only_what_was_not_acknowledged(tmp_path: Path) -> Non
     assert events[-1]["text"] == "after space was freed"
 
 
+def test_a_journal_that_is_not_in_its_place_any_more_takes_no_line(tmp_path: Path) -> None:
+    """The open file would take it, and nobody would ever read it there."""
+    folder = RunFolder(tmp_path / "run")
+    folder.root.mkdir()
+    ledger = Ledger(folder)
+    ledger.append("note", text="before")
+    elsewhere = folder.root.rename(tmp_path / "moved")
+    with pytest.raises(RunFolderError, match="it was moved, or its storage was"):
+        ledger.append("note", text="lost")
+    folder.root.mkdir()
+    folder.ledger.touch()  # another one in its place
+    with pytest.raises(RunFolderError, match="put it back"):
+        ledger.append("note", text="lost")
+    folder.ledger.unlink()
+    folder.root.rmdir()
+    elsewhere.rename(folder.root)
+    ledger.append("note", text="after")
+    ledger.close()
+    assert [event["text"] for event in read_events(folder.ledger)] == ["before", "after"]
+
+
 def test_a_tail_gives_every_whole_event_once(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     tail = Tail(run.ledger)

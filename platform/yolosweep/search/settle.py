@@ -48,22 +48,29 @@ def settled(
     last = known.rows[-1] if known.rows else None
     seconds = [row.seconds for row in known.rows if row.seconds is not None]
     speeds = [row.images_per_s for row in known.rows if row.images_per_s is not None]
+    batch = {} if last is None or last.batch is None else {"batch": last.batch}
     return TrialRecord(
         trial=known.request.trial,
         number=known.request.number,
         ending=ending,
         reason=reason,
         asked=known.request.asked,
-        used=known.request.asked,
+        used={**known.request.asked, **batch},
         score=last.best_score if last else None,
         best_epoch=last.best_epoch if last else None,
         epochs=len(known.rows),
         seconds=round(sum(seconds), 3),
         files=_best_file(folder, known),
         cause=cause,
+        device=last.device if last else "unknown" if known.request.gpus else "cpu",
+        host=last.host if last else "",
         world_size=known.request.world_size,
+        threads=known.request.threads,
         epoch_seconds=statistics.median(seconds) if seconds else None,
         images_per_s=statistics.median(speeds) if speeds else None,
+        memory_mb=max((row.memory_mb for row in known.rows if row.memory_mb is not None), default=None),
+        gpu_memory_mb=max((row.gpu_memory_mb for row in known.rows if row.gpu_memory_mb is not None), default=None),
+        recoveries=last.recoveries if last else 0,
         notes=("recorded from its rows: its process ended before it could",),
         error=error,
     )

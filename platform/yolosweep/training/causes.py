@@ -15,7 +15,7 @@ _STORAGE = frozenset((errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT, errno.
 """What the system says where the run folder, not the training, is in trouble."""
 
 _MEMORY = re.compile(
-    r"out of memory|can(no|')t allocate memory|CUBLAS_STATUS_ALLOC_FAILED|unable to find an engine", re.IGNORECASE
+    r"out of memory|can(no|')t allocate memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED|unable to find an engine", re.IGNORECASE
 )
 """What torch and its libraries say where memory ran out; Ultralytics lowers the batch for these too."""
 
@@ -72,4 +72,5 @@ def cause_of(error: Exception, *, begun: bool) -> Cause:
 def last_line(error: BaseException) -> str:
     """Return the last telling line of an exception."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1] if lines else type(error).__name__)[:500]
+    telling = 0 if lines and lines[0].startswith("CUDA error") else -1  # advice on debugging follows
+    return (lines[telling] if lines else type(error).__name__)[:500]

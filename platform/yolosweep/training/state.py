@@ -7,6 +7,7 @@ loading it runs no code.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from copy import deepcopy
@@ -18,7 +19,7 @@ import torch
 from yolosweep.durable import Sink
 from yolosweep.errors import TrainingError
 
-__all__ = ["captured", "load_state", "not_finite", "put_back", "put_back_gradients", "save_state"]
+__all__ = ["captured", "load_state", "not_finite", "put_back", "put_back_gradients", "save_state", "write_tensors"]
 
 _FORMAT = "yolosweep state 1"
 
@@ -74,13 +75,29 @@ def not_finite(trainer: Any) -> list[str]:
 
 
 def save_state(state: dict[str, Any], out: Path | Sink) -> None:
-    """Write a state to a file."""
+    """Write a state to a file; see :func:`write_tensors`."""
     before = torch.serialization.get_crc32_options()
     torch.serialization.set_crc32_options(False)  # a third of the time; the file is verified by its SHA-256
     try:
-        torch.save(state, out)
+        write_tensors(state, out)
     finally:
         torch.serialization.set_crc32_options(before)
+
+
+def write_tensors(value: dict[str, Any], out: Path | Sink) -> None:
+    """Write what ``torch.load`` reads.
+
+    Raises:
+        OSError: the disk is full, or cannot be written.
+    """
+    try:
+        with contextlib.nullcontext(out) if isinstance(out, Sink) else out.open("wb") as file:
+            torch.save(value, file)
+    except RuntimeError as error:  # torch closes its archive, fails at that too, and tells only this
+        if not isinstance(error.__context__, OSError):
+            raise
+        place = None if isinstance(out, Sink) else str(out)
+        raise OSError(error.__context__.errno, error.__context__.strerror, place) from error
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -116,7 +133,8 @@ def put_back(trainer: Any, state: dict[str, Any]) -> None:
     for saved, group in zip(optimizer["param_groups"], trainer.optimizer.param_groups, strict=True):
         saved["fused"] = group.get("fused")  # the device, not the checkpoint, picks the kernel
     trainer.optimizer.load_state_dict(optimizer)
-    trainer.scaler.load_state_dict(state["scaler"])
+    if state["scaler"]:  # empty where it was trained without one: on the CPU
+        trainer.scaler.load_state_dict(state["scaler"])
     vars(trainer.stopper).update(state["stopper"])
     trainer.best_fitness = state["best_fitness"]
     if state["criterion_updates"] is not None:

@@ -229,6 +229,7 @@ class _Run:
             seconds=round(seconds, 6),
             images_per_s=round(size / seconds, 2) if seconds else None,
             memory_mb=_resident_mb(),
+            host=socket.gethostname(),
         )
         self._rows.append(row)
         return row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +17,7 @@ from yolosweep.records import Checkpoint, Ending, EpochRow, FileRef, TrialReques
 from yolosweep.training.checkpoints import Checkpoints
 from yolosweep.training.seam import Cancelled, Report
 
-__all__ = ["Abandoned", "Diverged", "Watch"]
+__all__ = ["Abandoned", "Diverged", "Watch", "device_name"]
 
 
 class Abandoned(Exception):
@@ -97,6 +98,9 @@ class Watch:
         if self._cancelled():
             self.verdict = Verdict.CANCEL
             raise Abandoned
+        # Several ranks have to agree, which they do at the end of the epoch.
+        if not trainer.epoch and trainer.world_size_ == 1 and not math.isfinite(float(trainer.loss.detach())):
+            raise Diverged("the loss of the first epoch is not finite")
 
     def _train_end(self, trainer: Any) -> None:
         self._train_seconds = time.monotonic() - self._epoch_started
@@ -168,6 +172,10 @@ class Watch:
             images_per_s=round(images / self._train_seconds, 2) if self._train_seconds else None,
             memory_mb=_resident_mb(),
             gpu_memory_mb=_gpu_mb(trainer.device),
+            batch=trainer.batch_size,
+            device=device_name(trainer.device),
+            host=socket.gethostname(),
+            recoveries=self.recoveries,
         )
         self.rows.append(row)
         return row
@@ -182,6 +190,15 @@ class Watch:
         if epochs < self._request.epochs:
             return Ending.PATIENCE, f"no gain for {trainer.args.patience} epochs after epoch {self.best_epoch}"
         return Ending.FINISHED, f"all {epochs} epochs trained"
+
+
+def device_name(device: Any) -> str:
+    """Return ``cpu`` or the GPU's name."""
+    if device.type != "cuda":
+        return str(device.type)
+    import torch
+
+    return str(torch.cuda.get_device_name(device))
 
 
 def _resident_mb() -> float:

@@ -21,6 +21,8 @@ def save_weights(trainer: Any, path: Path) -> None:
     from ultralytics import __version__
     from ultralytics.utils import DEFAULT_CFG_DICT, DEFAULT_CFG_KEYS
 
+    from yolosweep.training.state import write_tensors
+
     model = deepcopy(trainer.ema.ema)
     if hasattr(model, "student_model"):  # distillation: the teacher is not handed over
         model._remove_feature_hooks()
@@ -36,7 +38,7 @@ def save_weights(trainer: Any, path: Path) -> None:
     for parameter in model.parameters():
         parameter.requires_grad = False
     arguments = {**DEFAULT_CFG_DICT, **vars(trainer.args)}
-    torch.save(
+    write_tensors(
         {
             "date": datetime.now().astimezone().isoformat(),
             "version": __version__,

@@ -113,7 +113,7 @@ class _Run:
         self.notes: list[str] = []
         self.files: dict[str, FileRef] = {}
         self.device_name = "cpu"
-        self.threads = max(1, int(request.cpus / request.world_size))
+        self.threads = request.threads
         self._used: dict[str, Any] = {}
         self._checkpoint: Checkpoint | None = None
 
@@ -183,13 +183,12 @@ class _Run:
             save_dir=str(self.scratch),
             exist_ok=True,
         )
-        ours = steered(base, self.request, self.watch, threads=self.threads, workers=settings["workers"])
-        trainer = (joined(ours) if self.request.world_size > 1 else ours)(overrides=settings)
         if on_gpu:
             import torch
 
             self.device_name = torch.cuda.get_device_name(0)
-        return trainer
+        ours = steered(base, self.request, self.watch, threads=self.threads, workers=settings["workers"])
+        return (joined(ours) if self.request.world_size > 1 else ours)(overrides=settings)
 
     def _workers(self, asked: int | None, on_gpu: bool) -> int:
         """Return how many processes load images: within the cores of this trial, and none by default on CPU."""
@@ -289,6 +288,6 @@ def _forget(run: _Run) -> None:
     gc.collect()
     import torch
 
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():  # else this would take a piece of a GPU that a training on the CPU never asked for
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

@@ -81,11 +81,10 @@ class _Keeping(_Trainer):
         self.state_file = self.wdir / "last.state"  # where this training goes back to after a NaN
         self.seed_ = int(self.args.seed)
         self._held: dict[str, Any] | None = None
-        if self.device.type == "cpu":
-            import torch
+        import torch
 
-            torch.set_num_threads(self.threads_)  # Ultralytics' choice of a device has set it to almost all cores
-            self.args.workers = self.workers_  # and loader workers to none
+        torch.set_num_threads(self.threads_)  # on CPU Ultralytics' choice of a device has set it to almost all cores
+        self.args.workers = self.workers_  # and loader workers to none
         self.add_callback("on_train_epoch_start", _begin_epoch)
         for event, callback in self.watch_.callbacks().items():
             self.add_callback(event, callback)

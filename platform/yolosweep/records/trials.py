@@ -1,14 +1,14 @@
-"""The values that cross rooms. They are frozen, know how to become JSON, and decide nothing."""
+"""Trainings: what is asked of one, what each epoch gave, how it ended."""
 
 from __future__ import annotations
 
-import math
 from enum import Enum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import Field
 
 from yolosweep.experiment.schema import Policy
+from yolosweep.records.values import Number, Record
 
 __all__ = [
     "Cause",
@@ -16,31 +16,11 @@ __all__ = [
     "Ending",
     "EpochRow",
     "FileRef",
-    "Finding",
-    "Number",
-    "PreparedDataset",
-    "Severity",
     "TrialRecord",
     "TrialRequest",
     "Validation",
     "Verdict",
 ]
-
-SCHEMA_VERSION = 1
-"""Version of everything written to a run folder; readers refuse a newer one."""
-
-
-def _finite(value: object) -> object:
-    """Map NaN and infinities to None: JSON has no word for them, and no rule of ours may rank them."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Number = Annotated[float | None, BeforeValidator(_finite)]
-"""A measured value; None where it was NaN, infinite or not measured."""
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Ending(str, Enum):
@@ -89,7 +69,7 @@ class Verdict(str, Enum):
     CANCEL = "cancel"
 
 
-class FileRef(_Record):
+class FileRef(Record):
     """A file in the run folder, as it was when it was stored; its size in bytes."""
 
     path: str
@@ -98,7 +78,7 @@ class FileRef(_Record):
     size: int
 
 
-class Checkpoint(_Record):
+class Checkpoint(Record):
     """Everything a training needs to go on after a whole epoch, as if it had never stopped."""
 
     epoch: int
@@ -109,76 +89,7 @@ class Checkpoint(_Record):
     """``best.pt`` as of this epoch; None while no epoch gave a score."""
 
 
-class Severity(str, Enum):
-    """What a finding in the data means for a sweep."""
-
-    ERROR = "error"
-    """Scores would lie, or images would be lost: nothing starts, unless the user allows the finding's code."""
-    WARNING = "warning"
-    """It costs quality or trust, and is shown wherever scores are shown."""
-    NOTE = "note"
-    """Good to know: resolved, or harmless."""
-
-
-class Finding(_Record):
-    """One thing the data gate has to say about a dataset."""
-
-    code: str
-    """Stable name of the kind of finding, e.g. ``label-class-range``: what ``--allow`` takes."""
-    severity: Severity
-    message: str
-    """What is there and why it matters, with figures; one sentence."""
-    fix: str
-    """The way out, one sentence; empty for notes that need none."""
-    file: str | None = None
-    """The file it was seen in first; the user can open it."""
-    line: int | None = None
-    """Line in that file, counted from 1."""
-    split: str | None = None
-    count: int = 1
-    """How many files or rows it is about; ``file`` and ``line`` are of the first."""
-
-
-class PreparedDataset(_Record):
-    """What the trials train from: a resolved view of the user's dataset."""
-
-    task: str
-    source: str
-    """What the experiment named, absolute."""
-    train_on: str
-    """What Ultralytics gets as ``data=``: a resolved data.yaml, or the folder itself for classify."""
-    names: dict[int, str]
-    images: dict[str, int]
-    """Number of images per split (train, val, test)."""
-    instances: dict[str, dict[int, int]] = {}
-    """Labelled objects per split and class (in classify: images)."""
-    fingerprint: str
-    """SHA-256 over names, splits, and the content of every image and label; independent of paths and times."""
-    labels_digest: str = ""
-    """SHA-256 over the content of the label files alone: tells other labels from other images."""
-    notes: tuple[str, ...] = ()
-    """What was resolved or looked odd, one sentence each."""
-    findings: tuple[Finding, ...] = ()
-    """Everything the data gate found, errors first."""
-    allowed: tuple[str, ...] = ()
-    """Codes of errors that the user let pass."""
-    leaks: dict[str, float] = {}
-    """Share of the images of val and test that are also in another split, as such or nearly (0 to 1)."""
-    same_source: dict[str, float] = {}
-    """Share of further images of val and test that are of the same burst, video or source as one in another split."""
-
-    @property
-    def caveats(self) -> tuple[str, ...]:
-        """What has to be said wherever a score on these data is shown, one sentence each."""
-        told = ((self.leaks, "also"), (self.same_source, "of a burst, video or source that is"))
-        shares = [(split, share, how) for by, how in told for split, share in by.items() if share]
-        tail = "in another split: its scores are too high"
-        leaking = [f"{share:.1%} of {split} is {how} {tail}" for split, share, how in shares]
-        passed = (f for f in self.findings if f.code in self.allowed and not (leaking and f.code.startswith("leak-")))
-        return (*leaking, *(f"{f.code} was let pass: {f.message}" for f in passed))
-
-
-class TrialRequest(_Record):
+class TrialRequest(Record):
     """One training, completely described."""
 
     sweep: str
@@ -220,7 +131,7 @@ class TrialRequest(_Record):
         return max(1, int(self.cpus / self.world_size))
 
 
-class EpochRow(_Record):
+class EpochRow(Record):
     """One epoch of one trial, as measured."""
 
     epoch: int
@@ -245,7 +156,7 @@ class EpochRow(_Record):
     """What this epoch ran with and on, as in :class:`TrialRecord`: its process may not live to tell."""
 
 
-class TrialRecord(_Record):
+class TrialRecord(Record):
     """How one training ended, and what it left behind."""
 
     trial: str
@@ -261,7 +172,7 @@ class TrialRecord(_Record):
     best_epoch: int | None = None
     epochs: int = 0
     seconds: float = 0.0
-    files: dict[str, FileRef] = {}
+    files: dict[str, FileRef] = Field(default_factory=dict)
     """``best.pt``, ``last.pt``, ``results.csv``, ``args.yaml``… by name."""
     checkpoint: Checkpoint | None = None
     """Of a cancelled training: its last whole epoch, where no row had brought it yet."""
@@ -291,11 +202,11 @@ class TrialRecord(_Record):
     """Last line of the exception, for ``failed``, ``oom`` and ``diverged``."""
 
 
-class Validation(_Record):
+class Validation(Record):
     """A checkpoint scored on one split."""
 
     split: str
     metrics: dict[str, Number]
     """Under the same names as in the epoch rows."""
-    per_class: dict[str, dict[str, Number]] = {}
+    per_class: dict[str, dict[str, Number]] = Field(default_factory=dict)
     """Class name to its metrics, where the task has them."""

@@ -1,0 +1,16 @@
+"""The values that cross rooms. They are frozen, know how to become JSON, and decide nothing."""
+
+from yolosweep.records.dataset import Finding as Finding
+from yolosweep.records.dataset import PreparedDataset as PreparedDataset
+from yolosweep.records.dataset import Severity as Severity
+from yolosweep.records.trials import Cause as Cause
+from yolosweep.records.trials import Checkpoint as Checkpoint
+from yolosweep.records.trials import Ending as Ending
+from yolosweep.records.trials import EpochRow as EpochRow
+from yolosweep.records.trials import FileRef as FileRef
+from yolosweep.records.trials import TrialRecord as TrialRecord
+from yolosweep.records.trials import TrialRequest as TrialRequest
+from yolosweep.records.trials import Validation as Validation
+from yolosweep.records.trials import Verdict as Verdict
+from yolosweep.records.values import SCHEMA_VERSION as SCHEMA_VERSION
+from yolosweep.records.values import Number as Number

@@ -1,0 +1,28 @@
+"""What all values that cross rooms have in common."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+__all__ = ["SCHEMA_VERSION", "Number", "Record"]
+
+SCHEMA_VERSION = 1
+"""Version of everything written to a run folder; readers refuse a newer one."""
+
+
+def _finite(value: object) -> object:
+    """Map NaN and infinities to None: JSON has no word for them, and no rule of ours may rank them."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite)]
+"""A measured value; None where it was NaN, infinite or not measured."""
+
+
+class Record(BaseModel):
+    """A frozen value that travels between rooms; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

@@ -30,6 +30,7 @@ SURFACE = {
     "init": {"--out", "--task", "--model"},
     "sample": {"--seed"},
     "schema": set(),
+    "token": {"--out"},
     "track push": set(),
 }
 """Every command and flag. A new flag has to be written here, where a reviewer asks why it is not a key of the YAML."""

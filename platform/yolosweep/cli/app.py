@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from yolosweep.cli import data_commands
+from yolosweep.cli import data_commands, job_commands
 from yolosweep.errors import Interrupted, YolosweepError
 
 __all__ = ["app"]
@@ -187,6 +187,7 @@ def init(
 app.command()(_told(data_commands.check))
 app.command()(_told(data_commands.split))
 app.command()(_told(data_commands.autolabel))
+app.command()(_told(job_commands.token))
 
 
 @app.command()

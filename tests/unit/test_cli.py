@@ -30,6 +30,10 @@ SURFACE = {
     "init": {"--out", "--task", "--model"},
     "sample": {"--seed"},
     "schema": set(),
+    "submit": {"--address", "--resume", "--follow", "--again", "--data-on-nodes", "--allow", "--json"},
+    "jobs": {"--address", "--json"},
+    "follow": {"--address", "--json"},
+    "stop": {"--address", "--json"},
     "token": {"--out"},
     "track push": set(),
 }

@@ -187,7 +187,8 @@ def init(
 app.command()(_told(data_commands.check))
 app.command()(_told(data_commands.split))
 app.command()(_told(data_commands.autolabel))
-app.command()(_told(job_commands.token))
+for _command in (job_commands.submit, job_commands.jobs, job_commands.follow, job_commands.stop, job_commands.token):
+    app.command()(_told(_command))
 
 
 @app.command()

@@ -29,7 +29,7 @@ from yolosweep.records import Ending
 
 pytestmark = pytest.mark.slow
 
-LONG = ("search.trials=2", "train.epochs=400", "train.patience=0", "search.pruner=none", "resources.max_concurrent=1")
+LONG = ("search.trials=40", "train.epochs=400", "train.patience=0", "search.pruner=none", "resources.max_concurrent=1")
 SHORT = ("search.trials=2", "train.epochs=2", "search.pruner=none")
 
 
@@ -52,7 +52,8 @@ class Head:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, answer.read().decode(errors="replace")
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode(errors="replace")
+            with error:
+                return error.code, error.read().decode(errors="replace")
 
     def runs(self) -> list[Path]:
         return sorted(ledger.parent for ledger in self.storage.glob("*/ledger.jsonl"))
@@ -150,7 +151,7 @@ def test_a_job_outlives_its_client_stops_on_request_and_goes_on(
     assert found, attached.err
     job, ways = found[1], ("--address", head.address)
     leaving = shell.start("follow", job, *ways, **head.environ)
-    assert f"Running entrypoint for job {job}" in leaving.stdout.readline()
+    assert leaving.stdout.readline()
     leaving.send_signal(signal.SIGINT)
     _, err = leaving.communicate(timeout=60)
     assert leaving.returncode == 130, err
@@ -166,14 +167,14 @@ def test_a_job_outlives_its_client_stops_on_request_and_goes_on(
     assert "stopped on request; all results are kept" in out
     (run,) = [folder for folder in head.runs() if folder.name.startswith("long")]
     assert f"yolosweep submit --resume {run}" in stopped.err
-    trial = History.of(RunFolder(run)).trials["t0000"]
-    assert trial.record.ending is Ending.CANCELLED
-    assert len(trial.rows) >= before
+    trials = History.of(RunFolder(run)).trials
+    (cut,) = [trial for trial in trials.values() if trial.record.ending is Ending.CANCELLED]
+    assert rows(head, "long") >= before
 
-    shell("submit", "--resume", run, "search.trials=1", *ways, **head.environ)
-    after = History.of(RunFolder(run)).trials["t0000"]
-    assert after.record.ending is Ending.FINISHED
-    assert after.attempts_log[0]["from_epoch"] >= len(trial.rows) - 1
+    shell("submit", "--resume", run, f"search.trials={len(trials)}", *ways, **head.environ)
+    after = History.of(RunFolder(run)).trials
+    assert {trial.record.ending for trial in after.values()} == {Ending.FINISHED}
+    assert after[cut.request.trial].attempts_log[0]["from_epoch"] >= len(cut.rows) - 1
 
 
 def test_small_data_travel_and_outlive_the_job(shell: Any, head: Head, toy: Path, tmp_path: Path) -> None:

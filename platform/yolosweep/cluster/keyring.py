@@ -51,6 +51,8 @@ def adopt() -> None:
     """Take over the credentials that this worker's driver shared, if any, into this process's environment."""
     import ray
 
+    if not ray.is_initialized():
+        return
     try:
         keyring = ray.get_actor(_name(), namespace=_NAMESPACE)
         os.environ.update(ray.get(keyring.take.remote()))

@@ -25,7 +25,7 @@ __all__ = ["Lock", "public_key_in", "seal", "secrets_of"]
 
 _NAMES = re.compile(
     r"WANDB_(API_KEY|BASE_URL|ENTITY)|HF_TOKEN|AZURE_STORAGE_\w+"
-    r"|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|REGION|DEFAULT_REGION|ENDPOINT_URL|ENDPOINT_URL_S3)"
+    r"|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|SECURITY_TOKEN|(DEFAULT_)?REGION|ENDPOINT_URL(_S3)?)"
 )
 """Keys of trackers and storages, and what belongs to them. Files of credentials stay where they are."""
 

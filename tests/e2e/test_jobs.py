@@ -23,6 +23,7 @@ from typing import Any
 import psutil
 import pytest
 
+from yolosweep.cluster.packing import load_of, write_load
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending
@@ -293,3 +294,31 @@ print(ray.get(ray.remote(seen).remote()) == (None, os.environ["AWS_SECRET_ACCESS
     done = subprocess.run([sys.executable, "-c", code, address], env=environment, capture_output=True, text=True)
     assert done.stdout.split("\n")[:2] == ["(None, None)", "True"], done.stdout + done.stderr
     assert not places_of(canary, head)
+
+
+def test_the_code_that_was_sent_is_what_driver_and_workers_run(head: Head, tmp_path: Path, shell: Any) -> None:
+    load = load_of(None, {})
+    load.texts["look.py"] = LOOK
+    write_load(load, tmp_path / "load")
+    code = "import os, sys; from yolosweep.cluster.jobs import JobServer; from pathlib import Path\n"
+    code += "server = JobServer(sys.argv[1], os.environ)\n"
+    code += "assert server.submit('look', Path(sys.argv[2]), ['look.py'])\n"
+    code += "assert not server.submit('look', Path(sys.argv[2]), ['look.py'])\n"
+    submitted = [sys.executable, "-c", code, head.address, str(tmp_path / "load")]
+    subprocess.run(submitted, env=shell.environment(**head.environ), check=True, timeout=120)
+    out = shell("follow", "look", "--address", head.address, **head.environ).out
+    seen = [Path(line.partition(" ")[2]) for line in out.splitlines() if line.startswith("code ")]
+    assert len(seen) == 2
+    assert all(path.is_relative_to(head.place) for path in seen), seen
+    assert "got {}" in out
+    assert "warning: no credentials arrived from the submitter within 1 s" in out
+
+
+LOOK = """
+import os, ray, yolosweep
+from yolosweep.cluster.hand_over import receive
+print("code", yolosweep.__file__)
+print("got", receive("look", os.environ["RAY_ADDRESS"], print, timeout_s=1))
+ray.init(log_to_driver=False)
+print("code", ray.get(ray.remote(lambda: __import__("yolosweep").__file__).remote()))
+"""

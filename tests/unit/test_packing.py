@@ -11,7 +11,7 @@ from yolosweep.cluster import packing
 from yolosweep.cluster.packing import load_of, place_data, storage_fault, write_load
 from yolosweep.data import examine
 from yolosweep.data.sample import draw_parking
-from yolosweep.errors import DataError, ExperimentError
+from yolosweep.errors import DataError, ExperimentError, RunFolderError
 from yolosweep.experiment import Experiment, load_experiment
 
 VERSIONS = {"python": "3.11.9"}
@@ -114,4 +114,7 @@ def test_carried_data_are_put_on_the_storage_once(tmp_path: Path) -> None:
     assert place_data(carried, job, str(storage), "toy-1") == str(placed)
     assert placed.read_text() == "first"
     assert not list((storage / "carried").glob(".*"))
+    (storage / "file").touch()
+    with pytest.raises(RunFolderError, match="cannot write the data"):
+        place_data(carried, job, str(storage / "file"), "toy-1")
     assert place_data("sample:parking", job, str(storage), "toy-1") == "sample:parking"

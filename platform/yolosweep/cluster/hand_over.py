@@ -24,13 +24,14 @@ def _name(public_key: bytes) -> str:
     return f"yolosweep_sealed_{hashlib.sha256(public_key).hexdigest()[:32]}.zip"
 
 
-def receive(job: str, address: str, tell: Callable[[str], None]) -> dict[str, str]:
-    """Ask the submitter for credentials and return them; nothing arriving within 20 s is told and is no error.
+def receive(job: str, address: str, tell: Callable[[str], None], *, timeout_s: float = _PATIENCE_S) -> dict[str, str]:
+    """Ask the submitter for credentials and return them; nothing arriving in time is told and is no error.
 
     Args:
         job: the id of this job.
         address: of the cluster's GCS (``RAY_ADDRESS`` inside a job).
         tell: prints a line to the job's log.
+        timeout_s: how long to wait.
     """
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
@@ -39,7 +40,7 @@ def receive(job: str, address: str, tell: Callable[[str], None]) -> dict[str, st
     key = public_key_in(lock.line, job)
     assert key is not None, "a lock's line carries its key"
     store, place = GcsClient(address=address), f"gcs://{_name(key)}".encode()
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         sealed = store.internal_kv_get(place, None)
         if sealed:
@@ -51,7 +52,7 @@ def receive(job: str, address: str, tell: Callable[[str], None]) -> dict[str, st
                 return {}
         time.sleep(_POLL_S)
     tell(
-        f"warning: no credentials arrived from the submitter within {_PATIENCE_S:.0f} s; "
+        f"warning: no credentials arrived from the submitter within {timeout_s:.0f} s; "
         "going on with what this node's environment holds"
     )
     return {}

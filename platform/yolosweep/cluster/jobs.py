@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from yolosweep.cluster.tokens import require_token
-from yolosweep.errors import ClusterError
+from yolosweep.errors import ClusterError, UsageError
 
-__all__ = ["DEFAULT_ADDRESS", "Job", "JobServer", "latest", "next_id"]
+__all__ = ["Job", "JobServer", "latest", "next_id"]
 
-DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 _STOP_WAIT_S = 60
 """From SIGTERM to SIGKILL of a stopped job: the driver's own grace, and the report. Ray's default is 3."""
 _POLL_S = 0.5
@@ -84,17 +84,20 @@ class JobServer:
         environ: where Ray's token is set.
 
     Raises:
+        UsageError: it is no address of a job server.
         ClusterError: there is no token where one is needed, nobody answers, or it runs another Ray.
     """
 
     def __init__(self, address: str, environ: Mapping[str, str]) -> None:
-        require_token(address, environ)
+        self.address = address if "://" in address else f"http://{address}"
+        if not self.address.startswith(("http://", "https://")):
+            raise UsageError(f"--address {address}: jobs go to the cluster's dashboard, e.g. http://head:8265")
+        require_token(self.address, environ)
         for name in _LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         import ray
         from ray.job_submission import JobSubmissionClient
 
-        self.address = address if "://" in address else f"http://{address}"
         with self._told(), _only_address(self.address):
             self._client = JobSubmissionClient(self.address)
         there = str(self._client._server_ray_version)
@@ -151,7 +154,12 @@ class JobServer:
 
     def find(self, job: str) -> Job | None:
         """Return a job; None if the cluster knows none of that id."""
-        return next((one for one in self.jobs() if one.id == job), None)
+        with self._told():
+            answer = self._client._do_request("GET", f"/api/jobs/{quote(job, safe='')}")
+            if answer.status_code == 404:
+                return None
+            details = self._client.get_job_info(job)
+        return _job(details) if details.submission_id == job else None
 
     def jobs(self) -> list[Job]:
         """Return all submitted jobs, the last one first."""

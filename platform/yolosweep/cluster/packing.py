@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yolosweep.cluster.data_files import data_files
-from yolosweep.durable import sha256_of, write_atomic
-from yolosweep.errors import DataError, ExperimentError, Fault
+from yolosweep.durable import sha256_of
+from yolosweep.errors import DataError, ExperimentError, Fault, RunFolderError
 from yolosweep.experiment import Experiment
 
 __all__ = ["EXPERIMENT", "LIMIT_BYTES", "VERSIONS", "Load", "load_of", "place_data", "storage_fault", "write_load"]
@@ -154,20 +154,25 @@ def place_data(carried: str, job_folder: Path, storage: str, job: str) -> str:
         job_folder: where the load was unpacked.
         storage: the experiment's.
         job: the job's id, by which the copy is named.
+
+    Raises:
+        RunFolderError: the storage cannot be written.
     """
     inside = job_folder / _DATA
     if "://" in storage or not Path(carried).is_relative_to(inside):
         return carried
     target = Path(os.path.expanduser(storage)) / "carried" / job
-    if not target.is_dir():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{job}.{os.getpid()}.tmp")
-        try:
+    draft = target.with_name(f".{job}.{os.getpid()}.tmp")
+    try:
+        if not target.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(inside, draft)
-            write_atomic(draft / ".whole", "")
             draft.rename(target)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+    except OSError as error:
+        place = target.parent
+        raise RunFolderError(f"storage: cannot write the data to {place} ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
     return str(target / Path(carried).relative_to(inside))
 
 

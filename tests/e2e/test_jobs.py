@@ -59,9 +59,6 @@ class Head:
     def runs(self) -> list[Path]:
         return sorted(ledger.parent for ledger in self.storage.glob("*/ledger.jsonl"))
 
-    def run_of(self, told: dict[str, Any]) -> History:
-        return History.of(RunFolder(told["run"]))
-
 
 def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as held:
@@ -122,20 +119,30 @@ def test_who_has_no_token_is_refused(shell: Any, head: Head) -> None:
     shell("jobs", "--address", head.address, **head.environ)
 
 
-def test_a_sweep_is_followed_to_its_end_and_a_second_submission_finds_it(shell: Any, head: Head, toy: Path) -> None:
-    first = shell(*words(head, toy, "once", *SHORT), "--json", **head.environ)
+def test_a_sweep_brings_its_data_is_followed_to_its_end_and_found_again(
+    shell: Any, head: Head, toy: Path, tmp_path: Path
+) -> None:
+    shell("sample", "parking", tmp_path / "lot")
+    asked = words(head, toy, "once", f"data={tmp_path / 'lot' / 'data.yaml'}", *SHORT)
+    first = shell(*asked, "--json", **head.environ)
+    assert re.search(r"the job carries \d+\.\d MiB \(data .* in \d+ files, code", first.err), first.err
+    assert "t0001 finished" in first.err
     told = json.loads(first.out)
     assert (told["status"], told["exit_code"]) == ("SUCCEEDED", 0)
-    assert "t0001 finished" in first.err
-    history = head.run_of(told)
-    assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 2
-    assert (Path(told["run"]) / "winner" / "best.pt").is_file()
+    run = RunFolder(told["run"])
+    assert [trial.record.ending for trial in History.of(run).trials.values()] == [Ending.FINISHED] * 2
+    assert (run.root / "winner" / "best.pt").is_file()
 
-    again = shell(*words(head, toy, "once", *SHORT), **head.environ)
+    again = shell(*asked, **head.environ)
     assert f"{told['id']} ended: succeeded, exit code 0" in again.err
     assert "--again" in again.err
     listed = json.loads(shell("jobs", "--json", "--address", head.address, **head.environ).out)
     assert [job["exit_code"] for job in listed if job["id"].startswith("once-")] == [0]
+
+    shutil.rmtree(tmp_path / "lot")
+    assert Path(History.of(run).dataset.source).is_relative_to(head.storage)
+    shell("submit", "--resume", run.root, "search.trials=3", "--address", head.address, **head.environ)
+    assert len(History.of(run).trials) == 3
 
 
 def test_a_job_outlives_its_client_stops_on_request_and_goes_on(
@@ -176,18 +183,6 @@ def test_a_job_outlives_its_client_stops_on_request_and_goes_on(
     after = History.of(RunFolder(run)).trials
     assert {trial.record.ending for trial in after.values()} == {Ending.FINISHED}
     assert after[cut.request.trial].attempts_log[0]["from_epoch"] >= len(cut.rows) - 1
-
-
-def test_small_data_travel_and_outlive_the_job(shell: Any, head: Head, toy: Path, tmp_path: Path) -> None:
-    shell("sample", "parking", tmp_path / "lot")
-    done = shell(*words(head, toy, "carried", f"data={tmp_path / 'lot' / 'data.yaml'}", *SHORT), **head.environ)
-    assert re.search(r"the job carries \d+\.\d MiB \(data .* in \d+ files, code", done.err), done.err
-    shutil.rmtree(tmp_path / "lot")
-    (run,) = [folder for folder in head.runs() if folder.name.startswith("carried")]
-    assert Path(History.of(RunFolder(run)).dataset.source).is_relative_to(head.storage)
-    more = ("search.trials=3", "--address", head.address)
-    shell("submit", "--resume", run, *more, **head.environ)
-    assert len(History.of(RunFolder(run)).trials) == 3
 
 
 def test_a_plain_ray_job_runs_the_sweep_and_has_its_exit_code(
@@ -260,19 +255,25 @@ def test_credentials_reach_the_job_and_are_seen_nowhere(
 ) -> None:
     canaries = {name: f"canary{secrets.token_hex(16)}" for name in ("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY")}
     nobody = {"WANDB_BASE_URL": f"http://127.0.0.1:{free_ports(1)[0]}"}
-    client = shell.start(
-        *words(head, toy, "secret", *LONG, "search.trials=1", 'track={"wandb": {"project": "p"}}'),
-        **head.environ, **canaries, **nobody,
-    )  # fmt: skip
+    asked = words(head, toy, "secret", *LONG, "search.trials=1", 'track={"wandb": {"project": "p"}}')
+    client = shell.start(*asked, **head.environ, **canaries, **nobody)
     wait_for(lambda: client.poll() is not None or rows(head, "secret") > 5)
-    during = {name: places_of(value, head) for name, value in canaries.items()}
+    during = {name: places_of(value, head, shell.home) for name, value in canaries.items()}
     out, err = client.communicate(timeout=300)
     assert client.returncode == 0, out + err
     assert "handed over: AWS_SECRET_ACCESS_KEY, WANDB_API_KEY, WANDB_BASE_URL" in err
     assert f"W&B: mirrored to {nobody['WANDB_BASE_URL'].removeprefix('http://')}" in out  # the driver has the key
-    after = {name: places_of(value, head) for name, value in canaries.items()}
+
+    unwatched = shell(*asked, "--again", "--no-follow", "--json", **head.environ, **canaries, **nobody)
+    assert "handed over: AWS_SECRET_ACCESS_KEY" in unwatched.err
+    second = json.loads(unwatched.out)["job"]
+    assert second.endswith("-2")
+    stopped = shell("stop", second, "--json", "--address", head.address, **head.environ)
+    assert json.loads(stopped.out)["exit_code"] == 143
+    after = {name: places_of(value, head, shell.home) for name, value in canaries.items()}
     assert not any([*during.values(), *after.values()]), (during, after)
-    assert not [value for value in canaries.values() if value in out + err]
+    told = out + err + unwatched.out + unwatched.err + stopped.out + stopped.err
+    assert not [value for value in canaries.values() if value in told]
 
 
 def test_workers_take_over_what_their_driver_shared(head: Head, shell: Any) -> None:

@@ -108,7 +108,7 @@ def other_versions(sent: Mapping[str, str], here: Mapping[str, str]) -> list[str
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    raise Interrupted("stopped before the first trial", signal_number=number)
+    raise Interrupted("stopped on request; what was recorded is kept", signal_number=number)
 
 
 def _say(text: str) -> None:

@@ -46,7 +46,7 @@ def submit_sweep(
         ClusterError: the cluster cannot be reached, or has not taken the job.
     """
     exp = load_experiment(source, overrides)
-    load = load_of(exp, versions(), data_on_nodes=data_on_nodes)
+    load = load_of(exp, versions(), data_on_nodes=data_on_nodes, allow=allow)
     whole = hashlib.sha256(f"{load.digest} {sorted(allow)}".encode()).hexdigest()
     base = f"{exp.name}-{whole[:12]}"
     words = [EXPERIMENT, *_allowed(allow)]

@@ -15,7 +15,7 @@ __all__ = ["data_files"]
 _FILES = "files"
 
 
-def data_files(source: str, task: str) -> tuple[dict[str, Path], dict[str, str], str]:
+def data_files(source: str, task: str, *, outside: bool = False) -> tuple[dict[str, Path], dict[str, str], str]:
     """Return the files of a data set under the names they travel by, the texts to go with them, and which to name.
 
     Images and labels keep their places relative to each other. Nothing but images and labels is taken.
@@ -23,6 +23,7 @@ def data_files(source: str, task: str) -> tuple[dict[str, Path], dict[str, str],
     Args:
         source: a data.yaml, a folder, or an archive on this machine.
         task: the experiment's.
+        outside: also take files outside of the data set's folders, which links and lists may lead to.
 
     Raises:
         DataError: it cannot be read as a data set.
@@ -30,15 +31,15 @@ def data_files(source: str, task: str) -> tuple[dict[str, Path], dict[str, str],
     path = Path(source)
     if path.is_file() and path.name.lower().endswith(ARCHIVES):
         return {path.name: path}, {}, path.name
-    layout = read_layout(path, task)
+    layout = read_layout(path, task, outside=outside)
     files = [item.image for items in layout.splits.values() for item in items]
     files += [item.label for items in layout.splits.values() for item in items if item.label and item.label.is_file()]
     # Of a path the last two parts order the images, and belong to the fingerprint.
     base = Path(layout.root if task == "classify" else os.path.commonpath([file.parent.parent for file in files]))
-    outside = next((file for file in files if not file.is_relative_to(base)), None)
-    if outside is not None:
+    stray = next((file for file in files if not file.is_relative_to(base)), None)
+    if stray is not None:
         raise DataError(
-            f"data: {outside} lies outside of {base} and cannot travel with the job; put the data on a storage that "
+            f"data: {stray} lies outside of {base} and cannot travel with the job; put the data on a storage that "
             "every node sees, or say --data-on-nodes"
         )
     named = {f"{_FILES}/{file.relative_to(base).as_posix()}": file for file in files}

@@ -10,11 +10,12 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from yolosweep.cluster.data_files import data_files
+from yolosweep.data import OUTSIDE
 from yolosweep.durable import sha256_of
 from yolosweep.errors import DataError, ExperimentError, Fault, RunFolderError
 from yolosweep.experiment import Experiment
@@ -66,13 +67,16 @@ class Load:
         return f"{_mib(self.size)} ({', '.join(parts)})"
 
 
-def load_of(exp: Experiment | None, versions: Mapping[str, str], *, data_on_nodes: bool = False) -> Load:
+def load_of(
+    exp: Experiment | None, versions: Mapping[str, str], *, data_on_nodes: bool = False, allow: Sequence[str] = ()
+) -> Load:
     """Return what a job has to carry to run an experiment, or to take up a run (``exp`` is None); copies nothing.
 
     Args:
         exp: as loaded: paths are absolute.
         versions: of the packages here, to be compared with those of the cluster.
         data_on_nodes: the nodes have the data, and a model file, under the paths they have here.
+        allow: codes of findings in the data to go on with.
 
     Raises:
         ExperimentError: ``storage`` would be lost with the job.
@@ -89,7 +93,7 @@ def load_of(exp: Experiment | None, versions: Mapping[str, str], *, data_on_node
     if fault is not None:
         raise ExperimentError(EXPERIMENT, [fault])
     if not data_on_nodes:
-        exp = _with_files(exp, load)
+        exp = _with_files(exp, load, outside=OUTSIDE in allow)
     load.texts[EXPERIMENT] = json.dumps(exp.model_dump(mode="json"), indent=2, ensure_ascii=False)  # JSON is YAML
     if load.size > LIMIT_BYTES:
         raise DataError(
@@ -111,7 +115,7 @@ def storage_fault(storage: str) -> Fault | None:
     )
 
 
-def _with_files(exp: Experiment, load: Load) -> Experiment:
+def _with_files(exp: Experiment, load: Load, *, outside: bool) -> Experiment:
     """Add local data and a local model to the load; return the experiment that names them there."""
     change = {}
     storage = os.path.expanduser(exp.storage)
@@ -120,7 +124,7 @@ def _with_files(exp: Experiment, load: Load) -> Experiment:
         load.files[f"{_MODEL}/{model.name}"] = model
         change["model"] = f"{_MODEL}/{model.name}"
     if not exp.data.startswith("sample:") and "://" not in exp.data and not _within(Path(exp.data), storage):
-        files, texts, named = data_files(exp.data, exp.task)
+        files, texts, named = data_files(exp.data, exp.task, outside=outside)
         load.files.update({f"{_DATA}/{name}": file for name, file in files.items()})
         load.texts.update({f"{_DATA}/{name}": text for name, text in texts.items()})
         change["data"] = f"{_DATA}/{named}"

@@ -88,7 +88,10 @@ def head(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]
         assert done.returncode == 0, done.stdout + done.stderr
         yield Head(f"http://127.0.0.1:{dashboard}", token, place, tmp_path_factory.mktemp("storage"), reach)
     finally:
-        ours = [one for one in psutil.process_iter(["cmdline"]) if str(place) in " ".join(one.info["cmdline"] or [])]
+        here = place / "ray_current_cluster"  # the Ray client's server knows the cluster's address alone
+        marks = [str(place), *([f"--address={here.read_text().strip()}"] if here.is_file() else [])]
+        lines = {one: " ".join(one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"])}
+        ours = [one for one, line in lines.items() if any(mark in line for mark in marks)]
         for process in [child for one in ours for child in one.children(recursive=True)] + ours:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()

@@ -1,14 +1,17 @@
 """What travels with a job: all that it needs, nothing that lies around, and never more than was told."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from yolosweep.cluster import packing
-from yolosweep.cluster.packing import load_of, place_data, storage_fault, write_load
+from yolosweep.cluster.data_files import data_files
+from yolosweep.cluster.packing import Load, load_of, place_data, storage_fault, write_load
 from yolosweep.data import examine
 from yolosweep.data.sample import draw_parking
 from yolosweep.errors import DataError, ExperimentError, RunFolderError
@@ -118,3 +121,32 @@ def test_carried_data_are_put_on_the_storage_once(tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="cannot write the data"):
         place_data(carried, job, str(storage / "file"), "toy-1")
     assert place_data("sample:parking", job, str(storage), "toy-1") == "sample:parking"
+
+
+@pytest.mark.parametrize("val", ["val", "valid"])
+def test_class_folders_arrive_as_they_were(val: str, tmp_path: Path) -> None:
+    for split in ("train", val):
+        for number, name in enumerate(("red", "blue")):
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            Image.new("RGB", (8, 8), (number * 200, 0, len(split))).save(tmp_path / "set" / split / name / "a.png")
+    (tmp_path / "set" / ".env").write_text("canary")
+    files, texts, named = data_files(str(tmp_path / "set"), "classify")
+    write_load(Load(files=files, texts=texts), tmp_path / "there")
+    sent, got = (examine(str(place), "classify").dataset for place in (tmp_path / "set", tmp_path / "there" / named))
+    assert (got.fingerprint, got.images) == (sent.fingerprint, sent.images)
+    assert len(files) == 4
+
+
+def test_an_archive_travels_as_it_is(lot: Path, tmp_path: Path) -> None:
+    archive = Path(shutil.make_archive(str(tmp_path / "packed"), "zip", lot))
+    assert data_files(str(archive), "detect") == ({"packed.zip": archive}, {}, "packed.zip")
+
+
+def test_labels_that_lie_in_odd_places_are_found_again(lot: Path, tmp_path: Path) -> None:
+    (lot / "labels").rename(lot / "annotations")
+    before = examine(str(lot / "data.yaml"), "detect").dataset
+    assert all(before.instances.values())
+    files, texts, named = data_files(str(lot / "data.yaml"), "detect")
+    write_load(Load(files=files, texts=texts), tmp_path / "there")
+    got = examine(str(tmp_path / "there" / named), "detect").dataset
+    assert (got.fingerprint, got.instances) == (before.fingerprint, before.instances)

@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "curves": {"records"},
     "tracking": {"experiment", "records", "ledger", "durable", "history"},
     "training": {"experiment", "records", "ledger", "durable", "curves"},
-    "search": {"experiment", "records", "ledger", "durable", "history", "curves", "tracking", "training"},
+    "search": {"experiment", "records", "ledger", "durable", "history", "curves", "tracking", "training", "cluster"},
     "cluster": {"experiment", "records", "ledger", "durable", "data"},
     "pick": {"records", "ledger", "durable", "history", "curves", "training"},
     "report": {"experiment", "records", "ledger", "durable", "history", "curves", "training"},

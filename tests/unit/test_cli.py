@@ -30,6 +30,11 @@ SURFACE = {
     "init": {"--out", "--task", "--model"},
     "sample": {"--seed"},
     "schema": set(),
+    "submit": {"--address", "--resume", "--follow", "--again", "--data-on-nodes", "--allow", "--json"},
+    "jobs": {"--address", "--json"},
+    "follow": {"--address", "--json"},
+    "stop": {"--address", "--json"},
+    "token": {"--out"},
     "track push": set(),
 }
 """Every command and flag. A new flag has to be written here, where a reviewer asks why it is not a key of the YAML."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from yolosweep.cli import data_commands
+from yolosweep.cli import data_commands, job_commands
 from yolosweep.errors import Interrupted, YolosweepError
 
 __all__ = ["app"]
@@ -196,6 +196,8 @@ def init(
 app.command()(_told(data_commands.check))
 app.command()(_told(data_commands.split))
 app.command()(_told(data_commands.autolabel))
+for _command in (job_commands.submit, job_commands.jobs, job_commands.follow, job_commands.stop, job_commands.token):
+    app.command()(_told(_command))
 
 
 @app.command()

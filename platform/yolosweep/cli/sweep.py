@@ -19,7 +19,7 @@ from yolosweep.cli.crowning import crown_open_run, describe_winner
 from yolosweep.cli.live import LiveView
 from yolosweep.cli.resuming import check_again, is_complete
 from yolosweep.cli.versions import versions
-from yolosweep.cluster import verify_data
+from yolosweep.cluster import share, verify_data
 from yolosweep.data import write_view
 from yolosweep.durable import sha256_of, write_atomic
 from yolosweep.errors import Interrupted, RunFolderError, TrainingError, YolosweepError
@@ -163,6 +163,7 @@ class _Sweep:
         _say("starting Ray …")
         # Ray prints about processes that died to standard output, which belongs to --json.
         with contextlib.redirect_stdout(sys.stderr), connected() as cluster:
+            keyring = share(os.environ) if os.environ.get("RAY_ADDRESS") else None  # lives as long as it is held
             slots = allot(exp.resources, cluster.nodes, exp.search.trials)
             verify_data(dataset, self._checked.gate.layout.splits["train"][0].image)
             self._write_experiment()
@@ -188,7 +189,9 @@ class _Sweep:
             self._mirror = start_mirror(self._folder) if self._online else None
             with self._signals(desk), LiveView(self._folder, exp.search.trials, int(exp.train["epochs"])):
                 run_trials(self._folder, desk, slots)
-            return str(desk.ask("close"))
+            reason = str(desk.ask("close"))
+            del keyring
+            return reason
 
     def _store_model(self) -> tuple[str, str]:
         """Copy a model file into the run folder, where every node sees it; return what trials load, and its hash."""

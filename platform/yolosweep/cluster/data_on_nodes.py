@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from yolosweep.cluster.keyring import adopt
 from yolosweep.data import OUTSIDE
 from yolosweep.errors import DataError, YolosweepError
 from yolosweep.records import PreparedDataset
@@ -59,6 +60,7 @@ def _seen(source: str, task: str, anywhere: bool) -> tuple[str, str, str]:
     """Return the fingerprint of the data as this node sees them and where the first image is, or why not."""
     from yolosweep.data import examine
 
+    adopt()
     try:
         gate = examine(source, task, anywhere=anywhere)
     except YolosweepError as error:

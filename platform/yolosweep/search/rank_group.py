@@ -16,6 +16,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from yolosweep.cluster import adopt
 from yolosweep.records import Ending, TrialRecord, TrialRequest
 from yolosweep.training import trainer_for
 from yolosweep.training.ranks import enter_group, follow
@@ -47,6 +48,7 @@ class _Rank:
 
     def enter(self, rank: int, world_size: int, address: str, on_gpu: bool) -> list[str]:
         """Join the group; return the GPUs this process was granted."""
+        adopt()
         enter_group(rank, world_size, address, on_gpu=on_gpu)
         return granted_gpus()
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from yolosweep.cluster import secrets_of
 from yolosweep.errors import ClusterError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.search.cluster_resources import Slots
@@ -132,6 +133,7 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
 
     from yolosweep.search.worker import Slot
 
+    _keep_credentials()
     scratch, trouble = folder.root / ".ray", list[YolosweepError]()
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     tuner = tune.Tuner(
@@ -160,6 +162,17 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
         raise (trouble[0] if trouble else error) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _keep_credentials() -> None:
+    """Keep Tune from writing AWS keys into the runtime environment of its workers, which the dashboard shows in clear.
+
+    The keyring (:mod:`yolosweep.cluster.keyring`) brings them there unseen.
+    """
+    from ray.tune.execution import class_cache
+
+    names: set[str] = class_cache.ENV_VARS_TO_PROPAGATE
+    names.difference_update(secrets_of(dict.fromkeys(names, "set")))
 
 
 def placement(slots: Slots) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import ray
 from ray import tune
 
+from yolosweep.cluster import adopt
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Verdict
@@ -33,7 +34,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Remember who to ask."""
+        """Remember who to ask; take over the credentials that the driver shared."""
+        adopt()
         self._slot: int = config["slot"]
         self._desk_name: str = config["desk"]
         self._trained = 0

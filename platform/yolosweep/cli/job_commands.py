@@ -1,0 +1,94 @@
+"""The commands about jobs on a cluster. Each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["follow", "jobs", "stop", "submit", "token"]
+
+Address = Annotated[
+    str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", metavar="URL", help="The cluster's dashboard, http://head:8265.")
+]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id; `yolosweep jobs` lists them.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
+_HERE = "http://127.0.0.1:8265"
+
+
+def submit(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="EXPERIMENT [KEY=VALUE...]", help="The experiment file (YAML), and overrides."),
+    ] = None,
+    address: Address = _HERE,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Take up this run folder, as the nodes see it, in a job.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Print the job's log until it ends.")] = True,
+    again: Annotated[bool, typer.Option("--again", help="Submit it once more although it has ended.")] = False,
+    data_on_nodes: Annotated[
+        bool, typer.Option("--data-on-nodes", help="Data and model are on the nodes under the same paths: send none.")
+    ] = False,
+    allow: Annotated[
+        list[str] | None, typer.Option(metavar="WHAT", help="As for run and resume; versions: other packages there.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a sweep as a job on a Ray cluster; submitting the same again attaches to it."""
+    from yolosweep.cli.submitting import submit_resume, submit_sweep
+    from yolosweep.errors import UsageError
+
+    given, codes = words or [], allow or []
+    if resume is not None:
+        code = submit_resume(resume, given, address=address, allow=codes, follow=follow, as_json=as_json)
+    elif not given:
+        raise UsageError("name an experiment file, or a run folder with --resume")
+    else:
+        code = submit_sweep(
+            Path(given[0]), given[1:], address=address, allow=codes, data_on_nodes=data_on_nodes, again=again,
+            follow=follow, as_json=as_json,
+        )  # fmt: skip
+    raise typer.Exit(code)
+
+
+def jobs(address: Address = _HERE, as_json: AsJson = False) -> None:
+    """List the jobs of a cluster."""
+    import json
+
+    from yolosweep.cli.submitting import describe_jobs, list_jobs
+
+    found = list_jobs(address)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        describe_jobs(found)
+
+
+def follow(job: JobId, address: Address = _HERE, as_json: AsJson = False) -> None:
+    """Print a job's log from its first line on until it ends; the exit code is the sweep's."""
+    from yolosweep.cli.submitting import follow_job
+
+    raise typer.Exit(follow_job(job, address=address, as_json=as_json))
+
+
+def stop(job: JobId, address: Address = _HERE, as_json: AsJson = False) -> None:
+    """Stop a job and keep everything; the sweep can be taken up again."""
+    from yolosweep.cli.submitting import stop_job
+
+    stop_job(job, address=address, as_json=as_json)
+
+
+def token(
+    out: Annotated[Path | None, typer.Option(help="A new file; by default where Ray looks: ~/.ray/auth_token.")] = None,
+) -> None:
+    """Make a token that locks a Ray cluster, in a file that only you can read; it is never printed."""
+    import os
+
+    from yolosweep.cluster.tokens import default_path, write_token
+
+    path = (out or default_path(os.environ)).absolute()
+    write_token(path)
+    typer.echo(f"{path}\nput the same file on every node, and set there and here:")
+    typer.echo(f"export RAY_AUTH_MODE=token\nexport RAY_AUTH_TOKEN_PATH={path}")

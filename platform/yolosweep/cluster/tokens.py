@@ -1,0 +1,113 @@
+"""The token that locks a Ray cluster: whether one is set, and how a new one is made. It is never printed or logged.
+
+Whoever reaches Ray can run code on every node, so nothing is sent to another machine without one. The rules are those
+of Ray 2.60 (``ray/_private/authentication`` and its ``AuthenticationTokenLoader``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from yolosweep.errors import ClusterError, UsageError
+
+__all__ = ["default_path", "is_loopback", "require_token", "write_token"]
+
+_WAY_OUT = (
+    "`yolosweep token` makes one: put the file on every node and start Ray there, and set here, "
+    "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH=FILE"
+)
+
+
+def require_token(address: str, environ: Mapping[str, str]) -> None:
+    """Refuse to talk to another machine without a token.
+
+    Args:
+        address: ``http://head:8265``, ``ray://head:10001``, ``head:6379``, ``[::1]:6379``; empty, ``auto`` and
+            ``local`` mean this machine.
+        environ: the environment Ray will read.
+
+    Raises:
+        ClusterError: the address is not of this machine and token authentication is off, there is no token, or
+            others can read the file that holds it; with the way out.
+    """
+    if is_loopback(address):
+        return
+    mode = environ.get("RAY_AUTH_MODE", "")
+    if mode.lower() != "token":
+        found = f"RAY_AUTH_MODE is {mode!r}" if mode else "RAY_AUTH_MODE is not set"
+        raise ClusterError(
+            f"{address} is another machine and {found}: whoever reaches Ray can run code, so nothing is sent without "
+            f"a token; {_WAY_OUT}"
+        )
+    if environ.get("RAY_AUTH_TOKEN", "").strip():
+        return
+    named = environ.get("RAY_AUTH_TOKEN_PATH", "")
+    _check_file(Path(named) if named else default_path(environ), "RAY_AUTH_TOKEN_PATH" if named else "the default")
+
+
+def _check_file(path: Path, whence: str) -> None:
+    try:
+        mode = path.stat().st_mode
+        empty = not path.read_bytes().strip()
+    except OSError as error:
+        raise ClusterError(
+            f"RAY_AUTH_MODE=token, but there is no token: {path} ({whence}): {error.strerror}; {_WAY_OUT}"
+        ) from None
+    if empty:
+        raise ClusterError(f"RAY_AUTH_MODE=token, but {path} ({whence}) is empty; {_WAY_OUT}")
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ClusterError(
+            f"{path} ({whence}) holds the cluster's token and others can open it (mode {stat.S_IMODE(mode):04o}); "
+            f"chmod 600 {path}"
+        )
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether an address can only mean this machine."""
+    if address.strip() in ("", "auto", "local"):
+        return True
+    try:
+        host = urlsplit(address if "://" in address else f"//{address}").hostname or ""
+    except ValueError:
+        return False
+    if host.rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def default_path(environ: Mapping[str, str]) -> Path:
+    """Return where Ray looks for a token if nothing else is said."""
+    home = environ.get("HOME")
+    return (Path(home) if home else Path.home()) / ".ray" / "auth_token"
+
+
+def write_token(path: Path) -> None:
+    """Write a new token of 256 bits to a new file that only its owner can read.
+
+    Raises:
+        UsageError: the file exists, or cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UsageError(
+            f"{path} exists and is not overwritten: nodes that were started with it would be locked out; "
+            "choose another with --out"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    with os.fdopen(descriptor, "w") as out:
+        os.fchmod(descriptor, 0o600)  # also where the umask would take more away
+        out.write(secrets.token_hex(32))
+        out.flush()
+        os.fsync(descriptor)

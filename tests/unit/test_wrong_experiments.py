@@ -464,7 +464,7 @@ LINT = [
 TOGETHER = [
     wrong(
         "shape and rules together",
-        HEAD + "seed: -1\ntrain: {lr0: 0.5, erasing: 0.1}\nstorage: gs://x\n",
+        HEAD + "seed: -1\ntrain: {lr0: 0.5, erasing: 0.1}\nstorage: http://x\n",
         ("seed", 5, "0 or more"),
         ("train.lr0", 6, "set train.optimizer"),
         ("train.erasing", 6, "classify"),
@@ -583,7 +583,7 @@ def test_a_file_over_one_mebibyte_is_refused(tmp_path: Path) -> None:
 
 def test_faults_come_in_the_order_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
-    file.write_text(HEAD + "train: {epoch: 3}\nseed: -1\nstorage: s3://x\n")
+    file.write_text(HEAD + "train: {epoch: 3}\nseed: -1\nstorage: http://x\n")
     with pytest.raises(ExperimentError) as caught:
         load_experiment(file)
     assert [fault.line for fault in caught.value.faults] == [5, 6, 7]

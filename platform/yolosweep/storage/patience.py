@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,9 @@ _PATIENCE_S = 300.0
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 15.0
 
+_HERE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+"""What is wrong with a disk of this machine; no waiting mends it."""
+
 Answer = TypeVar("Answer")
 
 _lock = threading.Lock()
@@ -27,6 +31,7 @@ def patiently(call: Callable[[], Answer], address: str, *, patience_s: float | N
 
     Raises:
         FileNotFoundError: there is no such object.
+        OSError: a disk of this machine is full or cannot be written.
         RunFolderError: the storage refused or did not answer to the end; with the last cause and the way out.
     """
     patience_s = _PATIENCE_S if patience_s is None else patience_s
@@ -39,6 +44,8 @@ def patiently(call: Callable[[], Answer], address: str, *, patience_s: float | N
         except FileNotFoundError:
             raise
         except OSError as error:
+            if error.errno in _HERE:
+                raise
             left = patience_s - (time.monotonic() - begun)
             if left <= 0:
                 raise RunFolderError(_refused(address, error, time.monotonic() - begun if waited else 0)) from error

@@ -125,24 +125,47 @@ def s3() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], tuple[str, dict[str, str]]]:
-    """A function that puts a folder into a bucket and returns its address, and the credentials as environment."""
-    credentials = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": f"canary-{secrets.token_hex(8)}"}
-    for name, value in {**credentials, "AWS_EC2_METADATA_DISABLED": "true"}.items():
+def credentials(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What reaches the S3 server, set here and to be given to processes; the secret one is a canary."""
+    told = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": f"canary-{secrets.token_hex(8)}"}
+    told["AWS_EC2_METADATA_DISABLED"] = "true"
+    for name, value in told.items():
         monkeypatch.setenv(name, value)
+    return told
+
+
+@pytest.fixture
+def empty_bucket(s3: str, credentials: dict[str, str]) -> Callable[[], str]:
+    """A function that makes a bucket and returns the address of a folder in it."""
+
+    def make() -> str:
+        from pyarrow.fs import FileSystem
+
+        name = f"set-{secrets.token_hex(4)}"
+        query = f"endpoint_override={s3}&scheme=http&region=us-east-1"
+        storage, place = FileSystem.from_uri(f"s3://{name}?{query}&allow_bucket_creation=true")
+        storage.create_dir(place)
+        return f"s3://{name}/sweeps?{query}"
+
+    return make
+
+
+@pytest.fixture
+def bucket(
+    empty_bucket: Callable[[], str], credentials: dict[str, str]
+) -> Callable[[Path], tuple[str, dict[str, str]]]:
+    """A function that puts a folder into a bucket and returns its address, and the credentials as environment."""
 
     def upload(folder: Path) -> tuple[str, dict[str, str]]:
         from pyarrow.fs import FileSystem, FileType
 
-        name = f"set-{secrets.token_hex(4)}"
-        query = f"endpoint_override={s3}&scheme=http&allow_bucket_creation=true&region=us-east-1"
-        storage, place = FileSystem.from_uri(f"s3://{name}?{query}")
-        storage.create_dir(place)
+        address = empty_bucket().replace("/sweeps?", "/set?")
+        storage, place = FileSystem.from_uri(address)
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            with storage.open_output_stream(f"{place}/set/{file.relative_to(folder).as_posix()}") as out:
+            with storage.open_output_stream(f"{place}/{file.relative_to(folder).as_posix()}") as out:
                 out.write(file.read_bytes())
-        assert storage.get_file_info(f"{place}/set/data.yaml").type is FileType.File
-        return f"s3://{name}/set/data.yaml?endpoint_override={s3}&scheme=http&region=us-east-1", credentials
+        assert storage.get_file_info(f"{place}/data.yaml").type is FileType.File
+        return address.replace("/set?", "/set/data.yaml?"), credentials
 
     return upload
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from yolosweep.durable import sha256_of, write_atomic
+from yolosweep.durable import sha256_of
 from yolosweep.errors import DataError, TrainingError, VerificationError
 from yolosweep.history import History, TrialHistory
 from yolosweep.ledger import RunFolder
@@ -115,7 +115,7 @@ def crown(folder: RunFolder, history: History, validate: Validate, *, link: str 
         "reproduce": "yolosweep run winner/reproduce.yaml",
     }
     bundle = {**payload, "files": {name: ref.model_dump(mode="json") for name, ref in files.items()}}
-    write_atomic(folder.winner / "winner.json", json.dumps(bundle, indent=2) + "\n")
+    folder.publish(json.dumps(bundle, indent=2) + "\n", folder.winner / "winner.json")
     return payload
 
 
@@ -153,7 +153,7 @@ def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -
     with draft.open("w", encoding="utf-8") as stream:
         stream.write(f"# Trains {trial.request.trial} of {history.sweep} again: yolosweep run reproduce.yaml\n")
         yaml.dump(again, stream)
-    write_atomic(target, draft)
+    folder.publish(draft, target)
     draft.unlink()
 
 

@@ -240,7 +240,21 @@ VALUES = [
     wrong("keep nothing", HEAD + "keep_top: 0\n", ("keep_top", 5, "1 or more")),
     wrong("wandb: true", HEAD + "track: {wandb: true}\n", ("track.wandb", 5, "{project: parking}")),
     wrong("tags", HEAD + "track: {wandb: {tags: red}}\n", ("track.wandb.tags", 5, "must be a list")),
-    wrong("remote storage", HEAD + "storage: s3://bucket/x\n", ("storage", 5, "not supported yet; use a folder")),
+    wrong(
+        "storage at http",
+        HEAD + "storage: https://x.org/runs\n",
+        ("storage", 5, "https:// cannot hold"),
+    ),
+    wrong(
+        "storage at ftp", HEAD + "storage: ftp://x.org/runs\n", ("storage", 5, "ftp:// cannot hold a run folder; use")
+    ),
+    wrong("storage without a bucket", HEAD + "storage: s3:///runs\n", ("storage", 5, "write s3://bucket/sweeps")),
+    wrong(
+        "a secret in storage", HEAD + "storage: s3://a:b@bucket/x\n", ("storage", 5, "holds credentials, which would")
+    ),
+    wrong(
+        "a key in storage", HEAD + "storage: s3://b/x?secret_key=c\n", ("storage", 5, "put them into the environment")
+    ),
     wrong("unknown sample", HEAD.replace("data.yaml", "sample:car-park"), ("data", 3, "sample:parking")),
     wrong("data from the web", HEAD.replace("data.yaml", "https://x.org/a.zip"), ("data", 3, "download the data set")),
     wrong(
@@ -450,7 +464,7 @@ LINT = [
 TOGETHER = [
     wrong(
         "shape and rules together",
-        HEAD + "seed: -1\ntrain: {lr0: 0.5, erasing: 0.1}\nstorage: gs://x\n",
+        HEAD + "seed: -1\ntrain: {lr0: 0.5, erasing: 0.1}\nstorage: http://x\n",
         ("seed", 5, "0 or more"),
         ("train.lr0", 6, "set train.optimizer"),
         ("train.erasing", 6, "classify"),
@@ -569,7 +583,7 @@ def test_a_file_over_one_mebibyte_is_refused(tmp_path: Path) -> None:
 
 def test_faults_come_in_the_order_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
-    file.write_text(HEAD + "train: {epoch: 3}\nseed: -1\nstorage: s3://x\n")
+    file.write_text(HEAD + "train: {epoch: 3}\nseed: -1\nstorage: http://x\n")
     with pytest.raises(ExperimentError) as caught:
         load_experiment(file)
     assert [fault.line for fault in caught.value.faults] == [5, 6, 7]

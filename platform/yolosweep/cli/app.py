@@ -33,7 +33,7 @@ ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The 
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Overrides, e.g. search.trials=8 train.epochs=3.")
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its address (s3://…).")]
 AllowCodes = Annotated[
     list[str] | None,
     typer.Option("--allow", metavar="CODE", help="Go on although the data have this error; it is recorded and shown."),
@@ -160,7 +160,7 @@ def show(run_folder: Run, as_json: AsJson = False) -> None:
 @app.command("ls")
 @_told
 def list_runs(
-    storage: Annotated[Path, typer.Argument(help="Folder that holds run folders.")] = Path("runs"),
+    storage: Annotated[str, typer.Argument(help="Folder or address (s3://…) that holds run folders.")] = "runs",
     as_json: AsJson = False,
 ) -> None:
     """List the runs in a storage folder."""

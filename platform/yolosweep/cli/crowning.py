@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from yolosweep.cluster import prepare_node
 from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.pick import choose, crown, data_of
@@ -16,7 +17,7 @@ from yolosweep.tracking.state import MirrorState
 __all__ = ["crown_open_run", "crown_run", "describe_winner"]
 
 
-def crown_run(root: Path) -> dict[str, Any]:
+def crown_run(place: str) -> dict[str, Any]:
     """Crown the best checkpoint of a run that nobody is working on, and record it.
 
     Raises:
@@ -24,7 +25,7 @@ def crown_run(root: Path) -> dict[str, Any]:
         VerificationError: the checkpoint is not what was recorded.
         TrainingError: no trial has a score.
     """
-    folder = RunFolder.open(root)
+    folder = RunFolder.open(place)
     with folder.held():
         payload = crown_open_run(folder)
         before = History.of(folder).winner
@@ -41,7 +42,7 @@ def crown_open_run(folder: RunFolder) -> dict[str, Any]:
 
     history = History.of(folder)
     trial, _ = choose(history)
-    data = data_of(folder, history)
+    data = data_of(folder, history) if folder.objects is None else prepare_node(folder.address, history.dataset)
     trainer = trainer_for(trial.request.model)
     record = trial.record
     settings = {**trial.request.settings, **(record.used if record else {})}

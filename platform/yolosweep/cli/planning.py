@@ -10,10 +10,12 @@ from typing import Any
 from yolosweep.cli.checked import Checked
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import baseline
+from yolosweep.experiment.addresses import is_address
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.search.cluster_resources import allot
 from yolosweep.search.prune import rungs
+from yolosweep.storage import cached_at
 from yolosweep.tracking import choose_mode
 
 __all__ = ["describe_plan", "plan_of"]
@@ -38,7 +40,7 @@ def plan_of(checked: Checked) -> dict[str, Any]:
     if search.epoch_budget is not None:
         most = min(search.epoch_budget, most) if most is not None else search.epoch_budget
     slots = None if os.environ.get("RAY_ADDRESS") else _local_slots(checked)
-    seconds = _known_epoch_seconds(Path(exp.storage), checked)
+    seconds = _known_epoch_seconds(cached_at(exp.storage) if is_address(exp.storage) else Path(exp.storage), checked)
     checkpoint = _checkpoint_mb(checked)
     return {
         "experiment": exp.model_dump(mode="json"),

@@ -68,7 +68,7 @@ def check_again(
     wrong += faults
     if wrong:
         lines = "\n".join(f"  {line}" for line in wrong)
-        raise RunFolderError(f"{folder.root} cannot be taken up again as it was:\n{lines}")
+        raise RunFolderError(f"{folder.address} cannot be taken up again as it was:\n{lines}")
     return replace(checked, model=model), {"changes": changes, "allowed": sorted(allow)}
 
 
@@ -108,7 +108,7 @@ def _stored_model(folder: RunFolder, checked: Checked, history: History) -> tupl
     """Return the model file kept in the run folder, and what is wrong with it."""
     if isinstance(checked.model, str):
         return checked.model, []
-    stored, recorded = folder.model(checked.model.name), history.started.get("model_fingerprint")
+    stored, recorded = folder.bring(folder.model(checked.model.name)), history.started.get("model_fingerprint")
     if not stored.is_file():
         return stored, [f"{stored} is missing: the model every trial starts from; put it back"]
     if sha256_of(stored) != recorded:

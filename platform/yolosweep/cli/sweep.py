@@ -19,9 +19,8 @@ from yolosweep.cli.crowning import crown_open_run, describe_winner
 from yolosweep.cli.live import LiveView
 from yolosweep.cli.resuming import check_again, is_complete
 from yolosweep.cli.versions import versions
-from yolosweep.cluster import share, verify_data
-from yolosweep.data import write_view
-from yolosweep.durable import sha256_of, write_atomic
+from yolosweep.cluster import lay_down, share, verify_data
+from yolosweep.durable import sha256_of
 from yolosweep.errors import Interrupted, RunFolderError, TrainingError, YolosweepError
 from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder
@@ -56,17 +55,17 @@ def run_sweep(source: Path, overrides: Sequence[str], *, allow: Sequence[str] = 
             return _Sweep(folder, checked, online=choice.mode == "online", as_json=as_json).run()
     except BaseException:
         if not folder.ledger.exists():  # nothing was started: leave nothing behind
-            shutil.rmtree(folder.root, ignore_errors=True)
+            folder.discard()
         raise
 
 
-def resume_sweep(root: Path, overrides: Sequence[str], *, allow: Sequence[str], as_json: bool) -> int:
+def resume_sweep(place: str, overrides: Sequence[str], *, allow: Sequence[str], as_json: bool) -> int:
     """Take a run up again from its ledger, to its end, and return the exit code.
 
     Raises:
         YolosweepError: it is in use, it would be another sweep, or no trial gave a score.
     """
-    folder = RunFolder.open(root)
+    folder = RunFolder.open(place)
     with folder.held():
         history = History.of(folder)
         checked, about = check_again(folder, history, overrides, allow)
@@ -109,14 +108,14 @@ class _Sweep:
         Raises:
             Interrupted: the user or the system asked to stop; everything is finished properly before.
         """
-        _say(f"run folder: {self._folder.root}")
+        _say(f"run folder: {self._folder.address}")
         try:
             return self.finish(self._search())
         except Interrupted:
             raise
         except OSError as error:
             _say(self._go_on())
-            raise RunFolderError(f"cannot write {self._folder.root}: {error.strerror or error}") from error
+            raise RunFolderError(f"cannot write {self._folder.address}: {error.strerror or error}") from error
         except KeyboardInterrupt:
             raise Interrupted(f"stopped at once; {self._go_on()}", signal_number=self._signal or 2) from None
         except YolosweepError:
@@ -127,7 +126,7 @@ class _Sweep:
     def _go_on(self) -> str:
         if not self._folder.ledger.exists():
             return "nothing had begun, so nothing is left behind"
-        return f"to go on: yolosweep resume {self._folder.root}"
+        return f"to go on: yolosweep resume {self._folder.named}"
 
     def finish(self, reason: str) -> int:
         """Crown the winner, write the report, bring the mirror up to date; return the exit code.
@@ -158,14 +157,15 @@ class _Sweep:
     def _search(self) -> str:
         """Run the trials; return why the search ended."""
         exp = self._checked.experiment
-        dataset = write_view(self._checked.gate.layout, self._checked.dataset, self._folder)
+        dataset = lay_down(self._checked.gate, self._checked.dataset, self._folder)
         model, fingerprint = self._store_model()
         _say("starting Ray …")
         # Ray prints about processes that died to standard output, which belongs to --json.
         with contextlib.redirect_stdout(sys.stderr), connected() as cluster:
             keyring = share(os.environ) if os.environ.get("RAY_ADDRESS") else None  # lives as long as it is held
             slots = allot(exp.resources, cluster.nodes, exp.search.trials)
-            verify_data(dataset, self._checked.gate.layout.splits["train"][0].image)
+            first = self._checked.gate.layout.splits["train"][0].image
+            verify_data(dataset, first, self._folder.address)
             self._write_experiment()
             desk = DeskLine(
                 self._folder,
@@ -212,7 +212,7 @@ class _Sweep:
         draft = self._folder.root / ".experiment.tmp"
         with draft.open("w", encoding="utf-8") as stream:
             yaml.dump(self._checked.experiment.model_dump(mode="json"), stream)
-        write_atomic(self._folder.experiment, draft)
+        self._folder.publish(draft, self._folder.experiment)
         draft.unlink()
 
     @contextlib.contextmanager
@@ -241,7 +241,7 @@ class _Sweep:
     def _crown(self, ledger: Ledger) -> dict[str, Any] | None:
         """Verify and validate the winner; a failure is recorded and shown, the rest of the run stands."""
         if self._signal == signal.SIGTERM:
-            _say(f"no time to validate the winner; later: yolosweep best {self._folder.root}")
+            _say(f"no time to validate the winner; later: yolosweep best {self._folder.named}")
             return None
         _say("verifying and validating the winner …")
         try:
@@ -260,7 +260,7 @@ class _Sweep:
             import json
 
             sys.stdout.write(
-                json.dumps({"run": str(self._folder.root), "summary": told, "winner": winner}, indent=2) + "\n"
+                json.dumps({"run": self._folder.address, "summary": told, "winner": winner}, indent=2) + "\n"
             )
             return
         if winner is not None:

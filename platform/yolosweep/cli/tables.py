@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolosweep.errors import RunFolderError, UsageError
+from yolosweep.experiment.addresses import is_address
 from yolosweep.history import History
-from yolosweep.ledger import RunFolder
+from yolosweep.ledger import runs_below
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,25 +68,26 @@ def _number(value: Any, form: str) -> str:
     return form.format(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
-def runs_in(storage: Path) -> list[dict[str, Any]]:
+def runs_in(storage: str) -> list[dict[str, Any]]:
     """Return the runs of a storage folder, newest first; a damaged one is listed with its fault.
 
     Raises:
         UsageError: there is no such folder.
+        RunFolderError: the object storage cannot be read.
     """
-    if not storage.is_dir():
+    if not is_address(storage) and not Path(storage).expanduser().is_dir():
         raise UsageError(f"there is no folder {storage}; give the storage: of your experiments")
     found: list[dict[str, Any]] = []
-    for ledger in storage.glob("*/ledger.jsonl"):
+    for folder in runs_below(storage):
         try:
-            history = History.of(RunFolder(ledger.parent))
+            history = History.of(folder)
         except RunFolderError as error:
-            found.append({"run": str(ledger.parent), "started": "", "status": "damaged", "fault": str(error)})
+            found.append({"run": folder.address, "started": "", "status": "damaged", "fault": str(error)})
             continue
         ranked = history.ranked()
         found.append(
             {
-                "run": str(ledger.parent),
+                "run": folder.address,
                 "started": history.started["at"],
                 "status": history.ended["status"] if history.ended else "not ended",
                 "trials": len(history.trials),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from yolosweep.ledger import RunFolder
 from yolosweep.tracking import push
@@ -11,14 +10,14 @@ from yolosweep.tracking import push
 __all__ = ["push_run"]
 
 
-def push_run(root: Path) -> int:
+def push_run(place: str) -> int:
     """Send what is missing, tell what is there, and return the exit code (1 when not everything arrived).
 
     Raises:
         RunFolderError: not a run folder.
         UsageError: there is no API key.
     """
-    result = push(RunFolder.open(root))
+    result = push(RunFolder.open(place))
     where = f" at {result.url}" if result.url else ""
     print(f"{result.runs} runs are complete{where}")
     if result.warning:

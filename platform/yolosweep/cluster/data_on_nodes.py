@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.cluster.keyring import adopt
-from yolosweep.data import OUTSIDE
+from yolosweep.cluster.node import seen
 from yolosweep.errors import DataError, YolosweepError
+from yolosweep.experiment.addresses import is_address
 from yolosweep.records import PreparedDataset
 
 __all__ = ["verify_data"]
@@ -16,12 +17,13 @@ _PATIENCE_S = 1800.0
 """How long a node may take to read the data; the first time it reads every file."""
 
 
-def verify_data(dataset: PreparedDataset, first: Path) -> int:
+def verify_data(dataset: PreparedDataset, first: Path, address: str) -> int:
     """Let every node but this one read the data, and compare the fingerprints; Ray must be connected.
 
     Args:
         dataset: as examined here.
         first: its first image here: the trials are given paths, so it must be there under the same one.
+        address: of the run, or its folder; with a run in an object storage the nodes are prepared, too.
 
     Returns:
         How many other nodes have the same data.
@@ -38,15 +40,12 @@ def verify_data(dataset: PreparedDataset, first: Path) -> int:
     asked: dict[Any, str] = {}
     for node in nodes:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        answer = task.options(scheduling_strategy=there).remote(
-            dataset.source, dataset.task, OUTSIDE in dataset.allowed
-        )
+        answer = task.options(scheduling_strategy=there).remote(address, dataset)
         asked[answer] = node["NodeManagerHostname"] or node["NodeManagerAddress"]
     if asked:
         ray.wait(list(asked), num_returns=len(asked), timeout=_PATIENCE_S)
-    wrong = [
-        fault for answer, host in asked.items() if (fault := _fault(answer, host, dataset.fingerprint, str(first)))
-    ]
+    place = "" if is_address(address) else str(first)
+    wrong = [fault for answer, host in asked.items() if (fault := _fault(answer, host, dataset.fingerprint, place))]
     if wrong:
         lines = "\n".join(f"  {line}" for line in wrong)
         raise DataError(
@@ -56,16 +55,13 @@ def verify_data(dataset: PreparedDataset, first: Path) -> int:
     return len(nodes)
 
 
-def _seen(source: str, task: str, anywhere: bool) -> tuple[str, str, str]:
+def _seen(address: str, dataset: PreparedDataset) -> tuple[str, str, str]:
     """Return the fingerprint of the data as this node sees them and where the first image is, or why not."""
-    from yolosweep.data import examine
-
     adopt()
     try:
-        gate = examine(source, task, anywhere=anywhere)
-    except YolosweepError as error:
+        return *seen(address, dataset), ""
+    except (YolosweepError, OSError) as error:
         return "", "", str(error)
-    return gate.dataset.fingerprint, str(gate.layout.splits["train"][0].image), ""
 
 
 def _fault(answer: Any, host: str, fingerprint: str, first: str) -> str:
@@ -81,6 +77,6 @@ def _fault(answer: Any, host: str, fingerprint: str, first: str) -> str:
         return f"{host}: {fault.splitlines()[0]}"
     if found != fingerprint:
         return f"{host}: sees other files or labels (fingerprint {found[:12]}, here {fingerprint[:12]})"
-    if place != first:
+    if first and place != first:
         return f"{host}: has the same files in another place ({place}, here {first})"
     return ""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from yolosweep.errors import Fault
+from yolosweep.experiment.addresses import address_fault, is_address
 from yolosweep.experiment.arguments import ALIASES, NOT_TRAINING, OWNED, SCORING, TASKS_OF, defaults, how_not_what
 from yolosweep.experiment.balance import balance_faults
 from yolosweep.experiment.dead_knobs import always, dead_fixed, dead_knobs, dead_on_boxes, possible_values
@@ -96,11 +97,8 @@ def _places(exp: Experiment) -> Iterator[Fault]:
         who = "whoever answers there decides what is trained on"
         way_out = "download the data set, check it, and give its path"
         yield Fault(key="data", message=f"{exp.data} is not fetched: {who}; {way_out}")
-    if "://" in exp.storage:
-        yield Fault(
-            key="storage",
-            message=f"{exp.storage!r}: remote storage is not supported yet; use a folder that every node sees",
-        )
+    if is_address(exp.storage) and (fault := address_fault(exp.storage)) is not None:
+        yield Fault(key="storage", message=fault)
 
 
 def _clashes(exp: Experiment) -> Iterator[Fault]:

@@ -199,7 +199,8 @@ class Experiment(_Strict):
     trial: Policy = Policy()
     """How one trial is kept alive."""
     storage: Annotated[str, Field(min_length=1)] = "./runs"
-    """Folder for run folders, relative to where the command runs; on a cluster one that every node sees."""
+    """Folder for run folders, relative to where the command runs; on a cluster one that every node sees, or an address
+    in an object storage (``s3://bucket/sweeps``, ``gs://…``, ``abfs://…``): then nodes need share nothing else."""
     keep_top: Annotated[Whole, Field(ge=1)] = 3
     """Checkpoints are kept for the best this many trials; the others keep their rows and settings."""
     track: Track = Track()

@@ -90,7 +90,7 @@ def starter(
         *(f"    {line}" for line in space),
         "",
         "# resources: {gpus_per_trial: 0.5}  # two trials on one GPU, 4: one trial on four; auto by default",
-        "# storage: ./runs  # where run folders go; on a cluster, a folder that every node sees",
+        "# storage: ./runs  # where run folders go; on a cluster, a folder that every node sees, or s3://bucket/sweeps",
         "# track: {wandb: {project: my-project}}  # mirror to Weights & Biases",
     ]
     return "\n".join(lines) + "\n"

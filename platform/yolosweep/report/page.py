@@ -10,7 +10,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from yolosweep.durable import write_atomic
 from yolosweep.experiment import Parameter
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
@@ -28,7 +27,7 @@ def write_report(folder: RunFolder) -> Path:
         RunFolderError: the ledger is damaged.
     """
     history = History.of(folder)
-    write_atomic(folder.report, render(history))
+    folder.publish(render(history), folder.report)
     return folder.report
 
 

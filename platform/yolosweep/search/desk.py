@@ -7,11 +7,11 @@ own included, so a sweep that is taken up again goes on as if it had never stopp
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+from yolosweep.cluster import must_be_prepared
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment
 from yolosweep.history import History, TrialHistory
@@ -23,6 +23,7 @@ from yolosweep.search.prune import Rungs
 from yolosweep.search.retain import clear_leftovers, surplus
 from yolosweep.search.retry import refusal
 from yolosweep.search.settle import already_over, judged, settled
+from yolosweep.storage import outages
 
 __all__ = ["Desk"]
 
@@ -33,7 +34,7 @@ class Desk:
     Where the run folder holds a ledger already, the sweep is taken up again from it.
 
     Args:
-        root: the run folder, already holding the prepared data.
+        root: the run folder or its address, already holding the prepared data.
         experiment: the resolved experiment, dumped (a plain dict travels to the actor).
         model: what trials get as ``model`` (a file in the run folder, or a name Ultralytics knows).
         model_fingerprint: hash of the model file, or the name: part of every trial's identity.
@@ -59,7 +60,7 @@ class Desk:
         self._exp = Experiment.model_validate(experiment)
         self._dataset = PreparedDataset.model_validate(dataset)
         self._now = {
-            "model": model, "data": self._dataset.train_on, "folder": str(self._folder.root), "cpus": cpus,
+            "model": model, "data": self._dataset.train_on, "folder": self._folder.address, "cpus": cpus,
             "gpus": gpus, "world_size": world_size, "policy": self._exp.trial,
         }  # fmt: skip
         self._epochs = int(self._exp.train["epochs"])
@@ -95,11 +96,19 @@ class Desk:
 
     def _write(self, event: str, **payload: Any) -> None:
         self._apply(self._ledger.append(event, **payload))
+        for told in outages():
+            self._apply(self._ledger.append("note", text=told))
 
     def _apply(self, event: dict[str, Any]) -> None:
         self._history.add(event)
         self._proposer.apply(event)
         self._rungs.apply(event)
+
+    def preparation(self) -> tuple[str, PreparedDataset] | None:
+        """Return what a node must have before a trial runs on it; None where it shares all of it with this one."""
+        if not must_be_prepared(self._folder.address, self._dataset.source):
+            return None
+        return self._folder.address, self._dataset.model_copy(update={"findings": (), "notes": ()})
 
     def ready(self) -> None:
         """Answer once the first line of the ledger is on disk."""
@@ -217,7 +226,7 @@ class Desk:
         for note in record.notes:
             self._write("note", text=note, trial=record.trial)
         if record.ending is not Ending.CANCELLED:
-            shutil.rmtree(self._folder.checkpoint(record.trial, "x").parent, ignore_errors=True)
+            self._folder.remove_below([self._folder.checkpoint(record.trial, "x").parent])
         self._retain()
 
     def _again(self, known: TrialHistory, cause: Cause, reason: str) -> str | None:
@@ -275,7 +284,7 @@ class Desk:
             self._write("checkpoints_dropped", trial=record.trial, reason=f"not among the best {self._exp.keep_top}")
             for name in ("best.pt", "last.pt"):
                 if name in record.files:
-                    self._folder.resolve(record.files[name]).unlink(missing_ok=True)
+                    self._folder.remove(record.files[name])
 
     def over(self) -> bool:
         """Tell whether nothing runs and nothing is left to run: slots that wait for a machine need not be placed."""

@@ -16,13 +16,16 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from yolosweep.cluster import adopt
-from yolosweep.records import Ending, TrialRecord, TrialRequest
+from yolosweep.cluster import adopt, localised, prepare_node
+from yolosweep.records import Ending, PreparedDataset, TrialRecord, TrialRequest
 from yolosweep.training import trainer_for
 from yolosweep.training.ranks import enter_group, follow
 from yolosweep.training.seam import Cancelled, Report
 
-__all__ = ["RankGroup", "granted_gpus"]
+__all__ = ["Preparation", "RankGroup", "granted_gpus"]
+
+Preparation = tuple[str, PreparedDataset]
+"""The run's address and its data: what every node must have before it trains."""
 
 _POLL_S = 0.5
 _GRACE_S = 10.0
@@ -46,15 +49,18 @@ def granted_gpus() -> list[str]:
 class _Rank:
     """A rank above 0, in a process of its own."""
 
-    def enter(self, rank: int, world_size: int, address: str, on_gpu: bool) -> list[str]:
+    def enter(
+        self, rank: int, world_size: int, address: str, on_gpu: bool, preparation: Preparation | None
+    ) -> list[str]:
         """Join the group; return the GPUs this process was granted."""
         adopt()
+        self._train_on = None if preparation is None else prepare_node(*preparation)
         enter_group(rank, world_size, address, on_gpu=on_gpu)
         return granted_gpus()
 
     def train(self, request: TrialRequest) -> TrialRecord:
         """Train along; return how it ended here."""
-        return follow(request)
+        return follow(request if self._train_on is None else localised(request, self._train_on))
 
 
 class RankGroup:
@@ -64,9 +70,15 @@ class RankGroup:
         request: the first training.
         give_up: takes a training, a rank above 0 and the record of what went wrong in it alone; after it returns, this
             process ends, because rank 0 waits for that rank inside of a library.
+        preparation: what the nodes of the other ranks must have first.
     """
 
-    def __init__(self, request: TrialRequest, give_up: Callable[[TrialRequest, int, TrialRecord], None]) -> None:
+    def __init__(
+        self,
+        request: TrialRequest,
+        give_up: Callable[[TrialRequest, int, TrialRecord], None],
+        preparation: Preparation | None = None,
+    ) -> None:
         self._give_up = give_up
         size, on_gpu = request.world_size, request.gpus > 0
         group = ray.util.get_current_placement_group()
@@ -81,7 +93,10 @@ class RankGroup:
             for rank in range(1, size)
         ]
         address = f"tcp://{ray.util.get_node_ip_address()}:{_free_port()}"
-        entering = [other.enter.remote(rank, size, address, on_gpu) for rank, other in enumerate(self._others, start=1)]
+        entering = [
+            other.enter.remote(rank, size, address, on_gpu, preparation)
+            for rank, other in enumerate(self._others, start=1)
+        ]
         with self._guarded(entering, request):
             enter_group(0, size, address, on_gpu=on_gpu)
             self.gpus: list[str] = granted_gpus() + [gpu for gpus in ray.get(entering) for gpu in gpus]

@@ -94,7 +94,7 @@ class DeskLine:
         self._actor = (
             ray.remote(Desk)
             .options(name=self.name, namespace=NAMESPACE, num_cpus=0, scheduling_strategy=here)
-            .remote(str(root.root), **arguments)
+            .remote(root.address, **arguments)
         )
         self.ask("ready")
 

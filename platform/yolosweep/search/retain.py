@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending, TrialRecord
@@ -23,10 +21,9 @@ def surplus(history: History, keep_top: int) -> list[TrialRecord]:
 
 def clear_leftovers(folder: RunFolder, history: History) -> None:
     """Remove what processes that were killed left in the folders of trials that have ended for good."""
-    for name, trial in history.trials.items():
-        if trial.record is None or trial.record.ending is Ending.CANCELLED:
-            continue
-        shutil.rmtree(folder.checkpoint(name, "x").parent, ignore_errors=True)
+    over = [name for name, t in history.trials.items() if t.record and t.record.ending is not Ending.CANCELLED]
+    folder.remove_below(folder.checkpoint(name, "x").parent for name in over)
+    for name in over:
         for file in folder.trial(name).glob("*"):
             is_draft = file.name.startswith(".") and file.suffix == ".tmp"
             if is_draft or (file.name.startswith("stacks-") and not file.stat().st_size):

@@ -9,13 +9,14 @@ from typing import Any
 import ray
 from ray import tune
 
-from yolosweep.cluster import adopt
+from yolosweep.cluster import adopt, localised, prepare_node
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Verdict
-from yolosweep.search.rank_group import RankGroup, granted_gpus
+from yolosweep.search.rank_group import Preparation, RankGroup, granted_gpus
 from yolosweep.search.settle import settled
 from yolosweep.search.watchdog import Watchdog
+from yolosweep.storage import outages
 from yolosweep.training import trainer_for
 
 __all__ = ["NAMESPACE", "Slot"]
@@ -40,18 +41,24 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         self._desk_name: str = config["desk"]
         self._trained = 0
         self._group: RankGroup | None = None
+        self._preparation: Preparation | None = None
 
     def step(self) -> dict[str, Any]:
         """Ask for a training and run it whole; done when there are no more."""
         desk = ray.get_actor(self._desk_name, namespace=NAMESPACE)
+        if self._trained == 0 and (needed := ray.get(desk.preparation.remote())) is not None:
+            self._preparation = needed
+            self._train_on = prepare_node(*needed)
         answer: TrialRequest | str | None = ray.get(desk.begin.remote(self._slot))
         while isinstance(answer, str):  # others hold the rest of the budget, or may leave a trial to go on with
             time.sleep(_POLL_S)
             answer = ray.get(desk.begin.remote(self._slot))
         if answer is None:
             return {"done": True}
+        if self._preparation is not None:
+            answer = localised(answer, self._train_on)
         if answer.world_size > 1 and self._group is None:
-            self._group = RankGroup(answer, self._give_up)
+            self._group = RankGroup(answer, self._give_up, self._preparation)
         gpus = granted_gpus() if self._group is None else self._group.gpus
         record = _train(desk, answer, self._group).model_copy(update={"gpus": tuple(gpus)})
         self._trained += 1
@@ -68,7 +75,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
 
     def _give_up(self, request: TrialRequest, rank: int, record: TrialRecord) -> None:
         """Tell the desk of a training that went wrong on one of the other ranks alone."""
-        folder = RunFolder(request.folder)
+        folder = RunFolder.open(request.folder)
         known = History.of(folder).trials[request.trial]
         reason = f"rank {rank}: {record.reason}"
         whole = settled(folder, known, record.ending, reason, cause=record.cause, error=record.error)
@@ -91,7 +98,8 @@ def _train(desk: Any, request: TrialRequest, group: RankGroup | None) -> TrialRe
             return line.stopped.is_set()
 
         trainer = trainer_for(request.model) if group is None else group
-        return trainer.train(request, report, cancelled)
+        record = trainer.train(request, report, cancelled)
+    return record.model_copy(update={"notes": (*record.notes, *outages())})
 
 
 class _StopLine:

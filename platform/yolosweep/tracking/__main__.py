@@ -27,6 +27,8 @@ def main() -> int:
     try:
         folder = RunFolder.open(asked.run)
         folder.mirror.mkdir(exist_ok=True)
+        if not asked.follow:  # before this process forks: the client of an object storage does not live through that
+            folder.bring_below(folder.winner)
         with FileLock(folder.mirror / ".lock", timeout=asked.wait):
             return supervise(folder, follow=asked.follow, parent=asked.parent)
     except Timeout:

@@ -72,7 +72,7 @@ class Mirror:
 
     def _result(self, code: int | None) -> MirrorResult:
         state = MirrorState.load(self._folder, server(os.environ))
-        way_out = f"`yolosweep track push {self._folder.root}` sends what is missing"
+        way_out = f"`yolosweep track push {self._folder.named}` sends what is missing"
         warning = None
         if code is None:
             warning = f"W&B: still sending in the background{_because(state.last_error)}; {way_out}"
@@ -107,7 +107,7 @@ def push(folder: RunFolder, *, follow: bool = False) -> MirrorResult:
         UsageError: there is no API key.
         RunFolderError: there is no ledger.
     """
-    RunFolder.open(folder.root)
+    RunFolder.open(folder.address)
     try:
         choose_mode(Wandb(mode="online"), os.environ)
     except UsageError as error:
@@ -125,7 +125,7 @@ def _spawn(folder: RunFolder, *arguments: str) -> Mirror:
     folder.mirror.mkdir(parents=True, exist_ok=True)
     with (folder.mirror / "wandb.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "yolosweep.tracking", str(folder.root), *arguments],
+            [sys.executable, "-m", "yolosweep.tracking", folder.address, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -64,10 +64,10 @@ class Checkpoints:
         """
         del self._kept[: -self._request.policy.keep_checkpoints]
         needed = {Path(file.path).name for kept in self._kept for file in (kept.state, kept.best) if file is not None}
-        for file in self._folder.checkpoint(self._request.trial, "x").parent.glob("*"):
+        for file in self._folder.files_in(self._folder.checkpoint(self._request.trial, "x").parent):
             found = _OF_ATTEMPT.match(file.name)
             if found is None or file.name in needed:
                 continue
             is_draft, attempt = bool(found[1]), int(found[2])
             if attempt < self._request.attempt or (attempt == self._request.attempt and not is_draft):
-                file.unlink(missing_ok=True)
+                self._folder.remove(file)

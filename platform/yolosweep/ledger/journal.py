@@ -1,0 +1,155 @@
+"""The journal of a run: append-only JSON lines with a single writer.
+
+The ledger is the truth of a sweep. Everything else (W&B, the report, Ray's own state) is a mirror that can be rebuilt
+from it. A line is acknowledged only after ``fsync``; a torn last line (a crash while writing) is dropped by the reader.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from yolosweep.durable import fsync_folder
+from yolosweep.errors import RunFolderError
+from yolosweep.ledger.folder import RunFolder
+from yolosweep.ledger.owner import now
+from yolosweep.records import SCHEMA_VERSION
+from yolosweep.storage import Segments
+
+__all__ = ["Ledger", "Tail", "read_events"]
+
+
+_WRITER_GONE_S = 60.0
+"""How long a new writer waits for the last one: the desk of a killed driver lives for a few seconds more."""
+
+
+class Ledger:
+    """The single writer of a run folder's journal."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._lock = FileLock(folder.root / ".ledger.lock", thread_local=False)
+        try:
+            self._lock.acquire(timeout=_WRITER_GONE_S)
+        except Timeout as error:
+            raise RunFolderError(
+                f"{folder.ledger} is still written by a process of an earlier run; end it, then try again"
+            ) from error
+        try:
+            folder.take_ledger()
+            self._segments = None if folder.objects is None else Segments(folder.objects)
+            _cut_torn_tail(folder.ledger)
+            self._seq = sum(1 for _ in read_events(folder.ledger))
+        except BaseException:
+            self._lock.release()
+            raise
+        # Unbuffered: after a failed write nothing may stay behind that a later write would put in front of its line.
+        self._stream = folder.ledger.open("ab", buffering=0)
+        fsync_folder(folder.root)
+
+    def append(self, event: str, **payload: Any) -> dict[str, Any]:
+        """Write one event and return it once it is on disk.
+
+        Raises:
+            RunFolderError: the disk is full, the storage is gone, or another machine has taken the run over; nothing
+                half-written counts.
+        """
+        if not self._is_in_place():  # the open file would still take every line
+            raise RunFolderError(f"{self._folder.ledger} is gone: it was moved, or its storage was; put it back")
+        line = {"v": SCHEMA_VERSION, "seq": self._seq, "at": now(), "event": event, **payload}
+        content = json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        whole = os.fstat(self._stream.fileno()).st_size
+        try:
+            while content:
+                content = content[self._stream.write(content) :]
+            os.fsync(self._stream.fileno())
+            self._store()
+        except RunFolderError:
+            with contextlib.suppress(OSError):
+                self._stream.truncate(whole)
+            raise
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._stream.truncate(whole)
+            raise RunFolderError(
+                f"cannot write {self._folder.ledger}: {error.strerror}; free space, then go on"
+            ) from error
+        self._seq += 1
+        return line
+
+    def _store(self) -> None:
+        """Bring the line that was written to the object storage: acknowledged is what is there."""
+        if self._segments is None:
+            return
+        self._folder.check_hold()
+        with self._folder.ledger.open("rb") as stream:
+            stream.seek(self._segments.begin())
+            self._segments.put(stream.read())
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(self._folder.ledger.stat(), os.fstat(self._stream.fileno()))
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close the journal and let another writer in."""
+        self._stream.close()
+        self._lock.release()
+
+
+def _cut_torn_tail(path: Path) -> None:
+    """Drop a last line without a line feed: it was never acknowledged, and appending to it would damage two."""
+    if not path.exists():
+        return
+    with path.open("rb+") as stream:
+        content = stream.read()
+        whole = content.rfind(b"\n") + 1
+        if whole != len(content):
+            stream.truncate(whole)
+            os.fsync(stream.fileno())
+
+
+class Tail:
+    """A journal that may still be written, read piece by piece."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset, self._line = path, 0, 0
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield the whole events since the last call, oldest first; nothing while the journal does not exist.
+
+        Raises:
+            RunFolderError: a line is damaged, or a newer version of yolosweep wrote it.
+        """
+        if not self._path.exists() or self._path.stat().st_size <= self._offset:
+            return
+        with self._path.open("rb") as stream:
+            stream.seek(self._offset)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return
+                self._offset, self._line = self._offset + len(line), self._line + 1
+                yield _event(line, f"{self._path} line {self._line}")
+
+
+def _event(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        event: dict[str, Any] = json.loads(line)
+        newer = event["v"] > SCHEMA_VERSION
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{where} is damaged; restore the file from a copy") from error
+    if newer:
+        raise RunFolderError(f"{where} was written by a newer yolosweep (schema {event['v']}); upgrade it")
+    return event
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield all events of a journal, as :meth:`Tail.read` does."""
+    return Tail(path).read()

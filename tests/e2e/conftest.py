@@ -1,0 +1,58 @@
+"""Ray nodes on this machine for tests of a cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+
+def ray_start(*words: str, home: Path, more: dict[str, str], before: str = "") -> str:
+    """Start a Ray node, in a mount namespace of its own where something is to be done before."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    environment = {**kept, "HOME": str(home), "RAY_AUTH_MODE": "disabled", **more}
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *words]
+    if before:
+        command = ["unshare", "--mount", "sh", "-c", f'{before} && exec "$@"', "sh", *command]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@contextlib.contextmanager
+def started(home: Path, before: str, **more: str) -> Iterator[dict[str, str]]:
+    """Yield how to reach a Ray of two nodes; the second runs ``before`` in its own namespace."""
+    place = tempfile.mkdtemp(prefix="ray")
+    try:
+        head = ("--head", "--port=0", f"--temp-dir={place}", "--num-cpus=2", "--include-dashboard=false")
+        found = re.search(r"--address='([^']+)'", ray_start(*head, home=home, more=more))
+        assert found
+        ray_start(f"--address={found[1]}", "--num-cpus=2", home=home, before=before, more=more)
+        yield {"RAY_ADDRESS": found[1], "RAY_AUTH_MODE": "disabled"}
+    finally:
+        ours = [one for one in psutil.process_iter(["cmdline"]) if place in " ".join(one.info["cmdline"] or [])]
+        for process in [child for one in ours for child in one.children(recursive=True)] + ours:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def two_nodes() -> Callable[..., contextlib.AbstractContextManager[dict[str, str]]]:
+    """A function that starts two nodes, the second with a mount namespace of its own."""
+    return started
+
+
+@pytest.fixture
+def namespaces() -> None:
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("mount namespaces need root")

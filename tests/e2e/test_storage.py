@@ -1,0 +1,252 @@
+"""Sweeps whose run folder is a bucket of a real S3 server: nothing but its address is needed to go on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolosweep.durable import sha256_of
+from yolosweep.history import History
+from yolosweep.ledger import RunFolder, runs_below
+from yolosweep.records import Ending
+from yolosweep.storage import Objects
+
+pytestmark = pytest.mark.slow
+
+SHORT = ("search.pruner=none", "train.epochs=3")
+LONG = ("search.pruner=none", "train.epochs=150", "train.patience=0", "resources.max_concurrent=2")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this test process look at the storage from a machine of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of the test"))
+
+
+@pytest.fixture
+def toy(repository: Path) -> Path:
+    return repository / "jobs" / "experiments" / "toy.yaml"
+
+
+@pytest.fixture
+def storage(empty_bucket: Callable[[], str]) -> str:
+    return empty_bucket()
+
+
+def history(storage: str) -> History:
+    """Return the only run of a storage as the storage has it now."""
+    (run,) = runs_below(storage)
+    return History.of(run)
+
+
+def rows(storage: str) -> int:
+    runs = runs_below(storage)
+    return runs[0].ledger.read_bytes().count(b'"event":"row"') if runs else 0
+
+
+def names(run: str) -> set[str]:
+    return {one.name for one in Objects(run).stored()}
+
+
+def leaks(storage: str, canary: str, *places: Path) -> list[str]:
+    """Return the files and objects that hold the canary."""
+    objects = Objects(storage)
+    found = [one.name for one in objects.stored() if canary.encode() in (objects.get(one.name) or b"")]
+    files = (file for place in places for file in place.rglob("*") if file.is_file() and not file.is_symlink())
+    return found + [str(file) for file in files if canary.encode() in file.read_bytes()]
+
+
+def test_a_run_is_in_its_bucket_and_read_and_taken_up_from_the_address_alone(
+    shell: Any, toy: Path, storage: str, credentials: dict[str, str], tmp_path: Path
+) -> None:
+    mine = {**credentials, "HOME": str(tmp_path / "mine")}
+    done = shell("run", toy, f"storage={storage}", "search.trials=4", "keep_top=2", *SHORT, "--json", **mine)
+    told = json.loads(done.out)
+    run = told["run"]
+    assert run.startswith(storage.partition("?")[0])
+    assert not list(tmp_path.glob("runs")), "nothing is kept in the working folder"
+    stored = names(run)
+    assert {"ledger/00000000.jsonl", "experiment.yaml", "report.html", "winner/best.pt", "winner/winner.json"} <= stored
+    assert not [name for name in stored if "/checkpoints/" in name], "ended trials need none"
+    assert sum(name.endswith("/best.pt") and name.startswith("trials/") for name in stored) == 2, "keep_top"
+    assert "owner.json" not in stored
+    canary = credentials["AWS_SECRET_ACCESS_KEY"]
+    assert leaks(storage, canary, tmp_path / "mine") == []
+    assert canary not in done.out + done.err
+
+    shutil.rmtree(tmp_path / "mine")
+    theirs = {**credentials, "HOME": str(tmp_path / "theirs")}
+    shown = json.loads(shell("show", run, "--json", **theirs).out)
+    assert [trial["ending"] for trial in shown["trials"]] == ["finished"] * 4
+    (listed,) = json.loads(shell("ls", storage, "--json", **theirs).out)
+    assert (listed["run"], listed["status"]) == (run, "finished")
+    best = json.loads(shell("best", run, "--json", **theirs).out)
+    assert best["file"]["sha256"] == told["winner"]["file"]["sha256"]
+    assert sha256_of(Path(best["run"]) / "winner" / "best.pt") == best["file"]["sha256"]
+    shell("resume", run, "search.trials=6", **theirs)
+    after = history(storage)
+    assert [trial.record.ending for trial in after.trials.values() if trial.record] == [Ending.FINISHED] * 6
+    assert shell("report", run, **theirs).out.strip().endswith("report.html")
+
+
+def test_a_lost_head_is_replaced_by_another_machine(
+    shell: Any, toy: Path, storage: str, credentials: dict[str, str], tmp_path: Path, wait_for: Any
+) -> None:
+    words = ("run", toy, f"storage={storage}", "search.trials=2", *LONG)
+    process = shell.start(*words, **credentials, HOME=str(tmp_path / "lost"))
+    wait_for(lambda: process.poll() is not None or rows(storage) > 40)
+    process.kill()
+    process.communicate(timeout=60)
+    before = history(storage)
+    (run,) = runs_below(storage)
+    shutil.rmtree(tmp_path / "lost", ignore_errors=True)
+    theirs = {**credentials, "HOME": str(tmp_path / "other")}
+    refused = shell("resume", run.address, code=7, **theirs)
+    assert f"in use by process {process.pid}" in refused.err
+    owner = f"{run.address.partition('?')[0]}"
+    assert owner in refused.err
+
+    def free() -> bool:
+        going = shell.start("resume", run.address, "--json", **theirs)
+        _, err = going.communicate(timeout=600)
+        assert going.returncode in (0, 7), err
+        return bool(going.returncode == 0)
+
+    wait_for(free, timeout_s=180)
+    after = history(storage)
+    assert [trial.record.ending for trial in after.trials.values() if trial.record] == [Ending.FINISHED] * 2
+    for name, trial in before.trials.items():
+        assert after.trials[name].attempts_log[-1]["from_epoch"] >= len(trial.rows) - 1
+        assert after.trials[name].rows[: len(trial.rows) - 1] == trial.rows[:-1]
+    assert after.winner is not None
+
+
+class Wire:
+    """A TCP proxy before the S3 server that can be cut and mended."""
+
+    def __init__(self, to: str) -> None:
+        host, _, port = to.rpartition(":")
+        self._to, self._up, self._open = (host, int(port)), True, list[socket.socket]()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                if not self._up:
+                    client.close()
+                    continue
+                server = socket.create_connection(self._to)
+                self._open += [client, server]
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=self._pour, args=(source, target), daemon=True).start()
+
+    def _pour(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while block := source.recv(1 << 16):
+                target.sendall(block)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self) -> None:
+        """Close every connection and refuse new ones."""
+        self._up = False
+        for end in self._open:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._open.clear()
+
+    def mend(self) -> None:
+        self._up = True
+
+    def close(self) -> None:
+        self.cut()
+        self._server.close()
+
+
+@pytest.fixture
+def wire(s3: str) -> Iterator[Wire]:
+    wire = Wire(s3)
+    yield wire
+    wire.close()
+
+
+def test_an_outage_in_mid_run_loses_nothing(
+    shell: Any, toy: Path, storage: str, s3: str, wire: Wire, credentials: dict[str, str], tmp_path: Path, wait_for: Any
+) -> None:
+    through = storage.replace(s3, wire.address)
+    process = shell.start(
+        "run", toy, f"storage={through}", "search.trials=2", *LONG, **credentials, HOME=str(tmp_path / "mine")
+    )
+    wait_for(lambda: process.poll() is not None or rows(storage) > 20)
+    wire.cut()
+    before = rows(storage)
+    ledger = next((tmp_path / "mine").glob(".cache/yolosweep/runs/*/*/ledger.jsonl"))
+    # The line in flight is written here, and waits: when nothing moves for a while, everything waits.
+    wait_for(lambda: _still(ledger))
+    assert process.poll() is None
+    assert rows(storage) <= before + 1
+    wire.mend()
+    _, err = process.communicate(timeout=600)
+    assert process.returncode == 0, err
+    after = history(storage)
+    assert [trial.record.ending for trial in after.trials.values() if trial.record] == [Ending.FINISHED] * 2
+    assert all([row.epoch for row in trial.rows] == list(range(1, 151)) for trial in after.trials.values())
+    assert all(not trial.attempts_log for trial in after.trials.values()), "no trial was started again"
+    assert any("did not answer for" in note["text"] for note in after.notes)
+
+
+def _still(file: Path) -> bool:
+    """Tell whether a file has not grown for two seconds."""
+    size = file.stat().st_size
+    return not threading.Event().wait(2.0) and file.stat().st_size == size
+
+
+def test_nodes_that_share_nothing_but_the_bucket_train(
+    shell: Any, home: Path, toy: Path, storage: str, bucket: Any, tmp_path: Path, namespaces: None, two_nodes: Any
+) -> None:
+    shell("sample", "parking", tmp_path / "lot")
+    data, credentials = bucket(tmp_path / "lot")
+    shutil.rmtree(tmp_path / "lot")
+    mine, theirs = home / ".cache" / "yolosweep", tmp_path / "of the other node"
+    mine.mkdir(parents=True, exist_ok=True)
+    theirs.mkdir()
+    words = ("run", toy, f"data={data}", f"storage={storage}", "search.trials=4", *SHORT)
+    with two_nodes(home, f"mount --bind '{theirs}' '{mine}'", **credentials) as reach:
+        shell(*words, "resources.cpus_per_trial=2", **reach, **credentials)
+    after = history(storage)
+    assert [trial.record.ending for trial in after.trials.values() if trial.record] == [Ending.FINISHED] * 4
+    assert list(theirs.glob("staged/*/images")), "the other node staged the data"
+    (there,) = theirs.glob("runs/*/*")
+    assert (there / "data" / "data.yaml").is_file(), "the other node wrote a view of its own"
+    trained = {path.parent.name for path in there.glob("trials/*/best.pt")}
+    assert 0 < len(trained) < 4, "both nodes trained"
+    assert after.winner is not None
+    assert not (there / "ledger.jsonl").exists(), "the ledger is the driver's"
+
+
+def test_a_real_training_ends_with_a_winner_that_verifies(
+    shell: Any, repository: Path, storage: str, credentials: dict[str, str], tmp_path: Path
+) -> None:
+    experiment = tmp_path / "tiny.yaml"
+    experiment.write_text(
+        "name: tiny\nmodel: yolo11n.yaml\ndata: sample:parking\n"
+        "train: {epochs: 1, imgsz: 32, batch: 8, optimizer: SGD}\n"
+        "search: {trials: 1, pruner: none, parameters: {lr0: {min: 0.001, max: 0.1, log: true}}}\n"
+    )
+    done = shell("run", experiment, f"storage={storage}", "--json", **credentials)
+    told = json.loads(done.out)
+    assert {"winner/best.pt", "winner/args.yaml", "trials/t0000/results.csv"} <= names(told["run"])
+    run = RunFolder.open(told["run"])
+    assert sha256_of(run.bring(run.winner / "best.pt")) == told["winner"]["file"]["sha256"]

@@ -196,7 +196,7 @@ def init(
 app.command()(_told(data_commands.check))
 app.command()(_told(data_commands.split))
 app.command()(_told(data_commands.autolabel))
-for _command in (job_commands.submit, job_commands.jobs, job_commands.follow, job_commands.stop, job_commands.token):
+for _command in job_commands.COMMANDS:
     app.command()(_told(_command))
 
 

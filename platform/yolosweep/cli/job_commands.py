@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["follow", "jobs", "stop", "submit", "token"]
+__all__ = ["COMMANDS", "doctor", "follow", "jobs", "stop", "submit", "token"]
 
 Address = Annotated[
     str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", metavar="URL", help="The cluster's dashboard, http://head:8265.")
@@ -80,6 +80,29 @@ def stop(job: JobId, address: Address = _HERE, as_json: AsJson = False) -> None:
     stop_job(job, address=address, as_json=as_json)
 
 
+def doctor(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[EXPERIMENT] [KEY=VALUE...]", help="Its storage and data are looked at, too."),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="http://head:8265 (as a job) or head:6379; RAY_ADDRESS, else this machine."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at every node of a cluster: what is wrong there, and the way out; runs nothing."""
+    given = words or []
+    source = Path(given[0]) if given else None
+    if address is not None and "://" in address:
+        from yolosweep.cli.submitting import submit_doctor
+
+        raise typer.Exit(submit_doctor(source, given[1:], address=address, as_json=as_json))
+    from yolosweep.cli.doctoring import examine_cluster
+
+    raise typer.Exit(examine_cluster(source, given[1:], address=address, as_json=as_json))
+
+
 def token(
     out: Annotated[Path | None, typer.Option(help="A new file; by default where Ray looks: ~/.ray/auth_token.")] = None,
 ) -> None:
@@ -92,3 +115,7 @@ def token(
     write_token(path)
     typer.echo(f"{path}\nput the same file on every node, and set there and here:")
     typer.echo(f"export RAY_AUTH_MODE=token\nexport RAY_AUTH_TOKEN_PATH={path}")
+
+
+COMMANDS = (submit, jobs, follow, stop, doctor, token)
+"""In the order of the help."""

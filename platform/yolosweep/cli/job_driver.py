@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-from yolosweep.cli.versions import versions
 from yolosweep.errors import ClusterError, ExperimentError, Interrupted, YolosweepError
+from yolosweep.versions import versions
 
 __all__ = ["main", "other_versions"]
 
@@ -33,16 +33,22 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--resume", metavar="RUN", help="take up this run folder instead; the words are overrides")
     parser.add_argument("--allow", action="append", default=[], help="what may differ; codes of errors in the data")
     parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+    parser.add_argument("--doctor", action="store_true", help="look at every node and run nothing")
     parser.add_argument("--job", default="", help="submission id of this job")
     parser.add_argument("--await-secrets", action="store_true", help="the submitter hands over credentials")
     asked = parser.parse_args(argv)
-    if asked.resume is None and not asked.words:
+    if asked.resume is None and not asked.words and not asked.doctor:
         parser.error("name an experiment file, or --resume RUN")
     return asked
 
 
 def _run(asked: argparse.Namespace) -> int:
     folder = Path.cwd()
+    if asked.doctor:
+        from yolosweep.cli.doctoring import examine_cluster
+
+        source = Path(asked.words[0]) if asked.words else None
+        return examine_cluster(source, asked.words[1:], address=None, as_json=asked.json)
     _check_versions(folder / "versions.json", asked.allow)
     if asked.await_secrets:
         from yolosweep.cluster.hand_over import receive
@@ -51,7 +57,7 @@ def _run(asked: argparse.Namespace) -> int:
     if asked.resume is not None:
         from yolosweep.cli.sweep import resume_sweep
 
-        return resume_sweep(Path(asked.resume), asked.words, allow=asked.allow, as_json=asked.json)
+        return resume_sweep(asked.resume, asked.words, allow=asked.allow, as_json=asked.json)
     from yolosweep.cli.sweep import run_sweep
 
     overrides = [*asked.words[1:], *_placed(Path(asked.words[0]), asked.words[1:], folder, asked.job)]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.cli.checked import Checked, check
-from yolosweep.cli.versions import versions
 from yolosweep.data.codes import CODES
 from yolosweep.durable import sha256_of
 from yolosweep.errors import RunFolderError, UsageError
@@ -16,6 +15,7 @@ from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending
 from yolosweep.search.cluster_resources import ranks_of
+from yolosweep.versions import versions
 
 __all__ = ["ALLOWABLE", "check_again", "is_complete"]
 

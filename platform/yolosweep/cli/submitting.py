@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -14,15 +15,15 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from yolosweep.cli.versions import versions
 from yolosweep.cluster.hand_over import Courier
 from yolosweep.cluster.jobs import Job, JobServer, latest, next_id
 from yolosweep.cluster.packing import EXPERIMENT, Load, load_of, write_load
 from yolosweep.cluster.sealing import secrets_of
 from yolosweep.errors import ClusterError, Interrupted, UsageError
 from yolosweep.experiment import load_experiment
+from yolosweep.versions import versions
 
-__all__ = ["describe_jobs", "follow_job", "list_jobs", "stop_job", "submit_resume", "submit_sweep"]
+__all__ = ["describe_jobs", "follow_job", "list_jobs", "stop_job", "submit_doctor", "submit_resume", "submit_sweep"]
 
 _RUN = re.compile(r"^(?:run folder: |.*to go on: yolosweep resume )(\S.*)$", re.MULTILINE)
 
@@ -67,6 +68,19 @@ def submit_resume(
     base = f"{PurePosixPath(run).name}-resume"
     words = ["--resume", run, *_allowed(allow), *overrides]
     return _Submission(address, base, load_of(None, versions()), words, as_json).run(again=True, follow=follow)
+
+
+def submit_doctor(source: Path | None, overrides: Sequence[str], *, address: str, as_json: bool) -> int:
+    """Let a job look at every node of a cluster and return its exit code; data and model have to be there already.
+
+    Raises:
+        ExperimentError: the experiment is wrong.
+        ClusterError: as :func:`submit_sweep`.
+    """
+    exp = None if source is None else load_experiment(source, overrides)
+    words = ["--doctor", *(["--json"] if as_json else []), *([] if exp is None else [EXPERIMENT])]
+    load = load_of(exp, versions(), data_on_nodes=True)
+    return _Submission(address, f"doctor-{secrets.token_hex(4)}", load, words, False).run(again=True, follow=True)
 
 
 def _allowed(codes: Sequence[str]) -> list[str]:

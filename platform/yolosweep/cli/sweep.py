@@ -16,19 +16,21 @@ from typing import Any
 
 from yolosweep.cli.checked import Checked, check
 from yolosweep.cli.crowning import crown_open_run, describe_winner
+from yolosweep.cli.doctoring import good_nodes, room_mb, what_matters
 from yolosweep.cli.live import LiveView
 from yolosweep.cli.resuming import check_again, is_complete
-from yolosweep.cli.versions import versions
-from yolosweep.cluster import lay_down, share, verify_data
+from yolosweep.cluster import Admission, lay_down, plant, share, uproot, verify_data
 from yolosweep.durable import sha256_of
 from yolosweep.errors import Interrupted, RunFolderError, TrainingError, YolosweepError
 from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder
+from yolosweep.records import PreparedDataset
 from yolosweep.report import summary, write_report
 from yolosweep.search.cluster_resources import allot
 from yolosweep.search.ray_tune import DeskLine, connected, run_trials
 from yolosweep.search.retain import clear_leftovers
 from yolosweep.tracking import Mirror, choose_mode, start_mirror
+from yolosweep.versions import versions
 
 __all__ = ["resume_sweep", "run_sweep"]
 
@@ -163,10 +165,14 @@ class _Sweep:
         # Ray prints about processes that died to standard output, which belongs to --json.
         with contextlib.redirect_stdout(sys.stderr), connected() as cluster:
             keyring = share(os.environ) if os.environ.get("RAY_ADDRESS") else None  # lives as long as it is held
-            slots = allot(exp.resources, cluster.nodes, exp.search.trials)
+            good, bad = good_nodes(cluster, self._checked, self._folder.address)
+            for reason in bad.values():
+                _say(f"warning: {reason}")
+            slots = allot(exp.resources, list(good.values()), exp.search.trials, may_grow=cluster.joined)
             first = self._checked.gate.layout.splits["train"][0].image
-            verify_data(dataset, first, self._folder.address)
+            verify_data(dataset, first, self._folder.address, bad)
             self._write_experiment()
+            marker = plant(self._folder.address)  # by which nodes that join later know the storage
             desk = DeskLine(
                 self._folder,
                 {
@@ -177,9 +183,11 @@ class _Sweep:
                     "cpus": slots.cpus,
                     "gpus": slots.gpus,
                     "world_size": slots.world_size,
+                    "nodes": list(good),
+                    "admission": self._admission(dataset, marker) if cluster.joined else None,
                     "header": {
                         "versions": versions(),
-                        "notes": list(self._checked.notes),
+                        "notes": [*self._checked.notes, *bad.values()],
                         "slots": asdict(slots),
                         "model_fingerprint": fingerprint,
                         **self._about,
@@ -188,10 +196,22 @@ class _Sweep:
             )
             self._mirror = start_mirror(self._folder) if self._online else None
             with self._signals(desk), LiveView(self._folder, exp.search.trials, int(exp.train["epochs"])):
-                run_trials(self._folder, desk, slots)
+                run_trials(self._folder, desk, slots, bad)
             reason = str(desk.ask("close"))
+            uproot(self._folder.address, marker)
             del keyring
             return reason
+
+    def _admission(self, dataset: PreparedDataset, marker: str) -> Admission:
+        """Return what nodes that join later are asked for."""
+        exp, address = self._checked.experiment, self._folder.address
+        return Admission(
+            asked=what_matters(exp, address, marker),
+            room_mb=room_mb(exp),
+            address=address,
+            dataset=dataset.model_copy(update={"findings": (), "notes": ()}),
+            versions=versions(),
+        )
 
     def _store_model(self) -> tuple[str, str]:
         """Copy a model file into the run folder, where every node sees it; return what trials load, and its hash."""

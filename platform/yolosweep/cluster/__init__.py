@@ -7,15 +7,12 @@ from yolosweep.cluster.node import lay_down as lay_down
 from yolosweep.cluster.node import localised as localised
 from yolosweep.cluster.node import must_be_prepared as must_be_prepared
 from yolosweep.cluster.node import prepare_node as prepare_node
+from yolosweep.cluster.preflight import Admission as Admission
+from yolosweep.cluster.preflight import NodeReport as NodeReport
+from yolosweep.cluster.preflight import look_at_nodes as look_at_nodes
+from yolosweep.cluster.preflight import look_here as look_here
+from yolosweep.cluster.probe import Asked as Asked
+from yolosweep.cluster.probe import plant as plant
+from yolosweep.cluster.probe import uproot as uproot
 from yolosweep.cluster.sealing import secrets_of as secrets_of
-
-__all__ = [
-    "adopt",
-    "lay_down",
-    "localised",
-    "must_be_prepared",
-    "prepare_node",
-    "secrets_of",
-    "share",
-    "verify_data",
-]
+from yolosweep.cluster.tokens import require_token as require_token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ _PATIENCE_S = 1800.0
 """How long a node may take to read the data; the first time it reads every file."""
 
 
-def verify_data(dataset: PreparedDataset, first: Path, address: str) -> int:
+def verify_data(dataset: PreparedDataset, first: Path, address: str, left_out: Collection[str] = ()) -> int:
     """Let every node but this one read the data, and compare the fingerprints; Ray must be connected.
 
     Args:
         dataset: as examined here.
         first: its first image here: the trials are given paths, so it must be there under the same one.
         address: of the run, or its folder; with a run in an object storage the nodes are prepared, too.
+        left_out: nodes that run no trials.
 
     Returns:
         How many other nodes have the same data.
@@ -35,7 +37,7 @@ def verify_data(dataset: PreparedDataset, first: Path, address: str) -> int:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = ray.get_runtime_context().get_node_id()
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in (here, *left_out)]
     task = ray.remote(num_cpus=0, max_retries=1)(_seen)
     asked: dict[Any, str] = {}
     for node in nodes:

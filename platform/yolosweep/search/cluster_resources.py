@@ -32,13 +32,16 @@ def ranks_of(asked: Resources) -> int:
     return 1 if asked.gpus_per_trial == "auto" else max(1, int(asked.gpus_per_trial))
 
 
-def allot(asked: Resources, nodes: Sequence[Mapping[str, float]], trials: int | None) -> Slots:
+def allot(
+    asked: Resources, nodes: Sequence[Mapping[str, float]], trials: int | None, *, may_grow: bool = False
+) -> Slots:
     """Decide ``auto`` and count the slots, node by node: only the ranks of ``workers`` may lie on several.
 
     Args:
         asked: the experiment's resources.
         nodes: per node its ``CPU`` and ``GPU`` counts.
         trials: number of trials, an upper limit of the slots.
+        may_grow: nodes may join: as many slots as ``max_concurrent`` says are asked for, also where fewer fit now.
 
     Raises:
         ClusterError: not one trial fits on any node.
@@ -60,6 +63,8 @@ def allot(asked: Resources, nodes: Sequence[Mapping[str, float]], trials: int | 
             f"resources: one trial needs {cpus:g} CPU and {gpus:g} GPU {where}, but the nodes have {have}; "
             "lower resources.cpus_per_trial or resources.gpus_per_trial"
         )
+    if may_grow and asked.max_concurrent is not None:
+        slots = max(slots, asked.max_concurrent)
     limits = [limit for limit in (asked.max_concurrent, trials) if limit is not None]
     return Slots(cpus=cpus, gpus=gpus, concurrent=min([slots, *limits]), world_size=ranks, spread=spread)
 

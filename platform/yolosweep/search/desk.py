@@ -8,21 +8,23 @@ own included, so a sweep that is taken up again goes on as if it had never stopp
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
-from yolosweep.cluster import must_be_prepared
+from yolosweep.cluster import Admission, must_be_prepared
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment
 from yolosweep.history import History, TrialHistory
 from yolosweep.ledger import Ledger, RunFolder, read_events
 from yolosweep.records import Cause, Checkpoint, Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest, Verdict
+from yolosweep.search.budget import room_for_another
+from yolosweep.search.nodes import Nodes
 from yolosweep.search.places import Places
-from yolosweep.search.propose import Proposal, Proposer
+from yolosweep.search.propose import Proposer
 from yolosweep.search.prune import Rungs
-from yolosweep.search.retain import clear_leftovers, surplus
+from yolosweep.search.retain import clear_leftovers, drop_surplus
 from yolosweep.search.retry import refusal
-from yolosweep.search.settle import already_over, judged, settled
+from yolosweep.search.settle import already_over, judged, settled, why_lost
 from yolosweep.storage import outages
 
 __all__ = ["Desk"]
@@ -40,6 +42,7 @@ class Desk:
         model_fingerprint: hash of the model file, or the name: part of every trial's identity.
         dataset, cpus, gpus, world_size: the prepared dataset, dumped; what one trial gets.
         header: further facts for the ledger's first line (versions, resources, notes).
+        nodes, admission: see :class:`yolosweep.search.nodes.Nodes`.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class Desk:
         gpus: float,
         header: Mapping[str, Any],
         world_size: int = 1,
+        nodes: Collection[str] = (),
+        admission: Admission | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = RunFolder(root)
@@ -73,7 +78,7 @@ class Desk:
         self._stopped: str | None = None
         self._halting = False
         self._trouble: str | None = None
-        self._places = Places()
+        self._places, self._nodes = Places(), Nodes(nodes, admission)
         self._waiting: list[str] = []
         self._clock, self._started = clock, clock()
         self._ledger = Ledger(self._folder)
@@ -110,6 +115,15 @@ class Desk:
             return None
         return self._folder.address, self._dataset.model_copy(update={"findings": (), "notes": ()})
 
+    def may_train(self, node: str) -> Literal["good", "bad"] | Admission:
+        """Return whether trials may run on a node, or what it has to be asked first."""
+        return self._nodes.ask(node)
+
+    def looked_at(self, node: str, host: str, fault: str) -> None:
+        """Take what was found on a node that joined: why no trial may run there, or ''."""
+        if (news := self._nodes.take(node, host, fault)) is not None:
+            self._write("note", text=news)
+
     def ready(self) -> None:
         """Answer once the first line of the ledger is on disk."""
 
@@ -141,28 +155,19 @@ class Desk:
 
     def _new_trial(self, slot: int) -> TrialRequest | Literal["wait"] | None:
         number, search = len(self._history.trials), self._exp.search
-        if self._stopped or (search.trials is not None and number >= search.trials):
+        if self._stopped or number == search.trials:
             return None
-        if search.epoch_budget is not None:
-            trained, promised = self._history.epochs(), self._history.epochs_left()
-            if trained + self._epochs > search.epoch_budget:
-                self._stopped = f"the epoch budget of {search.epoch_budget} does not hold another trial"
-                return None
-            if trained + promised + self._epochs > search.epoch_budget:
-                return "wait"
+        if (room := room_for_another(search, self._history, self._epochs)) == "no":
+            self._stopped = f"the epoch budget of {search.epoch_budget} does not hold another trial"
+        if room != "yes":
+            return "wait" if room == "wait" else None
         proposal = self._proposer.next(number, self._places.device(slot))
         if proposal is None:
             self._stopped = "every point of the search space was tried, or is known to be too big for the GPU"
             return None
-        self._write("trial_started", request=self._request(number, proposal).model_dump(mode="json"))
+        request = proposal.request(self._folder.sweep, number, self._exp, self._now)
+        self._write("trial_started", request=request.model_dump(mode="json"))
         return self._hand_out(slot, f"t{number:04d}")
-
-    def _request(self, number: int, proposal: Proposal) -> TrialRequest:
-        return TrialRequest(
-            sweep=self._folder.sweep, trial=f"t{number:04d}", number=number, task=self._exp.task,
-            settings=proposal.settings, asked=proposal.parameters, identity=proposal.identity,
-            metric=str(self._exp.search.metric), mode=self._exp.search.mode, **self._now,
-        )  # fmt: skip
 
     def row(self, trial: str, row: EpochRow, checkpoint: Checkpoint | None = None, attempt: int = 0) -> Verdict:
         """Record one epoch and its checkpoint (durable when this returns) and tell the trial whether to go on.
@@ -227,7 +232,7 @@ class Desk:
             self._write("note", text=note, trial=record.trial)
         if record.ending is not Ending.CANCELLED:
             self._folder.remove_below([self._folder.checkpoint(record.trial, "x").parent])
-        self._retain()
+        drop_surplus(self._folder, self._history, self._exp.keep_top, self._write)
 
     def _again(self, known: TrialHistory, cause: Cause, reason: str) -> str | None:
         """Put a trial back in line; where the rule says no, return why."""
@@ -269,22 +274,9 @@ class Desk:
     def _lost(self, known: TrialHistory, error: str) -> None:
         if known.record is not None or self._halting:  # where the sweep is stopping, close() records it
             return
-        stacks = self._folder.stacks(known.request.trial, known.retries)
-        stalled = stacks.is_file() and stacks.stat().st_size > 0
-        cause = Cause.STALLED if stalled else Cause.INFRA
-        where = stacks.relative_to(self._folder.root).as_posix()
-        reason = f"it stood still; the stacks of its threads are in {where}" if stalled else f"its worker died: {error}"
+        cause, reason = why_lost(self._folder, known, error)
         if (no := self._again(known, cause, reason)) is not None:
             self._finish(settled(self._folder, known, Ending.FAILED, f"{reason} ({no})", cause=cause, error=error))
-
-    def _retain(self) -> None:
-        """Delete checkpoints outside of the best ``keep_top`` ended trials; rows, settings and logs stay."""
-        for record in surplus(self._history, self._exp.keep_top):
-            # Told before it is done: a crash in between leaves a file too many, never a promise broken.
-            self._write("checkpoints_dropped", trial=record.trial, reason=f"not among the best {self._exp.keep_top}")
-            for name in ("best.pt", "last.pt"):
-                if name in record.files:
-                    self._folder.remove(record.files[name])
 
     def over(self) -> bool:
         """Tell whether nothing runs and nothing is left to run: slots that wait for a machine need not be placed."""

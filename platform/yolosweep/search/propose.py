@@ -30,6 +30,13 @@ class Proposal:
     """All train arguments."""
     identity: str
 
+    def request(self, sweep: str, number: int, exp: Experiment, now: Mapping[str, Any]) -> TrialRequest:
+        """Return the training of this point; ``now``: where and on what it runs."""
+        return TrialRequest(
+            sweep=sweep, trial=f"t{number:04d}", number=number, task=exp.task, settings=self.settings,
+            asked=self.parameters, identity=self.identity, metric=str(exp.search.metric), mode=exp.search.mode, **now,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class _TooBig:

@@ -9,11 +9,11 @@ import secrets
 import shutil
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from yolosweep.cluster import secrets_of
+from yolosweep.cluster import require_token, secrets_of
 from yolosweep.errors import ClusterError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.search.cluster_resources import Slots
@@ -41,8 +41,10 @@ class Cluster:
     """A connected Ray cluster."""
 
     address: str
-    nodes: list[dict[str, float]]
-    """CPU and GPU counts of every node alive."""
+    nodes: dict[str, dict[str, float]]
+    """Per node alive, by Ray's id of it, its resources."""
+    joined: bool
+    """Whether it was there before: other nodes may join it."""
 
 
 @contextlib.contextmanager
@@ -56,6 +58,7 @@ def connected() -> Iterator[Cluster]:
     import ray
 
     address = os.environ.get("RAY_ADDRESS")
+    require_token(address or "local", os.environ)
     here = {} if address else {"include_dashboard": False}
     try:
         with warnings.catch_warnings():
@@ -72,8 +75,8 @@ def connected() -> Iterator[Cluster]:
         hint = "; if it asks for a token, set RAY_AUTH_MODE=token" if address else ""
         raise ClusterError(f"Ray cannot be reached {where}: {str(error).splitlines()[0]}{hint}") from error
     try:
-        nodes = [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
-        yield Cluster(address=context.address_info["address"], nodes=nodes)
+        nodes = {node["NodeID"]: dict(node["Resources"]) for node in ray.nodes() if node["Alive"]}
+        yield Cluster(address=context.address_info["address"], nodes=nodes, joined=bool(address))
     finally:
         ray.shutdown()
 
@@ -119,7 +122,7 @@ class DeskLine:
         getattr(self._actor, method).remote(*arguments)
 
 
-def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
+def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots, left_out: Collection[str] = ()) -> None:
     """Run trials on the cluster until the desk has no more; return when the last one has ended.
 
     Ray's own state goes to a throw-away folder inside the run folder (trials on other nodes must see it).
@@ -137,7 +140,7 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots) -> None:
     scratch, trouble = folder.root / ".ray", list[YolosweepError]()
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     tuner = tune.Tuner(
-        tune.with_resources(Slot, placement(slots)),
+        tune.with_resources(Slot, placement(slots, left_out)),
         param_space={"slot": tune.grid_search(list(range(slots.concurrent))), "desk": desk.name},
         run_config=tune.RunConfig(
             name="tune",
@@ -175,13 +178,16 @@ def _keep_credentials() -> None:
     names.difference_update(secrets_of(dict.fromkeys(names, "set")))
 
 
-def placement(slots: Slots) -> Any:
-    """Return one bundle per rank; a slot gets all of them or none."""
+def placement(slots: Slots, left_out: Collection[str] = ()) -> Any:
+    """Return one bundle per rank; a slot gets all of them or none, and none on the nodes that are left out."""
     from ray import tune
 
     ranks = slots.world_size
     bundle = {"CPU": slots.cpus / ranks, "GPU": slots.gpus / ranks}
-    return tune.PlacementGroupFactory([bundle] * ranks, strategy="PACK" if slots.spread else "STRICT_PACK")
+    elsewhere = {"ray.io/node-id": f"!in({','.join(sorted(left_out))})"} if left_out else {}
+    only = {"bundle_label_selector": [elsewhere] * ranks} if left_out else {}
+    strategy = "PACK" if slots.spread else "STRICT_PACK"
+    return tune.PlacementGroupFactory([bundle] * ranks, strategy=strategy, **only)
 
 
 def _watcher(desk: DeskLine, trouble: list[YolosweepError]) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending, TrialRecord
 
-__all__ = ["clear_leftovers", "surplus"]
+__all__ = ["clear_leftovers", "drop_surplus", "surplus"]
 
 
 def surplus(history: History, keep_top: int) -> list[TrialRecord]:
@@ -17,6 +19,16 @@ def surplus(history: History, keep_top: int) -> list[TrialRecord]:
         if trial.record is not None and "best.pt" in trial.record.files and not trial.dropped
     ]
     return keeping[keep_top:]
+
+
+def drop_surplus(folder: RunFolder, history: History, keep_top: int, write: Callable[..., None]) -> None:
+    """Delete checkpoints outside of the best ``keep_top`` ended trials; rows, settings and logs stay."""
+    for record in surplus(history, keep_top):
+        # Told before it is done: a crash in between leaves a file too many, never a promise broken.
+        write("checkpoints_dropped", trial=record.trial, reason=f"not among the best {keep_top}")
+        for name in ("best.pt", "last.pt"):
+            if name in record.files:
+                folder.remove(record.files[name])
 
 
 def clear_leftovers(folder: RunFolder, history: History) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from yolosweep.cluster import adopt, localised, prepare_node
+from yolosweep.cluster import adopt, localised, look_here, prepare_node
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Verdict
@@ -46,6 +47,10 @@ class Slot(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Ask for a training and run it whole; done when there are no more."""
         desk = ray.get_actor(self._desk_name, namespace=NAMESPACE)
+        if self._trained == 0 and not _may_train(desk):
+            while not ray.get(desk.over.remote()):  # parked: nothing else is placed on this node either
+                time.sleep(_POLL_S)
+            return {"done": True}
         if self._trained == 0 and (needed := ray.get(desk.preparation.remote())) is not None:
             self._preparation = needed
             self._train_on = prepare_node(*needed)
@@ -82,6 +87,16 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         desk = ray.get_actor(self._desk_name, namespace=NAMESPACE)
         ray.get(desk.leaving.remote(self._slot))
         ray.get(desk.ended.remote(whole, request.attempt))
+
+
+def _may_train(desk: Any) -> bool:
+    """Tell whether trials may run on this node; one that joined after the start is looked at first."""
+    node = ray.get_runtime_context().get_node_id()
+    answer = ray.get(desk.may_train.remote(node))
+    if not isinstance(answer, str):
+        ray.get(desk.looked_at.remote(node, socket.gethostname(), look_here(answer, node)))
+        answer = ray.get(desk.may_train.remote(node))
+    return bool(answer == "good")
 
 
 def _train(desk: Any, request: TrialRequest, group: RankGroup | None) -> TrialRecord:

@@ -1,0 +1,114 @@
+"""Whether a node may run trials: a pure rule over what was seen on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from yolosweep.cluster.probe import NodeFacts
+
+__all__ = ["Expected", "Problem", "judge"]
+
+_SKEW_S = 300.0
+"""Object storages and tokens refuse requests of clocks that are further off (S3: 15 minutes)."""
+_SKEW_TOLD_S = 5.0
+_SHM_MB = 256.0
+"""What a few loader workers pass through shared memory at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a node has to be like."""
+
+    versions: Mapping[str, str]
+    """The driver's."""
+    gpus: float = 0.0
+    """How many it promised to Ray."""
+    storage: str | None = None
+    room_mb: float = 0.0
+    """Disk that checkpoints and decoded images need there, MiB."""
+    asked_s: float
+    """When it was asked and had answered, by the driver's clock: its own clock should say a time in between."""
+    answered_s: float
+    loaders: bool = True
+    """Whether trials load images in processes of their own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing about a node."""
+
+    check: str
+    """What was looked at: ``versions``, ``GPUs``, ``OpenCV``, ``storage``, ``disk``, ``shared memory``, ``clock``."""
+    red: bool
+    """Whether the node may not run trials because of it."""
+    text: str
+    """What is there, what it should be, and the way out."""
+
+
+def judge(facts: NodeFacts, expected: Expected) -> list[Problem]:
+    """Return what is wrong or odd about a node; it may run trials where nothing is red."""
+    found = [
+        *_versions(facts.versions, expected.versions),
+        *_gpus(facts, expected.gpus),
+        *_storage(facts, expected.storage),
+        *_room(facts, expected),
+        *_clock(facts.clock_s, expected),
+    ]
+    if facts.opencv_error:
+        way = "install opencv-python-headless, or the system's libGL (apt-get install libgl1)"
+        found.append(Problem(check="OpenCV", red=True, text=f"cannot be imported ({facts.opencv_error}); {way}"))
+    return found
+
+
+def _versions(here: Mapping[str, str], driver: Mapping[str, str]) -> list[Problem]:
+    return [
+        Problem(
+            check="versions",
+            red=True,
+            text=f"{package} {here.get(package, 'is not installed')}, the driver has "
+            f"{driver.get(package, 'none')}; install the same on every node",
+        )
+        for package in sorted({*here, *driver})
+        if here.get(package) != driver.get(package)
+    ]
+
+
+def _gpus(facts: NodeFacts, promised: float) -> list[Problem]:
+    seen = len(facts.gpus)
+    if facts.gpus_declared:
+        return [Problem(check="GPUs", red=False, text=f"{promised:g} declared and not looked for")] if promised else []
+    if promised > seen:
+        why = f" ({facts.gpu_error})" if facts.gpu_error else ""
+        text = f"{promised:g} promised to Ray, torch can use {seen}{why}; mend the driver or start Ray with "
+        return [Problem(check="GPUs", red=True, text=f"{text}--num-gpus={seen}")]
+    if seen > promised:
+        text = f"torch can use {seen}, but {promised:g} are promised to Ray: the others stay idle"
+        return [Problem(check="GPUs", red=False, text=text)]
+    return []
+
+
+def _storage(facts: NodeFacts, storage: str | None) -> list[Problem]:
+    if not facts.storage_error:
+        return []
+    way = "give storage: a folder that every node mounts, or an address such as s3://bucket/sweeps"
+    return [Problem(check="storage", red=True, text=f"{storage}: {facts.storage_error}; {way}")]
+
+
+def _room(facts: NodeFacts, expected: Expected) -> list[Problem]:
+    found = []
+    if facts.disk_mb < expected.room_mb:
+        text = f"{facts.disk_mb:.0f} MiB free, {expected.room_mb:.0f} MiB needed; free space or move XDG_CACHE_HOME"
+        found.append(Problem(check="disk", red=True, text=text))
+    if expected.loaders and facts.shm_mb is not None and facts.shm_mb < _SHM_MB:
+        text = f"{facts.shm_mb:.0f} MiB free: loader workers may fail; give the container more (--shm-size=2g)"
+        found.append(Problem(check="shared memory", red=False, text=text))
+    return found
+
+
+def _clock(there: float, expected: Expected) -> list[Problem]:
+    off = min(0.0, there - expected.asked_s) or max(0.0, there - expected.answered_s)
+    if abs(off) < _SKEW_TOLD_S:
+        return []
+    text = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the driver's; let it be set by NTP"
+    return [Problem(check="clock", red=abs(off) >= _SKEW_S, text=text)]

@@ -1,0 +1,144 @@
+"""What a node is like: one plain function that runs on it and measures, and decides nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yolosweep.durable import cache_folder
+from yolosweep.errors import YolosweepError
+from yolosweep.experiment.addresses import is_address
+from yolosweep.storage import Objects
+from yolosweep.versions import versions
+
+__all__ = ["Asked", "NodeFacts", "plant", "probe", "uproot"]
+
+_LOOK_S = 180.0
+"""How long torch may take to be imported on a cold disk, and to find its GPUs."""
+_STORAGE_S = 10.0
+_DECLARED = "YOLOSWEEP_DECLARED_GPUS"
+"""Set on a node, its GPUs are taken as declared and not looked for: for tests on machines without any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is looked at."""
+
+    torch: bool = True
+    """Whether torch, OpenCV and GPUs matter: the toy needs none."""
+    storage: str | None = None
+    """The folder or address that all nodes have to share; None where it is not looked at."""
+    marker: str = ""
+    """Name and content of the file that the driver planted there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeFacts:
+    """What was seen on a node."""
+
+    host: str
+    versions: Mapping[str, str]
+    gpus: tuple[str, ...] = ()
+    """Names of the GPUs that torch can use."""
+    gpu_error: str = ""
+    """Why torch can use none."""
+    opencv_error: str = ""
+    storage_error: str = ""
+    """Why the storage cannot be read or written, or is another one."""
+    disk_mb: float = 0.0
+    """Free where our cache folder lies, MiB."""
+    shm_mb: float | None = None
+    """Free shared memory, MiB; None where there is no ``/dev/shm``."""
+    clock_s: float = 0.0
+    """Seconds since the epoch by this node's clock."""
+    gpus_declared: bool = False
+    """Whether the node says that its GPUs are only declared."""
+
+
+def probe(asked: Asked) -> NodeFacts:
+    """Return what this machine is like."""
+    seen = _torch_sees() if asked.torch else {}
+    shm = Path("/dev/shm")
+    cache = next(folder for folder in (cache_folder(), *cache_folder().parents) if folder.exists())
+    return NodeFacts(
+        host=socket.gethostname(),
+        versions=versions(),
+        gpus=tuple(seen.get("gpus", ())),
+        gpu_error=str(seen.get("gpu_error", "")),
+        opencv_error=str(seen.get("opencv_error", "")),
+        storage_error="" if asked.storage is None else _storage_error(asked.storage, asked.marker),
+        disk_mb=shutil.disk_usage(cache).free / 2**20,
+        shm_mb=shutil.disk_usage(shm).free / 2**20 if shm.is_dir() else None,
+        gpus_declared=bool(os.environ.get(_DECLARED)),
+        clock_s=time.time(),
+    )
+
+
+def _torch_sees() -> dict[str, Any]:
+    """Ask a program of its own; a worker that was granted no GPU may have had them hidden."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    if not environment.get("CUDA_VISIBLE_DEVICES", "x"):
+        del environment["CUDA_VISIBLE_DEVICES"]
+    command = [sys.executable, "-m", "yolosweep.training.machine"]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_LOOK_S, check=False)
+        seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return seen
+    except subprocess.TimeoutExpired:
+        return {"gpu_error": f"torch did not answer within {_LOOK_S:.0f} s"}
+    except (IndexError, ValueError):
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        return {"gpu_error": f"torch cannot be looked at: {last[:300]}"}
+
+
+def plant(storage: str) -> str:
+    """Put a marker where all nodes should see it and return its name, which is its content too.
+
+    Raises:
+        RunFolderError: an object storage cannot be written.
+        OSError: a folder cannot be written.
+    """
+    marker = f".preflight-{secrets.token_hex(8)}"
+    if is_address(storage):
+        Objects(storage).put(marker, marker.encode())
+    else:
+        Path(storage).mkdir(parents=True, exist_ok=True)
+        (Path(storage) / marker).write_text(marker)
+    return marker
+
+
+def uproot(storage: str, marker: str) -> None:
+    """Take a marker away again."""
+    if is_address(storage):
+        Objects(storage).delete(marker)
+    else:
+        (Path(storage) / marker).unlink(missing_ok=True)
+
+
+def _storage_error(storage: str, marker: str) -> str:
+    mine = f"{marker}-{secrets.token_hex(4)}"
+    try:
+        if is_address(storage):
+            objects = Objects(storage, patience_s=_STORAGE_S)
+            found = objects.get(marker)
+            objects.put(mine, b"")
+            objects.delete(mine)
+        else:
+            place = Path(storage) / marker
+            found = place.read_bytes() if place.is_file() else None
+            if found is not None:  # a folder that is not the shared one is left as it is
+                (Path(storage) / mine).touch()
+                (Path(storage) / mine).unlink()
+    except (OSError, YolosweepError) as error:
+        return str(error).splitlines()[0]
+    return "" if found == marker.encode() else "it is not the storage the driver writes to"

@@ -1,0 +1,49 @@
+"""``python -m yolosweep.training.machine``: what torch and OpenCV see on this machine, as one line of JSON.
+
+A program of its own: whoever looks takes no memory of a GPU, and a library that crashes takes nobody along.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+__all__ = ["seen"]
+
+
+def seen() -> dict[str, Any]:
+    """Return ``gpus`` (their names), and ``gpu_error`` and ``opencv_error``: why something cannot be used, or ''."""
+    return {**_gpus(), "opencv_error": _opencv()}
+
+
+def _gpus() -> dict[str, Any]:
+    with warnings.catch_warnings(record=True) as told:  # a driver too old for torch is told as a warning
+        warnings.simplefilter("always")
+        try:
+            import torch
+
+            names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+            for index in range(len(names)):
+                torch.zeros(1, device=f"cuda:{index}")
+            built = "" if torch.version.cuda else "this torch is built without CUDA"
+        except (ImportError, OSError, RuntimeError) as error:
+            return {"gpus": [], "gpu_error": _line(error)}
+    cuda = [str(one.message) for one in told if "CUDA" in str(one.message) or "driver" in str(one.message)]
+    return {"gpus": names, "gpu_error": "" if names else _line(cuda[0] if cuda else built)}
+
+
+def _opencv() -> str:
+    try:
+        import cv2  # noqa: F401
+    except (ImportError, OSError) as error:
+        return _line(error)
+    return ""
+
+
+def _line(what: object) -> str:
+    return (str(what).strip().splitlines() or [type(what).__name__])[0][:300]
+
+
+if __name__ == "__main__":
+    print(json.dumps(seen()))

@@ -20,10 +20,16 @@ from yolosweep.experiment import Experiment, load_experiment
 VERSIONS = {"python": "3.11.9"}
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("drawn") / "lot"
+    draw_parking(folder, seed=0)
+    return folder
+
+
 @pytest.fixture
-def lot(tmp_path: Path) -> Path:
-    draw_parking(tmp_path / "lot", seed=0)
-    return tmp_path / "lot"
+def lot(drawn: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(drawn, tmp_path / "lot"))
 
 
 def experiment(repository: Path, *overrides: str) -> Experiment:

@@ -139,7 +139,7 @@ def test_a_pre_empted_job_ends_resumable_and_goes_on_when_it_is_queued_again(
 
     first = job.start(experiment, *wanted)
     try:
-        wait_for(lambda: first.poll() is not None or any(e["event"] == "epoch" for e in job.events()), timeout_s=240)
+        wait_for(lambda: first.poll() is not None or any(e["event"] == "row" for e in job.events()), timeout_s=240)
         assert first.poll() is None, first.communicate()[0]
         (private,) = job.home.glob(".yolosweep-*")
         token = private / "token"

@@ -196,7 +196,7 @@ class Submitter(Strict):
 
 
 class JobSpec(Strict):
-    entrypoint: str
+    entrypoint: Annotated[str, Field(pattern=r"^yolosweep (run|resume) /storage/")]
     submission_mode: Literal["K8sJobMode"]
     backoff_limit: Literal[0]
     shutdown_after_job_finishes: Literal[True]
@@ -285,7 +285,7 @@ def test_trials_run_on_gpu_pods_and_the_spot_pool_is_tolerated() -> None:
 def test_the_wall_and_the_accounts_are_those_of_the_pods() -> None:
     kinds = {
         document["kind"] + "/" + document["metadata"]["name"]: document
-        for document in YAML(typ="safe", pure=True).load_all(KUBERAY / "base.yaml")
+        for document in YAML(typ="safe", pure=True).load_all(KUBERAY / "surroundings.yaml")
     }
     namespace = kinds["Namespace/yolosweep"]["metadata"]["labels"]
     assert namespace == {"pod-security.kubernetes.io/enforce": "restricted"}

@@ -1,0 +1,158 @@
+"""The start commands of ``cluster/on-premises/cluster.yaml``, run on this machine as a head and a second node.
+
+Ray's launcher would run them over ssh. The ports are free ones here, and ``--block`` keeps each start a child of the
+test; the rest of each line, its shell, the token's file and the autoscaler with its local provider are as in the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from ruamel.yaml import YAML
+
+pytestmark = pytest.mark.slow
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Machines:
+    """A home folder as the launcher leaves it, in which the two nodes start."""
+
+    home: Path
+    config: dict[str, Any]
+    ip: str
+    port: int = field(default_factory=free_port)
+    dashboard: int = field(default_factory=free_port)
+    running: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+        return {**kept, "HOME": str(self.home), "RAY_HEAD_IP": self.ip, **more}
+
+    def start(self, key: str) -> None:
+        """Run the start command of one kind of node, without the ``ray stop`` before it: it would end all Rays here."""
+        (command,) = [line for line in self.config[key] if "ray start" in line]
+        for asked, here in (("6379", self.port), ("8265", self.dashboard)):
+            command = command.replace(f"port={asked}", f"port={here}").replace(f":{asked}", f":{here}")
+        command = f"{command} --dashboard-agent-listen-port=0 --num-cpus=1 --num-gpus=1 --block"
+        log = (self.home / f"{key}.log").open("w")
+        self.running.append(
+            subprocess.Popen(
+                ["bash", "-c", command],
+                env=self.environment(),
+                stdout=log,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        )
+
+    def status(self, **more: str) -> subprocess.CompletedProcess[str]:
+        """Ask the head who is there, in a process of its own."""
+        asked = "import ray; ray.init(log_to_driver=False); print(sum(n['Alive'] for n in ray.nodes()))"
+        return subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", asked],
+            env=self.environment(RAY_ADDRESS=f"{self.ip}:{self.port}", **more),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def request(self, token: str | None) -> int:
+        """Ask the dashboard for its jobs and return the answer's status; 0 if nobody answers."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.dashboard}/api/jobs/", headers=headers)
+        try:
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def end(self) -> None:
+        """End both nodes, the later one first, with all that they started."""
+        for process in reversed(self.running):
+            everything = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            process.send_signal(signal.SIGTERM)
+            for child in everything:
+                if child.is_running():
+                    child.terminate()
+            _, stubborn = psutil.wait_procs(everything, timeout=30)
+            for child in stubborn:
+                child.kill()
+            process.wait(timeout=30)
+
+
+@pytest.fixture
+def machines(repository: Path, tmp_path: Path) -> Iterator[Machines]:
+    from ray.autoscaler._private.util import prepare_config
+    from ray.util import get_node_ip_address
+
+    ip = get_node_ip_address()
+    config = YAML(typ="safe", pure=True).load(repository / "cluster" / "on-premises" / "cluster.yaml")
+    here = {
+        **config,
+        "cluster_name": f"test-{secrets.token_hex(4)}",
+        "provider": {"type": "local", "head_ip": ip, "worker_ips": []},
+        "min_workers": 0,
+        "max_workers": 0,
+        "file_mounts": {},
+    }
+    (tmp_path / "ray_bootstrap_config.yaml").write_text(json.dumps(prepare_config(here)))
+    ray = tmp_path / "sweep" / "bin" / "ray"
+    ray.parent.mkdir(parents=True)
+    ray.write_text(f'#!/bin/sh\nexec {sys.executable} -m ray.scripts.scripts "$@"\n')
+    ray.chmod(0o755)
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir(mode=0o700)
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    machines = Machines(tmp_path, config, ip)
+    yield machines
+    machines.end()
+
+
+def test_head_and_worker_find_each_other_and_let_nobody_in_without_the_token(
+    machines: Machines, wait_for: Callable[..., Any]
+) -> None:
+    machines.start("head_start_ray_commands")
+    token = (machines.home / ".ray" / "auth_token").read_text()
+    wait_for(lambda: machines.request(token) == 200)
+    machines.start("worker_start_ray_commands")
+    wait_for(lambda: machines.status(RAY_AUTH_MODE="token").stdout.strip() == "2")
+
+    assert machines.request(None) == 401
+    assert machines.request("0" * 64) == 403
+    refused = machines.status(RAY_AUTH_MODE="disabled")
+    assert refused.returncode != 0
+    assert "uthentication" in refused.stderr, refused.stderr
+    listening = {
+        connection.laddr.ip
+        for connection in psutil.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == machines.dashboard
+    }
+    assert listening <= {"127.0.0.1", "::1"}
+    assert listening
+    for log in machines.home.glob("*.log"):
+        assert token not in log.read_text(errors="replace")

@@ -54,9 +54,8 @@ class Machines:
         for asked, here in (("6379", self.port), ("8265", self.dashboard)):
             command = command.replace(f"port={asked}", f"port={here}").replace(f":{asked}", f":{here}")
         command = f"{command} --dashboard-agent-listen-port=0 --num-cpus=1 --num-gpus=1 --block"
-        log = (self.home / f"{key}.log").open("w")
-        self.running.append(
-            subprocess.Popen(
+        with (self.home / f"{key}.log").open("w") as log:
+            process = subprocess.Popen(
                 ["bash", "-c", command],
                 env=self.environment(),
                 stdout=log,
@@ -64,31 +63,36 @@ class Machines:
                 text=True,
                 start_new_session=True,
             )
-        )
+        self.running.append(process)
 
-    def status(self, **more: str) -> subprocess.CompletedProcess[str]:
-        """Ask the head who is there, in a process of its own."""
-        asked = "import ray; ray.init(log_to_driver=False); print(sum(n['Alive'] for n in ray.nodes()))"
+    def join_without_token(self) -> subprocess.CompletedProcess[str]:
+        """Try to run code on the cluster from a process that has no token."""
+        code = "import ray; ray.init(log_to_driver=False); print(ray.nodes())"
         return subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", asked],
-            env=self.environment(RAY_ADDRESS=f"{self.ip}:{self.port}", **more),
+            [sys.executable, "-W", "ignore", "-c", code],
+            env=self.environment(RAY_ADDRESS=f"{self.ip}:{self.port}", RAY_AUTH_MODE="disabled"),
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
 
-    def request(self, token: str | None) -> int:
-        """Ask the dashboard for its jobs and return the answer's status; 0 if nobody answers."""
+    def ask(self, path: str, token: str | None) -> tuple[int, bytes]:
+        """Ask the dashboard and return the answer's status and body; 0 if nobody answers."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        asked = urllib.request.Request(f"http://127.0.0.1:{self.dashboard}/api/jobs/", headers=headers)
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.dashboard}{path}", headers=headers)
         try:
             with urllib.request.urlopen(asked, timeout=30) as answer:
-                return int(answer.status)
+                return int(answer.status), answer.read()
         except urllib.error.HTTPError as error:
-            return error.code
+            error.close()
+            return error.code, b""
         except OSError:
-            return 0
+            return 0, b""
+
+    def nodes(self, token: str) -> int:
+        status, body = self.ask("/nodes?view=summary", token)
+        return len(json.loads(body)["data"]["summary"]) if status == 200 else 0
 
     def end(self) -> None:
         """End both nodes, the later one first, with all that they started."""
@@ -138,13 +142,13 @@ def test_head_and_worker_find_each_other_and_let_nobody_in_without_the_token(
 ) -> None:
     machines.start("head_start_ray_commands")
     token = (machines.home / ".ray" / "auth_token").read_text()
-    wait_for(lambda: machines.request(token) == 200)
+    wait_for(lambda: machines.nodes(token) == 1)
     machines.start("worker_start_ray_commands")
-    wait_for(lambda: machines.status(RAY_AUTH_MODE="token").stdout.strip() == "2")
+    wait_for(lambda: machines.nodes(token) == 2)
 
-    assert machines.request(None) == 401
-    assert machines.request("0" * 64) == 403
-    refused = machines.status(RAY_AUTH_MODE="disabled")
+    jobs = "/api/jobs/"
+    assert [machines.ask(jobs, key)[0] for key in (token, None, "0" * 64)] == [200, 401, 403]
+    refused = machines.join_without_token()
     assert refused.returncode != 0
     assert "uthentication" in refused.stderr, refused.stderr
     listening = {

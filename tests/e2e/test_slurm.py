@@ -175,7 +175,9 @@ def test_a_pre_empted_job_ends_resumable_and_goes_on_when_it_is_queued_again(
     assert (job.home / "requeued").read_text().split() == [str(job.number)], "a finished job is not queued again"
     after = History.of(job.run_folder())
     assert len(after.trials) == 8
-    assert all(t.record is not None and t.record.ending.value == "finished" for t in after.trials.values())
+    endings = {i: t.record.ending.value for i, t in after.trials.items() if t.record is not None}
+    assert len(endings) == 8
+    assert set(endings.values()) <= {"finished", "patience", "diverged"}
     assert len(after.resumes) == 1
     assert any(event["event"] == "winner" for event in job.events())
     left_nothing(job, wait_for)
@@ -198,5 +200,21 @@ def test_the_sweep_s_exit_code_is_the_job_s_and_nothing_is_queued_again(job: Job
         process.kill()
     assert process.returncode == 3, told
     assert "did you mean name?" in told
+    assert not (job.home / "requeued").exists()
+    left_nothing(job, wait_for)
+
+
+def test_a_job_that_is_stopped_while_ray_starts_leaves_nothing_and_is_not_queued_again(
+    job: Job, repository: Path, wait_for: Callable[..., Any]
+) -> None:
+    process = job.start(repository / "jobs" / "experiments" / "toy.yaml")
+    try:
+        wait_for(lambda: process.poll() is not None or job.processes())
+        process.send_signal(signal.SIGINT)  # as `scancel --batch --signal=INT` does
+        told, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 143, told
+    assert "scontrol requeue" in told
     assert not (job.home / "requeued").exists()
     left_nothing(job, wait_for)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -87,6 +89,31 @@ def test_every_node_is_locked(file: Path) -> None:
         before = command.partition("ray start")[0]
         assert 'export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$HOME/.ray/auth_token";' in before
     assert "--dashboard-host=127.0.0.1" in starts[0]
+
+
+@pytest.mark.parametrize("file", LAUNCHERS, ids=named)
+def test_bash_accepts_every_command(file: Path) -> None:
+    told = {key: commands for key, commands in load(file).items() if key.endswith("commands")}
+    assert {"setup_commands", "head_start_ray_commands", "worker_start_ray_commands"} <= set(told)
+    for command in (command for commands in told.values() for command in commands):
+        done = subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("file", LAUNCHERS, ids=named)
+def test_a_node_s_shell_finds_ray_and_the_lock(file: Path, tmp_path: Path) -> None:
+    (command,) = [command for command in load(file)["setup_commands"] if ".bashrc" in command]
+    for _ in range(2):  # `ray up` runs it again
+        subprocess.run(["bash", "-c", command], env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]}, check=True)
+    assert len((tmp_path / ".bashrc").read_text().splitlines()) == 1
+    shell = subprocess.run(
+        ["bash", "-c", "source ~/.bashrc; echo $RAY_AUTH_MODE $RAY_AUTH_TOKEN_PATH ${PATH%%:*}"],
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shell.stdout.split() == ["token", f"{tmp_path}/.ray/auth_token", f"{tmp_path}/sweep/bin"]
 
 
 @pytest.mark.parametrize("file", LAUNCHERS, ids=named)

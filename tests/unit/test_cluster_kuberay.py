@@ -222,7 +222,7 @@ def cluster_specs() -> Iterator[ClusterSpec]:
     yield RayJob.model_validate(load("rayjob.yaml")).spec.ray_cluster_spec
 
 
-def test_the_cluster_and_the_job_hold_only_known_keys_and_are_the_same_cluster() -> None:
+def test_both_files_hold_only_known_keys_and_are_one_cluster() -> None:
     stays, made_for_a_job = cluster_specs()
     assert stays == made_for_a_job
 
@@ -231,11 +231,7 @@ BREAKS: dict[str, tuple[tuple[str | int, ...], Any, str]] = {
     "a misspelt key": (("spec", "enableInTreeAutoscalling"), True, "Extra inputs are not permitted"),
     "no token": (("spec", "authOptions", "mode"), "disabled", "'token'"),
     "open to the outside": (("spec", "headGroupSpec", "serviceType"), "LoadBalancer", "'ClusterIP'"),
-    "root": (
-        ("spec", "headGroupSpec", "template", "spec", "securityContext", "runAsUser"),
-        0,
-        "greater than 0",
-    ),
+    "root": (("spec", "headGroupSpec", "template", "spec", "securityContext", "runAsUser"), 0, "greater than 0"),
     "another Ray": (("spec", "rayVersion"), "2.59.0", "'2.60.0'"),
     "evicted first": (
         ("spec", "headGroupSpec", "template", "spec", "containers", 0, "resources", "limits"),
@@ -283,10 +279,8 @@ def test_trials_run_on_gpu_pods_and_the_spot_pool_is_tolerated() -> None:
 
 
 def test_the_wall_and_the_accounts_are_those_of_the_pods() -> None:
-    kinds = {
-        document["kind"] + "/" + document["metadata"]["name"]: document
-        for document in YAML(typ="safe", pure=True).load_all(KUBERAY / "surroundings.yaml")
-    }
+    documents = YAML(typ="safe", pure=True).load_all(KUBERAY / "surroundings.yaml")
+    kinds = {document["kind"] + "/" + document["metadata"]["name"]: document for document in documents}
     namespace = kinds["Namespace/yolosweep"]["metadata"]["labels"]
     assert namespace == {"pod-security.kubernetes.io/enforce": "restricted"}
     policy = kinds["NetworkPolicy/yolosweep-ray"]["spec"]

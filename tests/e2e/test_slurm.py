@@ -215,6 +215,30 @@ def test_a_job_that_is_stopped_while_ray_starts_leaves_nothing_and_is_not_queued
     finally:
         process.kill()
     assert process.returncode == 143, told
-    assert "scontrol requeue" in told
+    assert "stopped on request" in told
     assert not (job.home / "requeued").exists()
     left_nothing(job, wait_for)
+
+
+@pytest.mark.parametrize(
+    ("first", "left", "runs"),
+    [
+        ("toy.yaml", None, "run toy.yaml search.trials=8 storage={runs}"),
+        ("toy.yaml", "{runs}/toy-1", "resume {runs}/toy-1"),
+        ("{home}/old/toy-1", "{home}/old/toy-1", "resume {home}/old/toy-1 search.trials=8"),
+    ],
+    ids=["a new sweep", "queued again", "an older run"],
+)
+def test_what_the_job_runs(job: Job, first: str, left: str | None, runs: str) -> None:
+    """Only which command is chosen: Ray and yolosweep are stand-ins too."""
+    places = {"home": job.home, "runs": job.home / "runs" / f"slurm-{job.number}"}
+    for name, text in {"python": "", "ray": "", "yolosweep": 'echo "ran: $*"; exit 5'}.items():
+        (job.home / "venv" / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+    if left is not None:
+        ledger = Path(left.format(**places)) / "ledger.jsonl"
+        ledger.parent.mkdir(parents=True)
+        ledger.touch()
+    process = job.start(first.format(**places), "search.trials=8")
+    told, _ = process.communicate(timeout=60)
+    assert f"ran: {runs.format(**places)}\n" in told
+    assert process.returncode == 5

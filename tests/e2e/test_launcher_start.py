@@ -6,10 +6,10 @@ test; the rest of each line, its shell, the token's file and the autoscaler with
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,22 +95,33 @@ class Machines:
         status, body = self.ask("/nodes?view=summary", token)
         return len(json.loads(body)["data"]["summary"]) if status == 200 else 0
 
-    def end(self) -> None:
+    def end(self, wait_for: Callable[..., Any]) -> None:
         """End both nodes, the later one first, with all that they started."""
         for process in reversed(self.running):
-            everything = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-            process.send_signal(signal.SIGTERM)
-            for child in everything:
-                if child.is_running():
-                    child.terminate()
-            _, stubborn = psutil.wait_procs(everything, timeout=30)
-            for child in stubborn:
-                child.kill()
+            everything = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            for one in everything:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.terminate()
+            with contextlib.suppress(AssertionError):
+                wait_for(partial(gone, everything), timeout_s=20)
+            for one in filter(alive, everything):
+                one.kill()
             process.wait(timeout=30)
 
 
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(map(alive, processes))
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.fixture
-def machines(repository: Path, tmp_path: Path) -> Iterator[Machines]:
+def machines(repository: Path, tmp_path: Path, wait_for: Callable[..., Any]) -> Iterator[Machines]:
     from ray.autoscaler._private.util import prepare_config
     from ray.util import get_node_ip_address
 
@@ -134,7 +146,7 @@ def machines(repository: Path, tmp_path: Path) -> Iterator[Machines]:
     token.write_text(secrets.token_hex(32))
     machines = Machines(tmp_path, config, ip)
     yield machines
-    machines.end()
+    machines.end(wait_for)
 
 
 def test_head_and_worker_find_each_other_and_let_nobody_in_without_the_token(

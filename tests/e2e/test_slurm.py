@@ -209,7 +209,7 @@ def test_a_job_that_is_stopped_while_ray_starts_leaves_nothing_and_is_not_queued
 ) -> None:
     process = job.start(repository / "jobs" / "experiments" / "toy.yaml")
     try:
-        wait_for(lambda: process.poll() is not None or job.processes())
+        wait_for(lambda: process.poll() is not None or job.scratch.exists())  # its Ray has begun
         process.send_signal(signal.SIGINT)  # as `scancel --batch --signal=INT` does
         told, _ = process.communicate(timeout=120)
     finally:

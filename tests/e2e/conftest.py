@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -56,3 +57,55 @@ def two_nodes() -> Callable[..., contextlib.AbstractContextManager[dict[str, str
 def namespaces() -> None:
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
         pytest.skip("mount namespaces need root")
+
+
+@dataclass
+class Nodes:
+    """A Ray cluster on this machine to which nodes are added one by one."""
+
+    home: Path
+    place: str
+    reach: dict[str, str]
+    """The environment by which it is reached."""
+
+    def raylets(self) -> list[psutil.Process]:
+        """Return the process of every node, in the order they started."""
+        found = [
+            one
+            for one in psutil.process_iter(["cmdline", "create_time"])
+            if (line := one.info["cmdline"] or []) and line[0].endswith("raylet") and self.place in " ".join(line)
+        ]
+        return sorted(found, key=lambda one: float(one.info["create_time"]))
+
+    def join(self, *words: str, **more: str) -> psutil.Process:
+        """Add a node and return its raylet."""
+        ray_start(f"--address={self.reach['RAY_ADDRESS']}", *words, home=self.home, more={**self.reach, **more})
+        return self.raylets()[-1]
+
+    def kill(self, raylet: psutil.Process) -> None:
+        """End a node as a machine that loses its power does."""
+        for process in [raylet, *raylet.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+@pytest.fixture
+def start_cluster(home: Path) -> Iterator[Callable[..., Nodes]]:
+    """A function that starts a head with the given words of ``ray start``; everything ends with the test."""
+    places: list[str] = []
+
+    def start(*words: str, **more: str) -> Nodes:
+        places.append(place := tempfile.mkdtemp(prefix="ray"))
+        told = ray_start("--head", "--port=0", f"--temp-dir={place}", *words, home=home, more=more)
+        found = re.search(r"--address='([^']+)'", told)
+        assert found, told
+        how = {name: value for name, value in more.items() if name != "PYTHONPATH"}  # of the node alone
+        return Nodes(home, place, {"RAY_ADDRESS": found[1], "RAY_AUTH_MODE": "disabled", **how})
+
+    yield start
+    for place in places:
+        ours = [one for one in psutil.process_iter(["cmdline"]) if place in " ".join(one.info["cmdline"] or [])]
+        for process in [child for one in ours for child in one.children(recursive=True)] + ours:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        shutil.rmtree(place, ignore_errors=True)

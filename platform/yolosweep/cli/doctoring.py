@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from yolosweep.cli.checked import Checked, check
-from yolosweep.cluster import Asked, NodeReport, look_at_nodes, plant, uproot, verify_data
+from yolosweep.cluster import Asked, NodeReport, look_at_nodes, plant, require_token, uproot, verify_data
 from yolosweep.errors import ClusterError, DataError
 from yolosweep.experiment import load_experiment
 from yolosweep.experiment.schema import Experiment
@@ -67,11 +67,12 @@ def examine_cluster(source: Path | None, overrides: Sequence[str], *, address: s
         address: ``host:6379`` of a cluster; None for ``RAY_ADDRESS``, else this machine.
 
     Raises:
-        ClusterError: Ray cannot be reached.
+        ClusterError: Ray cannot be reached, or another machine is to be reached without a token.
         ExperimentError: the experiment is wrong.
         DataError: the data are wrong already here.
     """
     if address is not None:
+        require_token(address, os.environ)
         os.environ["RAY_ADDRESS"] = address
     checked = None if source is None else check(source, overrides)
     exp = None if source is None else load_experiment(source, overrides)

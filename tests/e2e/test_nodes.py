@@ -1,0 +1,117 @@
+"""Nodes of a cluster on this machine: looked at before they train, left out, joining late, dying."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yolosweep.history import History
+from yolosweep.ledger import RunFolder
+
+pytestmark = pytest.mark.slow
+
+SEEN = """
+import pathlib, sys
+class Seen:
+    def find_spec(self, name, path=None, target=None):
+        if name == "yolosweep.training.toy":
+            pathlib.Path(__file__).with_name("trained").touch()
+sys.meta_path.insert(0, Seen())
+"""
+LONG = ("search.trials=40", "train.epochs=2000", "train.patience=0", "search.pruner=none", "resources.max_concurrent=3")
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Callable[..., tuple[Path, dict[str, str]]]:
+    """A function that returns a folder in which ``trained`` appears when a node trains, and its environment.
+
+    A node that is not good has another numpy, or says so.
+    """
+
+    def make(name: str, *, good: bool) -> tuple[Path, dict[str, str]]:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(SEEN)
+        if not good:
+            about = folder / "numpy-1.0.0.dist-info"
+            about.mkdir()
+            (about / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.0.0\n")
+        return folder, {"PYTHONPATH": str(folder)}
+
+    return make
+
+
+def notes(run: Path) -> Iterator[str]:
+    history = History.of(RunFolder(run))
+    return (str(note["text"]) for note in history.notes)
+
+
+def test_a_bad_node_is_told_and_left_out(
+    shell: Any, start_cluster: Any, node: Any, repository: Path, tmp_path: Path
+) -> None:
+    cluster = start_cluster("--num-cpus=1", "--include-dashboard=false")
+    bad, environment = node("bad", good=False)
+    cluster.join("--num-cpus=4", "--num-gpus=2", **environment)
+    toy = repository / "jobs" / "experiments" / "toy.yaml"
+
+    done = shell("doctor", code=6, **cluster.reach)
+    assert "numpy 1.0.0, the driver has" in done.out
+    assert "2 promised to Ray, torch can use 0" in done.out
+    told = json.loads(shell("doctor", toy, "--json", code=6, **cluster.reach).out)
+    assert [one["good"] for one in told["nodes"]].count(True) == 1
+    assert {p["check"] for one in told["nodes"] for p in one["problems"] if p["red"]} == {"versions"}  # no GPU for toys
+
+    sweep = shell.run(toy, "search.trials=4", "train.epochs=2", "search.pruner=none", **cluster.reach)
+    assert "is left out: versions: numpy 1.0.0" in sweep.err
+    assert any("is left out" in note for note in sweep.history.started["notes"])
+    assert sweep.history.started["slots"]["concurrent"] == 1
+    assert [trial.record.ending.value for trial in sweep.history.trials.values()] == ["finished"] * 4
+    assert not (bad / "trained").exists()
+
+
+def test_no_good_node_is_an_error_with_every_reason(
+    shell: Any, start_cluster: Any, node: Any, repository: Path, tmp_path: Path
+) -> None:
+    cluster = start_cluster("--num-cpus=1", "--include-dashboard=false", **node("bad", good=False)[1])
+    done = shell("run", repository / "jobs" / "experiments" / "toy.yaml", code=6, **cluster.reach)
+    assert "no node of the cluster can run trials" in done.err
+    assert "numpy 1.0.0" in done.err
+    assert not list(tmp_path.glob("runs/*"))
+
+
+def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
+    shell: Any, start_cluster: Any, node: Any, repository: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    cluster = start_cluster("--num-cpus=1", "--include-dashboard=false")
+    process = shell.start("run", repository / "jobs" / "experiments" / "toy.yaml", *LONG, **cluster.reach)
+    try:
+        run: Path = wait_for(lambda: next((one.parent for one in tmp_path.glob("runs/*/ledger.jsonl")), None))
+        wait_for(lambda: any(trial.rows for trial in History.of(RunFolder(run)).trials.values()))
+        bad, environment = node("bad", good=False)
+        cluster.join("--num-cpus=1", **environment)
+        wait_for(lambda: any("joined and is left out: versions: numpy 1.0.0" in note for note in notes(run)))
+        good, environment = node("good", good=True)
+        raylet = cluster.join("--num-cpus=1", **environment)
+        wait_for((good / "trained").exists)
+        sitting = wait_for(lambda: [t for t in History.of(RunFolder(run)).trials.values() if t.record is None][1:])
+        wait_for(lambda: len(History.of(RunFolder(run)).trials[sitting[0].request.trial].rows) > 2)
+        cluster.kill(raylet)
+        resumed = wait_for(
+            lambda: [e for t in History.of(RunFolder(run)).trials.values() for e in t.attempts_log]
+        )[0]  # fmt: skip
+        assert resumed["cause"] == "infra"
+        assert resumed["from_epoch"] >= 2
+        # No node is left for it but the head: the trial of the lost node goes on there when a slot is free.
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert not (bad / "trained").exists()
+    lost = History.of(RunFolder(run)).trials[resumed["trial"]]
+    assert [row.epoch for row in lost.rows] == list(range(1, len(lost.rows) + 1))

@@ -19,7 +19,7 @@ import pytest
 
 def ray_start(*words: str, home: Path, more: dict[str, str], before: str = "") -> str:
     """Start a Ray node, in a mount namespace of its own where something is to be done before."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "XDG"))}
     environment = {**kept, "HOME": str(home), "RAY_AUTH_MODE": "disabled", **more}
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *words]
     if before:

@@ -1,0 +1,81 @@
+"""What a node needs before its first trial: the data, its own view of them, and the run's files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from yolosweep.cluster import lay_down, localised, prepare_node
+from yolosweep.cluster import node as node_module
+from yolosweep.data import examine
+from yolosweep.errors import DataError
+from yolosweep.ledger import RunFolder
+from yolosweep.records import PreparedDataset, TrialRequest
+
+
+def draw(folder: Path) -> None:
+    """Write a data set of four noisy pictures."""
+    for number, split in enumerate(("train", "train", "val", "val")):
+        for kind in ("images", "labels"):
+            (folder / kind / split).mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((64, 64), 40 + number).convert("RGB").save(folder / "images" / split / f"{number}.png")
+        (folder / "labels" / split / f"{number}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [car]\n")
+
+
+@pytest.fixture
+def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[RunFolder, PreparedDataset]:
+    """A run in an object storage as the machine left it where the sweep began; then this is another machine."""
+    draw(tmp_path / "lot")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "head"))
+    run = RunFolder.create((tmp_path / "bucket").as_uri(), "toy")
+    gate = examine(str(tmp_path / "lot" / "data.yaml"), "detect")
+    dataset = lay_down(gate, gate.dataset, run)
+    (tmp_path / "start.pt").write_bytes(b"weights")
+    run.publish(tmp_path / "start.pt", run.model("start.pt"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "node"))
+    return run, dataset
+
+
+def test_a_node_writes_its_own_view_and_fetches_the_model_once(
+    begun: tuple[RunFolder, PreparedDataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, dataset = begun
+    train_on = prepare_node(run.address, dataset)
+    assert Path(train_on).is_relative_to(tmp_path / "node")
+    view = json.loads(Path(train_on).read_text())
+    assert all(Path(line).is_file() for line in (Path(train_on).parent / view["train"]).read_text().splitlines())
+    request = TrialRequest(
+        sweep=run.sweep, trial="t0000", number=0, task="detect", model=str(run.model("start.pt")),
+        data=dataset.train_on, settings={"epochs": 1}, asked={}, identity="", metric="m",
+        folder=run.address,
+    )  # fmt: skip
+    here = localised(request, train_on)
+    assert Path(here.model).read_bytes() == b"weights"
+    assert here.model != request.model
+    assert here.data == train_on
+
+    def never(*_: Any) -> None:
+        raise AssertionError("it was prepared again")
+
+    monkeypatch.setattr(node_module, "examine", never)
+    assert prepare_node(run.address, dataset) == train_on
+
+
+def test_a_node_with_other_data_is_refused(begun: tuple[RunFolder, PreparedDataset], tmp_path: Path) -> None:
+    run, dataset = begun
+    next((tmp_path / "lot" / "labels" / "train").glob("*.txt")).write_text("0 0.5 0.5 0.1 0.1\n")
+    with pytest.raises(DataError, match="other files or labels are seen here"):
+        prepare_node(run.address, dataset)
+
+
+def test_a_request_of_a_local_run_stays_as_it_is(tmp_path: Path) -> None:
+    request = TrialRequest(
+        sweep="s", trial="t0000", number=0, task="detect", model="/x/start.pt", data="/x/data.yaml", settings={},
+        asked={}, identity="", metric="m", folder=str(tmp_path),
+    )  # fmt: skip
+    assert localised(request, "/y/data.yaml") == request

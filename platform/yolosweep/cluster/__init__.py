@@ -3,7 +3,7 @@
 from yolosweep.cluster.data_on_nodes import verify_data as verify_data
 from yolosweep.cluster.node import lay_down as lay_down
 from yolosweep.cluster.node import localised as localised
-from yolosweep.cluster.node import must_be_prepared as must_be_prepared
+from yolosweep.cluster.node import preparation as preparation
 from yolosweep.cluster.node import prepare_node as prepare_node
 
-__all__ = ["lay_down", "localised", "must_be_prepared", "prepare_node", "verify_data"]
+__all__ = ["lay_down", "localised", "preparation", "prepare_node", "verify_data"]

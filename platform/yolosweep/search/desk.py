@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from yolosweep.cluster import must_be_prepared
+from yolosweep.cluster import preparation
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment
 from yolosweep.history import History, TrialHistory
@@ -22,7 +22,7 @@ from yolosweep.search.propose import Proposal, Proposer
 from yolosweep.search.prune import Rungs
 from yolosweep.search.retain import clear_leftovers, surplus
 from yolosweep.search.retry import refusal
-from yolosweep.search.settle import already_over, judged, settled
+from yolosweep.search.settle import already_over, judged, loss, settled
 from yolosweep.storage import outages
 
 __all__ = ["Desk"]
@@ -106,9 +106,7 @@ class Desk:
 
     def preparation(self) -> tuple[str, PreparedDataset] | None:
         """Return what a node must have before a trial runs on it; None where it shares all of it with this one."""
-        if not must_be_prepared(self._folder.address, self._dataset.source):
-            return None
-        return self._folder.address, self._dataset.model_copy(update={"findings": (), "notes": ()})
+        return preparation(self._folder.address, self._dataset)
 
     def ready(self) -> None:
         """Answer once the first line of the ledger is on disk."""
@@ -243,8 +241,7 @@ class Desk:
         if over is not None and known.record is None:
             self._finish(settled(self._folder, known, *over, cause=None, error=None))
             return
-        epoch = known.checkpoints[-1].epoch if known.checkpoints else 0
-        self._cut(known, known.retries + 1, cause, reason, epoch)
+        self._cut(known, known.retries + 1, cause, reason, known.checkpoints[-1].epoch if known.checkpoints else 0)
         self._waiting.append(known.request.trial)
 
     def _cut(self, known: TrialHistory, attempt: int, cause: str, reason: str, epoch: int) -> None:
@@ -269,11 +266,7 @@ class Desk:
     def _lost(self, known: TrialHistory, error: str) -> None:
         if known.record is not None or self._halting:  # where the sweep is stopping, close() records it
             return
-        stacks = self._folder.stacks(known.request.trial, known.retries)
-        stalled = stacks.is_file() and stacks.stat().st_size > 0
-        cause = Cause.STALLED if stalled else Cause.INFRA
-        where = stacks.relative_to(self._folder.root).as_posix()
-        reason = f"it stood still; the stacks of its threads are in {where}" if stalled else f"its worker died: {error}"
+        cause, reason = loss(self._folder, known, error)
         if (no := self._again(known, cause, reason)) is not None:
             self._finish(settled(self._folder, known, Ending.FAILED, f"{reason} ({no})", cause=cause, error=error))
 
@@ -282,9 +275,8 @@ class Desk:
         for record in surplus(self._history, self._exp.keep_top):
             # Told before it is done: a crash in between leaves a file too many, never a promise broken.
             self._write("checkpoints_dropped", trial=record.trial, reason=f"not among the best {self._exp.keep_top}")
-            for name in ("best.pt", "last.pt"):
-                if name in record.files:
-                    self._folder.remove(record.files[name])
+            for name in record.files.keys() & {"best.pt", "last.pt"}:
+                self._folder.remove(record.files[name])
 
     def over(self) -> bool:
         """Tell whether nothing runs and nothing is left to run: slots that wait for a machine need not be placed."""

@@ -10,7 +10,7 @@ from yolosweep.history import TrialHistory
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Cause, Ending, FileRef, TrialRecord
 
-__all__ = ["already_over", "judged", "settled"]
+__all__ = ["already_over", "judged", "loss", "settled"]
 
 _PATIENCE = 100
 """Ultralytics' default."""
@@ -39,6 +39,15 @@ def already_over(known: TrialHistory) -> tuple[Ending, str] | None:
     if patience and last.epochs_without_gain >= patience:
         return Ending.PATIENCE, f"no gain for {patience} epochs after epoch {last.best_epoch}"
     return None
+
+
+def loss(folder: RunFolder, known: TrialHistory, error: str) -> tuple[Cause, str]:
+    """Return why a trial's process is gone, and that in words: it left its stacks where it stood still."""
+    stacks = folder.stacks(known.request.trial, known.retries)
+    if not (stacks.is_file() and stacks.stat().st_size > 0):
+        return Cause.INFRA, f"its worker died: {error}"
+    where = stacks.relative_to(folder.root).as_posix()
+    return Cause.STALLED, f"it stood still; the stacks of its threads are in {where}"
 
 
 def settled(

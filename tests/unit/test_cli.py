@@ -30,6 +30,7 @@ SURFACE = {
     "init": {"--out", "--task", "--model"},
     "sample": {"--seed"},
     "schema": set(),
+    "doctor": {"--address", "--json"},
     "submit": {"--address", "--resume", "--follow", "--again", "--data-on-nodes", "--allow", "--json"},
     "jobs": {"--address", "--json"},
     "follow": {"--address", "--json"},

@@ -22,9 +22,6 @@ CLUSTER = ROOT / "cluster"
 FILES = sorted(path for path in CLUSTER.rglob("*") if path.is_file())
 READMES = [path for path in FILES if path.name == "README.md"]
 SCRIPTS = [path for path in FILES if path.suffix in (".sh", ".sbatch")]
-NOT_YET = ("submit", "jobs", "follow", "stop", "doctor", "token")
-"""Commands that the pages name and that are not there yet; it becomes empty."""
-
 SECRETS = {
     "an AWS key": re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b"),
     "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
@@ -137,15 +134,9 @@ def commands(text: str) -> Iterator[tuple[str, list[str]]]:
 def test_every_command_of_a_page_exists(file: Path) -> None:
     known = get_command(app).commands  # type: ignore[attr-defined]
     for line, (name, *words) in commands(file.read_text(encoding="utf-8")):
-        if name in NOT_YET:
-            continue
         assert name in known, line
         options = {option for parameter in known[name].params for option in parameter.opts}
         assert [word for word in words if word.startswith("-") and word.partition("=")[0] not in options] == [], line
-
-
-def test_a_command_that_is_there_is_no_longer_awaited() -> None:
-    assert set(NOT_YET) & set(get_command(app).commands) == set()  # type: ignore[attr-defined]
 
 
 def test_a_command_that_does_not_exist_would_be_seen() -> None:

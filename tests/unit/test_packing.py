@@ -96,13 +96,13 @@ def test_a_local_model_travels(repository: Path, tmp_path: Path) -> None:
 def test_too_much_is_refused_before_anything_is_copied(
     repository: Path, lot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "LIMIT_BYTES", 1 << 20)
+    monkeypatch.setattr(packing, "LIMIT_BYTES", 3 << 20)
     load = load_of(experiment(repository), VERSIONS)
     big = lot / "images" / "train" / "big.jpg"
     big.write_bytes(b"\0" * (2 << 20))
-    with pytest.raises(DataError, match=r"(?s)data 3\.\d MiB in .* at most 1\.0 MiB .*--data-on-nodes"):
+    with pytest.raises(DataError, match=r"(?s)data \d\.\d MiB in .* at most 3\.0 MiB .*--data-on-nodes"):
         load_of(experiment(repository, f"data={lot / 'data.yaml'}"), VERSIONS)
-    assert load.size < 1 << 20
+    assert load.size < 3 << 20
 
 
 def test_a_relative_storage_is_refused(repository: Path) -> None:

@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.records import PreparedDataset
 from yolosweep.report import summary, write_report
-from yolosweep.search.cluster_resources import allot
+from yolosweep.search.cluster_resources import Slots, allot
 from yolosweep.search.ray_tune import DeskLine, connected, run_trials
 from yolosweep.search.retain import clear_leftovers
 from yolosweep.tracking import Mirror, choose_mode, start_mirror
@@ -164,7 +164,7 @@ class _Sweep:
         _say("starting Ray …")
         # Ray prints about processes that died to standard output, which belongs to --json.
         with contextlib.redirect_stdout(sys.stderr), connected() as cluster:
-            keyring = share(os.environ) if os.environ.get("RAY_ADDRESS") else None  # lives as long as it is held
+            keyring = share(os.environ) if cluster.joined else None  # lives as long as it is held
             good, bad = good_nodes(cluster, self._checked, self._folder.address)
             for reason in bad.values():
                 _say(f"warning: {reason}")
@@ -173,27 +173,12 @@ class _Sweep:
             verify_data(dataset, first, self._folder.address, bad)
             self._write_experiment()
             marker = plant(self._folder.address)  # by which nodes that join later know the storage
-            desk = DeskLine(
-                self._folder,
-                {
-                    "experiment": exp.model_dump(mode="json"),
-                    "model": model,
-                    "model_fingerprint": fingerprint,
-                    "dataset": dataset.model_dump(mode="json"),
-                    "cpus": slots.cpus,
-                    "gpus": slots.gpus,
-                    "world_size": slots.world_size,
-                    "nodes": list(good),
-                    "admission": self._admission(dataset, marker) if cluster.joined else None,
-                    "header": {
-                        "versions": versions(),
-                        "notes": [*self._checked.notes, *bad.values()],
-                        "slots": asdict(slots),
-                        "model_fingerprint": fingerprint,
-                        **self._about,
-                    },
-                },
-            )
+            trained = {"model": model, "model_fingerprint": fingerprint, "dataset": dataset.model_dump(mode="json")}
+            about = {"cpus": slots.cpus, "gpus": slots.gpus, "world_size": slots.world_size}
+            admission = self._admission(dataset, marker) if cluster.joined else None
+            header = {**self._header(slots, bad), "model_fingerprint": fingerprint}
+            told = {"experiment": exp.model_dump(mode="json"), "header": header}
+            desk = DeskLine(self._folder, {**trained, **about, **told, "nodes": list(good), "admission": admission})
             self._mirror = start_mirror(self._folder) if self._online else None
             with self._signals(desk), LiveView(self._folder, exp.search.trials, int(exp.train["epochs"])):
                 run_trials(self._folder, desk, slots, bad)
@@ -201,6 +186,11 @@ class _Sweep:
             uproot(self._folder.address, marker)
             del keyring
             return reason
+
+    def _header(self, slots: Slots, bad: Mapping[str, str]) -> dict[str, Any]:
+        """Return what the ledger's first line tells besides the experiment."""
+        notes = [*self._checked.notes, *bad.values()]
+        return {"versions": versions(), "notes": notes, "slots": asdict(slots), **self._about}
 
     def _admission(self, dataset: PreparedDataset, marker: str) -> Admission:
         """Return what nodes that join later are asked for."""

@@ -5,7 +5,7 @@ from yolosweep.cluster.keyring import adopt as adopt
 from yolosweep.cluster.keyring import share as share
 from yolosweep.cluster.node import lay_down as lay_down
 from yolosweep.cluster.node import localised as localised
-from yolosweep.cluster.node import must_be_prepared as must_be_prepared
+from yolosweep.cluster.node import preparation as preparation
 from yolosweep.cluster.node import prepare_node as prepare_node
 from yolosweep.cluster.preflight import Admission as Admission
 from yolosweep.cluster.preflight import NodeReport as NodeReport

@@ -14,12 +14,19 @@ from yolosweep.experiment.addresses import is_address
 from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset, TrialRequest
 
-__all__ = ["lay_down", "localised", "must_be_prepared", "prepare_node", "seen"]
+__all__ = ["lay_down", "localised", "must_be_prepared", "preparation", "prepare_node", "seen"]
 
 
 def must_be_prepared(address: str, source: str) -> bool:
     """Tell whether nodes hold a copy of their own of the run or of its data."""
     return is_address(address) or is_address(source)
+
+
+def preparation(address: str, dataset: PreparedDataset) -> tuple[str, PreparedDataset] | None:
+    """Return what :func:`prepare_node` is to be given on every node; None where nodes share all of it."""
+    if not must_be_prepared(address, dataset.source):
+        return None
+    return address, dataset.model_copy(update={"findings": (), "notes": ()})
 
 
 def prepare_node(address: str, dataset: PreparedDataset) -> str:

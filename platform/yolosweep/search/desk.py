@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
-from yolosweep.cluster import Admission, must_be_prepared
+from yolosweep.cluster import Admission, preparation
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment
 from yolosweep.history import History, TrialHistory
@@ -24,7 +24,7 @@ from yolosweep.search.propose import Proposer
 from yolosweep.search.prune import Rungs
 from yolosweep.search.retain import clear_leftovers, drop_surplus
 from yolosweep.search.retry import refusal
-from yolosweep.search.settle import already_over, judged, settled, why_lost
+from yolosweep.search.settle import already_over, judged, loss, settled
 from yolosweep.storage import outages
 
 __all__ = ["Desk"]
@@ -111,9 +111,7 @@ class Desk:
 
     def preparation(self) -> tuple[str, PreparedDataset] | None:
         """Return what a node must have before a trial runs on it; None where it shares all of it with this one."""
-        if not must_be_prepared(self._folder.address, self._dataset.source):
-            return None
-        return self._folder.address, self._dataset.model_copy(update={"findings": (), "notes": ()})
+        return preparation(self._folder.address, self._dataset)
 
     def may_train(self, node: str) -> Literal["good", "bad"] | Admission:
         """Return whether trials may run on a node, or what it has to be asked first."""
@@ -248,8 +246,7 @@ class Desk:
         if over is not None and known.record is None:
             self._finish(settled(self._folder, known, *over, cause=None, error=None))
             return
-        epoch = known.checkpoints[-1].epoch if known.checkpoints else 0
-        self._cut(known, known.retries + 1, cause, reason, epoch)
+        self._cut(known, known.retries + 1, cause, reason, known.checkpoints[-1].epoch if known.checkpoints else 0)
         self._waiting.append(known.request.trial)
 
     def _cut(self, known: TrialHistory, attempt: int, cause: str, reason: str, epoch: int) -> None:
@@ -274,7 +271,7 @@ class Desk:
     def _lost(self, known: TrialHistory, error: str) -> None:
         if known.record is not None or self._halting:  # where the sweep is stopping, close() records it
             return
-        cause, reason = why_lost(self._folder, known, error)
+        cause, reason = loss(self._folder, known, error)
         if (no := self._again(known, cause, reason)) is not None:
             self._finish(settled(self._folder, known, Ending.FAILED, f"{reason} ({no})", cause=cause, error=error))
 

@@ -10,7 +10,7 @@ from yolosweep.history import TrialHistory
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Cause, Ending, FileRef, TrialRecord
 
-__all__ = ["already_over", "judged", "settled", "why_lost"]
+__all__ = ["already_over", "judged", "loss", "settled"]
 
 _PATIENCE = 100
 """Ultralytics' default."""
@@ -41,13 +41,13 @@ def already_over(known: TrialHistory) -> tuple[Ending, str] | None:
     return None
 
 
-def why_lost(folder: RunFolder, known: TrialHistory, error: str) -> tuple[Cause, str]:
-    """Return why a trial's process is gone: it was ended because it stood still, or it died."""
+def loss(folder: RunFolder, known: TrialHistory, error: str) -> tuple[Cause, str]:
+    """Return why a trial's process is gone, and that in words: it left its stacks where it stood still."""
     stacks = folder.stacks(known.request.trial, known.retries)
-    if stacks.is_file() and stacks.stat().st_size > 0:
-        where = stacks.relative_to(folder.root).as_posix()
-        return Cause.STALLED, f"it stood still; the stacks of its threads are in {where}"
-    return Cause.INFRA, f"its worker died: {error}"
+    if not (stacks.is_file() and stacks.stat().st_size > 0):
+        return Cause.INFRA, f"its worker died: {error}"
+    where = stacks.relative_to(folder.root).as_posix()
+    return Cause.STALLED, f"it stood still; the stacks of its threads are in {where}"
 
 
 def settled(

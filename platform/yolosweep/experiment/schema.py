@@ -150,7 +150,8 @@ class Resources(_Strict):
     cpus_per_trial: Annotated[float, Field(strict=True, ge=1)] | Literal["auto"] = "auto"
     """CPU cores of one trial, over all ranks: torch threads on CPU, loader workers on GPU. ``auto``: a fair share."""
     max_concurrent: Annotated[Whole, Field(ge=1)] | None = None
-    """Upper limit of trials at the same time; what fits by default."""
+    """Trials at the same time. On an existing cluster so many are asked for, also where fewer fit now: machines that
+    join are used. By default what fits at the start."""
 
 
 class Wandb(_Strict):

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,18 @@ def ray_start(*words: str, home: Path, more: dict[str, str], before: str = "") -
     return done.stdout
 
 
+def end(place: str) -> None:
+    """End all processes of the cluster that keeps its files in ``place``, and remove them."""
+    here = Path(place) / "ray_current_cluster"  # the Ray client's server knows the cluster's address alone
+    marks = [place, *([f"--address={here.read_text().strip()}"] if here.is_file() else [])]
+    lines = {one: " ".join(one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"])}
+    ours = [one for one, line in lines.items() if any(mark in line for mark in marks)]
+    for process in [child for one in ours for child in one.children(recursive=True)] + ours:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    shutil.rmtree(place, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def started(home: Path, before: str, **more: str) -> Iterator[dict[str, str]]:
     """Yield how to reach a Ray of two nodes; the second runs ``before`` in its own namespace."""
@@ -40,11 +53,7 @@ def started(home: Path, before: str, **more: str) -> Iterator[dict[str, str]]:
         ray_start(f"--address={found[1]}", "--num-cpus=2", home=home, before=before, more=more)
         yield {"RAY_ADDRESS": found[1], "RAY_AUTH_MODE": "disabled"}
     finally:
-        ours = [one for one in psutil.process_iter(["cmdline"]) if place in " ".join(one.info["cmdline"] or [])]
-        for process in [child for one in ours for child in one.children(recursive=True)] + ours:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        shutil.rmtree(place, ignore_errors=True)
+        end(place)
 
 
 @pytest.fixture(scope="session")
@@ -104,8 +113,18 @@ def start_cluster(home: Path) -> Iterator[Callable[..., Nodes]]:
 
     yield start
     for place in places:
-        ours = [one for one in psutil.process_iter(["cmdline"]) if place in " ".join(one.info["cmdline"] or [])]
-        for process in [child for one in ours for child in one.children(recursive=True)] + ours:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        shutil.rmtree(place, ignore_errors=True)
+        end(place)
+
+
+@pytest.fixture
+def free_ports() -> Callable[[int], list[int]]:
+    """A function that returns ports nobody listens on."""
+
+    def find(count: int) -> list[int]:
+        with contextlib.ExitStack() as held:
+            found = [held.enter_context(socket.socket()) for _ in range(count)]
+            for one in found:
+                one.bind(("127.0.0.1", 0))
+            return [one.getsockname()[1] for one in found]
+
+    return find

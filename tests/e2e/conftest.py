@@ -86,9 +86,13 @@ class Nodes:
         ]
         return sorted(found, key=lambda one: float(one.info["create_time"]))
 
-    def join(self, *words: str, **more: str) -> psutil.Process:
-        """Add a node and return its raylet."""
-        ray_start(f"--address={self.reach['RAY_ADDRESS']}", *words, home=self.home, more={**self.reach, **more})
+    def join(self, *words: str, alone: bool = False, **more: str) -> psutil.Process:
+        """Add a node and return its raylet; ``alone``: with Ray's temporary folder of its own, as on another machine.
+
+        Nodes that share one delete what the others still need of a job: its working directory.
+        """
+        address, before = f"--address={self.reach['RAY_ADDRESS']}", f"mount -t tmpfs tmpfs {self.place}"
+        ray_start(address, *words, home=self.home, more={**self.reach, **more}, before=before if alone else "")
         return self.raylets()[-1]
 
     def kill(self, raylet: psutil.Process) -> None:

@@ -19,7 +19,13 @@ SHORT = ("search.trials=3", "search.pruner=none", "train.epochs=4", "train.imgsz
 
 
 def test_a_job_on_three_nodes_survives_the_loss_of_one(
-    shell: Any, start_cluster: Any, free_ports: Any, repository: Path, tmp_path: Path, wait_for: Any
+    shell: Any,
+    start_cluster: Any,
+    free_ports: Any,
+    repository: Path,
+    tmp_path: Path,
+    wait_for: Any,
+    namespaces: None,
 ) -> None:
     token = tmp_path / "token"
     shell("token", "--out", token)
@@ -31,7 +37,10 @@ def test_a_job_on_three_nodes_survives_the_loss_of_one(
     cluster = start_cluster(
         "--num-cpus=0", "--include-dashboard=true", *ports, f"--ray-client-server-port={client}", **lock
     )
-    workers = [cluster.join("--num-cpus=1", f"--dashboard-agent-listen-port={port}", **lock) for port in free_ports(2)]
+    workers = [
+        cluster.join("--num-cpus=1", f"--dashboard-agent-listen-port={port}", alone=True, **lock)
+        for port in free_ports(2)
+    ]
 
     storage, address = tmp_path / "storage", f"http://127.0.0.1:{dashboard}"
     quickstart = repository / "jobs" / "experiments" / "quickstart.yaml"

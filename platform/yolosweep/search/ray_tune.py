@@ -87,14 +87,14 @@ class DeskLine:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        from yolosweep.search.desk import Desk
+        from yolosweep.search.desk_actor import DeskActor
         from yolosweep.search.worker import NAMESPACE
 
         self.name = f"desk-{root.sweep}-{secrets.token_hex(4)}"
         # On the driver's node: the driver reads the ledger the desk writes, whatever the storage is.
         here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=False)
         self._actor = (
-            ray.remote(Desk)
+            ray.remote(DeskActor)
             .options(name=self.name, namespace=NAMESPACE, num_cpus=0, scheduling_strategy=here)
             .remote(root.address, **arguments)
         )

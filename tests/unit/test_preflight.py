@@ -1,0 +1,101 @@
+"""What is said of a node, as a pure rule; and who may train on nodes that join."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yolosweep.cluster.judge import Expected, judge
+from yolosweep.cluster.preflight import Admission, NodeReport
+from yolosweep.cluster.probe import Asked, NodeFacts, plant, probe, uproot
+from yolosweep.experiment.schema import Resources, Search
+from yolosweep.history import History
+from yolosweep.records import PreparedDataset
+from yolosweep.search.budget import room_for_another
+from yolosweep.search.cluster_resources import allot
+from yolosweep.search.nodes import Nodes
+
+HERE = {"python": "3.11.7", "torch": "2.14.1"}
+FACTS = NodeFacts(host="n1", versions=HERE, gpus=("H200",), disk_mb=9000, shm_mb=9000, clock_s=105.0)
+EXPECTED = Expected(versions=HERE, gpus=1, storage="/mnt/runs", room_mb=1000, asked_s=100.0, answered_s=110.0)
+
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str]]]] = {
+    "fine": ({}, {}, []),
+    "another torch": ({"versions": {**HERE, "torch": "2.13.0"}}, {}, [("versions", True, "torch 2.13.0")]),
+    "no torch": ({"versions": {"python": "3.11.7"}}, {}, [("versions", True, "is not installed")]),
+    "fewer GPUs": ({"gpus": (), "gpu_error": "driver too old"}, {}, [("GPUs", True, "can use 0 (driver too old)")]),
+    "more GPUs": ({"gpus": ("a", "b")}, {}, [("GPUs", False, "stay idle")]),
+    "declared GPUs": ({"gpus": (), "gpus_declared": True}, {}, [("GPUs", False, "not looked for")]),
+    "a CPU node": ({"gpus": (), "gpu_error": "no CUDA"}, {"gpus": 0}, []),
+    "no libGL": ({"opencv_error": "libGL.so.1"}, {}, [("OpenCV", True, "opencv-python-headless")]),
+    "other storage": ({"storage_error": "another one"}, {}, [("storage", True, "/mnt/runs: another one")]),
+    "full disk": ({"disk_mb": 10}, {}, [("disk", True, "10 MiB free, 1000 MiB needed")]),
+    "little shared memory": ({"shm_mb": 64}, {}, [("shared memory", False, "--shm-size")]),
+    "no loaders": ({"shm_mb": 64}, {"loaders": False}, []),
+    "a clock that is behind": ({"clock_s": 80.0}, {}, [("clock", False, "20 s behind")]),
+    "a clock that is far ahead": ({"clock_s": 1110.0}, {}, [("clock", True, "1000 s ahead of")]),
+}
+
+
+@pytest.mark.parametrize(("facts", "expected", "told"), CASES.values(), ids=CASES.keys())
+def test_what_is_said_of_a_node(
+    facts: dict[str, Any], expected: dict[str, Any], told: list[tuple[str, bool, str]]
+) -> None:
+    found = judge(replace(FACTS, **facts), replace(EXPECTED, **expected))
+    assert [(problem.check, problem.red) for problem in found] == [(check, red) for check, red, _ in told]
+    for problem, (_, _, text) in zip(found, told, strict=True):
+        assert text in problem.text
+    report = NodeReport(node="id", host="n1", resources={}, facts=FACTS, problems=tuple(found))
+    assert report.good == (not any(red for _, red, _ in told))
+    assert bool(report.reason) != report.good
+
+
+@given(clock=st.floats(100.0, 110.0))
+def test_a_clock_between_question_and_answer_is_never_blamed(clock: float) -> None:
+    assert judge(replace(FACTS, clock_s=clock), EXPECTED) == []
+
+
+def test_a_storage_is_known_by_what_was_planted_there(tmp_path: Any) -> None:
+    marker = plant(str(tmp_path / "runs"))
+    there = Asked(torch=False, storage=str(tmp_path / "runs"), marker=marker)
+    assert probe(there).storage_error == ""
+    other = tmp_path / "other"
+    other.mkdir()
+    assert "not the storage" in probe(replace(there, storage=str(other))).storage_error
+    assert list(other.iterdir()) == []  # nothing is written where it is not ours
+    uproot(str(tmp_path / "runs"), marker)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_node_that_joins_is_asked_once() -> None:
+    dataset = PreparedDataset(task="detect", source="d", train_on="d", names={}, images={}, fingerprint="f")
+    admission = Admission(asked=Asked(torch=False), room_mb=1, address="a", dataset=dataset, versions=HERE)
+    nodes = Nodes(["first"], admission)
+    assert nodes.ask("first") == "good"
+    assert nodes.ask("late") is admission
+    assert nodes.take("late", "n2", "disk: full") == "node n2 joined and is left out: disk: full"
+    assert nodes.take("late", "n2", "") is None  # two of its places looked at the same time
+    assert nodes.ask("late") == "bad"
+    assert nodes.take("other", "n3", "") == "node n3 joined"
+    assert nodes.ask("other") == "good"
+    assert Nodes([], None).ask("anyone") == "good"
+
+
+def test_places_beyond_what_fits_are_asked_for_only_where_nodes_may_join() -> None:
+    asked, nodes = Resources(gpus_per_trial=0.0, cpus_per_trial=1.0, max_concurrent=8), [{"CPU": 2.0}]
+    assert allot(asked, nodes, 20).concurrent == 2
+    assert allot(asked, nodes, 20, may_grow=True).concurrent == 8
+    assert allot(asked, nodes, 3, may_grow=True).concurrent == 3
+    unsaid = asked.model_copy(update={"max_concurrent": None})
+    assert allot(unsaid, nodes, 20, may_grow=True).concurrent == 2
+
+
+def test_without_an_epoch_budget_there_is_room() -> None:
+    search = Search.model_validate({"parameters": {"lr0": {"min": 0.1, "max": 1.0}}})
+    assert room_for_another(search, History(), 10) == "yes"
+    assert room_for_another(search.model_copy(update={"epoch_budget": 9}), History(), 10) == "no"
+    assert room_for_another(search.model_copy(update={"epoch_budget": 10}), History(), 10) == "yes"

@@ -326,3 +326,16 @@ print("got", receive("look", os.environ["RAY_ADDRESS"], print, timeout_s=1))
 ray.init(log_to_driver=False)
 print("code", ray.get(ray.remote(lambda: __import__("yolosweep").__file__).remote()))
 """
+
+
+def test_a_job_keeps_its_run_in_a_bucket_that_only_the_submitter_has_the_keys_of(
+    shell: Any, head: Head, toy: Path, empty_bucket: Any, credentials: dict[str, str]
+) -> None:
+    storage = empty_bucket()
+    asked = ("submit", toy, "name=bucket", f"storage={storage}", *SHORT, "--json", "--address", head.address)
+    done = shell(*asked, **head.environ, **credentials)
+    told = json.loads(done.out)
+    assert told["run"].startswith("s3://"), done.err
+    shown = json.loads(shell("show", told["run"], "--json", **credentials).out)
+    assert shown["winner"] is not None
+    assert not places_of(credentials["AWS_SECRET_ACCESS_KEY"], head, shell.home)

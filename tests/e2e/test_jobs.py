@@ -339,3 +339,11 @@ def test_a_job_keeps_its_run_in_a_bucket_that_only_the_submitter_has_the_keys_of
     shown = json.loads(shell("show", told["run"], "--json", **credentials).out)
     assert shown["winner"] is not None
     assert not places_of(credentials["AWS_SECRET_ACCESS_KEY"], head, shell.home)
+
+
+def test_the_doctor_looks_at_the_nodes_from_outside(shell: Any, head: Head, toy: Path) -> None:
+    assert "RAY_AUTH_MODE" in shell("doctor", "--address", "http://192.0.2.77:8265", code=6).err
+    done = shell("doctor", toy, f"storage={head.storage}", "--address", head.address, **head.environ)
+    assert re.search(r"good +2 +0", done.out), done.out
+    assert "the same on every node" in done.out
+    assert not list(head.storage.glob(".preflight-*"))

@@ -115,3 +115,25 @@ def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
     assert not (bad / "trained").exists()
     lost = History.of(RunFolder(run)).trials[resumed["trial"]]
     assert [row.epoch for row in lost.rows] == list(range(1, len(lost.rows) + 1))
+
+
+def test_the_ranks_of_a_trial_lie_on_two_nodes(
+    shell: Any, start_cluster: Any, repository: Path, tmp_path: Path
+) -> None:
+    cluster = start_cluster("--num-cpus=1", "--include-dashboard=false")
+    cluster.join("--num-cpus=1")
+    quickstart = repository / "jobs" / "experiments" / "quickstart.yaml"
+    ranks = ("resources.workers=2", "resources.gpus_per_trial=0", "resources.cpus_per_trial=2")
+    small = (
+        "search.trials=1",
+        "search.pruner=none",
+        "train.epochs=1",
+        "train.warmup_epochs=0",
+        "train.imgsz=32",
+        "train.fraction=0.1",
+    )
+    sweep = shell.run(quickstart, *ranks, *small, **cluster.reach)
+    (trial,) = sweep.history.trials.values()
+    assert trial.record.ending.value == "finished", trial.record
+    assert trial.record.world_size == 2
+    assert sweep.history.started["slots"]["spread"]  # each node has one core: no other placement is possible

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from yolosweep.cli.checked import Checked, check
 from yolosweep.cluster import Asked, NodeReport, look_at_nodes, plant, require_token, uproot, verify_data
 from yolosweep.errors import ClusterError, DataError
-from yolosweep.experiment import load_experiment
 from yolosweep.experiment.schema import Experiment
 from yolosweep.search.ray_tune import Cluster, connected
 
@@ -75,13 +74,13 @@ def examine_cluster(source: Path | None, overrides: Sequence[str], *, address: s
         require_token(address, os.environ)
         os.environ["RAY_ADDRESS"] = address
     checked = None if source is None else check(source, overrides)
-    exp = None if source is None else load_experiment(source, overrides)
+    exp = None if checked is None else checked.experiment
     storage = None if exp is None else _absolute(exp.storage)
     marker = "" if storage is None else plant(storage)
     try:
         with contextlib.redirect_stdout(sys.stderr), connected():
             reports = look_at_nodes(what_matters(exp, storage, marker), room_mb=room_mb(exp))
-            data = _data(checked, storage)
+            data = _data(checked)
     finally:
         if storage is not None:
             uproot(storage, marker)
@@ -100,12 +99,12 @@ def _absolute(storage: str) -> str:
     return storage if "://" in storage else str(Path(storage).expanduser().absolute())
 
 
-def _data(checked: Checked | None, storage: str | None) -> list[str]:
+def _data(checked: Checked | None) -> list[str]:
     """Return what nodes see otherwise than this one."""
     if checked is None:
         return []
     try:
-        verify_data(checked.dataset, checked.gate.layout.splits["train"][0].image, storage or "")
+        verify_data(checked.dataset, checked.gate.layout.splits["train"][0].image, "")
     except DataError as error:
         return str(error).splitlines()
     return []

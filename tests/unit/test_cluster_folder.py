@@ -99,13 +99,30 @@ def test_an_open_dashboard_would_be_seen() -> None:
     assert exposures("ray start --dashboard-host=0.0.0.0  # why not")
 
 
+def working(file: Path) -> str:
+    """Return a file without its comments: what is only told does not count (``#SBATCH`` is no comment)."""
+    return re.sub(r"(?m)(^|\s)#(?!SBATCH).*$", "", file.read_text())
+
+
+def test_the_slurm_script_says_what_a_sweep_lives_by() -> None:
+    text = working(CLUSTER / "slurm" / "sweep.sbatch")
+    for needed in (
+        r'^export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="\$private/token"$',
+        r"--include-dashboard=false",
+        r"^umask 077$|^umask 077 ",
+        r"^#SBATCH --signal=B:TERM@\d+",
+        r"^#SBATCH --requeue",
+    ):
+        assert re.search(needed, text, re.MULTILINE), needed
+
+
 def test_every_place_turns_the_token_on() -> None:
     for place in sorted(path for path in CLUSTER.iterdir() if path.is_dir()):
         files = [path for path in place.iterdir() if path.suffix in (".yaml", ".sbatch")]
         assert files or place.name == "container"
         for file in files:
             if file.name != "surroundings.yaml":
-                assert re.search(r"RAY_AUTH_MODE=token|authOptions: \{mode: token,", file.read_text()), file
+                assert re.search(r"RAY_AUTH_MODE=token|authOptions: \{mode: token,", working(file)), file
 
 
 @pytest.mark.parametrize("file", SCRIPTS, ids=named)

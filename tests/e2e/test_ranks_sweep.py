@@ -195,6 +195,7 @@ def two_gpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
         **kept,
         "HOME": str(home),
         "RAY_AUTH_MODE": "disabled",
+        "YOLOSWEEP_DECLARED_GPUS": "1",
         **replacing(tmp_path_factory.mktemp("gpus") / "ours", PROBE),
     }
     place = tempfile.mkdtemp(prefix="ray")  # short: sockets lie in it

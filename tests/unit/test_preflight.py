@@ -31,6 +31,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str
     "more GPUs": ({"gpus": ("a", "b")}, {}, [("GPUs", False, "stay idle")]),
     "declared GPUs": ({"gpus": (), "gpus_declared": True}, {}, [("GPUs", False, "not looked for")]),
     "a CPU node": ({"gpus": (), "gpu_error": "no CUDA"}, {"gpus": 0}, []),
+    "trials that use none": ({"gpus": (), "gpu_error": "driver too old"}, {"gpus": None}, []),
     "no libGL": ({"opencv_error": "libGL.so.1"}, {}, [("OpenCV", True, "opencv-python-headless")]),
     "other storage": ({"storage_error": "another one"}, {}, [("storage", True, "/mnt/runs: another one")]),
     "full disk": ({"disk_mb": 10}, {}, [("disk", True, "10 MiB free, 1000 MiB needed")]),

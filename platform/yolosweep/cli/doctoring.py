@@ -26,7 +26,8 @@ _REACH_S = 3.0
 
 def what_matters(exp: Experiment | None, storage: str | None, marker: str = "") -> Asked:
     """Return what nodes are asked for an experiment."""
-    return Asked(torch=exp is None or not exp.is_toy, storage=storage, marker=marker)
+    gpus = exp is None or exp.resources.gpus_per_trial != 0
+    return Asked(torch=exp is None or not exp.is_toy, gpus=gpus, storage=storage, marker=marker)
 
 
 def room_mb(exp: Experiment | None) -> float:

@@ -22,8 +22,8 @@ class Expected:
 
     versions: Mapping[str, str]
     """The driver's."""
-    gpus: float = 0.0
-    """How many it promised to Ray."""
+    gpus: float | None = None
+    """How many it promised to Ray; None where trials use none."""
     storage: str | None = None
     room_mb: float = 0.0
     """Disk that checkpoints and decoded images need there, MiB."""
@@ -74,7 +74,9 @@ def _versions(here: Mapping[str, str], driver: Mapping[str, str]) -> list[Proble
     ]
 
 
-def _gpus(facts: NodeFacts, promised: float) -> list[Problem]:
+def _gpus(facts: NodeFacts, promised: float | None) -> list[Problem]:
+    if promised is None:
+        return []
     seen = len(facts.gpus)
     if facts.gpus_declared:
         return [Problem(check="GPUs", red=False, text=f"{promised:g} declared and not looked for")] if promised else []

@@ -100,7 +100,7 @@ def _expected(
 ) -> Expected:
     return Expected(
         versions=driver,
-        gpus=resources.get("GPU", 0.0) if asked.torch else 0.0,
+        gpus=resources.get("GPU", 0.0) if asked.torch and asked.gpus else None,
         storage=asked.storage,
         room_mb=room_mb,
         asked_s=began,

@@ -36,6 +36,8 @@ class Asked:
 
     torch: bool = True
     """Whether torch, OpenCV and GPUs matter: the toy needs none."""
+    gpus: bool = True
+    """Whether trials may use GPUs."""
     storage: str | None = None
     """The folder or address that all nodes have to share; None where it is not looked at."""
     marker: str = ""

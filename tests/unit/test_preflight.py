@@ -18,6 +18,7 @@ from yolosweep.records import PreparedDataset
 from yolosweep.search.budget import room_for_another
 from yolosweep.search.cluster_resources import allot
 from yolosweep.search.nodes import Nodes
+from yolosweep.search.places import Places
 
 HERE = {"python": "3.11.7", "torch": "2.14.1"}
 FACTS = NodeFacts(host="n1", versions=HERE, gpus=("H200",), disk_mb=9000, shm_mb=9000, clock_s=105.0)
@@ -100,3 +101,11 @@ def test_without_an_epoch_budget_there_is_room() -> None:
     assert room_for_another(search, History(), 10) == "yes"
     assert room_for_another(search.model_copy(update={"epoch_budget": 9}), History(), 10) == "no"
     assert room_for_another(search.model_copy(update={"epoch_budget": 10}), History(), 10) == "yes"
+
+
+def test_processes_that_cannot_begin_are_hopeless_only_where_nobody_trains() -> None:
+    places = Places()
+    places.sit(0, "t0000")
+    assert [places.lose(1)[1] for _ in range(4)] == [False] * 4
+    places.rise("t0000", "cpu")
+    assert places.lose(1) == (None, True)

@@ -50,7 +50,8 @@ class Places:
         if trial is None and slot not in self._leaving:
             self._dead_in_a_row += 1
         self._leaving.discard(slot)
-        return trial, self._dead_in_a_row >= _DEAD_AT_START
+        # While others train, it is some node that cannot begin, not the sweep.
+        return trial, self._dead_in_a_row >= _DEAD_AT_START and not self._trial
 
     def taken(self, slot: int) -> bool:
         """Tell whether a trial sits in a slot."""

@@ -48,6 +48,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         """Ask for a training and run it whole; done when there are no more."""
         desk = ray.get_actor(self._desk_name, namespace=NAMESPACE)
         if self._trained == 0 and not _may_train(desk):
+            ray.get(desk.leaving.remote(self._slot))  # should this node die, nothing is lost with it
             while not ray.get(desk.over.remote()):  # parked: nothing else is placed on this node either
                 time.sleep(_POLL_S)
             return {"done": True}

@@ -120,7 +120,13 @@ def start_cluster(home: Path) -> Iterator[Callable[..., Nodes]]:
         end(place)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def end_cluster() -> Callable[[str], None]:
+    """A function that ends all processes of a cluster, by the folder it keeps its files in."""
+    return end
+
+
+@pytest.fixture(scope="session")
 def free_ports() -> Callable[[int], list[int]]:
     """A function that returns ports nobody listens on."""
 

@@ -32,7 +32,6 @@ def test_nodes_that_see_other_labels_are_named_before_the_first_trial(
         assert not list(tmp_path.glob("runs/*"))
 
 
-@pytest.mark.long
 def test_a_node_without_the_data_stages_them_from_storage(
     shell: Any, home: Path, repository: Path, data: Path, tmp_path: Path, namespaces: None, two_nodes: Any, bucket: Any
 ) -> None:

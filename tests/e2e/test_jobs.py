@@ -9,7 +9,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from yolosweep.cluster.packing import load_of, write_load
@@ -60,16 +58,8 @@ class Head:
         return sorted(ledger.parent for ledger in self.storage.glob("*/ledger.jsonl"))
 
 
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        found = [held.enter_context(socket.socket()) for _ in range(count)]
-        for one in found:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in found]
-
-
 @pytest.fixture(scope="module")
-def head(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+def head(home: Path, tmp_path_factory: pytest.TempPathFactory, free_ports: Any, end_cluster: Any) -> Iterator[Head]:
     place, token = Path(tempfile.mkdtemp(prefix="ray")), tmp_path_factory.mktemp("token") / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
@@ -88,14 +78,7 @@ def head(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]
         assert done.returncode == 0, done.stdout + done.stderr
         yield Head(f"http://127.0.0.1:{dashboard}", token, place, tmp_path_factory.mktemp("storage"), reach)
     finally:
-        here = place / "ray_current_cluster"  # the Ray client's server knows the cluster's address alone
-        marks = [str(place), *([f"--address={here.read_text().strip()}"] if here.is_file() else [])]
-        lines = {one: " ".join(one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"])}
-        ours = [one for one, line in lines.items() if any(mark in line for mark in marks)]
-        for process in [child for one in ours for child in one.children(recursive=True)] + ours:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        shutil.rmtree(place, ignore_errors=True)
+        end_cluster(str(place))
 
 
 @pytest.fixture
@@ -254,7 +237,7 @@ def test_the_search_finds_what_is_not_hidden(head: Head, wait_for: Any) -> None:
 
 
 def test_credentials_reach_the_job_and_are_seen_nowhere(
-    shell: Any, head: Head, toy: Path, tmp_path: Path, wait_for: Any
+    shell: Any, head: Head, toy: Path, tmp_path: Path, wait_for: Any, free_ports: Any
 ) -> None:
     canaries = {name: f"canary{secrets.token_hex(16)}" for name in ("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY")}
     nobody = {"WANDB_BASE_URL": f"http://127.0.0.1:{free_ports(1)[0]}"}

@@ -117,7 +117,6 @@ def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
     assert [row.epoch for row in lost.rows] == list(range(1, len(lost.rows) + 1))
 
 
-@pytest.mark.long
 def test_the_ranks_of_a_trial_lie_on_two_nodes(
     shell: Any, start_cluster: Any, repository: Path, tmp_path: Path
 ) -> None:

@@ -127,7 +127,6 @@ sys.meta_path.insert(0, Ours)
     return {"PYTHONPATH": str(folder)}
 
 
-@pytest.mark.long
 def test_what_goes_wrong_on_one_rank_alone_does_not_leave_the_other_waiting(shell: Any, tmp_path: Path) -> None:
     """The second rank dies where the first waits for it to join, and when tried again is out of memory in epoch 3."""
     experiment = tmp_path / "ranks.yaml"

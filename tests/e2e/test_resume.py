@@ -37,7 +37,6 @@ def curves(history: History) -> list[Any]:
     return [(t.request.asked, [(row.epoch, row.score) for row in t.rows]) for t in history.trials.values()]
 
 
-@pytest.mark.long
 def test_a_sweep_whose_driver_was_killed_ends_as_if_it_had_not_been(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:

@@ -131,7 +131,6 @@ def job(repository: Path, tmp_path: Path) -> Iterator[Job]:
     shutil.rmtree(job.scratch, ignore_errors=True)
 
 
-@pytest.mark.long
 def test_a_pre_empted_job_ends_resumable_and_goes_on_when_it_is_queued_again(
     job: Job, repository: Path, wait_for: Callable[..., Any]
 ) -> None:
@@ -205,7 +204,6 @@ def test_the_sweep_s_exit_code_is_the_job_s_and_nothing_is_queued_again(job: Job
     left_nothing(job, wait_for)
 
 
-@pytest.mark.long
 def test_a_job_that_is_stopped_while_ray_starts_leaves_nothing_and_is_not_queued_again(
     job: Job, repository: Path, wait_for: Callable[..., Any]
 ) -> None:

@@ -192,7 +192,6 @@ def wire(s3: str) -> Iterator[Wire]:
     wire.close()
 
 
-@pytest.mark.long
 def test_an_outage_in_mid_run_loses_nothing(
     shell: Any, toy: Path, storage: str, s3: str, wire: Wire, credentials: dict[str, str], tmp_path: Path, wait_for: Any
 ) -> None:
@@ -224,7 +223,6 @@ def _still(file: Path) -> bool:
     return not threading.Event().wait(12.0) and file.stat().st_size == size
 
 
-@pytest.mark.long
 def test_nodes_that_share_nothing_but_the_bucket_train(
     shell: Any, toy: Path, storage: str, bucket: Any, tmp_path: Path, namespaces: None, two_nodes: Any
 ) -> None:

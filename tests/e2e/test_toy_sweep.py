@@ -67,7 +67,6 @@ def test_a_sweep_ends_with_a_verified_winner_and_every_command_reads_it(shell: A
     assert listed["status"] == "finished"
 
 
-@pytest.mark.long
 def test_the_same_seed_gives_the_same_sweep_and_another_seed_another(shell: Any, toy: Path) -> None:
     overrides = ("search.trials=5", "search.pruner=none", "train.epochs=4", "resources.max_concurrent=1")
     first, second = shell.run(toy, *overrides), shell.run(toy, *overrides)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -18,27 +19,50 @@ _CHUNK = 1 << 20
 
 
 class Sink:
-    """A binary file that is hashed while it is written; it can only be written from start to end."""
+    """A binary file that is hashed while it is written; it can only be written from start to end.
+
+    A large file is hashed by a second thread, block by block: neither hashing nor writing holds the interpreter.
+    """
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out, self._digest, self.size = out, hashlib.sha256(), 0
+        self._held = bytearray()
+        self._hashing: threading.Thread | None = None
 
     def write(self, block: bytes | memoryview) -> int:
         """Write a block and return its bytes."""
-        self._digest.update(block)
-        self._out.write(block)
-        size = len(block) if isinstance(block, bytes) else block.nbytes
+        before = len(self._held)
+        self._held += block
+        size = len(self._held) - before
         self.size += size
+        if len(self._held) >= _CHUNK:
+            self._hand_on()
         return size
+
+    def _hand_on(self) -> None:
+        block, self._held = self._held, bytearray()
+        self._hashed()
+        self._hashing = threading.Thread(target=self._digest.update, args=(block,), name="hash")
+        self._hashing.start()
+        self._out.write(block)
+
+    def _hashed(self) -> None:
+        if self._hashing is not None:
+            self._hashing.join()
 
     def flush(self) -> None:
         """Hand everything to the system."""
+        if self._held:
+            self._hand_on()
         self._out.flush()
 
     @property
     def sha256(self) -> str:
         """Hash of what was written so far, hex."""
-        return self._digest.hexdigest()
+        self._hashed()
+        digest = self._digest.copy()
+        digest.update(self._held)
+        return digest.hexdigest()
 
 
 Content = bytes | str | Path | Callable[[Sink], object]
@@ -89,7 +113,7 @@ def write_atomic(path: Path, content: Content) -> FileRef:
                 content(sink)
             else:
                 sink.write(content.encode() if isinstance(content, str) else content)
-            out.flush()
+            sink.flush()
             os.fsync(out.fileno())
         reference = FileRef(path=path.name, sha256=sink.sha256, size=sink.size)
         draft.replace(path)

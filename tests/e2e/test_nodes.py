@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from yolosweep.history import History
-from yolosweep.ledger import RunFolder
+from yolosweep.ledger import RunFolder, read_events
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +116,44 @@ def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
     assert not (bad / "trained").exists()
     lost = History.of(RunFolder(run)).trials[resumed["trial"]]
     assert [row.epoch for row in lost.rows] == list(range(1, len(lost.rows) + 1))
+
+
+def test_a_spot_machine_stores_its_trials_before_it_goes(
+    shell: Any, start_cluster: Any, repository: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    cluster = start_cluster("--num-cpus=1", "--include-dashboard=false")
+    ray_start = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1")
+    spot = shell.start(
+        *("node", "--", *ray_start, f"--address={cluster.reach['RAY_ADDRESS']}"),
+        **cluster.reach, XDG_CACHE_HOME=str(tmp_path / "spot"),
+    )  # fmt: skip
+    wait_for(lambda: len(cluster.raylets()) == 2)
+    shell("sample", "parking", tmp_path / "parking")  # the machines' cache folders are not the same
+    few = ("search.trials=2", "train.epochs=1000", "train.patience=0", "search.pruner=none")
+    sweep = shell.start(
+        *("run", repository / "jobs" / "experiments" / "toy.yaml", *few, "trial.checkpoint_every=5000"),
+        *("resources.max_concurrent=2", "resources.cpus_per_trial=1"), f"data={tmp_path}/parking/data.yaml",
+        **cluster.reach,
+    )  # fmt: skip
+    run: Path = wait_for(lambda: next((one.parent for one in tmp_path.glob("runs/*/ledger.jsonl")), None))
+
+    def trained() -> list[int]:
+        return [len(trial.rows) for trial in History.of(RunFolder(run)).trials.values()]
+
+    wait_for(lambda: len(trained()) == 2 and min(trained()) > 20)
+    spot.send_signal(signal.SIGTERM)
+    _, told = spot.communicate(timeout=60)
+    assert spot.returncode == 0, told
+    assert "nothing trains on this machine any more" in told
+    assert len(cluster.raylets()) == 1
+    _, err = sweep.communicate(timeout=300)
+    assert sweep.returncode == 0, err
+    (again,) = [one for trial in History.of(RunFolder(run)).trials.values() for one in trial.attempts_log]
+    assert again["cause"] == "preempted"
+    events = [one for one in read_events(RunFolder(run).ledger) if again["trial"] in json.dumps(one)]
+    epochs = [one["row"]["epoch"] for one in events if one["event"] == "row"]
+    assert epochs == list(range(1, 1001))  # no checkpoint was due yet: all the same, no epoch was trained twice
+    assert again["from_epoch"] > 20
 
 
 def test_the_ranks_of_a_trial_lie_on_two_nodes(

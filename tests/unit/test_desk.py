@@ -405,6 +405,39 @@ def test_a_spare_slot_takes_over_what_another_machine_lost(tmp_path: Path) -> No
     assert not desk.over()
 
 
+def test_a_trial_whose_machine_has_to_go_goes_on_elsewhere_from_where_it_stood(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, trials=1)
+    request = start(desk, slot=0)
+    assert desk.begin(1) == "wait"
+    desk.row(request.trial, row(1, 0.5))
+    desk.row(request.trial, row(2, 0.6))
+    desk.preempt(request.trial, attempt=7)  # of a process long dead
+    assert desk.verdict(request.trial) is Verdict.GO_ON
+    desk.preempt(request.trial)
+    assert desk.verdict(request.trial) is Verdict.CANCEL
+    folder = RunFolder(request.folder)
+    state = folder.publish(b"state", folder.checkpoint(request.trial, "a00-e0002.state"))
+    desk.leaving(0)
+    end(desk, request, None, Ending.CANCELLED, checkpoint=Checkpoint(epoch=2, state=state))
+    assert not desk.over()
+    again = start(desk, slot=1)
+    assert (again.trial, again.attempt) == (request.trial, 1)
+    assert [one.epoch for one in again.resume] == [2]
+    assert desk.verdict(again.trial, 1) is Verdict.GO_ON
+    known = history(request).trials[request.trial]
+    assert [(event["cause"], event["from_epoch"]) for event in known.attempts_log] == [("preempted", 2)]
+    assert [one.epoch for one in known.rows] == [1, 2]
+
+
+def test_a_trial_told_to_go_may_end_on_its_own(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, trials=1)
+    request = start(desk, slot=0)
+    desk.preempt(request.trial)
+    end(desk, request, 0.5)
+    assert desk.over()
+    assert history(request).trials[request.trial].status == "finished"
+
+
 def test_batches_that_did_not_fit_are_not_tried_again(tmp_path: Path) -> None:
     desk = make_desk(tmp_path, trials=30, searcher="random", parameters={"batch": {"values": [4, 8, 16, 32, 64]}})
     first = start(desk)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["COMMANDS", "doctor", "follow", "jobs", "stop", "submit", "token"]
+__all__ = ["COMMANDS", "doctor", "follow", "jobs", "leave", "node", "stop", "submit", "token"]
 
 Address = Annotated[
     str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", metavar="URL", help="The cluster's dashboard, http://head:8265.")
@@ -117,5 +117,28 @@ def token(
     typer.echo(f"export RAY_AUTH_MODE=token\nexport RAY_AUTH_TOKEN_PATH={path}")
 
 
-COMMANDS = (submit, jobs, follow, stop, doctor, token)
+Grace = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long its trainings may take to store.")]
+
+
+def node(
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="`-- ray start … --block`.")],
+    grace: Grace = 25.0,
+    cloud: Annotated[
+        str | None, typer.Option(metavar="CLOUD", help="aws or gcp: also ask it whether this spot machine has to go.")
+    ] = None,
+) -> None:
+    """Run a Ray node; on SIGTERM, or when a spot machine is taken away, its trainings store their state first."""
+    from yolosweep.cli.leaving import run_node
+
+    raise typer.Exit(run_node(command, grace_s=grace, cloud=cloud))
+
+
+def leave(grace: Grace = 25.0) -> None:
+    """Let the trainings on this machine store their state and go on elsewhere: it is about to be taken away."""
+    from yolosweep.cli.leaving import leave_node
+
+    leave_node(grace)
+
+
+COMMANDS = (submit, jobs, follow, stop, doctor, token, node, leave)
 """In the order of the help."""

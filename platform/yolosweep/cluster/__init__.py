@@ -1,6 +1,8 @@
 """The cluster: whether its nodes can do what a sweep asks of them, and what they need before they do."""
 
 from yolosweep.cluster.data_on_nodes import verify_data as verify_data
+from yolosweep.cluster.farewell import at_work as at_work
+from yolosweep.cluster.farewell import is_leaving as is_leaving
 from yolosweep.cluster.keyring import adopt as adopt
 from yolosweep.cluster.keyring import share as share
 from yolosweep.cluster.node import lay_down as lay_down

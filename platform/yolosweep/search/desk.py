@@ -80,6 +80,7 @@ class Desk:
         self._trouble: str | None = None
         self._places, self._nodes = Places(), Nodes(nodes, admission)
         self._waiting: list[str] = []
+        self._preempted: set[str] = set()
         self._clock, self._started = clock, clock()
         self._ledger = Ledger(self._folder)
         self._open(experiment, header)
@@ -148,6 +149,7 @@ class Desk:
     def _hand_out(self, slot: int, trial: str) -> TrialRequest:
         known = self._history.trials[trial]
         self._places.sit(slot, trial)
+        self._preempted.discard(trial)
         newest_first = tuple(reversed(known.checkpoints[-self._exp.trial.keep_checkpoints :]))
         return known.request.model_copy(update={**self._now, "attempt": known.retries, "resume": newest_first})
 
@@ -184,7 +186,7 @@ class Desk:
 
     def _decide(self, known: TrialHistory, row: EpochRow) -> Verdict:
         self._check_time()
-        if self._halting:
+        if self._halting or known.request.trial in self._preempted:
             return Verdict.CANCEL
         # Trial 0 is what the gain is measured against: it is always trained to its end.
         if known.request.number and self._rungs.behind(known.request.trial, row):
@@ -194,8 +196,14 @@ class Desk:
     def verdict(self, trial: str, attempt: int = 0) -> Verdict:
         """Tell a trial, between two epochs, whether it has to stop at once."""
         self._check_time()
-        stale = attempt != self._history.trials[trial].retries
+        stale = attempt != self._history.trials[trial].retries or trial in self._preempted
         return Verdict.CANCEL if stale or self._halting else Verdict.GO_ON
+
+    def preempt(self, trial: str, attempt: int = 0) -> None:
+        """Take note that the machine of a trial has to go: it stops, and goes on elsewhere from where it stood."""
+        known = self._history.trials[trial]
+        if attempt == known.retries and known.record is None:
+            self._preempted.add(trial)
 
     def _check_time(self) -> None:
         budget = self._exp.search.time_budget
@@ -221,6 +229,8 @@ class Desk:
         again = record.ending is Ending.FAILED and not self._halting and record.cause in (Cause.UNKNOWN, Cause.INFRA)
         if not again or self._again(known, record.cause or Cause.UNKNOWN, record.reason) is not None:
             self._finish(record)
+        if record.ending is Ending.CANCELLED and record.trial in self._preempted and not self._halting:
+            self._put_back(known, "preempted", "its machine had to go")
 
     def _finish(self, record: TrialRecord) -> None:
         known = self._history.trials[record.trial]

@@ -36,6 +36,7 @@ class Places:
 
     def leaving(self, slot: int) -> None:
         """Take note that a process is about to be replaced by a fresh one: its end is no loss."""
+        self._idle.discard(slot)
         self._leaving.add(slot)
 
     def lose(self, slot: int) -> tuple[str | None, bool]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import ray
 from ray import tune
 
-from yolosweep.cluster import adopt, localised, look_here, prepare_node
+from yolosweep.cluster import adopt, at_work, is_leaving, localised, look_here, prepare_node
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Verdict
@@ -48,15 +49,28 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         """Ask for a training and run it whole; done when there are no more."""
         desk = ray.get_actor(self._desk_name, namespace=NAMESPACE)
         if self._trained == 0 and not _may_train(desk):
-            ray.get(desk.leaving.remote(self._slot))  # should this node die, nothing is lost with it
-            while not ray.get(desk.over.remote()):  # parked: nothing else is placed on this node either
-                time.sleep(_POLL_S)
+            self._park(desk, lambda: True)
             return {"done": True}
+        with at_work():  # before it is asked: who says farewell waits for what has not seen the notice
+            if not is_leaving():
+                return self._train_one(desk)
+        self._park(desk, is_leaving)
+        return {"done": False}
+
+    def _park(self, desk: Any, still: Callable[[], bool]) -> None:
+        """Hold this place, so that nothing else is placed here either, until it is good again or the sweep is over."""
+        ray.get(desk.leaving.remote(self._slot))  # should this node die, nothing is lost with it
+        while still() and not ray.get(desk.over.remote()):
+            time.sleep(_POLL_S)
+
+    def _train_one(self, desk: Any) -> dict[str, Any]:
         if self._trained == 0 and (needed := ray.get(desk.preparation.remote())) is not None:
             self._preparation = needed
             self._train_on = prepare_node(*needed)
         answer: TrialRequest | str | None = ray.get(desk.begin.remote(self._slot))
         while isinstance(answer, str):  # others hold the rest of the budget, or may leave a trial to go on with
+            if is_leaving():
+                return {"done": False}
             time.sleep(_POLL_S)
             answer = ray.get(desk.begin.remote(self._slot))
         if answer is None:
@@ -138,6 +152,8 @@ class _StopLine:
     def _listen(self) -> None:
         while not self._over.wait(_POLL_S):
             try:
+                if is_leaving():
+                    ray.get(self._desk.preempt.remote(self._request.trial, self._request.attempt))
                 if ray.get(self._desk.verdict.remote(self._request.trial, self._request.attempt)) is Verdict.CANCEL:
                     self.stopped.set()
                     return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from yolosweep.durable import Content, sha256_of
@@ -21,6 +23,8 @@ class Checkpoints:
     def __init__(self, request: TrialRequest) -> None:
         self._request, self._folder = request, RunFolder(request.folder)
         self._kept: list[Checkpoint] = []
+        self._remover = ThreadPoolExecutor(1, thread_name_prefix="tidy")
+        self._removing: Future[None] | None = None
 
     def newest_whole(self) -> tuple[Checkpoint | None, list[str]]:
         """Return the newest checkpoint whose files are as recorded, and a note on each that was passed over."""
@@ -58,16 +62,33 @@ class Checkpoints:
         return self._kept[-1]
 
     def tidy(self) -> None:
-        """Delete what no kept checkpoint needs, of this attempt and earlier ones.
+        """Delete what no kept checkpoint needs, of this attempt and earlier ones, beside the next epoch.
 
         Only once the newest is recorded, and only while this attempt is the one that counts.
+
+        Raises:
+            OSError, RunFolderError: what was to be deleted before could not be.
         """
+        self.settle()
         del self._kept[: -self._request.policy.keep_checkpoints]
         needed = {Path(file.path).name for kept in self._kept for file in (kept.state, kept.best) if file is not None}
+        doomed = []
         for file in self._folder.files_in(self._folder.checkpoint(self._request.trial, "x").parent):
             found = _OF_ATTEMPT.match(file.name)
             if found is None or file.name in needed:
                 continue
             is_draft, attempt = bool(found[1]), int(found[2])
             if attempt < self._request.attempt or (attempt == self._request.attempt and not is_draft):
-                self._folder.remove(file)
+                doomed.append(file)
+        if doomed:  # to free 40 MB takes the system as long as to write them
+            self._removing = self._remover.submit(self._remove, doomed)
+
+    def _remove(self, files: Sequence[Path]) -> None:
+        for file in files:
+            self._folder.remove(file)
+
+    def settle(self) -> None:
+        """Wait for what :meth:`tidy` deletes; it raises what this raises."""
+        removing, self._removing = self._removing, None
+        if removing is not None:
+            removing.result()

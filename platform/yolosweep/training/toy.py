@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import math
-import os
 import shutil
 import socket
 import statistics
@@ -17,7 +15,7 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 
 from yolosweep.curves import Progress, progress
-from yolosweep.errors import RunFolderError, TrainingError
+from yolosweep.errors import TrainingError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import (
     Cause,
@@ -30,6 +28,7 @@ from yolosweep.records import (
     Validation,
     Verdict,
 )
+from yolosweep.training.causes import cause_of
 from yolosweep.training.checkpoints import Checkpoints
 from yolosweep.training.seam import Cancelled, Report
 from yolosweep.training.toy_data import Crops, read_crops
@@ -50,8 +49,6 @@ _DEFAULTS = {"batch": 16, "lr0": 0.01, "weight_decay": 0.0005, "patience": 100, 
 """As in Ultralytics."""
 
 _LEFT = ("args.yaml", "best.pt", "last.pt", "results.csv")
-_STORAGE = frozenset((errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT, errno.ESTALE))
-"""What the system says where the run folder, not the training, is in trouble."""
 
 
 class ToyTrainer:
@@ -97,13 +94,7 @@ class _End(NamedTuple):
 def _failure(error: Exception, cause: Cause | None = None) -> _End:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = (lines[-1] if lines else type(error).__name__)[:500]
-    return _End(Ending.FAILED, f"{type(error).__name__}: {text}", text, cause or _cause(error))
-
-
-def _cause(error: Exception) -> Cause:
-    if isinstance(error, RunFolderError) or (isinstance(error, OSError) and error.errno in _STORAGE):
-        return Cause.STORAGE
-    return Cause.CONFIG if isinstance(error, TrainingError) else Cause.UNKNOWN
+    return _End(Ending.FAILED, f"{type(error).__name__}: {text}", text, cause or cause_of(error, begun=True))
 
 
 class _Run:
@@ -119,6 +110,8 @@ class _Run:
         self._notes: list[str] = []
         self._checkpoints = Checkpoints(request)
         self._best: tuple[int | None, FileRef | None] = (None, None)
+        self._epoch_stored = 0
+        self._left: Checkpoint | None = None
         self._started = self._stored_at = time.monotonic()
         self._spent = 0.0
 
@@ -140,7 +133,11 @@ class _Run:
                 seed=int(self._settings["seed"]),
             )
             self._resume(descent, scratch)
-            return self._epochs(descent, len(train), val, scratch)
+            end = self._epochs(descent, len(train), val, scratch)
+            if end.ending is Ending.CANCELLED and self._epoch_stored < len(self._rows):
+                self._left = self._checkpoint(descent, scratch)
+            self._checkpoints.settle()
+            return end
         except Exception as error:
             return _failure(error)
 
@@ -152,7 +149,7 @@ class _Run:
             descent.weights = state.weights
             self._rows, self._spent, self._notes = state.rows, state.seconds, state.notes
             self._state = progress([row.score for row in self._rows], self.request.mode)
-            self._best = self._state.best_epoch, checkpoint.best
+            self._best, self._epoch_stored = (self._state.best_epoch, checkpoint.best), len(self._rows)
             if checkpoint.best is not None:
                 shutil.copyfile(self._checkpoints.file(checkpoint.best), scratch / "best.pt")
             self._save(scratch / "last.pt", descent)
@@ -165,10 +162,11 @@ class _Run:
         for epoch in range(len(self._rows) + 1, self.request.epochs + 1):
             if self._out_of_patience():
                 break
-            started, total = time.monotonic(), 0.0
+            started, total, before = time.monotonic(), 0.0, descent.weights
             for error in descent.epoch(epoch):
                 total += error
                 if self._cancelled():
+                    descent.weights = before
                     return _End(Ending.CANCELLED, "the sweep was stopped in the middle of an epoch")
             model, loss = descent.model(), total / size
             if not (math.isfinite(loss) and math.isfinite(model.w) and math.isfinite(model.b)):
@@ -205,6 +203,7 @@ class _Run:
         is_new = best_epoch is not None and best_epoch != self._best[0]
         stored = self._checkpoints.store(len(self._rows), scratch / "state", scratch / "best.pt" if is_new else best)
         self._best, self._stored_at = (best_epoch, stored.best), time.monotonic()
+        self._epoch_stored = stored.epoch
         return stored
 
     def _seconds(self) -> float:
@@ -272,6 +271,7 @@ class _Run:
             epochs=len(self._rows),
             seconds=self._seconds(),
             files=self._files,
+            checkpoint=self._left,
             cause=end.cause,
             host=socket.gethostname(),
             epoch_seconds=_median([row.seconds for row in self._rows]),
@@ -291,4 +291,4 @@ def _median(values: list[float | None]) -> float | None:
 def _resident_mb() -> float:
     import psutil
 
-    return round(float(psutil.Process(os.getpid()).memory_info().rss) / 2**20, 1)
+    return round(float(psutil.Process().memory_info().rss) / 2**20, 1)

@@ -237,6 +237,7 @@ class _Run:
         if self.watch.best is None:  # no epoch gave a score: there is nothing worth keeping in the weights
             sources = [source for source in sources if source.suffix != ".pt"]
         try:
+            self.watch.checkpoints.settle()
             if end.ending is Ending.CANCELLED:
                 self._checkpoint = self.watch.last_checkpoint()
             for file in sources:

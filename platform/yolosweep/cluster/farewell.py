@@ -1,0 +1,94 @@
+"""A node that is about to go (spot, pre-emption, maintenance): its trainings store their state and end, no other begins.
+
+The notice is a file in this user's cache folder, where whoever is told first leaves it: ``yolosweep leave``, and
+``yolosweep node`` around ``ray start``. Trainings hold a lock beside it while they run; the notice runs out, so that a
+machine which stays, or comes back with the same disk, trains again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from yolosweep.durable import cache_folder, write_atomic
+
+__all__ = ["NOTICE_S", "at_work", "is_leaving", "leave", "stays"]
+
+NOTICE_S = 600.0
+"""How long a notice counts."""
+_POLL_S = 0.1
+
+
+def _notice() -> Path:
+    return cache_folder() / "leaving"
+
+
+def _workers() -> Path:
+    return cache_folder() / "at-work"
+
+
+def is_leaving() -> bool:
+    """Tell whether this machine was told that it has to go."""
+    try:
+        age = time.time() - _notice().stat().st_mtime
+    except OSError:
+        return False
+    return abs(age) < NOTICE_S
+
+
+def stays() -> None:
+    """Take an older notice back: this machine begins anew."""
+    _notice().unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def at_work() -> Iterator[None]:
+    """Let who says farewell wait for what is done in the ``with`` block; a process that dies is not waited for."""
+    _workers().mkdir(parents=True, exist_ok=True, mode=0o700)
+    place = _workers() / f"{os.getpid()}-{secrets.token_hex(4)}.lock"
+    with FileLock(place):
+        try:
+            yield
+        finally:
+            place.unlink(missing_ok=True)
+
+
+def leave(grace_s: float, *, clock: Callable[[], float] = time.monotonic) -> int:
+    """Tell the trainings on this machine to store their state and end, and wait for them.
+
+    Args:
+        grace_s: how long to wait at most, seconds.
+        clock: for tests.
+
+    Returns:
+        How many still run.
+
+    Raises:
+        OSError: the cache folder cannot be written.
+    """
+    write_atomic(_notice(), "")
+    end = clock() + grace_s
+    while (left := _still_at_work()) and clock() < end:
+        time.sleep(_POLL_S)
+    return left
+
+
+def _still_at_work() -> int:
+    return sum(_is_held(place) for place in _workers().glob("*.lock"))
+
+
+def _is_held(place: Path) -> bool:
+    try:
+        with FileLock(place, timeout=0):
+            place.unlink(missing_ok=True)
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    return False

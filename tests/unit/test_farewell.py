@@ -1,4 +1,4 @@
-"""A machine that has to go: its trainings are told, waited for, and the cloud is asked. Real files, locks and processes."""
+"""A machine that has to go: its trainings are told and waited for, the cloud is asked. Real locks and processes."""
 
 import os
 import signal
@@ -96,7 +96,12 @@ def test_leave_says_what_was_not_stored() -> None:
     assert "nothing trains on this machine" in err
 
 
-NODE = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit('ended')); print('up', flush=True); signal.pause()"
+NODE = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
+print("up", flush=True)
+signal.pause()
+"""
 
 
 def test_a_node_ends_after_its_trainings() -> None:

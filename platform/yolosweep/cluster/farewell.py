@@ -1,4 +1,4 @@
-"""A node that is about to go (spot, pre-emption, maintenance): its trainings store their state and end, no other begins.
+"""A node that is about to go (spot, pre-emption, maintenance): its trainings store their state and end, none begins.
 
 The notice is a file in this user's cache folder, where whoever is told first leaves it: ``yolosweep leave``, and
 ``yolosweep node`` around ``ray start``. Trainings hold a lock beside it while they run; the notice runs out, so that a

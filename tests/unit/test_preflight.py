@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yolosweep.cluster.judge import Expected, judge
-from yolosweep.cluster.preflight import Admission, NodeReport
+from yolosweep.cluster.preflight import Admission, NodeReport, arrived
 from yolosweep.cluster.probe import Asked, NodeFacts, plant, probe, uproot
+from yolosweep.cluster.room import Room, room_of
 from yolosweep.experiment.schema import Resources, Search
 from yolosweep.history import History
 from yolosweep.records import PreparedDataset
@@ -21,8 +22,13 @@ from yolosweep.search.nodes import Nodes
 from yolosweep.search.places import Places
 
 HERE = {"python": "3.11.7", "torch": "2.14.1"}
-FACTS = NodeFacts(host="n1", versions=HERE, gpus=("H200",), disk_mb=9000, shm_mb=9000, clock_s=105.0)
-EXPECTED = Expected(versions=HERE, gpus=1, storage="/mnt/runs", room_mb=1000, asked_s=100.0, answered_s=110.0)
+FACTS = NodeFacts(
+    host="n1", versions=HERE, gpus=("H200",), disk_mb=9000, scratch_mb=9000, storage_mb=9000, shm_mb=9000, clock_s=105.0
+)  # fmt: skip
+ROOM = Room(trial_mb=500, cache_mb=800, running_mb=1000, kept_mb=100)
+EXPECTED = Expected(
+    versions=HERE, gpus=1, storage="/mnt/runs", room=ROOM, trials=2, trials_in_all=4, asked_s=100.0, answered_s=110.0
+)  # fmt: skip
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str]]]] = {
     "fine": ({}, {}, []),
@@ -35,7 +41,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str
     "trials that use none": ({"gpus": (), "gpu_error": "driver too old"}, {"gpus": None}, []),
     "no libGL": ({"opencv_error": "libGL.so.1"}, {}, [("OpenCV", True, "opencv-python-headless")]),
     "other storage": ({"storage_error": "another one"}, {}, [("storage", True, "/mnt/runs: another one")]),
-    "full disk": ({"disk_mb": 10}, {}, [("disk", True, "10 MiB free, 1000 MiB needed")]),
+    "full scratch": ({"scratch_mb": 900}, {}, [("disk", True, "about 1000 MiB needed for the states of 2 trials")]),
+    "full cache": ({"disk_mb": 10}, {}, [("disk", True, "10 MiB free in the cache folder")]),
+    "a cache for less": ({"disk_mb": 700}, {}, [("disk", False, "trial.image_cache_budget is 800")]),
+    "full storage": ({"storage_mb": 4000}, {}, [("storage", True, "4000 MiB free in /mnt/runs, about 4100 MiB")]),
+    "a bucket": ({"storage_mb": None}, {}, []),
     "little shared memory": ({"shm_mb": 64}, {}, [("shared memory", False, "--shm-size")]),
     "no loaders": ({"shm_mb": 64}, {"loaders": False}, []),
     "a clock that is behind": ({"clock_s": 80.0}, {}, [("clock", False, "20 s behind")]),
@@ -64,7 +74,11 @@ def test_a_clock_between_question_and_answer_is_never_blamed(clock: float) -> No
 def test_a_storage_is_known_by_what_was_planted_there(tmp_path: Any) -> None:
     marker = plant(str(tmp_path / "runs"))
     there = Asked(torch=False, storage=str(tmp_path / "runs"), marker=marker)
-    assert probe(there).storage_error == ""
+    facts = probe(there)
+    assert facts.storage_error == ""
+    assert facts.storage_mb == pytest.approx(facts.scratch_mb, rel=0.5)  # of this machine's disk
+    assert arrived(str(tmp_path / "runs"), facts.storage_mark) == ""
+    assert "not seen by the driver" in arrived(str(tmp_path / "runs"), facts.storage_mark)  # taken back already
     other = tmp_path / "other"
     other.mkdir()
     assert "not the storage" in probe(replace(there, storage=str(other))).storage_error
@@ -73,9 +87,53 @@ def test_a_storage_is_known_by_what_was_planted_there(tmp_path: Any) -> None:
     assert list((tmp_path / "runs").iterdir()) == []
 
 
+def needs(**more: Any) -> Room:
+    from yolosweep.experiment import Experiment
+
+    told = {"name": "n", "model": "yolo11n.yaml", "data": "d", "train": {"optimizer": "AdamW"}, **more}
+    told["search"] = {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}, **more.get("search", {})}
+    return room_of(Experiment.model_validate(told))
+
+
+def test_room_follows_model_and_trials() -> None:
+    small, large, odd = needs(), needs(model="yolo11x.yaml"), needs(model="mine.yaml")
+    assert small.trial_mb < 100 < 1000 < large.trial_mb == odd.trial_mb  # what is not known may be large
+    assert needs(model="yolov8n.pt").trial_mb == small.trial_mb
+    assert needs(model="toy/red").trial_mb < small.trial_mb
+    assert needs(keep_top=9).kept_mb == 3 * small.kept_mb
+    assert needs(trial={"keep_checkpoints": 5}).running_mb == 2 * small.running_mb
+    assert small.storage_mb(3) == small.kept_mb + 3 * small.running_mb
+    assert needs(trial={"image_cache_budget": 700}).cache_mb == 700
+    assert needs(trial={"image_cache_budget": 700, "image_cache": "off"}).cache_mb == 0
+
+
+def test_the_size_of_a_real_file_counts() -> None:
+    from yolosweep.experiment import Experiment
+
+    told = {"name": "n", "model": "mine.pt", "data": "d", "search": {"parameters": {}, "trials": 2}}
+    exp = Experiment.model_validate({**told, "search": {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}}})
+    assert room_of(exp, 2**20).trial_mb == pytest.approx(12)  # half a million parameters, 24 bytes each
+
+
+@pytest.mark.parametrize(
+    ("resources", "node", "trials"),
+    [
+        ({}, {"CPU": 8, "GPU": 4}, 4),
+        ({}, {"CPU": 8}, 2),
+        ({"gpus_per_trial": 0.25}, {"CPU": 8, "GPU": 2}, 8),
+        ({"gpus_per_trial": 2}, {"CPU": 8, "GPU": 5}, 2),
+        ({"gpus_per_trial": 0, "cpus_per_trial": 2}, {"CPU": 8, "GPU": 1}, 4),
+        ({"gpus_per_trial": 0, "cpus_per_trial": 1, "max_concurrent": 3}, {"CPU": 8}, 3),
+        ({"gpus_per_trial": 1}, {"CPU": 0}, 1),
+    ],
+)
+def test_trials_on_a_node(resources: dict[str, Any], node: dict[str, float], trials: int) -> None:
+    assert needs(resources=resources).trials_on(node) == trials
+
+
 def test_a_node_that_joins_is_asked_once() -> None:
     dataset = PreparedDataset(task="detect", source="d", train_on="d", names={}, images={}, fingerprint="f")
-    admission = Admission(asked=Asked(torch=False), room_mb=1, address="a", dataset=dataset, versions=HERE)
+    admission = Admission(asked=Asked(torch=False), room=Room(), address="a", dataset=dataset, versions=HERE)
     nodes = Nodes(["first"], admission)
     assert nodes.ask("first") == "good"
     assert nodes.ask("late") is admission

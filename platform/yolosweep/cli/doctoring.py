@@ -13,12 +13,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from yolosweep.cli.checked import Checked, check
-from yolosweep.cluster import Asked, NodeReport, look_at_nodes, plant, require_token, uproot, verify_data
+from yolosweep.cluster import (
+    Asked,
+    NodeReport,
+    Room,
+    look_at_nodes,
+    plant,
+    require_token,
+    room_of,
+    uproot,
+    verify_data,
+)
 from yolosweep.errors import ClusterError, DataError
 from yolosweep.experiment.schema import Experiment
 from yolosweep.search.ray_tune import Cluster, connected
 
-__all__ = ["examine_cluster", "good_nodes", "room_mb", "what_matters"]
+__all__ = ["examine_cluster", "good_nodes", "room_for", "what_matters"]
 
 _CHECKS = ("node", "versions", "GPUs", "OpenCV", "storage", "disk", "shared memory", "clock")
 _REACH_S = 3.0
@@ -30,9 +40,12 @@ def what_matters(exp: Experiment | None, storage: str | None, marker: str = "") 
     return Asked(torch=exp is None or not exp.is_toy, gpus=gpus, storage=storage, marker=marker)
 
 
-def room_mb(exp: Experiment | None) -> float:
-    """Return the disk a node needs for what a few trials have in flight, MiB."""
-    return 50.0 if exp is None or exp.is_toy else 1000.0
+def room_for(checked: Checked | None) -> Room:
+    """Return the disk that an experiment needs."""
+    if checked is None:
+        return Room()
+    size = checked.model.stat().st_size if isinstance(checked.model, Path) else None
+    return room_of(checked.experiment, size)
 
 
 def good_nodes(cluster: Cluster, checked: Checked, place: str) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
@@ -47,7 +60,7 @@ def good_nodes(cluster: Cluster, checked: Checked, place: str) -> tuple[dict[str
         return cluster.nodes, {}
     marker = plant(place)
     try:
-        reports = look_at_nodes(what_matters(checked.experiment, place, marker), room_mb=room_mb(checked.experiment))
+        reports = look_at_nodes(what_matters(checked.experiment, place, marker), room=room_for(checked))
     finally:
         uproot(place, marker)
     bad = {report.node: f"node {report.host} is left out: {report.reason}" for report in reports if not report.good}
@@ -80,7 +93,7 @@ def examine_cluster(source: Path | None, overrides: Sequence[str], *, address: s
     marker = "" if storage is None else plant(storage)
     try:
         with contextlib.redirect_stdout(sys.stderr), connected():
-            reports = look_at_nodes(what_matters(exp, storage, marker), room_mb=room_mb(exp))
+            reports = look_at_nodes(what_matters(exp, storage, marker), room=room_for(checked))
             data = _data(checked)
     finally:
         if storage is not None:

@@ -16,12 +16,13 @@ from typing import Any
 
 from yolosweep.cli.checked import Checked, check
 from yolosweep.cli.crowning import crown_open_run, describe_winner
-from yolosweep.cli.doctoring import good_nodes, room_mb, what_matters
+from yolosweep.cli.doctoring import good_nodes, room_for, what_matters
 from yolosweep.cli.live import LiveView
 from yolosweep.cli.resuming import check_again, is_complete
 from yolosweep.cluster import Admission, lay_down, plant, share, uproot, verify_data
 from yolosweep.durable import sha256_of
 from yolosweep.errors import Interrupted, RunFolderError, TrainingError, YolosweepError
+from yolosweep.experiment.addresses import is_address
 from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.records import PreparedDataset
@@ -197,7 +198,8 @@ class _Sweep:
         exp, address = self._checked.experiment, self._folder.address
         return Admission(
             asked=what_matters(exp, address, marker),
-            room_mb=room_mb(exp),
+            room=room_for(self._checked),
+            first="" if is_address(address) else str(self._checked.gate.layout.splits["train"][0].image),
             address=address,
             dataset=dataset.model_copy(update={"findings": (), "notes": ()}),
             versions=versions(),

@@ -11,10 +11,13 @@ from yolosweep.cluster.node import preparation as preparation
 from yolosweep.cluster.node import prepare_node as prepare_node
 from yolosweep.cluster.preflight import Admission as Admission
 from yolosweep.cluster.preflight import NodeReport as NodeReport
+from yolosweep.cluster.preflight import arrived as arrived
 from yolosweep.cluster.preflight import look_at_nodes as look_at_nodes
 from yolosweep.cluster.preflight import look_here as look_here
 from yolosweep.cluster.probe import Asked as Asked
 from yolosweep.cluster.probe import plant as plant
 from yolosweep.cluster.probe import uproot as uproot
+from yolosweep.cluster.room import Room as Room
+from yolosweep.cluster.room import room_of as room_of
 from yolosweep.cluster.sealing import secrets_of as secrets_of
 from yolosweep.cluster.tokens import require_token as require_token

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from yolosweep.cluster.probe import NodeFacts
+from yolosweep.cluster.room import Room
 
 __all__ = ["Expected", "Problem", "judge"]
 
 _SKEW_S = 300.0
 """Object storages and tokens refuse requests of clocks that are further off (S3: 15 minutes)."""
 _SKEW_TOLD_S = 5.0
+_LEAST_MB = 50.0
+"""Label caches and logs."""
 _SHM_MB = 256.0
 """What a few loader workers pass through shared memory at a time."""
 
@@ -25,8 +28,11 @@ class Expected:
     gpus: float | None = None
     """How many it promised to Ray; None where trials use none."""
     storage: str | None = None
-    room_mb: float = 0.0
-    """Disk that checkpoints and decoded images need there, MiB."""
+    room: Room = field(default_factory=Room)
+    trials: int = 1
+    """How many may train there at a time."""
+    trials_in_all: int = 1
+    """How many may train at a time on all nodes."""
     asked_s: float
     """When it was asked and had answered, by the driver's clock: its own clock should say a time in between."""
     answered_s: float
@@ -98,10 +104,24 @@ def _storage(facts: NodeFacts, storage: str | None) -> list[Problem]:
 
 
 def _room(facts: NodeFacts, expected: Expected) -> list[Problem]:
-    found = []
-    if facts.disk_mb < expected.room_mb:
-        text = f"{facts.disk_mb:.0f} MiB free, {expected.room_mb:.0f} MiB needed; free space or move XDG_CACHE_HOME"
+    room, found = expected.room, []
+    needed = max(_LEAST_MB, room.trial_mb * expected.trials)
+    if facts.scratch_mb < needed:
+        what = f"the states of {expected.trials} trials at a time" if expected.trials > 1 else "the state of a trial"
+        text = f"{facts.scratch_mb:.0f} MiB free in the temporary folder, about {needed:.0f} MiB needed for {what}"
+        found.append(Problem(check="disk", red=True, text=f"{text}; free space or set TMPDIR"))
+    if facts.disk_mb < _LEAST_MB:
+        text = f"{facts.disk_mb:.0f} MiB free in the cache folder; free space or set XDG_CACHE_HOME"
         found.append(Problem(check="disk", red=True, text=text))
+    elif facts.disk_mb < room.cache_mb:
+        text = f"{facts.disk_mb:.0f} MiB free, trial.image_cache_budget is {room.cache_mb:.0f}: less is kept decoded"
+        found.append(Problem(check="disk", red=False, text=text))
+    needed = room.storage_mb(expected.trials_in_all)
+    if facts.storage_mb is not None and facts.storage_mb < needed:
+        text = f"{facts.storage_mb:.0f} MiB free in {expected.storage}, about {needed:.0f} MiB needed for checkpoints"
+        found.append(
+            Problem(check="storage", red=True, text=f"{text}; free space, lower keep_top or name another storage")
+        )
     if expected.loaders and facts.shm_mb is not None and facts.shm_mb < _SHM_MB:
         text = f"{facts.shm_mb:.0f} MiB free: loader workers may fail; give the container more (--shm-size=2g)"
         found.append(Problem(check="shared memory", red=False, text=text))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from yolosweep.cluster.judge import Expected, Problem, judge
 from yolosweep.cluster.keyring import adopt
 from yolosweep.cluster.node import prepare_node, seen
-from yolosweep.cluster.probe import Asked, NodeFacts, probe
+from yolosweep.cluster.probe import Asked, NodeFacts, probe, takes_back
+from yolosweep.cluster.room import Room
 from yolosweep.errors import YolosweepError
 from yolosweep.experiment.addresses import is_address
 from yolosweep.records import PreparedDataset
 from yolosweep.versions import versions
 
-__all__ = ["Admission", "NodeReport", "look_at_nodes", "look_here"]
+__all__ = ["Admission", "NodeReport", "arrived", "look_at_nodes", "look_here"]
 
 _PATIENCE_S = 240.0
 
@@ -49,15 +50,17 @@ class Admission:
     """What a node that joins later is asked for."""
 
     asked: Asked
-    room_mb: float
+    room: Room
     address: str
     """Of the run, or its folder."""
     dataset: PreparedDataset
     versions: Mapping[str, str]
     """The driver's."""
+    first: str = ""
+    """Where the first image is, if it has to be at the same place."""
 
 
-def look_at_nodes(asked: Asked, *, room_mb: float = 0.0) -> list[NodeReport]:
+def look_at_nodes(asked: Asked, *, room: Room | None = None) -> list[NodeReport]:
     """Look at every node that is alive, all at once; Ray must be connected."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -70,7 +73,8 @@ def look_at_nodes(asked: Asked, *, room_mb: float = 0.0) -> list[NodeReport]:
     while left and time.time() - began < _PATIENCE_S:
         done, left = ray.wait(left, timeout=_PATIENCE_S)
         answered.update(dict.fromkeys(done, time.time()))
-    return [_report(one, node, asked, room_mb, began, answered.get(one)) for one, node in running.items()]
+    expected = _Expectation(asked, room or Room(), versions(), [node["Resources"] for node in running.values()])
+    return [_report(one, node, expected, began, answered.get(one)) for one, node in running.items()]
 
 
 def _look(asked: Asked) -> NodeFacts:
@@ -78,7 +82,7 @@ def _look(asked: Asked) -> NodeFacts:
     return probe(asked)
 
 
-def _report(one: Any, node: Any, asked: Asked, room_mb: float, began: float, answered: float | None) -> NodeReport:
+def _report(one: Any, node: Any, expectation: _Expectation, began: float, answered: float | None) -> NodeReport:
     import ray
 
     host = node["NodeManagerHostname"] or node["NodeManagerAddress"]
@@ -91,36 +95,72 @@ def _report(one: Any, node: Any, asked: Asked, room_mb: float, began: float, ans
         last = str(error).strip().splitlines()[-1]
         text = f"it cannot be looked at: {last}; is yolosweep installed there, and its disk not full?"
         return NodeReport(**about, problems=(Problem(check="node", red=True, text=text),))
-    expected = _expected(asked, node["Resources"], room_mb, versions(), began, answered)
-    return NodeReport(**about, facts=facts, problems=tuple(judge(facts, expected)))
+    problems = judge(facts, expectation.of(node["Resources"], began, answered))
+    fault = "" if expectation.asked.storage is None else arrived(expectation.asked.storage, facts.storage_mark)
+    if fault and not facts.storage_error:
+        problems.append(Problem(check="storage", red=True, text=fault))
+    return NodeReport(**about, facts=facts, problems=tuple(problems))
 
 
-def _expected(
-    asked: Asked, resources: Mapping[str, float], room_mb: float, driver: Mapping[str, str], began: float, ended: float
-) -> Expected:
-    return Expected(
-        versions=driver,
-        gpus=resources.get("GPU", 0.0) if asked.torch and asked.gpus else None,
-        storage=asked.storage,
-        room_mb=room_mb,
-        asked_s=began,
-        answered_s=ended,
-        loaders=asked.torch,
-    )
+def arrived(storage: str, mark: str) -> str:
+    """Take away what a node says to have written into the storage; return what is wrong where it is not there, or ''.
+
+    For the driver's node: that a node can write somewhere does not make it the same storage.
+    """
+    try:
+        if not mark or takes_back(storage, mark):
+            return ""
+    except (OSError, YolosweepError) as error:
+        return str(error).splitlines()[0]
+    return f"{storage}: what it writes there is not seen by the driver; let every node mount the same storage"
 
 
-def look_here(admission: Admission, node: str) -> str:
-    """Look at this node, from a process on it, and at its data; return why it may not run trials, or ''.
+@dataclass(frozen=True)
+class _Expectation:
+    """What the nodes have to be like."""
 
-    Its clock is not compared: the driver is not asked again.
+    asked: Asked
+    room: Room
+    versions: Mapping[str, str]
+    resources: Sequence[Mapping[str, float]]
+    """Of all nodes."""
+
+    def of(self, resources: Mapping[str, float], began: float, answered: float) -> Expected:
+        """Return it for one node, asked and answered at these times."""
+        asked, room = self.asked, self.room
+        return Expected(
+            versions=self.versions,
+            gpus=resources.get("GPU", 0.0) if asked.torch and asked.gpus else None,
+            storage=asked.storage,
+            room=room,
+            trials=room.trials_on(resources),
+            trials_in_all=sum(room.trials_on(one) for one in self.resources),
+            asked_s=began,
+            answered_s=answered,
+            loaders=asked.torch,
+        )
+
+
+def look_here(admission: Admission, node: str, now: Callable[[], float]) -> tuple[str, str]:
+    """Look at this node, from a process on it, and at its data.
+
+    Args:
+        admission: what it is asked for.
+        node: Ray's id of it.
+        now: asks for the time on the driver's node.
+
+    Returns:
+        Why it may not run trials, or ''; and what it wrote into the storage, for :func:`arrived`.
     """
     import ray
 
     resources: Mapping[str, float] = next((one["Resources"] for one in ray.nodes() if one["NodeID"] == node), {})
-    facts, asked = probe(admission.asked), admission.asked
-    expected = _expected(asked, resources, admission.room_mb, admission.versions, facts.clock_s, facts.clock_s)
-    report = NodeReport(node=node, host=facts.host, resources=resources, problems=tuple(judge(facts, expected)))
-    return report.reason or _data_fault(admission)
+    facts, began = probe(admission.asked), now()
+    facts = replace(facts, clock_s=time.time())
+    expectation = _Expectation(admission.asked, admission.room, admission.versions, [resources])
+    problems = tuple(judge(facts, expectation.of(resources, began, now())))
+    report = NodeReport(node=node, host=facts.host, resources=resources, problems=problems)
+    return report.reason or _data_fault(admission), facts.storage_mark
 
 
 def _data_fault(admission: Admission) -> str:
@@ -129,11 +169,13 @@ def _data_fault(admission: Admission) -> str:
         if is_address(admission.address) or is_address(dataset.source):
             prepare_node(admission.address, dataset)
             return ""
-        found, _ = seen(admission.address, dataset)
+        found, place = seen(admission.address, dataset)
     except (YolosweepError, OSError) as error:
         return f"data: {str(error).splitlines()[0]}"
     if found != dataset.fingerprint:
         return (
             f"data: {dataset.source}: other files or labels (fingerprint {found[:12]}, not {dataset.fingerprint[:12]})"
         )
+    if admission.first and place != admission.first:
+        return f"data: the same files are in another place ({place}, not {admission.first})"
     return ""

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from yolosweep.experiment.addresses import is_address
 from yolosweep.storage import Objects
 from yolosweep.versions import versions
 
-__all__ = ["Asked", "NodeFacts", "plant", "probe", "uproot"]
+__all__ = ["Asked", "NodeFacts", "plant", "probe", "takes_back", "uproot"]
 
 _LOOK_S = 180.0
 """How long torch may take to be imported on a cold disk, and to find its GPUs."""
@@ -57,8 +58,14 @@ class NodeFacts:
     opencv_error: str = ""
     storage_error: str = ""
     """Why the storage cannot be read or written, or is another one."""
+    storage_mark: str = ""
+    """Name of what it wrote there, for the driver to find and take away."""
+    storage_mb: float | None = None
+    """Free there, MiB; None where it is no folder."""
     disk_mb: float = 0.0
     """Free where our cache folder lies, MiB."""
+    scratch_mb: float = 0.0
+    """Free in the temporary folder, MiB."""
     shm_mb: float | None = None
     """Free shared memory, MiB; None where there is no ``/dev/shm``."""
     clock_s: float = 0.0
@@ -71,19 +78,27 @@ def probe(asked: Asked) -> NodeFacts:
     """Return what this machine is like."""
     seen = _torch_sees() if asked.torch else {}
     shm = Path("/dev/shm")
-    cache = next(folder for folder in (cache_folder(), *cache_folder().parents) if folder.exists())
+    mark, storage_error = ("", "") if asked.storage is None else _written(asked.storage, asked.marker)
     return NodeFacts(
         host=socket.gethostname(),
         versions=versions(),
         gpus=tuple(seen.get("gpus", ())),
         gpu_error=str(seen.get("gpu_error", "")),
         opencv_error=str(seen.get("opencv_error", "")),
-        storage_error="" if asked.storage is None else _storage_error(asked.storage, asked.marker),
-        disk_mb=shutil.disk_usage(cache).free / 2**20,
-        shm_mb=shutil.disk_usage(shm).free / 2**20 if shm.is_dir() else None,
+        storage_error=storage_error,
+        storage_mark=mark,
+        storage_mb=None if asked.storage is None or is_address(asked.storage) else _free_mb(Path(asked.storage)),
+        disk_mb=_free_mb(cache_folder()),
+        scratch_mb=_free_mb(Path(tempfile.gettempdir())),
+        shm_mb=_free_mb(shm) if shm.is_dir() else None,
         gpus_declared=bool(os.environ.get(_DECLARED)),
         clock_s=time.time(),
     )
+
+
+def _free_mb(folder: Path) -> float:
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    return shutil.disk_usage(there).free / 2**20
 
 
 def _torch_sees() -> dict[str, Any]:
@@ -127,20 +142,32 @@ def uproot(storage: str, marker: str) -> None:
         (Path(storage) / marker).unlink(missing_ok=True)
 
 
-def _storage_error(storage: str, marker: str) -> str:
-    mine = f"{marker}-{secrets.token_hex(4)}"
+def takes_back(storage: str, mark: str) -> bool:
+    """Take away what a node wrote into the storage; tell whether it was there.
+
+    Raises:
+        RunFolderError: an object storage cannot be reached.
+        OSError: a folder cannot be written.
+    """
+    there = Objects(storage).get(mark) is not None if is_address(storage) else (Path(storage) / mark).is_file()
+    if there:
+        uproot(storage, mark)
+    return there
+
+
+def _written(storage: str, marker: str) -> tuple[str, str]:
+    """Return what was written into the storage, if it is the driver's, and what is wrong with it."""
+    mark = f"{marker}-{secrets.token_hex(4)}"
     try:
         if is_address(storage):
             objects = Objects(storage, patience_s=_STORAGE_S)
             found = objects.get(marker)
-            objects.put(mine, b"")
-            objects.delete(mine)
+            objects.put(mark, b"")
         else:
             place = Path(storage) / marker
             found = place.read_bytes() if place.is_file() else None
             if found is not None:  # a folder that is not the shared one is left as it is
-                (Path(storage) / mine).touch()
-                (Path(storage) / mine).unlink()
+                (Path(storage) / mark).touch()
     except (OSError, YolosweepError) as error:
-        return str(error).splitlines()[0]
-    return "" if found == marker.encode() else "it is not the storage the driver writes to"
+        return "", str(error).splitlines()[0]
+    return (mark, "") if found == marker.encode() else ("", "it is not the storage the driver writes to")

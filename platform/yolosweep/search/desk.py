@@ -8,17 +8,15 @@ own included, so a sweep that is taken up again goes on as if it had never stopp
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from yolosweep.cluster import Admission, preparation
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment
 from yolosweep.history import History, TrialHistory
 from yolosweep.ledger import Ledger, RunFolder, read_events
 from yolosweep.records import Cause, Checkpoint, Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.budget import room_for_another
-from yolosweep.search.nodes import Nodes
 from yolosweep.search.places import Places
 from yolosweep.search.propose import Proposer
 from yolosweep.search.prune import Rungs
@@ -42,7 +40,6 @@ class Desk:
         model_fingerprint: hash of the model file, or the name: part of every trial's identity.
         dataset, cpus, gpus, world_size: the prepared dataset, dumped; what one trial gets.
         header: further facts for the ledger's first line (versions, resources, notes).
-        nodes, admission: see :class:`yolosweep.search.nodes.Nodes`.
     """
 
     def __init__(
@@ -57,8 +54,6 @@ class Desk:
         gpus: float,
         header: Mapping[str, Any],
         world_size: int = 1,
-        nodes: Collection[str] = (),
-        admission: Admission | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = RunFolder(root)
@@ -78,7 +73,7 @@ class Desk:
         self._stopped: str | None = None
         self._halting = False
         self._trouble: str | None = None
-        self._places, self._nodes = Places(), Nodes(nodes, admission)
+        self._places = Places()
         self._waiting: list[str] = []
         self._preempted: set[str] = set()
         self._clock, self._started = clock, clock()
@@ -100,6 +95,10 @@ class Desk:
             if known.record is None or known.record.ending is Ending.CANCELLED:
                 self._put_back(known, "resumed", "the sweep was taken up again")
 
+    def note(self, text: str) -> None:
+        """Write a note into the ledger."""
+        self._write("note", text=text)
+
     def _write(self, event: str, **payload: Any) -> None:
         self._apply(self._ledger.append(event, **payload))
         for told in outages():
@@ -109,19 +108,6 @@ class Desk:
         self._history.add(event)
         self._proposer.apply(event)
         self._rungs.apply(event)
-
-    def preparation(self) -> tuple[str, PreparedDataset] | None:
-        """Return what a node must have before a trial runs on it; None where it shares all of it with this one."""
-        return preparation(self._folder.address, self._dataset)
-
-    def may_train(self, node: str) -> Literal["good", "bad"] | Admission:
-        """Return whether trials may run on a node, or what it has to be asked first."""
-        return self._nodes.ask(node)
-
-    def looked_at(self, node: str, host: str, fault: str) -> None:
-        """Take what was found on a node that joined: why no trial may run there, or ''."""
-        if (news := self._nodes.take(node, host, fault)) is not None:
-            self._write("note", text=news)
 
     def ready(self) -> None:
         """Answer once the first line of the ledger is on disk."""

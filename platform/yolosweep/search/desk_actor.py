@@ -1,18 +1,57 @@
-"""The desk as a Ray actor: it takes over the driver's credentials before it opens the run folder."""
+"""The desk as a Ray actor: it takes over the driver's credentials before it opens the run folder, and knows nodes."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
-from yolosweep.cluster import adopt
+from yolosweep.cluster import Admission, adopt, arrived, preparation
+from yolosweep.records import PreparedDataset
 from yolosweep.search.desk import Desk
+from yolosweep.search.nodes import Nodes
 
 __all__ = ["DeskActor"]
 
 
 class DeskActor(Desk):
-    """See :class:`yolosweep.search.desk.Desk`; its process has the node's environment, not the driver's."""
+    """See :class:`yolosweep.search.desk.Desk`; its process has the node's environment, not the driver's.
 
-    def __init__(self, root: str, **arguments: Any) -> None:
+    Args:
+        root, dataset, arguments: as there.
+        nodes, admission: see :class:`yolosweep.search.nodes.Nodes`.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        dataset: Mapping[str, Any],
+        nodes: Collection[str] = (),
+        admission: Admission | None = None,
+        **arguments: Any,
+    ) -> None:
         adopt()
-        super().__init__(root, **arguments)
+        super().__init__(root, dataset=dataset, **arguments)
+        self._preparation = preparation(root, PreparedDataset.model_validate(dataset))
+        self._nodes, self._storage = Nodes(nodes, admission), admission.asked.storage if admission else None
+
+    def preparation(self) -> tuple[str, PreparedDataset] | None:
+        """Return what a node must have before a trial runs on it; None where it shares all of it with this one."""
+        return self._preparation
+
+    def may_train(self, node: str) -> Literal["good", "bad"] | Admission:
+        """Return whether trials may run on a node, or what it has to be asked first."""
+        return self._nodes.ask(node)
+
+    def time(self) -> float:
+        """Return the seconds since the epoch by the clock of the driver's node."""
+        return time.time()
+
+    def looked_at(self, node: str, host: str, fault: str, mark: str) -> None:
+        """Take what was found on a node that joined: why no trial may run there, or '', and what it wrote."""
+        if self._storage is not None:
+            unseen = arrived(self._storage, mark)
+            fault = fault or (f"storage: {unseen}" if unseen else "")
+        if (news := self._nodes.take(node, host, fault)) is not None:
+            self.note(news)

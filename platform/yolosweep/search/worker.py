@@ -109,7 +109,8 @@ def _may_train(desk: Any) -> bool:
     node = ray.get_runtime_context().get_node_id()
     answer = ray.get(desk.may_train.remote(node))
     if not isinstance(answer, str):
-        ray.get(desk.looked_at.remote(node, socket.gethostname(), look_here(answer, node)))
+        fault, mark = look_here(answer, node, lambda: float(ray.get(desk.time.remote())))
+        ray.get(desk.looked_at.remote(node, socket.gethostname(), fault, mark))
         answer = ray.get(desk.may_train.remote(node))
     return bool(answer == "good")
 

@@ -13,6 +13,7 @@ from yolosweep.cluster.judge import Expected, judge
 from yolosweep.cluster.preflight import Admission, NodeReport, arrived
 from yolosweep.cluster.probe import Asked, NodeFacts, plant, probe, uproot
 from yolosweep.cluster.room import Room, room_of
+from yolosweep.experiment import Experiment
 from yolosweep.experiment.schema import Resources, Search
 from yolosweep.history import History
 from yolosweep.records import PreparedDataset
@@ -87,12 +88,10 @@ def test_a_storage_is_known_by_what_was_planted_there(tmp_path: Any) -> None:
     assert list((tmp_path / "runs").iterdir()) == []
 
 
-def needs(**more: Any) -> Room:
-    from yolosweep.experiment import Experiment
-
+def needs(size: int | None = None, **more: Any) -> Room:
     told = {"name": "n", "model": "yolo11n.yaml", "data": "d", "train": {"optimizer": "AdamW"}, **more}
     told["search"] = {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}, **more.get("search", {})}
-    return room_of(Experiment.model_validate(told))
+    return room_of(Experiment.model_validate(told), size)
 
 
 def test_room_follows_model_and_trials() -> None:
@@ -108,11 +107,7 @@ def test_room_follows_model_and_trials() -> None:
 
 
 def test_the_size_of_a_real_file_counts() -> None:
-    from yolosweep.experiment import Experiment
-
-    told = {"name": "n", "model": "mine.pt", "data": "d", "search": {"parameters": {}, "trials": 2}}
-    exp = Experiment.model_validate({**told, "search": {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}}})
-    assert room_of(exp, 2**20).trial_mb == pytest.approx(12)  # half a million parameters, 24 bytes each
+    assert needs(2**20, model="mine.pt").trial_mb == pytest.approx(12)  # half a million parameters, 24 bytes each
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,14 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from yolosweep.cluster import adopt, localised, prepare_node
+from yolosweep.cluster import adopt, at_work, localised, prepare_node
 from yolosweep.records import Ending, PreparedDataset, TrialRecord, TrialRequest
+from yolosweep.search.asking import StopLine, desk_named, may_train
 from yolosweep.training import trainer_for
 from yolosweep.training.ranks import enter_group, follow
 from yolosweep.training.seam import Cancelled, Report
 
-__all__ = ["Preparation", "RankGroup", "granted_gpus"]
+__all__ = ["Preparation", "RankGroup", "bundles", "granted_gpus"]
 
 Preparation = tuple[str, PreparedDataset]
 """The run's address and its data: what every node must have before it trains."""
@@ -46,52 +47,76 @@ def granted_gpus() -> list[str]:
     return [str(gpu) for gpu in ray.get_runtime_context().get_accelerator_ids()["GPU"]]
 
 
+def bundles() -> list[dict[str, float]]:
+    """Return what this process's placement group holds, rank by rank."""
+    return list(ray.util.get_current_placement_group().bundle_specs)
+
+
 class _Rank:
     """A rank above 0, in a process of its own."""
+
+    def __init__(self, desk: str) -> None:
+        adopt()
+        self._desk = desk_named(desk)
+
+    def may_train(self) -> bool:
+        """Tell whether trials may run on the node it was placed on."""
+        return may_train(self._desk)
 
     def enter(
         self, rank: int, world_size: int, address: str, on_gpu: bool, preparation: Preparation | None
     ) -> list[str]:
         """Join the group; return the GPUs this process was granted."""
-        adopt()
         self._train_on = None if preparation is None else prepare_node(*preparation)
         enter_group(rank, world_size, address, on_gpu=on_gpu)
         return granted_gpus()
 
     def train(self, request: TrialRequest) -> TrialRecord:
         """Train along; return how it ended here."""
-        return follow(request if self._train_on is None else localised(request, self._train_on))
+        with at_work(), StopLine(self._desk, request):
+            return follow(request if self._train_on is None else localised(request, self._train_on))
 
 
 class RankGroup:
     """All ranks of one slot; made inside of the slot, whose process becomes rank 0.
 
     Args:
-        request: the first training.
+        desk: name of the desk.
         give_up: takes a training, a rank above 0 and the record of what went wrong in it alone; after it returns, this
             process ends, because rank 0 waits for that rank inside of a library.
-        preparation: what the nodes of the other ranks must have first.
     """
 
-    def __init__(
-        self,
-        request: TrialRequest,
-        give_up: Callable[[TrialRequest, int, TrialRecord], None],
-        preparation: Preparation | None = None,
-    ) -> None:
+    def __init__(self, desk: str, give_up: Callable[[TrialRequest, int, TrialRecord], None]) -> None:
         self._give_up = give_up
-        size, on_gpu = request.world_size, request.gpus > 0
         group = ray.util.get_current_placement_group()
         self._others = [
             ray.remote(_Rank)
             .options(
-                num_cpus=request.cpus / size,
-                num_gpus=request.gpus / size,
+                num_cpus=bundle.get("CPU", 0),
+                num_gpus=bundle.get("GPU", 0),
                 scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank),
             )
-            .remote()
-            for rank in range(1, size)
+            .remote(desk)
+            for rank, bundle in enumerate(bundles())
+            if rank
         ]
+        self.gpus = list[str]()
+        """The GPUs of all ranks, once they have entered."""
+        self.whole = True
+        """Whether another training can run in it."""
+
+    def may_train(self) -> bool:
+        """Tell whether trials may run on the nodes of all other ranks."""
+        return all(ray.get([other.may_train.remote() for other in self._others]))
+
+    def enter(self, request: TrialRequest, preparation: Preparation | None = None) -> None:
+        """Join all ranks into one process group; once, before the first training.
+
+        Args:
+            request: the first training.
+            preparation: what the nodes of the other ranks must have first.
+        """
+        size, on_gpu = request.world_size, request.gpus > 0
         address = f"tcp://{ray.util.get_node_ip_address()}:{_free_port()}"
         entering = [
             other.enter.remote(rank, size, address, on_gpu, preparation)
@@ -99,10 +124,7 @@ class RankGroup:
         ]
         with self._guarded(entering, request):
             enter_group(0, size, address, on_gpu=on_gpu)
-            self.gpus: list[str] = granted_gpus() + [gpu for gpus in ray.get(entering) for gpu in gpus]
-        """The GPUs of all ranks."""
-        self.whole = True
-        """Whether another training can run in it."""
+            self.gpus = granted_gpus() + [gpu for gpus in ray.get(entering) for gpu in gpus]
 
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
         """Train on all ranks and return rank 0's record.

@@ -87,8 +87,8 @@ class DeskLine:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+        from yolosweep.search.asking import NAMESPACE
         from yolosweep.search.desk_actor import DeskActor
-        from yolosweep.search.worker import NAMESPACE
 
         self.name = f"desk-{root.sweep}-{secrets.token_hex(4)}"
         # On the driver's node: the driver reads the ledger the desk writes, whatever the storage is.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,21 +9,18 @@ from typing import Any
 import ray
 from ray import tune
 
-from yolosweep.cluster import adopt, at_work, is_leaving, localised, look_here, prepare_node
+from yolosweep.cluster import adopt, at_work, is_leaving, localised, prepare_node
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Verdict
-from yolosweep.search.rank_group import Preparation, RankGroup, granted_gpus
+from yolosweep.search.asking import POLL_S, StopLine, desk_named, may_train
+from yolosweep.search.rank_group import Preparation, RankGroup, bundles, granted_gpus
 from yolosweep.search.settle import settled
 from yolosweep.search.watchdog import Watchdog
 from yolosweep.storage import outages
 from yolosweep.training import trainer_for
 
-__all__ = ["NAMESPACE", "Slot"]
-
-NAMESPACE = "yolosweep"
-_POLL_S = 1.0
-"""How often a training asks whether it has to stop in the middle of an epoch."""
+__all__ = ["Slot"]
 
 
 class Slot(tune.Trainable):  # type: ignore[misc]
@@ -47,8 +42,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """Ask for a training and run it whole; done when there are no more."""
-        desk = ray.get_actor(self._desk_name, namespace=NAMESPACE)
-        if self._trained == 0 and not _may_train(desk):
+        desk = desk_named(self._desk_name)
+        if self._trained == 0 and not self._may_train(desk):
             self._park(desk, lambda: True)
             return {"done": True}
         with at_work():  # before it is asked: who says farewell waits for what has not seen the notice
@@ -57,11 +52,17 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         self._park(desk, is_leaving)
         return {"done": False}
 
+    def _may_train(self, desk: Any) -> bool:
+        """Tell whether the nodes of all ranks may train; the processes of the others start here."""
+        if self._group is None and len(bundles()) > 1:
+            self._group = RankGroup(self._desk_name, self._give_up)
+        return may_train(desk) and (self._group is None or self._group.may_train())
+
     def _park(self, desk: Any, still: Callable[[], bool]) -> None:
         """Hold this place, so that nothing else is placed here either, until it is good again or the sweep is over."""
         ray.get(desk.leaving.remote(self._slot))  # should this node die, nothing is lost with it
         while still() and not ray.get(desk.over.remote()):
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
 
     def _train_one(self, desk: Any) -> dict[str, Any]:
         if self._trained == 0 and (needed := ray.get(desk.preparation.remote())) is not None:
@@ -71,14 +72,14 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         while isinstance(answer, str):  # others hold the rest of the budget, or may leave a trial to go on with
             if is_leaving():
                 return {"done": False}
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
             answer = ray.get(desk.begin.remote(self._slot))
         if answer is None:
             return {"done": True}
         if self._preparation is not None:
             answer = localised(answer, self._train_on)
-        if answer.world_size > 1 and self._group is None:
-            self._group = RankGroup(answer, self._give_up, self._preparation)
+        if self._group is not None and self._trained == 0:
+            self._group.enter(answer, self._preparation)
         gpus = granted_gpus() if self._group is None else self._group.gpus
         record = _train(desk, answer, self._group).model_copy(update={"gpus": tuple(gpus)})
         self._trained += 1
@@ -99,25 +100,14 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         known = History.of(folder).trials[request.trial]
         reason = f"rank {rank}: {record.reason}"
         whole = settled(folder, known, record.ending, reason, cause=record.cause, error=record.error)
-        desk = ray.get_actor(self._desk_name, namespace=NAMESPACE)
+        desk = desk_named(self._desk_name)
         ray.get(desk.leaving.remote(self._slot))
         ray.get(desk.ended.remote(whole, request.attempt))
 
 
-def _may_train(desk: Any) -> bool:
-    """Tell whether trials may run on this node; one that joined after the start is looked at first."""
-    node = ray.get_runtime_context().get_node_id()
-    answer = ray.get(desk.may_train.remote(node))
-    if not isinstance(answer, str):
-        fault, mark = look_here(answer, node, lambda: float(ray.get(desk.time.remote())))
-        ray.get(desk.looked_at.remote(node, socket.gethostname(), fault, mark))
-        answer = ray.get(desk.may_train.remote(node))
-    return bool(answer == "good")
-
-
 def _train(desk: Any, request: TrialRequest, group: RankGroup | None) -> TrialRecord:
     stacks = RunFolder(request.folder).stacks(request.trial, request.attempt)
-    with _StopLine(desk, request) as line, Watchdog(stacks, request.policy) as watchdog:
+    with StopLine(desk, request) as line, Watchdog(stacks, request.policy) as watchdog:
 
         def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
             verdict: Verdict = ray.get(desk.row.remote(request.trial, row, checkpoint, request.attempt))
@@ -131,33 +121,3 @@ def _train(desk: Any, request: TrialRequest, group: RankGroup | None) -> TrialRe
         trainer = trainer_for(request.model) if group is None else group
         record = trainer.train(request, report, cancelled)
     return record.model_copy(update={"notes": (*record.notes, *outages())})
-
-
-class _StopLine:
-    """Asks the desk once a second whether to stop, beside the training, which only looks at a flag."""
-
-    def __init__(self, desk: Any, request: TrialRequest) -> None:
-        self._desk, self._request = desk, request
-        self.stopped = threading.Event()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="stop-line", daemon=True)
-
-    def __enter__(self) -> _StopLine:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _listen(self) -> None:
-        while not self._over.wait(_POLL_S):
-            try:
-                if is_leaving():
-                    ray.get(self._desk.preempt.remote(self._request.trial, self._request.attempt))
-                if ray.get(self._desk.verdict.remote(self._request.trial, self._request.attempt)) is Verdict.CANCEL:
-                    self.stopped.set()
-                    return
-            except ray.exceptions.RayError:  # the sweep is gone: nobody would take the result
-                self.stopped.set()
-                return

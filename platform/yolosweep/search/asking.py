@@ -1,0 +1,68 @@
+"""What processes on the nodes ask the desk beside their trainings: whether they may train here, and whether to stop."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Any
+
+import ray
+
+from yolosweep.cluster import is_leaving, look_here
+from yolosweep.records import TrialRequest, Verdict
+
+__all__ = ["NAMESPACE", "POLL_S", "StopLine", "desk_named", "may_train"]
+
+NAMESPACE = "yolosweep"
+POLL_S = 1.0
+"""How often a training asks whether it has to stop in the middle of an epoch."""
+
+
+def desk_named(name: str) -> Any:
+    """Return the handle of the sweep's desk."""
+    return ray.get_actor(name, namespace=NAMESPACE)
+
+
+def may_train(desk: Any) -> bool:
+    """Tell whether trials may run on this node; one that joined after the start is looked at first."""
+    node = ray.get_runtime_context().get_node_id()
+    answer = ray.get(desk.may_train.remote(node))
+    if not isinstance(answer, str):
+        fault, mark = look_here(answer, node, lambda: float(ray.get(desk.time.remote())))
+        ray.get(desk.looked_at.remote(node, socket.gethostname(), fault, mark))
+        answer = ray.get(desk.may_train.remote(node))
+    return bool(answer == "good")
+
+
+class StopLine:
+    """Asks the desk once a second whether to stop, beside the training, which only looks at a flag.
+
+    It also tells the desk where this machine has to go: the trial stops then, and goes on elsewhere.
+    """
+
+    def __init__(self, desk: Any, request: TrialRequest) -> None:
+        self._desk, self._request = desk, request
+        self.stopped = threading.Event()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="stop-line", daemon=True)
+
+    def __enter__(self) -> StopLine:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        trial, attempt = self._request.trial, self._request.attempt
+        while not self._over.wait(POLL_S):
+            try:
+                if is_leaving():
+                    ray.get(self._desk.preempt.remote(trial, attempt))
+                if ray.get(self._desk.verdict.remote(trial, attempt)) is Verdict.CANCEL:
+                    self.stopped.set()
+                    return
+            except ray.exceptions.RayError:  # the sweep is gone: nobody would take the result
+                self.stopped.set()
+                return

@@ -157,6 +157,40 @@ def test_an_outage_is_ridden_out_and_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert outages() == ()
 
 
+class Clock:
+    """Time that passes only where somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@given(lasts_s=st.floats(0.0, 400.0))
+def test_an_outage_of_minutes_is_waited_out(lasts_s: float) -> None:
+    clock = Clock()
+
+    def call() -> str:
+        if clock.now < lasts_s:
+            raise OSError("no route")
+        return "stored"
+
+    outages()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(patience, "time", clock)
+        if lasts_s > patience._PATIENCE_S:
+            with pytest.raises(RunFolderError, match=r"cannot be used, for 300 s \(no route\)"):
+                patience.patiently(call, "s3://b/x")
+            return
+        assert patience.patiently(call, "s3://b/x") == "stored"
+    assert clock.now < lasts_s + patience._LONGEST_WAIT_S  # it is found again soon after
+    assert len(outages()) == (lasts_s > 0)
+
+
 def test_an_outage_without_end_is_refused_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     def call() -> None:
         raise OSError("AWS Error ACCESS_DENIED")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from yolosweep.cluster.tokens import is_loopback, require_token, write_token
+from yolosweep.cluster.tokens import is_loopback, is_own, require_token, write_token
 from yolosweep.errors import ClusterError, UsageError
 
 HERE = ["", "auto", "local", "http://localhost:8265", "http://127.0.0.1:8265", "https://127.8.9.1", "localhost:6379"]
@@ -68,6 +68,41 @@ def test_a_new_token_is_written_once_and_for_its_owner(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not overwritten"):
         write_token(tmp_path / "a" / "token")
     assert (tmp_path / "a" / "token").read_text() == first
+
+
+def test_a_token_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(descriptor: int) -> None:
+        raise Killed
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", die)
+        with pytest.raises(Killed):
+            write_token(tmp_path / "token")
+    assert list(tmp_path.iterdir()) == []
+    write_token(tmp_path / "token")
+    assert [one.name for one in tmp_path.iterdir()] == ["token"]
+
+
+def test_a_machine_knows_its_own_addresses() -> None:
+    import psutil
+
+    own = [one.address for ones in psutil.net_if_addrs().values() for one in ones if "." in one.address]
+    assert own
+    assert all(is_own(f"{address}:6379") for address in own)
+    assert is_own("127.0.0.1:6379")
+    for address in ("203.0.113.7:6379", "head:6379", "http://[::1", "0.0.0.0:6379"):
+        assert not is_own(address)
+
+
+def test_a_cluster_elsewhere_is_not_spoken_to_without_a_token(shell: Any, repository: Path, tmp_path: Path) -> None:
+    for words in (("run", repository / "jobs" / "experiments" / "toy.yaml"), ("doctor",)):
+        done = shell(*words, code=6, RAY_ADDRESS="203.0.113.7:6379")
+        assert "203.0.113.7:6379 is another machine and RAY_AUTH_MODE is not set" in done.err
+        assert "yolosweep token" in done.err
+    assert not list(tmp_path.glob("runs/*"))
 
 
 def test_the_command_says_where_and_what_to_set_but_not_the_token(shell: Any, home: Path, tmp_path: Path) -> None:

@@ -1,14 +1,22 @@
 """A training that stands still is ended by a timer that needs nothing from it."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from yolosweep.experiment.schema import Policy
+from yolosweep.history import TrialHistory
+from yolosweep.ledger import RunFolder
+from yolosweep.records import Cause, TrialRequest
+from yolosweep.search.settle import loss
 from yolosweep.search.watchdog import Watchdog, limit_s
+from yolosweep.storage import joined
 
 STUCK = """
 import ctypes, sys
@@ -32,12 +40,52 @@ def test_a_process_that_holds_the_interpreter_is_ended_with_its_stacks(tmp_path:
     assert "stands_still" in stacks.read_text()
 
 
+WAITS = """
+import sys, threading
+from pathlib import Path
+from yolosweep.experiment.schema import Policy
+from yolosweep.ledger import RunFolder
+from yolosweep.search.watchdog import Watchdog
+
+def waits_for_ever():
+    threading.Event().wait()
+
+folder = RunFolder(sys.argv[1])
+hand_over = lambda file: folder.publish(file.read_bytes(), file)
+with Watchdog(folder.stacks("t0001", 0), Policy(stall_timeout=0.1), hand_over) as watchdog:
+    watchdog.epoch(0.02)
+    waits_for_ever()
+"""
+
+
+def test_where_no_disk_is_shared_the_stacks_reach_the_storage(
+    tmp_path: Path, empty_bucket: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = joined(empty_bucket(), "run")
+    there = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "there")}
+    done = subprocess.run([sys.executable, "-c", WAITS, address], timeout=60, check=False, env=there)
+    assert done.returncode == 1
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "here"))
+    request = TrialRequest(
+        sweep="s", trial="t0001", number=1, identity="i", task="detect", model="m", data="d", folder=address,
+        settings={"epochs": 9}, asked={}, metric="m", mode="max", cpus=1, gpus=0, policy=Policy(),
+    )  # fmt: skip
+    cause, reason = loss(RunFolder(address), TrialHistory(request=request, started_at=""), "exit")
+    assert cause is Cause.STALLED, reason
+    assert "waits_for_ever" in RunFolder(address).bring(RunFolder(address).stacks("t0001", 0)).read_text()
+    other = TrialHistory(request=request.model_copy(update={"trial": "t0002"}), started_at="")
+    assert loss(RunFolder(address), other, "exit")[0] is Cause.INFRA
+
+
 def test_a_training_that_ends_leaves_nothing(tmp_path: Path) -> None:
     stacks = tmp_path / "stacks.txt"
     with Watchdog(stacks, Policy()) as watchdog:
         watchdog.alive()
         watchdog.epoch(1.0)
         watchdog.epoch(None)
+    assert not stacks.exists()
+    with Watchdog(stacks, Policy(stall_timeout=600), hand_over=print) as watchdog:
+        watchdog.alive()
     assert not stacks.exists()
 
 

@@ -20,4 +20,5 @@ from yolosweep.cluster.probe import uproot as uproot
 from yolosweep.cluster.room import Room as Room
 from yolosweep.cluster.room import room_of as room_of
 from yolosweep.cluster.sealing import secrets_of as secrets_of
+from yolosweep.cluster.tokens import is_own as is_own
 from yolosweep.cluster.tokens import require_token as require_token

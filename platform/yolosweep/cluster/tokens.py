@@ -6,6 +6,7 @@ of Ray 2.60 (``ray/_private/authentication`` and its ``AuthenticationTokenLoader
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import secrets
@@ -14,9 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from yolosweep.durable import fsync_folder
 from yolosweep.errors import ClusterError, UsageError
 
-__all__ = ["default_path", "is_loopback", "require_token", "write_token"]
+__all__ = ["default_path", "is_loopback", "is_own", "require_token", "write_token"]
 
 _WAY_OUT = (
     "`yolosweep token` makes one: put the file on every node and start Ray there, and set here, "
@@ -72,16 +74,40 @@ def is_loopback(address: str) -> bool:
     """Tell whether an address can only mean this machine."""
     if address.strip() in ("", "auto", "local"):
         return True
-    try:
-        host = urlsplit(address if "://" in address else f"//{address}").hostname or ""
-    except ValueError:
-        return False
+    host = _host(address)
     if host.rstrip(".") == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_own(address: str) -> bool:
+    """Tell whether an address is one of this machine's: the driver of a job knows its cluster by that of the node."""
+    try:
+        return is_loopback(address) or ipaddress.ip_address(_host(address)) in _own_addresses()
+    except ValueError:
+        return False
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address if "://" in address else f"//{address}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _own_addresses() -> set[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """Return the addresses of this machine's interfaces."""
+    import psutil
+
+    told = [one.address.partition("%")[0] for ones in psutil.net_if_addrs().values() for one in ones if one.address]
+    found = set()
+    for text in told:
+        with contextlib.suppress(ValueError):  # a hardware address
+            found.add(ipaddress.ip_address(text))
+    return found
 
 
 def default_path(environ: Mapping[str, str]) -> Path:
@@ -91,14 +117,21 @@ def default_path(environ: Mapping[str, str]) -> Path:
 
 
 def write_token(path: Path) -> None:
-    """Write a new token of 256 bits to a new file that only its owner can read.
+    """Write a new token of 256 bits to a new file that only its owner can read; whole, or not at all.
 
     Raises:
         UsageError: the file exists, or cannot be written.
     """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+            os.fchmod(out.fileno(), 0o600)  # also where the umask would take more away
+            out.write(secrets.token_hex(32))
+            out.flush()
+            os.fsync(out.fileno())
+        os.link(draft, path)  # unlike a rename, it never replaces
+        fsync_folder(path.parent)
     except FileExistsError:
         raise UsageError(
             f"{path} exists and is not overwritten: nodes that were started with it would be locked out; "
@@ -106,8 +139,5 @@ def write_token(path: Path) -> None:
         ) from None
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "w") as out:
-        os.fchmod(descriptor, 0o600)  # also where the umask would take more away
-        out.write(secrets.token_hex(32))
-        out.flush()
-        os.fsync(descriptor)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from yolosweep.cluster import secrets_of
+from yolosweep.cluster import is_own, require_token, secrets_of
 from yolosweep.errors import ClusterError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.search.cluster_resources import Slots
@@ -52,12 +52,15 @@ def connected() -> Iterator[Cluster]:
     """Connect to the cluster this process belongs to (``RAY_ADDRESS``, a Ray job), else start Ray on this machine.
 
     Raises:
-        ClusterError: Ray cannot be reached or started.
+        ClusterError: Ray cannot be reached or started, or is on another machine and there is no token.
     """
     os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
+    address = os.environ.get("RAY_ADDRESS")
+    address = None if address == "local" else address  # Ray's word for starting it here
+    if address and not is_own(address):
+        require_token(address, os.environ)
     import ray
 
-    address = os.environ.get("RAY_ADDRESS")
     here = {} if address else {"include_dashboard": False}
     try:
         with warnings.catch_warnings():

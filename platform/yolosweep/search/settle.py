@@ -43,7 +43,7 @@ def already_over(known: TrialHistory) -> tuple[Ending, str] | None:
 
 def loss(folder: RunFolder, known: TrialHistory, error: str) -> tuple[Cause, str]:
     """Return why a trial's process is gone, and that in words: it left its stacks where it stood still."""
-    stacks = folder.stacks(known.request.trial, known.retries)
+    stacks = folder.bring(folder.stacks(known.request.trial, known.retries))
     if not (stacks.is_file() and stacks.stat().st_size > 0):
         return Cause.INFRA, f"its worker died: {error}"
     where = stacks.relative_to(folder.root).as_posix()

@@ -1,13 +1,17 @@
 """Ends a training that stands still, with the stacks of its threads on disk.
 
 The timer is ``faulthandler``'s own thread in C: it fires also where a call into a library never gives Python back.
+Where others cannot read this machine's disk, a thread of Python comes first, which can hand the stacks over.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import os
 import statistics
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +21,9 @@ __all__ = ["Watchdog", "limit_s"]
 
 _REARM_S = 1.0
 """Progress is taken note of this often: setting the timer starts a thread."""
+
+_TO_HAND_OVER_S = 30.0
+"""What the stacks may take to be handed over, until C ends the process."""
 
 _SETUP_FACTOR = 6.0
 """Before the first batch (scanning labels, decoding images for the cache) this many times the patience."""
@@ -34,10 +41,12 @@ class Watchdog:
     Args:
         stacks: file for the stacks of all threads; removed where it stays empty.
         policy: the experiment's ``trial`` section.
+        hand_over: takes the file of the stacks before the process ends; None where it is read where it lies.
     """
 
-    def __init__(self, stacks: Path, policy: Policy) -> None:
-        self._path, self._policy = stacks, policy
+    def __init__(self, stacks: Path, policy: Policy, hand_over: Callable[[Path], object] | None = None) -> None:
+        self._path, self._policy, self._hand_over = stacks, policy, hand_over
+        self._deadline, self._over = 0.0, threading.Event()
         self._epochs: list[float] = []
         self._set_at = 0.0
         self._file: IO[Any] | None = None
@@ -46,9 +55,12 @@ class Watchdog:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("w")
         self._arm(_SETUP_FACTOR * self._policy.stall_timeout)
+        if self._hand_over is not None:
+            threading.Thread(target=self._watch, args=(self._hand_over,), name="watchdog", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._over.set()
         faulthandler.cancel_dump_traceback_later()
         if self._file is not None:
             self._file.close()
@@ -69,4 +81,18 @@ class Watchdog:
     def _arm(self, timeout_s: float) -> None:
         assert self._file is not None
         self._set_at = time.monotonic()
-        faulthandler.dump_traceback_later(timeout_s, exit=True, file=self._file)
+        self._deadline = self._set_at + timeout_s
+        last_s = timeout_s if self._hand_over is None else timeout_s + _TO_HAND_OVER_S
+        faulthandler.dump_traceback_later(last_s, exit=True, file=self._file)
+
+    def _watch(self, hand_over: Callable[[Path], object]) -> None:
+        """End the process once the deadline has passed; it moves while there is progress."""
+        while (left := self._deadline - time.monotonic()) > 0:
+            if self._over.wait(left):
+                return
+        assert self._file is not None
+        faulthandler.dump_traceback(self._file)
+        try:
+            hand_over(self._path)
+        finally:
+            os._exit(1)

@@ -106,8 +106,10 @@ class Slot(tune.Trainable):  # type: ignore[misc]
 
 
 def _train(desk: Any, request: TrialRequest, group: RankGroup | None) -> TrialRecord:
-    stacks = RunFolder(request.folder).stacks(request.trial, request.attempt)
-    with StopLine(desk, request) as line, Watchdog(stacks, request.policy) as watchdog:
+    folder = RunFolder(request.folder)
+    stacks = folder.stacks(request.trial, request.attempt)
+    hand_over = None if folder.objects is None else lambda file: folder.publish(file.read_bytes(), file)
+    with StopLine(desk, request) as line, Watchdog(stacks, request.policy, hand_over) as watchdog:
 
         def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
             verdict: Verdict = ray.get(desk.row.remote(request.trial, row, checkpoint, request.attempt))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import platform
+from collections.abc import Mapping
 from importlib import metadata
 
 from yolosweep import __version__
 
-__all__ = ["versions"]
+__all__ = ["releases", "versions"]
 
 _PACKAGES = ("ultralytics-opencv-headless", "torch", "ray", "optuna", "albumentations", "numpy")
 
@@ -20,3 +21,8 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
+
+
+def releases(found: Mapping[str, str]) -> dict[str, str]:
+    """Return versions without what names the build: torch 2.14.1+cpu and 2.14.1+cu130 are one release."""
+    return {package: version.partition("+")[0] for package, version in found.items()}

@@ -153,6 +153,18 @@ def test_a_time_budget_cancels_what_runs_and_starts_nothing_more(tmp_path: Path)
     assert "time budget" in desk.close()
 
 
+def test_a_time_budget_ends_a_sweep_that_waits_for_machines(tmp_path: Path) -> None:
+    clock = Clock()
+    desk = make_desk(tmp_path, clock, time_budget="1h")
+    request = start(desk, slot=0)
+    desk.row(request.trial, row(1, 0.5))
+    desk.lost(0, "node lost")
+    clock.now = 3599
+    assert not desk.over()  # its trial waits for a place
+    clock.now = 3601
+    assert desk.over()
+
+
 def test_the_pruner_stops_the_worst_but_never_the_defaults_nor_the_last_epoch(tmp_path: Path) -> None:
     desk = make_desk(tmp_path, trials=6, grace_epochs=2, reduction_factor=2)
     trials = [start(desk) for _ in range(6)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from yolosweep.cluster.judge import Expected, judge
 from yolosweep.cluster.preflight import Admission, NodeReport, arrived
 from yolosweep.cluster.probe import Asked, NodeFacts, plant, probe, uproot
 from yolosweep.cluster.room import Room, room_of
+from yolosweep.errors import ClusterError
 from yolosweep.experiment import Experiment
 from yolosweep.experiment.schema import Resources, Search
 from yolosweep.history import History
@@ -34,6 +36,7 @@ EXPECTED = Expected(
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str]]]] = {
     "fine": ({}, {}, []),
     "another torch": ({"versions": {**HERE, "torch": "2.13.0"}}, {}, [("versions", True, "torch 2.13.0")]),
+    "another build": ({"versions": {**HERE, "torch": "2.14.1+cu130"}}, {}, []),
     "no torch": ({"versions": {"python": "3.11.7"}}, {}, [("versions", True, "is not installed")]),
     "fewer GPUs": ({"gpus": (), "gpu_error": "driver too old"}, {}, [("GPUs", True, "can use 0 (driver too old)")]),
     "more GPUs": ({"gpus": ("a", "b")}, {}, [("GPUs", False, "stay idle")]),
@@ -88,6 +91,32 @@ def test_a_storage_is_known_by_what_was_planted_there(tmp_path: Any) -> None:
     assert list((tmp_path / "runs").iterdir()) == []
 
 
+FAKE_TORCH = """
+class version: cuda = "13.0"
+class Tensor:
+    def __init__(self, device): self.device = device
+    def __matmul__(self, other):
+        if self.device == "cuda:1":
+            raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+        return self
+def ones(*shape, device): return Tensor(device)
+class cuda:
+    device_count = staticmethod(lambda: 3)
+    get_device_name = staticmethod(lambda index: f"H200 number {index}")
+    synchronize = staticmethod(lambda index: None)
+"""
+
+
+def test_one_broken_gpu_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torch.py").write_text(FAKE_TORCH)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    facts = probe(Asked(storage=None))  # a program of its own imports it
+    assert facts.gpus == ("H200 number 0", "H200 number 2")
+    assert facts.gpu_error == "GPU 1: CUDA error: uncorrectable ECC error encountered"
+    (problem,) = list(judge(replace(FACTS, gpus=facts.gpus, gpu_error=facts.gpu_error), replace(EXPECTED, gpus=3)))
+    assert "3 promised to Ray, torch can use 2 (GPU 1: CUDA error" in problem.text
+
+
 def needs(size: int | None = None, **more: Any) -> Room:
     told = {"name": "n", "model": "yolo11n.yaml", "data": "d", "train": {"optimizer": "AdamW"}, **more}
     told["search"] = {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}, **more.get("search", {})}
@@ -138,6 +167,11 @@ def test_a_node_that_joins_is_asked_once() -> None:
     assert nodes.take("other", "n3", "") == "node n3 joined"
     assert nodes.ask("other") == "good"
     assert Nodes([], None).ask("anyone") == "good"
+
+
+def test_where_no_node_is_left_the_error_says_why() -> None:
+    with pytest.raises(ClusterError, match=r"the nodes have 0 CPU \+ 0 GPU(?s:.*)\n  node n2 is left out: disk: full$"):
+        allot(Resources(), [{"CPU": 0.0}], 20, left_out=["node n2 is left out: disk: full"])
 
 
 def test_places_beyond_what_fits_are_asked_for_only_where_nodes_may_join() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from yolosweep.errors import ClusterError, ExperimentError, Interrupted, YolosweepError
-from yolosweep.versions import versions
+from yolosweep.versions import releases, versions
 
 __all__ = ["main", "other_versions"]
 
@@ -101,6 +101,7 @@ def _check_versions(file: Path, allow: Sequence[str]) -> None:
 
 def other_versions(sent: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
     """Return a line for every package that differs; yolosweep itself travels, of Python the minor release counts."""
+    sent, here = releases(sent), releases(here)
 
     def shown(found: Mapping[str, str], package: str) -> str:
         version = found.get(package, "not installed")

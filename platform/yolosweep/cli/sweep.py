@@ -169,7 +169,8 @@ class _Sweep:
             good, bad = good_nodes(cluster, self._checked, self._folder.address)
             for reason in bad.values():
                 _say(f"warning: {reason}")
-            slots = allot(exp.resources, list(good.values()), exp.search.trials, may_grow=cluster.joined)
+            have, grows = list(good.values()), cluster.joined
+            slots = allot(exp.resources, have, exp.search.trials, may_grow=grows, left_out=list(bad.values()))
             first = self._checked.gate.layout.splits["train"][0].image
             verify_data(dataset, first, self._folder.address, bad)
             self._write_experiment()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from yolosweep.cluster.probe import NodeFacts
 from yolosweep.cluster.room import Room
+from yolosweep.versions import releases
 
 __all__ = ["Expected", "Problem", "judge"]
 
@@ -68,6 +69,7 @@ def judge(facts: NodeFacts, expected: Expected) -> list[Problem]:
 
 
 def _versions(here: Mapping[str, str], driver: Mapping[str, str]) -> list[Problem]:
+    here, driver = releases(here), releases(driver)
     return [
         Problem(
             check="versions",

@@ -33,7 +33,12 @@ def ranks_of(asked: Resources) -> int:
 
 
 def allot(
-    asked: Resources, nodes: Sequence[Mapping[str, float]], trials: int | None, *, may_grow: bool = False
+    asked: Resources,
+    nodes: Sequence[Mapping[str, float]],
+    trials: int | None,
+    *,
+    may_grow: bool = False,
+    left_out: Sequence[str] = (),
 ) -> Slots:
     """Decide ``auto`` and count the slots, node by node: only the ranks of ``workers`` may lie on several.
 
@@ -41,6 +46,7 @@ def allot(
         asked: the experiment's resources.
         nodes: per node its ``CPU`` and ``GPU`` counts.
         trials: number of trials, an upper limit of the slots.
+        left_out: why other nodes do not count, a sentence each.
         may_grow: nodes may join: as many slots as ``max_concurrent`` says are asked for, also where fewer fit now.
 
     Raises:
@@ -61,7 +67,7 @@ def allot(
         where = f"in {ranks} equal parts" if spread else "on one node"
         raise ClusterError(
             f"resources: one trial needs {cpus:g} CPU and {gpus:g} GPU {where}, but the nodes have {have}; "
-            "lower resources.cpus_per_trial or resources.gpus_per_trial"
+            + "\n  ".join(["lower resources.cpus_per_trial or resources.gpus_per_trial", *left_out])
         )
     if may_grow and asked.max_concurrent is not None:
         slots = max(slots, asked.max_concurrent)

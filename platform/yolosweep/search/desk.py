@@ -273,6 +273,7 @@ class Desk:
 
     def over(self) -> bool:
         """Tell whether nothing runs and nothing is left to run: slots that wait for a machine need not be placed."""
+        self._check_time()  # also where no place trains: all may be waiting for a machine
         exhausted = self._stopped is not None or len(self._history.trials) == self._exp.search.trials
         return not self._places.any_taken() and (self._halting or (exhausted and not self._waiting))
 

@@ -23,14 +23,27 @@ def _gpus() -> dict[str, Any]:
         try:
             import torch
 
-            names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-            for index in range(len(names)):
-                torch.zeros(1, device=f"cuda:{index}")
+            names, broken = list[str](), list[str]()
+            for index in range(torch.cuda.device_count()):
+                try:
+                    names.append(_working(torch, index))
+                except RuntimeError as error:  # the others may be fine
+                    broken.append(f"GPU {index}: {_line(error)}")
+            if broken:
+                return {"gpus": names, "gpu_error": "; ".join(broken)}
             built = "" if torch.version.cuda else "this torch is built without CUDA"
         except (ImportError, OSError, RuntimeError) as error:
             return {"gpus": [], "gpu_error": _line(error)}
     cuda = [str(one.message) for one in told if "CUDA" in str(one.message) or "driver" in str(one.message)]
     return {"gpus": names, "gpu_error": "" if names else _line(cuda[0] if cuda else built)}
+
+
+def _working(torch: Any, index: int) -> str:
+    """Return the name of a GPU that computes; it raises where it does not."""
+    square = torch.ones(8, 8, device=f"cuda:{index}")
+    square @ square
+    torch.cuda.synchronize(index)
+    return str(torch.cuda.get_device_name(index))
 
 
 def _opencv() -> str:

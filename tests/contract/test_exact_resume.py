@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -296,6 +297,41 @@ def test_a_batch_that_does_not_fit_is_halved_where_the_policy_says_so(make: Make
     assert record.used["batch"] == 4
     assert any("batch 8 was lowered to 4" in note for note in record.notes)
     assert record.recoveries == 1
+
+
+@pytest.mark.parametrize("where", ["DetectionValidator.postprocess", "DetectionTrainer.optimizer_step"])
+def test_what_does_not_fit_beside_the_batches_begins_anew_with_half_of_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    from ultralytics.models.yolo import detect
+
+    owner, name = where.split(".")
+    real, calls = getattr(getattr(detect, owner), name), itertools.count()
+
+    def once_too_large(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not next(calls):
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return real(self, *args, **kwargs)
+
+    with monkeypatch.context() as small:
+        small.setattr(getattr(detect, owner), name, once_too_large)
+        told, record = train(make("run", epochs=2, nbs=8, on_oom="lower_batch"))
+    assert (record.ending, record.cause, record.used["batch"]) == (Ending.FINISHED, None, 4)
+    assert [note for note in record.notes if "memory" in note] == ["out of memory: batch 8 was lowered to 4"]
+    asked, _ = train(make("asked", epochs=2, nbs=8, batch=4))
+    assert measured(told.rows) == measured(asked.rows)
+    assert weights(make("run"), told.checkpoints[-1]) == weights(make("asked"), asked.checkpoints[-1])
+
+
+def test_what_never_fits_ends_as_out_of_memory(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ultralytics.models.yolo.detect import DetectionTrainer
+
+    def never(self: Any, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(DetectionTrainer, "get_model", never)
+    _, record = train(make("run", epochs=1, on_oom="lower_batch"))
+    assert (record.ending, record.cause, record.used["batch"]) == (Ending.OOM, Cause.RESOURCE, 1)
 
 
 def test_a_batch_that_does_not_fit_ends_the_trial_where_the_policy_says_so(make: Make, forward: Any) -> None:

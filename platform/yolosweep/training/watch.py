@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -58,6 +59,15 @@ class Watch:
         self._over = False
         self.recoveries = 0
         """Epochs trained again after a NaN or an out-of-memory error."""
+
+    def anew(self) -> Watch:
+        """Return one that has seen nothing, in an empty scratch folder but for the log."""
+        for left in self._scratch.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            elif left != self.log_file:
+                left.unlink()
+        return Watch(self._request, self._report, self._cancelled, self._scratch)
 
     @property
     def best_pt(self) -> Path:

@@ -12,28 +12,24 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from yolosweep.errors import RunFolderError, TrainingError
+from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, FileRef, TrialRecord, TrialRequest, Validation
-from yolosweep.training.causes import End, classified, last_line
+from yolosweep.training.causes import End, classified
 from yolosweep.training.environment import enter, log_to, scan_findings
 from yolosweep.training.pipelines import build_pipeline
 from yolosweep.training.ranks import joined, my_rank
 from yolosweep.training.seam import Cancelled, Report
+from yolosweep.training.validation import class_of, validated
 from yolosweep.training.watch import Abandoned, Diverged, Watch
 from yolosweep.training.yolo_loop import steered
 
 __all__ = ["YoloTrainer"]
 
-_TASKS = {
-    "detect": ("detect", "Detection"),
-    "segment": ("segment", "Segmentation"),
-    "classify": ("classify", "Classification"),
-    "pose": ("pose", "Pose"),
-    "obb": ("obb", "OBB"),
-}
 _KEPT = ("weights/best.pt", "weights/last.pt", "results.csv", "args.yaml", "train.log")
 _MAX_NOTES = 20
+_LOWERINGS = 3
+"""How often a batch that does not fit is halved by beginning anew (Ultralytics' own number for halving on the way)."""
 
 
 class YoloTrainer:
@@ -57,51 +53,8 @@ class YoloTrainer:
         return run.record(end, time.monotonic() - started)
 
     def validate(self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any]) -> Validation:
-        """Score a checkpoint on one split the way Ultralytics does it at the end of a training.
-
-        Raises:
-            TrainingError: the file cannot be loaded, or the data are not there.
-        """
-        enter()
-        from ultralytics.utils import LOGGER
-
-        LOGGER.setLevel("ERROR")
-        folder, prefix = _TASKS[task]
-        scratch = Path(tempfile.mkdtemp(prefix="yolosweep-val-"))
-        how = {key: settings[key] for key in ("imgsz", "iou", "max_det", "single_cls") if key in settings}
-        # The validator of a training gets twice the training batch, rectangular: same grouping, same score.
-        double = task not in ("obb", "classify")
-        batch = int(settings.get("batch", 16)) * (2 if double else 1)
-        arguments = {
-            **how, "batch": batch, "rect": task != "classify", "plots": False, "verbose": False, "mode": "val",
-            "task": task, "data": data, "split": split, "workers": 0, "save_dir": str(scratch), "model": str(weights),
-        }  # fmt: skip
-        try:
-            from importlib import import_module
-
-            validator_class = getattr(import_module(f"ultralytics.models.yolo.{folder}"), f"{prefix}Validator")
-            validator = validator_class(args=arguments, save_dir=scratch)
-            stats = validator(model=str(weights))
-        except Exception as error:
-            raise TrainingError(f"cannot validate {weights} on {split} of {data}: {last_line(error)}") from error
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        metrics = {name: round(float(value), 5) for name, value in stats.items() if name != "fitness"}
-        return Validation(split=split, metrics=metrics, per_class=_per_class(validator))
-
-
-def _per_class(validator: Any) -> dict[str, dict[str, float]]:
-    """Return the metrics of every class that occurs, where the task has them (not for classify)."""
-    metrics = validator.metrics
-    if not hasattr(metrics, "ap_class_index") or not hasattr(metrics, "class_result"):
-        return {}
-    keys = [key for key in metrics.keys if key.startswith("metrics/")]
-    return {
-        str(validator.names[int(index)]): {
-            key: round(float(value), 5) for key, value in zip(keys, metrics.class_result(position), strict=False)
-        }
-        for position, index in enumerate(metrics.ap_class_index)
-    }
+        """Score a checkpoint on one split; see :func:`yolosweep.training.validation.validated`."""
+        return validated(weights, task=task, data=data, split=split, settings=settings)
 
 
 class _Run:
@@ -116,6 +69,7 @@ class _Run:
         self.threads = request.threads
         self._used: dict[str, Any] = {}
         self._checkpoint: Checkpoint | None = None
+        self._lowered: int | None = None
 
     def take_up(self) -> End | None:
         """Take over the newest whole checkpoint of an earlier process; return how it ended where that fails."""
@@ -144,7 +98,30 @@ class _Run:
         self.watch.go_on_from(state, checkpoint)
 
     def go(self) -> End:
-        """Train and return how it ended."""
+        """Train and return how it ended; what does not fit in the first epoch begins anew with half the batch.
+
+        Ultralytics itself halves it where a training batch does not fit, not where building, validating or the first
+        optimizer step does not.
+        """
+        known = len(self.notes)
+        end = self._once()
+        for _ in range(_LOWERINGS):
+            if not self._may_lower(end):
+                break
+            self._lowered = self._batch() // 2
+            del self.notes[known:]
+            _forget(self)
+            self.watch = self.watch.anew()
+            end = self._once()
+        return end
+
+    def _may_lower(self, end: End) -> bool:
+        begun = bool(self.watch.scores) or self.request.world_size > 1
+        return (
+            end.ending is Ending.OOM and self.request.policy.on_oom == "lower_batch" and not begun and self._batch() > 1
+        )
+
+    def _once(self) -> End:
         try:
             self.trainer = self._trainer()
             self.trainer.train()
@@ -163,16 +140,15 @@ class _Run:
         return getattr(self.trainer, "epoch_time_start", None) is not None
 
     def _trainer(self) -> Any:
-        from importlib import import_module
-
-        folder, prefix = _TASKS[self.request.task]
-        base = getattr(import_module(f"ultralytics.models.yolo.{folder}"), f"{prefix}Trainer")
+        base = class_of(self.request.task, "Trainer")
         settings = dict(self.request.settings)
         settings.pop("balance", None)  # ours: Ultralytics does not know it
         if "augmentations" in settings:
             settings["augmentations"] = build_pipeline(settings["augmentations"])
         if self.watch.resumed is not None:  # lowered by an out-of-memory error before
             settings["batch"] = self.watch.resumed["batch"]
+        elif self._lowered is not None:
+            settings["batch"] = self._lowered
         on_gpu = self.request.gpus > 0
         settings["workers"] = self._workers(settings.get("workers"), on_gpu)
         settings.update(
@@ -200,7 +176,8 @@ class _Run:
         return min(int(asked), most)
 
     def _batch(self) -> int:
-        return int(getattr(self.trainer, "batch_size", self.request.settings.get("batch", 16)))
+        asked = self._lowered or self.request.settings.get("batch", 16)
+        return int(getattr(self.trainer, "batch_size", asked))
 
     def _remember(self) -> None:
         """Note what was really used and what was changed on the way, also after a failure."""

@@ -95,6 +95,12 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
+def two_ranks() -> Path:
+    """An experiment whose trials have two ranks each."""
+    return REPOSITORY / "tests" / "two_ranks.yaml"
+
+
+@pytest.fixture(scope="session")
 def bccd_tiny() -> Path:
     """Real photos beside the repository; read only."""
     data = REPOSITORY.parent / "shared" / "data" / "bccd_tiny" / "data.yaml"

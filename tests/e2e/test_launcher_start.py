@@ -1,4 +1,4 @@
-"""The start commands of ``cluster/on-premises/cluster.yaml``, run on this machine as a head and a second node.
+"""The start commands of launcher files, run on this machine: a head, a node of one's own and a spot machine of AWS.
 
 Ray's launcher would run them over ssh. The ports are free ones here, and ``--block`` keeps each start a child of the
 test; the rest of each line, its shell, the token's file and the autoscaler with its local provider are as in the file.
@@ -49,16 +49,20 @@ class Machines:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
         return {**kept, "HOME": str(self.home), "RAY_HEAD_IP": self.ip, **more}
 
-    def start(self, key: str) -> None:
+    def start(self, key: str, config: dict[str, Any] | None = None) -> None:
         """Run the start command of one kind of node, without the ``ray stop`` before it: it would end all Rays here."""
-        (command,) = [line for line in self.config[key] if "ray start" in line]
+        (command,) = [line for line in (config or self.config)[key] if "ray start" in line]
         for asked, here in (("6379", self.port), ("8265", self.dashboard)):
             command = command.replace(f"port={asked}", f"port={here}").replace(f":{asked}", f":{here}")
-        command = f"{command} --dashboard-agent-listen-port=0 --num-cpus=1 --num-gpus=1 --block"
+        last, size = "--disable-usage-stats", "--dashboard-agent-listen-port=0 --num-cpus=1 --num-gpus=1"
+        block = "" if "--block" in command else "--block"
+        command = command.replace(last, f"{last} {size} {block}").replace(
+            "object-manager-port=8076", "object-manager-port=0"
+        )
         with (self.home / f"{key}.log").open("w") as log:
             process = subprocess.Popen(
                 ["bash", "-c", command],
-                env=self.environment(),
+                env=self.environment(AWS_EC2_METADATA_SERVICE_ENDPOINT="http://127.0.0.1:1"),
                 stdout=log,
                 stderr=log,
                 text=True,
@@ -95,10 +99,21 @@ class Machines:
         status, body = self.ask("/nodes?view=summary", token)
         return len(json.loads(body)["data"]["summary"]) if status == 200 else 0
 
+    def mine(self, word: str = "") -> list[psutil.Process]:
+        """Return the processes that are at home here, those whose command holds a word."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("HOME") == str(self.home) and word in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
     def end(self, wait_for: Callable[..., Any]) -> None:
-        """End both nodes, the later one first, with all that they started."""
+        """End all nodes, the latest first, with all that they started."""
         for process in reversed(self.running):
-            everything = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            everything = self.mine()
+            if process is not self.running[0]:
+                everything = [one for one in everything if process.pid in (one.pid, *(up.pid for up in one.parents()))]
             for one in everything:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.terminate()
@@ -136,10 +151,11 @@ def machines(repository: Path, tmp_path: Path, wait_for: Callable[..., Any]) -> 
         "file_mounts": {},
     }
     (tmp_path / "ray_bootstrap_config.yaml").write_text(json.dumps(prepare_config(here)))
-    ray = tmp_path / "sweep" / "bin" / "ray"
-    ray.parent.mkdir(parents=True)
-    ray.write_text(f'#!/bin/sh\nexec {sys.executable} -m ray.scripts.scripts "$@"\n')
-    ray.chmod(0o755)
+    for name, module in (("ray", "ray.scripts.scripts"), ("yolosweep", "yolosweep")):
+        program = tmp_path / "sweep" / "bin" / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"\n')
+        program.chmod(0o755)
     token = tmp_path / ".ray" / "auth_token"
     token.parent.mkdir(mode=0o700)
     token.touch(mode=0o600)
@@ -150,7 +166,7 @@ def machines(repository: Path, tmp_path: Path, wait_for: Callable[..., Any]) -> 
 
 
 def test_head_and_worker_find_each_other_and_let_nobody_in_without_the_token(
-    machines: Machines, wait_for: Callable[..., Any]
+    machines: Machines, repository: Path, wait_for: Callable[..., Any]
 ) -> None:
     machines.start("head_start_ray_commands")
     token = (machines.home / ".ray" / "auth_token").read_text()
@@ -170,5 +186,15 @@ def test_head_and_worker_find_each_other_and_let_nobody_in_without_the_token(
     }
     assert listening <= {"127.0.0.1", "::1"}
     assert listening
+
+    aws = YAML(typ="safe", pure=True).load(repository / "cluster" / "aws" / "cluster.yaml")
+    machines.start("worker_start_ray_commands", aws)
+    wait_for(lambda: machines.nodes(token) == 3)
+    assert machines.running[-1].wait(timeout=60) == 0  # the launcher goes on; the node stays
+    (spot, *_) = machines.mine("yolosweep node")
+    spot.terminate()
+    wait_for(lambda: not alive(spot))
+    assert len(machines.mine("raylet/raylet")) == 2
+    assert "nothing trains on this machine any more" in (machines.home / "node.log").read_text()
     for log in machines.home.glob("*.log"):
         assert token not in log.read_text(errors="replace")

@@ -15,66 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from yolosweep.history import History
-from yolosweep.ledger import RunFolder, read_events
 from yolosweep.records import Cause, Ending
 
 pytestmark = pytest.mark.slow
-
-TWO_RANKS = """
-name: ranks
-task: detect
-model: yolo11n.yaml
-data: sample:parking
-train: {epochs: 4, imgsz: 64, batch: 16, nbs: 16, optimizer: AdamW, fraction: 0.2, warmup_epochs: 1}
-search:
-  trials: 2
-  metric: val/cls_loss
-  mode: min
-  pruner: asha
-  grace_epochs: 2
-  reduction_factor: 2
-  parameters: {lr0: {values: [0.01, 0.00001]}}
-resources: {workers: 2, gpus_per_trial: 0, cpus_per_trial: 2, max_concurrent: 1}
-"""
-
-
-def curves(history: History) -> list[Any]:
-    return [(t.request.asked, [(row.epoch, row.metrics) for row in t.rows]) for t in history.trials.values()]
-
-
-def test_trials_of_two_ranks_take_turns_and_survive_the_loss_of_one(shell: Any, tmp_path: Path, wait_for: Any) -> None:
-    experiment = tmp_path / "ranks.yaml"
-    experiment.write_text(TWO_RANKS)
-    undisturbed = shell.run(experiment).history
-    endings = [Ending.FINISHED, Ending.PRUNED]  # the second hardly learns: the pruner sees it
-    assert [trial.record.ending for trial in undisturbed.trials.values()] == endings
-    assert {trial.record.world_size for trial in undisturbed.trials.values()} == {2}
-
-    before = set(tmp_path.glob("runs/*/"))
-    process = shell.start("run", experiment, "--json")
-
-    def folder() -> RunFolder | None:
-        found = [path for path in set(tmp_path.glob("runs/*/")) - before if (path / "ledger.jsonl").exists()]
-        return RunFolder(found[0]) if found else None
-
-    def second_rank() -> psutil.Process | None:
-        run = folder()
-        if run is None or sum(event["event"] == "row" for event in read_events(run.ledger)) < 2:
-            return None
-        for child in psutil.Process(process.pid).children(recursive=True):
-            if child.is_running() and "ray::_Rank.train" in " ".join(child.cmdline()):
-                return child
-        return None
-
-    wait_for(lambda: process.poll() is not None or second_rank()).kill()
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    history = History.of(folder())
-    assert [trial.record.ending for trial in history.trials.values()] == endings
-    assert sum(trial.record.retries for trial in history.trials.values()) == 1
-    assert curves(history) == curves(undisturbed)
-
 
 REAL_RANKS = """
 import importlib.util, yolosweep.training
@@ -127,11 +70,11 @@ sys.meta_path.insert(0, Ours)
     return {"PYTHONPATH": str(folder)}
 
 
-def test_what_goes_wrong_on_one_rank_alone_does_not_leave_the_other_waiting(shell: Any, tmp_path: Path) -> None:
+def test_what_goes_wrong_on_one_rank_alone_does_not_leave_the_other_waiting(
+    shell: Any, two_ranks: Path, tmp_path: Path
+) -> None:
     """The second rank dies where the first waits for it to join, and when tried again is out of memory in epoch 3."""
-    experiment = tmp_path / "ranks.yaml"
-    experiment.write_text(TWO_RANKS)
-    history = shell.run(experiment, "search.trials=1", **replacing(tmp_path / "ours", ONE_GOES_WRONG)).history
+    history = shell.run(two_ranks, "search.trials=1", **replacing(tmp_path / "ours", ONE_GOES_WRONG)).history
     (trial,) = history.trials.values()
     assert [(event["cause"], event["from_epoch"]) for event in trial.attempts_log] == [("infra", 0)]
     assert (trial.record.ending, trial.record.cause, trial.record.retries) == (Ending.OOM, Cause.RESOURCE, 1)
@@ -226,17 +169,15 @@ def two_gpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     ],
 )
 def test_what_a_trial_was_granted_is_what_its_ranks_use(
-    asked: str, ranks: int, granted: list[tuple[str, ...]], shell: Any, tmp_path: Path, two_gpus: Any
+    asked: str, ranks: int, granted: list[tuple[str, ...]], shell: Any, two_ranks: Path, two_gpus: Any
 ) -> None:
     """Four trials on four cores and two GPUs; ``granted`` are the GPUs of those that run at a time."""
-    experiment = tmp_path / "granted.yaml"
-    experiment.write_text(TWO_RANKS)
     four = (
         f"resources={{{asked}, cpus_per_trial: {ranks}}}",
         "search.trials=4",
         "search.parameters={lr0: {min: 0.001, max: 0.01}}",
     )
-    sweep = shell.run(experiment, *four, code=5, **two_gpus)  # without a score, no winner
+    sweep = shell.run(two_ranks, *four, code=5, **two_gpus)  # without a score, no winner
     assert sweep.history.started["slots"]["concurrent"] == len(granted)
     assert len(sweep.history.trials) == 4
     on_gpu = any(granted)

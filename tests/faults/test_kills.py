@@ -38,7 +38,7 @@ MEASURED_LIVE = {"seconds", "images_per_s", "memory_mb", "gpu_memory_mb"}
 AT_MOST_S = 180.0
 """Nothing in a sweep of this size takes so long; a wait that does is a hang."""
 
-WORKER, DRIVER, DESK, MACHINE = "worker", "driver", "desk", "machine"
+WORKER, RANK, DRIVER, DESK, MACHINE = "worker", "rank", "driver", "desk", "machine"
 
 
 # --- The model: what a ledger of one slot, with a checkpoint after every epoch, may tell.
@@ -184,11 +184,12 @@ class Disturbed:
         self._shell = shell
         self.told = Told()
         self.delivered: list[Kill] = []
+        before = set(shell.cwd.glob("runs/*/ledger.jsonl"))
         self._process: subprocess.Popen[str] = shell.start("run", experiment, *overrides, "--json")
         self._said: dict[subprocess.Popen[str], tuple[str, str]] = {}
         self._family: set[psutil.Process] = set()
         found: list[Path] = []
-        self._until(lambda: found.extend(shell.cwd.glob("runs/*/ledger.jsonl")) or found)
+        self._until(lambda: found.extend(set(shell.cwd.glob("runs/*/ledger.jsonl")) - before) or found)
         assert found, self._end()
         self.folder = RunFolder(found[0].parent)
         self._tail = Tail(self.folder.ledger)
@@ -241,17 +242,19 @@ class Disturbed:
         family = driver.children(recursive=True)
         self._family.update(family)
         # As Ray names the processes of Tune's trainables and of the desk.
-        workers, desks = ([p for p in family if mark in command_of(p)] for mark in ("::ResourceTrainable", "::Desk"))
-        victims = {WORKER: workers, DESK: desks, DRIVER: [driver], MACHINE: [driver, *family]}[kill.victim]
+        marks = ("::ResourceTrainable", "::_Rank", "::Desk")
+        workers, ranks, desks = ([p for p in family if mark in command_of(p)] for mark in marks)
+        everything = [driver, *family]
+        victims = {WORKER: workers, RANK: ranks, DESK: desks, DRIVER: [driver], MACHINE: everything}[kill.victim]
         for process in victims:
             end(process)
-        if kill.victim == WORKER or not victims:
+        if kill.victim in (WORKER, RANK) or not victims:
             return bool(victims)
         self._end()
         if self._process.returncode == 0:
             return False
         if not kill.at_once:
-            living = psutil.wait_procs([*workers, *desks], timeout=AT_MOST_S)[1]
+            living = psutil.wait_procs([*workers, *ranks, *desks], timeout=AT_MOST_S)[1]
             assert not living, "they outlive their driver"
             self._read()
             self.told.at_rest(self.folder)
@@ -323,9 +326,11 @@ def ordeal(
     """Run one experiment twice, undisturbed and disturbed, and compare; a failure tells how to replay it."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / ".cache"))  # where the command keeps its own: drawn once for both
 
-    def run(seed: int, experiment: Path, overrides: Sequence[str], kills: Sequence[Kill]) -> tuple[Disturbed, History]:
+    def run(
+        seed: int, experiment: Path, overrides: Sequence[str], kills: Sequence[Kill], calm: History | None = None
+    ) -> tuple[Disturbed, History]:
         print(f"to replay this: YOLOSWEEP_CHAOS_SEED={seed} pytest tests/faults", *kills, sep="\n  ")
-        calm = undisturbed(experiment, overrides, RunFolder(tmp_path / "undisturbed"))
+        calm = calm or undisturbed(experiment, overrides, RunFolder(tmp_path / "undisturbed"))
         disturbed = Disturbed(shell, experiment, overrides)
         try:
             disturbed.run(kills)
@@ -389,6 +394,24 @@ def test_a_few_kills_leave_no_trace_in_a_sweep_of_real_trainings(ordeal: Any, ti
     rng.shuffle(kills)
     disturbed, _ = ordeal(seed, tiny_yolo, one_at_a_time(2), kills)
     assert disturbed.delivered == kills
+
+
+@pytest.fixture
+def calm_ranks(shell: Any, two_ranks: Path) -> History:
+    """A sweep of trials of two ranks that nothing disturbs."""
+    calm: History = shell.run(two_ranks).history
+    ended = [trial.record for trial in calm.trials.values() if trial.record]
+    assert [(record.ending.value, record.world_size) for record in ended] == [("finished", 2), ("pruned", 2)]
+    return calm
+
+
+@pytest.mark.slow
+def test_the_kill_of_a_rank_leaves_no_trace(ordeal: Any, two_ranks: Path, calm_ranks: History) -> None:
+    seed = int(SEED or 3)
+    kills = [Kill(RANK, random.Random(seed).randint(1, 4))]
+    disturbed, _ = ordeal(seed, two_ranks, (), kills, calm_ranks)
+    assert disturbed.delivered == kills
+    assert sum(trial.attempt for trial in disturbed.told.trials.values()) == 1
 
 
 def many_kills(rng: random.Random, count: int, rows: int) -> list[Kill]:
@@ -526,3 +549,17 @@ def place_of(events: list[dict[str, Any]], kind: str, number: int) -> int:
 def numbered(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Number the lines anew, so that they look untouched to all but the model."""
     return [{**event, "seq": place} for place, event in enumerate(events)]
+
+
+@long
+@pytest.mark.chaos
+@pytest.mark.timeout(1800)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", LONG)
+def test_many_kills_leave_no_trace_in_a_sweep_of_ranks(
+    ordeal: Any, two_ranks: Path, calm_ranks: History, seed: int
+) -> None:
+    rng = random.Random(seed)
+    kills = [Kill(rng.choice([RANK, RANK, WORKER, DRIVER, MACHINE]), rng.randint(1, 2)) for _ in range(3)]
+    disturbed, _ = ordeal(seed, two_ranks, (), kills, calm_ranks)
+    assert disturbed.delivered

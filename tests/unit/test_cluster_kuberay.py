@@ -84,9 +84,22 @@ class Mount(Strict):
     mount_path: str
 
 
+class Exec(Strict):
+    command: list[str] = Field(min_length=1)
+
+
+class Handler(Strict):
+    exec: Exec
+
+
+class Lifecycle(Strict):
+    pre_stop: Handler
+
+
 class Container(Strict):
     name: Name
     image: str
+    lifecycle: Lifecycle | None = None
     security_context: ContainerSecurity
     env: list[Variable] = []
     ports: list[ContainerPort] = []
@@ -264,6 +277,23 @@ def test_pods_get_the_time_and_the_memory_that_a_trial_needs() -> None:
             assert shm is not None
             assert shm.medium == "Memory"
             assert {"/dev/shm", "/storage"} <= {mount.mount_path for mount in pod.containers[0].volume_mounts}
+
+
+def test_a_worker_pod_that_has_to_go_keeps_the_states_of_its_trials_first() -> None:
+    from typer.main import get_command
+
+    from yolosweep.cli.app import app
+
+    for spec in cluster_specs():
+        for group in spec.worker_group_specs:
+            pod = group.template.spec
+            lifecycle = pod.containers[0].lifecycle
+            assert lifecycle is not None
+            program, name, *words = lifecycle.pre_stop.exec.command
+            assert (program, name) == ("yolosweep", "leave")
+            context = get_command(app).commands[name].make_context(name, list(words))  # type: ignore[attr-defined]
+            assert pod.termination_grace_period_seconds is not None
+            assert context.params["grace"] <= GRACE_S < pod.termination_grace_period_seconds
 
 
 def test_trials_run_on_gpu_pods_and_the_spot_pool_is_tolerated() -> None:

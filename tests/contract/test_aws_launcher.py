@@ -6,6 +6,7 @@ and that the file can be read that way, is real.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ def launched(s3: str, repository: Path, tmp_path: Path, monkeypatch: pytest.Monk
 
     iam, ec2 = boto3.client("iam", REGION), boto3.client("ec2", REGION)
     for profile in ("yolosweep-head", "yolosweep-worker"):
-        iam.create_instance_profile(InstanceProfileName=profile)
+        with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):  # of the test before
+            iam.create_instance_profile(InstanceProfileName=profile)
     config = prepare_config(YAML(typ="safe", pure=True).load(repository / "cluster" / "aws" / "cluster.yaml"))
     provider_type = _NODE_PROVIDERS["aws"](config["provider"])
     config = provider_type.bootstrap_config(config)
@@ -45,6 +47,21 @@ def launched(s3: str, repository: Path, tmp_path: Path, monkeypatch: pytest.Monk
         (reservation,) = ec2.describe_instances(InstanceIds=[instance])["Reservations"]
         (found[name],) = reservation["Instances"]
     return found
+
+
+def test_from_outside_only_ssh_comes_in(launched: dict[str, Any]) -> None:
+    import boto3
+
+    groups = {group["GroupId"] for machine in launched.values() for group in machine["SecurityGroups"]}
+    told = boto3.client("ec2", REGION).describe_security_groups(GroupIds=sorted(groups))["SecurityGroups"]
+    open_to_all = []
+    for rule in (rule for group in told for rule in group["IpPermissions"]):
+        assert {pair["GroupId"] for pair in rule["UserIdGroupPairs"]} <= groups  # else from its own machines alone
+        assert not rule.get("PrefixListIds")
+        assert not rule.get("Ipv6Ranges")
+        if rule["IpRanges"]:
+            open_to_all.append((rule["IpProtocol"], rule["FromPort"], rule["ToPort"]))
+    assert open_to_all == [("tcp", 22, 22)] * len(groups)
 
 
 def test_ray_launches_what_the_file_says(launched: dict[str, Any]) -> None:

@@ -36,6 +36,8 @@ SURFACE = {
     "follow": {"--address", "--json"},
     "stop": {"--address", "--json"},
     "token": {"--out"},
+    "node": {"--grace", "--cloud"},
+    "leave": {"--grace"},
     "track push": set(),
 }
 """Every command and flag. A new flag has to be written here, where a reviewer asks why it is not a key of the YAML."""

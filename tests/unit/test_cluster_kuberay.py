@@ -324,6 +324,71 @@ def test_the_wall_and_the_accounts_are_those_of_the_pods() -> None:
         for volume in pod.spec.volumes:
             claim = volume.persistent_volume_claim
             assert claim is None or f"PersistentVolumeClaim/{claim.claim_name}" in kinds
-    assert policy["policyTypes"] == ["Ingress"]
-    for rule in policy["ingress"]:
-        assert rule["from"], "an empty list would let everybody in"
+
+
+class Selector(Strict):
+    match_labels: dict[str, str] = Field(min_length=1)
+
+    def takes(self, labels: dict[str, str]) -> bool:
+        return self.match_labels.items() <= labels.items()
+
+
+class Peer(Strict):
+    """Of another namespace where one is selected, else of the policy's own."""
+
+    pod_selector: Selector
+    namespace_selector: Selector | None = None
+
+    def takes(self, namespace: str, pod: dict[str, str]) -> bool:
+        if self.namespace_selector is None:
+            return namespace == "yolosweep" and self.pod_selector.takes(pod)
+        return self.namespace_selector.takes({NAMESPACE: namespace}) and self.pod_selector.takes(pod)
+
+
+class Port(Strict):
+    port: int
+    protocol: Literal["TCP"]
+
+
+class Ingress(Strict):
+    """Kubernetes takes an absent or empty ``from`` for everybody, and absent ports for all of them."""
+
+    from_: list[Peer] = Field(alias="from", min_length=1)
+    ports: list[Port] | None = Field(None, min_length=1)
+
+
+class Wall(Strict):
+    pod_selector: Selector
+    policy_types: list[Literal["Ingress"]] = Field(min_length=1)
+    ingress: list[Ingress]
+
+    def lets_in(self, namespace: str, pod: dict[str, str], port: int) -> bool:
+        return any(
+            any(peer.takes(namespace, pod) for peer in rule.from_)
+            and (rule.ports is None or port in [one.port for one in rule.ports])
+            for rule in self.ingress
+        )
+
+
+NAMESPACE = "kubernetes.io/metadata.name"
+OURS, OPERATOR = {"app.kubernetes.io/part-of": "yolosweep"}, {"app.kubernetes.io/name": "kuberay-operator"}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "pod", "ports"),
+    [
+        ("yolosweep", OURS, {6379, 8265, 10001, 8076}),
+        ("kuberay-system", OPERATOR, {8265}),
+        ("yolosweep", OPERATOR, set()),
+        ("yolosweep", {}, set()),
+        ("default", OURS, set()),
+        ("default", OPERATOR, set()),
+        ("kuberay-system", OURS, set()),
+    ],
+)
+def test_who_reaches_ray_through_the_wall(namespace: str, pod: dict[str, str], ports: set[int]) -> None:
+    documents = YAML(typ="safe", pure=True).load_all(KUBERAY / "surroundings.yaml")
+    (told,) = [document for document in documents if document["kind"] == "NetworkPolicy"]
+    assert (told["apiVersion"], told["metadata"]["namespace"]) == ("networking.k8s.io/v1", "yolosweep")
+    wall = Wall.model_validate(told["spec"])
+    assert {port for port in (6379, 8265, 10001, 8076) if wall.lets_in(namespace, pod, port)} == ports

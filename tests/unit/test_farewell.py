@@ -1,7 +1,7 @@
 """A machine that has to go: its trainings are told and waited for, the cloud is asked. Real locks and processes."""
 
-import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -68,10 +68,17 @@ def test_nobody_at_work_is_not_waited_for() -> None:
 
 def test_a_notice_runs_out(tmp_path: Path) -> None:
     leave(0)
-    notice = tmp_path / "cache" / "yolosweep" / "leaving"
-    told = notice.stat().st_mtime
-    os.utime(notice, (told - NOTICE_S, told - NOTICE_S))
+    (notice,) = (tmp_path / "cache").rglob("leaving")
+    notice.write_text(str(float(notice.read_text()) - NOTICE_S))
     assert not is_leaving()
+
+
+def test_a_home_that_machines_share_holds_a_notice_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave(0)
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+    assert not is_leaving()
+    assert leave(0) == 0
+    assert is_leaving()
 
 
 # --- The commands.
@@ -127,7 +134,11 @@ def test_a_node_that_ends_by_itself_gives_its_code_and_takes_an_old_notice_back(
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [(("--cloud", "azure", "--", "true"), "must be one of aws, gcp"), (("--", "/no/such/ray"), "cannot start")],
+    [
+        (("--cloud", "azure", "--", "true"), "must be one of aws, gcp"),
+        (("--", "/no/such/ray"), "cannot start"),
+        (("--", "ray", "start", "--address=head:6379"), "add --block"),
+    ],
 )
 def test_wrong_words_are_told(words: tuple[str, ...], told: str) -> None:
     process = yolosweep("node", *words)

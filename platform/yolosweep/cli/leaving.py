@@ -46,11 +46,15 @@ def run_node(command: Sequence[str], *, grace_s: float, cloud: str | None) -> in
         The command's exit code; 0 where it was ended from here.
 
     Raises:
-        UsageError: the command cannot be started, or there is no such cloud.
+        UsageError: the command cannot be started or would not wait, or there is no such cloud.
         ClusterError: see :func:`leave_node`; the node is ended all the same.
     """
     if cloud is not None and cloud not in CLOUDS:
         raise UsageError(f"--cloud {cloud}: must be one of {', '.join(CLOUDS)}")
+    if "start" in command and "--block" not in command:
+        raise UsageError(
+            f"{' '.join(command)}: it would return at once, with nobody left to take the notice; add --block"
+        )
     stays()
     asked = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

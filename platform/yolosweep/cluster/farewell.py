@@ -1,8 +1,8 @@
 """A node that is about to go (spot, pre-emption, maintenance): its trainings store their state and end, none begins.
 
-The notice is a file in this user's cache folder, where whoever is told first leaves it: ``yolosweep leave``, and
-``yolosweep node`` around ``ray start``. Trainings hold a lock beside it while they run; the notice runs out, so that a
-machine which stays, or comes back with the same disk, trains again.
+The notice is a file in this user's cache folder, under the machine's name because a home may be shared by many. Whoever
+is told first leaves it: ``yolosweep leave``, and ``yolosweep node`` around ``ray start``. Trainings hold a lock beside
+it while they run. It runs out, so that a machine which stays, or comes back with the same disk, trains again.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,20 +27,20 @@ _POLL_S = 0.1
 
 
 def _notice() -> Path:
-    return cache_folder() / "leaving"
+    return cache_folder() / "machines" / socket.gethostname() / "leaving"
 
 
 def _workers() -> Path:
-    return cache_folder() / "at-work"
+    return _notice().with_name("at-work")
 
 
 def is_leaving() -> bool:
     """Tell whether this machine was told that it has to go."""
     try:
-        age = time.time() - _notice().stat().st_mtime
-    except OSError:
+        told_s = float(_notice().read_text())
+    except (OSError, ValueError):
         return False
-    return abs(age) < NOTICE_S
+    return abs(time.time() - told_s) < NOTICE_S
 
 
 def stays() -> None:
@@ -72,7 +73,7 @@ def leave(grace_s: float, *, clock: Callable[[], float] = time.monotonic) -> int
     Raises:
         OSError: the cache folder cannot be written.
     """
-    write_atomic(_notice(), "")
+    write_atomic(_notice(), str(time.time()))
     end = clock() + grace_s
     while (left := _still_at_work()) and clock() < end:
         time.sleep(_POLL_S)

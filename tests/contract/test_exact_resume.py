@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import itertools
 import json
 import logging
 import os
@@ -10,7 +9,9 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -299,28 +300,54 @@ def test_a_batch_that_does_not_fit_is_halved_where_the_policy_says_so(make: Make
     assert record.recoveries == 1
 
 
-@pytest.mark.parametrize("where", ["DetectionValidator.postprocess", "DetectionTrainer.optimizer_step"])
-def test_what_does_not_fit_beside_the_batches_begins_anew_with_half_of_it(
-    make: Make, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
+@contextmanager
+def too_large_once(where: str) -> Iterator[list[bool]]:
+    """Let a method run out of memory when it is first called; yields whether its owner was there in each later call."""
     from ultralytics.models.yolo import detect
 
     owner, name = where.split(".")
-    real, calls = getattr(getattr(detect, owner), name), itertools.count()
+    real, failed, seen = getattr(getattr(detect, owner), name), list[Any](), list[bool]()
 
     def once_too_large(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not next(calls):
+        if not failed:
+            failed.append(weakref.ref(self))
             raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        seen.append(failed[0]() is not None)
         return real(self, *args, **kwargs)
 
-    with monkeypatch.context() as small:
+    with pytest.MonkeyPatch.context() as small:
         small.setattr(getattr(detect, owner), name, once_too_large)
+        yield seen
+
+
+@pytest.mark.parametrize("where", ["DetectionValidator.postprocess", "DetectionTrainer.optimizer_step"])
+def test_what_does_not_fit_beside_the_batches_begins_anew_with_half_of_it(make: Make, where: str) -> None:
+    with too_large_once(where) as seen:
         told, record = train(make("run", epochs=2, nbs=8, on_oom="lower_batch"))
     assert (record.ending, record.cause, record.used["batch"]) == (Ending.FINISHED, None, 4)
-    assert [note for note in record.notes if "memory" in note] == ["out of memory: batch 8 was lowered to 4"]
+    assert "out of memory: batch 8 was lowered to 4" in record.notes
+    assert {row.batch for row in told.rows} == {4}
+    assert record.recoveries == 1, "the next training would be given this process"
+    assert set(seen) == {False}, "what did not fit was still in memory"
+    log = RunFolder(make("run").folder).resolve(record.files["train.log"]).read_text()
+    assert "out of memory at batch 8: begun anew with batch 4" in log
     asked, _ = train(make("asked", epochs=2, nbs=8, batch=4))
     assert measured(told.rows) == measured(asked.rows)
     assert weights(make("run"), told.checkpoints[-1]) == weights(make("asked"), asked.checkpoints[-1])
+
+
+@pytest.mark.parametrize(("on_oom", "resumed"), [("fail", False), ("lower_batch", True)], ids=["fail", "resumed"])
+def test_a_validation_that_does_not_fit_ends_a_trial_that_keeps_its_batch(
+    make: Make, on_oom: str, resumed: bool
+) -> None:
+    request = make("run", epochs=2, on_oom=on_oom)
+    if resumed:
+        before, _ = train_epoch(request)
+        request = request.model_copy(update={"attempt": 1, "resume": tuple(before.checkpoints)})
+    with too_large_once("DetectionValidator.postprocess") as seen:
+        told, record = train(request)
+    assert (record.ending, record.cause, record.used["batch"]) == (Ending.OOM, Cause.RESOURCE, 8)
+    assert (told.rows, seen) == ([], [])
 
 
 def test_what_never_fits_ends_as_out_of_memory(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

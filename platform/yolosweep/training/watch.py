@@ -61,13 +61,15 @@ class Watch:
         """Epochs trained again after a NaN or an out-of-memory error."""
 
     def anew(self) -> Watch:
-        """Return one that has seen nothing, in an empty scratch folder but for the log."""
+        """Return one that has seen nothing but one recovery more, in an empty scratch folder but for the log."""
         for left in self._scratch.iterdir():
             if left.is_dir():
                 shutil.rmtree(left)
             elif left != self.log_file:
                 left.unlink()
-        return Watch(self._request, self._report, self._cancelled, self._scratch)
+        fresh = Watch(self._request, self._report, self._cancelled, self._scratch)
+        fresh.recoveries = self.recoveries + 1  # counted like an epoch trained again
+        return fresh
 
     @property
     def best_pt(self) -> Path:

@@ -101,14 +101,17 @@ class _Run:
         """Train and return how it ended; what does not fit in the first epoch begins anew with half the batch.
 
         Ultralytics itself halves it where a training batch does not fit, not where building, validating or the first
-        optimizer step does not.
+        optimizer step does not. A training that has a row, or goes on from one, keeps its batch.
         """
+        from ultralytics.utils import LOGGER
+
         known = len(self.notes)
         end = self._once()
         for _ in range(_LOWERINGS):
             if not self._may_lower(end):
                 break
             self._lowered = self._batch() // 2
+            LOGGER.warning(f"out of memory at batch {self._batch()}: begun anew with batch {self._lowered}")
             del self.notes[known:]
             _forget(self)
             self.watch = self.watch.anew()

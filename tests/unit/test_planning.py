@@ -56,3 +56,10 @@ def test_a_mirror_that_must_be_online_needs_a_key_before_anything_starts(experim
     done = runner.invoke(app, ["plan", str(experiment), TRACKED.replace("lot", "lot, mode: online")])
     assert done.exit_code == 2
     assert "run `wandb login`" in done.stderr
+
+
+def test_ray_s_word_for_this_machine_names_no_cluster() -> None:
+    from yolosweep.search.ray_tune import named_cluster
+
+    assert [named_cluster({"RAY_ADDRESS": word}) for word in ("local", "", "head:6379")] == [None, None, "head:6379"]
+    assert named_cluster({}) is None

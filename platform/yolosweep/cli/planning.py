@@ -15,6 +15,7 @@ from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.search.cluster_resources import allot
 from yolosweep.search.prune import rungs
+from yolosweep.search.ray_tune import named_cluster
 from yolosweep.storage import cached_at
 from yolosweep.tracking import choose_mode
 
@@ -39,7 +40,7 @@ def plan_of(checked: Checked) -> dict[str, Any]:
     most = None if trials is None else trials * epochs
     if search.epoch_budget is not None:
         most = min(search.epoch_budget, most) if most is not None else search.epoch_budget
-    slots = None if os.environ.get("RAY_ADDRESS") else _local_slots(checked)
+    slots = None if named_cluster(os.environ) else _local_slots(checked)
     seconds = _known_epoch_seconds(cached_at(exp.storage) if is_address(exp.storage) else Path(exp.storage), checked)
     checkpoint = _checkpoint_mb(checked)
     return {

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from yolosweep.errors import ClusterError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.search.cluster_resources import Slots
 
-__all__ = ["Cluster", "DeskLine", "connected", "placement", "run_trials"]
+__all__ = ["Cluster", "DeskLine", "connected", "named_cluster", "placement", "run_trials"]
 
 _QUIET = {
     "RAY_DEDUP_LOGS": "0",
@@ -47,6 +47,12 @@ class Cluster:
     """Whether it was there before: other nodes may join it."""
 
 
+def named_cluster(environ: Mapping[str, str]) -> str | None:
+    """Return the address in ``RAY_ADDRESS``; None where there is none, or ``local``: Ray's word for starting it here."""
+    address = environ.get("RAY_ADDRESS")
+    return None if address in (None, "", "local") else address
+
+
 @contextlib.contextmanager
 def connected() -> Iterator[Cluster]:
     """Connect to the cluster this process belongs to (``RAY_ADDRESS``, a Ray job), else start Ray on this machine.
@@ -55,8 +61,7 @@ def connected() -> Iterator[Cluster]:
         ClusterError: Ray cannot be reached or started, or is on another machine and there is no token.
     """
     os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
-    address = os.environ.get("RAY_ADDRESS")
-    address = None if address == "local" else address  # Ray's word for starting it here
+    address = named_cluster(os.environ)
     if address and not is_own(address):
         require_token(address, os.environ)
     import ray

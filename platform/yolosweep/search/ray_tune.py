@@ -48,7 +48,7 @@ class Cluster:
 
 
 def named_cluster(environ: Mapping[str, str]) -> str | None:
-    """Return the address in ``RAY_ADDRESS``; None where there is none, or ``local``: Ray's word for starting it here."""
+    """Return the address in ``RAY_ADDRESS``; None where there is none, or ``local``: Ray is started here then."""
     address = environ.get("RAY_ADDRESS")
     return None if address in (None, "", "local") else address
 

@@ -45,7 +45,10 @@ import sys, threading
 from pathlib import Path
 from yolosweep.experiment.schema import Policy
 from yolosweep.ledger import RunFolder
+from yolosweep.search import watchdog as module
 from yolosweep.search.watchdog import Watchdog
+
+module._SETUP_FACTOR = 6000.0  # as in a real training, what it may take before its first epoch is far from over then
 
 def waits_for_ever():
     threading.Event().wait()

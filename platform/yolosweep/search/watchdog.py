@@ -86,9 +86,12 @@ class Watchdog:
         faulthandler.dump_traceback_later(last_s, exit=True, file=self._file)
 
     def _watch(self, hand_over: Callable[[Path], object]) -> None:
-        """End the process once the deadline has passed; it moves while there is progress."""
+        """End the process once the deadline has passed; it moves while there is progress.
+
+        It moves to an earlier time too, when the first batch ends the setup: so it is looked at again and again.
+        """
         while (left := self._deadline - time.monotonic()) > 0:
-            if self._over.wait(left):
+            if self._over.wait(min(left, _REARM_S)):
                 return
         assert self._file is not None
         faulthandler.dump_traceback(self._file)

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 from ruamel.yaml import YAML
 
+from yolosweep.cluster.jobs import _STOP_WAIT_S
+
 CLUSTER = Path(__file__).resolve().parents[2] / "cluster"
 LAUNCHERS = sorted(CLUSTER.glob("*/cluster.yaml"))
 
@@ -89,6 +91,12 @@ def test_every_node_is_locked(file: Path) -> None:
         before = command.partition("ray start")[0]
         assert 'export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$HOME/.ray/auth_token";' in before
     assert "--dashboard-host=127.0.0.1" in starts[0]
+
+
+@pytest.mark.parametrize("file", LAUNCHERS, ids=named)
+def test_a_plain_ray_job_has_as_long_to_stop_as_a_submitted_one(file: Path) -> None:
+    (start,) = [command for command in load(file)["head_start_ray_commands"] if "ray start" in command]
+    assert f"export RAY_JOB_STOP_WAIT_TIME_S={_STOP_WAIT_S};" in start.partition("ray start")[0]
 
 
 @pytest.mark.parametrize("file", LAUNCHERS, ids=named)

@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 from ruamel.yaml import YAML
 
+from yolosweep.cluster.jobs import _STOP_WAIT_S
+
 KUBERAY = Path(__file__).resolve().parents[2] / "cluster" / "kuberay"
 GRACE_S = 30
 """How long a trial may take to keep its checkpoint after SIGTERM."""
@@ -277,6 +279,12 @@ def test_pods_get_the_time_and_the_memory_that_a_trial_needs() -> None:
             assert shm is not None
             assert shm.medium == "Memory"
             assert {"/dev/shm", "/storage"} <= {mount.mount_path for mount in pod.containers[0].volume_mounts}
+
+
+def test_a_plain_ray_job_has_as_long_to_stop_as_a_submitted_one() -> None:
+    for spec in cluster_specs():
+        head = spec.head_group_spec.template.spec.containers[0]
+        assert Variable(name="RAY_JOB_STOP_WAIT_TIME_S", value=str(_STOP_WAIT_S)) in head.env
 
 
 def test_a_worker_pod_that_has_to_go_keeps_the_states_of_its_trials_first() -> None:

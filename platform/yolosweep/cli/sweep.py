@@ -72,6 +72,8 @@ def resume_sweep(place: str, overrides: Sequence[str], *, allow: Sequence[str], 
     with folder.held():
         history = History.of(folder)
         checked, about = check_again(folder, history, overrides, allow)
+        for note in checked.notes:
+            _say(f"note: {note}")
         choice = choose_mode(checked.experiment.track.wandb, os.environ)
         if choice.line:
             _say(choice.line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,6 +65,8 @@ def look_at_nodes(asked: Asked, *, room: Room | None = None) -> list[NodeReport]
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    room = room or Room()
+    asked = replace(asked, copy=room.copy)
     task, running, began = ray.remote(num_cpus=0, max_retries=0)(_look), {}, time.time()
     for node in (node for node in ray.nodes() if node["Alive"]):
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -73,7 +75,7 @@ def look_at_nodes(asked: Asked, *, room: Room | None = None) -> list[NodeReport]
     while left and time.time() - began < _PATIENCE_S:
         done, left = ray.wait(left, timeout=_PATIENCE_S)
         answered.update(dict.fromkeys(done, time.time()))
-    expected = _Expectation(asked, room or Room(), versions(), [node["Resources"] for node in running.values()])
+    expected = _Expectation(asked, room, versions())
     return [_report(one, node, expected, began, answered.get(one)) for one, node in running.items()]
 
 
@@ -122,19 +124,18 @@ class _Expectation:
     asked: Asked
     room: Room
     versions: Mapping[str, str]
-    resources: Sequence[Mapping[str, float]]
-    """Of all nodes."""
+    late: bool = False
 
     def of(self, resources: Mapping[str, float], began: float, answered: float) -> Expected:
         """Return it for one node, asked and answered at these times."""
-        asked, room = self.asked, self.room
+        asked = self.asked
         return Expected(
             versions=self.versions,
             gpus=resources.get("GPU", 0.0) if asked.torch and asked.gpus else None,
             storage=asked.storage,
-            room=room,
-            trials=room.trials_on(resources),
-            trials_in_all=sum(room.trials_on(one) for one in self.resources),
+            room=self.room,
+            resources=resources,
+            late=self.late,
             asked_s=began,
             answered_s=answered,
             loaders=asked.torch,
@@ -155,9 +156,9 @@ def look_here(admission: Admission, node: str, now: Callable[[], float]) -> tupl
     import ray
 
     resources: Mapping[str, float] = next((one["Resources"] for one in ray.nodes() if one["NodeID"] == node), {})
-    facts, began = probe(admission.asked), now()
+    facts, began = probe(replace(admission.asked, copy=admission.room.copy)), now()
     facts = replace(facts, clock_s=time.time())
-    expectation = _Expectation(admission.asked, admission.room, admission.versions, [resources])
+    expectation = _Expectation(admission.asked, admission.room, admission.versions, late=True)
     problems = tuple(judge(facts, expectation.of(resources, began, now())))
     report = NodeReport(node=node, host=facts.host, resources=resources, problems=problems)
     return report.reason or _data_fault(admission), facts.storage_mark

@@ -154,15 +154,18 @@ def test_the_disks_of_this_machine_are_measured(tmp_path: Path) -> None:
 
 FAKE_TORCH = """
 class version: cuda = "13.0"
+class DeferredCudaCallError(Exception): pass
 class Tensor:
     def __init__(self, device): self.device = device
     def __matmul__(self, other):
         if self.device == "cuda:1":
             raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+        if self.device == "cuda:3":
+            raise DeferredCudaCallError("CUDA call failed lazily\\nat initialization")
         return self
 def ones(*shape, device): return Tensor(device)
 class cuda:
-    device_count = staticmethod(lambda: 3)
+    device_count = staticmethod(lambda: 4)
     get_device_name = staticmethod(lambda index: f"H200 number {index}")
     synchronize = staticmethod(lambda index: None)
 """
@@ -173,9 +176,10 @@ def test_one_broken_gpu_does_not_hide_the_others(tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(str(tmp_path))
     facts = probe(Asked(storage=None))  # a program of its own imports it
     assert facts.gpus == ("H200 number 0", "H200 number 2")
-    assert facts.gpu_error == "GPU 1: CUDA error: uncorrectable ECC error encountered"
-    (problem,) = list(judge(replace(FACTS, gpus=facts.gpus, gpu_error=facts.gpu_error), replace(EXPECTED, gpus=3)))
-    assert "3 promised to Ray, torch can use 2 (GPU 1: CUDA error" in problem.text
+    broken = "GPU 1: CUDA error: uncorrectable ECC error encountered; GPU 3: CUDA call failed lazily"
+    assert facts.gpu_error == broken
+    (problem,) = list(judge(replace(FACTS, gpus=facts.gpus, gpu_error=facts.gpu_error), replace(EXPECTED, gpus=4)))
+    assert f"4 promised to Ray, torch can use 2 ({broken})" in problem.text
 
 
 def needs(size: int | None = None, **more: Any) -> Room:

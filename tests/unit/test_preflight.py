@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -127,18 +128,20 @@ def test_a_clock_between_question_and_answer_is_never_blamed(clock: float) -> No
     assert judge(replace(FACTS, clock_s=clock), EXPECTED) == []
 
 
-def test_a_storage_is_known_by_what_was_planted_there(tmp_path: Any) -> None:
-    marker = plant(str(tmp_path / "runs"))
-    there = Asked(torch=False, storage=str(tmp_path / "runs"), marker=marker)
+@pytest.mark.parametrize("place", [str, Path.as_uri], ids=["folder", "address"])
+def test_a_storage_is_known_by_what_was_planted_there(tmp_path: Path, place: Callable[[Path], str]) -> None:
+    storage = place(tmp_path / "runs")
+    marker = plant(storage)
+    there = Asked(torch=False, storage=storage, marker=marker)
     facts = probe(there)
     assert facts.storage_error == ""
-    assert arrived(str(tmp_path / "runs"), facts.storage_mark) == ""
-    assert "not seen by the driver" in arrived(str(tmp_path / "runs"), facts.storage_mark)  # taken back already
+    assert arrived(storage, facts.storage_mark) == ""
+    assert "not seen by the driver" in arrived(storage, facts.storage_mark)  # taken back already
     other = tmp_path / "other"
     other.mkdir()
-    assert "not the storage" in probe(replace(there, storage=str(other))).storage_error
+    assert "not the storage" in probe(replace(there, storage=place(other))).storage_error
     assert list(other.iterdir()) == []  # nothing is written where it is not ours
-    uproot(str(tmp_path / "runs"), marker)
+    uproot(storage, marker)
     assert list((tmp_path / "runs").iterdir()) == []
 
 
@@ -149,7 +152,8 @@ def test_the_disks_of_this_machine_are_measured(tmp_path: Path) -> None:
     assert facts.disks["storage"].device == tmp_path.stat().st_dev
     assert facts.disks["storage"].free_mb == pytest.approx(shutil.disk_usage(tmp_path).free / 2**20, rel=0.5)
     assert facts.disks.keys() == DISKS.keys()
-    uproot(storage, marker)
+    uproot(storage, marker)  # with the mark of a node that nobody looked for
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 FAKE_TORCH = """

@@ -161,11 +161,12 @@ def plant(storage: str) -> str:
 
 
 def uproot(storage: str, marker: str) -> None:
-    """Take a marker away again."""
+    """Take a marker away again; in a folder also what nodes wrote beside it, but were not heard of again."""
     if is_address(storage):
         Objects(storage).delete(marker)
-    else:
-        (Path(storage) / marker).unlink(missing_ok=True)
+        return
+    for place in Path(storage).glob(f"{marker}*"):
+        place.unlink(missing_ok=True)
 
 
 def takes_back(storage: str, mark: str) -> bool:
@@ -188,11 +189,12 @@ def _written(storage: str, marker: str) -> tuple[str, str]:
         if is_address(storage):
             objects = Objects(storage, patience_s=_STORAGE_S)
             found = objects.get(marker)
-            objects.put(mark, b"")
+            if found == marker.encode():
+                objects.put(mark, b"")
         else:
             place = Path(storage) / marker
             found = place.read_bytes() if place.is_file() else None
-            if found is not None:  # a folder that is not the shared one is left as it is
+            if found == marker.encode():  # a folder that is not the shared one is left as it is
                 (Path(storage) / mark).touch()
     except (OSError, YolosweepError) as error:
         return "", str(error).splitlines()[0]

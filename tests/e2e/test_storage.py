@@ -243,6 +243,7 @@ def test_nodes_that_share_nothing_but_the_bucket_train(
     assert (there / "data" / "data.yaml").is_file(), "the other node wrote a view of its own"
     trained = {path.parent.name for path in there.glob("trials/*/best.pt")}
     assert 0 < len(trained) < 4, "both nodes trained"
+    assert not list(there.rglob("*.state")), "no node keeps states of trials that have ended"
     assert after.winner is not None
     assert not (there / "ledger.jsonl").exists(), "the ledger is the driver's"
 

@@ -21,6 +21,7 @@ from yolosweep.errors import RunFolderError
 from yolosweep.experiment.addresses import address_fault
 from yolosweep.ledger import Ledger, RunFolder, read_events, runs_below
 from yolosweep.records import FileRef
+from yolosweep.search.retain import forget
 from yolosweep.storage import Objects, lease, outages, patience, segments
 
 
@@ -131,6 +132,15 @@ def test_a_file_that_changed_here_is_fetched_again(tmp_path: Path) -> None:
     reference = run.publish(b"weights", run.trial("t0000") / "best.pt")
     run.resolve(reference).write_bytes(b"of another attempt")
     assert run.resolve(reference).read_bytes() == b"weights"
+
+
+def test_checkpoints_forgotten_here_come_back_from_the_storage(tmp_path: Path) -> None:
+    bucket, local = RunFolder.create((tmp_path / "bucket").as_uri(), "toy"), RunFolder(tmp_path / "run")
+    for run in (bucket, local):
+        stored = run.publish(b"state", run.checkpoint("t0000", "a00-e0001.state"))
+        forget(run, "t0000")
+        assert run.checkpoint("t0000", "a00-e0001.state").exists() == (run is local)
+        assert run.resolve(stored).read_bytes() == b"state"
 
 
 @pytest.mark.slow

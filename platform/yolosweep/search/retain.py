@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending, TrialRecord
 
-__all__ = ["clear_leftovers", "drop_surplus", "surplus"]
+__all__ = ["clear_leftovers", "drop_surplus", "forget", "surplus"]
 
 
 def surplus(history: History, keep_top: int) -> list[TrialRecord]:
@@ -40,3 +41,12 @@ def clear_leftovers(folder: RunFolder, history: History) -> None:
             is_draft = file.name.startswith(".") and file.suffix == ".tmp"
             if is_draft or (file.name.startswith("stacks-") and not file.stat().st_size):
                 file.unlink(missing_ok=True)
+
+
+def forget(folder: RunFolder, trial: str) -> None:
+    """Delete the checkpoints of a trial on this machine where an object storage has them and gives them back.
+
+    The desk removes what nobody needs any more from the storage and from its own machine; this is for the others.
+    """
+    if folder.objects is not None:
+        shutil.rmtree(folder.checkpoint(trial, "x").parent, ignore_errors=True)

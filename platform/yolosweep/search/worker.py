@@ -15,6 +15,7 @@ from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.asking import POLL_S, StopLine, desk_named, may_train
 from yolosweep.search.rank_group import Preparation, RankGroup, bundles, granted_gpus
+from yolosweep.search.retain import forget
 from yolosweep.search.settle import settled
 from yolosweep.search.watchdog import Watchdog
 from yolosweep.storage import outages
@@ -82,6 +83,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             self._group.enter(answer, self._preparation)
         gpus = granted_gpus() if self._group is None else self._group.gpus
         record = _train(desk, answer, self._group).model_copy(update={"gpus": tuple(gpus)})
+        forget(RunFolder(answer.folder), answer.trial)
         self._trained += 1
         broken = (
             record.cause is not None or record.recoveries > 0 or (self._group is not None and not self._group.whole)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from yolosweep.cluster import lay_down, localised, prepare_node
+from yolosweep.cluster import Admission, Asked, Room, arrived, lay_down, localised, look_here, plant, prepare_node
 from yolosweep.cluster import node as node_module
 from yolosweep.data import examine
 from yolosweep.errors import DataError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset, TrialRequest
+from yolosweep.versions import versions
 
 
 def draw(folder: Path) -> None:
@@ -79,3 +81,38 @@ def test_a_request_of_a_local_run_stays_as_it_is(tmp_path: Path) -> None:
         asked={}, identity="", metric="m", folder=str(tmp_path),
     )  # fmt: skip
     assert localised(request, "/y/data.yaml") == request
+
+
+@pytest.fixture
+def admission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Admission:
+    """What a node is asked that joins a sweep with its run in a folder and its data in a storage."""
+    draw(tmp_path / "lot")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "head"))
+    gate, run = examine((tmp_path / "lot" / "data.yaml").as_uri(), "detect"), str(tmp_path / "run")
+    return Admission(
+        asked=Asked(torch=False, storage=run, marker=plant(run)), room=Room(), address=run, dataset=gate.dataset,
+        versions=versions(), first=str(gate.layout.splits["train"][0].image),
+    )  # fmt: skip
+
+
+def test_a_node_that_joins_may_train_where_all_is_the_same(admission: Admission) -> None:
+    fault, mark = look_here(admission, {"CPU": 1.0}, time.time)
+    assert fault == ""
+    assert arrived(admission.address, mark) == ""
+
+
+def test_a_node_that_joins_is_asked_for_its_clock(admission: Admission) -> None:
+    fault, _ = look_here(admission, {"CPU": 1.0}, lambda: time.time() + 1000)
+    assert fault.startswith("clock: ")
+    assert "s behind the driver's" in fault
+
+
+def test_a_node_that_joins_needs_the_data_at_the_same_place(
+    admission: Admission, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "node"))
+    fault, _ = look_here(admission, {"CPU": 1.0}, time.time)
+    assert fault.startswith(f"data: the same files are in another place ({tmp_path / 'node'}")
+    label = next((tmp_path / "lot" / "labels" / "train").glob("*.txt"))
+    label.write_text("0 0.5 0.5 0.1 0.1\n")
+    assert "other files or labels" in look_here(admission, {"CPU": 1.0}, time.time)[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,10 @@ from hypothesis import strategies as st
 
 from yolosweep.cluster.judge import Expected, judge
 from yolosweep.cluster.preflight import Admission, NodeReport, arrived
-from yolosweep.cluster.probe import Asked, NodeFacts, plant, probe, uproot
-from yolosweep.cluster.room import Room, room_of
+from yolosweep.cluster.probe import Asked, Disk, NodeFacts, plant, probe, uproot
+from yolosweep.cluster.room import Room, decoded_mb, room_of
+from yolosweep.cluster.slots import Slots
+from yolosweep.data import copied
 from yolosweep.errors import ClusterError
 from yolosweep.experiment import Experiment
 from yolosweep.experiment.schema import Resources, Search
@@ -25,13 +29,23 @@ from yolosweep.search.nodes import Nodes
 from yolosweep.search.places import Places
 
 HERE = {"python": "3.11.7", "torch": "2.14.1"}
-FACTS = NodeFacts(
-    host="n1", versions=HERE, gpus=("H200",), disk_mb=9000, scratch_mb=9000, storage_mb=9000, shm_mb=9000, clock_s=105.0
+DISKS = {"temporary folder": Disk(1, 9000), "cache folder": Disk(2, 9000), "storage": Disk(3, 9000)}
+FACTS = NodeFacts(host="n1", versions=HERE, gpus=("H200",), disks=DISKS, shm_mb=9000, clock_s=105.0)
+SLOTS = Slots(cpus=1, gpus=1, concurrent=4)
+ROOM = Room(
+    rank_mb=500, trial_mb=1000, kept_mb=100, images_mb=800, budget_mb=700, copy="staged/x", copy_mb=300, slots=SLOTS
 )  # fmt: skip
-ROOM = Room(trial_mb=500, cache_mb=800, running_mb=1000, kept_mb=100)
+BUCKET = replace(ROOM, in_bucket=True)
 EXPECTED = Expected(
-    versions=HERE, gpus=1, storage="/mnt/runs", room=ROOM, trials=2, trials_in_all=4, asked_s=100.0, answered_s=110.0
+    versions=HERE, gpus=1, storage="/mnt/runs", room=ROOM, resources={"CPU": 2, "GPU": 2},
+    asked_s=100.0, answered_s=110.0,
 )  # fmt: skip
+
+
+def disks(*free: float, devices: tuple[int, ...] = (1, 2, 3)) -> dict[str, dict[str, Disk]]:
+    """Return the facts of disks with so much free, of the temporary folder, the cache folder and the storage."""
+    return {"disks": {place: Disk(device, mb) for place, device, mb in zip(DISKS, devices, free, strict=False)}}
+
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str]]]] = {
     "fine": ({}, {}, []),
@@ -45,11 +59,50 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str
     "trials that use none": ({"gpus": (), "gpu_error": "driver too old"}, {"gpus": None}, []),
     "no libGL": ({"opencv_error": "libGL.so.1"}, {}, [("OpenCV", True, "opencv-python-headless")]),
     "other storage": ({"storage_error": "another one"}, {}, [("storage", True, "/mnt/runs: another one")]),
-    "full scratch": ({"scratch_mb": 900}, {}, [("disk", True, "about 1000 MiB needed for the states of 2 trials")]),
-    "full cache": ({"disk_mb": 10}, {}, [("disk", True, "10 MiB free in the cache folder")]),
-    "a cache for less": ({"disk_mb": 700}, {}, [("disk", False, "trial.image_cache_budget is 800")]),
-    "full storage": ({"storage_mb": 4000}, {}, [("storage", True, "4000 MiB free in /mnt/runs, about 4100 MiB")]),
-    "a bucket": ({"storage_mb": None}, {}, []),
+    "full scratch": (
+        disks(900, 9000, 9000),
+        {},
+        [
+            (
+                "disk",
+                True,
+                "900 MiB free in the temporary folder, about 1050 MiB needed: 1000 for states of 2 trainings, 50",
+            )
+        ],
+    ),
+    "full cache": (
+        disks(9000, 340, 9000),
+        {},
+        [("disk", True, "350 MiB needed: 50 for label caches, 300 for the data")],
+    ),
+    "data that are there": ({**disks(9000, 340, 9000), "has_copy": True, "decoded_mb": 700}, {}, []),
+    "full storage": (
+        disks(9000, 9000, 4000),
+        {},
+        [("storage", True, "4000 MiB free in the storage /mnt/runs, about 4100 MiB needed: 4100 for checkpoints of 4")],
+    ),
+    "a sweep that goes on": (disks(9000, 9000, 4000), {"room": replace(ROOM, held_mb=200)}, []),
+    "a late node": (disks(9000, 9000, 10), {"late": True}, []),
+    "one disk for all": (
+        disks(5000, 5000, 5000, devices=(1, 1, 1)),
+        {},
+        [("disk", True, "in the temporary folder and the cache folder and the storage /mnt/runs, about 5500 MiB")],
+    ),
+    "one disk that is large enough": (disks(6500, 6500, 6500, devices=(1, 1, 1)), {}, []),
+    "a bucket": (disks(9000, 9000), {"room": BUCKET}, []),
+    "a bucket and a small cache": (
+        disks(9000, 2000),
+        {"room": BUCKET},
+        [("disk", True, "2350 MiB needed: 50 for label caches, 300 for the data, 2000")],
+    ),
+    "little left for images": (disks(9000, 1000, 9000), {}, [("disk", False, "may take 700 MiB of the cache folder")]),
+    "images that are there": ({**disks(9000, 1000, 9000), "decoded_mb": 500}, {}, []),
+    "a quarter for images": (
+        disks(9000, 460, 9000),
+        {"room": replace(ROOM, budget_mb=None)},
+        [("disk", False, "115 MiB")],
+    ),
+    "no trial fits": (disks(60, 360, 10), {"room": replace(ROOM, slots=None, images_mb=0)}, []),
     "little shared memory": ({"shm_mb": 64}, {}, [("shared memory", False, "--shm-size")]),
     "no loaders": ({"shm_mb": 64}, {"loaders": False}, []),
     "a clock that is behind": ({"clock_s": 80.0}, {}, [("clock", False, "20 s behind")]),
@@ -75,33 +128,48 @@ def test_a_clock_between_question_and_answer_is_never_blamed(clock: float) -> No
     assert judge(replace(FACTS, clock_s=clock), EXPECTED) == []
 
 
-def test_a_storage_is_known_by_what_was_planted_there(tmp_path: Any) -> None:
-    marker = plant(str(tmp_path / "runs"))
-    there = Asked(torch=False, storage=str(tmp_path / "runs"), marker=marker)
+@pytest.mark.parametrize("place", [str, Path.as_uri], ids=["folder", "address"])
+def test_a_storage_is_known_by_what_was_planted_there(tmp_path: Path, place: Callable[[Path], str]) -> None:
+    storage = place(tmp_path / "runs")
+    marker = plant(storage)
+    there = Asked(torch=False, storage=storage, marker=marker)
     facts = probe(there)
     assert facts.storage_error == ""
-    assert facts.storage_mb == pytest.approx(facts.scratch_mb, rel=0.5)  # of this machine's disk
-    assert arrived(str(tmp_path / "runs"), facts.storage_mark) == ""
-    assert "not seen by the driver" in arrived(str(tmp_path / "runs"), facts.storage_mark)  # taken back already
+    assert arrived(storage, facts.storage_mark) == ""
+    assert "not seen by the driver" in arrived(storage, facts.storage_mark)  # taken back already
     other = tmp_path / "other"
     other.mkdir()
-    assert "not the storage" in probe(replace(there, storage=str(other))).storage_error
+    assert "not the storage" in probe(replace(there, storage=place(other))).storage_error
     assert list(other.iterdir()) == []  # nothing is written where it is not ours
-    uproot(str(tmp_path / "runs"), marker)
+    uproot(storage, marker)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_the_disks_of_this_machine_are_measured(tmp_path: Path) -> None:
+    storage = str(tmp_path / "runs")
+    marker = plant(storage)
+    facts = probe(Asked(torch=False, storage=storage, marker=marker))
+    assert facts.disks["storage"].device == tmp_path.stat().st_dev
+    assert facts.disks["storage"].free_mb == pytest.approx(shutil.disk_usage(tmp_path).free / 2**20, rel=0.5)
+    assert facts.disks.keys() == DISKS.keys()
+    uproot(storage, marker)  # with the mark of a node that nobody looked for
     assert list((tmp_path / "runs").iterdir()) == []
 
 
 FAKE_TORCH = """
 class version: cuda = "13.0"
+class DeferredCudaCallError(Exception): pass
 class Tensor:
     def __init__(self, device): self.device = device
     def __matmul__(self, other):
         if self.device == "cuda:1":
             raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+        if self.device == "cuda:3":
+            raise DeferredCudaCallError("CUDA call failed lazily\\nat initialization")
         return self
 def ones(*shape, device): return Tensor(device)
 class cuda:
-    device_count = staticmethod(lambda: 3)
+    device_count = staticmethod(lambda: 4)
     get_device_name = staticmethod(lambda index: f"H200 number {index}")
     synchronize = staticmethod(lambda index: None)
 """
@@ -112,9 +180,10 @@ def test_one_broken_gpu_does_not_hide_the_others(tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(str(tmp_path))
     facts = probe(Asked(storage=None))  # a program of its own imports it
     assert facts.gpus == ("H200 number 0", "H200 number 2")
-    assert facts.gpu_error == "GPU 1: CUDA error: uncorrectable ECC error encountered"
-    (problem,) = list(judge(replace(FACTS, gpus=facts.gpus, gpu_error=facts.gpu_error), replace(EXPECTED, gpus=3)))
-    assert "3 promised to Ray, torch can use 2 (GPU 1: CUDA error" in problem.text
+    broken = "GPU 1: CUDA error: uncorrectable ECC error encountered; GPU 3: CUDA call failed lazily"
+    assert facts.gpu_error == broken
+    (problem,) = list(judge(replace(FACTS, gpus=facts.gpus, gpu_error=facts.gpu_error), replace(EXPECTED, gpus=4)))
+    assert f"4 promised to Ray, torch can use 2 ({broken})" in problem.text
 
 
 def needs(size: int | None = None, **more: Any) -> Room:
@@ -125,18 +194,35 @@ def needs(size: int | None = None, **more: Any) -> Room:
 
 def test_room_follows_model_and_trials() -> None:
     small, large, odd = needs(), needs(model="yolo11x.yaml"), needs(model="mine.yaml")
-    assert small.trial_mb < 100 < 1000 < large.trial_mb == odd.trial_mb  # what is not known may be large
-    assert needs(model="yolov8n.pt").trial_mb == small.trial_mb
-    assert needs(model="toy/red").trial_mb < small.trial_mb
-    assert needs(keep_top=9).kept_mb == 3 * small.kept_mb
-    assert needs(trial={"keep_checkpoints": 5}).running_mb == 2 * small.running_mb
-    assert small.storage_mb(3) == small.kept_mb + 3 * small.running_mb
-    assert needs(trial={"image_cache_budget": 700}).cache_mb == 700
-    assert needs(trial={"image_cache_budget": 700, "image_cache": "off"}).cache_mb == 0
+    assert small.trial_mb < 300 < 3000 < large.trial_mb == odd.trial_mb  # what is not known may be large
+    assert needs(model="yolov8n.pt") == needs(model="yolo26.yaml") == small
+    assert needs(model="toy/red").trial_mb < 1
+    assert needs(keep_top=9).kept_mb == 2.5 * small.kept_mb  # the one that falls out goes after the new one has come
+    assert needs(trial={"keep_checkpoints": 5}).trial_mb == 2 * small.trial_mb
+    assert small.storage_mb(3) == small.kept_mb + 3 * small.trial_mb
+    assert needs(trial={"image_cache_budget": 700}).budget_mb == 700
 
 
 def test_the_size_of_a_real_file_counts() -> None:
-    assert needs(2**20, model="mine.pt").trial_mb == pytest.approx(12)  # half a million parameters, 24 bytes each
+    assert needs(2**20, model="mine.pt").rank_mb == pytest.approx(12)  # half a million parameters, 24 bytes each
+    assert needs(2**33, model="mine.pt") == needs(2**40, model="mine.pt")  # no model is so large
+
+
+@given(
+    st.builds(
+        Slots, cpus=st.integers(1, 8), gpus=st.sampled_from([0, 0.25, 1]), concurrent=st.integers(1, 6),
+        world_size=st.sampled_from([1, 2]), spread=st.booleans(),
+    ),
+    st.booleans(),
+)  # fmt: skip
+def test_more_nodes_never_need_less_and_none_more_than_all_trials(slots: Slots, in_bucket: bool) -> None:
+    room, before = replace(ROOM, slots=slots, in_bucket=in_bucket), 0.0
+    for cpus in range(0, 40, 4):
+        found = room.needs({"CPU": cpus, "GPU": cpus / 4}, has_copy=False)
+        total = sum(need.mb for need in found)
+        assert before <= total
+        assert total <= 400 + slots.concurrent * (slots.world_size * 500 + 1000) + 100
+        before = total
 
 
 @pytest.mark.parametrize(
@@ -144,15 +230,37 @@ def test_the_size_of_a_real_file_counts() -> None:
     [
         ({}, {"CPU": 8, "GPU": 4}, 4),
         ({}, {"CPU": 8}, 2),
+        ({}, {"CPU": 64}, 16),
         ({"gpus_per_trial": 0.25}, {"CPU": 8, "GPU": 2}, 8),
         ({"gpus_per_trial": 2}, {"CPU": 8, "GPU": 5}, 2),
         ({"gpus_per_trial": 0, "cpus_per_trial": 2}, {"CPU": 8, "GPU": 1}, 4),
         ({"gpus_per_trial": 0, "cpus_per_trial": 1, "max_concurrent": 3}, {"CPU": 8}, 3),
-        ({"gpus_per_trial": 1}, {"CPU": 0}, 1),
+        ({"workers": 2, "gpus_per_trial": 0, "cpus_per_trial": 2}, {"CPU": 5}, 2),
     ],
 )
 def test_trials_on_a_node(resources: dict[str, Any], node: dict[str, float], trials: int) -> None:
-    assert needs(resources=resources).trials_on(node) == trials
+    slots = allot(Resources.model_validate(resources), [node], None)
+    assert slots.trials_on(node) == trials
+    assert slots.ranks_on(node) == slots.world_size * trials
+    assert slots.trials_on({"CPU": 0.0}) == slots.ranks_on({"CPU": 0.0}) == 0
+
+
+def test_decoded_images_take_what_the_store_takes() -> None:
+    assert decoded_mb([(640, 480), (100, 100), (0, 0)], [1024]) == pytest.approx(3 * (0.75 + 1))
+    assert decoded_mb([(640, 640)], [512, 1024]) == pytest.approx(3 * 1.25)
+
+
+def test_data_of_ones_own_are_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    inside = tmp_path / "cache" / "yolosweep" / "unpacked" / "abc" / "set"
+    inside.mkdir(parents=True)
+    (inside / "a.jpg").write_bytes(bytes(1000))
+    (inside.parent / "b.txt").write_bytes(bytes(24))
+    assert copied(inside) == ("unpacked/abc", 1024)
+    assert copied(tmp_path) == copied(inside.parents[1]) == ("", 0)
+    assert probe(Asked(torch=False, copy="unpacked/abc")).has_copy
+    assert not probe(Asked(torch=False, copy="unpacked/abd")).has_copy
+    assert not probe(Asked(torch=False)).has_copy
 
 
 def test_a_node_that_joins_is_asked_once() -> None:

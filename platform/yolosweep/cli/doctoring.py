@@ -8,15 +8,18 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from yolosweep.cli.checked import Checked, check
+from yolosweep.cli.checked import Checked, check, sizes_of
 from yolosweep.cluster import (
     Asked,
     NodeReport,
     Room,
+    Slots,
+    decoded_mb,
     look_at_nodes,
     plant,
     require_token,
@@ -24,8 +27,12 @@ from yolosweep.cluster import (
     uproot,
     verify_data,
 )
+from yolosweep.data import copied
 from yolosweep.errors import ClusterError, DataError
+from yolosweep.experiment.addresses import is_address
 from yolosweep.experiment.schema import Experiment
+from yolosweep.ledger import RunFolder
+from yolosweep.search.cluster_resources import allot
 from yolosweep.search.ray_tune import Cluster, connected
 
 __all__ = ["examine_cluster", "good_nodes", "room_for", "what_matters"]
@@ -40,12 +47,39 @@ def what_matters(exp: Experiment | None, storage: str | None, marker: str = "") 
     return Asked(torch=exp is None or not exp.is_toy, gpus=gpus, storage=storage, marker=marker)
 
 
-def room_for(checked: Checked | None) -> Room:
-    """Return the disk that an experiment needs."""
-    if checked is None:
-        return Room()
+def room_for(checked: Checked, place: str, slots: Slots | None) -> Room:
+    """Return the disk that an experiment needs.
+
+    Args:
+        checked: the experiment.
+        place: address of the run or its folder, or of the storage.
+        slots: what one trial gets, and how many run at a time; None where none fits.
+    """
+    exp, gate = checked.experiment, checked.gate
     size = checked.model.stat().st_size if isinstance(checked.model, Path) else None
-    return room_of(checked.experiment, size)
+    decodes = exp.trial.image_cache == "shared" and exp.task != "classify" and not exp.is_toy
+    sides = ((picture.width, picture.height) for picture in gate.pictures.values())
+    copy, copy_bytes = copied(gate.layout.root)
+    packed = is_address(exp.data) and copy.startswith("unpacked/")  # the archive is staged, too; images pack badly
+    held = () if is_address(place) else RunFolder(place).trial("x").parent.rglob("*")
+    return replace(
+        room_of(exp, size),
+        held_mb=sum(file.stat().st_size for file in held if file.is_file()) / 2**20,
+        in_bucket=is_address(place),
+        images_mb=decoded_mb(sides, sizes_of(exp)) if decodes else 0.0,
+        copy=copy,
+        copy_mb=copy_bytes * (2 if packed else 1) / 2**20,
+        slots=slots,
+    )
+
+
+def _slots(cluster: Cluster, checked: Checked) -> Slots | None:
+    """Return how trials would be placed if all nodes were good; None where none fits."""
+    exp = checked.experiment
+    try:
+        return allot(exp.resources, list(cluster.nodes.values()), exp.search.trials, may_grow=cluster.joined)
+    except ClusterError:
+        return None
 
 
 def good_nodes(cluster: Cluster, checked: Checked, place: str) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
@@ -60,7 +94,8 @@ def good_nodes(cluster: Cluster, checked: Checked, place: str) -> tuple[dict[str
         return cluster.nodes, {}
     marker = plant(place)
     try:
-        reports = look_at_nodes(what_matters(checked.experiment, place, marker), room=room_for(checked))
+        room = room_for(checked, place, _slots(cluster, checked))
+        reports = look_at_nodes(what_matters(checked.experiment, place, marker), room=room)
     finally:
         uproot(place, marker)
     bad = {report.node: f"node {report.host} is left out: {report.reason}" for report in reports if not report.good}
@@ -92,8 +127,9 @@ def examine_cluster(source: Path | None, overrides: Sequence[str], *, address: s
     storage = None if exp is None else _absolute(exp.storage)
     marker = "" if storage is None else plant(storage)
     try:
-        with contextlib.redirect_stdout(sys.stderr), connected():
-            reports = look_at_nodes(what_matters(exp, storage, marker), room=room_for(checked))
+        with contextlib.redirect_stdout(sys.stderr), connected() as cluster:
+            room = room_for(checked, storage, _slots(cluster, checked)) if checked and storage else None
+            reports = look_at_nodes(what_matters(exp, storage, marker), room=room)
             data = _data(checked)
     finally:
         if storage is not None:

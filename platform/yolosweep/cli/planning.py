@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.cli.checked import Checked
+from yolosweep.cluster import room_of
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import baseline
 from yolosweep.experiment.addresses import is_address
@@ -21,8 +22,6 @@ from yolosweep.tracking import choose_mode
 
 __all__ = ["describe_plan", "plan_of"]
 
-_STRIPPED_MB = {"n": 6, "s": 20, "m": 42, "l": 54, "x": 118}
-"""Stripped checkpoints of the YOLO11/26 detection models by scale, MiB (fp16 weights)."""
 _PROCESS_MB = 1000
 """Resident memory of one small training process on CPU, MiB, as measured on yolo11n."""
 
@@ -42,7 +41,7 @@ def plan_of(checked: Checked) -> dict[str, Any]:
         most = min(search.epoch_budget, most) if most is not None else search.epoch_budget
     slots = None if named_cluster(os.environ) else _local_slots(checked)
     seconds = _known_epoch_seconds(cached_at(exp.storage) if is_address(exp.storage) else Path(exp.storage), checked)
-    checkpoint = _checkpoint_mb(checked)
+    size = checked.model.stat().st_size if isinstance(checked.model, Path) and checked.model.is_file() else None
     return {
         "experiment": exp.model_dump(mode="json"),
         "data": checked.dataset.model_dump(mode="json"),
@@ -57,7 +56,9 @@ def plan_of(checked: Checked) -> dict[str, Any]:
         "hours_at_most": None
         if seconds is None or most is None
         else round(most * seconds / max(slots or 1, 1) / 3600, 3),
-        "disk_mb": round((exp.keep_top + 1) * 2 * checkpoint + (trials or 100) * 0.05, 1),
+        "disk_mb": round(
+            room_of(exp, size).storage_mb(slots or exp.resources.max_concurrent or 1) + (trials or 100) * 0.05, 1
+        ),
         "memory_mb": None if slots is None else slots * (150 if exp.is_toy else _PROCESS_MB),
         "tracking": choose_mode(exp.track.wandb, os.environ).line,
         "notes": list(checked.notes),
@@ -71,16 +72,6 @@ def _local_slots(checked: Checked) -> int | None:
         return None
     resources = exp.resources.model_copy(update={"gpus_per_trial": 0.0})
     return allot(resources, [{"CPU": float(os.cpu_count() or 1)}], exp.search.trials).concurrent
-
-
-def _checkpoint_mb(checked: Checked) -> float:
-    model = Path(str(checked.model))
-    if checked.experiment.is_toy:
-        return 0.01
-    if model.suffix == ".pt" and model.is_file():
-        return model.stat().st_size / 2**20
-    letter = next((c for c in reversed(model.stem.split("-")[0]) if c in _STRIPPED_MB), "n")
-    return _STRIPPED_MB[letter]
 
 
 def _known_epoch_seconds(storage: Path, checked: Checked) -> float | None:
@@ -124,7 +115,9 @@ def describe_plan(plan: dict[str, Any]) -> None:
         f"cost       at most {plan['epochs_at_most'] or '?'} epochs ({plan['epochs_per_trial']} a trial){_time(plan)}"
     )
     memory = f", about {plan['memory_mb']} MB of memory" if plan["memory_mb"] else ""
-    console.print(f"           about {plan['disk_mb']:g} MB of disk (best {exp['keep_top']} checkpoints kept){memory}")
+    console.print(
+        f"           about {plan['disk_mb']:g} MB of disk (checkpoints, the best {exp['keep_top']} kept){memory}"
+    )
     at_a_time = f"{plan['concurrent']} at a time" if plan["concurrent"] else "as many at a time as the GPUs hold"
     console.print(f"runs in    {exp['storage']}, {at_a_time}", markup=False)
     if plan["tracking"]:

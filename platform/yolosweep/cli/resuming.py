@@ -15,9 +15,9 @@ from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending
 from yolosweep.search.cluster_resources import ranks_of
-from yolosweep.versions import versions
+from yolosweep.versions import releases, versions
 
-__all__ = ["ALLOWABLE", "check_again", "is_complete"]
+__all__ = ["ALLOWABLE", "changed_versions", "check_again", "is_complete"]
 
 ALLOWABLE = ("data", "versions")
 """What may differ from the recorded sweep where the user says so (``--allow``); it is recorded."""
@@ -63,13 +63,16 @@ def check_again(
             f"a trial had {before} ranks and would have {ranks}: BatchNorm sees each rank's images alone, so scores "
             "would not compare; keep resources as it was"
         )
-    wrong += _other_data(checked, history, allow) + _other_versions(history, allow)
+    recorded_versions = history.resumes[-1]["versions"] if history.resumes else history.started["versions"]
+    releases_differ, builds_differ = changed_versions(recorded_versions, versions())
+    wrong += _other_data(checked, history, allow) + ([] if "versions" in allow else releases_differ)
     model, faults = _stored_model(folder, checked, history)
     wrong += faults
     if wrong:
         lines = "\n".join(f"  {line}" for line in wrong)
         raise RunFolderError(f"{folder.address} cannot be taken up again as it was:\n{lines}")
-    return replace(checked, model=model), {"changes": changes, "allowed": sorted(allow)}
+    notes = (*checked.notes, *builds_differ)
+    return replace(checked, model=model, notes=notes), {"changes": changes, "allowed": sorted(allow)}
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -91,17 +94,21 @@ def _other_data(checked: Checked, history: History, allow: Sequence[str]) -> lis
     ]
 
 
-def _other_versions(history: History, allow: Sequence[str]) -> list[str]:
-    if "versions" in allow:
-        return []
-    recorded = history.resumes[-1]["versions"] if history.resumes else history.started["versions"]
-    now = versions()
-    return [
-        f"{package} was {recorded.get(package)} and is {now.get(package)}: results may differ; install the old one, "
+def changed_versions(recorded: Mapping[str, str], now: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return a line for every package of another release than recorded, and one for every other build of the same."""
+    before, after = releases(recorded), releases(now)
+    others = [
+        f"{package} was {before.get(package)} and is {after.get(package)}: results may differ; install the old one, "
         "or go on with --allow versions"
-        for package in sorted({*recorded, *now})
-        if recorded.get(package) != now.get(package)
+        for package in sorted({*before, *after})
+        if before.get(package) != after.get(package)
     ]
+    builds = [
+        f"{package} was {version} and is {now[package]}: another build of the same release"
+        for package, version in sorted(recorded.items())
+        if version != now.get(package) and before[package] == after.get(package)
+    ]
+    return others, builds
 
 
 def _stored_model(folder: RunFolder, checked: Checked, history: History) -> tuple[Path | str, list[str]]:

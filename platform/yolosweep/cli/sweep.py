@@ -72,6 +72,8 @@ def resume_sweep(place: str, overrides: Sequence[str], *, allow: Sequence[str], 
     with folder.held():
         history = History.of(folder)
         checked, about = check_again(folder, history, overrides, allow)
+        for note in checked.notes:
+            _say(f"note: {note}")
         choice = choose_mode(checked.experiment.track.wandb, os.environ)
         if choice.line:
             _say(choice.line)
@@ -177,7 +179,7 @@ class _Sweep:
             marker = plant(self._folder.address)  # by which nodes that join later know the storage
             trained = {"model": model, "model_fingerprint": fingerprint, "dataset": dataset.model_dump(mode="json")}
             about = {"cpus": slots.cpus, "gpus": slots.gpus, "world_size": slots.world_size}
-            admission = self._admission(dataset, marker) if cluster.joined else None
+            admission = self._admission(dataset, marker, slots) if cluster.joined else None
             header = {**self._header(slots, bad), "model_fingerprint": fingerprint}
             told = {"experiment": exp.model_dump(mode="json"), "header": header}
             desk = DeskLine(self._folder, {**trained, **about, **told, "nodes": list(good), "admission": admission})
@@ -194,12 +196,12 @@ class _Sweep:
         notes = [*self._checked.notes, *bad.values()]
         return {"versions": versions(), "notes": notes, "slots": asdict(slots), **self._about}
 
-    def _admission(self, dataset: PreparedDataset, marker: str) -> Admission:
+    def _admission(self, dataset: PreparedDataset, marker: str, slots: Slots) -> Admission:
         """Return what nodes that join later are asked for."""
         exp, address = self._checked.experiment, self._folder.address
         return Admission(
             asked=what_matters(exp, address, marker),
-            room=room_for(self._checked),
+            room=room_for(self._checked, address, slots),
             first="" if is_address(address) else str(self._checked.gate.layout.splits["train"][0].image),
             address=address,
             dataset=dataset.model_copy(update={"findings": (), "notes": ()}),

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.cluster.keyring import adopt
-from yolosweep.cluster.node import seen
+from yolosweep.cluster.node import prepare_node, seen
 from yolosweep.errors import DataError, YolosweepError
 from yolosweep.experiment.addresses import is_address
 from yolosweep.records import PreparedDataset
 
-__all__ = ["verify_data"]
+__all__ = ["data_fault", "verify_data"]
 
 _PATIENCE_S = 1800.0
 """How long a node may take to read the data; the first time it reads every file."""
@@ -82,3 +82,23 @@ def _fault(answer: Any, host: str, fingerprint: str, first: str) -> str:
     if first and place != first:
         return f"{host}: has the same files in another place ({place}, here {first})"
     return ""
+
+
+def data_fault(dataset: PreparedDataset, first: str, address: str) -> str:
+    """Return what keeps trials from training on the data of a sweep on this machine, which joined later, or ''.
+
+    Args:
+        dataset: as examined where the sweep was started.
+        first: where its first image has to be; empty where each node has paths of its own.
+        address: of the run, or its folder.
+    """
+    try:
+        if is_address(address):
+            prepare_node(address, dataset)
+            return ""
+        found, place = seen(address, dataset)
+    except (YolosweepError, OSError) as error:
+        return str(error).splitlines()[0]
+    if found != dataset.fingerprint:
+        return f"{dataset.source}: other files or labels (fingerprint {found[:12]}, not {dataset.fingerprint[:12]})"
+    return f"the same files are in another place ({place}, not {first})" if first and place != first else ""

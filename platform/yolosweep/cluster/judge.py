@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from yolosweep.cluster.probe import NodeFacts
-from yolosweep.cluster.room import Room
+from yolosweep.cluster.room import Need, Room
 from yolosweep.versions import releases
 
 __all__ = ["Expected", "Problem", "judge"]
@@ -14,10 +14,13 @@ __all__ = ["Expected", "Problem", "judge"]
 _SKEW_S = 300.0
 """Object storages and tokens refuse requests of clocks that are further off (S3: 15 minutes)."""
 _SKEW_TOLD_S = 5.0
-_LEAST_MB = 50.0
-"""Label caches and logs."""
 _SHM_MB = 256.0
-"""What a few loader workers pass through shared memory at a time."""
+"""What a few loader workers pass through shared memory at a time; decoded images lie on the disk, not there."""
+_WAYS = {
+    "temporary folder": "set TMPDIR",
+    "cache folder": "set XDG_CACHE_HOME",
+    "storage": "lower keep_top or trial.keep_checkpoints, or name another storage",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +33,10 @@ class Expected:
     """How many it promised to Ray; None where trials use none."""
     storage: str | None = None
     room: Room = field(default_factory=Room)
-    trials: int = 1
-    """How many may train there at a time."""
-    trials_in_all: int = 1
-    """How many may train at a time on all nodes."""
+    resources: Mapping[str, float] = field(default_factory=dict)
+    """What it promised to Ray."""
+    late: bool = False
+    """Whether it joined after the start."""
     asked_s: float
     """When it was asked and had answered, by the driver's clock: its own clock should say a time in between."""
     answered_s: float
@@ -106,28 +109,43 @@ def _storage(facts: NodeFacts, storage: str | None) -> list[Problem]:
 
 
 def _room(facts: NodeFacts, expected: Expected) -> list[Problem]:
-    room, found = expected.room, []
-    needed = max(_LEAST_MB, room.trial_mb * expected.trials)
-    if facts.scratch_mb < needed:
-        what = f"the states of {expected.trials} trials at a time" if expected.trials > 1 else "the state of a trial"
-        text = f"{facts.scratch_mb:.0f} MiB free in the temporary folder, about {needed:.0f} MiB needed for {what}"
-        found.append(Problem(check="disk", red=True, text=f"{text}; free space or set TMPDIR"))
-    if facts.disk_mb < _LEAST_MB:
-        text = f"{facts.disk_mb:.0f} MiB free in the cache folder; free space or set XDG_CACHE_HOME"
-        found.append(Problem(check="disk", red=True, text=text))
-    elif facts.disk_mb < room.cache_mb:
-        text = f"{facts.disk_mb:.0f} MiB free, trial.image_cache_budget is {room.cache_mb:.0f}: less is kept decoded"
-        found.append(Problem(check="disk", red=False, text=text))
-    needed = room.storage_mb(expected.trials_in_all)
-    if facts.storage_mb is not None and facts.storage_mb < needed:
-        text = f"{facts.storage_mb:.0f} MiB free in {expected.storage}, about {needed:.0f} MiB needed for checkpoints"
-        found.append(
-            Problem(check="storage", red=True, text=f"{text}; free space, lower keep_top or name another storage")
-        )
+    needs = expected.room.needs(expected.resources, has_copy=facts.has_copy, late=expected.late)
+    found, left = _disks(facts, needs, expected.storage)
+    if (cache := facts.disks.get("cache folder")) is not None:
+        found += _images(expected.room, facts.decoded_mb, cache.free_mb, left["cache folder"])
     if expected.loaders and facts.shm_mb is not None and facts.shm_mb < _SHM_MB:
         text = f"{facts.shm_mb:.0f} MiB free: loader workers may fail; give the container more (--shm-size=2g)"
         found.append(Problem(check="shared memory", red=False, text=text))
     return found
+
+
+def _disks(facts: NodeFacts, needs: list[Need], storage: str | None) -> tuple[list[Problem], dict[str, float]]:
+    """Return the disks that are too small for all that comes to lie on them, and what they leave in each place, MiB."""
+    found, left = [], dict[str, float]()
+    for device in dict.fromkeys(disk.device for disk in facts.disks.values()):
+        places = [place for place, disk in facts.disks.items() if disk.device == device]
+        here, free = [need for need in needs if need.place in places], facts.disks[places[0]].free_mb
+        needed = sum(need.mb for need in here)
+        left.update(dict.fromkeys(places, free - needed))
+        if free >= needed:
+            continue
+        named = list(dict.fromkeys(need.place for need in here))
+        where = " and the ".join(f"storage {storage}" if place == "storage" else place for place in named)
+        what = ", ".join(f"{need.mb:.0f} for {need.what}" for need in here if need.mb >= 1)
+        text = f"{free:.0f} MiB free in the {where}, about {needed:.0f} MiB needed: {what}; free space, or "
+        check = "storage" if named == ["storage"] else "disk"
+        found.append(Problem(check=check, red=True, text=text + ", ".join(_WAYS[place] for place in named)))
+    return found, left
+
+
+def _images(room: Room, held_mb: float, free_mb: float, left_mb: float) -> list[Problem]:
+    """Tell where decoded images may take what the rest needs; they never take all that is free."""
+    most = free_mb / 4 if room.budget_mb is None else room.budget_mb - held_mb
+    wanted = min(room.images_mb - held_mb, most)
+    if left_mb < 0 or wanted <= left_mb:
+        return []
+    text = f"decoded images may take {wanted:.0f} MiB of the cache folder, and the rest leaves {left_mb:.0f} MiB"
+    return [Problem(check="disk", red=False, text=f"{text}; free space, or set trial.image_cache_budget to less")]
 
 
 def _clock(there: float, expected: Expected) -> list[Problem]:

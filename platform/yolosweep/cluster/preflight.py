@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from yolosweep.cluster.data_on_nodes import data_fault
 from yolosweep.cluster.judge import Expected, Problem, judge
 from yolosweep.cluster.keyring import adopt
-from yolosweep.cluster.node import prepare_node, seen
 from yolosweep.cluster.probe import Asked, NodeFacts, probe, takes_back
 from yolosweep.cluster.room import Room
 from yolosweep.errors import YolosweepError
-from yolosweep.experiment.addresses import is_address
 from yolosweep.records import PreparedDataset
 from yolosweep.versions import versions
 
@@ -65,6 +64,8 @@ def look_at_nodes(asked: Asked, *, room: Room | None = None) -> list[NodeReport]
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+    room = room or Room()
+    asked = replace(asked, copy=room.copy)
     task, running, began = ray.remote(num_cpus=0, max_retries=0)(_look), {}, time.time()
     for node in (node for node in ray.nodes() if node["Alive"]):
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -73,7 +74,7 @@ def look_at_nodes(asked: Asked, *, room: Room | None = None) -> list[NodeReport]
     while left and time.time() - began < _PATIENCE_S:
         done, left = ray.wait(left, timeout=_PATIENCE_S)
         answered.update(dict.fromkeys(done, time.time()))
-    expected = _Expectation(asked, room or Room(), versions(), [node["Resources"] for node in running.values()])
+    expected = _Expectation(asked, room, versions())
     return [_report(one, node, expected, began, answered.get(one)) for one, node in running.items()]
 
 
@@ -122,60 +123,39 @@ class _Expectation:
     asked: Asked
     room: Room
     versions: Mapping[str, str]
-    resources: Sequence[Mapping[str, float]]
-    """Of all nodes."""
+    late: bool = False
 
     def of(self, resources: Mapping[str, float], began: float, answered: float) -> Expected:
         """Return it for one node, asked and answered at these times."""
-        asked, room = self.asked, self.room
+        asked = self.asked
         return Expected(
             versions=self.versions,
             gpus=resources.get("GPU", 0.0) if asked.torch and asked.gpus else None,
             storage=asked.storage,
-            room=room,
-            trials=room.trials_on(resources),
-            trials_in_all=sum(room.trials_on(one) for one in self.resources),
+            room=self.room,
+            resources=resources,
+            late=self.late,
             asked_s=began,
             answered_s=answered,
             loaders=asked.torch,
         )
 
 
-def look_here(admission: Admission, node: str, now: Callable[[], float]) -> tuple[str, str]:
+def look_here(admission: Admission, resources: Mapping[str, float], now: Callable[[], float]) -> tuple[str, str]:
     """Look at this node, from a process on it, and at its data.
 
     Args:
         admission: what it is asked for.
-        node: Ray's id of it.
+        resources: what it promised to Ray.
         now: asks for the time on the driver's node.
 
     Returns:
         Why it may not run trials, or ''; and what it wrote into the storage, for :func:`arrived`.
     """
-    import ray
-
-    resources: Mapping[str, float] = next((one["Resources"] for one in ray.nodes() if one["NodeID"] == node), {})
-    facts, began = probe(admission.asked), now()
+    facts, began = probe(replace(admission.asked, copy=admission.room.copy)), now()
     facts = replace(facts, clock_s=time.time())
-    expectation = _Expectation(admission.asked, admission.room, admission.versions, [resources])
+    expectation = _Expectation(admission.asked, admission.room, admission.versions, late=True)
     problems = tuple(judge(facts, expectation.of(resources, began, now())))
-    report = NodeReport(node=node, host=facts.host, resources=resources, problems=problems)
-    return report.reason or _data_fault(admission), facts.storage_mark
-
-
-def _data_fault(admission: Admission) -> str:
-    dataset = admission.dataset
-    try:
-        if is_address(admission.address) or is_address(dataset.source):
-            prepare_node(admission.address, dataset)
-            return ""
-        found, place = seen(admission.address, dataset)
-    except (YolosweepError, OSError) as error:
-        return f"data: {str(error).splitlines()[0]}"
-    if found != dataset.fingerprint:
-        return (
-            f"data: {dataset.source}: other files or labels (fingerprint {found[:12]}, not {dataset.fingerprint[:12]})"
-        )
-    if admission.first and place != admission.first:
-        return f"data: the same files are in another place ({place}, not {admission.first})"
-    return ""
+    report = NodeReport(node="", host=facts.host, resources=resources, problems=problems)
+    data = data_fault(admission.dataset, admission.first, admission.address) if report.good else ""
+    return report.reason or (data and f"data: {data}"), facts.storage_mark

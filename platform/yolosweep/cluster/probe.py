@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -12,9 +13,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from yolosweep.durable import cache_folder
 from yolosweep.errors import YolosweepError
@@ -22,7 +23,7 @@ from yolosweep.experiment.addresses import is_address
 from yolosweep.storage import Objects
 from yolosweep.versions import versions
 
-__all__ = ["Asked", "NodeFacts", "plant", "probe", "takes_back", "uproot"]
+__all__ = ["Asked", "Disk", "NodeFacts", "plant", "probe", "takes_back", "uproot"]
 
 _LOOK_S = 180.0
 """How long torch may take to be imported on a cold disk, and to find its GPUs."""
@@ -43,6 +44,16 @@ class Asked:
     """The folder or address that all nodes have to share; None where it is not looked at."""
     marker: str = ""
     """Name and content of the file that the driver planted there."""
+    copy: str = ""
+    """Where in the cache folder the node lays down the data, relative to it."""
+
+
+class Disk(NamedTuple):
+    """What a folder lies on."""
+
+    device: int
+    """By which folders on the same disk are known."""
+    free_mb: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +71,12 @@ class NodeFacts:
     """Why the storage cannot be read or written, or is another one."""
     storage_mark: str = ""
     """Name of what it wrote there, for the driver to find and take away."""
-    storage_mb: float | None = None
-    """Free there, MiB; None where it is no folder."""
-    disk_mb: float = 0.0
-    """Free where our cache folder lies, MiB."""
-    scratch_mb: float = 0.0
-    """Free in the temporary folder, MiB."""
+    disks: Mapping[str, Disk] = field(default_factory=dict)
+    """Of the ``temporary folder``, the ``cache folder`` and, where it is a folder, the ``storage``."""
+    has_copy: bool = False
+    """Whether the data lie in the cache folder already."""
+    decoded_mb: float = 0.0
+    """Decoded images in the cache folder, MiB."""
     shm_mb: float | None = None
     """Free shared memory, MiB; None where there is no ``/dev/shm``."""
     clock_s: float = 0.0
@@ -87,18 +98,33 @@ def probe(asked: Asked) -> NodeFacts:
         opencv_error=str(seen.get("opencv_error", "")),
         storage_error=storage_error,
         storage_mark=mark,
-        storage_mb=None if asked.storage is None or is_address(asked.storage) else _free_mb(Path(asked.storage)),
-        disk_mb=_free_mb(cache_folder()),
-        scratch_mb=_free_mb(Path(tempfile.gettempdir())),
-        shm_mb=_free_mb(shm) if shm.is_dir() else None,
+        disks={place: _disk(folder) for place, folder in _places(asked).items()},
+        has_copy=bool(asked.copy) and (cache_folder() / asked.copy).exists(),
+        decoded_mb=_held_mb(cache_folder() / "images"),
+        shm_mb=_disk(shm).free_mb if shm.is_dir() else None,
         gpus_declared=bool(os.environ.get(_DECLARED)),
         clock_s=time.time(),
     )
 
 
-def _free_mb(folder: Path) -> float:
+def _places(asked: Asked) -> dict[str, Path]:
+    found = {"temporary folder": Path(tempfile.gettempdir()), "cache folder": cache_folder()}
+    if asked.storage is not None and not is_address(asked.storage):
+        found["storage"] = Path(asked.storage)
+    return found
+
+
+def _disk(folder: Path) -> Disk:
     there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-    return shutil.disk_usage(there).free / 2**20
+    return Disk(there.stat().st_dev, shutil.disk_usage(there).free / 2**20)
+
+
+def _held_mb(folder: Path) -> float:
+    held = 0
+    for file in folder.glob("*"):
+        with contextlib.suppress(OSError):  # evicted meanwhile
+            held += file.stat().st_size
+    return held / 2**20
 
 
 def _torch_sees() -> dict[str, Any]:
@@ -135,11 +161,12 @@ def plant(storage: str) -> str:
 
 
 def uproot(storage: str, marker: str) -> None:
-    """Take a marker away again."""
+    """Take a marker away again; in a folder also what nodes wrote beside it, but were not heard of again."""
     if is_address(storage):
         Objects(storage).delete(marker)
-    else:
-        (Path(storage) / marker).unlink(missing_ok=True)
+        return
+    for place in Path(storage).glob(f"{marker}*"):
+        place.unlink(missing_ok=True)
 
 
 def takes_back(storage: str, mark: str) -> bool:
@@ -162,11 +189,12 @@ def _written(storage: str, marker: str) -> tuple[str, str]:
         if is_address(storage):
             objects = Objects(storage, patience_s=_STORAGE_S)
             found = objects.get(marker)
-            objects.put(mark, b"")
+            if found == marker.encode():
+                objects.put(mark, b"")
         else:
             place = Path(storage) / marker
             found = place.read_bytes() if place.is_file() else None
-            if found is not None:  # a folder that is not the shared one is left as it is
+            if found == marker.encode():  # a folder that is not the shared one is left as it is
                 (Path(storage) / mark).touch()
     except (OSError, YolosweepError) as error:
         return "", str(error).splitlines()[0]

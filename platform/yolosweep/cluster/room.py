@@ -3,80 +3,126 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from yolosweep.cluster.slots import Slots
 from yolosweep.experiment.schema import Experiment
 
-__all__ = ["Room", "room_of"]
+__all__ = ["Need", "Room", "decoded_mb", "room_of"]
 
 _MIB = 2.0**20
 _STATE_BYTES = 20
-"""Of a parameter in a resumable state: weights, their average, AdamW's two moments, a held gradient, 4 bytes each."""
+"""Of a parameter in a resumable state: weights, their average, AdamW's two moments, a held gradient, 4 bytes each.
+
+States of small models were 9.5 to 9.8 times their ``best.pt`` with AdamW and MuSGD, 7.8 times with SGD.
+"""
 _WEIGHTS_BYTES = 2
 """Of a parameter in ``best.pt``: half precision."""
 _MILLIONS = {"n": 3, "t": 3, "s": 12, "m": 26, "b": 26, "c": 26, "l": 45, "e": 60, "x": 70}
 """Parameters of Ultralytics' models by the letter of their size: the largest of all families."""
-_SIZE = re.compile(r"yolo(?:v|e-)?\d+([a-z])", re.IGNORECASE)
-_TOY_MB = 10.0
+_MOST_MILLIONS = 160
+"""Ultralytics has no larger model (yolov5x6u: 155): a larger file holds more than weights in half precision."""
+_SIZE = re.compile(r"yolo(?:v|e-)?\d+([a-z]?)", re.IGNORECASE)
+_TOY_MB = 0.01
+_SMALL_MB = 50.0
+"""Logs; label caches."""
+
+
+class Need(NamedTuple):
+    """Something that takes disk."""
+
+    place: str
+    """``temporary folder``, ``cache folder`` or ``storage``."""
+    what: str
+    mb: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
     """Disk that a sweep needs, MiB."""
 
+    rank_mb: float = 0.0
+    """In a node's temporary folder, for each process that trains there: its newest state and weights."""
     trial_mb: float = 0.0
-    """In a node's temporary folder, for each trial that trains there: its newest state and weights."""
-    cache_mb: float = 0.0
-    """In a node's cache folder, where a budget for decoded images is set; without one they take what is free."""
-    running_mb: float = 0.0
-    """In the run folder, for each trial that trains anywhere: its checkpoints."""
+    """In the run folder, for each trial that trains: its checkpoints."""
     kept_mb: float = 0.0
     """In the run folder, for the weights of the trials that are kept."""
-    gpus: float | None = None
-    """Of one trial; None: one where there are any."""
-    cpus: float | None = None
-    """Of one trial on the CPU; None: half a node's."""
-    most: int | None = None
-    """Trials at a time, on all nodes together."""
+    held_mb: float = 0.0
+    """What the run folder has of both already."""
+    in_bucket: bool = False
+    """Whether the run is kept in an object storage: then each node has the files of its own trials in its cache."""
+    images_mb: float = 0.0
+    """Of all images, decoded at every size that is trained with."""
+    budget_mb: float | None = None
+    """What these may take; None: a quarter of what is free."""
+    copy: str = ""
+    """Where in the cache folder a node lays down the data, relative to it; empty where nodes share them."""
+    copy_mb: float = 0.0
+    slots: Slots | None = None
+    """None where no trial fits on any node."""
 
-    def trials_on(self, resources: Mapping[str, float]) -> int:
-        """Return how many trials may train on a node at a time, at least one."""
-        has, cpus = resources.get("GPU", 0.0), resources.get("CPU", 0.0)
-        gpus = min(1.0, has) if self.gpus is None else self.gpus
-        count = has / gpus if gpus else cpus / (self.cpus or max(1.0, cpus / 2))
-        return max(1, min(int(count + 1e-9), self.most or int(count + 1e-9)))
+    def needs(self, node: Mapping[str, float], *, has_copy: bool, late: bool = False) -> list[Need]:
+        """Return what is needed on a node with these resources, decoded images aside.
+
+        Args:
+            node: its ``CPU`` and ``GPU`` counts.
+            has_copy: it has the data already.
+            late: it joined later: the storage is no matter of this node, and holds much of it already.
+        """
+        ranks, trials = (self.slots.ranks_on(node), self.slots.trials_on(node)) if self.slots else (0, 0)
+        found = [
+            Need("temporary folder", f"states of {_count(ranks, 'training')}", ranks * self.rank_mb),
+            Need("temporary folder", "logs", _SMALL_MB),
+            Need("cache folder", "label caches", _SMALL_MB),
+            Need("cache folder", "the data", 0.0 if has_copy else self.copy_mb),
+        ]
+        if self.in_bucket:
+            found.append(Need("cache folder", f"checkpoints of {_count(trials, 'trial')}", trials * self.trial_mb))
+        elif not late and self.slots is not None:
+            at_a_time = self.slots.concurrent
+            what = f"checkpoints of {_count(at_a_time, 'trial')} at a time and the best weights"
+            found.append(Need("storage", what, max(0.0, self.storage_mb(at_a_time) - self.held_mb)))
+        return [need for need in found if need.mb]
 
     def storage_mb(self, trials: int) -> float:
-        """Return what the run folder needs with so many trials at a time."""
-        return self.kept_mb + self.running_mb * min(trials, self.most or trials)
+        """Return what the run folder takes with so many trials at a time."""
+        return self.kept_mb + self.trial_mb * trials
 
 
 def room_of(exp: Experiment, model_bytes: int | None = None) -> Room:
-    """Estimate the disk that an experiment needs.
+    """Estimate what the checkpoints of an experiment need; the rest of the room is for the caller to fill in.
 
     Args:
         exp: the experiment.
         model_bytes: size of its model file; where it is none yet, the letter in the model's name says how large it is.
     """
-    asked, trial = exp.resources, exp.trial
-    if exp.is_toy:
-        state = weights = _TOY_MB / 4
-    else:
-        parameters = model_bytes / _WEIGHTS_BYTES if model_bytes else _millions(exp.model) * 1e6
+    trial = exp.trial
+    state = weights = _TOY_MB
+    if not exp.is_toy:
+        told = model_bytes / _WEIGHTS_BYTES if model_bytes else _millions(exp.model) * 1e6
+        parameters = min(told, _MOST_MILLIONS * 1e6)
         state, weights = parameters * _STATE_BYTES / _MIB, parameters * _WEIGHTS_BYTES / _MIB
-    limits = [limit for limit in (asked.max_concurrent, exp.search.trials) if limit is not None]
     return Room(
-        trial_mb=state + 2 * weights,
-        cache_mb=float(trial.image_cache_budget or 0) if trial.image_cache == "shared" else 0.0,
-        running_mb=(trial.keep_checkpoints + 1) * (state + weights),
-        kept_mb=exp.keep_top * 2 * weights,
-        gpus=None if asked.gpus_per_trial == "auto" else float(asked.gpus_per_trial),
-        cpus=None if asked.cpus_per_trial == "auto" else float(asked.cpus_per_trial),
-        most=min(limits, default=None),
+        rank_mb=state + 2 * weights,
+        trial_mb=(trial.keep_checkpoints + 1) * (state + weights),
+        kept_mb=(exp.keep_top + 1) * 2 * weights,
+        budget_mb=trial.image_cache_budget,
     )
 
 
+def decoded_mb(sides: Iterable[tuple[int, int]], sizes: Iterable[int]) -> float:
+    """Return how much images of these widths and heights take when they are decoded at all of these sizes."""
+    shares = sum(min(side) / max(side) for side in sides if all(side))
+    return sum(3 * size * size * shares for size in sizes) / _MIB
+
+
 def _millions(model: str) -> int:
+    """Return the parameters by the name; a YAML without a letter is of the smallest size, a strange name of any."""
     found = _SIZE.search(model)
-    return _MILLIONS.get(found[1].lower(), _MILLIONS["x"]) if found else _MILLIONS["x"]
+    return _MILLIONS.get(found[1].lower() or "n", _MILLIONS["x"]) if found else _MILLIONS["x"]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -6,6 +6,7 @@ from yolosweep.data.gate import described as described
 from yolosweep.data.gate import examine as examine
 from yolosweep.data.gate import let_pass as let_pass
 from yolosweep.data.gate import with_allowed as with_allowed
+from yolosweep.data.place import copied as copied
 from yolosweep.data.view import write_view as write_view
 
-__all__ = ["OUTSIDE", "Gate", "described", "examine", "let_pass", "with_allowed", "write_view"]
+__all__ = ["OUTSIDE", "Gate", "copied", "described", "examine", "let_pass", "with_allowed", "write_view"]

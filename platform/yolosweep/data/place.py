@@ -13,7 +13,7 @@ from yolosweep.data.staging import is_remote, staged
 from yolosweep.durable import cache_folder, sha256_of
 from yolosweep.errors import DataError
 
-__all__ = ["ARCHIVES", "place_of"]
+__all__ = ["ARCHIVES", "copied", "place_of"]
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 """What is taken for an archive, by the end of its name."""
@@ -49,3 +49,17 @@ def _unpacked(archive: Path) -> Path:
             unpack(archive, target)
     inside = [path for path in target.iterdir() if path.name != "__MACOSX"]
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else target
+
+
+def copied(root: Path) -> tuple[str, int]:
+    """Return which folder of the cache folder holds data that were staged or unpacked, and its bytes.
+
+    Args:
+        root: of the data as they lie here. Other data give ``("", 0)``: every machine reads them where they are.
+    """
+    for kind in ("staged", "unpacked"):
+        every, real = (cache_folder() / kind).resolve(), root.resolve()
+        if every in real.parents:
+            name = real.relative_to(every).parts[0]
+            return f"{kind}/{name}", sum(file.stat().st_size for file in (every / name).rglob("*") if file.is_file())
+    return "", 0

@@ -28,7 +28,8 @@ def may_train(desk: Any) -> bool:
     node = ray.get_runtime_context().get_node_id()
     answer = ray.get(desk.may_train.remote(node))
     if not isinstance(answer, str):
-        fault, mark = look_here(answer, node, lambda: float(ray.get(desk.time.remote())))
+        resources: dict[str, float] = next((one["Resources"] for one in ray.nodes() if one["NodeID"] == node), {})
+        fault, mark = look_here(answer, resources, lambda: float(ray.get(desk.time.remote())))
         ray.get(desk.looked_at.remote(node, socket.gethostname(), fault, mark))
         answer = ray.get(desk.may_train.remote(node))
     return bool(answer == "good")

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from yolosweep.cluster import Slots, fits
 from yolosweep.errors import ClusterError
 from yolosweep.experiment.schema import Resources
 
 __all__ = ["Slots", "allot", "ranks_of"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Slots:
-    """The resources of one trial, and how many trials run at a time."""
-
-    cpus: float
-    gpus: float
-    concurrent: int
-    world_size: int = 1
-    """Ranks of one trial."""
-    spread: bool = False
-    """Whether the ranks of a trial may lie on several nodes."""
 
 
 def ranks_of(asked: Resources) -> int:
@@ -59,9 +46,9 @@ def allot(
     fair = ranks * _fair_cpus(nodes, gpus / ranks, largest / (1 if spread else ranks))
     cpus = fair if asked.cpus_per_trial == "auto" else float(asked.cpus_per_trial)
     if spread:
-        slots = sum(_fits(node, cpus / ranks, gpus / ranks) for node in nodes) // ranks
+        slots = sum(fits(node, cpus / ranks, gpus / ranks) for node in nodes) // ranks
     else:
-        slots = sum(_fits(node, cpus, gpus) for node in nodes)
+        slots = sum(fits(node, cpus, gpus) for node in nodes)
     if slots == 0:
         have = ", ".join(f"{node.get('CPU', 0):g} CPU + {node.get('GPU', 0):g} GPU" for node in nodes) or "no nodes"
         where = f"in {ranks} equal parts" if spread else "on one node"
@@ -81,12 +68,3 @@ def _fair_cpus(nodes: Sequence[Mapping[str, float]], gpus: float, largest: float
         shares = [node["CPU"] / (node["GPU"] / gpus) for node in nodes if node.get("GPU") and node.get("CPU")]
         return float(max(1, min(8, math.floor(min(shares, default=1)))))
     return float(max(1, min(4, math.floor(largest / 2))))
-
-
-def _fits(node: Mapping[str, float], cpus: float, gpus: float) -> int:
-    by_cpu = math.floor(node.get("CPU", 0.0) / cpus + 1e-9)
-    if not gpus:
-        return by_cpu
-    whole = math.floor(node.get("GPU", 0.0))
-    # A share is of one GPU: three trials of 0.4 need two GPUs, as Ray places them.
-    return min(by_cpu, whole * math.floor(1 / gpus + 1e-9) if gpus <= 1 else whole // int(gpus))

@@ -27,7 +27,7 @@ def _gpus() -> dict[str, Any]:
             for index in range(torch.cuda.device_count()):
                 try:
                     names.append(_working(torch, index))
-                except RuntimeError as error:  # the others may be fine
+                except Exception as error:  # of whatever kind (torch has several), the others may be fine
                     broken.append(f"GPU {index}: {_line(error)}")
             if broken:
                 return {"gpus": names, "gpu_error": "; ".join(broken)}

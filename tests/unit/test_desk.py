@@ -594,6 +594,48 @@ def test_a_grid_is_run_once_with_the_defaults_first(tmp_path: Path) -> None:
     assert sorted(asked) == [4, 8, 16]
 
 
+@pytest.fixture
+def mixed(tmp_path: Path) -> tuple[Desk, Clock, TrialRequest]:
+    """A grid of which one point is left, too big for the GPU of slot 0; slot 1 trains its first on another."""
+    clock = Clock()
+    grid = {"imgsz": {"values": [320, 640, 960, 1280]}}
+    desk = make_desk(tmp_path, clock, trials=None, searcher="grid", parameters=grid)
+    first, other = start(desk, slot=0), start(desk, slot=1)
+    end(desk, first, 0.5, device="small GPU")
+    end(desk, start(desk, slot=0), None, Ending.OOM, cause=Cause.RESOURCE, device="small GPU")
+    assert desk.begin(0) == "wait"
+    return desk, clock, other
+
+
+def test_a_grid_point_too_big_for_one_gpu_is_kept_for_another(mixed: tuple[Desk, Clock, TrialRequest]) -> None:
+    desk, _, other = mixed
+    end(desk, other, 0.3, device="big GPU")
+    assert start(desk, slot=1).asked == {"imgsz": 1280}
+    assert not [note for note in history(other).notes if "not tried" in note["text"]]
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_a_grid_waits_a_while_for_the_next_process_on_the_other_gpu(
+    mixed: tuple[Desk, Clock, TrialRequest], back: bool
+) -> None:
+    desk, clock, other = mixed
+    desk.leaving(1)
+    end(desk, other, 0.3, device="big GPU")
+    desk.lost(1, "exit")
+    clock.now = 599.0
+    assert (desk.begin(0), desk.over()) == ("wait", False)
+    if back:
+        assert start(desk, slot=1).asked == {"imgsz": 1280}
+        return
+    clock.now = 601.0
+    assert (desk.begin(0), desk.over()) == (None, True)
+    (note,) = [note["text"] for note in history(other).notes]
+    assert note.startswith("not tried")
+    assert note.endswith(": imgsz=1280")
+    OPEN.clear()
+    assert "too big for the GPU" in desk.close()
+
+
 def test_cancel_stops_running_trials_and_keeps_the_first_reason(tmp_path: Path) -> None:
     desk = make_desk(tmp_path)
     request = start(desk)

@@ -53,6 +53,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str
     "another build": ({"versions": {**HERE, "torch": "2.14.1+cu130"}}, {}, []),
     "no torch": ({"versions": {"python": "3.11.7"}}, {}, [("versions", True, "is not installed")]),
     "fewer GPUs": ({"gpus": (), "gpu_error": "driver too old"}, {}, [("GPUs", True, "can use 0 (driver too old)")]),
+    "a broken GPU among more": (
+        {"gpus": ("a", "b"), "gpu_error": "GPU 1: ECC error"},
+        {},
+        [("GPUs", True, "(GPU 1: ECC error); mend it, or start Ray with CUDA_VISIBLE_DEVICES set to the others")],
+    ),
     "more GPUs": ({"gpus": ("a", "b")}, {}, [("GPUs", False, "stay idle")]),
     "declared GPUs": ({"gpus": (), "gpus_declared": True}, {}, [("GPUs", False, "not looked for")]),
     "a CPU node": ({"gpus": (), "gpu_error": "no CUDA"}, {"gpus": 0}, []),
@@ -278,7 +283,9 @@ def test_a_node_that_joins_is_asked_once() -> None:
 
 
 def test_where_no_node_is_left_the_error_says_why() -> None:
-    with pytest.raises(ClusterError, match=r"the nodes have 0 CPU \+ 0 GPU(?s:.*)\n  node n2 is left out: disk: full$"):
+    with pytest.raises(
+        ClusterError, match=r"the good nodes have 0 CPU \+ 0 GPU(?s:.*)\n  node n2 is left out: disk: full$"
+    ):
         allot(Resources(), [{"CPU": 0.0}], 20, left_out=["node n2 is left out: disk: full"])
 
 
@@ -301,6 +308,6 @@ def test_without_an_epoch_budget_there_is_room() -> None:
 def test_processes_that_cannot_begin_are_hopeless_only_where_nobody_trains() -> None:
     places = Places()
     places.sit(0, "t0000")
-    assert [places.lose(1)[1] for _ in range(4)] == [False] * 4
+    assert [places.lose(1, now=0.0)[1] for _ in range(4)] == [False] * 4
     places.rise("t0000", "cpu")
-    assert places.lose(1) == (None, True)
+    assert places.lose(1, now=0.0) == (None, True)

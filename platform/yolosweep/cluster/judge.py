@@ -21,6 +21,7 @@ _WAYS = {
     "cache folder": "set XDG_CACHE_HOME",
     "storage": "lower keep_top or trial.keep_checkpoints, or name another storage",
 }
+_MEND = "mend the driver or start Ray with"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +92,12 @@ def _gpus(facts: NodeFacts, promised: float | None) -> list[Problem]:
     seen = len(facts.gpus)
     if facts.gpus_declared:
         return [Problem(check="GPUs", red=False, text=f"{promised:g} declared and not looked for")] if promised else []
-    if promised > seen:
+    faulty = bool(seen and facts.gpu_error)
+    if promised > seen or (promised and faulty):  # Ray counts from 0 and would hand out the faulty one, too
         why = f" ({facts.gpu_error})" if facts.gpu_error else ""
-        text = f"{promised:g} promised to Ray, torch can use {seen}{why}; mend the driver or start Ray with "
-        return [Problem(check="GPUs", red=True, text=f"{text}--num-gpus={seen}")]
+        way = "mend it, or start Ray with CUDA_VISIBLE_DEVICES set to the others and" if faulty else _MEND
+        text = f"{promised:g} promised to Ray, torch can use {seen}{why}; {way} --num-gpus={seen}"
+        return [Problem(check="GPUs", red=True, text=text)]
     if seen > promised:
         text = f"torch can use {seen}, but {promised:g} are promised to Ray: the others stay idle"
         return [Problem(check="GPUs", red=False, text=text)]

@@ -65,7 +65,7 @@ class NodeFacts:
     gpus: tuple[str, ...] = ()
     """Names of the GPUs that torch can use."""
     gpu_error: str = ""
-    """Why torch can use none."""
+    """Why torch can use none, or which it cannot use and why."""
     opencv_error: str = ""
     storage_error: str = ""
     """Why the storage cannot be read or written, or is another one."""

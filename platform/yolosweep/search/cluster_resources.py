@@ -52,9 +52,11 @@ def allot(
     if slots == 0:
         have = ", ".join(f"{node.get('CPU', 0):g} CPU + {node.get('GPU', 0):g} GPU" for node in nodes) or "no nodes"
         where = f"in {ranks} equal parts" if spread else "on one node"
+        others = "".join(f"\n  {line}" for line in left_out)
+        whose, mend = ("good nodes", f", or mend the nodes that are left out:{others}") if others else ("nodes", "")
         raise ClusterError(
-            f"resources: one trial needs {cpus:g} CPU and {gpus:g} GPU {where}, but the nodes have {have}; "
-            + "\n  ".join(["lower resources.cpus_per_trial or resources.gpus_per_trial", *left_out])
+            f"resources: one trial needs {cpus:g} CPU and {gpus:g} GPU {where}, but the {whose} have {have}; "
+            f"lower resources.cpus_per_trial or resources.gpus_per_trial{mend}"
         )
     if may_grow and asked.max_concurrent is not None:
         slots = max(slots, asked.max_concurrent)

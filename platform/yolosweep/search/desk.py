@@ -109,9 +109,6 @@ class Desk:
         self._proposer.apply(event)
         self._rungs.apply(event)
 
-    def ready(self) -> None:
-        """Answer once the first line of the ledger is on disk."""
-
     def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
         """Return the next trial for a free slot, ``wait`` while there may be one later, None: no more.
 
@@ -147,13 +144,21 @@ class Desk:
             self._stopped = f"the epoch budget of {search.epoch_budget} does not hold another trial"
         if room != "yes":
             return "wait" if room == "wait" else None
-        proposal = self._proposer.next(number, self._places.device(slot))
-        if proposal is None:
-            self._stopped = "every point of the search space was tried, or is known to be too big for the GPU"
-            return None
+        if (proposal := self._proposer.next(number, self._places.device(slot))) is None:
+            return self._none_left()
         request = proposal.request(self._folder.sweep, number, self._exp, self._now)
         self._write("trial_started", request=request.model_dump(mode="json"))
         return self._hand_out(slot, f"t{number:04d}")
+
+    def _none_left(self) -> Literal["wait"] | None:
+        """Stop suggesting, unless another slot may have a GPU for the points that are too big for this one's."""
+        left_out, others = self._proposer.left_out(), self._places.any_taken()
+        if left_out and (others or self._places.any_away(self._clock())):
+            return None if others else "wait"
+        self._stopped = "every point of the search space was tried, or is known to be too big for the GPU"
+        if left_out:
+            self.note(left_out)
+        return None
 
     def row(self, trial: str, row: EpochRow, checkpoint: Checkpoint | None = None, attempt: int = 0) -> Verdict:
         """Record one epoch and its checkpoint (durable when this returns) and tell the trial whether to go on.
@@ -251,14 +256,14 @@ class Desk:
 
     def leaving(self, slot: int) -> None:
         """Take note that a slot's process is about to be replaced: its end is no loss."""
-        self._places.leaving(slot)
+        self._places.leaving(slot, self._clock())
 
     def lost(self, slot: int, error: str) -> None:
         """Take note that a slot's process died; its trial goes on from its newest checkpoint in the next free slot.
 
         Processes that die again and again before they begin a trial end the sweep: no trial would ever run.
         """
-        trial, hopeless = self._places.lose(slot)
+        trial, hopeless = self._places.lose(slot, self._clock())
         if trial is not None:
             self._lost(self._history.trials[trial], error)
         elif hopeless:

@@ -36,6 +36,9 @@ class DeskActor(Desk):
         self._preparation = preparation(root, PreparedDataset.model_validate(dataset))
         self._nodes, self._storage = Nodes(nodes, admission), admission.asked.storage if admission else None
 
+    def ready(self) -> None:
+        """Answer once the first line of the ledger is on disk."""
+
     def preparation(self) -> tuple[str, PreparedDataset] | None:
         """Return what a node must have before a trial runs on it; None where it shares all of it with this one."""
         return self._preparation

@@ -7,6 +7,9 @@ __all__ = ["Places"]
 _DEAD_AT_START = 3
 """Worker processes in a row that may die before they ask for a trial."""
 
+_BACK_S = 600.0
+"""A process that was lost or replaced has a new one that asks by then, or its machine is gone."""
+
 
 class Places:
     """Seats of the trials that run now."""
@@ -16,11 +19,13 @@ class Places:
         self._idle: set[int] = set()
         self._leaving: set[int] = set()
         self._device: dict[int, str] = {}
+        self._away: dict[int, float] = {}
         self._dead_in_a_row = 0
 
     def alive(self, slot: int) -> None:
         """Take note that a slot's process asks for work."""
         self._leaving.discard(slot)
+        self._away.pop(slot, None)
         self._dead_in_a_row = 0
 
     def sit(self, slot: int, trial: str) -> None:
@@ -34,22 +39,24 @@ class Places:
             self._device[slot] = device
             del self._trial[slot]
 
-    def leaving(self, slot: int) -> None:
+    def leaving(self, slot: int, now: float) -> None:
         """Take note that a process is about to be replaced by a fresh one: its end is no loss."""
         self._idle.discard(slot)
         self._leaving.add(slot)
+        self._away[slot] = now
 
-    def lose(self, slot: int) -> tuple[str | None, bool]:
+    def lose(self, slot: int, now: float) -> tuple[str | None, bool]:
         """Take note that a slot's process died.
 
         Returns:
             The trial it ran, if any; and whether processes die again and again before they ask for one.
         """
         self._idle.discard(slot)
-        self._device.pop(slot, None)
+        self._away[slot] = now
         trial = self._trial.pop(slot, None)
-        if trial is None and slot not in self._leaving:
-            self._dead_in_a_row += 1
+        if slot not in self._leaving:  # one that is replaced comes back to the GPU it had, as good as always
+            self._device.pop(slot, None)
+            self._dead_in_a_row += trial is None
         self._leaving.discard(slot)
         # While others train, it is some node that cannot begin, not the sweep.
         return trial, self._dead_in_a_row >= _DEAD_AT_START and not self._trial
@@ -65,6 +72,10 @@ class Places:
     def any_taken(self) -> bool:
         """Tell whether any trial runs."""
         return bool(self._trial)
+
+    def any_away(self, now: float) -> bool:
+        """Tell whether a process was lost or replaced a while ago whose successor has not asked yet."""
+        return any(now - since < _BACK_S for since in self._away.values())
 
     def spare(self, slot: int) -> bool:
         """Keep a slot without a trial as the one spare; False where there is another one already."""

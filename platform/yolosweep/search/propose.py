@@ -1,12 +1,13 @@
 """Which point is tried next: the searcher's suggestion, neither tried before nor known to be too big for the GPU.
 
-All of it is learned from the ledger's events, so that a sweep that is taken up again knows what it knew.
+All of it is learned from the ledger's events, so that a sweep that is taken up again knows what it knew. A point of a
+grid that is too big for one GPU is kept for a slot with another.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ __all__ = ["Proposal", "Proposer"]
 
 _ATTEMPTS = 50
 """Tries to find parameters that were not tried yet before a finite space counts as used up."""
+
+_NAMED = 20
+"""Points that are told of one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,20 +69,18 @@ class Proposer:
         self._tried: set[str] = set()
         self._asked: dict[str, Mapping[str, Any]] = {}
         self._too_big: list[_TooBig] = []
+        self._left_out: dict[str, dict[str, Any]] = {}
 
     def next(self, number: int, device: str | None = None) -> Proposal | None:
-        """Return the point for trial ``number``; None where there is none left.
+        """Return the point for trial ``number``; None where there is none left for this device.
 
         Args:
             number: the trial's number; 0 are the defaults.
             device: GPU of the slot that asks, where it is known.
         """
-        endless = self._exp.search.searcher == "grid" and number > 0
-        attempts: Iterable[int] = itertools.count() if endless else range(_ATTEMPTS)
-        for attempt in attempts:
-            parameters = baseline(self._exp)[0] if number == 0 else self._suggester.suggest(number, attempt)
-            if parameters is None:
-                return None
+        if self._exp.search.searcher != "grid":  # what is drawn again is new
+            self._left_out.clear()
+        for parameters in itertools.chain(list(self._left_out.values()), self._points(number)):
             settings = settings_of(self._exp, parameters)
             key = identity(
                 settings,
@@ -87,9 +89,30 @@ class Proposer:
                 data_fingerprint=self._data_fingerprint,
                 world_size=self._world_size,
             )
-            if key not in self._tried and not self._is_too_big(settings, device):
+            if key in self._tried:
+                continue
+            if not self._is_too_big(settings, device):
+                self._left_out.pop(key, None)
                 return Proposal(parameters=parameters, settings=settings, identity=key)
+            self._left_out[key] = parameters
         return None
+
+    def _points(self, number: int) -> Iterator[dict[str, Any]]:
+        """Yield what the searcher suggests, until it has no more or has said enough."""
+        endless = self._exp.search.searcher == "grid" and number > 0
+        for attempt in itertools.count() if endless else range(_ATTEMPTS):
+            parameters = baseline(self._exp)[0] if number == 0 else self._suggester.suggest(number, attempt)
+            if parameters is None:
+                return
+            yield parameters
+
+    def left_out(self) -> str | None:
+        """Return which points were too big for all devices they were held against, in words; None without any."""
+        points = [", ".join(f"{name}={value}" for name, value in one.items()) for one in self._left_out.values()]
+        if not points:
+            return None
+        named = "; ".join(points[:_NAMED]) + (f"; and {len(points) - _NAMED} more" if len(points) > _NAMED else "")
+        return f"not tried, as at least as big as what did not fit on the GPUs that were free: {named}"
 
     def _is_too_big(self, settings: Mapping[str, Any], device: str | None) -> bool:
         batch, imgsz = _size(settings)

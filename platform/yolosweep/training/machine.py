@@ -31,7 +31,7 @@ def _gpus() -> dict[str, Any]:
                     broken.append(f"GPU {index}: {_line(error)}")
             if broken:
                 return {"gpus": names, "gpu_error": "; ".join(broken)}
-            built = "" if torch.version.cuda else "this torch is built without CUDA"
+            built = "no GPU is visible to it" if torch.version.cuda else "this torch is built without CUDA"
         except (ImportError, OSError, RuntimeError) as error:
             return {"gpus": [], "gpu_error": _line(error)}
     cuda = [str(one.message) for one in told if "CUDA" in str(one.message) or "driver" in str(one.message)]

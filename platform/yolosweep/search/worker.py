@@ -12,7 +12,7 @@ from ray import tune
 from yolosweep.cluster import adopt, at_work, is_leaving, localised, prepare_node
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Checkpoint, EpochRow, TrialRecord, TrialRequest, Verdict
+from yolosweep.records import Checkpoint, Ending, EpochRow, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.asking import POLL_S, StopLine, desk_named, may_train
 from yolosweep.search.rank_group import Preparation, RankGroup, bundles, granted_gpus
 from yolosweep.search.retain import forget
@@ -83,7 +83,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             self._group.enter(answer, self._preparation)
         gpus = granted_gpus() if self._group is None else self._group.gpus
         record = _train(desk, answer, self._group).model_copy(update={"gpus": tuple(gpus)})
-        forget(RunFolder(answer.folder), answer.trial)
+        if record.ending not in (Ending.CANCELLED, Ending.FAILED):  # these may go on from them
+            forget(RunFolder(answer.folder), answer.trial)
         self._trained += 1
         broken = (
             record.cause is not None or record.recoveries > 0 or (self._group is not None and not self._group.whole)

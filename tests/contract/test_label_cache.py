@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolosweep.training import label_cache
+from yolosweep.records import Ending, TrialRequest, Verdict
+from yolosweep.training import label_cache, trainer_for
 from yolosweep.training.environment import enter, scan_findings
 
 pytestmark = pytest.mark.slow
@@ -205,6 +206,52 @@ def test_class_folders_are_scanned_once(tmp_path: Path, labels: Path, monkeypatc
     assert len(scanned) == count
     picture(root / "b" / "9.png", 9)
     assert len(classify(root).samples) == 9
+
+
+@pytest.fixture
+def split_in_two(images: Path) -> Path:
+    """A data set of the images, train and val."""
+    file = images.parent / "data.yaml"
+    file.write_text(f"path: {images.parent}\ntrain: images\nval: images\nnames: [a, b]\n")
+    return file
+
+
+@pytest.fixture
+def sorted_in_two(tmp_path: Path) -> Path:
+    """Class folders, train and val."""
+    for number in range(12):
+        picture(tmp_path / "sorted" / ("train" if number < 8 else "val") / "ab"[number % 2] / f"{number}.png", number)
+    return tmp_path / "sorted"
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "data", "settings"),
+    [
+        ("detect", "yolo11n.yaml", "split_in_two", {}),
+        ("detect", "yolo11n.yaml", "split_in_two", {"fraction": 0.5, "single_cls": True}),
+        ("classify", "yolo11n-cls.yaml", "sorted_in_two", {}),
+    ],
+    ids=["detect", "part", "classify"],
+)
+def test_a_training_on_a_machine_that_was_prepared_scans_nothing(
+    task: str, model: str, data: str, settings: dict[str, Any], tmp_path: Path, labels: Path, scanned: list[str],
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    asked = TrialRequest(
+        sweep="run", trial="t0000", number=0, task=task, model=model, data=str(request.getfixturevalue(data)), asked={},
+        settings={"epochs": 1, "imgsz": 32, "batch": 4, "plots": False, "verbose": False, **settings}, identity="i",
+        metric="metrics/accuracy_top1" if task == "classify" else "metrics/mAP50-95(B)", folder=str(tmp_path / "run"),
+    )  # fmt: skip
+    trainer = trainer_for(model)
+    trainer.prepare(asked)
+    kept, count = set(labels.glob("*.labels")), len(scanned)
+    assert kept
+    assert count
+    record = trainer.train(asked, lambda row, checkpoint: Verdict.GO_ON, lambda: True)  # until its first batch
+    assert record.ending is Ending.CANCELLED, record.reason
+    assert len(scanned) == count
+    assert set(labels.glob("*.labels")) == kept
+    assert any("8.png" in note for note in record.notes) is (task == "detect")
 
 
 def test_a_scan_that_cannot_be_kept_still_counts(

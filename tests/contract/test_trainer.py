@@ -241,6 +241,7 @@ class TrainerContract:
         assert rest.record.files.keys() >= FILES
 
     def test_missing_data_become_a_failed_record(self, trainer: Trainer, make: Make, tmp_path: Path) -> None:
+        trainer.prepare(make(where=tmp_path / "gone.yaml"))  # leaves it to the training
         done = run(trainer, make(where=tmp_path / "gone.yaml"))
         assert (done.record.ending, done.record.epochs, done.record.score) == (Ending.FAILED, 0, None)
         assert done.record.error is not None
@@ -264,6 +265,7 @@ class TrainerContract:
     ) -> None:
         monkeypatch.chdir(tmp_path)
         before = snapshot(data.parent)
+        trainer.prepare(make())
         done = run(trainer, make(epochs=1))
         assert done.record.ending is Ending.FINISHED
         assert list(tmp_path.iterdir()) == []

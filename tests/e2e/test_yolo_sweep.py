@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ resources: {{cpus_per_trial: 1}}
     assert not (home / ".config" / "Ultralytics").exists(), "the user's Ultralytics settings were touched"
 
 
-def test_segment_runs(shell: Any, tmp_path: Path) -> None:
+def test_segment_runs(shell: Any, tmp_path: Path, home: Path) -> None:
     data = draw_shapes(tmp_path / "discs")
     experiment = tmp_path / "segment.yaml"
     experiment.write_text(f"""
@@ -120,12 +121,15 @@ data: {data}
 {FIXED.format(epochs=2, batch=4, more="close_mosaic: 0")}
 search: {{trials: 2, parameters: {{lr0: {{min: 0.001, max: 0.01}}, copy_paste: {{min: 0.0, max: 1.0}}}}}}
 """)
-    sweep = shell.run(experiment)
+    sweep = shell.run(experiment, "resources.max_concurrent=1")
     history = sweep.history
     assert history.metric == "metrics/mAP50-95(M)"
     assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 2
     assert "metrics/mAP50-95(B)" in history.trials["t0001"].rows[0].metrics
     assert "train/seg_loss" in history.trials["t0001"].rows[0].metrics
+    newest_scan = (home / ".cache" / "yolosweep" / "labels").stat().st_mtime
+    first_trial = datetime.fromisoformat(history.trials["t0000"].started_at).timestamp()
+    assert newest_scan < first_trial, "labels are scanned before a trial is asked for"
     assert history.winner["trial"] in history.trials
 
 

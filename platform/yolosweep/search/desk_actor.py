@@ -7,9 +7,11 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 from yolosweep.cluster import Admission, adopt, arrived, preparation
-from yolosweep.records import PreparedDataset
+from yolosweep.experiment import baseline, settings_of
+from yolosweep.records import PreparedDataset, TrialRequest
 from yolosweep.search.desk import Desk
 from yolosweep.search.nodes import Nodes
+from yolosweep.search.propose import Proposal
 
 __all__ = ["DeskActor"]
 
@@ -42,6 +44,12 @@ class DeskActor(Desk):
     def preparation(self) -> tuple[str, PreparedDataset] | None:
         """Return what a node must have before a trial runs on it; None where it shares all of it with this one."""
         return self._preparation
+
+    def example(self) -> TrialRequest:
+        """Return a training of the defaults, by which a node can be made ready before it is asked to run one."""
+        parameters = baseline(self._exp)[0]
+        point = Proposal(parameters=parameters, settings=settings_of(self._exp, parameters), identity="")
+        return point.request(self._folder.sweep, 0, self._exp, self._now)
 
     def may_train(self, node: str) -> Literal["good", "bad"] | Admission:
         """Return whether trials may run on a node, or what it has to be asked first."""

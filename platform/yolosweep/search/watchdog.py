@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from yolosweep.experiment.schema import Policy
 
-__all__ = ["Watchdog", "limit_s"]
+__all__ = ["SETUP_FACTOR", "Watchdog", "limit_s"]
 
 _REARM_S = 1.0
 """Progress is taken note of this often: setting the timer starts a thread."""
@@ -25,7 +25,7 @@ _REARM_S = 1.0
 _TO_HAND_OVER_S = 30.0
 """What the stacks may take to be handed over, until C ends the process."""
 
-_SETUP_FACTOR = 6.0
+SETUP_FACTOR = 6.0
 """Before the first batch (scanning labels, decoding images for the cache) this many times the patience."""
 
 
@@ -54,7 +54,7 @@ class Watchdog:
     def __enter__(self) -> Watchdog:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("w")
-        self._arm(_SETUP_FACTOR * self._policy.stall_timeout)
+        self._arm(SETUP_FACTOR * self._policy.stall_timeout)
         if self._hand_over is not None:
             threading.Thread(target=self._watch, args=(self._hand_over,), name="watchdog", daemon=True).start()
         return self

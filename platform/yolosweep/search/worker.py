@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +18,7 @@ from yolosweep.search.asking import POLL_S, StopLine, desk_named, may_train
 from yolosweep.search.rank_group import Preparation, RankGroup, bundles, granted_gpus
 from yolosweep.search.retain import forget
 from yolosweep.search.settle import settled
-from yolosweep.search.watchdog import Watchdog
+from yolosweep.search.watchdog import SETUP_FACTOR, Watchdog
 from yolosweep.storage import outages
 from yolosweep.training import trainer_for
 
@@ -66,9 +67,8 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             time.sleep(POLL_S)
 
     def _train_one(self, desk: Any) -> dict[str, Any]:
-        if self._trained == 0 and (needed := ray.get(desk.preparation.remote())) is not None:
-            self._preparation = needed
-            self._train_on = prepare_node(*needed)
+        if self._trained == 0:
+            self._prepare(desk)
         answer: TrialRequest | str | None = ray.get(desk.begin.remote(self._slot))
         while isinstance(answer, str):  # others hold the rest of the budget, or may leave a trial to go on with
             if is_leaving():
@@ -77,8 +77,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
             answer = ray.get(desk.begin.remote(self._slot))
         if answer is None:
             return {"done": True}
-        if self._preparation is not None:
-            answer = localised(answer, self._train_on)
+        answer = self._here(answer)
         if self._group is not None and self._trained == 0:
             self._group.enter(answer, self._preparation)
         gpus = granted_gpus() if self._group is None else self._group.gpus
@@ -96,6 +95,21 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         if used_up:  # what an error left behind must not reach the next training: Tune starts a fresh process
             ray.actor.exit_actor()
         return {"done": False}
+
+    def _prepare(self, desk: Any) -> None:
+        """Make ready what the trainings on this node share, before one is asked for: it belongs to none of them."""
+        if (needed := ray.get(desk.preparation.remote())) is not None:
+            self._preparation = needed
+            self._train_on = prepare_node(*needed)
+        if self._group is not None:  # a rank must know its number before it imports Ultralytics
+            return
+        example = self._here(ray.get(desk.example.remote()))
+        faulthandler.dump_traceback_later(SETUP_FACTOR * example.policy.stall_timeout, exit=True)
+        trainer_for(example.model).prepare(example)
+        faulthandler.cancel_dump_traceback_later()
+
+    def _here(self, request: TrialRequest) -> TrialRequest:
+        return request if self._preparation is None else localised(request, self._train_on)
 
     def _give_up(self, request: TrialRequest, rank: int, record: TrialRecord) -> None:
         """Tell the desk of a training that went wrong on one of the other ranks alone."""

@@ -13,7 +13,7 @@ import logging
 import os
 import pickle
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from yolosweep.durable import cache_folder, write_atomic
 
-__all__ = ["install", "scan_findings"]
+__all__ = ["install", "scan_findings", "scan_labels"]
 
 _LOG = logging.getLogger("ultralytics")
 _MAGIC = b"yolosweep-labels-1\n"
@@ -69,6 +69,28 @@ def install() -> None:
     dataset.YOLODataset._load_or_scan_cache = load_or_scan
     dataset.ClassificationDataset.verify_images = verify_images
     dataset.load_dataset_cache_file, dataset.save_dataset_cache_file = _load, _save
+
+
+def scan_labels(task: str, data: str, settings: Mapping[str, Any]) -> None:
+    """Let Ultralytics read the data as for a training with these settings; its trainer then finds all scans kept.
+
+    Raises what a training would: the data are not there, or not one image of them can be used.
+    """
+    from ultralytics.cfg import get_cfg
+    from ultralytics.data import build, dataset, utils
+
+    _LOG.setLevel("ERROR")
+    given = {name: settings[name] for name in ("fraction", "single_cls") if name in settings}  # nothing else matters
+    args = get_cfg(overrides={**given, "task": task})
+    found = (utils.check_cls_dataset if task == "classify" else utils.check_det_dataset)(data)
+    if args.single_cls:
+        found["names"] = {0: "item"}
+    for mode in ("train", "val"):
+        if task == "classify":
+            dataset.ClassificationDataset(found[mode], args, augment=mode == "train", prefix=mode)
+        else:
+            build.build_yolo_dataset(args, found[mode], args.batch, found, mode=mode)
+    scan_findings()  # every training tells them itself
 
 
 def _place(path: Path, file_hash: str, version: str) -> Path:

@@ -22,6 +22,9 @@ Cancelled = Callable[[], bool]
 class Trainer(Protocol):
     """One training from request to record, and scoring of the checkpoint it leaves."""
 
+    def prepare(self, request: TrialRequest) -> None:
+        """Make ready what trainings like this one share on this machine; what goes wrong is left to them to tell."""
+
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
         """Train, report each epoch, publish ``best.pt``, ``last.pt``, ``results.csv`` and ``args.yaml``.
 

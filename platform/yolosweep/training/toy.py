@@ -54,6 +54,9 @@ _LEFT = ("args.yaml", "best.pt", "last.pt", "results.csv")
 class ToyTrainer:
     """Learns to tell red crops from others; see :class:`yolosweep.training.seam.Trainer`."""
 
+    def prepare(self, request: TrialRequest) -> None:
+        """Do nothing: its images are read by every training."""
+
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
         """Train as asked and return the record; whatever goes wrong becomes its ending."""
         run = _Run(request, report, cancelled)

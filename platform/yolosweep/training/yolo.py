@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import shutil
 import socket
@@ -17,6 +18,7 @@ from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, FileRef, TrialRecord, TrialRequest, Validation
 from yolosweep.training.causes import End, classified
 from yolosweep.training.environment import enter, log_to, scan_findings
+from yolosweep.training.label_cache import scan_labels
 from yolosweep.training.pipelines import build_pipeline
 from yolosweep.training.ranks import joined, my_rank
 from yolosweep.training.seam import Cancelled, Report
@@ -34,6 +36,12 @@ _LOWERINGS = 3
 
 class YoloTrainer:
     """Runs Ultralytics trainings; see :class:`yolosweep.training.seam.Trainer`."""
+
+    def prepare(self, request: TrialRequest) -> None:
+        """Scan the labels, where no scan of them is kept."""
+        with contextlib.suppress(Exception):
+            enter()
+            scan_labels(request.task, request.data, request.settings)
 
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
         """Train as asked, or go on from a checkpoint; return the record; whatever goes wrong becomes its ending."""

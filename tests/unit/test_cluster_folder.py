@@ -183,9 +183,13 @@ def instructions(text: str) -> list[tuple[str, str]]:
 def dockerfile_faults(text: str) -> list[str]:
     """Return what is wrong with a Dockerfile, by the rules of this house."""
     steps = instructions(text)
-    faults = [f"unknown or banned: {word}" for word, _ in steps if word not in DOCKER]
-    faults += [f"not pinned: {rest}" for word, rest in steps if word == "FROM" and not PINNED.match(rest)]
-    last = len(steps) - 1 - [word for word, _ in steps][::-1].index("FROM")
+    words = [word for word, _ in steps]
+    # Docker knows in FROM only what stands before the first of them.
+    base = dict(rest.partition("=")[::2] for word, rest in steps[: words.index("FROM")] if word == "ARG")
+    froms = [re.sub(r"\$\{(\w+)\}", lambda it: base.get(it[1], it[0]), rest) for word, rest in steps if word == "FROM"]
+    faults = [f"unknown or banned: {word}" for word in words if word not in DOCKER]
+    faults += [f"not pinned: {rest}" for rest in froms if not PINNED.match(rest)]
+    last = len(steps) - 1 - words[::-1].index("FROM")
     users = [rest for word, rest in steps[last:] if word == "USER"]
     if not users or users[-1].partition(":")[0] in ("0", "root"):
         faults.append("runs as root")
@@ -201,7 +205,7 @@ def dockerfile_faults(text: str) -> list[str]:
     return faults
 
 
-DOCKER = {"FROM", "RUN", "COPY", "ENV", "USER", "WORKDIR", "CMD"}
+DOCKER = {"ARG", "FROM", "RUN", "COPY", "ENV", "USER", "WORKDIR", "CMD"}
 PINNED = re.compile(r"^[\w./-]+:\d+\.\d+\.\d+[\w.-]*( AS build)?$")
 DOCKERFILE = (CLUSTER / "container" / "Dockerfile").read_text(encoding="utf-8")
 
@@ -213,7 +217,9 @@ def test_the_container_recipe_is_free_of_faults() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("FROM python:3.11.14-slim-bookworm\n", "FROM python:latest\n", "not pinned"),
+        ("ARG BASE=python:3.11.14-slim-bookworm\n", "ARG BASE=python:latest\n", "not pinned"),
+        ("ARG BASE=python:3.11.14-slim-bookworm\n", "", "not pinned"),
+        ("FROM ${BASE}\n", "FROM python\n", "not pinned"),
         ("USER 1000:1000", "USER root", "runs as root"),
         ("WORKDIR", "WROKDIR", "unknown or banned"),
         ("ENV PATH", "ENV WANDB_API_KEY=x PATH", "a secret"),

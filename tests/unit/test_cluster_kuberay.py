@@ -382,6 +382,12 @@ NAMESPACE = "kubernetes.io/metadata.name"
 OURS, OPERATOR = {"app.kubernetes.io/part-of": "yolosweep"}, {"app.kubernetes.io/name": "kuberay-operator"}
 
 
+def network_policy() -> dict[str, Any]:
+    documents = YAML(typ="safe", pure=True).load_all(KUBERAY / "surroundings.yaml")
+    (told,) = [document for document in documents if document["kind"] == "NetworkPolicy"]
+    return told  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
     ("namespace", "pod", "ports"),
     [
@@ -395,8 +401,39 @@ OURS, OPERATOR = {"app.kubernetes.io/part-of": "yolosweep"}, {"app.kubernetes.io
     ],
 )
 def test_who_reaches_ray_through_the_wall(namespace: str, pod: dict[str, str], ports: set[int]) -> None:
-    documents = YAML(typ="safe", pure=True).load_all(KUBERAY / "surroundings.yaml")
-    (told,) = [document for document in documents if document["kind"] == "NetworkPolicy"]
+    told = network_policy()
     assert (told["apiVersion"], told["metadata"]["namespace"]) == ("networking.k8s.io/v1", "yolosweep")
     wall = Wall.model_validate(told["spec"])
     assert {port for port in (6379, 8265, 10001, 8076) if wall.lets_in(namespace, pod, port)} == ports
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("ingress", 1, "from"), [], "at least 1 item"),
+        (("ingress", 0), {"form": []}, "Extra inputs are not permitted"),
+        (("ingress", 0), {}, "Field required"),
+        (("ingress", 0, "from", 0), {"ipBlock": {"cidr": "10.0.0.0/8"}}, "Extra inputs are not permitted"),
+        (("ingress", 1, "from", 0, "podSelector"), {}, "Field required"),
+        (("ingress", 1, "from", 0, "namespaceSelector"), {"matchLabels": {}}, "at least 1 item"),
+        (("ingress", 1, "ports"), [], "at least 1 item"),
+        (("podSelector",), {"matchLabels": {}}, "at least 1 item"),
+        (("policyTypes",), ["Egress"], "'Ingress'"),
+        (("policyTypes",), [], "at least 1 item"),
+    ],
+)
+def test_a_hole_in_the_wall_is_refused(path: tuple[str | int, ...], value: Any, said: str) -> None:
+    spec = network_policy()["spec"]
+    place: Any = spec
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(ValidationError, match=re.escape(said)):
+        Wall.model_validate(spec)
+
+
+def test_the_operator_is_let_in_from_where_the_page_installs_it() -> None:
+    page = (KUBERAY / "README.md").read_text()
+    ((chart, namespace),) = re.findall(r"^helm install \S+ kuberay/(\S+) .*--namespace (\S+)", page, re.MULTILINE)
+    wall = Wall.model_validate(network_policy()["spec"])
+    assert wall.lets_in(namespace, {"app.kubernetes.io/name": chart}, 8265)

@@ -182,7 +182,8 @@ class _Sweep:
             admission = self._admission(dataset, marker, slots) if cluster.joined else None
             header = {**self._header(slots, bad), "model_fingerprint": fingerprint}
             told = {"experiment": exp.model_dump(mode="json"), "header": header}
-            desk = DeskLine(self._folder, {**trained, **about, **told, "nodes": list(good), "admission": admission})
+            known = {"nodes": list(good), "admission": admission, "places": slots.concurrent}
+            desk = DeskLine(self._folder, {**trained, **about, **told, **known})
             self._mirror = start_mirror(self._folder) if self._online else None
             with self._signals(desk), LiveView(self._folder, exp.search.trials, int(exp.train["epochs"])):
                 run_trials(self._folder, desk, slots, bad)

@@ -22,6 +22,7 @@ class DeskActor(Desk):
     Args:
         root, dataset, arguments: as there.
         nodes, admission: see :class:`yolosweep.search.nodes.Nodes`.
+        places: how many trials run at a time at most; 0 where no node can join.
     """
 
     def __init__(
@@ -31,12 +32,14 @@ class DeskActor(Desk):
         dataset: Mapping[str, Any],
         nodes: Collection[str] = (),
         admission: Admission | None = None,
+        places: int = 0,
         **arguments: Any,
     ) -> None:
         adopt()
         super().__init__(root, dataset=dataset, **arguments)
         self._preparation = preparation(root, PreparedDataset.model_validate(dataset))
         self._nodes, self._storage = Nodes(nodes, admission), admission.asked.storage if admission else None
+        self._all, self._of_no_use = places, set[int]()
 
     def ready(self) -> None:
         """Answer once the first line of the ledger is on disk."""
@@ -66,3 +69,22 @@ class DeskActor(Desk):
             fault = fault or (f"storage: {unseen}" if unseen else "")
         if (news := self._nodes.take(node, host, fault)) is not None:
             self.note(news)
+
+    def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
+        """As the desk's."""
+        answer = super().begin(slot)
+        if answer is None:
+            self._of_no_use.add(slot)
+        return answer
+
+    def lost(self, slot: int, error: str) -> None:
+        """As the desk's; the place is taken anew, maybe elsewhere."""
+        self._of_no_use.discard(slot)
+        super().lost(slot, error)
+
+    def parked(self, slot: int) -> None:
+        """Take note that a place is held on a node that was left out. No place moves: where all are, the sweep ends."""
+        self._of_no_use.add(slot)
+        if len(self._of_no_use) == self._all:
+            faults = "; ".join(self._nodes.faults)
+            self.cancel(f"every place is on a node that was left out ({faults}); mend or remove it, then go on")

@@ -21,6 +21,11 @@ class Nodes:
     def __init__(self, good: Collection[str], admission: Admission | None) -> None:
         self._good, self._bad, self._admission = set(good), dict[str, str](), admission
 
+    @property
+    def faults(self) -> list[str]:
+        """What was found wrong with nodes that joined."""
+        return sorted(set(self._bad.values()))
+
     def ask(self, node: str) -> Literal["good", "bad"] | Admission:
         """Return whether trials may run on a node, or what it has to be asked first."""
         if node in self._bad:

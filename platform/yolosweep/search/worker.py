@@ -46,6 +46,7 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         """Ask for a training and run it whole; done when there are no more."""
         desk = desk_named(self._desk_name)
         if self._trained == 0 and not self._may_train(desk):
+            ray.get(desk.parked.remote(self._slot))
             self._park(desk, lambda: True)
             return {"done": True}
         with at_work():  # before it is asked: who says farewell waits for what has not seen the notice

@@ -17,6 +17,7 @@ from yolosweep.ledger import RunFolder, read_events
 from yolosweep.records import Cause, Checkpoint, Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.desk import Desk
 from yolosweep.search.settle import settled
+from yolosweep.storage import objects, patience
 
 DATASET = PreparedDataset(
     task="detect", source="/d/data.yaml", train_on="/d/data.yaml", names={0: "car"}, images={"train": 9, "val": 9},
@@ -42,7 +43,9 @@ def _close_desks() -> Iterator[None]:
         OPEN.pop().close()
 
 
-def make_desk(tmp_path: Path, clock: Clock | None = None, *, epochs: int = 4, keep_top: int = 3, **search: Any) -> Desk:
+def make_desk(
+    storage: Path | str, clock: Clock | None = None, *, epochs: int = 4, keep_top: int = 3, **search: Any
+) -> Desk:
     exp = resolved(
         Experiment.model_validate(
             {
@@ -55,9 +58,9 @@ def make_desk(tmp_path: Path, clock: Clock | None = None, *, epochs: int = 4, ke
             }
         )
     )
-    folder = RunFolder.create(tmp_path, "d")
+    folder = RunFolder.create(storage, "d")
     desk = Desk(
-        str(folder.root),
+        folder.address,
         experiment=exp.model_dump(mode="json"),
         model="yolo11n.yaml",
         model_fingerprint="yolo11n.yaml",
@@ -400,6 +403,63 @@ def test_storage_that_cannot_be_written_stops_the_sweep_and_loses_nothing(tmp_pa
         desk.close()
 
 
+class Outage:
+    """An object storage that is gone for a while; to wait for it takes no time here."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = self.over = 0.0
+        monkeypatch.setattr(patience, "time", self)
+        monkeypatch.setattr(objects, "patiently", self._patiently)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def begin(self, lasts_s: float) -> None:
+        self.over = self.now + lasts_s
+
+    def _patiently(self, call: Any, address: str, *, patience_s: float | None = None) -> Any:
+        def reached() -> Any:
+            if self.now < self.over:
+                raise OSError("Couldn't resolve host name")
+            return call()
+
+        return patience.patiently(reached, address, patience_s=patience_s)
+
+
+def test_trials_wait_for_a_storage_that_is_gone_for_a_minute_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is gone for longer than five ends the sweep, which goes on from what was acknowledged."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    outage = Outage(monkeypatch)
+    desk = make_desk((tmp_path / "bucket").as_uri())
+    request = start(desk, slot=0)
+    train(desk, request, (1,))
+    outage.begin(60.0)
+    assert desk.row(request.trial, row(2, 0.4), checkpoint(request, 2)) is Verdict.GO_ON
+    assert 60.0 <= outage.now < 80.0
+    outage.begin(60.0)
+    assert desk.row(request.trial, row(3, 0.5)) is Verdict.GO_ON  # the line alone waits, too
+    known = history(request)
+    assert [(one.epoch, one.score) for one in known.trials["t0000"].rows] == [(1, 0.3), (2, 0.4), (3, 0.5)]
+    assert known.trials["t0000"].attempts_log == []
+    assert "the storage did not answer for 6" in str(known.notes[-1]["text"])
+
+    outage.begin(3600.0)
+    with pytest.raises(RunFolderError, match=r"cannot be used, for 300 s \(Couldn't resolve host name\); check"):
+        desk.row(request.trial, row(4, 0.6))
+    OPEN.remove(desk)
+    desk._ledger.close()
+    outage.begin(0.0)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
+    resumed = start(again(RunFolder.open(request.folder)), slot=0)
+    assert (resumed.trial, [stored.epoch for stored in resumed.resume]) == ("t0000", [2, 1])
+    assert [one.epoch for one in history(resumed).trials["t0000"].rows] == [1, 2]
+
+
 def test_a_replaced_process_is_no_loss(tmp_path: Path) -> None:
     desk = make_desk(tmp_path)
     for _ in range(5):
@@ -481,7 +541,7 @@ def again(desk_folder: RunFolder, **search: Any) -> Desk:
     experiment = started["experiment"]
     experiment["search"].update(search)
     desk = Desk(
-        str(desk_folder.root), experiment=experiment, model="yolo11n.yaml", model_fingerprint="yolo11n.yaml",
+        desk_folder.address, experiment=experiment, model="yolo11n.yaml", model_fingerprint="yolo11n.yaml",
         dataset=started["dataset"], cpus=1, gpus=0, header={}, clock=Clock(),
     )  # fmt: skip
     OPEN.append(desk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -176,3 +177,46 @@ def test_the_ranks_of_a_trial_lie_on_two_nodes(
     assert trial.record.ending.value == "finished", trial.record
     assert trial.record.world_size == 2
     assert sweep.history.started["slots"]["spread"]  # each node has one core: no other placement is possible
+
+
+TWO_GPUS = """
+import os
+class version: cuda = "13.0"
+class Tensor:
+    def __matmul__(self, other): return self
+def ones(*shape, device): return Tensor()
+class cuda:
+    device_count = staticmethod(lambda: len(os.environ.get("CUDA_VISIBLE_DEVICES", "0,1").split(",")))
+    get_device_name = staticmethod(lambda index: f"H200 number {index}")
+    synchronize = staticmethod(lambda index: None)
+"""
+LOOK = """
+import os, sys, time, ray
+from yolosweep.cluster import Admission, Asked, Room
+from yolosweep.cluster.preflight import look_beside
+from yolosweep.records import PreparedDataset
+from yolosweep.versions import versions
+
+dataset = PreparedDataset(task="detect", source="/nowhere", train_on="/nowhere", names={}, images={}, fingerprint="f")
+asked = Admission(asked=Asked(), room=Room(), address=sys.argv[1], dataset=dataset, versions=versions())
+
+@ray.remote(num_gpus=1, num_cpus=0)
+class Slot:
+    def look(self):
+        return os.environ["CUDA_VISIBLE_DEVICES"], look_beside(asked, {"CPU": 1.0, "GPU": 2.0}, time.time)[0]
+
+ray.init(address="local", num_cpus=1, num_gpus=2, include_dashboard=False, log_to_driver=False)
+print(*ray.get(Slot.remote().look.remote()), sep="|")
+"""
+
+
+def test_a_node_is_looked_at_with_all_its_gpus_from_a_place_that_sees_one(shell: Any, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text(TWO_GPUS)  # stands in for torch on a machine of two GPUs
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LOOK, str(tmp_path / "run")],
+        env=shell.environment(PYTHONPATH=str(tmp_path)), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    granted, fault = done.stdout.strip().split("|")
+    assert granted in ("0", "1")
+    assert fault.startswith("data: "), fault  # of which there are none here: nothing is wrong with its GPUs

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from yolosweep.cluster import Admission, Asked, Room, arrived, lay_down, localised, look_here, plant, prepare_node
+from yolosweep.cluster import Admission, Asked, Room, arrived, lay_down, localised, plant, prepare_node
 from yolosweep.cluster import node as node_module
+from yolosweep.cluster.preflight import look_here
 from yolosweep.data import examine
 from yolosweep.errors import DataError
 from yolosweep.ledger import RunFolder

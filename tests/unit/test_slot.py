@@ -100,7 +100,7 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: cluster.here))
         monkeypatch.setattr(ray, "nodes", lambda: [{"NodeID": node, "Resources": {}} for node in nodes])
         monkeypatch.setattr(ray.util, "get_current_placement_group", lambda: group)
-        monkeypatch.setattr(asking, "look_here", cluster.look)
+        monkeypatch.setattr(asking, "look_beside", cluster.look)
         slot = worker.Slot({"slot": 0, "desk": "desk"})
         return slot, desk, cluster
 

@@ -13,7 +13,7 @@ from yolosweep.cluster.preflight import Admission as Admission
 from yolosweep.cluster.preflight import NodeReport as NodeReport
 from yolosweep.cluster.preflight import arrived as arrived
 from yolosweep.cluster.preflight import look_at_nodes as look_at_nodes
-from yolosweep.cluster.preflight import look_here as look_here
+from yolosweep.cluster.preflight import look_beside as look_beside
 from yolosweep.cluster.probe import Asked as Asked
 from yolosweep.cluster.probe import plant as plant
 from yolosweep.cluster.probe import uproot as uproot

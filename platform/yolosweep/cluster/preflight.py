@@ -16,7 +16,7 @@ from yolosweep.errors import YolosweepError
 from yolosweep.records import PreparedDataset
 from yolosweep.versions import versions
 
-__all__ = ["Admission", "NodeReport", "arrived", "look_at_nodes", "look_here"]
+__all__ = ["Admission", "NodeReport", "arrived", "look_at_nodes", "look_beside", "look_here"]
 
 _PATIENCE_S = 240.0
 
@@ -139,6 +139,26 @@ class _Expectation:
             answered_s=answered,
             loaders=asked.torch,
         )
+
+
+def look_beside(admission: Admission, resources: Mapping[str, float], now: Callable[[], float]) -> tuple[str, str]:
+    """Look at this node, see :func:`look_here`, from a process that was granted no GPU: this one may see its own alone.
+
+    Raises:
+        RayError: the process was lost.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    there = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    task = ray.remote(num_cpus=0, max_retries=0)(_look_late).options(scheduling_strategy=there)
+    found: tuple[str, str] = ray.get(task.remote(admission, resources, now))
+    return found
+
+
+def _look_late(admission: Admission, resources: Mapping[str, float], now: Callable[[], float]) -> tuple[str, str]:
+    adopt()
+    return look_here(admission, resources, now)
 
 
 def look_here(admission: Admission, resources: Mapping[str, float], now: Callable[[], float]) -> tuple[str, str]:

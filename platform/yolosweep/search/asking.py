@@ -8,7 +8,7 @@ from typing import Any
 
 import ray
 
-from yolosweep.cluster import is_leaving, look_here
+from yolosweep.cluster import is_leaving, look_beside
 from yolosweep.records import TrialRequest, Verdict
 
 __all__ = ["NAMESPACE", "POLL_S", "StopLine", "desk_named", "may_train"]
@@ -29,7 +29,7 @@ def may_train(desk: Any) -> bool:
     answer = ray.get(desk.may_train.remote(node))
     if not isinstance(answer, str):
         resources: dict[str, float] = next((one["Resources"] for one in ray.nodes() if one["NodeID"] == node), {})
-        fault, mark = look_here(answer, resources, lambda: float(ray.get(desk.time.remote())))
+        fault, mark = look_beside(answer, resources, lambda: float(ray.get(desk.time.remote())))
         ray.get(desk.looked_at.remote(node, socket.gethostname(), fault, mark))
         answer = ray.get(desk.may_train.remote(node))
     return bool(answer == "good")

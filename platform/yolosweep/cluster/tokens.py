@@ -117,27 +117,33 @@ def default_path(environ: Mapping[str, str]) -> Path:
 
 
 def write_token(path: Path) -> None:
-    """Write a new token of 256 bits to a new file that only its owner can read; whole, or not at all.
+    """Write a new token of 256 bits to a new file that only its owner can read; it is there whole or not at all.
 
     Raises:
         UsageError: the file exists, or cannot be written.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    draft = path.parent / f".token.{secrets.token_hex(8)}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-            os.fchmod(out.fileno(), 0o600)  # also where the umask would take more away
-            out.write(secrets.token_hex(32))
-            out.flush()
-            os.fsync(out.fileno())
-        os.link(draft, path)  # unlike a rename, it never replaces
+        try:
+            _write_private(draft, secrets.token_hex(32))
+            os.link(draft, path)  # unlike a rename it fails where something has the name
+        finally:
+            draft.unlink(missing_ok=True)
         fsync_folder(path.parent)
-    except FileExistsError:
-        raise UsageError(
-            f"{path} exists and is not overwritten: nodes that were started with it would be locked out; "
-            "choose another with --out"
-        ) from None
     except OSError as error:
+        if isinstance(error, FileExistsError) and os.path.lexists(path):
+            raise UsageError(
+                f"{path} exists and is not overwritten: nodes that were started with it would be locked out; "
+                "choose another with --out"
+            ) from None
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        draft.unlink(missing_ok=True)
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        os.fchmod(descriptor, 0o600)  # also where the umask would take more away
+        out.write(text)
+        out.flush()
+        os.fsync(descriptor)

@@ -127,6 +127,7 @@ def test_a_place_with_any_rank_on_a_bad_node_is_parked_and_begins_nothing(
             desk.cancel("Ctrl-C")
 
     monkeypatch.setattr(worker.time, "sleep", sleep)
+    monkeypatch.setattr(worker.Slot, "_train_one", lambda *_: pytest.fail("it asked for a trial"))
     assert slot.step() == {"done": True}
     assert len(waited) == 3, "it is held as long as the sweep lasts: nothing else is placed there"
     assert cluster.looked == ["late"]

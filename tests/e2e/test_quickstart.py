@@ -11,10 +11,9 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_quickstart_ends_with_a_winner_that_learned(shell: Any, repository: Path) -> None:
-    # Two trials fewer than the file says: what the README promises shows in four.
-    sweep = shell.run(repository / "jobs" / "experiments" / "quickstart.yaml", "search.trials=4")
+    sweep = shell.run(repository / "jobs" / "experiments" / "quickstart.yaml")
     history = sweep.history
-    assert len(history.trials) == 4
+    assert len(history.trials) >= 4
     val = history.winner["validations"]["val"]["metrics"]
     assert val["metrics/mAP50(B)"] >= 0.5
     first = next(row.score for row in history.trials[history.winner["trial"]].rows)

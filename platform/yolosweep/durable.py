@@ -51,18 +51,18 @@ class Sink:
             self._hashing.join()
 
     def flush(self) -> None:
-        """Hand everything to the system."""
-        if self._held:
-            self._hand_on()
+        """Hand everything to the system; what is left is hashed here: small files need no second thread."""
+        block, self._held = self._held, bytearray()
+        self._hashed()
+        self._digest.update(block)
+        self._out.write(block)
         self._out.flush()
 
     @property
     def sha256(self) -> str:
-        """Hash of what was written so far, hex."""
+        """Hash of what was flushed, hex."""
         self._hashed()
-        digest = self._digest.copy()
-        digest.update(self._held)
-        return digest.hexdigest()
+        return self._digest.hexdigest()
 
 
 Content = bytes | str | Path | Callable[[Sink], object]

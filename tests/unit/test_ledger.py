@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolosweep.durable import sha256_of, write_atomic
+from yolosweep.durable import Sink, sha256_of, write_atomic
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import Ledger, RunFolder, Tail, read_events
 from yolosweep.records import SCHEMA_VERSION, FileRef
@@ -223,6 +223,20 @@ def test_an_unreadable_owner_is_another_process(tmp_path: Path) -> None:
         (tmp_path / ".owner.json").write_text("{")
         with pytest.raises(RunFolderError, match="in use by another process"), RunFolder(tmp_path).held():
             pass
+
+
+@given(sizes=st.lists(st.sampled_from([0, 1, 999, 400_000, 1 << 20, 3_000_000]), max_size=8))
+def test_a_large_file_is_hashed_as_it_is_written(sizes: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
+    target = tmp_path_factory.mktemp("large") / "file"
+    blocks = [bytes([number]) * size for number, size in enumerate(sizes, start=1)]
+
+    def pour(sink: Sink) -> None:
+        for number, block in enumerate(blocks):
+            assert sink.write(memoryview(block) if number % 2 else block) == len(block)
+
+    reference = write_atomic(target, pour)
+    assert target.read_bytes() == b"".join(blocks)
+    assert (reference.sha256, reference.size) == (sha256_of(target), sum(sizes))
 
 
 def test_write_atomic_returns_hash_and_size(tmp_path: Path) -> None:

@@ -407,8 +407,10 @@ def calm_ranks(shell: Any, two_ranks: Path) -> History:
 
 @pytest.mark.slow
 def test_the_kill_of_a_rank_leaves_no_trace(ordeal: Any, two_ranks: Path, calm_ranks: History) -> None:
-    seed = int(SEED or 3)
-    kills = [Kill(RANK, random.Random(seed).randint(1, 4))]
+    seed = int(SEED or 7)
+    rng = random.Random(seed)
+    # Rank 0 or the other; after rows 4 and 6 a trial has nothing left to train, and its loss costs nothing.
+    kills = [Kill(rng.choice([WORKER, RANK]), rng.choice([1, 2, 3, 5]))]
     disturbed, _ = ordeal(seed, two_ranks, (), kills, calm_ranks)
     assert disturbed.delivered == kills
     assert sum(trial.attempt for trial in disturbed.told.trials.values()) == 1

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from yolosweep.cluster import Admission, Asked, Room, arrived, lay_down, localised, plant, prepare_node
+from yolosweep.cluster import Admission, Asked, Room, arrived, lay_down, localised, plant, prepare_node, room_for
 from yolosweep.cluster import node as node_module
 from yolosweep.cluster.preflight import look_here
 from yolosweep.data import examine
 from yolosweep.errors import DataError
+from yolosweep.experiment import Experiment
 from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset, TrialRequest
 from yolosweep.versions import versions
@@ -117,3 +118,27 @@ def test_a_node_that_joins_needs_the_data_at_the_same_place(
     label = next((tmp_path / "lot" / "labels" / "train").glob("*.txt"))
     label.write_text("0 0.5 0.5 0.1 0.1\n")
     assert "other files or labels" in look_here(admission, {"CPU": 1.0}, time.time)[0]
+
+
+def test_room_is_asked_for_a_copy_of_staged_data_and_none_for_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw(tmp_path / "lot")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    told = {"name": "n", "model": "yolo11n.yaml", "data": "d", "train": {"optimizer": "AdamW", "imgsz": 64}}
+    exp = Experiment.model_validate({**told, "search": {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}}})
+    own, address = (tmp_path / "lot" / "data.yaml"), (tmp_path / "lot" / "data.yaml").as_uri()
+
+    def room(source: str) -> Room:
+        return room_for(exp, examine(source, "detect"), model_bytes=None, place=str(tmp_path / "run"), slots=None)
+
+    assert room(str(own)).copy_mb == 0
+    copy_mb = room(address).copy_mb
+    (staged,) = (place for place in (tmp_path / "cache" / "yolosweep" / "staged").iterdir() if place.is_dir())
+    assert copy_mb == pytest.approx(sum(file.stat().st_size for file in staged.rglob("*") if file.is_file()) / 2**20)
+    assert copy_mb > 0
+    assert room(address).images_mb > 0
+    weights = tmp_path / "run" / "trials" / "t0000" / "best.pt"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(bytes(2**20))
+    assert room(address).held_mb == 1

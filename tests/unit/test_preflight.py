@@ -30,14 +30,14 @@ from yolosweep.search.places import Places
 
 HERE = {"python": "3.11.7", "torch": "2.14.1"}
 DISKS = {"temporary folder": Disk(1, 9000), "cache folder": Disk(2, 9000), "storage": Disk(3, 9000)}
-FACTS = NodeFacts(host="n1", versions=HERE, gpus=("H200",), disks=DISKS, shm_mb=9000, clock_s=105.0)
+FACTS = NodeFacts(host="n1", versions=HERE, gpus=("H200", "H200"), disks=DISKS, shm_mb=9000, clock_s=105.0)
 SLOTS = Slots(cpus=1, gpus=1, concurrent=4)
 ROOM = Room(
-    rank_mb=500, trial_mb=1000, kept_mb=100, images_mb=800, budget_mb=700, copy="staged/x", copy_mb=300, slots=SLOTS
+    rank_mb=500, trial_mb=1000, kept_mb=100, images_mb=800, budget_mb=700, copy_mb=300, slots=SLOTS
 )  # fmt: skip
 BUCKET = replace(ROOM, in_bucket=True)
 EXPECTED = Expected(
-    versions=HERE, gpus=1, storage="/mnt/runs", room=ROOM, resources={"CPU": 2, "GPU": 2},
+    versions=HERE, storage="/mnt/runs", room=ROOM, resources={"CPU": 2, "GPU": 2},
     asked_s=100.0, answered_s=110.0,
 )  # fmt: skip
 
@@ -54,14 +54,20 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str
     "no torch": ({"versions": {"python": "3.11.7"}}, {}, [("versions", True, "is not installed")]),
     "fewer GPUs": ({"gpus": (), "gpu_error": "driver too old"}, {}, [("GPUs", True, "can use 0 (driver too old)")]),
     "a broken GPU among more": (
-        {"gpus": ("a", "b"), "gpu_error": "GPU 1: ECC error"},
+        {"gpus": ("a", "b"), "gpu_error": "GPU 2: ECC error"},
         {},
-        [("GPUs", True, "(GPU 1: ECC error); mend it, or start Ray with CUDA_VISIBLE_DEVICES set to the others")],
+        [
+            (
+                "GPUs",
+                True,
+                "2 (GPU 2: ECC error); mend it or its driver, or start Ray with CUDA_VISIBLE_DEVICES set to the",
+            )
+        ],
     ),
-    "more GPUs": ({"gpus": ("a", "b")}, {}, [("GPUs", False, "stay idle")]),
+    "more GPUs": ({"gpus": ("a", "b", "c")}, {}, [("GPUs", False, "stay idle")]),
     "declared GPUs": ({"gpus": (), "gpus_declared": True}, {}, [("GPUs", False, "not looked for")]),
-    "a CPU node": ({"gpus": (), "gpu_error": "no CUDA"}, {"gpus": 0}, []),
-    "trials that use none": ({"gpus": (), "gpu_error": "driver too old"}, {"gpus": None}, []),
+    "a CPU node": ({"gpus": (), "gpu_error": "no CUDA"}, {"resources": {"CPU": 2}}, []),
+    "trials that use none": ({"gpus": (), "gpu_error": "driver too old"}, {"uses_gpus": False}, []),
     "no libGL": ({"opencv_error": "libGL.so.1"}, {}, [("OpenCV", True, "opencv-python-headless")]),
     "other storage": ({"storage_error": "another one"}, {}, [("storage", True, "/mnt/runs: another one")]),
     "full scratch": (
@@ -187,7 +193,8 @@ def test_one_broken_gpu_does_not_hide_the_others(tmp_path: Path, monkeypatch: py
     assert facts.gpus == ("H200 number 0", "H200 number 2")
     broken = "GPU 1: CUDA error: uncorrectable ECC error encountered; GPU 3: CUDA call failed lazily"
     assert facts.gpu_error == broken
-    (problem,) = list(judge(replace(FACTS, gpus=facts.gpus, gpu_error=facts.gpu_error), replace(EXPECTED, gpus=4)))
+    four = replace(EXPECTED, resources={"GPU": 4.0})
+    (problem,) = judge(replace(FACTS, gpus=facts.gpus, gpu_error=facts.gpu_error), four)
     assert f"4 promised to Ray, torch can use 2 ({broken})" in problem.text
 
 
@@ -261,8 +268,8 @@ def test_data_of_ones_own_are_no_copy(tmp_path: Path, monkeypatch: pytest.Monkey
     inside.mkdir(parents=True)
     (inside / "a.jpg").write_bytes(bytes(1000))
     (inside.parent / "b.txt").write_bytes(bytes(24))
-    assert copied(inside) == ("unpacked/abc", 1024)
-    assert copied(tmp_path) == copied(inside.parents[1]) == ("", 0)
+    assert copied(inside) == "unpacked/abc"
+    assert copied(tmp_path) == copied(inside.parents[1]) == ""
     assert probe(Asked(torch=False, copy="unpacked/abc")).has_copy
     assert not probe(Asked(torch=False, copy="unpacked/abd")).has_copy
     assert not probe(Asked(torch=False)).has_copy

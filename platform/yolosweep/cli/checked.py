@@ -9,7 +9,7 @@ from pathlib import Path
 from yolosweep.cli.progress import progress
 from yolosweep.data import OUTSIDE, Gate, described, examine, let_pass
 from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
-from yolosweep.experiment import Experiment, baseline, lint_with_data, load_experiment, notes
+from yolosweep.experiment import Experiment, baseline, lint_with_data, load_experiment, notes, sizes_of
 from yolosweep.records import PreparedDataset, Severity
 from yolosweep.training.check import check_arguments
 from yolosweep.training.models import locate_model, model_faults
@@ -29,6 +29,11 @@ class Checked:
     """A file, or a name Ultralytics ships."""
     notes: tuple[str, ...]
     """What is legal but may surprise, one sentence each."""
+
+    @property
+    def model_bytes(self) -> int | None:
+        """Size of the model's file, where there is one on this machine."""
+        return self.model.stat().st_size if isinstance(self.model, Path) and self.model.is_file() else None
 
 
 def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: Sequence[str] = ()) -> Checked:
@@ -90,13 +95,6 @@ def _rules(exp: Experiment) -> list[Fault]:
 
 def _told(error: DataError | UsageError) -> str:
     return str(error).removeprefix("data: ")
-
-
-def sizes_of(exp: Experiment) -> list[int]:
-    """Return the image sizes an experiment trains with, smallest first."""
-    searched = exp.search.parameters.get("imgsz")
-    values = searched.corners() if searched else [exp.train.get("imgsz", 640)]
-    return sorted({int(value) for value in values if isinstance(value, (int, float))})
 
 
 def _worth_telling(dataset: PreparedDataset) -> list[str]:

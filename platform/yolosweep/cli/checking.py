@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from yolosweep.cli.checked import sizes_of
 from yolosweep.cli.progress import progress
 from yolosweep.data import OUTSIDE, Gate, described, examine, with_allowed
 from yolosweep.data.places import shown
 from yolosweep.errors import DataError, UsageError
-from yolosweep.experiment import Experiment, load_experiment
+from yolosweep.experiment import Experiment, load_experiment, sizes_of
 from yolosweep.records import Finding, Severity
 
 __all__ = ["check_data"]

@@ -8,69 +8,47 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from yolosweep.cli.checked import Checked, check, sizes_of
+from yolosweep.cli.checked import Checked, check
 from yolosweep.cluster import (
     Asked,
     NodeReport,
     Room,
     Slots,
-    decoded_mb,
     look_at_nodes,
     plant,
     require_token,
-    room_of,
+    room_for,
     uproot,
     verify_data,
 )
 from yolosweep.data import copied
 from yolosweep.errors import ClusterError, DataError
-from yolosweep.experiment.addresses import is_address
 from yolosweep.experiment.schema import Experiment
-from yolosweep.ledger import RunFolder
 from yolosweep.search.cluster_resources import allot
 from yolosweep.search.ray_tune import Cluster, connected
 
-__all__ = ["examine_cluster", "good_nodes", "room_for", "what_matters"]
+__all__ = ["examine_cluster", "good_nodes", "room", "what_matters"]
 
 _CHECKS = ("node", "versions", "GPUs", "OpenCV", "storage", "disk", "shared memory", "clock")
 _REACH_S = 3.0
 
 
-def what_matters(exp: Experiment | None, storage: str | None, marker: str = "") -> Asked:
+def what_matters(checked: Checked | None, storage: str | None, marker: str = "") -> Asked:
     """Return what nodes are asked for an experiment."""
-    gpus = exp is None or exp.resources.gpus_per_trial != 0
-    return Asked(torch=exp is None or not exp.is_toy, gpus=gpus, storage=storage, marker=marker)
+    if checked is None:
+        return Asked(storage=storage, marker=marker)
+    exp, copy = checked.experiment, copied(checked.gate.layout.root)
+    gpus = exp.resources.gpus_per_trial != 0
+    return Asked(torch=not exp.is_toy, gpus=gpus, storage=storage, marker=marker, copy=copy)
 
 
-def room_for(checked: Checked, place: str, slots: Slots | None) -> Room:
-    """Return the disk that an experiment needs.
-
-    Args:
-        checked: the experiment.
-        place: address of the run or its folder, or of the storage.
-        slots: what one trial gets, and how many run at a time; None where none fits.
-    """
-    exp, gate = checked.experiment, checked.gate
-    size = checked.model.stat().st_size if isinstance(checked.model, Path) else None
-    decodes = exp.trial.image_cache == "shared" and exp.task != "classify" and not exp.is_toy
-    sides = ((picture.width, picture.height) for picture in gate.pictures.values())
-    copy, copy_bytes = copied(gate.layout.root)
-    packed = is_address(exp.data) and copy.startswith("unpacked/")  # the archive is staged, too; images pack badly
-    held = () if is_address(place) else RunFolder(place).trial("x").parent.rglob("*")
-    return replace(
-        room_of(exp, size),
-        held_mb=sum(file.stat().st_size for file in held if file.is_file()) / 2**20,
-        in_bucket=is_address(place),
-        images_mb=decoded_mb(sides, sizes_of(exp)) if decodes else 0.0,
-        copy=copy,
-        copy_mb=copy_bytes * (2 if packed else 1) / 2**20,
-        slots=slots,
-    )
+def room(checked: Checked, place: str, slots: Slots | None) -> Room:
+    """Return the disk that an experiment needs; see :func:`yolosweep.cluster.room_for`."""
+    return room_for(checked.experiment, checked.gate, model_bytes=checked.model_bytes, place=place, slots=slots)
 
 
 def _slots(cluster: Cluster, checked: Checked) -> Slots | None:
@@ -94,8 +72,8 @@ def good_nodes(cluster: Cluster, checked: Checked, place: str) -> tuple[dict[str
         return cluster.nodes, {}
     marker = plant(place)
     try:
-        room = room_for(checked, place, _slots(cluster, checked))
-        reports = look_at_nodes(what_matters(checked.experiment, place, marker), room=room)
+        needed = room(checked, place, _slots(cluster, checked))
+        reports = look_at_nodes(what_matters(checked, place, marker), room=needed)
     finally:
         uproot(place, marker)
     bad = {report.node: f"node {report.host} is left out: {report.reason}" for report in reports if not report.good}
@@ -128,8 +106,8 @@ def examine_cluster(source: Path | None, overrides: Sequence[str], *, address: s
     marker = "" if storage is None else plant(storage)
     try:
         with contextlib.redirect_stdout(sys.stderr), connected() as cluster:
-            room = room_for(checked, storage, _slots(cluster, checked)) if checked and storage else None
-            reports = look_at_nodes(what_matters(exp, storage, marker), room=room)
+            needed = room(checked, storage, _slots(cluster, checked)) if checked and storage else None
+            reports = look_at_nodes(what_matters(checked, storage, marker), room=needed)
             data = _data(checked)
     finally:
         if storage is not None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from yolosweep.cli.checked import Checked, check
 from yolosweep.cli.crowning import crown_open_run, describe_winner
-from yolosweep.cli.doctoring import good_nodes, room_for, what_matters
+from yolosweep.cli.doctoring import good_nodes, room, what_matters
 from yolosweep.cli.live import LiveView
 from yolosweep.cli.resuming import check_again, is_complete
 from yolosweep.cluster import Admission, lay_down, plant, share, uproot, verify_data
@@ -199,10 +199,10 @@ class _Sweep:
 
     def _admission(self, dataset: PreparedDataset, marker: str, slots: Slots) -> Admission:
         """Return what nodes that join later are asked for."""
-        exp, address = self._checked.experiment, self._folder.address
+        address = self._folder.address
         return Admission(
-            asked=what_matters(exp, address, marker),
-            room=room_for(self._checked, address, slots),
+            asked=what_matters(self._checked, address, marker),
+            room=room(self._checked, address, slots),
             first="" if is_address(address) else str(self._checked.gate.layout.splits["train"][0].image),
             address=address,
             dataset=dataset.model_copy(update={"findings": (), "notes": ()}),

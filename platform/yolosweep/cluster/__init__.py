@@ -18,7 +18,7 @@ from yolosweep.cluster.probe import Asked as Asked
 from yolosweep.cluster.probe import plant as plant
 from yolosweep.cluster.probe import uproot as uproot
 from yolosweep.cluster.room import Room as Room
-from yolosweep.cluster.room import decoded_mb as decoded_mb
+from yolosweep.cluster.room import room_for as room_for
 from yolosweep.cluster.room import room_of as room_of
 from yolosweep.cluster.sealing import secrets_of as secrets_of
 from yolosweep.cluster.slots import Slots as Slots

@@ -100,5 +100,8 @@ def data_fault(dataset: PreparedDataset, first: str, address: str) -> str:
     except (YolosweepError, OSError) as error:
         return str(error).splitlines()[0]
     if found != dataset.fingerprint:
-        return f"{dataset.source}: other files or labels (fingerprint {found[:12]}, not {dataset.fingerprint[:12]})"
-    return f"the same files are in another place ({place}, not {first})" if first and place != first else ""
+        seen_here = f"other files or labels (fingerprint {found[:12]}, not {dataset.fingerprint[:12]})"
+        return f"{dataset.source}: {seen_here}; put the data of the sweep there"
+    if first and place != first:
+        return f"the same files are in another place ({place}, not {first}); put them under the same path"
+    return ""

@@ -21,7 +21,6 @@ _WAYS = {
     "cache folder": "set XDG_CACHE_HOME",
     "storage": "lower keep_top or trial.keep_checkpoints, or name another storage",
 }
-_MEND = "mend the driver or start Ray with"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +29,17 @@ class Expected:
 
     versions: Mapping[str, str]
     """The driver's."""
-    gpus: float | None = None
-    """How many it promised to Ray; None where trials use none."""
+    uses_gpus: bool = True
+    """Whether trials may use its GPUs."""
     storage: str | None = None
     room: Room = field(default_factory=Room)
     resources: Mapping[str, float] = field(default_factory=dict)
     """What it promised to Ray."""
     late: bool = False
     """Whether it joined after the start."""
-    asked_s: float
+    asked_s: float = 0.0
     """When it was asked and had answered, by the driver's clock: its own clock should say a time in between."""
-    answered_s: float
+    answered_s: float = 0.0
     loaders: bool = True
     """Whether trials load images in processes of their own."""
 
@@ -61,7 +60,7 @@ def judge(facts: NodeFacts, expected: Expected) -> list[Problem]:
     """Return what is wrong or odd about a node; it may run trials where nothing is red."""
     found = [
         *_versions(facts.versions, expected.versions),
-        *_gpus(facts, expected.gpus),
+        *_gpus(facts, expected.resources.get("GPU", 0.0) if expected.uses_gpus else None),
         *_storage(facts, expected.storage),
         *_room(facts, expected),
         *_clock(facts.clock_s, expected),
@@ -95,8 +94,9 @@ def _gpus(facts: NodeFacts, promised: float | None) -> list[Problem]:
     faulty = bool(seen and facts.gpu_error)
     if promised > seen or (promised and faulty):  # Ray counts from 0 and would hand out the faulty one, too
         why = f" ({facts.gpu_error})" if facts.gpu_error else ""
-        way = "mend it, or start Ray with CUDA_VISIBLE_DEVICES set to the others and" if faulty else _MEND
-        text = f"{promised:g} promised to Ray, torch can use {seen}{why}; {way} --num-gpus={seen}"
+        others = " CUDA_VISIBLE_DEVICES set to the others and" if faulty else ""
+        way = f"mend it or its driver, or start Ray with{others} --num-gpus={seen}"
+        text = f"{promised:g} promised to Ray, torch can use {seen}{why}; {way}"
         return [Problem(check="GPUs", red=True, text=text)]
     if seen > promised:
         text = f"torch can use {seen}, but {promised:g} are promised to Ray: the others stay idle"

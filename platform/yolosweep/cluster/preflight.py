@@ -64,8 +64,6 @@ def look_at_nodes(asked: Asked, *, room: Room | None = None) -> list[NodeReport]
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    room = room or Room()
-    asked = replace(asked, copy=room.copy)
     task, running, began = ray.remote(num_cpus=0, max_retries=0)(_look), {}, time.time()
     for node in (node for node in ray.nodes() if node["Alive"]):
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -74,8 +72,8 @@ def look_at_nodes(asked: Asked, *, room: Room | None = None) -> list[NodeReport]
     while left and time.time() - began < _PATIENCE_S:
         done, left = ray.wait(left, timeout=_PATIENCE_S)
         answered.update(dict.fromkeys(done, time.time()))
-    expected = _Expectation(asked, room, versions())
-    return [_report(one, node, expected, began, answered.get(one)) for one, node in running.items()]
+    expected = replace(_expected(asked, room or Room(), versions()), asked_s=began)
+    return [_report(one, node, expected, answered.get(one)) for one, node in running.items()]
 
 
 def _look(asked: Asked) -> NodeFacts:
@@ -83,7 +81,7 @@ def _look(asked: Asked) -> NodeFacts:
     return probe(asked)
 
 
-def _report(one: Any, node: Any, expectation: _Expectation, began: float, answered: float | None) -> NodeReport:
+def _report(one: Any, node: Any, expected: Expected, answered: float | None) -> NodeReport:
     import ray
 
     host = node["NodeManagerHostname"] or node["NodeManagerAddress"]
@@ -96,8 +94,8 @@ def _report(one: Any, node: Any, expectation: _Expectation, began: float, answer
         last = str(error).strip().splitlines()[-1]
         text = f"it cannot be looked at: {last}; is yolosweep installed there, and its disk not full?"
         return NodeReport(**about, problems=(Problem(check="node", red=True, text=text),))
-    problems = judge(facts, expectation.of(node["Resources"], began, answered))
-    fault = "" if expectation.asked.storage is None else arrived(expectation.asked.storage, facts.storage_mark)
+    problems = judge(facts, replace(expected, resources=node["Resources"], answered_s=answered))
+    fault = "" if expected.storage is None else arrived(expected.storage, facts.storage_mark)
     if fault and not facts.storage_error:
         problems.append(Problem(check="storage", red=True, text=fault))
     return NodeReport(**about, facts=facts, problems=tuple(problems))
@@ -108,37 +106,19 @@ def arrived(storage: str, mark: str) -> str:
 
     For the driver's node: that a node can write somewhere does not make it the same storage.
     """
+    why = ""
     try:
         if not mark or takes_back(storage, mark):
             return ""
     except (OSError, YolosweepError) as error:
-        return str(error).splitlines()[0]
-    return f"{storage}: what it writes there is not seen by the driver; let every node mount the same storage"
+        why = f" ({str(error).splitlines()[0]})"
+    return f"{storage}: what it writes there is not seen by the driver{why}; let every node mount the same storage"
 
 
-@dataclass(frozen=True)
-class _Expectation:
-    """What the nodes have to be like."""
-
-    asked: Asked
-    room: Room
-    versions: Mapping[str, str]
-    late: bool = False
-
-    def of(self, resources: Mapping[str, float], began: float, answered: float) -> Expected:
-        """Return it for one node, asked and answered at these times."""
-        asked = self.asked
-        return Expected(
-            versions=self.versions,
-            gpus=resources.get("GPU", 0.0) if asked.torch and asked.gpus else None,
-            storage=asked.storage,
-            room=self.room,
-            resources=resources,
-            late=self.late,
-            asked_s=began,
-            answered_s=answered,
-            loaders=asked.torch,
-        )
+def _expected(asked: Asked, room: Room, driver: Mapping[str, str], *, late: bool = False) -> Expected:
+    """Return what every node has to be like; what differs from one to the next is put in for each."""
+    uses, storage = asked.torch and asked.gpus, asked.storage
+    return Expected(versions=driver, uses_gpus=uses, storage=storage, room=room, late=late, loaders=asked.torch)
 
 
 def look_beside(admission: Admission, resources: Mapping[str, float], now: Callable[[], float]) -> tuple[str, str]:
@@ -172,10 +152,10 @@ def look_here(admission: Admission, resources: Mapping[str, float], now: Callabl
     Returns:
         Why it may not run trials, or ''; and what it wrote into the storage, for :func:`arrived`.
     """
-    facts, began = probe(replace(admission.asked, copy=admission.room.copy)), now()
+    expected = _expected(admission.asked, admission.room, admission.versions, late=True)
+    facts, began = probe(admission.asked), now()
     facts = replace(facts, clock_s=time.time())
-    expectation = _Expectation(admission.asked, admission.room, admission.versions, late=True)
-    problems = tuple(judge(facts, expectation.of(resources, began, now())))
+    problems = tuple(judge(facts, replace(expected, resources=resources, asked_s=began, answered_s=now())))
     report = NodeReport(node="", host=facts.host, resources=resources, problems=problems)
     data = data_fault(admission.dataset, admission.first, admission.address) if report.good else ""
     return report.reason or (data and f"data: {data}"), facts.storage_mark

@@ -1,16 +1,22 @@
-"""How much disk a sweep needs, and where: a pure estimate, made before a trial runs on a node."""
+"""How much disk a sweep needs, and where: an estimate, made before a trial runs on a node."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 from yolosweep.cluster.slots import Slots
+from yolosweep.data import Gate, copied
+from yolosweep.durable import cache_folder
+from yolosweep.experiment import sizes_of
+from yolosweep.experiment.addresses import is_address
 from yolosweep.experiment.schema import Experiment
+from yolosweep.ledger import RunFolder
 
-__all__ = ["Need", "Room", "decoded_mb", "room_of"]
+__all__ = ["Need", "Room", "decoded_mb", "room_for", "room_of"]
 
 _MIB = 2.0**20
 _STATE_BYTES = 20
@@ -57,9 +63,8 @@ class Room:
     """Of all images, decoded at every size that is trained with."""
     budget_mb: float | None = None
     """What these may take; None: a quarter of what is free."""
-    copy: str = ""
-    """Where in the cache folder a node lays down the data, relative to it; empty where nodes share them."""
     copy_mb: float = 0.0
+    """Of the data, where each node lays down a copy in its cache folder."""
     slots: Slots | None = None
     """None where no trial fits on any node."""
 
@@ -110,6 +115,33 @@ def room_of(exp: Experiment, model_bytes: int | None = None) -> Room:
         kept_mb=(exp.keep_top + 1) * 2 * weights,
         budget_mb=trial.image_cache_budget,
     )
+
+
+def room_for(exp: Experiment, gate: Gate, *, model_bytes: int | None, place: str, slots: Slots | None) -> Room:
+    """Estimate what an experiment needs, on this machine's copy of the data and of the run.
+
+    Args:
+        exp, model_bytes: see :func:`room_of`.
+        gate: its data.
+        place: address of the run or its folder, or of the storage.
+        slots: what one trial gets, and how many run at a time; None where none fits.
+    """
+    decodes = exp.trial.image_cache == "shared" and exp.task != "classify" and not exp.is_toy
+    sides = ((picture.width, picture.height) for picture in gate.pictures.values())
+    copy = copied(gate.layout.root)
+    packed = is_address(exp.data) and copy.startswith("unpacked/")  # the archive is staged, too; images pack badly
+    return replace(
+        room_of(exp, model_bytes),
+        held_mb=0.0 if is_address(place) else _mb_below(RunFolder(place).trial("x").parent),
+        in_bucket=is_address(place),
+        images_mb=decoded_mb(sides, sizes_of(exp)) if decodes else 0.0,
+        copy_mb=_mb_below(cache_folder() / copy) * (2 if packed else 1) if copy else 0.0,
+        slots=slots,
+    )
+
+
+def _mb_below(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / _MIB
 
 
 def decoded_mb(sides: Iterable[tuple[int, int]], sizes: Iterable[int]) -> float:

@@ -51,15 +51,14 @@ def _unpacked(archive: Path) -> Path:
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else target
 
 
-def copied(root: Path) -> tuple[str, int]:
-    """Return which folder of the cache folder holds data that were staged or unpacked, and its bytes.
+def copied(root: Path) -> str:
+    """Return which folder of the cache folder holds data that were staged or unpacked, relative to it.
 
     Args:
-        root: of the data as they lie here. Other data give ``("", 0)``: every machine reads them where they are.
+        root: of the data as they lie here. Other data give "": every machine reads them where they are.
     """
     for kind in ("staged", "unpacked"):
         every, real = (cache_folder() / kind).resolve(), root.resolve()
         if every in real.parents:
-            name = real.relative_to(every).parts[0]
-            return f"{kind}/{name}", sum(file.stat().st_size for file in (every / name).rglob("*") if file.is_file())
-    return "", 0
+            return f"{kind}/{real.relative_to(every).parts[0]}"
+    return ""

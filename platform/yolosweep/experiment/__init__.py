@@ -8,6 +8,7 @@ from yolosweep.experiment.schema import Experiment as Experiment
 from yolosweep.experiment.settings import baseline as baseline
 from yolosweep.experiment.settings import identity as identity
 from yolosweep.experiment.settings import settings_of as settings_of
+from yolosweep.experiment.settings import sizes_of as sizes_of
 from yolosweep.experiment.space import Parameter as Parameter
 from yolosweep.experiment.starter import starter as starter
 
@@ -21,5 +22,6 @@ __all__ = [
     "load_experiment",
     "notes",
     "settings_of",
+    "sizes_of",
     "starter",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 from yolosweep.experiment.arguments import defaults, how_not_what
 from yolosweep.experiment.schema import DEFAULT_METRIC, Experiment
 
-__all__ = ["baseline", "grace_epochs", "identity", "resolved", "settings_of"]
+__all__ = ["baseline", "grace_epochs", "identity", "resolved", "settings_of", "sizes_of"]
 
 _QUIET = {"plots": False, "verbose": False}
 
@@ -83,3 +83,10 @@ def identity(settings: Mapping[str, Any], *, model: str, task: str, data_fingerp
     what = {key: value for key, value in settings.items() if not how_not_what(key)}
     text = json.dumps([what, model, task, data_fingerprint, world_size], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def sizes_of(exp: Experiment) -> list[int]:
+    """Return the image sizes an experiment trains with, smallest first."""
+    searched = exp.search.parameters.get("imgsz")
+    values = searched.corners() if searched else [exp.train.get("imgsz", 640)]
+    return sorted({int(value) for value in values if isinstance(value, (int, float))})

@@ -54,6 +54,27 @@ def notes(run: Path) -> Iterator[str]:
     return (str(note["text"]) for note in history.notes)
 
 
+def rows_told(run: Path, trial: str) -> list[int]:
+    """Return the epochs of a trial in the order the ledger was told of them."""
+    events = read_events(RunFolder(run).ledger)
+    return [one["row"]["epoch"] for one in events if one["event"] == "row" and one["trial"] == trial]
+
+
+@pytest.fixture
+def start_spot(shell: Any, tmp_path: Path, wait_for: Any) -> Callable[[Any], Any]:
+    """A function that adds a machine to a cluster which is told before it goes; its cache folder is its own."""
+
+    def start(cluster: Any) -> Any:
+        ray_start = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1")
+        words = ("node", "--", *ray_start, f"--address={cluster.reach['RAY_ADDRESS']}")
+        before = len(cluster.raylets())
+        process = shell.start(*words, **cluster.reach, XDG_CACHE_HOME=str(tmp_path / "spot"))
+        wait_for(lambda: len(cluster.raylets()) > before)
+        return process
+
+    return start
+
+
 def test_a_bad_node_is_told_and_left_out(
     shell: Any, start_cluster: Any, node: Any, repository: Path, tmp_path: Path
 ) -> None:
@@ -120,15 +141,10 @@ def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
 
 
 def test_a_spot_machine_stores_its_trials_before_it_goes(
-    shell: Any, start_cluster: Any, repository: Path, tmp_path: Path, wait_for: Any
+    shell: Any, start_cluster: Any, start_spot: Any, repository: Path, tmp_path: Path, wait_for: Any
 ) -> None:
     cluster = start_cluster("--num-cpus=1", "--include-dashboard=false")
-    ray_start = (sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1")
-    spot = shell.start(
-        *("node", "--", *ray_start, f"--address={cluster.reach['RAY_ADDRESS']}"),
-        **cluster.reach, XDG_CACHE_HOME=str(tmp_path / "spot"),
-    )  # fmt: skip
-    wait_for(lambda: len(cluster.raylets()) == 2)
+    spot = start_spot(cluster)
     shell("sample", "parking", tmp_path / "parking")  # the machines' cache folders are not the same
     few = ("search.trials=2", "train.epochs=1000", "train.patience=0", "search.pruner=none")
     sweep = shell.start(
@@ -151,32 +167,47 @@ def test_a_spot_machine_stores_its_trials_before_it_goes(
     assert sweep.returncode == 0, err
     (again,) = [one for trial in History.of(RunFolder(run)).trials.values() for one in trial.attempts_log]
     assert again["cause"] == "preempted"
-    events = [one for one in read_events(RunFolder(run).ledger) if again["trial"] in json.dumps(one)]
-    epochs = [one["row"]["epoch"] for one in events if one["event"] == "row"]
-    assert epochs == list(range(1, 1001))  # no checkpoint was due yet: all the same, no epoch was trained twice
+    # No checkpoint was due yet: all the same, no epoch was trained twice.
+    assert rows_told(run, again["trial"]) == list(range(1, 1001))
     assert again["from_epoch"] > 20
 
 
-def test_the_ranks_of_a_trial_lie_on_two_nodes(
-    shell: Any, start_cluster: Any, repository: Path, tmp_path: Path
+def test_the_ranks_of_a_trial_lie_on_two_nodes_and_leave_one_that_has_to_go(
+    shell: Any, start_cluster: Any, start_spot: Any, repository: Path, tmp_path: Path, wait_for: Any
 ) -> None:
     cluster = start_cluster("--num-cpus=1", "--include-dashboard=false")
-    cluster.join("--num-cpus=1")
-    quickstart = repository / "jobs" / "experiments" / "quickstart.yaml"
+    spot = start_spot(cluster)
+    shell("sample", "parking", tmp_path / "parking")
     ranks = ("resources.workers=2", "resources.gpus_per_trial=0", "resources.cpus_per_trial=2")
     small = (
         "search.trials=1",
         "search.pruner=none",
-        "train.epochs=1",
+        "trial.checkpoint_every=1000",
+        "train.epochs=6",
         "train.warmup_epochs=0",
         "train.imgsz=32",
         "train.fraction=0.1",
     )
-    sweep = shell.run(quickstart, *ranks, *small, **cluster.reach)
-    (trial,) = sweep.history.trials.values()
+    quickstart = repository / "jobs" / "experiments" / "quickstart.yaml"
+    data = f"data={tmp_path}/parking/data.yaml"
+    sweep = shell.start("run", quickstart, data, *ranks, *small, **cluster.reach)
+    run: Path = wait_for(lambda: next((one.parent for one in tmp_path.glob("runs/*/ledger.jsonl")), None))
+    wait_for(lambda: any(len(trial.rows) > 1 for trial in History.of(RunFolder(run)).trials.values()))
+    spot.send_signal(signal.SIGTERM)  # the machine of rank 1
+    _, told = spot.communicate(timeout=60)
+    assert spot.returncode == 0, told
+    assert "nothing trains on this machine any more" in told
+    (trial,) = wait_for(lambda: [t for t in History.of(RunFolder(run)).trials.values() if t.attempts_log])
+    assert [one["cause"] for one in trial.attempts_log] == ["preempted"]
+    cluster.join("--num-cpus=1")
+    _, err = sweep.communicate(timeout=300)
+    assert sweep.returncode == 0, err
+    history = History.of(RunFolder(run))
+    (trial,) = history.trials.values()
     assert trial.record.ending.value == "finished", trial.record
     assert trial.record.world_size == 2
-    assert sweep.history.started["slots"]["spread"]  # each node has one core: no other placement is possible
+    assert history.started["slots"]["spread"]  # each node has one core: no other placement is possible
+    assert rows_told(run, "t0000") == [1, 2, 3, 4, 5, 6]  # no checkpoint was due here either
 
 
 TWO_GPUS = """

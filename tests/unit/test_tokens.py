@@ -89,7 +89,7 @@ def test_a_token_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 def test_a_place_that_can_hold_no_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file" / "token", Path("/")):
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError, match="choose another with --out"):
             write_token(place)
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
@@ -108,7 +108,7 @@ def test_a_machine_knows_its_own_addresses() -> None:
 def test_a_cluster_elsewhere_is_not_spoken_to_without_a_token(shell: Any, repository: Path, tmp_path: Path) -> None:
     for words in (("run", repository / "jobs" / "experiments" / "toy.yaml"), ("doctor",)):
         done = shell(*words, code=6, RAY_ADDRESS="203.0.113.7:6379")
-        assert "203.0.113.7:6379 is another machine and RAY_AUTH_MODE is not set" in done.err
+        assert "RAY_ADDRESS=203.0.113.7:6379 is another machine and RAY_AUTH_MODE is not set" in done.err
         assert "yolosweep token" in done.err
     assert not list(tmp_path.glob("runs/*"))
 

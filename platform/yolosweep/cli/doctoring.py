@@ -98,7 +98,7 @@ def examine_cluster(source: Path | None, overrides: Sequence[str], *, address: s
         DataError: the data are wrong already here.
     """
     if address is not None:
-        require_token(address, os.environ)
+        require_token(address, os.environ, key="--address ")
         os.environ["RAY_ADDRESS"] = address
     checked = None if source is None else check(source, overrides)
     exp = None if checked is None else checked.experiment

@@ -92,7 +92,7 @@ class JobServer:
         self.address = address if "://" in address else f"http://{address}"
         if not self.address.startswith(("http://", "https://")):
             raise UsageError(f"--address {address}: jobs go to the cluster's dashboard, e.g. http://head:8265")
-        require_token(self.address, environ)
+        require_token(self.address, environ, key="--address ")
         for name in _LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         import ray

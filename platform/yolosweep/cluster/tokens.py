@@ -26,13 +26,14 @@ _WAY_OUT = (
 )
 
 
-def require_token(address: str, environ: Mapping[str, str]) -> None:
+def require_token(address: str, environ: Mapping[str, str], *, key: str = "") -> None:
     """Refuse to talk to another machine without a token.
 
     Args:
         address: ``http://head:8265``, ``ray://head:10001``, ``head:6379``, ``[::1]:6379``; empty, ``auto`` and
             ``local`` mean this machine.
         environ: the environment Ray will read.
+        key: what the address is the value of, for the message.
 
     Raises:
         ClusterError: the address is not of this machine and token authentication is off, there is no token, or
@@ -44,8 +45,8 @@ def require_token(address: str, environ: Mapping[str, str]) -> None:
     if mode.lower() != "token":
         found = f"RAY_AUTH_MODE is {mode!r}" if mode else "RAY_AUTH_MODE is not set"
         raise ClusterError(
-            f"{address} is another machine and {found}: whoever reaches Ray can run code, so nothing is sent without "
-            f"a token; {_WAY_OUT}"
+            f"{key}{address} is another machine and {found}: whoever reaches Ray can run code, so nothing is sent "
+            f"without a token; {_WAY_OUT}"
         )
     if environ.get("RAY_AUTH_TOKEN", "").strip():
         return
@@ -137,7 +138,7 @@ def write_token(path: Path) -> None:
                 f"{path} exists and is not overwritten: nodes that were started with it would be locked out; "
                 "choose another with --out"
             ) from None
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+        raise UsageError(f"cannot write {path}: {error.strerror}; choose another with --out") from error
 
 
 def _write_private(path: Path, text: str) -> None:

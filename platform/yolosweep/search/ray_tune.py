@@ -63,7 +63,7 @@ def connected() -> Iterator[Cluster]:
     os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
     address = named_cluster(os.environ)
     if address and not is_own(address):
-        require_token(address, os.environ)
+        require_token(address, os.environ, key="RAY_ADDRESS=")
     import ray
 
     here = {} if address else {"include_dashboard": False}

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from yolosweep.errors import RunFolderError
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 
@@ -27,6 +29,7 @@ class Shell:
 
     home: Path
     cwd: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a new user: no W&B key, no settings, nothing cached but the samples."""
@@ -35,7 +38,7 @@ class Shell:
 
     def start(self, *arguments: str | Path, **more: str) -> subprocess.Popen[str]:
         """Start the command and return at once."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "yolosweep", *map(str, arguments)],
             cwd=self.cwd,
             env=self.environment(**more),
@@ -44,6 +47,15 @@ class Shell:
             text=True,
             start_new_session=True,
         )
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a failed test has left running: it would disturb the tests after it, and be blamed on them."""
+        for process in self.started:
+            with process:  # closes its pipes
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def __call__(self, *arguments: str | Path, code: int = 0, **more: str) -> Done:
         """Run the command to its end and check its exit code."""
@@ -85,8 +97,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shell(home: Path, tmp_path: Path) -> Shell:
-    return Shell(home=home, cwd=tmp_path)
+def shell(home: Path, tmp_path: Path) -> Iterator[Shell]:
+    shell = Shell(home=home, cwd=tmp_path)
+    yield shell
+    shell.close()
 
 
 @pytest.fixture(scope="session")
@@ -177,14 +191,19 @@ def bucket(
 
 
 def wait_for(condition: Callable[[], Any], *, timeout_s: float = 120.0) -> Any:
-    """Return the first true answer of ``condition``; fail after ``timeout_s``."""
-    deadline = time.monotonic() + timeout_s
+    """Return the first true answer of ``condition``; fail after ``timeout_s``.
+
+    A run folder that cannot be read is no answer yet: a ledger is there a moment before its first line.
+    """
+    deadline, unread = time.monotonic() + timeout_s, None
     while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
+        try:
+            if found := condition():
+                return found
+        except RunFolderError as error:
+            unread = error
         time.sleep(0.05)
-    raise AssertionError(f"{condition} did not come true within {timeout_s} s")
+    raise AssertionError(f"{condition} did not come true within {timeout_s} s") from unread
 
 
 @pytest.fixture(name="wait_for", scope="session")

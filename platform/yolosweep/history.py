@@ -119,7 +119,7 @@ class History:
         history = cls()
         history.extend(read_events(folder.ledger))
         if not history.started:
-            raise RunFolderError(f"{folder.ledger} holds no sweep: it stopped before anything was recorded")
+            raise RunFolderError(f"{folder.ledger} holds no sweep: it ended before its first event, or only begins")
         return history
 
     def extend(self, events: Iterable[dict[str, Any]]) -> None:

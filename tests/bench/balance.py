@@ -73,9 +73,8 @@ def trained(bench: Rig, seed: int, balance: float) -> dict[str, dict[str, Any]]:
     if record.ending is not Ending.FINISHED:
         raise RuntimeError(record.reason)
     weights = RunFolder(folder).resolve(record.files["last.pt"])
-    found = trainer.validate(
-        weights, task="detect", data=str(bench.data), split="val", settings={"imgsz": bench.imgsz, "batch": bench.batch}
-    )
+    settings = {"imgsz": bench.imgsz, "batch": bench.batch}
+    found = trainer.validate(weights, task="detect", data=str(bench.data), split="val", settings=settings, gpus=0)
     return {name: found.per_class.get(name, {}) for name in NAMES}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -167,7 +168,12 @@ class TrainerContract:
     def test_the_best_checkpoint_scores_what_was_recorded(self, trainer: Trainer, finished: Done) -> None:
         request = finished.request
         found = trainer.validate(
-            finished.file("best.pt"), task=request.task, data=request.data, split="val", settings=request.settings
+            finished.file("best.pt"),
+            task=request.task,
+            data=request.data,
+            split="val",
+            settings=request.settings,
+            gpus=0,
         )
         assert found.split == "val"
         assert found.metrics[self.metric] == pytest.approx(finished.record.score, abs=self.tolerance)
@@ -275,7 +281,7 @@ class TrainerContract:
         broken = tmp_path / "best.pt"
         broken.write_bytes(b"\x00not a checkpoint")
         with pytest.raises(TrainingError, match=r"best\.pt"):
-            trainer.validate(broken, task="detect", data=str(data), split="val", settings=self.settings)
+            trainer.validate(broken, task="detect", data=str(data), split="val", settings=self.settings, gpus=0)
 
     def test_validating_on_missing_data_is_a_training_error(
         self, trainer: Trainer, finished: Done, tmp_path: Path
@@ -287,6 +293,7 @@ class TrainerContract:
                 data=str(tmp_path / "gone.yaml"),
                 split="val",
                 settings=self.settings,
+                gpus=0,
             )
 
 
@@ -308,3 +315,25 @@ class TestYolo(TrainerContract):
         "warmup_epochs": 1, "close_mosaic": 0, "mosaic": 0.0, "amp": False, "plots": False, "verbose": False,
     }  # fmt: skip
     tolerance = 1e-3
+
+    def test_what_was_trained_without_a_gpu_is_scored_without_one(
+        self, trainer: Trainer, finished: Done, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The GPU is only claimed to be there, so that whoever reaches for it falls."""
+        import torch
+
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+        request = finished.request
+        scored = functools.partial(
+            trainer.validate,
+            finished.file("best.pt"),
+            task=request.task,
+            data=request.data,
+            split="val",
+            settings=request.settings,
+        )
+        found = scored(gpus=0)
+        assert found.metrics[self.metric] == pytest.approx(finished.record.score, abs=self.tolerance)
+        with pytest.raises(TrainingError, match="cannot validate"):
+            scored(gpus=1)

@@ -125,7 +125,9 @@ def joined(base):
 
 def enter_group(rank, world_size, address, *, on_gpu):
     os.environ["YOLOSWEEP_TEST_GROUP"] = "nccl" if on_gpu else "gloo"
+    granted = {key: value for key, value in os.environ.items() if key == "CUDA_VISIBLE_DEVICES" and on_gpu}
     real.enter_group(rank, world_size, address, on_gpu=False)
+    os.environ.update(granted)
 """,
 }
 
@@ -165,6 +167,7 @@ def two_gpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
         ("gpus_per_trial: 0.5", 1, [("0",), ("0",), ("1",), ("1",)]),
         ("gpus_per_trial: 1", 1, [("0",), ("1",)]),
         ("gpus_per_trial: 2", 2, [("0", "1")]),
+        ("gpus_per_trial: 0", 1, [(), (), (), ()]),
         ("workers: 2, gpus_per_trial: 0", 2, [(), ()]),
     ],
 )
@@ -187,8 +190,7 @@ def test_what_a_trial_was_granted_is_what_its_ranks_use(
         told = [json.loads(file.read_text()) for file in sorted((sweep.folder.root / "told").glob(f"{name}-*.json"))]
         assert [rank["device"] for rank in told] == ["0" if on_gpu else "cpu"] * ranks  # the first of those it can see
         assert [rank["threads"] for rank in told] == [1] * ranks
-        if on_gpu:
-            assert [rank["CUDA_VISIBLE_DEVICES"] for rank in told] == list(trial.record.gpus)
+        assert [rank["CUDA_VISIBLE_DEVICES"] for rank in told] == (list(trial.record.gpus) if on_gpu else [""] * ranks)
         if ranks > 1:
             assert [rank["YOLOSWEEP_TEST_GROUP"] for rank in told] == ["nccl" if on_gpu else "gloo"] * ranks
             assert [[int(rank[key]) for key in ("RANK", "WORLD_SIZE")] for rank in told] == [[0, 2], [1, 2]]

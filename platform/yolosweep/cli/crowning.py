@@ -48,7 +48,8 @@ def crown_open_run(folder: RunFolder) -> dict[str, Any]:
     settings = {**trial.request.settings, **(record.used if record else {})}
 
     def validate(weights: Path, split: str) -> Validation:
-        return trainer.validate(weights, task=trial.request.task, data=data, split=split, settings=settings)
+        asked = trial.request
+        return trainer.validate(weights, task=asked.task, data=data, split=split, settings=settings, gpus=asked.gpus)
 
     mirrored = MirrorState.load(folder, server(os.environ))
     return crown(folder, history, validate, link=mirrored.url)

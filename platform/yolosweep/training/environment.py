@@ -19,7 +19,7 @@ from yolosweep.durable import cache_folder, write_atomic
 from yolosweep.training import label_cache
 from yolosweep.training.label_cache import scan_findings
 
-__all__ = ["enter", "log_to", "scan_findings"]
+__all__ = ["enter", "hide_gpus", "log_to", "scan_findings"]
 
 
 @functools.lru_cache(maxsize=1)
@@ -52,6 +52,15 @@ def enter(*, offline: bool = True) -> None:
         if not (folder / "settings.json").exists():
             import ultralytics.utils  # noqa: F401
     _patch()
+
+
+def hide_gpus() -> None:
+    """Let torch find no GPU in this process: what was granted none uses none, and trains as on a machine without.
+
+    Ray leaves the environment alone where no GPU is asked for. To be called before torch is asked for GPUs for the
+    first time: the answer stays.
+    """
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def _place_font(folder: Path) -> None:

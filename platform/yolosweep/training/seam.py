@@ -33,8 +33,12 @@ class Trainer(Protocol):
         an ending of the record with its cause, not an exception.
         """
 
-    def validate(self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any]) -> Validation:
+    def validate(
+        self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], gpus: float
+    ) -> Validation:
         """Score a checkpoint file on one split, with the settings (imgsz, batch…) it was trained with.
+
+        What was trained without a GPU (``gpus`` is 0) is scored without one.
 
         Raises:
             TrainingError: the file cannot be read or the data are not there.

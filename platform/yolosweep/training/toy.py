@@ -68,7 +68,9 @@ class ToyTrainer:
             end = _failure(fault)
         return run.record(end)
 
-    def validate(self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any]) -> Validation:
+    def validate(
+        self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], gpus: float
+    ) -> Validation:
         """Score a checkpoint on one split.
 
         Raises:

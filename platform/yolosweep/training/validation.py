@@ -31,8 +31,12 @@ def class_of(task: str, kind: str) -> Any:
     return getattr(import_module(f"ultralytics.models.yolo.{folder}"), f"{prefix}{kind}")
 
 
-def validated(weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any]) -> Validation:
+def validated(
+    weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], on_gpu: bool
+) -> Validation:
     """Score a checkpoint on one split the way Ultralytics does it at the end of a training.
+
+    ``on_gpu`` allows a GPU where torch finds one.
 
     Raises:
         TrainingError: the file cannot be loaded, or the data are not there.
@@ -49,6 +53,7 @@ def validated(weights: Path, *, task: str, data: str, split: str, settings: Mapp
     arguments = {
         **how, "batch": batch, "rect": task != "classify", "plots": False, "verbose": False, "mode": "val",
         "task": task, "data": data, "split": split, "workers": 0, "save_dir": str(scratch), "model": str(weights),
+        "device": None if on_gpu else "cpu",
     }  # fmt: skip
     try:
         validator = class_of(task, "Validator")(args=arguments, save_dir=scratch)

@@ -17,7 +17,7 @@ from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, FileRef, TrialRecord, TrialRequest, Validation
 from yolosweep.training.causes import End, classified
-from yolosweep.training.environment import enter, log_to, scan_findings
+from yolosweep.training.environment import enter, hide_gpus, log_to, scan_findings
 from yolosweep.training.label_cache import scan_labels
 from yolosweep.training.pipelines import build_pipeline
 from yolosweep.training.ranks import joined, my_rank
@@ -39,12 +39,14 @@ class YoloTrainer:
 
     def prepare(self, request: TrialRequest) -> None:
         """Scan the labels, where no scan of them is kept."""
+        _see_what_was_granted(request.gpus)
         with contextlib.suppress(Exception):
             enter()
             scan_labels(request.task, request.data, request.settings)
 
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
         """Train as asked, or go on from a checkpoint; return the record; whatever goes wrong becomes its ending."""
+        _see_what_was_granted(request.gpus)
         enter()
         scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{request.sweep}-{request.trial}-"))
         watch = Watch(request, report, cancelled, scratch)
@@ -60,9 +62,11 @@ class YoloTrainer:
             shutil.rmtree(scratch, ignore_errors=True)
         return run.record(end, time.monotonic() - started)
 
-    def validate(self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any]) -> Validation:
+    def validate(
+        self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], gpus: float
+    ) -> Validation:
         """Score a checkpoint on one split; see :func:`yolosweep.training.validation.validated`."""
-        return validated(weights, task=task, data=data, split=split, settings=settings)
+        return validated(weights, task=task, data=data, split=split, settings=settings, on_gpu=gpus > 0)
 
 
 class _Run:
@@ -264,6 +268,11 @@ class _Run:
             notes=tuple(self.notes),
             error=end.error,
         )
+
+
+def _see_what_was_granted(gpus: float) -> None:
+    if not gpus:
+        hide_gpus()
 
 
 def _median(values: Iterable[float | None]) -> float | None:

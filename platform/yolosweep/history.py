@@ -38,6 +38,11 @@ class TrialHistory:
         return max((int(event["attempt"]) for event in self.attempts_log), default=0)
 
     @property
+    def stored_epoch(self) -> int:
+        """The epoch it can go on after: that of its newest checkpoint; 0 without any."""
+        return self.checkpoints[-1].epoch if self.checkpoints else 0
+
+    @property
     def score(self) -> float | None:
         """Best score so far, over all endings."""
         return self.rows[-1].best_score if self.rows else None
@@ -68,6 +73,8 @@ def _resumed(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
     trial.checkpoints = [checkpoint for checkpoint in trial.checkpoints if checkpoint.epoch <= epoch]
     trial.record, trial.dropped, trial.verdict = None, False, "go_on"
     trial.attempts_log.append(event)
+    if "batch" in event:
+        trial.request = trial.request.model_copy(update={"lowered": int(event["batch"])})
 
 
 def _ended(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:

@@ -52,6 +52,23 @@ def follow(request):
 }
 
 
+DOES_NOT_FIT = {
+    # The other rank has no room for more than 8 images, and rank 0 none for more than 4.
+    "yolosweep.training.ranks": REAL_RANKS
+    + """
+enter_group, follow, my_rank = real.enter_group, real.follow, real.my_rank
+
+def joined(base):
+    class Small(real.joined(base)):
+        def optimizer_step(self):
+            if self.batch_size > (8 if real.my_rank() else 4):
+                raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            super().optimizer_step()
+    return Small
+"""
+}
+
+
 def replacing(folder: Path, modules: dict[str, str]) -> dict[str, str]:
     """Return an environment in which every Python process finds these modules in the place of ours."""
     folder.mkdir()
@@ -81,6 +98,20 @@ def test_what_goes_wrong_on_one_rank_alone_does_not_leave_the_other_waiting(
     assert trial.record.reason == "rank 1: out of memory at batch 16; lower batch or imgsz"
     assert (trial.record.epochs, len(trial.rows), trial.record.score) == (2, 2, trial.rows[-1].best_score)
     assert "best.pt" in trial.record.files
+
+
+def test_a_batch_that_does_not_fit_on_one_of_two_ranks_is_lowered(shell: Any, two_ranks: Path, tmp_path: Path) -> None:
+    short = ("search.trials=1", "search.pruner=none", "train.epochs=2")
+    history = shell.run(two_ranks, *short, **replacing(tmp_path / "ours", DOES_NOT_FIT)).history
+    (trial,) = history.trials.values()
+    record = trial.record
+    assert (record.ending, record.retries, record.used["batch"]) == (Ending.FINISHED, 2, 4), record.reason
+    first, second = trial.attempts_log
+    assert (first["cause"], first["batch"], second["cause"], second["batch"]) == ("resource", 8, "resource", 4)
+    assert first["reason"].endswith("out of memory at batch 16; lower batch or imgsz: begun anew with batch 8")
+    assert "out of memory: batch 16 was lowered to 4" in record.notes
+    asked = shell.run(two_ranks, *short, "train.batch=4").history.trials["t0000"]
+    assert [row.metrics for row in trial.rows] == [row.metrics for row in asked.rows]
 
 
 PROBE = {

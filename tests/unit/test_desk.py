@@ -44,7 +44,15 @@ def _close_desks() -> Iterator[None]:
 
 
 def make_desk(
-    storage: Path | str, clock: Clock | None = None, *, epochs: int = 4, keep_top: int = 3, **search: Any
+    storage: Path | str,
+    clock: Clock | None = None,
+    *,
+    epochs: int = 4,
+    keep_top: int = 3,
+    batch: int = 16,
+    ranks: int = 1,
+    on_oom: str = "lower_batch",
+    **search: Any,
 ) -> Desk:
     exp = resolved(
         Experiment.model_validate(
@@ -53,7 +61,8 @@ def make_desk(
                 "model": "yolo11n.yaml",
                 "data": "/d/data.yaml",
                 "keep_top": keep_top,
-                "train": {"epochs": epochs, "optimizer": "AdamW"},
+                "trial": {"on_oom": on_oom},
+                "train": {"epochs": epochs, "batch": batch, "optimizer": "AdamW"},
                 "search": {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}, "trials": 5, **search},
             }
         )
@@ -68,6 +77,7 @@ def make_desk(
         cpus=1,
         gpus=0,
         header={},
+        world_size=ranks,
         clock=clock or Clock(),
     )
     OPEN.append(desk)
@@ -525,6 +535,53 @@ def test_batches_that_did_not_fit_are_not_tried_again(tmp_path: Path) -> None:
         asked.append(request.asked["batch"])
         end(desk, request, 0.1)
     assert sorted(asked) == [4, 8]
+
+
+def too_big(desk: Desk, request: TrialRequest) -> None:
+    """End a training of which no epoch fitted, as the rank that noticed it records it."""
+    end(desk, request, None, Ending.OOM, cause=Cause.RESOURCE, error="out of memory")
+
+
+@pytest.mark.parametrize(
+    ("ranks", "batches"), [(2, [64, 32, 16, 8]), (4, [16, 8, 4])], ids=["three times", "an image per rank"]
+)
+def test_several_ranks_begin_anew_with_half_the_batch(tmp_path: Path, ranks: int, batches: list[int]) -> None:
+    desk = make_desk(tmp_path, ranks=ranks, batch=batches[0])
+    for attempt, batch in enumerate([None, *batches[1:]]):
+        request = start(desk)
+        assert (request.number, request.attempt, request.lowered) == (0, attempt, batch)
+        too_big(desk, request)
+    trial = history(request).trials["t0000"]
+    assert (trial.record.ending, trial.record.retries) == (Ending.OOM, attempt)
+    assert [event["from_epoch"] for event in trial.attempts_log] == [0] * attempt
+    assert desk.begin(9) is None, "the other trials have the same batch"
+
+
+def test_a_lowered_batch_outlives_its_machine_and_its_driver(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, ranks=2)
+    too_big(desk, start(desk))
+    request = start(desk, slot=0)
+    desk.row(request.trial, row(1, 0.5), None, request.attempt)
+    desk.lost(0, "killed")
+    request = start(desk, slot=0)
+    assert (request.attempt, request.lowered) == (2, 8)
+    OPEN.remove(desk)
+    desk.close()
+    request = start(again(RunFolder(request.folder)))
+    assert (request.number, request.lowered) == (0, 8)
+
+
+@pytest.mark.parametrize("why", ["the policy", "one rank", "a row"])
+def test_a_batch_that_does_not_fit_is_not_lowered_between_attempts(tmp_path: Path, why: str) -> None:
+    desk = make_desk(
+        tmp_path, ranks=1 if why == "one rank" else 2, on_oom="fail" if why == "the policy" else "lower_batch"
+    )
+    request = start(desk)
+    if why == "a row":
+        desk.row(request.trial, row(1, 0.5), None, request.attempt)
+    too_big(desk, request)
+    assert history(request).trials["t0000"].record.ending is Ending.OOM
+    assert desk.begin(9) is None, "the other trials have the same batch"
 
 
 def copied_until(folder: RunFolder, target: Path, lines: int) -> RunFolder:

@@ -117,6 +117,8 @@ class TrialRequest(Record):
     policy: Policy = Policy()
     attempt: int = 0
     """How often it was started before; part of the names of files in flight, so that two attempts never meet."""
+    lowered: int | None = None
+    """The batch to use where the asked one did not fit, of a training on several ranks: it began anew."""
     resume: tuple[Checkpoint, ...] = ()
     """Recorded checkpoints to go on from, newest first; the first whose bytes are as recorded is used."""
 

@@ -21,7 +21,7 @@ from yolosweep.search.places import Places
 from yolosweep.search.propose import Proposer
 from yolosweep.search.prune import Rungs
 from yolosweep.search.retain import clear_leftovers, drop_surplus
-from yolosweep.search.retry import refusal
+from yolosweep.search.retry import lower_batch, refusal
 from yolosweep.search.settle import already_over, judged, loss, settled
 from yolosweep.storage import outages
 
@@ -218,7 +218,9 @@ class Desk:
             self._trouble = trouble
             record = record.model_copy(update={"ending": Ending.CANCELLED})
         again = record.ending is Ending.FAILED and not self._halting and record.cause in (Cause.UNKNOWN, Cause.INFRA)
-        if not again or self._again(known, record.cause or Cause.UNKNOWN, record.reason) is not None:
+        if (batch := lower_batch(known, record.ending, self._exp.trial)) is not None and not self._halting:
+            self._put_back(known, Cause.RESOURCE.value, f"{record.reason}: begun anew with batch {batch}", batch=batch)
+        elif not again or self._again(known, record.cause or Cause.UNKNOWN, record.reason) is not None:
             self._finish(record)
         if record.ending is Ending.CANCELLED and record.trial in self._preempted and not self._halting:
             self._put_back(known, "preempted", "its machine had to go")
@@ -235,23 +237,22 @@ class Desk:
 
     def _again(self, known: TrialHistory, cause: Cause, reason: str) -> str | None:
         """Put a trial back in line; where the rule says no, return why."""
-        epoch = known.checkpoints[-1].epoch if known.checkpoints else 0
-        no = None if already_over(known) else refusal(cause, known.attempts_log, epoch, self._exp.trial)
+        over = already_over(known)
+        no = None if over else refusal(cause, known.attempts_log, known.stored_epoch, self._exp.trial)
         if no is None:
             self._put_back(known, cause.value, reason)
         return no
 
-    def _put_back(self, known: TrialHistory, cause: str, reason: str) -> None:
+    def _put_back(self, known: TrialHistory, cause: str, reason: str, **more: int) -> None:
         """Put a trial back in line from its newest checkpoint; one that has no epochs left gets its record."""
-        over = already_over(known)
-        if over is not None and known.record is None:
+        if known.record is None and (over := already_over(known)) is not None:
             self._finish(settled(self._folder, known, *over, cause=None, error=None))
             return
-        self._cut(known, known.retries + 1, cause, reason, known.checkpoints[-1].epoch if known.checkpoints else 0)
+        self._cut(known, known.retries + 1, cause, reason, known.stored_epoch, **more)
         self._waiting.append(known.request.trial)
 
-    def _cut(self, known: TrialHistory, attempt: int, cause: str, reason: str, epoch: int) -> None:
-        about = {"attempt": attempt, "cause": cause, "reason": reason, "from_epoch": epoch}
+    def _cut(self, known: TrialHistory, attempt: int, cause: str, reason: str, epoch: int, **more: int) -> None:
+        about = {"attempt": attempt, "cause": cause, "reason": reason, "from_epoch": epoch, **more}
         self._write("trial_resumed", trial=known.request.trial, **about)
 
     def leaving(self, slot: int) -> None:

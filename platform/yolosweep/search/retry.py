@@ -6,15 +6,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from yolosweep.experiment.schema import Policy
-from yolosweep.records import Cause
+from yolosweep.history import TrialHistory
+from yolosweep.records import Cause, Ending
 
-__all__ = ["FRUITLESS", "STALLS", "refusal"]
+__all__ = ["FRUITLESS", "LOWERINGS", "STALLS", "lower_batch", "refusal"]
 
 FRUITLESS = 3
 """Processes in a row that a trial may cost without one more epoch: after that it is the trial, not the machine."""
 
 STALLS = 1
 """How often a trial that stood still is tried again."""
+
+LOWERINGS = 3
+"""How often the batch of a trial on several ranks is halved, as often as of one on a single rank."""
+
+
+def lower_batch(known: TrialHistory, ending: Ending, policy: Policy) -> int | None:
+    """Return the batch that a trial on several ranks is tried again with; None where it is not.
+
+    A single rank halves its batch by itself. Of several, the others wait inside of a library for the one whose batch
+    did not fit, so all begin anew as new processes. As there, a trial that has a row keeps its batch.
+    """
+    request, ranks = known.request, known.request.world_size
+    times = sum("batch" in event for event in known.attempts_log)
+    if ending is not Ending.OOM or policy.on_oom != "lower_batch" or ranks == 1 or known.rows or times == LOWERINGS:
+        return None
+    half = int(request.lowered or request.settings.get("batch", 16)) // 2
+    return half if half >= ranks else None
 
 
 def refusal(cause: Cause, log: Sequence[Mapping[str, Any]], from_epoch: int, policy: Policy) -> str | None:

@@ -57,14 +57,14 @@ def settled(
     last = known.rows[-1] if known.rows else None
     seconds = [row.seconds for row in known.rows if row.seconds is not None]
     speeds = [row.images_per_s for row in known.rows if row.images_per_s is not None]
-    batch = {} if last is None or last.batch is None else {"batch": last.batch}
+    batch = known.request.lowered if last is None or last.batch is None else last.batch
     return TrialRecord(
         trial=known.request.trial,
         number=known.request.number,
         ending=ending,
         reason=reason,
         asked=known.request.asked,
-        used={**known.request.asked, **batch},
+        used=known.request.asked if batch is None else {**known.request.asked, "batch": batch},
         score=last.best_score if last else None,
         best_epoch=last.best_epoch if last else None,
         epochs=len(known.rows),

@@ -81,7 +81,7 @@ class _Run:
         self.threads = request.threads
         self._used: dict[str, Any] = {}
         self._checkpoint: Checkpoint | None = None
-        self._lowered: int | None = None
+        self._lowered = request.lowered
 
     def take_up(self) -> End | None:
         """Take over the newest whole checkpoint of an earlier process; return how it ended where that fails."""

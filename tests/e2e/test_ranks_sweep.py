@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,12 @@ sys.meta_path.insert(0, Ours)
 def test_what_goes_wrong_on_one_rank_alone_does_not_leave_the_other_waiting(
     shell: Any, two_ranks: Path, tmp_path: Path
 ) -> None:
-    """The second rank dies where the first waits for it to join, and when tried again is out of memory in epoch 3."""
+    """The second rank dies where the first waits for it to join; anew, it is out of memory in epoch 3."""
     history = shell.run(two_ranks, "search.trials=1", **replacing(tmp_path / "ours", ONE_GOES_WRONG)).history
     (trial,) = history.trials.values()
-    assert [(event["cause"], event["from_epoch"]) for event in trial.attempts_log] == [("infra", 0)]
-    assert (trial.record.ending, trial.record.cause, trial.record.retries) == (Ending.OOM, Cause.RESOURCE, 1)
+    assert (tmp_path / "ours" / "died").exists()
+    assert trial.attempts_log == [], "no trial had been asked for when it died"
+    assert (trial.record.ending, trial.record.cause, trial.record.retries) == (Ending.OOM, Cause.RESOURCE, 0)
     assert trial.record.reason == "rank 1: out of memory at batch 16; lower batch or imgsz"
     assert (trial.record.epochs, len(trial.rows), trial.record.score) == (2, 2, trial.rows[-1].best_score)
     assert "best.pt" in trial.record.files
@@ -110,8 +112,12 @@ def test_a_batch_that_does_not_fit_on_one_of_two_ranks_is_lowered(shell: Any, tw
     assert (first["cause"], first["batch"], second["cause"], second["batch"]) == ("resource", 8, "resource", 4)
     assert first["reason"].endswith("out of memory at batch 16; lower batch or imgsz: begun anew with batch 8")
     assert "out of memory: batch 16 was lowered to 4" in record.notes
-    asked = shell.run(two_ranks, *short, "train.batch=4").history.trials["t0000"]
+    cache = tmp_path / "cache"
+    asked = shell.run(two_ranks, *short, "train.batch=4", XDG_CACHE_HOME=str(cache)).history.trials["t0000"]
     assert [row.metrics for row in trial.rows] == [row.metrics for row in asked.rows]
+    scanned = [file.stat().st_mtime for file in cache.glob("yolosweep/labels/*.labels")]
+    assert len(scanned) == 2, "train and val"
+    assert max(scanned) < datetime.fromisoformat(asked.started_at).timestamp(), "before a trial was asked for"
 
 
 PROBE = {

@@ -19,6 +19,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from yolosweep.cluster import adopt, at_work, localised, prepare_node
 from yolosweep.records import Ending, PreparedDataset, TrialRecord, TrialRequest
 from yolosweep.search.asking import StopLine, desk_named, may_train
+from yolosweep.search.watchdog import prepare_trainings
 from yolosweep.training import trainer_for
 from yolosweep.training.ranks import enter_group, follow
 from yolosweep.training.seam import Cancelled, Report
@@ -63,18 +64,20 @@ class _Rank:
         """Tell whether trials may run on the node it was placed on."""
         return may_train(self._desk)
 
-    def enter(
-        self, rank: int, world_size: int, address: str, on_gpu: bool, preparation: Preparation | None
-    ) -> list[str]:
-        """Join the group; return the GPUs this process was granted."""
+    def enter(self, rank: int, address: str, example: TrialRequest, preparation: Preparation | None) -> list[str]:
+        """Join the group, make this node ready for trainings like the example; return the GPUs granted here."""
         self._train_on = None if preparation is None else prepare_node(*preparation)
-        enter_group(rank, world_size, address, on_gpu=on_gpu)
+        enter_group(rank, example.world_size, address, on_gpu=example.gpus > 0)
+        prepare_trainings(self._here(example))
         return granted_gpus()
 
     def train(self, request: TrialRequest) -> TrialRecord:
         """Train along; return how it ended here."""
         with at_work(), StopLine(self._desk, request):
-            return follow(request if self._train_on is None else localised(request, self._train_on))
+            return follow(self._here(request))
+
+    def _here(self, request: TrialRequest) -> TrialRequest:
+        return request if self._train_on is None else localised(request, self._train_on)
 
 
 class RankGroup:
@@ -109,21 +112,22 @@ class RankGroup:
         """Tell whether trials may run on the nodes of all other ranks."""
         return all(ray.get([other.may_train.remote() for other in self._others]))
 
-    def enter(self, request: TrialRequest, preparation: Preparation | None = None) -> None:
-        """Join all ranks into one process group; once, before the first training.
+    def enter(self, example: TrialRequest, preparation: Preparation | None = None) -> None:
+        """Join all ranks into one process group, and make their nodes ready; once, before the first training.
+
+        A process must know its rank before it imports Ultralytics, so nothing is made ready before.
 
         Args:
-            request: the first training.
+            example: what trainings will be like.
             preparation: what the nodes of the other ranks must have first.
         """
-        size, on_gpu = request.world_size, request.gpus > 0
         address = f"tcp://{ray.util.get_node_ip_address()}:{_free_port()}"
         entering = [
-            other.enter.remote(rank, size, address, on_gpu, preparation)
-            for rank, other in enumerate(self._others, start=1)
+            other.enter.remote(rank, address, example, preparation) for rank, other in enumerate(self._others, start=1)
         ]
-        with self._guarded(entering, request):
-            enter_group(0, size, address, on_gpu=on_gpu)
+        with self._guarded(entering, example):
+            enter_group(0, example.world_size, address, on_gpu=example.gpus > 0)
+            prepare_trainings(example)
             self.gpus = granted_gpus() + [gpu for gpus in ray.get(entering) for gpu in gpus]
 
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from yolosweep.experiment.schema import Policy
+from yolosweep.records import TrialRequest
+from yolosweep.training import trainer_for
 
-__all__ = ["SETUP_FACTOR", "Watchdog", "limit_s"]
+__all__ = ["Watchdog", "limit_s", "prepare_trainings"]
 
 _REARM_S = 1.0
 """Progress is taken note of this often: setting the timer starts a thread."""
@@ -25,7 +27,7 @@ _REARM_S = 1.0
 _TO_HAND_OVER_S = 30.0
 """What the stacks may take to be handed over, until C ends the process."""
 
-SETUP_FACTOR = 6.0
+_SETUP_FACTOR = 6.0
 """Before the first batch (scanning labels, decoding images for the cache) this many times the patience."""
 
 
@@ -33,6 +35,13 @@ def limit_s(epoch_seconds: list[float], policy: Policy) -> float:
     """Return how long a training may stand still: ``stall_timeout``, or ``stall_factor`` median epochs if longer."""
     median = statistics.median(epoch_seconds) if epoch_seconds else 0.0
     return max(policy.stall_timeout, policy.stall_factor * median)
+
+
+def prepare_trainings(example: TrialRequest) -> None:
+    """Make ready what trainings like this one share on this machine; where that stands still, the process ends."""
+    faulthandler.dump_traceback_later(_SETUP_FACTOR * example.policy.stall_timeout, exit=True)
+    trainer_for(example.model).prepare(example)
+    faulthandler.cancel_dump_traceback_later()
 
 
 class Watchdog:
@@ -54,7 +63,7 @@ class Watchdog:
     def __enter__(self) -> Watchdog:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("w")
-        self._arm(SETUP_FACTOR * self._policy.stall_timeout)
+        self._arm(_SETUP_FACTOR * self._policy.stall_timeout)
         if self._hand_over is not None:
             threading.Thread(target=self._watch, args=(self._hand_over,), name="watchdog", daemon=True).start()
         return self

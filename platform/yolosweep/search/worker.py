@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +17,7 @@ from yolosweep.search.asking import POLL_S, StopLine, desk_named, may_train
 from yolosweep.search.rank_group import Preparation, RankGroup, bundles, granted_gpus
 from yolosweep.search.retain import forget
 from yolosweep.search.settle import settled
-from yolosweep.search.watchdog import SETUP_FACTOR, Watchdog
+from yolosweep.search.watchdog import Watchdog, prepare_trainings
 from yolosweep.storage import outages
 from yolosweep.training import trainer_for
 
@@ -79,8 +78,6 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         if answer is None:
             return {"done": True}
         answer = self._here(answer)
-        if self._group is not None and self._trained == 0:
-            self._group.enter(answer, self._preparation)
         gpus = granted_gpus() if self._group is None else self._group.gpus
         record = _train(desk, answer, self._group).model_copy(update={"gpus": tuple(gpus)})
         if record.ending not in (Ending.CANCELLED, Ending.FAILED):  # these may go on from them
@@ -102,12 +99,11 @@ class Slot(tune.Trainable):  # type: ignore[misc]
         if (needed := ray.get(desk.preparation.remote())) is not None:
             self._preparation = needed
             self._train_on = prepare_node(*needed)
-        if self._group is not None:  # a rank must know its number before it imports Ultralytics
-            return
         example = self._here(ray.get(desk.example.remote()))
-        faulthandler.dump_traceback_later(SETUP_FACTOR * example.policy.stall_timeout, exit=True)
-        trainer_for(example.model).prepare(example)
-        faulthandler.cancel_dump_traceback_later()
+        if self._group is None:
+            prepare_trainings(example)
+        else:
+            self._group.enter(example, self._preparation)
 
     def _here(self, request: TrialRequest) -> TrialRequest:
         return request if self._preparation is None else localised(request, self._train_on)

@@ -118,15 +118,24 @@ def test_ctrl_c_keeps_everything_and_exits_130(shell: Any, toy: Path, tmp_path: 
     assert (running_folder(tmp_path).winner / "best.pt").is_file()
 
 
-def test_ctrl_c_while_ray_starts_leaves_nothing_and_does_not_say_otherwise(
-    shell: Any, toy: Path, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("moment", ["told", "raylet"])
+def test_a_stop_while_ray_starts_leaves_nothing_and_does_not_say_otherwise(
+    shell: Any, toy: Path, tmp_path: Path, wait_for: Any, number: signal.Signals, moment: str
 ) -> None:
     process = shell.start("run", toy, "search.trials=500")
     while "starting Ray" not in process.stderr.readline():
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+
+    def begun() -> bool:
+        children = [child.name() for child in psutil.Process(process.pid).children() if child.is_running()]
+        return moment in children
+
+    if moment != "told":
+        wait_for(begun)
+    process.send_signal(number)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    assert process.returncode == 128 + number, err
     assert "nothing had begun" in err
     assert "yolosweep resume" not in err
     assert not list((tmp_path / "runs").iterdir())

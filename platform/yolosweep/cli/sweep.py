@@ -8,9 +8,9 @@ import shutil
 import signal
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from yolosweep.cli.crowning import crown_open_run, describe_winner
 from yolosweep.cli.doctoring import good_nodes, room, what_matters
 from yolosweep.cli.live import LiveView
 from yolosweep.cli.resuming import check_again, is_complete
+from yolosweep.cli.stopping import Stop
 from yolosweep.cluster import Admission, lay_down, plant, share, uproot, verify_data
 from yolosweep.durable import sha256_of
 from yolosweep.errors import Interrupted, RunFolderError, TrainingError, YolosweepError
@@ -34,9 +35,6 @@ from yolosweep.tracking import Mirror, choose_mode, start_mirror
 from yolosweep.versions import versions
 
 __all__ = ["resume_sweep", "run_sweep"]
-
-_GRACE_S = 30.0
-"""From the first request to stop to stopping at once: what a spot machine's notice leaves room for."""
 
 
 def run_sweep(source: Path, overrides: Sequence[str], *, allow: Sequence[str] = (), as_json: bool) -> int:
@@ -81,7 +79,7 @@ def resume_sweep(place: str, overrides: Sequence[str], *, allow: Sequence[str], 
         if is_complete(checked, history):
             _say("every trial has ended: nothing is left to train (search.trials=N asks for more)")
             clear_leftovers(folder, history)
-            return sweep.finish("all trials ran")
+            return sweep.run(reason="all trials ran")
         return sweep.run()
 
 
@@ -103,26 +101,30 @@ class _Sweep:
     ) -> None:
         self._folder, self._checked, self._online, self._as_json = folder, checked, online, as_json
         self._about = about or {}
-        self._signal: int | None = None
+        self._stop = Stop(_say)
         self._mirror: Mirror | None = None
         self._failure: YolosweepError = TrainingError("no trial has a score")
 
-    def run(self) -> int:
+    def run(self, *, reason: str | None = None) -> int:
         """Do all of it and return the exit code.
+
+        Args:
+            reason: why the search is over already.
 
         Raises:
             Interrupted: the user or the system asked to stop; everything is finished properly before.
         """
         _say(f"run folder: {self._folder.address}")
         try:
-            return self.finish(self._search())
+            with self._stop:
+                return self._finish(reason or self._search())
         except Interrupted:
             raise
         except OSError as error:
             _say(self._go_on())
             raise RunFolderError(f"cannot write {self._folder.address}: {error.strerror or error}") from error
         except KeyboardInterrupt:
-            raise Interrupted(f"stopped at once; {self._go_on()}", signal_number=self._signal or 2) from None
+            raise Interrupted(f"stopped at once; {self._go_on()}", signal_number=self._stop.signal or 2) from None
         except YolosweepError:
             if self._folder.ledger.exists():
                 _say(self._go_on())
@@ -133,18 +135,14 @@ class _Sweep:
             return "nothing had begun, so nothing is left behind"
         return f"to go on: yolosweep resume {self._folder.named}"
 
-    def finish(self, reason: str) -> int:
-        """Crown the winner, write the report, bring the mirror up to date; return the exit code.
-
-        Raises:
-            Interrupted: as :meth:`run`.
-        """
+    def _finish(self, reason: str) -> int:
+        """Crown the winner, write the report, bring the mirror up to date; return the exit code."""
         if self._online and self._mirror is None:
             self._mirror = start_mirror(self._folder)
         ledger = Ledger(self._folder)
         try:
             winner = self._crown(ledger)
-            status = "cancelled" if self._signal else "finished"
+            status = "cancelled" if self._stop.signal else "finished"
             ledger.append("sweep_ended", status=status, reason=reason)
         finally:
             ledger.close()
@@ -155,8 +153,8 @@ class _Sweep:
             if result.warning:
                 _say(f"warning: {result.warning}")
         self._tell(winner, page)
-        if self._signal:
-            raise Interrupted(f"stopped on request; all results are kept; {self._go_on()}", signal_number=self._signal)
+        if (number := self._stop.signal) is not None:
+            raise Interrupted(f"stopped on request; all results are kept; {self._go_on()}", signal_number=number)
         return 0 if winner is not None else self._failure.exit_code
 
     def _search(self) -> str:
@@ -166,7 +164,9 @@ class _Sweep:
         model, fingerprint = self._store_model()
         _say("starting Ray …")
         # Ray prints about processes that died to standard output, which belongs to --json.
-        with contextlib.redirect_stdout(sys.stderr), connected() as cluster:
+        with contextlib.redirect_stdout(sys.stderr), self._stop.waits(), connected() as cluster:
+            self._stop.take_over()
+            self._stop.check()
             keyring = share(os.environ) if cluster.joined else None  # lives as long as it is held
             good, bad = good_nodes(cluster, self._checked, self._folder.address)
             for reason in bad.values():
@@ -175,6 +175,7 @@ class _Sweep:
             slots = allot(exp.resources, have, exp.search.trials, may_grow=grows, left_out=list(bad.values()))
             first = self._checked.gate.layout.splits["train"][0].image
             verify_data(dataset, first, self._folder.address, bad)
+            self._stop.check()
             self._write_experiment()
             marker = plant(self._folder.address)  # by which nodes that join later know the storage
             trained = {"model": model, "model_fingerprint": fingerprint, "dataset": dataset.model_dump(mode="json")}
@@ -185,7 +186,8 @@ class _Sweep:
             known = {"nodes": list(good), "admission": admission, "places": slots.concurrent}
             desk = DeskLine(self._folder, {**trained, **about, **told, **known})
             self._mirror = start_mirror(self._folder) if self._online else None
-            with self._signals(desk), LiveView(self._folder, exp.search.trials, int(exp.train["epochs"])):
+            live = LiveView(self._folder, exp.search.trials, int(exp.train["epochs"]))
+            with self._stop.tells(partial(desk.tell, "cancel")), live:
                 run_trials(self._folder, desk, slots, bad)
             reason = str(desk.ask("close"))
             uproot(self._folder.address, marker)
@@ -231,32 +233,9 @@ class _Sweep:
         self._folder.publish(draft, self._folder.experiment)
         draft.unlink()
 
-    @contextlib.contextmanager
-    def _signals(self, desk: DeskLine) -> Iterator[None]:
-        """First Ctrl-C or SIGTERM: stop between two batches, keep everything. Second, or too long after: at once."""
-
-        def handle(number: int, frame: object) -> None:
-            if self._signal is not None:
-                raise KeyboardInterrupt
-            self._signal = number
-            name = signal.Signals(number).name
-            _say(f"{name}: stopping the running trials and keeping everything; once more to stop at once")
-            desk.tell("cancel", f"stopped by {name}")
-            impatient.start()
-
-        impatient = threading.Timer(_GRACE_S, lambda: os.kill(os.getpid(), self._signal or signal.SIGTERM))
-        impatient.daemon = True
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            impatient.cancel()
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
     def _crown(self, ledger: Ledger) -> dict[str, Any] | None:
         """Verify and validate the winner; a failure is recorded and shown, the rest of the run stands."""
-        if self._signal == signal.SIGTERM:
+        if self._stop.signal == signal.SIGTERM:
             _say(f"no time to validate the winner; later: yolosweep best {self._folder.named}")
             return None
         _say("verifying and validating the winner …")

@@ -57,8 +57,8 @@ class Stop:
     def waits(self) -> Iterator[None]:
         """Leave it to :meth:`check` to stop while the block runs.
 
-        An exception in the midst of Ray's start can get lost there, so that all goes on, or bring the process down.
-        Ray would put a handler that raises in our place: nobody is let.
+        An exception in the midst of Ray's start can bring the process down. Ray would put a handler that raises in our
+        place: nobody is let.
         """
         signal.signal = self._unless_ours  # type: ignore[assignment]
         try:

@@ -15,7 +15,6 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from yolosweep.cli.stopping import Stop
 from yolosweep.cluster.hand_over import Courier
 from yolosweep.cluster.jobs import Job, JobServer, latest, next_id
 from yolosweep.cluster.packing import EXPERIMENT, Load, load_of, write_load
@@ -161,10 +160,9 @@ def follow_job(job: str, *, address: str, as_json: bool) -> int:
 
 def _follow(server: JobServer, job: str, secrets: dict[str, str], as_json: bool) -> int:
     courier = Courier(server, job, secrets)
-    out, stop = sys.stderr if as_json else sys.stdout, Stop(_say)
+    out = sys.stderr if as_json else sys.stdout
 
     def show(line: str) -> None:
-        stop.check()  # what was raised between two steps of the network's loop may be lost there
         try:
             if not courier.takes(line):
                 print(line, file=out, flush=True)
@@ -174,10 +172,9 @@ def _follow(server: JobServer, job: str, secrets: dict[str, str], as_json: bool)
             _say(f"warning: the credentials were not handed over: {error}")
 
     try:
-        with stop:
-            found = server.follow(job, show)
+        found = server.follow(job, show)
     except KeyboardInterrupt:
-        raise Interrupted(f"detached; {job} goes on\n{_ways(server, job)}", signal_number=stop.signal or 2) from None
+        raise Interrupted(f"detached; {job} goes on\n{_ways(server, job)}") from None
     return _told_end(server, found, as_json)
 
 

@@ -27,14 +27,14 @@ from yolosweep.ledger import RunFolder
 pytestmark = pytest.mark.slow
 
 SRUN = """#!/usr/bin/env bash
-# A stand-in for srun: runs the command once per task on this machine and hands TERM on to all of them.
+# A stand-in for srun: runs the command once per task on this machine, hands TERM on to all of them, and ends with them.
 tasks=1 pids=()
 while [[ $1 == --* ]]; do
   if [[ $1 == --ntasks=* ]]; then tasks=${1#*=}; fi
   shift
 done
 trap 'kill -TERM "${pids[@]}" 2>/dev/null' TERM
-for _ in $(seq "$tasks"); do "$@" & pids+=($!); done
+for _ in $(seq "$tasks"); do setpriv --pdeathsig KILL "$@" & pids+=($!); done
 for pid in "${pids[@]}"; do
   wait "$pid"; code=$?
   while kill -0 "$pid" 2>/dev/null; do wait "$pid"; code=$?; done

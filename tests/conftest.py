@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class Shell:
 
     home: Path
     cwd: Path
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    processes: list[subprocess.Popen[str]]
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a new user: no W&B key, no settings, nothing cached but the samples."""
@@ -47,15 +47,8 @@ class Shell:
             text=True,
             start_new_session=True,
         )
-        self.started.append(process)
+        self.processes.append(process)
         return process
-
-    def close(self) -> None:
-        """End what a failed test has left running: it would disturb the tests after it, and be blamed on them."""
-        for process in self.started:
-            with process:  # closes its pipes
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
 
     def __call__(self, *arguments: str | Path, code: int = 0, **more: str) -> Done:
         """Run the command to its end and check its exit code."""
@@ -103,10 +96,22 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shell(home: Path, tmp_path: Path) -> Iterator[Shell]:
-    shell = Shell(home=home, cwd=tmp_path)
-    yield shell
-    shell.close()
+def processes() -> Iterator[list[subprocess.Popen[str]]]:
+    """What a test started, each in a session of its own.
+
+    What a failed one has left running is ended: it would disturb the tests after it, and be blamed on them.
+    """
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for process in started:
+        with process:  # closes its pipes
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def shell(home: Path, tmp_path: Path, processes: list[subprocess.Popen[str]]) -> Shell:
+    return Shell(home=home, cwd=tmp_path, processes=processes)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ from yolosweep.ledger import RunFolder
 pytestmark = pytest.mark.slow
 
 SRUN = """#!/usr/bin/env bash
-# A stand-in for srun: runs the command once per task on this machine, hands TERM on to all of them, and ends with them.
+# A stand-in for srun: runs the command once per task on this machine, hands TERM on to all of them; they end with it.
 tasks=1 pids=()
 while [[ $1 == --* ]]; do
   if [[ $1 == --ntasks=* ]]; then tasks=${1#*=}; fi
@@ -59,6 +59,7 @@ class Job:
     home: Path
     number: int
     script: Path
+    started: list[subprocess.Popen[str]]
 
     def start(self, *arguments: str | Path, restarts: int = 0) -> subprocess.Popen[str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB", "RAY_", "YOLO", "SLURM"))}
@@ -73,7 +74,7 @@ class Job:
             "SLURM_CPUS_PER_TASK": "1",
             "SLURM_RESTART_COUNT": str(restarts),
         }
-        return subprocess.Popen(
+        process = subprocess.Popen(
             ["bash", self.script, *map(str, arguments)],
             env={**kept, **more},
             cwd=self.home,
@@ -82,6 +83,8 @@ class Job:
             text=True,
             start_new_session=True,
         )
+        self.started.append(process)
+        return process
 
     @property
     def scratch(self) -> Path:
@@ -113,7 +116,7 @@ class Job:
 
 
 @pytest.fixture
-def job(repository: Path, tmp_path: Path) -> Iterator[Job]:
+def job(repository: Path, tmp_path: Path, processes: list[subprocess.Popen[str]]) -> Iterator[Job]:
     programs = {
         "slurm/srun": SRUN,
         "slurm/scontrol": SCONTROL,
@@ -126,7 +129,8 @@ def job(repository: Path, tmp_path: Path) -> Iterator[Job]:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         file.chmod(0o755)
-    job = Job(tmp_path, secrets.randbelow(900_000) + 100_000, repository / "cluster" / "slurm" / "sweep.sbatch")
+    script = repository / "cluster" / "slurm" / "sweep.sbatch"
+    job = Job(tmp_path, secrets.randbelow(900_000) + 100_000, script, processes)
     yield job
     shutil.rmtree(job.scratch, ignore_errors=True)
 
@@ -242,3 +246,15 @@ def test_what_the_job_runs(job: Job, first: str, left: str | None, runs: str) ->
     told, _ = process.communicate(timeout=60)
     assert f"ran: {runs.format(**places)}\n" in told
     assert process.returncode == 5
+
+
+def test_a_ray_that_does_not_hear_the_end_of_the_job_is_ended(job: Job, wait_for: Callable[..., Any]) -> None:
+    """As one that is told in the midst of its own start may not; a stand-in that ignores it."""
+    deaf = "trap '' TERM; touch \"$HOME/deaf\"; while :; do sleep 0.1; done"
+    waits = 'while ! [ -e "$HOME/deaf" ]; do sleep 0.1; done'
+    for name, text in {"python": waits, "ray": deaf, "yolosweep": "exit 5"}.items():
+        (job.home / "venv" / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+    process = job.start("toy.yaml")
+    told, _ = process.communicate(timeout=120)
+    assert process.returncode == 5, told
+    left_nothing(job, wait_for)

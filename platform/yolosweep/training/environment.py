@@ -19,7 +19,7 @@ from yolosweep.durable import cache_folder, write_atomic
 from yolosweep.training import label_cache
 from yolosweep.training.label_cache import scan_findings
 
-__all__ = ["enter", "hide_gpus", "log_to", "scan_findings"]
+__all__ = ["enter", "log_to", "scan_findings", "see_only"]
 
 
 @functools.lru_cache(maxsize=1)
@@ -54,13 +54,14 @@ def enter(*, offline: bool = True) -> None:
     _patch()
 
 
-def hide_gpus() -> None:
-    """Let torch find no GPU in this process: what was granted none uses none, and trains as on a machine without.
+def see_only(gpus: float) -> None:
+    """Let torch find no GPU where none was granted (0): such a process trains as on a machine without.
 
-    Ray leaves the environment alone where no GPU is asked for. To be called before torch is asked for GPUs for the
-    first time: the answer stays.
+    Ray names the GPUs that it grants, but leaves the environment alone where it grants none. To be called before torch
+    is asked for GPUs for the first time: the answer stays.
     """
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    if not gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def _place_font(folder: Path) -> None:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from yolosweep.records import TrialRecord, TrialRequest, Verdict
-from yolosweep.training.environment import hide_gpus
+from yolosweep.training.environment import see_only
 
 __all__ = ["enter_group", "follow", "joined", "my_rank"]
 
@@ -35,8 +35,7 @@ def enter_group(rank: int, world_size: int, address: str, *, on_gpu: bool) -> No
         address: ``tcp://host:port`` of rank 0.
         on_gpu: NCCL between GPUs, else gloo between CPUs.
     """
-    if not on_gpu:
-        hide_gpus()
+    see_only(on_gpu)
     # Ultralytics reads these once, when it is imported.
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world_size))
     import torch.distributed

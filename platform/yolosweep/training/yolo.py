@@ -17,7 +17,7 @@ from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, FileRef, TrialRecord, TrialRequest, Validation
 from yolosweep.training.causes import End, classified
-from yolosweep.training.environment import enter, hide_gpus, log_to, scan_findings
+from yolosweep.training.environment import enter, log_to, scan_findings, see_only
 from yolosweep.training.label_cache import scan_labels
 from yolosweep.training.pipelines import build_pipeline
 from yolosweep.training.ranks import joined, my_rank
@@ -39,14 +39,14 @@ class YoloTrainer:
 
     def prepare(self, request: TrialRequest) -> None:
         """Scan the labels, where no scan of them is kept."""
-        _see_what_was_granted(request.gpus)
+        see_only(request.gpus)
         with contextlib.suppress(Exception):
             enter()
             scan_labels(request.task, request.data, request.settings)
 
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
         """Train as asked, or go on from a checkpoint; return the record; whatever goes wrong becomes its ending."""
-        _see_what_was_granted(request.gpus)
+        see_only(request.gpus)
         enter()
         scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{request.sweep}-{request.trial}-"))
         watch = Watch(request, report, cancelled, scratch)
@@ -268,11 +268,6 @@ class _Run:
             notes=tuple(self.notes),
             error=end.error,
         )
-
-
-def _see_what_was_granted(gpus: float) -> None:
-    if not gpus:
-        hide_gpus()
 
 
 def _median(values: Iterable[float | None]) -> float | None:

@@ -95,6 +95,7 @@ def test_what_goes_wrong_on_one_rank_alone_does_not_leave_the_other_waiting(
     (trial,) = history.trials.values()
     assert (tmp_path / "ours" / "died").exists()
     assert trial.attempts_log == [], "no trial had been asked for when it died"
+    assert sum("died while it had no trial" in note["text"] for note in history.notes) == 1
     assert (trial.record.ending, trial.record.cause, trial.record.retries) == (Ending.OOM, Cause.RESOURCE, 0)
     assert trial.record.reason == "rank 1: out of memory at batch 16; lower batch or imgsz"
     assert (trial.record.epochs, len(trial.rows), trial.record.score) == (2, 2, trial.rows[-1].best_score)

@@ -537,6 +537,16 @@ def test_batches_that_did_not_fit_are_not_tried_again(tmp_path: Path) -> None:
     assert sorted(asked) == [4, 8]
 
 
+def test_a_process_that_dies_without_a_trial_is_told_and_one_that_is_replaced_is_not(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    request = start(desk, slot=0)
+    desk.lost(1, "killed")
+    desk.leaving(2)
+    desk.lost(2, "replaced")
+    (told,) = [note["text"] for note in history(request).notes]
+    assert told == "a worker process died while it had no trial, another one takes its place: killed"
+
+
 def too_big(desk: Desk, request: TrialRequest) -> None:
     """End a training of which no epoch fitted, as the rank that noticed it records it."""
     end(desk, request, None, Ending.OOM, cause=Cause.RESOURCE, error="out of memory")

@@ -315,6 +315,6 @@ def test_without_an_epoch_budget_there_is_room() -> None:
 def test_processes_that_cannot_begin_are_hopeless_only_where_nobody_trains() -> None:
     places = Places()
     places.sit(0, "t0000")
-    assert [places.lose(1, now=0.0)[1] for _ in range(4)] == [False] * 4
+    assert [places.lose(1, now=0.0)[1] for _ in range(4)] == ["idle"] * 4
     places.rise("t0000", "cpu")
-    assert places.lose(1, now=0.0) == (None, True)
+    assert places.lose(1, now=0.0) == (None, "hopeless")

@@ -120,8 +120,7 @@ class Desk:
         self._places.alive(slot)
         if self._waiting and not self._halting:
             return self._hand_out(slot, self._waiting.pop(0))
-        answer = None if self._halting else self._new_trial(slot)
-        if answer is not None:
+        if not self._halting and (answer := self._new_trial(slot)) is not None:
             return answer
         # One idle slot stays while others train: what they lose when their machine dies can go on at once.
         if self._places.any_taken() and not self._halting and self._places.spare(slot):
@@ -237,8 +236,7 @@ class Desk:
 
     def _again(self, known: TrialHistory, cause: Cause, reason: str) -> str | None:
         """Put a trial back in line; where the rule says no, return why."""
-        over = already_over(known)
-        no = None if over else refusal(cause, known.attempts_log, known.stored_epoch, self._exp.trial)
+        no = None if already_over(known) else refusal(cause, known.attempts_log, known.stored_epoch, self._exp.trial)
         if no is None:
             self._put_back(known, cause.value, reason)
         return no
@@ -264,11 +262,13 @@ class Desk:
 
         Processes that die again and again before they begin a trial end the sweep: no trial would ever run.
         """
-        trial, hopeless = self._places.lose(slot, self._clock())
+        trial, without = self._places.lose(slot, self._clock())
         if trial is not None:
             self._lost(self._history.trials[trial], error)
-        elif hopeless:
+        elif without == "hopeless":
             self.cancel(f"worker processes die again and again before they can begin: {error}")
+        elif without and not self._halting:
+            self.note(f"a worker process died while it had no trial, another one takes its place: {error}")
 
     def _lost(self, known: TrialHistory, error: str) -> None:
         if known.record is not None or self._halting:  # where the sweep is stopping, close() records it

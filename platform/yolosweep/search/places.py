@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 __all__ = ["Places"]
 
 _DEAD_AT_START = 3
@@ -45,21 +47,25 @@ class Places:
         self._leaving.add(slot)
         self._away[slot] = now
 
-    def lose(self, slot: int, now: float) -> tuple[str | None, bool]:
+    def lose(self, slot: int, now: float) -> tuple[str | None, Literal["", "idle", "hopeless"]]:
         """Take note that a slot's process died.
 
         Returns:
-            The trial it ran, if any; and whether processes die again and again before they ask for one.
+            The trial it ran, if any; and where it ran none, but was not about to be replaced either, ``idle``, or
+            ``hopeless`` where processes die so again and again.
         """
         self._idle.discard(slot)
         self._away[slot] = now
         trial = self._trial.pop(slot, None)
-        if slot not in self._leaving:  # one that is replaced comes back to the GPU it had, as good as always
-            self._device.pop(slot, None)
-            self._dead_in_a_row += trial is None
-        self._leaving.discard(slot)
+        if slot in self._leaving:  # one that is replaced comes back to the GPU it had, as good as always
+            self._leaving.discard(slot)
+            return trial, ""
+        self._device.pop(slot, None)
+        if trial is not None:
+            return trial, ""
+        self._dead_in_a_row += 1
         # While others train, it is some node that cannot begin, not the sweep.
-        return trial, self._dead_in_a_row >= _DEAD_AT_START and not self._trial
+        return None, "hopeless" if self._dead_in_a_row >= _DEAD_AT_START and not self._trial else "idle"
 
     def taken(self, slot: int) -> bool:
         """Tell whether a trial sits in a slot."""

@@ -64,14 +64,3 @@ def waits_for_ever(stop: Stop, told: list[str]) -> None:
     with stop.tells(told.append):
         signal.raise_signal(signal.SIGTERM)
         signal.pause()
-
-
-def test_nobody_else_is_asked_while_a_stop_waits() -> None:
-    real = signal.signal
-    with Stop(print) as stop, stop.waits():
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as Ray does with a handler of its own
-        before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        assert signal.signal(signal.SIGUSR1, before) is signal.SIG_IGN
-        signal.raise_signal(signal.SIGTERM)
-        assert stop.signal == signal.SIGTERM
-    assert signal.signal is real

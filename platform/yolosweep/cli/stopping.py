@@ -12,8 +12,6 @@ from typing import Any
 
 __all__ = ["Stop"]
 
-_set = signal.signal
-
 _GRACE_S = 30.0
 """From the first request to stop to stopping at once: what a spot machine's notice leaves room for."""
 
@@ -29,24 +27,18 @@ class Stop:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._first: Callable[[str], None] = _raise
+        self._first: Callable[[str], None] | None = None
         self._before: dict[int, Any] = {}
         self.signal: int | None = None
         """The first signal that came."""
 
     def __enter__(self) -> Stop:
-        self._before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        self.take_over()
+        self._before = {number: signal.signal(number, self._asked) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
-            _set(number, handler)
-
-    def take_over(self) -> None:
-        """Be the one who is asked, also where a library in C++ has put itself there: Ray's does, for SIGTERM."""
-        for number in self._before:
-            _set(number, self._asked)
+            signal.signal(number, handler)
 
     def check(self) -> None:
         """Raise KeyboardInterrupt where a stop was asked for."""
@@ -55,17 +47,9 @@ class Stop:
 
     @contextlib.contextmanager
     def waits(self) -> Iterator[None]:
-        """Leave it to :meth:`check` to stop while the block runs.
-
-        An exception in the midst of Ray's start can bring the process down. Ray would put a handler that raises in our
-        place: nobody is let.
-        """
-        signal.signal = self._unless_ours  # type: ignore[assignment]
-        try:
-            with self._does(lambda name: self._say(f"{name}: stopping as soon as Ray can; once more to stop at once")):
-                yield
-        finally:
-            signal.signal = _set
+        """Leave it to :meth:`check` to stop while the block runs: an exception amid Ray's start may bring it down."""
+        with self._does(lambda name: self._say(f"{name}: stopping as soon as Ray can; once more to stop at once")):
+            yield
 
     @contextlib.contextmanager
     def tells(self, cancel: Callable[[str], None]) -> Iterator[None]:
@@ -93,16 +77,9 @@ class Stop:
         finally:
             self._first = before
 
-    def _unless_ours(self, number: int, handler: Any) -> Any:
-        return signal.getsignal(number) if number in self._before else _set(number, handler)
-
     def _asked(self, number: int, frame: FrameType | None) -> None:
-        signal.alarm(0)  # Ray's library in C++ expects the process to die of SIGTERM, and sees to it within 3 s
-        if self.signal is not None:
+        if self.signal is not None or self._first is None:
+            self.signal = self.signal or number
             raise KeyboardInterrupt
         self.signal = number
         self._first(signal.Signals(number).name)
-
-
-def _raise(name: str) -> None:
-    raise KeyboardInterrupt

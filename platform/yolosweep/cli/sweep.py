@@ -165,7 +165,6 @@ class _Sweep:
         _say("starting Ray …")
         # Ray prints about processes that died to standard output, which belongs to --json.
         with contextlib.redirect_stdout(sys.stderr), self._stop.waits(), connected() as cluster:
-            self._stop.take_over()
             self._stop.check()
             keyring = share(os.environ) if cluster.joined else None  # lives as long as it is held
             good, bad = good_nodes(cluster, self._checked, self._folder.address)

@@ -7,10 +7,12 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from yolosweep.cluster import is_own, require_token, secrets_of
@@ -68,7 +70,7 @@ def connected() -> Iterator[Cluster]:
 
     here = {} if address else {"include_dashboard": False}
     try:
-        with warnings.catch_warnings():
+        with _signals_as_before(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             context = ray.init(
                 address=address or "local",
@@ -86,6 +88,35 @@ def connected() -> Iterator[Cluster]:
         yield Cluster(address=context.address_info["address"], nodes=nodes, joined=bool(address))
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _signals_as_before() -> Iterator[None]:
+    """Let whoever is asked on SIGINT and SIGTERM be asked while Ray starts, too, and after it.
+
+    Ray puts a handler that raises in the place of Python's, where an exception may bring the process down, and its
+    library in C++ one that also ends the process 3 s later.
+    """
+    put = signal.signal
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def put_others(number: int, handler: Any) -> Any:
+        return before[number] if number in before else put(number, handler)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        signal.alarm(0)  # these 3 s
+        before[number](number, frame)
+
+    for number, handler in before.items():
+        if callable(handler):
+            put(number, ask)
+    signal.signal = put_others  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        signal.signal = put
+        for number, handler in before.items():
+            put(number, handler)
 
 
 class DeskLine:

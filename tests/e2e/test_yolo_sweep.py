@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import signal
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -248,3 +249,25 @@ search: {{trials: 1, parameters: {{lr0: {{min: 0.001, max: 0.01}}}}}}
 """)
     trial = shell.run(experiment).folder.trial("t0000")
     assert {"results.png", "labels.jpg", "train_batch0.jpg"} <= {path.name for path in trial.iterdir()}
+
+
+def test_a_stop_while_the_winner_is_validated_ends_at_once_and_it_can_be_validated_later(
+    shell: Any, tmp_path: Path
+) -> None:
+    experiment = tmp_path / "tiny.yaml"
+    experiment.write_text(
+        "name: tiny\nmodel: yolo11n.yaml\ndata: sample:parking\n"
+        "train: {epochs: 1, imgsz: 32, batch: 8, optimizer: SGD}\n"
+        "search: {trials: 1, pruner: none, parameters: {momentum: {min: 0.8, max: 0.95}}}\n"
+    )
+    process = shell.start("run", experiment)
+    while "validating the winner" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 143, err
+    (ledger,) = tmp_path.glob("runs/*/ledger.jsonl")
+    assert f"stopped at once; to go on: yolosweep resume {ledger.parent}" in err
+    assert "winner" not in {json.loads(line)["event"] for line in ledger.read_text().splitlines()}
+    shell("best", ledger.parent)
+    assert (ledger.parent / "winner" / "best.pt").is_file()

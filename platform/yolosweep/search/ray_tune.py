@@ -87,15 +87,16 @@ def connected() -> Iterator[Cluster]:
         nodes = {node["NodeID"]: dict(node["Resources"]) for node in ray.nodes() if node["Alive"]}
         yield Cluster(address=context.address_info["address"], nodes=nodes, joined=bool(address))
     finally:
-        ray.shutdown()
+        with _signals_as_before():
+            ray.shutdown()
 
 
 @contextlib.contextmanager
 def _signals_as_before() -> Iterator[None]:
-    """Let whoever is asked on SIGINT and SIGTERM be asked while Ray starts, too, and after it.
+    """Let whoever is asked on SIGINT and SIGTERM be asked while Ray starts or ends, too, and after it.
 
-    Ray puts a handler that raises in the place of Python's, where an exception may bring the process down, and its
-    library in C++ one that also ends the process 3 s later.
+    Starting, Ray puts a handler that raises in the place of Python's, where an exception may bring the process down,
+    and its library in C++ one that also ends the process 3 s later. Ending, it leaves SIGTERM to the system.
     """
     put = signal.signal
     before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

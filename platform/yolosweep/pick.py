@@ -6,6 +6,7 @@ ledger says, and its score, measured again on the same validation split, must be
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -144,17 +145,13 @@ def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -
         },
         "resources": {"cpus_per_trial": trial.request.cpus, "gpus_per_trial": trial.request.gpus},
     }
-    target = folder.winner / "reproduce.yaml"
-    folder.winner.mkdir(parents=True, exist_ok=True)
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    draft = folder.winner / ".reproduce.tmp"
-    with draft.open("w", encoding="utf-8") as stream:
-        stream.write(f"# Trains {trial.request.trial} of {history.sweep} again: yolosweep run reproduce.yaml\n")
-        yaml.dump(again, stream)
-    folder.publish(draft, target)
-    draft.unlink()
+    text = io.StringIO(f"# Trains {trial.request.trial} of {history.sweep} again: yolosweep run reproduce.yaml\n")
+    text.seek(0, io.SEEK_END)
+    yaml.dump(again, text)
+    folder.publish(text.getvalue(), folder.winner / "reproduce.yaml")
 
 
 def data_of(folder: RunFolder, history: History) -> str:

@@ -187,7 +187,7 @@ def test_a_killed_training_goes_on_to_the_bit(make: Make, settings: dict[str, An
     expected = [weights(whole, checkpoint) for checkpoint in told.checkpoints]
     assert [weights(doomed, checkpoint) for checkpoint in stored + rest.checkpoints] == expected, where
     assert (ended.score, ended.best_epoch, ended.epochs) == (record.score, record.best_epoch, EPOCHS)
-    results = (RunFolder(doomed.folder).trial("t0000") / "results.csv").read_text().splitlines()
+    results = (RunFolder(doomed.folder).root / ended.files["results.csv"].path).read_text().splitlines()
     assert [line.split(",")[0] for line in results] == ["epoch", *map(str, range(1, EPOCHS + 1))]
 
 
@@ -417,7 +417,7 @@ def test_a_nan_right_after_a_resume_is_redone_as_without_one(make: Make, forward
     rest, record = train(request.model_copy(update={"attempt": 1, "resume": (newest,)}))
     assert (record.ending, record.recoveries) == (Ending.FINISHED, 1), record.reason
     assert measured(first.rows + rest.rows) == measured(whole.rows)
-    lines = (RunFolder(request.folder).trial("t0000") / "results.csv").read_text().splitlines()[1:]
+    lines = (RunFolder(request.folder).root / record.files["results.csv"].path).read_text().splitlines()[1:]
     assert [float(line.split(",")[1]) // 1000 for line in lines] == [0, 1, 1]  # the time before counts once
 
 

@@ -255,7 +255,7 @@ def mirror_processes(folder):
 
 
 def told(result, folder):
-    return f"{result}\n{(folder.mirror / 'wandb.log').read_text()}"
+    return f"{result}\n{folder.mirror('wandb.log').read_text()}"
 
 
 def test_push_sends_everything_once(server, folder, ledger, tmp_path):
@@ -273,7 +273,7 @@ def test_push_sends_everything_once(server, folder, ledger, tmp_path):
     assert (again.complete, again.warning) == (True, None)
     assert (counts(server), server.requests) == (before, asked), "nothing was said at all"
 
-    (folder.mirror / "wandb.json").unlink()
+    folder.mirror("wandb.json").unlink()
     lost = push(folder)
     assert (lost.complete, lost.warning) == (True, None)
     assert counts(server) == before, "the server's own steps kept rows from being there twice"
@@ -346,7 +346,7 @@ def test_kills_and_resumes_leave_every_run_once(server, folder, ledger, monkeypa
     assert json.loads(sweep["tags_json"]) == ["night", "finished"]
 
     before = counts(server)
-    (folder.mirror / "wandb.json").unlink()
+    folder.mirror("wandb.json").unlink()
     assert push(folder).warning is None
     assert counts(server) == before, "not even a mirror without memory sends anything twice"
     check_all_arrived(server, folder, again=2, endings=2)
@@ -421,7 +421,7 @@ def test_a_wrong_key_gives_one_warning_and_an_end(server, folder, ledger, monkey
     assert "\n" not in result.warning
     assert "401" in result.warning
     assert "yolosweep track push" in result.warning
-    log = (folder.mirror / "wandb.log").read_text()
+    log = folder.mirror("wandb.log").read_text()
     assert "Traceback" not in log
     for file in folder.root.rglob("*"):
         assert not file.is_file() or wrong.encode() not in file.read_bytes()
@@ -441,7 +441,7 @@ def test_a_server_that_never_comes_ends_in_a_warning(server, folder, ledger):
     result = mirror.finish(timeout_s=300)
     assert result.complete is False
     assert "yolosweep track push" in result.warning
-    assert "Traceback" not in (folder.mirror / "wandb.log").read_text()
+    assert "Traceback" not in folder.mirror("wandb.log").read_text()
 
 
 def test_a_mirror_outlives_its_driver_just_long_enough(server, folder, ledger):
@@ -451,7 +451,7 @@ def test_a_mirror_outlives_its_driver_just_long_enough(server, folder, ledger):
     code = "import os, sys; from yolosweep.tracking import start_mirror; from yolosweep.ledger import RunFolder\n"
     code += "start_mirror(RunFolder(sys.argv[1])); os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code, str(folder.root)]).returncode == 9
-    until(lambda: (folder.mirror / "wandb.json").exists() and not mirror_processes(folder))
+    until(lambda: folder.mirror("wandb.json").exists() and not mirror_processes(folder))
     assert steps_at(server, run_of(folder, 0)) == [1, 2, 3, 4]
     assert steps_at(server, run_of(folder, 1)) == [1, 2]
     assert server.exit_codes[run_of(folder, 1)] == 255, "W&B does not show it as running"

@@ -80,5 +80,5 @@ def test_without_a_key_one_line_says_so(shell: Any, toy: Path) -> None:
     sweep = shell.run(toy, "search.trials=1", "train.epochs=1", OVERRIDES[2], "search.pruner=none")
     assert sum("W&B" in line for line in sweep.err.splitlines()) == 1
     assert "yolosweep track push" in sweep.err
-    assert not sweep.folder.mirror.exists()
+    assert not sweep.folder.mirror("x").parent.exists()
     shell("track", "push", sweep.folder.root, code=2)

@@ -14,7 +14,17 @@ from yolosweep.experiment import Experiment
 from yolosweep.experiment.settings import resolved
 from yolosweep.history import History, TrialHistory
 from yolosweep.ledger import RunFolder, read_events
-from yolosweep.records import Cause, Checkpoint, Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest, Verdict
+from yolosweep.records import (
+    Cause,
+    Checkpoint,
+    Ending,
+    EpochRow,
+    FileRef,
+    PreparedDataset,
+    TrialRecord,
+    TrialRequest,
+    Verdict,
+)
 from yolosweep.search.desk import Desk
 from yolosweep.search.settle import settled
 from yolosweep.storage import objects, patience
@@ -778,3 +788,55 @@ def test_trials_without_a_score_do_not_stop_the_search(tmp_path: Path) -> None:
     desk = make_desk(tmp_path)
     end(desk, start(desk), None, Ending.DIVERGED)
     assert start(desk).number == 1
+
+
+def test_a_process_that_comes_back_to_life_changes_nothing_that_is_recorded(tmp_path: Path) -> None:
+    """Frozen while it published: its trial went on elsewhere and finished before it thawed."""
+    desk = make_desk(tmp_path)
+    zombie = start(desk, slot=0)
+    folder = RunFolder(zombie.folder)
+
+    def publish(request: TrialRequest, content: bytes) -> dict[str, FileRef]:
+        names = ("best.pt", "last.pt", "results.csv")
+        return {n: folder.publish(content, folder.attempt(request.trial, request.attempt, n)) for n in names}
+
+    desk.lost(0, "frozen")
+    again = start(desk, slot=1)
+    assert (again.trial, again.attempt) == (zombie.trial, 1)
+    record = TrialRecord(
+        trial=again.trial, number=again.number, ending=Ending.FINISHED, reason="r", asked=again.asked,
+        used=again.asked, score=0.5, files=publish(again, b"the recorded weights"),
+    )  # fmt: skip
+    desk.ended(record, again.attempt)
+    recorded = history(again).trials[again.trial].record
+    assert recorded is not None
+    assert {name: file.path for name, file in recorded.files.items()} == {
+        name: f"trials/t0000/{name}" for name in ("best.pt", "last.pt", "results.csv")
+    }
+    assert not folder.attempt(again.trial, 1, "best.pt").parent.exists()
+
+    late = record.model_copy(update={"files": publish(zombie, b"late"), "score": 0.9})
+    desk.ended(late, zombie.attempt)
+    desk.rank_failed(1, late, zombie.attempt)
+    assert history(again).trials[again.trial].record == recorded
+    for file in recorded.files.values():
+        assert folder.resolve(file).read_bytes() == b"the recorded weights"
+    desk.close()
+    OPEN.remove(desk)
+    assert not folder.attempt(again.trial, 0, "best.pt").parents[1].exists()  # what it left is cleared
+
+
+def test_ending_twice_with_the_same_record_moves_its_files_once(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    request = start(desk)
+    folder = RunFolder(request.folder)
+    file = folder.publish(b"weights", folder.attempt(request.trial, 0, "best.pt"))
+    record = TrialRecord(
+        trial=request.trial, number=0, ending=Ending.FINISHED, reason="r", asked=request.asked, used=request.asked,
+        score=0.5, files={"best.pt": file},
+    )  # fmt: skip
+    desk.ended(record, 0)
+    desk.ended(record, 0)
+    recorded = history(request).trials[request.trial].record
+    assert recorded is not None
+    assert folder.resolve(recorded.files["best.pt"]).read_bytes() == b"weights"

@@ -339,5 +339,5 @@ def test_published_files_are_found_after_the_folder_moved(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("path", ["../secret", "/etc/hosts", "trials/../../x"])
 def test_a_reference_that_leads_out_is_refused(path: str, tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match="outside of the run folder"):
+    with pytest.raises(RunFolderError, match="it would lead outside"):
         RunFolder(tmp_path).resolve(FileRef(path=path, sha256="", size=0))

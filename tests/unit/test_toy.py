@@ -364,21 +364,20 @@ class Counter:
         del self.rows[epoch:]
         self.stored = [checkpoint for checkpoint in self.stored if checkpoint.epoch <= epoch]
 
-    def path(self, name: str) -> Path:
-        return RunFolder(self.request.folder).trial(self.request.trial) / name
-
     def on_disk(self) -> set[str]:
-        return {file.name for file in self.path("checkpoints").iterdir()}
+        folder = RunFolder(self.request.folder).checkpoint(self.request.trial, "x").parent
+        return {file.name for file in folder.iterdir()}
 
     def outcome(self, record: TrialRecord) -> dict[str, Any]:
         """Return everything that must not hang on how often it died."""
         live = {"seconds", "images_per_s", "memory_mb"}
-        table = list(csv.reader(self.path("results.csv").read_text().splitlines()))
+        left = {name: RunFolder(self.request.folder).resolve(file) for name, file in record.files.items()}
+        table = list(csv.reader(left["results.csv"].read_text().splitlines()))
         return {
             "ending": (record.ending, record.reason, record.score, record.best_epoch, record.epochs, record.used),
             "rows": [row.model_dump(exclude=live) for row in self.rows],
-            "best.pt": self.path("best.pt").read_bytes(),
-            "last.pt": self.path("last.pt").read_bytes(),
+            "best.pt": left["best.pt"].read_bytes(),
+            "last.pt": left["last.pt"].read_bytes(),
             "results.csv": [[line[0], *line[2:]] for line in table],
             "weights": load_state(RunFolder(self.request.folder).resolve(self.stored[-1].state)).weights,
         }

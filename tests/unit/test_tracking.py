@@ -467,8 +467,8 @@ class TestState:
 
     def test_a_damaged_file_is_an_empty_memory(self, tmp_path):
         folder = RunFolder(tmp_path)
-        folder.mirror.mkdir()
-        (folder.mirror / "wandb.json").write_text("{half")
+        folder.mirror("x").parent.mkdir()
+        folder.mirror("wandb.json").write_text("{half")
         assert MirrorState.load(folder, "http://a").runs == {}
 
 
@@ -505,8 +505,8 @@ def test_two_mirrors_of_one_run_do_not_mix(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = RunFolder.create(tmp_path, "cars")
     Ledger(folder).close()
-    folder.mirror.mkdir()
-    with FileLock(folder.mirror / ".lock"):
+    folder.mirror("x").parent.mkdir()
+    with FileLock(folder.mirror(".lock")):
         result = _spawn(folder, "--wait", "0").finish(timeout_s=60)
     assert (result.complete, result.runs) == (False, 0)
     assert "another process" in result.warning

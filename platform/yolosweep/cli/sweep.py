@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import re
 import shutil
 import signal
 import sys
@@ -226,11 +228,9 @@ class _Sweep:
         yaml = YAML(typ="safe", pure=True)
         yaml.default_flow_style = False
         yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-        draft = self._folder.root / ".experiment.tmp"
-        with draft.open("w", encoding="utf-8") as stream:
-            yaml.dump(self._checked.experiment.model_dump(mode="json"), stream)
-        self._folder.publish(draft, self._folder.experiment)
-        draft.unlink()
+        text = io.StringIO()
+        yaml.dump(self._checked.experiment.model_dump(mode="json"), text)
+        self._folder.publish(text.getvalue(), self._folder.experiment)
 
     def _crown(self, ledger: Ledger) -> dict[str, Any] | None:
         """Verify and validate the winner; a failure is recorded and shown, the rest of the run stands."""
@@ -264,5 +264,7 @@ class _Sweep:
 
 def _clear_scratch(sweep: str) -> None:
     """Remove what killed trainings of this sweep left in this machine's temporary folder."""
-    for folder in Path(tempfile.gettempdir()).glob(f"yolosweep-{sweep}-*"):
-        shutil.rmtree(folder, ignore_errors=True)
+    ours = re.compile(rf"yolosweep-{re.escape(sweep)}-t\d{{4,}}-\w+")
+    for folder in Path(tempfile.gettempdir()).iterdir():
+        if ours.fullmatch(folder.name):
+            shutil.rmtree(folder, ignore_errors=True)

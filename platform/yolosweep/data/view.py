@@ -8,6 +8,7 @@ from pathlib import Path
 from yolosweep.data.items import Item, Layout
 from yolosweep.data.places import label_of
 from yolosweep.durable import write_atomic
+from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset
 
@@ -41,7 +42,7 @@ def _write_lists(layout: Layout, place: Path) -> Path:
     for split, items in layout.splits.items():
         if any(_must_be_linked(item) for item in items):
             resolved[split] = f"linked/images/{split}"
-            _link(items, place / "linked", split)
+            _link(items, place, split)
         else:
             resolved[split] = f"{split}.txt"
             write_atomic(place / f"{split}.txt", "".join(f"{item.image}\n" for item in items))
@@ -64,7 +65,7 @@ def _link(items: tuple[Item, ...], place: Path, split: str) -> None:
         name = f"{number:0{width}d}"
         for kind, source, suffix in (("images", image, image.suffix), ("labels", label, ".txt")):
             if source is not None and source.is_file():
-                _point(place / kind / split / f"{name}{suffix}", source)
+                _point(place, Path("linked", kind, split, f"{name}{suffix}"), source)
 
 
 def _write_folders(layout: Layout, place: Path) -> Path:
@@ -72,19 +73,35 @@ def _write_folders(layout: Layout, place: Path) -> Path:
     if any(finding.code in _READ_OTHERWISE for finding in layout.findings):
         for split, items in layout.splits.items():
             for name in layout.names.values():
-                (place / "linked" / split / name).mkdir(parents=True, exist_ok=True)
+                _folder(place, Path("linked", split, name))
             for item in items:
                 within = item.image.relative_to(layout.root).parts[1:]
-                _point((place / "linked" / split).joinpath(*within), item.image)
+                _point(place, Path("linked", split, *within), item.image)
         return place / "linked"
     if all((layout.root / split).is_dir() for split in layout.splits):
         return layout.root
     for split, items in layout.splits.items():
-        _point(place / "linked" / split, layout.root / items[0].image.relative_to(layout.root).parts[0])
+        _point(place, Path("linked", split), layout.root / items[0].image.relative_to(layout.root).parts[0])
     return place / "linked"
 
 
-def _point(link: Path, target: Path) -> None:
-    link.parent.mkdir(parents=True, exist_ok=True)
+def _point(place: Path, name: Path, target: Path) -> None:
+    """Make a link below the view's folder, in place of one of that name."""
+    link = _folder(place, name.parent) / name.name
     link.unlink(missing_ok=True)
     link.symlink_to(target)
+
+
+def _folder(place: Path, name: Path) -> Path:
+    """Return a real folder below the view's own, made where it is missing.
+
+    Raises:
+        RunFolderError: there is a link in its place, which would lead out of the run folder.
+    """
+    folder = place
+    for part in name.parts:
+        folder /= part
+        if folder.is_symlink():
+            raise RunFolderError(f"{folder} is a link where the prepared data have a folder; remove it")
+        folder.mkdir(exist_ok=True)
+    return folder

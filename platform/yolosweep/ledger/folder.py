@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from yolosweep.durable import Content, sha256_of, write_atomic
+from yolosweep.durable import Content, fsync_folder, sha256_of, write_atomic
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment.addresses import is_address
 from yolosweep.ledger.owner import describe_owner, now, token_of
@@ -30,13 +30,22 @@ __all__ = ["RunFolder", "runs_below"]
 
 
 class RunFolder:
-    """All paths of one sweep. Nothing else in the package spells a file name inside a run folder."""
+    """All paths of one sweep. Nothing else in the package spells a file name inside a run folder.
+
+    A run folder may come from somebody else, so neither its names nor its files are trusted: every path is checked to
+    lead to a place inside of it, through real folders only. Links are allowed below ``data/`` alone, where the prepared
+    view points to the user's images.
+
+    Raises:
+        RunFolderError: from any path whose name leads outside, or that leads through a link.
+    """
 
     def __init__(self, place: Path | str) -> None:
         self.objects: Objects | None = None
         """The run's objects, where it is kept in an object storage."""
         if isinstance(place, str) and is_address(place):
             storage, name = base_and_name(place)
+            _check_plain(name)
             self.address = joined(storage, name)
             self.root = cached_at(storage) / name
             self.objects = Objects(self.address)
@@ -94,7 +103,7 @@ class RunFolder:
         if self.objects is None:
             return
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(Timeout), FileLock(self.root / ".ledger.lock", timeout=0):
+        with contextlib.suppress(Timeout), FileLock(self.writer_lock, timeout=0):
             self.take_ledger()
         self.objects.fetch("experiment.yaml", self.experiment)
 
@@ -121,53 +130,83 @@ class RunFolder:
     @property
     def ledger(self) -> Path:
         """The journal, JSON lines."""
-        return self.root / "ledger.jsonl"
+        return self._path("ledger.jsonl")
+
+    @property
+    def writer_lock(self) -> Path:
+        """Lock of the journal's single writer."""
+        return self._path(".ledger.lock")
 
     @property
     def owner(self) -> Path:
         """Who holds the folder."""
-        return self.root / ".owner.json"
+        return self._path(".owner.json")
 
     @property
     def experiment(self) -> Path:
         """The resolved experiment, YAML."""
-        return self.root / "experiment.yaml"
+        return self._path("experiment.yaml")
 
     @property
     def dataset(self) -> Path:
         """Folder of the prepared view of the data (resolved data.yaml, manifest.json)."""
-        return self.root / "data"
+        return self._path("data")
 
     @property
     def winner(self) -> Path:
         """The winner's bundle."""
-        return self.root / "winner"
+        return self._path("winner")
 
     @property
     def report(self) -> Path:
         """The report, one self-contained page."""
-        return self.root / "report.html"
+        return self._path("report.html")
 
     @property
-    def mirror(self) -> Path:
-        """Folder for what the W&B mirror remembers; losing it costs nothing but time."""
-        return self.root / "mirror"
+    def ray(self) -> Path:
+        """Folder for Ray's own state, thrown away when the search ends."""
+        return self._path(".ray")
+
+    def mirror(self, name: str) -> Path:
+        """Place of a file of the W&B mirror; losing it costs nothing but time."""
+        return self._path("mirror", name)
 
     def model(self, name: str) -> Path:
         """Place of the copy of the model file that every trial starts from."""
-        return self.root / "model" / name
+        return self._path("model", name)
 
     def trial(self, trial: str) -> Path:
         """Folder of one trial's files."""
-        return self.root / "trials" / trial
+        return self._path("trials", trial)
 
     def checkpoint(self, trial: str, name: str) -> Path:
         """Place of one file a running trial can go on from."""
-        return self.trial(trial) / "checkpoints" / name
+        return self._path("trials", trial, "checkpoints", name)
 
     def stacks(self, trial: str, attempt: int) -> Path:
         """Where a training that stands still leaves the stacks of its threads."""
-        return self.trial(trial) / f"stacks-a{attempt:02d}.txt"
+        return self._path("trials", trial, f"stacks-a{attempt:02d}.txt")
+
+    def attempt(self, trial: str, attempt: int, name: str) -> Path:
+        """Place of a file that one attempt at a trial leaves, until the attempt is known to be the one that counts."""
+        return self._path("trials", trial, "attempts", f"a{attempt:02d}", name)
+
+    def _path(self, *names: str) -> Path:
+        """Return the path of plain names below the run folder after checking that no part of it is a link."""
+        path = self.root
+        for name in names:
+            _check_plain(name)
+            path /= name
+            if path.is_symlink():
+                raise RunFolderError(
+                    f"{path} is a link: a run folder holds real files and folders, except below data/; put the real "
+                    "one in its place, or remove the link"
+                )
+        return path
+
+    def _local(self, name: str) -> Path:
+        """Return where an object of the storage is kept here."""
+        return self._path(*name.split("/"))
 
     def publish(self, content: Content, target: Path) -> FileRef:
         """Write a file of the run folder atomically (a path is copied) and return its reference.
@@ -176,10 +215,30 @@ class RunFolder:
             OSError: the folder cannot be written.
             RunFolderError: the object storage cannot.
         """
+        target = self._local(self._name(target))
         reference = write_atomic(target, content).model_copy(update={"path": self._name(target)})
         if self.objects is not None:
             self.objects.put(reference.path, target)
         return reference
+
+    def move(self, reference: FileRef, target: Path) -> FileRef | None:
+        """Give a published file another name and return its reference; None where it is not there any more.
+
+        Raises:
+            OSError: the folder cannot be written.
+            RunFolderError: the object storage cannot.
+        """
+        source = self._place(reference)
+        if self.objects is None and source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+            fsync_folder(target.parent)
+            return reference.model_copy(update={"path": self._name(target)})
+        if not self.resolve(reference).is_file():
+            return None
+        moved = self.publish(source, target)
+        self.remove(reference)
+        return moved
 
     def resolve(self, reference: FileRef) -> Path:
         """Return where a referenced file is now (the run folder may have been moved or copied), fetched where need be.
@@ -201,24 +260,24 @@ class RunFolder:
     def bring_below(self, folder: Path) -> None:
         """Fetch all files below a folder of the run folder that are not here."""
         for found in self.objects.stored(self._name(folder)) if self.objects is not None else ():
-            self.bring(self.root / found.name)
+            self.bring(self._local(found.name))
 
     def files_in(self, folder: Path) -> list[Path]:
         """Return the files in a folder of the run folder, here or in the object storage, in order."""
         here = set(folder.glob("*"))
         stored = self.objects.stored(self._name(folder)) if self.objects is not None else ()
-        return sorted(here | {self.root / one.name for one in stored})
+        return sorted(here | {self._local(one.name) for one in stored})
 
     def remove(self, place: Path | FileRef) -> None:
         """Delete a file here and in the object storage; one that is not there is fine."""
-        path = self._place(place) if isinstance(place, FileRef) else place
+        path = self._place(place) if isinstance(place, FileRef) else self._local(self._name(place))
         path.unlink(missing_ok=True)
         if self.objects is not None:
             self.objects.delete(self._name(path))
 
     def remove_below(self, folders: Iterable[Path]) -> None:
         """Delete folders of trials with all that is in them, here and in the object storage."""
-        doomed = tuple(folders)
+        doomed = tuple(self._local(self._name(folder)) for folder in folders)
         for folder in doomed:
             shutil.rmtree(folder, ignore_errors=True)
         if self.objects is not None and doomed:
@@ -239,10 +298,7 @@ class RunFolder:
         return path.relative_to(root).as_posix()
 
     def _place(self, reference: FileRef) -> Path:
-        path = (self.root / reference.path).resolve()
-        if not path.is_relative_to(self.root.resolve()):
-            raise RunFolderError(f"{self.ledger}: the file {reference.path!r} lies outside of the run folder")
-        return path
+        return self._local(reference.path)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -252,26 +308,26 @@ class RunFolder:
             RunFolderError: somebody else holds it; the message says who.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        lock, lease = FileLock(self.root / ".lock"), None
+        lock, lease, owner = FileLock(self._path(".lock")), None, self.owner
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
             raise RunFolderError(
-                f"{self.address} is in use by {describe_owner(self.owner)}; wait for it or stop it"
+                f"{self.address} is in use by {describe_owner(owner)}; wait for it or stop it"
             ) from error
         try:
             about = {"host": socket.gethostname(), "pid": os.getpid(), "since": now()}
             if self.objects is not None:
                 # A holder of this very folder is gone: its lock was free.
-                lease = Lease(self.objects, about, gone=token_of(self.owner))
+                lease = Lease(self.objects, about, gone=token_of(owner))
                 about["token"] = lease.token
                 self.refresh()
-            write_atomic(self.owner, json.dumps(about))
+            write_atomic(owner, json.dumps(about))
             yield
         finally:
             if lease is not None:
                 lease.release()
-            self.owner.unlink(missing_ok=True)
+            owner.unlink(missing_ok=True)
             lock.release()
 
     def check_hold(self) -> None:
@@ -282,6 +338,19 @@ class RunFolder:
         """
         if self.objects is not None and (token := token_of(self.owner)) is not None:
             check_hold(self.objects, token)
+
+
+def _check_plain(name: str) -> None:
+    """Refuse what is not the plain name of one file or folder.
+
+    Raises:
+        RunFolderError: it is empty, leads elsewhere (``..``, ``a/b``), or holds a character no name of ours has.
+    """
+    if name in ("", ".", "..") or any(char in "/\\" or not char.isprintable() for char in name):
+        raise RunFolderError(
+            f"{name[:80]!r} is not the name of a file in a run folder: it would lead outside. yolosweep did not write "
+            "this, or it was changed since; use a copy you trust"
+        )
 
 
 def runs_below(storage: str) -> list[RunFolder]:

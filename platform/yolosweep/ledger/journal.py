@@ -34,7 +34,7 @@ class Ledger:
 
     def __init__(self, folder: RunFolder) -> None:
         self._folder = folder
-        self._lock = FileLock(folder.root / ".ledger.lock", thread_local=False)
+        self._lock = FileLock(folder.writer_lock, thread_local=False)
         try:
             self._lock.acquire(timeout=_WRITER_GONE_S)
         except Timeout as error:

@@ -20,7 +20,7 @@ from yolosweep.search.budget import room_for_another
 from yolosweep.search.places import Places
 from yolosweep.search.propose import Proposer
 from yolosweep.search.prune import Rungs
-from yolosweep.search.retain import clear_leftovers, drop_surplus
+from yolosweep.search.retain import clear_leftovers, drop_surplus, with_final_names, working_folders
 from yolosweep.search.retry import lower_batch, refusal
 from yolosweep.search.settle import already_over, judged, loss, settled
 from yolosweep.storage import outages
@@ -224,14 +224,22 @@ class Desk:
         if record.ending is Ending.CANCELLED and record.trial in self._preempted and not self._halting:
             self._put_back(known, "preempted", "its machine had to go")
 
+    def rank_failed(self, rank: int, record: TrialRecord, attempt: int = 0) -> None:
+        """Take how a trial ended on a rank above 0, which stores nothing: the rest of its record is in the ledger."""
+        known = self._history.trials[record.trial]
+        if attempt != known.retries or known.record is not None:
+            return
+        reason, cause, error = f"rank {rank}: {record.reason}", record.cause, record.error
+        self.ended(settled(self._folder, known, record.ending, reason, cause=cause, error=error), attempt)
+
     def _finish(self, record: TrialRecord) -> None:
         known = self._history.trials[record.trial]
-        record = judged(record, known)
+        record = with_final_names(self._folder, judged(record, known))
         self._write("trial_ended", record=record.model_dump(mode="json"))
         for note in record.notes:
             self._write("note", text=note, trial=record.trial)
         if record.ending is not Ending.CANCELLED:
-            self._folder.remove_below([self._folder.checkpoint(record.trial, "x").parent])
+            self._folder.remove_below(working_folders(self._folder, record.trial))
         drop_surplus(self._folder, self._history, self._exp.keep_top, self._write)
 
     def _again(self, known: TrialHistory, cause: Cause, reason: str) -> str | None:

@@ -176,7 +176,7 @@ def run_trials(folder: RunFolder, desk: DeskLine, slots: Slots, left_out: Collec
     from yolosweep.search.worker import Slot
 
     _keep_credentials()
-    scratch, trouble = folder.root / ".ray", list[YolosweepError]()
+    scratch, trouble = folder.ray, list[YolosweepError]()
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     tuner = tune.Tuner(
         tune.with_resources(Slot, placement(slots, left_out)),

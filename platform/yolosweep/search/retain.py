@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 from yolosweep.history import History
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Ending, TrialRecord
+from yolosweep.records import Ending, FileRef, TrialRecord
 
-__all__ = ["clear_leftovers", "drop_surplus", "forget", "surplus"]
+__all__ = ["clear_leftovers", "drop_surplus", "forget", "surplus", "with_final_names", "working_folders"]
 
 
 def surplus(history: History, keep_top: int) -> list[TrialRecord]:
@@ -32,15 +33,38 @@ def drop_surplus(folder: RunFolder, history: History, keep_top: int, write: Call
                 folder.remove(record.files[name])
 
 
+def with_final_names(folder: RunFolder, record: TrialRecord) -> TrialRecord:
+    """Return the record of the attempt that counts, its files moved from the attempt's folder to the trial's.
+
+    Attempts publish under names of their own: a process that was taken for dead and comes back to life after its trial
+    went on elsewhere can then never overwrite what is recorded.
+    """
+    files: dict[str, FileRef] = {}
+    for name, reference in record.files.items():
+        target = folder.trial(record.trial) / name
+        if reference.path.startswith("trials/") and "/attempts/" in reference.path:
+            moved = folder.move(reference, target)
+            if moved is None:
+                continue
+            reference = moved
+        files[name] = reference
+    return record.model_copy(update={"files": files})
+
+
 def clear_leftovers(folder: RunFolder, history: History) -> None:
     """Remove what processes that were killed left in the folders of trials that have ended for good."""
     over = [name for name, t in history.trials.items() if t.record and t.record.ending is not Ending.CANCELLED]
-    folder.remove_below(folder.checkpoint(name, "x").parent for name in over)
+    folder.remove_below(below for name in over for below in working_folders(folder, name))
     for name in over:
         for file in folder.trial(name).glob("*"):
             is_draft = file.name.startswith(".") and file.suffix == ".tmp"
-            if is_draft or (file.name.startswith("stacks-") and not file.stat().st_size):
+            if is_draft or (file.name.startswith("stacks-") and not file.lstat().st_size):
                 file.unlink(missing_ok=True)
+
+
+def working_folders(folder: RunFolder, trial: str) -> list[Path]:
+    """Return what nobody needs any more of a trial that has ended for good: checkpoints, and files of its attempts."""
+    return [folder.checkpoint(trial, "x").parent, folder.attempt(trial, 0, "x").parents[1]]
 
 
 def forget(folder: RunFolder, trial: str) -> None:

@@ -10,13 +10,11 @@ import ray
 from ray import tune
 
 from yolosweep.cluster import adopt, at_work, is_leaving, localised, prepare_node
-from yolosweep.history import History
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, EpochRow, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.asking import POLL_S, StopLine, desk_named, may_train
 from yolosweep.search.rank_group import Preparation, RankGroup, bundles, granted_gpus
 from yolosweep.search.retain import forget
-from yolosweep.search.settle import settled
 from yolosweep.search.watchdog import Watchdog, prepare_trainings
 from yolosweep.storage import outages
 from yolosweep.training import trainer_for
@@ -110,13 +108,9 @@ class Slot(tune.Trainable):  # type: ignore[misc]
 
     def _give_up(self, request: TrialRequest, rank: int, record: TrialRecord) -> None:
         """Tell the desk of a training that went wrong on one of the other ranks alone."""
-        folder = RunFolder.open(request.folder)
-        known = History.of(folder).trials[request.trial]
-        reason = f"rank {rank}: {record.reason}"
-        whole = settled(folder, known, record.ending, reason, cause=record.cause, error=record.error)
         desk = desk_named(self._desk_name)
         ray.get(desk.leaving.remote(self._slot))
-        ray.get(desk.ended.remote(whole, request.attempt))
+        ray.get(desk.rank_failed.remote(rank, record, request.attempt))
 
 
 def _train(desk: Any, request: TrialRequest, group: RankGroup | None) -> TrialRecord:

@@ -26,10 +26,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _leave)
     try:
         folder = RunFolder.open(asked.run)
-        folder.mirror.mkdir(exist_ok=True)
+        lock = folder.mirror(".lock")
+        lock.parent.mkdir(exist_ok=True)
         if not asked.follow:  # before this process forks: the client of an object storage does not live through that
             folder.bring_below(folder.winner)
-        with FileLock(folder.mirror / ".lock", timeout=asked.wait):
+        with FileLock(lock, timeout=asked.wait):
             return supervise(folder, follow=asked.follow, parent=asked.parent)
     except Timeout:
         return BUSY

@@ -79,7 +79,7 @@ class Mirror:
         elif code == BUSY:
             warning = f"W&B: another process is sending {self._folder.sweep}; try again when it is done"
         elif code != 0:
-            log = (self._folder.mirror / "wandb.log").relative_to(self._folder.root)
+            log = self._folder.mirror("wandb.log").relative_to(self._folder.root)
             warning = f"W&B: not everything arrived{_because(state.last_error or f'see {log}')}; {way_out}"
         elif state.last_error:
             warning = f"W&B: {state.last_error}"
@@ -122,8 +122,9 @@ def push(folder: RunFolder, *, follow: bool = False) -> MirrorResult:
 
 
 def _spawn(folder: RunFolder, *arguments: str) -> Mirror:
-    folder.mirror.mkdir(parents=True, exist_ok=True)
-    with (folder.mirror / "wandb.log").open("ab") as log:
+    log_file = folder.mirror("wandb.log")
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    with log_file.open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "yolosweep.tracking", folder.address, *arguments],
             stdin=subprocess.DEVNULL,

@@ -48,7 +48,7 @@ class MirrorState(BaseModel):
     def load(cls, folder: RunFolder, server: str) -> MirrorState:
         """Read the memory; an absent or damaged file, or one about another server, starts an empty one."""
         try:
-            state = cls.model_validate_json((folder.mirror / "wandb.json").read_bytes())
+            state = cls.model_validate_json((folder.mirror("wandb.json")).read_bytes())
         except (OSError, ValidationError):
             return cls(server=server)
         return state if state.server == server else cls(server=server)
@@ -56,4 +56,4 @@ class MirrorState(BaseModel):
     def save(self, folder: RunFolder) -> None:
         """Write the memory atomically."""
         self.at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        write_atomic(folder.mirror / "wandb.json", self.model_dump_json(indent=1) + "\n")
+        write_atomic(folder.mirror("wandb.json"), self.model_dump_json(indent=1) + "\n")

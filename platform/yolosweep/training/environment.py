@@ -16,7 +16,7 @@ from typing import Any
 from filelock import FileLock
 
 from yolosweep.durable import cache_folder, write_atomic
-from yolosweep.training import label_cache
+from yolosweep.training import label_cache, untrusted
 from yolosweep.training.label_cache import scan_findings
 
 __all__ = ["enter", "log_to", "scan_findings", "see_only"]
@@ -31,6 +31,7 @@ def enter(*, offline: bool = True) -> None:
     - Label caches go to our own cache folder (:mod:`yolosweep.training.label_cache`), and ``.npy`` files beside the
       user's images are neither read nor written.
     - A JPEG with a cut-off end is reported, not rewritten in place.
+    - A description of data is only read: nothing it names is downloaded, unpacked or run.
     - Checkpoints are loaded as weights only: what a pickle would run is refused.
 
     Args:
@@ -79,10 +80,12 @@ def _patch() -> None:
     import ultralytics.data.base as base
     import ultralytics.data.utils as data_utils
     import ultralytics.engine.trainer as trainer
+    import ultralytics.engine.validator as validator
     import ultralytics.nn.tasks as tasks
     from ultralytics.utils import callbacks
 
     label_cache.install()
+    untrusted.install(trainer, validator)
     base.BaseDataset.npy_files = property(_npy_files, _set_npy_files)
     data_utils._replace_image = lambda im_file, write: None
     tasks.SAFE_LOAD = True  # read from the environment at import, and somebody may have imported it before us

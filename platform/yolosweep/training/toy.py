@@ -254,10 +254,10 @@ class _Run:
         if self._rows:
             save_results(scratch / "results.csv", self._rows)
         folder = RunFolder(self.request.folder)
-        target = folder.trial(self.request.trial)
         for name in _LEFT:
             if (scratch / name).exists():
-                self._files[name] = folder.publish(scratch / name, target / name)
+                target = folder.attempt(self.request.trial, self.request.attempt, name)
+                self._files[name] = folder.publish(scratch / name, target)
 
     def record(self, end: _End) -> TrialRecord:
         """Sum the training up, its earlier attempts included."""

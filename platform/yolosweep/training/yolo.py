@@ -220,7 +220,6 @@ class _Run:
     def publish(self, end: End) -> End:
         """Copy what the training left into the run folder; return how it ended, where this failed anew."""
         folder = RunFolder(self.request.folder)
-        target = folder.trial(self.request.trial)
         sources = [self.scratch / name for name in _KEPT]
         if self.request.settings.get("plots"):
             sources += sorted(self.scratch.glob("*.png")) + sorted(self.scratch.glob("*.jpg"))
@@ -234,7 +233,8 @@ class _Run:
                 self._checkpoint = self.watch.last_checkpoint()
             for file in sources:
                 if file.is_file():
-                    self.files[file.name] = folder.publish(file, target / file.name)
+                    target = folder.attempt(self.request.trial, self.request.attempt, file.name)
+                    self.files[file.name] = folder.publish(file, target)
         except (OSError, RunFolderError) as error:
             return classified(error, batch=self._batch(), begun=True)
         return end

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from yolosweep.errors import RunFolderError
-from yolosweep.history import History
 from yolosweep.ledger import RunFolder
+from yolosweep.ledger.history import History
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

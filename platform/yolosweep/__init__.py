@@ -1,6 +1,6 @@
 """yolosweep: hyper-parameter sweeps of Ultralytics YOLO trainings on a Ray cluster.
 
-Data flows one way: ``experiment.yaml -> Experiment -> PreparedDataset -> TrialRequest* -> EpochRow* / TrialRecord*
+Data flows one way: ``experiment.yaml -> Experiment -> PreparedDataset -> TrialRequest* -> EpochResult* / TrialRecord*
 -> Winner -> report``. Each arrow is one room (module) of the package; CONTRIBUTING.md draws the map.
 """
 

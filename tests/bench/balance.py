@@ -16,10 +16,9 @@ import numpy as np
 from PIL import Image
 from tests.bench.rig import Line, Rig, line, parser, rig, show
 
-from yolosweep.experiment.schema import Policy
+from yolosweep.backends import trainer_for
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Ending, TrialRequest, Verdict
-from yolosweep.training import trainer_for
+from yolosweep.records import Ending, TrialPolicy, TrialRequest, Verdict
 
 EVERY = 20
 """One image in so many shows the rare class."""
@@ -65,11 +64,11 @@ def trained(bench: Rig, seed: int, balance: float) -> dict[str, dict[str, Any]]:
     request = TrialRequest(
         sweep="bench", trial="t0000", number=0, task="detect", model=bench.model, data=str(bench.data), asked={},
         identity="i", metric="metrics/mAP50-95(B)", folder=str(folder), cpus=bench.threads,
-        policy=Policy(image_cache="off", checkpoint_every=10**6),
+        policy=TrialPolicy(image_cache="off", checkpoint_every=10**6),
         settings={**bench.train(), "seed": seed, "verbose": False, "balance": balance, "close_mosaic": 2},
     )  # fmt: skip
     trainer = trainer_for(request.model)
-    record = trainer.train(request, lambda row, checkpoint: Verdict.GO_ON, lambda: False)
+    record = trainer.train(request, lambda row, checkpoint: Verdict.CONTINUE, lambda: False)
     if record.ending is not Ending.FINISHED:
         raise RuntimeError(record.reason)
     weights = RunFolder(folder).resolve(record.files["last.pt"])

@@ -21,7 +21,7 @@ NEVER = 1_000_000
 
 
 def request(bench: Rig) -> dict[str, Any]:
-    """Return a request just as the desk hands it out: of a sweep of one short trial."""
+    """Return a request just as the controller hands it out: of a sweep of one short trial."""
     from dataclasses import replace
 
     home = bench.home("ours")

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from yolosweep.data.alike import find_alike
-from yolosweep.data.bare import folder_layout
-from yolosweep.data.items import LabelFile, Picture, Row
-from yolosweep.data.likeness import look_of
-from yolosweep.data.split_write import split_dataset
-from yolosweep.durable import sha256_of
+from yolosweep.data.duplicates.near_duplicates import find_near_duplicates
+from yolosweep.data.duplicates.signatures import signature_of
+from yolosweep.data.layout.unsplit_folder import folder_layout
+from yolosweep.data.model.items import LabelFile, Picture, Row
+from yolosweep.data.prepare.split_writer import split_dataset
+from yolosweep.storage.atomic_files import sha256_of
 
 SIZES = (10_000, 30_000, 100_000)
 
@@ -41,10 +41,10 @@ def drawn_looks(count: int, seed: int = 0) -> dict[Path, str]:
     looks: dict[Path, str] = {}
     while len(looks) < count:
         image = drawn_scene(rng, 48)
-        looks[Path(f"/set/{len(looks):06d}.jpg")] = look_of(image)
+        looks[Path(f"/set/{len(looks):06d}.jpg")] = signature_of(image)
         if len(looks) % 10 == 9:
             copy = image.crop((2, 1, 47, 46)).transpose(Image.Transpose.FLIP_LEFT_RIGHT).point(lambda v: v * 0.8)
-            looks[Path(f"/set/{len(looks):06d}.jpg")] = look_of(copy)
+            looks[Path(f"/set/{len(looks):06d}.jpg")] = signature_of(copy)
     return looks
 
 
@@ -58,7 +58,7 @@ def search(count: int) -> None:
     looks = drawn_looks(count)
     digests = {file: str(file) for file in looks}
     before, start = resident_mb(), time.perf_counter()
-    pairs = find_alike(looks, digests, pixels=lambda file: "")
+    pairs = find_near_duplicates(looks, digests, pixels=lambda file: "")
     seconds = time.perf_counter() - start
     print(
         f"{count:>8,} looks: {seconds:7.1f} s, {count / seconds:8,.0f} images/s, peak {resident_mb():6.0f} MiB"
@@ -73,8 +73,8 @@ def look_cost() -> None:
     image = Image.fromarray(rng.integers(0, 256, (640, 640, 3), dtype=np.uint8))
     start = time.perf_counter()
     for _ in range(200):
-        look_of(image)
-    print(f"look_of, 640x640 RGB: {(time.perf_counter() - start) / 200 * 1000:.2f} ms")
+        signature_of(image)
+    print(f"signature_of, 640x640 RGB: {(time.perf_counter() - start) / 200 * 1000:.2f} ms")
 
 
 def leak_of_both(folder: Path, clips: int = 20, frames: int = 8) -> tuple[float, float]:
@@ -95,7 +95,7 @@ def leak_of_both(folder: Path, clips: int = 20, frames: int = 8) -> tuple[float,
             (folder / "set" / "labels" / f"{file.stem}.txt").write_text(f"{clip % 3} 0.5 0.5 0.2 0.2\n")
             files.append(file)
     layout = folder_layout(folder / "set", "detect")
-    pictures = {file: Picture(sha256_of(file), look=look_of(Image.open(file))) for file in files}
+    pictures = {file: Picture(sha256_of(file), look=signature_of(Image.open(file))) for file in files}
     labels = {
         item.label: LabelFile("x", (Row(1, int(item.label.read_text()[0]), (0.5, 0.5, 0.2, 0.2)),))
         for item in layout.splits["train"]

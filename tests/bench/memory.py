@@ -2,7 +2,7 @@
 
 The proportional set size (a page that n processes share counts 1/n in each) of every training process and its children
 is summed several times a second; the figure is the largest sum. In ours, the training processes are those below Ray's
-node service that hold torch; Ray's own processes, the desk and the driver are told separately. Linux only.
+node service that hold torch; Ray's own processes, the controller and the driver are told separately. Linux only.
 
 Photos as small and few as the test set's say little: torch alone takes half a GiB in every process, and Ray more. So
 the same is asked with ``--photos`` of them at 640 px, and a network so narrow that its activations do not count.
@@ -146,7 +146,7 @@ def measure(bench: Rig) -> list[Line]:
     return [
         base,
         line("ours, two trials / two yolo train", slots, unit="MiB", to=base.value, target=TARGET),
-        line("ours, driver, desk and Ray beside them", rests, unit="MiB"),
+        line("ours, driver, controller and Ray beside them", rests, unit="MiB"),
     ]
 
 

@@ -1,7 +1,7 @@
-"""How the driver and the desk grow with the number of trials: toy sweeps over eight Ray nodes on this machine.
+"""How the driver and the controller grow with the number of trials: toy sweeps over eight Ray nodes on this machine.
 
 Times run from the first ``trial_started`` to the last ``trial_ended`` of a ledger, so that starting Ray and validating
-the winner stay out of them. Memory is the highest share (PSS) seen of the driver and of the desk.
+the winner stay out of them. Memory is the highest share (PSS) seen of the driver and of the controller.
 """
 
 from __future__ import annotations
@@ -58,13 +58,15 @@ def _share_mb(process: psutil.Process) -> float:
         return 0.0
 
 
-def _desks() -> list[psutil.Process]:
-    """Return the desks of this machine; Ray names a process after its actor."""
-    return [one for one in psutil.process_iter(["cmdline"]) if "ray::Desk" in " ".join(one.info["cmdline"] or [])]
+def _controllers() -> list[psutil.Process]:
+    """Return the controllers of this machine; Ray names a process after its actor."""
+    return [
+        one for one in psutil.process_iter(["cmdline"]) if "ray::SweepController" in " ".join(one.info["cmdline"] or [])
+    ]
 
 
 def sweep(bench: Rig, home: Path, address: str, trials: int, searcher: str) -> tuple[float, float, float]:
-    """Run a toy sweep; return its seconds a trial, and the highest memory of driver and desk in MiB."""
+    """Run a toy sweep; return its seconds a trial, and the highest memory of driver and controller in MiB."""
     storage = home / f"runs-{searcher}-{trials}"
     words = [
         *(f"search.trials={trials}", f"search.searcher={searcher}", "train.epochs=3", "search.grace_epochs=1"),
@@ -73,17 +75,17 @@ def sweep(bench: Rig, home: Path, address: str, trials: int, searcher: str) -> t
     toy = REPOSITORY / "jobs" / "experiments" / "toy.yaml"
     command = [sys.executable, "-m", "yolosweep", "run", str(toy), *words]
     process = bench.start(command, home, RAY_ADDRESS=address, RAY_AUTH_MODE="disabled")
-    driver, highest, desk = psutil.Process(process.pid), 0.0, 0.0
+    driver, highest, controller = psutil.Process(process.pid), 0.0, 0.0
     while process.poll() is None:
         highest = max(highest, _share_mb(driver))
-        desk = max([desk, *(_share_mb(one) for one in _desks())])
+        controller = max([controller, *(_share_mb(one) for one in _controllers())])
         time.sleep(_SAMPLE_S)
     if process.returncode:
         raise RuntimeError((home / "log.txt").read_text(errors="replace")[-3000:])
     (ledger,) = storage.glob("*/ledger.jsonl")
     events = [json.loads(text) for text in ledger.read_text().splitlines()]
     at = [datetime.fromisoformat(e["at"]).timestamp() for e in events if e["event"] in ("trial_started", "trial_ended")]
-    return (at[-1] - at[0]) / trials, highest, desk
+    return (at[-1] - at[0]) / trials, highest, controller
 
 
 def measure(bench: Rig, sizes: list[int], nodes: int, searchers: list[str]) -> list[Line]:
@@ -93,7 +95,7 @@ def measure(bench: Rig, sizes: list[int], nodes: int, searchers: list[str]) -> l
         sweep(bench, home, address, 2 * nodes, "random")  # the first one draws the data and fills caches
         for searcher in searchers:
             found = {size: sweep(bench, home, address, size, searcher) for size in sizes}
-            for place, (what, unit) in enumerate((("wall", "s"), ("driver", "MiB"), ("desk", "MiB"))):
+            for place, (what, unit) in enumerate((("wall", "s"), ("driver", "MiB"), ("controller", "MiB"))):
                 first = found[sizes[0]][place]
                 for size in sizes:
                     name = f"{searcher}, {size} trials: {what}{' a trial' if unit == 's' else ', peak'}"

@@ -63,8 +63,9 @@ def memory_mb(what: str) -> float:
 
 def scan_once(root: Path, count: int, workers: int | None) -> None:
     """Scan the first images and print seconds and memory as JSON: what the bench's processes run."""
-    from yolosweep.data.items import Item, Layout
-    from yolosweep.data.scan import content_findings, scan
+    from yolosweep.data.checks.content_findings import content_findings
+    from yolosweep.data.model.items import Item, Layout
+    from yolosweep.data.scan.scan import scan
 
     splits = {}
     for split in ("train", "val"):

@@ -1,4 +1,4 @@
-"""A program of its own: the trainer called in a loop, in one warm process, without Ray, desk or ledger.
+"""A program of its own: the trainer called in a loop, in one warm process, without Ray, controller or ledger.
 
 Argument: a JSON file with ``requests`` (run in turn, the first ones of which only warm up), ``warm`` (how many) and
 ``out``; there it leaves, for every request after those, its wall seconds, CPU seconds and seconds in epochs.
@@ -12,18 +12,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from yolosweep.records import Checkpoint, EpochRow, TrialRequest, Verdict
-from yolosweep.training import trainer_for
+from yolosweep.backends import trainer_for
+from yolosweep.records import Checkpoint, EpochResult, TrialRequest, Verdict
 
 
 def train(asked: dict[str, Any]) -> dict[str, float]:
     """Train one request and return what it took."""
     request = TrialRequest.model_validate(asked)
-    rows: list[EpochRow] = []
+    rows: list[EpochResult] = []
 
-    def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+    def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
         rows.append(row)
-        return Verdict.GO_ON
+        return Verdict.CONTINUE
 
     wall, cpu = time.perf_counter(), time.process_time()
     record = trainer_for(request.model).train(request, report, lambda: False)

@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from yolosweep.autolabel.agreement import HumanLabel
+from yolosweep.autolabel.annotators import Annotator
+from yolosweep.autolabel.labelling import autolabel
+from yolosweep.backends import trainer_for
 from yolosweep.cli.app import app
 from yolosweep.data import examine
-from yolosweep.durable import sha256_of
 from yolosweep.errors import TrainingError
 from yolosweep.records import TrialRequest, Verdict
-from yolosweep.training import trainer_for
-from yolosweep.training.agreement import Known
-from yolosweep.training.annotators import Annotator
-from yolosweep.training.autolabel import autolabel
+from yolosweep.storage.atomic_files import sha256_of
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +63,7 @@ def detector(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         sweep="run", trial="t0000", number=0, task="detect", model="yolo11n.yaml", data=str(data / "data.yaml"),
         settings=settings, asked={}, identity="0" * 16, metric="metrics/mAP50(B)", folder=str(folder),
     )  # fmt: skip
-    record = trainer_for("yolo11n.yaml").train(request, lambda row, checkpoint: Verdict.GO_ON, lambda: False)
+    record = trainer_for("yolo11n.yaml").train(request, lambda row, checkpoint: Verdict.CONTINUE, lambda: False)
     assert record.score is not None, record.error
     assert record.score > 0.05
     return folder / record.files["best.pt"].path
@@ -88,13 +88,13 @@ def images_of(data: Path, split: str = "train") -> list[Path]:
     return sorted((data / "images" / split).glob("*.jpg"))
 
 
-def people(data: Path, split: str) -> dict[Path, list[Known]]:
+def people(data: Path, split: str) -> dict[Path, list[HumanLabel]]:
     """Return what the data set's own labels say."""
     found = {}
     for image in images_of(data, split):
         lines = (data / "labels" / split / f"{image.stem}.txt").read_text().splitlines()
         numbers = [[float(value) for value in line.split()] for line in lines]
-        found[image] = [Known(int(row[0]), (row[1], row[2], row[3], row[4])) for row in numbers]
+        found[image] = [HumanLabel(int(row[0]), (row[1], row[2], row[3], row[4])) for row in numbers]
     return found
 
 
@@ -232,7 +232,7 @@ def test_weights_run_nothing_where_ultralytics_was_imported_first(data: Path, tm
     code = (
         "import sys, pathlib, ultralytics.nn.tasks as tasks\n"
         "from yolosweep.errors import TrainingError\n"
-        "from yolosweep.training.annotators import Annotator\n"
+        "from yolosweep.autolabel.annotators import Annotator\n"
         "assert not tasks.SAFE_LOAD\n"
         "try: Annotator(pathlib.Path(sys.argv[1]), {0: 'RBC'}, task='detect', sam=None, conf=0.5)\n"
         "except TrainingError as error: print(error)\n"

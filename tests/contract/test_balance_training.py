@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
+from yolosweep.backends import trainer_for
 from yolosweep.experiment.schema import Experiment
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending, TrialRequest, Verdict
-from yolosweep.training import trainer_for
 
 pytestmark = pytest.mark.slow
 
@@ -53,12 +53,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def dataset_of(folder: Path, *, balance: float, **more: Any) -> Any:
     """Build the training data set as a training does."""
-    from yolosweep.training.environment import enter
+    from yolosweep.backends.ultralytics.environment import enter
 
     enter()
     from ultralytics.cfg import get_cfg
 
-    from yolosweep.training.samples import PureClassificationDataset, PureYOLODataset
+    from yolosweep.backends.ultralytics.sampling import PureClassificationDataset, PureYOLODataset
 
     arguments = get_cfg(overrides={"imgsz": 64, "fraction": 1.0, **more})
     if (folder / "train").is_dir():
@@ -73,7 +73,7 @@ def dataset_of(folder: Path, *, balance: float, **more: Any) -> Any:
 
 
 def keys_of(dataset: Any, *, epochs: int = 1, rank: int = 0, world_size: int = 1) -> list[int]:
-    from yolosweep.training.samples import EpochSampler
+    from yolosweep.backends.ultralytics.sampling import EpochSampler
 
     sampler = EpochSampler(
         len(dataset), seed=5, rank=rank, world_size=world_size, weights=dataset.weights()
@@ -122,7 +122,7 @@ def test_ranks_share_one_epoch(boxes: Path) -> None:
 
 
 def test_an_epoch_begun_at_is_that_epoch(boxes: Path) -> None:
-    from yolosweep.training.samples import EpochSampler
+    from yolosweep.backends.ultralytics.sampling import EpochSampler
 
     weights = dataset_of(boxes, balance=0.7).weights()
     sampler, later = (EpochSampler(IMAGES, seed=5, weights=weights) for _ in range(2))
@@ -136,7 +136,7 @@ def test_an_epoch_begun_at_is_that_epoch(boxes: Path) -> None:
 def test_off_and_evenly_frequent_classes_keep_the_order_there_was(boxes: Path) -> None:
     import torch
 
-    from yolosweep.training.samples import EpochSampler, _mixed
+    from yolosweep.backends.ultralytics.sampling import EpochSampler, _mixed
 
     assert dataset_of(boxes, balance=0.0).weights() is None
     even = dataset_of(boxes, balance=1.0)
@@ -156,7 +156,7 @@ def test_classification_folders_are_balanced_too(folders: Path) -> None:
 def test_rectangular_batches_stay_as_they_are(boxes: Path) -> None:
     from ultralytics.data import build_dataloader
 
-    from yolosweep.training.samples import with_sampler
+    from yolosweep.backends.ultralytics.sampling import with_sampler
 
     dataset = dataset_of(boxes, balance=1.0)
     dataset.rect = True
@@ -170,7 +170,7 @@ def test_a_training_takes_it_and_records_it(boxes: Path, tmp_path: Path) -> None
         sweep="run", trial="t0000", number=0, task="detect", model="yolo11n.yaml", data=str(boxes / "data.yaml"),
         asked={"balance": 0.5}, identity="i", metric="metrics/mAP50-95(B)", folder=str(tmp_path), settings=settings,
     )  # fmt: skip
-    record = trainer_for(request.model).train(request, lambda row, checkpoint: Verdict.GO_ON, lambda: False)
+    record = trainer_for(request.model).train(request, lambda row, checkpoint: Verdict.CONTINUE, lambda: False)
     assert record.ending is Ending.FINISHED, record.reason
     assert record.used["balance"] == 0.5
     written = RunFolder(tmp_path).resolve(record.files["args.yaml"]).read_text()
@@ -178,7 +178,7 @@ def test_a_training_takes_it_and_records_it(boxes: Path, tmp_path: Path) -> None
 
 
 def test_the_check_of_arguments_lets_it_pass() -> None:
-    from yolosweep.training.check import check_arguments
+    from yolosweep.backends.ultralytics.argument_check import check_arguments
 
     head = {"name": "x", "model": "yolo11n.yaml", "data": "d.yaml"}
     search = {"parameters": {"balance": {"min": 0.0, "max": 1.0}}}

@@ -17,11 +17,10 @@ from typing import Any
 
 import pytest
 
-from yolosweep.data.sample import draw_parking
-from yolosweep.experiment.schema import Policy
+from yolosweep.backends import trainer_for
+from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Cause, Checkpoint, Ending, EpochRow, TrialRecord, TrialRequest, Verdict
-from yolosweep.training import trainer_for
+from yolosweep.records import Cause, Checkpoint, Ending, EpochResult, TrialPolicy, TrialRecord, TrialRequest, Verdict
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +44,7 @@ def make(data: str, tmp_path: Path) -> Make:
         return TrialRequest(
             sweep="run", trial="t0000", number=0, task="detect", model=model, data=data, asked={}, identity="i",
             metric="metrics/mAP50-95(B)", folder=str(tmp_path / where),
-            policy=Policy(keep_checkpoints=keep, on_oom=on_oom),
+            policy=TrialPolicy(keep_checkpoints=keep, on_oom=on_oom),
             # a step every 4 batches, 3 batches per epoch: gradients are held over the end of an epoch
             settings={
                 "epochs": EPOCHS, "imgsz": 64, "batch": 8, "nbs": 32, "optimizer": "AdamW", "close_mosaic": 2,
@@ -60,15 +59,15 @@ class Told:
     """What a training reported."""
 
     def __init__(self, stop_after: int | None = None) -> None:
-        self.rows: list[EpochRow] = []
+        self.rows: list[EpochResult] = []
         self.checkpoints: list[Checkpoint] = []
         self._stop_after = stop_after
 
-    def report(self, row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+    def report(self, row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
         self.rows.append(row)
         assert checkpoint is not None
         self.checkpoints.append(checkpoint)
-        return Verdict.GO_ON
+        return Verdict.CONTINUE
 
     def cancelled(self) -> bool:
         return self._stop_after is not None and len(self.rows) >= self._stop_after
@@ -83,7 +82,7 @@ def rewritten(request: TrialRequest, checkpoint: Checkpoint, **changes: Any) -> 
     """Change a stored state, and return its checkpoint with the new hash."""
     import torch
 
-    from yolosweep.durable import sha256_of
+    from yolosweep.storage.atomic_files import sha256_of
 
     file = RunFolder(request.folder).resolve(checkpoint.state)
     torch.save({**torch.load(file, weights_only=True), **changes}, file)
@@ -96,7 +95,7 @@ def train_epoch(request: TrialRequest) -> tuple[Told, TrialRecord]:
     """Train one epoch and stop before the next begins."""
     told = Told()
 
-    def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+    def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
         told.report(row, checkpoint)
         return Verdict.CANCEL
 
@@ -106,7 +105,7 @@ def train_epoch(request: TrialRequest) -> tuple[Told, TrialRecord]:
 DOOMED = """
 import json, os, signal, sys
 from yolosweep.records import TrialRequest, Verdict
-from yolosweep.training import trainer_for
+from yolosweep.backends import trainer_for
 
 request = TrialRequest.model_validate_json(sys.argv[1])
 epochs, batches = int(sys.argv[2]), int(sys.argv[3])
@@ -116,7 +115,7 @@ def report(row, checkpoint):
     print(json.dumps([row.model_dump(mode="json"), checkpoint.model_dump(mode="json")]), flush=True)
     seen["rows"] += 1
     seen["batches"] = 0
-    return Verdict.GO_ON
+    return Verdict.CONTINUE
 
 def cancelled():
     seen["batches"] += 1
@@ -128,7 +127,7 @@ trainer_for(request.model).train(request, report, cancelled)
 """
 
 
-def train_until_killed(request: TrialRequest, epochs: int, batches: int) -> tuple[list[EpochRow], list[Checkpoint]]:
+def train_until_killed(request: TrialRequest, epochs: int, batches: int) -> tuple[list[EpochResult], list[Checkpoint]]:
     """Train in a process of its own that is killed after some epochs and some batches of the next one."""
     done = subprocess.run(
         [sys.executable, "-c", DOOMED, request.model_dump_json(), str(epochs), str(batches)],
@@ -136,7 +135,7 @@ def train_until_killed(request: TrialRequest, epochs: int, batches: int) -> tupl
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
-    return [EpochRow.model_validate(row) for row, _ in told], [Checkpoint.model_validate(c) for _, c in told]
+    return [EpochResult.model_validate(row) for row, _ in told], [Checkpoint.model_validate(c) for _, c in told]
 
 
 def weights(request: TrialRequest, checkpoint: Checkpoint) -> str:
@@ -159,7 +158,7 @@ def held_gradients(request: TrialRequest, checkpoint: Checkpoint) -> int:
     return len(state["gradients"])
 
 
-def measured(rows: list[EpochRow]) -> list[Any]:
+def measured(rows: list[EpochResult]) -> list[Any]:
     return [(row.epoch, row.metrics, row.best_score, row.best_epoch, row.epochs_without_gain) for row in rows]
 
 
@@ -214,12 +213,12 @@ def test_a_damaged_checkpoint_is_told_by_its_hash_and_the_one_before_is_used(mak
 @pytest.mark.parametrize(("every", "epochs"), [(2, [2, 3]), ("10m", [3]), (1e-9, [1, 2, 3])])
 def test_checkpoints_come_as_often_as_asked_and_after_the_last_epoch(make: Make, every: Any, epochs: list[int]) -> None:
     request = make("run", epochs=3)
-    request = request.model_copy(update={"policy": Policy.model_validate({"checkpoint_every": every})})
+    request = request.model_copy(update={"policy": TrialPolicy.model_validate({"checkpoint_every": every})})
     stored: list[Checkpoint | None] = []
 
-    def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+    def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
         stored.append(checkpoint)
-        return Verdict.GO_ON
+        return Verdict.CONTINUE
 
     trainer_for(request.model).train(request, report, lambda: False)
     assert [checkpoint.epoch for checkpoint in stored if checkpoint] == epochs
@@ -227,20 +226,22 @@ def test_checkpoints_come_as_often_as_asked_and_after_the_last_epoch(make: Make,
 
 def test_a_stopped_training_stores_its_last_epoch_though_it_was_not_due(make: Make) -> None:
     request = make("run")
-    request = request.model_copy(update={"policy": Policy(checkpoint_every=3)})
-    rows: list[EpochRow] = []
+    request = request.model_copy(update={"policy": TrialPolicy(checkpoint_every=3)})
+    rows: list[EpochResult] = []
     stored: list[Checkpoint | None] = []
 
-    def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+    def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
         rows.append(row)
         stored.append(checkpoint)
-        return Verdict.CANCEL if row.epoch == 2 else Verdict.GO_ON
+        return Verdict.CANCEL if row.epoch == 2 else Verdict.CONTINUE
 
     record = trainer_for(request.model).train(request, report, lambda: False)
     assert (record.ending, stored) == (Ending.CANCELLED, [None, None])
     assert record.checkpoint is not None
     assert record.checkpoint.epoch == 2
-    told, ended = train(request.model_copy(update={"attempt": 1, "resume": (record.checkpoint,), "policy": Policy()}))
+    told, ended = train(
+        request.model_copy(update={"attempt": 1, "resume": (record.checkpoint,), "policy": TrialPolicy()})
+    )
     assert [row.epoch for row in told.rows] == [3, 4]
     assert ended.ending is Ending.FINISHED
 
@@ -253,7 +254,7 @@ def test_a_process_that_trained_another_trial_before_gives_the_same(make: Make) 
     train(make("other", seed=5, epochs=1, batch=4, model="yolo26n.yaml", deterministic=False))
     after, _ = train(make("after", epochs=2))
     first = [json.loads(line) for line in alone.stdout.splitlines() if line.startswith("[")]
-    assert measured(after.rows) == measured([EpochRow.model_validate(row) for row, _ in first])
+    assert measured(after.rows) == measured([EpochResult.model_validate(row) for row, _ in first])
     expected = [weights(make("alone"), Checkpoint.model_validate(stored)) for _, stored in first]
     assert [weights(make("after"), checkpoint) for checkpoint in after.checkpoints] == expected
 
@@ -261,7 +262,7 @@ def test_a_process_that_trained_another_trial_before_gives_the_same(make: Make) 
 @pytest.fixture
 def forward(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], float | None]], None]:
     """Let forward passes fail the way a GPU fails: by number, with an out-of-memory error or a loss of NaN."""
-    from yolosweep.training.environment import enter
+    from yolosweep.backends.ultralytics.environment import enter
 
     enter()
     from ultralytics.nn.tasks import DetectionModel
@@ -423,16 +424,17 @@ def test_a_nan_right_after_a_resume_is_redone_as_without_one(make: Make, forward
 
 def test_the_optimizer_steps_when_ultralytics_would_step_it(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same training, without our counting of batches, has the same weights after every epoch."""
-    from yolosweep.training import yolo, yolo_loop
+    from yolosweep.backends.ultralytics import trainer as yolo
+    from yolosweep.backends.ultralytics import trainer_mixins as yolo_loop
 
     settings = {"epochs": 3, "batch": 4, "nbs": 40, "warmup_epochs": 2.0}
     ours, _ = train(make("ours", **settings))
 
     def native(base: type[Any], request: TrialRequest, watch: Any, *, threads: int, workers: int) -> type[Any]:
         members = {"ours": request, "watch_": watch, "threads_": threads, "workers_": workers, "last_step": -1}
-        return type("Trainer", (yolo_loop._Drawing, yolo_loop._Keeping, base), members)
+        return type("Trainer", (yolo_loop._DataMixin, yolo_loop._CheckpointMixin, base), members)
 
-    monkeypatch.setattr(yolo, "steered", native)
+    monkeypatch.setattr(yolo, "make_trainer_class", native)
     theirs, _ = train(make("theirs", **settings))
     expected = [weights(make("theirs"), checkpoint) for checkpoint in theirs.checkpoints]
     assert [weights(make("ours"), checkpoint) for checkpoint in ours.checkpoints] == expected
@@ -441,7 +443,7 @@ def test_the_optimizer_steps_when_ultralytics_would_step_it(make: Make, monkeypa
 def test_best_weights_are_those_of_the_best_epoch_also_where_scores_tie(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from yolosweep.training.environment import enter
+    from yolosweep.backends.ultralytics.environment import enter
 
     enter()
     from ultralytics.engine.trainer import BaseTrainer
@@ -461,7 +463,7 @@ def test_best_weights_are_those_of_the_best_epoch_also_where_scores_tie(
 
 
 def test_patience_goes_on_counting_where_it_was(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from yolosweep.training.environment import enter
+    from yolosweep.backends.ultralytics.environment import enter
 
     enter()
     from ultralytics.engine.trainer import BaseTrainer
@@ -555,12 +557,12 @@ def test_a_full_disk_is_told_as_what_it_is() -> None:
     """Torch itself tells of a position in its archive."""
     import torch
 
-    from yolosweep.durable import Sink
-    from yolosweep.training.causes import classified
-    from yolosweep.training.state import save_state
+    from yolosweep.backends.failure_causes import classified
+    from yolosweep.backends.ultralytics.trainer_state import save_state
+    from yolosweep.storage.atomic_files import HashingWriter
 
     with pytest.raises(OSError, match="No space left on device") as caught:
-        save_state({"weights": torch.zeros(50_000)}, Sink(Full()))  # type: ignore[arg-type]
+        save_state({"weights": torch.zeros(50_000)}, HashingWriter(Full()))  # type: ignore[arg-type]
     assert classified(caught.value, batch=8, begun=True).cause is Cause.STORAGE
 
 

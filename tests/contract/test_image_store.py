@@ -23,10 +23,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolosweep.training.environment import enter
-from yolosweep.training.image_shelf import Shelf
-from yolosweep.training.image_source import Loaded, Source
-from yolosweep.training.image_store import ImageStore, open_store, shared_store, store_of
+from yolosweep.backends.ultralytics.environment import enter
+from yolosweep.image_cache.eviction import Shelf
+from yolosweep.image_cache.shared import shared_store, store_of
+from yolosweep.image_cache.source import Loaded, Source
+from yolosweep.image_cache.store import ImageStore, open_store
 
 SIDE = 64
 PAGE = 4096

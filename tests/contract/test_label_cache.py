@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from yolosweep.backends import trainer_for
+from yolosweep.backends.ultralytics import label_cache
+from yolosweep.backends.ultralytics.environment import enter, scan_findings
 from yolosweep.records import Ending, TrialRequest, Verdict
-from yolosweep.training import label_cache, trainer_for
-from yolosweep.training.environment import enter, scan_findings
 
 pytestmark = pytest.mark.slow
 
@@ -247,7 +248,7 @@ def test_a_training_on_a_machine_that_was_prepared_scans_nothing(
     kept, count = set(labels.glob("*.labels")), len(scanned)
     assert kept
     assert count
-    record = trainer.train(asked, lambda row, checkpoint: Verdict.GO_ON, lambda: True)  # until its first batch
+    record = trainer.train(asked, lambda row, checkpoint: Verdict.CONTINUE, lambda: True)  # until its first batch
     assert record.ending is Ending.CANCELLED, record.reason
     assert len(scanned) == count
     assert set(labels.glob("*.labels")) == kept

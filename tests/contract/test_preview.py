@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolosweep.durable import sha256_of
+from yolosweep.backends.ultralytics.augmentation_preview import Preview, previews
 from yolosweep.errors import TrainingError
 from yolosweep.report.preview_sheets import galleries
-from yolosweep.training.preview import Preview, previews
+from yolosweep.storage.atomic_files import sha256_of
 
 pytestmark = pytest.mark.slow
 

@@ -9,17 +9,16 @@ from typing import Any
 
 import pytest
 
-from yolosweep.data.sample import draw_parking
-from yolosweep.experiment.schema import Policy
-from yolosweep.records import Cause, Ending, TrialRecord, TrialRequest, Verdict
-from yolosweep.training import trainer_for
+from yolosweep.backends import trainer_for
+from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.records import Cause, Ending, TrialPolicy, TrialRecord, TrialRequest, Verdict
 
 pytestmark = pytest.mark.slow
 
 COMMON = """
 import hashlib, json, sys
 from yolosweep.records import TrialRequest, Verdict
-from yolosweep.training.environment import enter
+from yolosweep.backends.ultralytics.environment import enter
 
 def told(what, value):
     print(json.dumps([what, value]), flush=True)
@@ -31,7 +30,7 @@ def sha(module):
     return digest.hexdigest()
 
 def watch_epochs():
-    import yolosweep.training.state as state
+    import yolosweep.backends.ultralytics.trainer_state as state
     from ultralytics.utils.torch_utils import unwrap_model
     real = state.captured
     def captured(trainer):
@@ -40,11 +39,11 @@ def watch_epochs():
     state.captured = captured
 
 def train(request):
-    from yolosweep.training.yolo import YoloTrainer
+    from yolosweep.backends.ultralytics.trainer import YoloTrainer
     def report(row, checkpoint):
         told("row", row.epoch)
         told("checkpoint", checkpoint.model_dump(mode="json"))
-        return Verdict.CANCEL if row.epoch == stop_after else Verdict.GO_ON
+        return Verdict.CANCEL if row.epoch == stop_after else Verdict.CONTINUE
     record = YoloTrainer().train(request, report, lambda: False)
     told("record", record.model_dump(mode="json"))
 
@@ -55,7 +54,7 @@ stop_after = 0
 RANK = (
     COMMON
     + """
-from yolosweep.training.ranks import enter_group
+from yolosweep.backends.ultralytics.ddp import enter_group
 
 enter_group(int(sys.argv[2]), 2, sys.argv[3], on_gpu=False)
 stop_after, poisoned = map(int, sys.argv[4:])
@@ -69,9 +68,9 @@ def poison(trainer):
         next(trainer.model.parameters()).data.fill_(float("nan"))
 
 import torch.distributed as dist
-import yolosweep.training.yolo_loop as loop
-begin_epoch = loop._Keeping.begin_epoch
-loop._Keeping.begin_epoch = lambda trainer: (begin_epoch(trainer), poison(trainer))
+import yolosweep.backends.ultralytics.trainer_mixins as loop
+begin_epoch = loop._CheckpointMixin.begin_epoch
+loop._CheckpointMixin.begin_epoch = lambda trainer: (begin_epoch(trainer), poison(trainer))
 train(request)
 """
 )
@@ -111,7 +110,7 @@ def request_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
         known = {
             "sweep": "run", "trial": "t0000", "number": 0, "task": "detect", "model": "yolo11n.yaml",
             "data": str(data), "asked": {}, "identity": "i", "metric": "metrics/mAP50-95(B)",
-            "folder": str(folder / where), "policy": Policy(keep_checkpoints=9),
+            "folder": str(folder / where), "policy": TrialPolicy(keep_checkpoints=9),
             "settings": {
                 "epochs": 2, "imgsz": 64, "batch": 8, "nbs": 8, "optimizer": "AdamW", "mosaic": 0.5,
                 "warmup_epochs": 1.0, "plots": False, "verbose": False, "seed": 0,
@@ -120,7 +119,7 @@ def request_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
         return TrialRequest.model_validate({**known, **more})
 
     started = make("start", settings={**make("x").settings, "epochs": 1})
-    record = trainer_for(started.model).train(started, lambda row, checkpoint: Verdict.GO_ON, lambda: False)
+    record = trainer_for(started.model).train(started, lambda row, checkpoint: Verdict.CONTINUE, lambda: False)
     weights = Path(started.folder) / record.files["last.pt"].path
     return lambda where, **more: make(where, model=str(weights), **more)
 

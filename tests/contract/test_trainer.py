@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from yolosweep.curves import progress
-from yolosweep.data.sample import draw_parking
-from yolosweep.durable import sha256_of
+from yolosweep.backends import Trainer, trainer_for
+from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.diagnosis.curves import progress
 from yolosweep.errors import RunFolderError, TrainingError
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Checkpoint, Ending, EpochRow, TrialRecord, TrialRequest, Verdict
-from yolosweep.training import Trainer, trainer_for
+from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
+from yolosweep.storage.atomic_files import sha256_of
 
 Make = Callable[..., TrialRequest]
 FILES = {"best.pt", "last.pt", "results.csv", "args.yaml"}
@@ -30,7 +30,7 @@ class Done:
     """One training that ended."""
 
     request: TrialRequest
-    rows: list[EpochRow]
+    rows: list[EpochResult]
     checkpoints: list[Checkpoint]
     record: TrialRecord
 
@@ -41,22 +41,22 @@ class Done:
 def run(
     trainer: Trainer, request: TrialRequest, verdicts: Sequence[Verdict] = (), stop_after: int | None = None
 ) -> Done:
-    """Train; answer the epochs with ``verdicts`` (then GO_ON), and ask to stop once ``stop_after`` epochs were told."""
-    rows: list[EpochRow] = []
+    """Train; answer the epochs with ``verdicts`` (then CONTINUE), and ask to stop after ``stop_after`` epochs."""
+    rows: list[EpochResult] = []
     checkpoints: list[Checkpoint] = []
     answers = iter(verdicts)
 
-    def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+    def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
         rows.append(row)
         checkpoints.extend([checkpoint] if checkpoint else [])
-        return next(answers, Verdict.GO_ON)
+        return next(answers, Verdict.CONTINUE)
 
     record = trainer.train(request, report, lambda: stop_after is not None and len(rows) >= stop_after)
     return Done(request, rows, checkpoints, record)
 
 
 def going_on(done: Done) -> TrialRequest:
-    """Return the request the desk would hand out next for a training that was stopped."""
+    """Return the request the controller would hand out next for a training that was stopped."""
     newest_first = tuple(reversed(done.checkpoints))
     return done.request.model_copy(update={"attempt": done.request.attempt + 1, "resume": newest_first})
 
@@ -227,7 +227,7 @@ class TrainerContract:
         assert [int(line.split(",")[0]) for line in lines] == [row.epoch for row in finished.rows]
 
     def test_a_damaged_checkpoint_is_passed_over(self, trainer: Trainer, make: Make) -> None:
-        first = run(trainer, make(), [Verdict.GO_ON, Verdict.CANCEL])
+        first = run(trainer, make(), [Verdict.CONTINUE, Verdict.CANCEL])
         folder = RunFolder(first.request.folder)
         folder.resolve(first.checkpoints[-1].state).write_bytes(b"torn")
         rest = run(trainer, going_on(first), [Verdict.CANCEL])
@@ -260,7 +260,7 @@ class TrainerContract:
         assert "metrics/beauty" in (done.record.error or "")
 
     def test_a_report_that_raises_becomes_a_failed_record(self, trainer: Trainer, make: Make) -> None:
-        def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+        def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
             raise RunFolderError("the disk is full")
 
         record = trainer.train(make(), report, lambda: False)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from yolosweep.backends.ultralytics.argument_check import check_arguments, main
 from yolosweep.experiment import Experiment
-from yolosweep.training.check import check_arguments, main
 
 pytestmark = pytest.mark.slow
 

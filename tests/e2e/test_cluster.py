@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from yolosweep.history import History
 from yolosweep.ledger import RunFolder, read_events
+from yolosweep.ledger.history import History
 
 pytestmark = pytest.mark.slow
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolosweep.data import examine, let_pass, write_view
+from yolosweep.data import examine, waive, write_view
 from yolosweep.ledger import RunFolder, read_events
 from yolosweep.tracking.messages import Open, Summary
-from yolosweep.tracking.plan import plan
+from yolosweep.tracking.planner import plan
 
 pytestmark = pytest.mark.slow
 
@@ -103,14 +103,14 @@ def items(data: Path, split: str, task: str = "detect") -> list[dict[str, Any]]:
 def test_ultralytics_reads_from_the_view_what_it_would_have_read_itself(
     tmp_path: Path, bccd_tiny: Path, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from yolosweep.training.environment import enter
+    from yolosweep.backends.ultralytics.environment import enter
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     enter()
     source = make(tmp_path / "set", bccd_tiny.parent)
     plain = copied_set(tmp_path / "plain", bccd_tiny.parent)
     gate = examine(str(source), "detect")
-    view = write_view(gate.layout, let_pass(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
+    view = write_view(gate.layout, waive(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
     for split in ("train", "val"):
         ours, theirs = items(Path(view.train_on), split), items(plain, split)
         assert len(ours) == len(theirs) == gate.dataset.images[split]
@@ -133,7 +133,7 @@ ROWS = {
 def test_outlines_corners_and_keypoints_are_read_from_the_view_as_from_the_set(
     tmp_path: Path, task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from yolosweep.training.environment import enter
+    from yolosweep.backends.ultralytics.environment import enter
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     enter()
@@ -149,7 +149,7 @@ def test_outlines_corners_and_keypoints_are_read_from_the_view_as_from_the_set(
     (tmp_path / "set" / "data.yaml").write_text(plain + more)
     shutil.copytree(tmp_path / "set", tmp_path / "plain")
     gate = examine(str(tmp_path / "set" / "data.yaml"), task)
-    view = write_view(gate.layout, let_pass(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
+    view = write_view(gate.layout, waive(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
     for split, count in (("train", 6), ("val", 2)):
         ours, theirs = items(Path(view.train_on), split, task), items(tmp_path / "plain" / "data.yaml", split, task)
         assert len(ours) == len(theirs) == count

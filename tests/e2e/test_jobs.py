@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
-from yolosweep.cluster.packing import load_of, write_load
-from yolosweep.history import History
+from yolosweep.cluster.job_package import package_of, write_package
 from yolosweep.ledger import RunFolder
+from yolosweep.ledger.history import History
 from yolosweep.records import Ending
 
 pytestmark = pytest.mark.slow
@@ -266,14 +266,14 @@ def test_workers_take_over_what_their_driver_shared(head: Head, shell: Any) -> N
     canary = f"canary{secrets.token_hex(16)}"
     code = """
 import os, ray, sys
-from yolosweep.cluster import adopt, share
+from yolosweep.cluster import import_credentials, publish_credentials
 ray.init(address=sys.argv[1], namespace="test", log_to_driver=False)
 def seen():
     before = os.environ.get("AWS_SECRET_ACCESS_KEY")
-    adopt()
+    import_credentials()
     return before, os.environ.get("AWS_SECRET_ACCESS_KEY")
 print(ray.get(ray.remote(seen).remote()))
-keyring = share(os.environ)
+keyring = publish_credentials(os.environ)
 print(ray.get(ray.remote(seen).remote()) == (None, os.environ["AWS_SECRET_ACCESS_KEY"]))
 """
     address = (head.place / "ray_current_cluster").read_text().strip()
@@ -284,9 +284,9 @@ print(ray.get(ray.remote(seen).remote()) == (None, os.environ["AWS_SECRET_ACCESS
 
 
 def test_the_code_that_was_sent_is_what_driver_and_workers_run(head: Head, tmp_path: Path, shell: Any) -> None:
-    load = load_of(None, {})
+    load = package_of(None, {})
     load.texts["look.py"] = LOOK
-    write_load(load, tmp_path / "load")
+    write_package(load, tmp_path / "load")
     code = "import os, sys; from yolosweep.cluster.jobs import JobServer; from pathlib import Path\n"
     code += "server = JobServer(sys.argv[1], os.environ)\n"
     code += "assert server.submit('look', Path(sys.argv[2]), ['look.py'])\n"
@@ -303,7 +303,7 @@ def test_the_code_that_was_sent_is_what_driver_and_workers_run(head: Head, tmp_p
 
 LOOK = """
 import os, ray, yolosweep
-from yolosweep.cluster.hand_over import receive
+from yolosweep.cluster.secret_delivery import receive
 print("code", yolosweep.__file__)
 print("got", receive("look", os.environ["RAY_ADDRESS"], print, timeout_s=1))
 ray.init(log_to_driver=False)

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from yolosweep.history import History
 from yolosweep.ledger import RunFolder, read_events
+from yolosweep.ledger.history import History
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ SEEN = """
 import pathlib, sys
 class Seen:
     def find_spec(self, name, path=None, target=None):
-        if name == "yolosweep.training.toy":
+        if name == "yolosweep.backends.toy.trainer":
             pathlib.Path(__file__).with_name("trained").touch()
 sys.meta_path.insert(0, Seen())
 """
@@ -223,13 +223,13 @@ class cuda:
 """
 LOOK = """
 import os, sys, time, ray
-from yolosweep.cluster import Admission, Asked, Room
+from yolosweep.cluster import Admission, Asked, DiskEstimate
 from yolosweep.cluster.preflight import look_beside
 from yolosweep.records import PreparedDataset
-from yolosweep.versions import versions
+from yolosweep.cluster.versions import versions
 
 dataset = PreparedDataset(task="detect", source="/nowhere", train_on="/nowhere", names={}, images={}, fingerprint="f")
-asked = Admission(asked=Asked(), room=Room(), address=sys.argv[1], dataset=dataset, versions=versions())
+asked = Admission(asked=Asked(), room=DiskEstimate(), address=sys.argv[1], dataset=dataset, versions=versions())
 
 @ray.remote(num_gpus=1, num_cpus=0)
 class Slot:

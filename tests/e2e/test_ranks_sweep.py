@@ -20,14 +20,14 @@ from yolosweep.records import Cause, Ending
 pytestmark = pytest.mark.slow
 
 REAL_RANKS = """
-import importlib.util, yolosweep.training
-spec = importlib.util.spec_from_file_location("real_ranks", yolosweep.training.__path__[0] + "/ranks.py")
+import importlib.util, yolosweep.backends
+spec = importlib.util.spec_from_file_location("real_ranks", yolosweep.backends.__path__[0] + "/ranks.py")
 real = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(real)
 """
 
 ONE_GOES_WRONG = {
-    "yolosweep.training.ranks": REAL_RANKS
+    "yolosweep.backends.ultralytics.ddp": REAL_RANKS
     + """
 import os, pathlib
 joined, my_rank = real.joined, real.my_rank
@@ -40,13 +40,13 @@ def enter_group(rank, world_size, address, *, on_gpu):
     real.enter_group(rank, world_size, address, on_gpu=on_gpu)
 
 def follow(request):
-    import yolosweep.training.yolo_loop as loop
-    begin = loop._Keeping.begin_epoch
+    import yolosweep.backends.ultralytics.trainer_mixins as loop
+    begin = loop._CheckpointMixin.begin_epoch
     def begin_epoch(self):
         if self.epoch == 2:
             raise RuntimeError("CUDA out of memory")
         begin(self)
-    loop._Keeping.begin_epoch = begin_epoch
+    loop._CheckpointMixin.begin_epoch = begin_epoch
     return real.follow(request)
 """
 }
@@ -54,7 +54,7 @@ def follow(request):
 
 DOES_NOT_FIT = {
     # The other rank has no room for more than 8 images, and rank 0 none for more than 4.
-    "yolosweep.training.ranks": REAL_RANKS
+    "yolosweep.backends.ultralytics.ddp": REAL_RANKS
     + """
 enter_group, follow, my_rank = real.enter_group, real.follow, real.my_rank
 
@@ -118,13 +118,13 @@ def test_a_batch_that_does_not_fit_on_one_of_two_ranks_is_lowered(shell: Any, tw
 
 PROBE = {
     # Stands in for the whole Ultralytics training: tells what it was given, and ends.
-    "yolosweep.training.yolo_loop": """
+    "yolosweep.backends.ultralytics.trainer_mixins": """
 import json, os, pathlib, time, types
 import torch
 
 torch.cuda.get_device_name = lambda index: "a declared GPU"
 
-def steered(base, request, watch, *, threads, workers):
+def make_trainer_class(base, request, watch, *, threads, workers):
     class Probe:
         def __init__(self, overrides):
             names = ("CUDA_VISIBLE_DEVICES", "YOLOSWEEP_TEST_GROUP", "RANK", "LOCAL_RANK", "WORLD_SIZE")
@@ -149,7 +149,7 @@ def steered(base, request, watch, *, threads, workers):
     return Probe
 """,
     # Nothing here has a GPU that NCCL could use.
-    "yolosweep.training.ranks": REAL_RANKS
+    "yolosweep.backends.ultralytics.ddp": REAL_RANKS
     + """
 import os
 follow, my_rank = real.follow, real.my_rank

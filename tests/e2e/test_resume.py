@@ -9,8 +9,8 @@ from typing import Any
 import psutil
 import pytest
 
-from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder, read_events
+from yolosweep.ledger.history import History
 from yolosweep.records import Ending
 
 pytestmark = pytest.mark.slow
@@ -109,12 +109,12 @@ def test_a_lost_ledger_process_ends_the_sweep_and_it_goes_on(
 ) -> None:
     process = shell.start("run", toy, "search.trials=2", *LONG)
     wait_for(lambda: process.poll() is not None or rows(tmp_path) > 20)
-    (desk,) = [
+    (controller,) = [
         child
         for child in psutil.Process(process.pid).children(recursive=True)
-        if child.is_running() and "ray::Desk" in " ".join(child.cmdline())
+        if child.is_running() and "ray::SweepController" in " ".join(child.cmdline())
     ]
-    desk.kill()
+    controller.kill()
     _, err = process.communicate(timeout=120)
     assert process.returncode == 6, err
     assert "Traceback" not in err

@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
-from yolosweep.history import History
 from yolosweep.ledger import RunFolder
+from yolosweep.ledger.history import History
 
 pytestmark = pytest.mark.slow
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from yolosweep.durable import sha256_of
-from yolosweep.history import History
 from yolosweep.ledger import RunFolder, runs_below
+from yolosweep.ledger.history import History
 from yolosweep.records import Ending
 from yolosweep.storage import Objects
+from yolosweep.storage.atomic_files import sha256_of
 
 pytestmark = pytest.mark.slow
 

@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from yolosweep.durable import sha256_of
-from yolosweep.history import History
 from yolosweep.ledger import RunFolder
+from yolosweep.ledger.history import History
 from yolosweep.records import Ending
+from yolosweep.storage.atomic_files import sha256_of
 
 pytestmark = pytest.mark.slow
 
@@ -201,7 +201,7 @@ import importlib.util, os, pathlib, sys, time
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
-        if name != "yolosweep.training.toy":
+        if name != "yolosweep.backends.toy.trainer":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)

@@ -12,13 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from yolosweep.durable import write_atomic
 from yolosweep.experiment import Experiment
 from yolosweep.ledger import Ledger, RunFolder
-from yolosweep.records import Ending, EpochRow, PreparedDataset, TrialRecord, TrialRequest
+from yolosweep.records import Ending, EpochResult, PreparedDataset, TrialRecord, TrialRequest
+from yolosweep.storage.atomic_files import write_atomic
 from yolosweep.tracking import push, start_mirror
 from yolosweep.tracking.messages import run_id
-from yolosweep.tracking.state import MirrorState
+from yolosweep.tracking.mirror_state import MirrorState
 
 _spec = importlib.util.spec_from_file_location("wandb_server", Path(__file__).with_name("wandb_server.py"))
 wandb_server = importlib.util.module_from_spec(_spec)
@@ -122,7 +122,7 @@ def start_trial(folder, ledger, number):
 
 def add_row(ledger, number, epoch):
     score = number / 10 + epoch / 100
-    row = EpochRow(
+    row = EpochResult(
         epoch=epoch, metrics={"train/box_loss": 1 / epoch, "metrics/mAP50-95(B)": score, "lr/pg0": None}, score=score,
         best_score=score, best_epoch=epoch, epochs_without_gain=0, seconds=2.5, images_per_s=11,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from yolosweep.data.sample import draw_parking
+from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.records import Ending
 
 pytestmark = pytest.mark.slow

@@ -21,15 +21,15 @@ from typing import Any
 import psutil
 import pytest
 
-from yolosweep.cli.checked import check
+from yolosweep.backends import trainer_for
+from yolosweep.cli.experiment_checks import check
 from yolosweep.data import write_view
-from yolosweep.data.sample import draw_parking
-from yolosweep.durable import sha256_of
-from yolosweep.history import History
+from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.ledger import RunFolder, Tail, read_events
-from yolosweep.records import Checkpoint, EpochRow, FileRef, TrialRecord, TrialRequest, Verdict
-from yolosweep.search.desk import Desk
-from yolosweep.training import trainer_for
+from yolosweep.ledger.history import History
+from yolosweep.records import Checkpoint, EpochResult, FileRef, TrialRecord, TrialRequest, Verdict
+from yolosweep.search.controller import SweepController
+from yolosweep.storage.atomic_files import sha256_of
 
 SEED = os.environ.get("YOLOSWEEP_CHAOS_SEED")
 ROUNDS = int(os.environ.get("YOLOSWEEP_CHAOS", "0"))
@@ -38,7 +38,7 @@ MEASURED_LIVE = {"seconds", "images_per_s", "memory_mb", "gpu_memory_mb"}
 AT_MOST_S = 180.0
 """Nothing in a sweep of this size takes so long; a wait that does is a hang."""
 
-WORKER, RANK, DRIVER, DESK, MACHINE = "worker", "rank", "driver", "desk", "machine"
+WORKER, RANK, DRIVER, DESK, MACHINE = "worker", "rank", "driver", "controller", "machine"
 
 
 # --- The model: what a ledger of one slot, with a checkpoint after every epoch, may tell.
@@ -132,7 +132,7 @@ def is_whole(folder: RunFolder, reference: FileRef) -> bool:
     return file.is_file() and sha256_of(file) == reference.sha256
 
 
-# --- The undisturbed sweep: desk and trainer in this process, without Ray.
+# --- The undisturbed sweep: controller and trainer in this process, without Ray.
 
 
 def undisturbed(experiment: Path, overrides: Sequence[str], folder: RunFolder) -> History:
@@ -140,7 +140,7 @@ def undisturbed(experiment: Path, overrides: Sequence[str], folder: RunFolder) -
     checked = check(experiment, overrides, fetch=False)
     exp = checked.experiment
     folder.root.mkdir()
-    desk = Desk(
+    controller = SweepController(
         str(folder.root),
         experiment=exp.model_dump(mode="json"),
         model=str(checked.model),
@@ -150,15 +150,15 @@ def undisturbed(experiment: Path, overrides: Sequence[str], folder: RunFolder) -
         gpus=0,
         header={},
     )
-    while (request := desk.begin(0)) is not None:
+    while (request := controller.begin(0)) is not None:
         assert isinstance(request, TrialRequest)
-        desk.ended(trainer_for(request.model).train(request, reporter(desk, request), lambda: False))
-    desk.close()
+        controller.ended(trainer_for(request.model).train(request, reporter(controller, request), lambda: False))
+    controller.close()
     return History.of(folder)
 
 
-def reporter(desk: Desk, request: TrialRequest) -> Callable[[EpochRow, Checkpoint | None], Verdict]:
-    return lambda row, checkpoint: desk.row(request.trial, row, checkpoint)
+def reporter(controller: SweepController, request: TrialRequest) -> Callable[[EpochResult, Checkpoint | None], Verdict]:
+    return lambda row, checkpoint: controller.row(request.trial, row, checkpoint)
 
 
 # --- The disturbance.
@@ -241,11 +241,11 @@ class Disturbed:
         driver = psutil.Process(self._process.pid)
         family = driver.children(recursive=True)
         self._family.update(family)
-        # As Ray names the processes of Tune's trainables and of the desk.
-        marks = ("::ResourceTrainable", "::_Rank", "::Desk")
-        workers, ranks, desks = ([p for p in family if mark in command_of(p)] for mark in marks)
+        # As Ray names the processes of Tune's trainables and of the controller.
+        marks = ("::ResourceTrainable", "::_Rank", "::SweepController")
+        workers, ranks, controllers = ([p for p in family if mark in command_of(p)] for mark in marks)
         everything = [driver, *family]
-        victims = {WORKER: workers, RANK: ranks, DESK: desks, DRIVER: [driver], MACHINE: everything}[kill.victim]
+        victims = {WORKER: workers, RANK: ranks, DESK: controllers, DRIVER: [driver], MACHINE: everything}[kill.victim]
         for process in victims:
             end(process)
         if kill.victim in (WORKER, RANK) or not victims:
@@ -254,7 +254,7 @@ class Disturbed:
         if self._process.returncode == 0:
             return False
         if not kill.at_once:
-            living = psutil.wait_procs([*workers, *ranks, *desks], timeout=AT_MOST_S)[1]
+            living = psutil.wait_procs([*workers, *ranks, *controllers], timeout=AT_MOST_S)[1]
             assert not living, "they outlive their driver"
             self._read()
             self.told.at_rest(self.folder)
@@ -315,7 +315,7 @@ def same_sweep(disturbed: Disturbed, undisturbed: History) -> None:
     assert disturbed.outcome["winner"]["trial"] == best.request.trial
 
 
-def curve(rows: Sequence[EpochRow]) -> list[dict[str, Any]]:
+def curve(rows: Sequence[EpochResult]) -> list[dict[str, Any]]:
     return [row.model_dump(exclude=MEASURED_LIVE) for row in rows]
 
 

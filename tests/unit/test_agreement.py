@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolosweep.training.agreement import Agreement, Box, Known, Proposed, agreement, iou, matched, wilson
+from yolosweep.autolabel.agreement import Agreement, Box, HumanLabel, PredictedLabel, agreement, iou, matched, wilson
 
 WHOLE: Box = (0.5, 0.5, 1.0, 1.0)
 shares = st.floats(0, 1)
 boxes = st.tuples(shares, shares, st.floats(0.001, 1), st.floats(0.001, 1))
-known = st.lists(st.builds(Known, st.integers(0, 2), boxes), max_size=8)
-proposed = st.lists(st.builds(Proposed, st.integers(0, 2), boxes, shares), max_size=8)
+known = st.lists(st.builds(HumanLabel, st.integers(0, 2), boxes), max_size=8)
+proposed = st.lists(st.builds(PredictedLabel, st.integers(0, 2), boxes, shares), max_size=8)
 
 OVERLAPS = {
     "same": (WHOLE, WHOLE, 1.0),
@@ -37,7 +37,7 @@ def test_overlap_is_a_share_and_the_same_both_ways(one: Box, other: Box) -> None
 
 
 @given(proposed, known)
-def test_every_box_is_matched_once_and_to_its_own_class(mine: list[Proposed], theirs: list[Known]) -> None:
+def test_every_box_is_matched_once_and_to_its_own_class(mine: list[PredictedLabel], theirs: list[HumanLabel]) -> None:
     pairs = matched(mine, theirs)
     assert len({place for place, _ in pairs}) == len({place for _, place in pairs}) == len(pairs)
     for one, other in pairs:
@@ -46,7 +46,7 @@ def test_every_box_is_matched_once_and_to_its_own_class(mine: list[Proposed], th
 
 
 @given(proposed, known)
-def test_no_pair_that_fits_is_left_over(mine: list[Proposed], theirs: list[Known]) -> None:
+def test_no_pair_that_fits_is_left_over(mine: list[PredictedLabel], theirs: list[HumanLabel]) -> None:
     pairs = matched(mine, theirs)
     taken, given_away = {place for place, _ in pairs}, {place for _, place in pairs}
     for one in set(range(len(mine))) - taken:
@@ -56,7 +56,7 @@ def test_no_pair_that_fits_is_left_over(mine: list[Proposed], theirs: list[Known
 
 
 @given(st.lists(st.tuples(proposed, known), max_size=4))
-def test_counts_add_up(images: list[tuple[list[Proposed], list[Known]]]) -> None:
+def test_counts_add_up(images: list[tuple[list[PredictedLabel], list[HumanLabel]]]) -> None:
     for category, found in agreement(images).items():
         assert min(found.right, found.extra, found.missed) >= 0
         assert found.right + found.extra == sum(box.category == category for mine, _ in images for box in mine)
@@ -64,15 +64,15 @@ def test_counts_add_up(images: list[tuple[list[Proposed], list[Known]]]) -> None
 
 
 @given(known)
-def test_a_perfect_model_agrees(theirs: list[Known]) -> None:
-    mine = [Proposed(box.category, box.box, 0.9) for box in theirs]
+def test_a_perfect_model_agrees(theirs: list[HumanLabel]) -> None:
+    mine = [PredictedLabel(box.category, box.box, 0.9) for box in theirs]
     for found in agreement([(mine, theirs)]).values():
         assert (found.precision, found.recall) == (1, 1)
 
 
 def test_the_surest_box_chooses_first() -> None:
-    mine = [Proposed(0, (0.5, 0.5, 0.9, 1.0), 0.3), Proposed(0, (0.5, 0.5, 0.8, 1.0), 0.8)]
-    assert matched(mine, [Known(0, WHOLE)]) == [(1, 0)]
+    mine = [PredictedLabel(0, (0.5, 0.5, 0.9, 1.0), 0.3), PredictedLabel(0, (0.5, 0.5, 0.8, 1.0), 0.8)]
+    assert matched(mine, [HumanLabel(0, WHOLE)]) == [(1, 0)]
 
 
 def test_what_nobody_drew_has_no_share() -> None:

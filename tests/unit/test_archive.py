@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yolosweep.data.archive import Limits, unpack
-from yolosweep.data.layout import read_layout
+from yolosweep.data.layout.layout import read_layout
+from yolosweep.data.source.archive import Limits, unpack
 from yolosweep.errors import DataError
 
 SET = {

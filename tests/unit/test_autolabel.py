@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from yolosweep.durable import sha256_of
+from yolosweep.autolabel import labelling as module
+from yolosweep.autolabel.agreement import HumanLabel, PredictedLabel
+from yolosweep.autolabel.labelling import AutolabelResult, autolabel
 from yolosweep.errors import DataError, RunFolderError, YolosweepError
-from yolosweep.training import autolabel as module
-from yolosweep.training.agreement import Known, Proposed
-from yolosweep.training.autolabel import AutolabelResult, autolabel
+from yolosweep.storage.atomic_files import sha256_of
 
 NAMES = {0: "red car", 1: "car"}
 SEEN = (
-    Proposed(1, (0.5, 0.5, 0.25, 0.5), 0.9),
-    Proposed(0, (0.2, 0.2, 0.1, 0.1), 0.4, (0.15, 0.15, 0.25, 0.15, 0.2, 0.25)),
+    PredictedLabel(1, (0.5, 0.5, 0.25, 0.5), 0.9),
+    PredictedLabel(0, (0.2, 0.2, 0.1, 0.1), 0.4, (0.15, 0.15, 0.25, 0.15, 0.2, 0.25)),
 )
 
 
@@ -33,7 +33,7 @@ class Draws:
     asked: list[str] = []  # noqa: RUF012
     stop_at = ""
 
-    def draw(self, image: Path) -> tuple[Proposed, ...] | None:
+    def draw(self, image: Path) -> tuple[PredictedLabel, ...] | None:
         if image.stem == self.stop_at:
             raise KeyboardInterrupt
         self.asked.append(image.name)
@@ -102,7 +102,7 @@ def test_the_manifest_says_that_a_machine_drew_them(label: Call, tmp_path: Path)
 
 def test_it_is_measured_on_what_people_drew(label: Call, data: Path) -> None:
     images = sorted((data / "images" / "train").iterdir())
-    human = {images[0]: [Known(1, (0.5, 0.5, 0.25, 0.45)), Known(0, (0.8, 0.8, 0.1, 0.1))], images[2]: []}
+    human = {images[0]: [HumanLabel(1, (0.5, 0.5, 0.25, 0.45)), HumanLabel(0, (0.8, 0.8, 0.1, 0.1))], images[2]: []}
     result = label(human=human)
     by = result.agreement["train"]
     assert (by[1].precision, by[1].recall) == (1, 1)
@@ -181,7 +181,7 @@ def test_a_file_that_is_not_ours_is_never_overwritten(label: Call, tmp_path: Pat
 def test_an_unreadable_image_gets_no_file(label: Call, data: Path, tmp_path: Path) -> None:
     broken = data / "images" / "train" / "broken.jpg"
     broken.write_bytes(b"")
-    result = label(human={broken: [Known(0, (0.5, 0.5, 0.1, 0.1))]})
+    result = label(human={broken: [HumanLabel(0, (0.5, 0.5, 0.1, 0.1))]})
     assert {image.image.name: image.state for image in result.images}["broken.jpg"] == "unreadable"
     assert not (tmp_path / "auto" / "labels" / "train" / "broken.txt").exists()
     assert result.agreement == {}

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolosweep.data.balance import balance_findings, counts, val_objects_needed
-from yolosweep.data.items import Item, LabelFile, Layout, Picture, Problem, Row
+from yolosweep.backends.ultralytics.oversampling import epoch_draw, repeat_factors
+from yolosweep.data.checks.class_balance import balance_findings, counts, val_objects_needed
+from yolosweep.data.model.items import Item, LabelFile, Layout, Picture, Problem, Row
 from yolosweep.experiment import defaults, identity, settings_of
-from yolosweep.experiment.lint import lint
+from yolosweep.experiment.rules import lint
 from yolosweep.experiment.schema import Experiment
 from yolosweep.records import Finding, Severity
-from yolosweep.training.balance import epoch_draw, repeat_factors
 
 Shown = Sequence[Sequence[int] | None]
 """Of every image its classes; None where there is no label file."""

@@ -4,9 +4,9 @@ import errno
 
 import pytest
 
+from yolosweep.backends.failure_causes import cause_of, classified, last_line
 from yolosweep.errors import DataError, RunFolderError, TrainingError
 from yolosweep.records import Cause, Ending
-from yolosweep.training.causes import cause_of, classified, last_line
 
 ASSERT = (
     "CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported at some other API "

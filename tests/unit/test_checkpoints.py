@@ -6,15 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from yolosweep.experiment.schema import Policy
-from yolosweep.records import TrialRequest
-from yolosweep.training.checkpoints import Checkpoints
+from yolosweep.backends.checkpoints import Checkpoints
+from yolosweep.records import TrialPolicy, TrialRequest
 
 
 def of_a_trial(folder: Path) -> Checkpoints:
     request = TrialRequest(
         sweep="s", trial="t0000", number=0, task="detect", model="m", data="d", settings={}, asked={}, identity="i",
-        metric="m", folder=str(folder), policy=Policy(keep_checkpoints=2),
+        metric="m", folder=str(folder), policy=TrialPolicy(keep_checkpoints=2),
     )  # fmt: skip
     return Checkpoints(request)
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolosweep.curves import Progress, diverged, progress
-from yolosweep.records import EpochRow
+from yolosweep.diagnosis.curves import Progress, diverged, progress
+from yolosweep.records import EpochResult
 
 SCORES = st.lists(
     st.one_of(st.none(), st.just(math.nan), st.just(math.inf), st.sampled_from([0.0, 0.1, 0.5]), st.floats(-1, 1)),
@@ -96,14 +96,14 @@ def test_examples(scores: list[float | None], best: float | None, epoch: int | N
 Curve = Sequence[float | None]
 
 
-def rows(train: Curve, val: Curve, scores: Curve) -> list[EpochRow]:
+def rows(train: Curve, val: Curve, scores: Curve) -> list[EpochResult]:
     """Return epochs with these sums of losses, split over two losses each."""
     told = []
     for epoch, (fit, held_out, score) in enumerate(zip(train, val, scores, strict=True), 1):
         found = progress(scores[:epoch])
         losses = {"train/box_loss": fit, "train/cls_loss": fit, "val/box_loss": held_out, "val/cls_loss": held_out}
         told.append(
-            EpochRow(
+            EpochResult(
                 epoch=epoch, metrics={**{k: None if v is None else v / 2 for k, v in losses.items()}, "lr/pg0": 1e9},
                 score=score, best_score=found.best_score, best_epoch=found.best_epoch,
                 epochs_without_gain=found.epochs_without_gain, seconds=1, images_per_s=1,

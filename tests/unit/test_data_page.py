@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from yolosweep.records import Finding, PreparedDataset, Severity
+from yolosweep.report.contact_sheets import PALETTE, Mark, Tile, affordable, encoded, overlay, thumbnail
 from yolosweep.report.data_figures import BoxSize, Count, class_rows, size_histogram, size_scatter, size_shares
 from yolosweep.report.data_page import DataView, Gallery, Pair, render_data_page
-from yolosweep.report.sheets import PALETTE, Mark, Tile, affordable, encoded, overlay, thumbnail
 
 HOSTILE = {
     "script": "<script>window.pwned=1</script>",

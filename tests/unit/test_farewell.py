@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from yolosweep.cluster.farewell import NOTICE_S, at_work, is_leaving, leave, stays
-from yolosweep.cluster.spot import is_told
+from yolosweep.cluster.preemption import NOTICE_S, announce_leaving, clear_notice, is_draining, training_lock
+from yolosweep.cluster.spot_notice import is_told
 
 AT_WORK = """
 import sys
-from yolosweep.cluster.farewell import at_work, is_leaving
-with at_work():
+from yolosweep.cluster.preemption import training_lock, is_draining
+with training_lock():
     print("begun", flush=True)
     {meanwhile}
 """
@@ -41,44 +41,44 @@ def training(meanwhile: str) -> "subprocess.Popen[str]":
 
 
 def test_trainings_are_told_and_waited_for() -> None:
-    assert not is_leaving()
-    process = training("while not is_leaving(): pass")
-    assert leave(60) == 0
-    assert is_leaving()
+    assert not is_draining()
+    process = training("while not is_draining(): pass")
+    assert announce_leaving(60) == 0
+    assert is_draining()
     process.communicate()
     assert process.returncode == 0
-    stays()
-    assert not is_leaving()
+    clear_notice()
+    assert not is_draining()
 
 
 def test_one_that_does_not_end_is_counted_and_one_that_was_killed_is_not() -> None:
     endless = training("sys.stdin.read()")
     ticks = iter(range(100))
-    assert leave(2, clock=lambda: float(next(ticks))) == 1
+    assert announce_leaving(2, clock=lambda: float(next(ticks))) == 1
     endless.kill()
     endless.communicate()
-    assert leave(0) == 0
+    assert announce_leaving(0) == 0
 
 
 def test_nobody_at_work_is_not_waited_for() -> None:
-    assert leave(0) == 0
-    with at_work():
-        assert is_leaving()
+    assert announce_leaving(0) == 0
+    with training_lock():
+        assert is_draining()
 
 
 def test_a_notice_runs_out(tmp_path: Path) -> None:
-    leave(0)
+    announce_leaving(0)
     (notice,) = (tmp_path / "cache").rglob("leaving")
     notice.write_text(str(float(notice.read_text()) - NOTICE_S))
-    assert not is_leaving()
+    assert not is_draining()
 
 
 def test_a_home_that_machines_share_holds_a_notice_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    leave(0)
+    announce_leaving(0)
     monkeypatch.setattr(socket, "gethostname", lambda: "another")
-    assert not is_leaving()
-    assert leave(0) == 0
-    assert is_leaving()
+    assert not is_draining()
+    assert announce_leaving(0) == 0
+    assert is_draining()
 
 
 # --- The commands.
@@ -115,7 +115,7 @@ def test_a_node_ends_after_its_trainings() -> None:
     process = yolosweep("node", "--", sys.executable, "-c", NODE)
     assert process.stdout is not None
     assert process.stdout.readline() == "up\n"
-    busy = training("while not is_leaving(): pass")
+    busy = training("while not is_draining(): pass")
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate()
     assert process.returncode == 0, err
@@ -125,11 +125,11 @@ def test_a_node_ends_after_its_trainings() -> None:
 
 
 def test_a_node_that_ends_by_itself_gives_its_code_and_takes_an_old_notice_back() -> None:
-    leave(0)
+    announce_leaving(0)
     process = yolosweep("node", "--", sys.executable, "-c", "raise SystemExit(7)")
     process.communicate()
     assert process.returncode == 7
-    assert not is_leaving()
+    assert not is_draining()
 
 
 @pytest.mark.parametrize(

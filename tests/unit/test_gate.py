@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
-from yolosweep.data import described, examine, let_pass, write_view
+from yolosweep.data import described, examine, waive, write_view
 from yolosweep.errors import DataError, UsageError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset, Severity
@@ -54,7 +54,7 @@ def test_a_good_set_passes_and_nothing_beside_it_changes(tmp_path: Path) -> None
     source = make_set(tmp_path / "set")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*")}
     gate = examine(str(source), "detect")
-    dataset = write_view(gate.layout, let_pass(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
+    dataset = write_view(gate.layout, waive(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "set").rglob("*")} == before
     assert dataset.images == {"train": 6, "val": 6}
     assert dataset.names == {0: "a", 1: "b"}
@@ -103,13 +103,13 @@ def test_what_would_lie_stops_a_sweep_unless_it_is_allowed(
     spoil(tmp_path / "set")
     gate = examine(str(source), "detect")
     with pytest.raises(DataError, match=f"{code}: .*") as refused:
-        let_pass(gate, ())
+        waive(gate, ())
     assert f"--allow {code}" in str(refused.value)
-    allowed = let_pass(gate, [code])
+    allowed = waive(gate, [code])
     assert allowed.allowed == (code,)
     assert allowed.caveats
     with pytest.raises(UsageError, match="did you mean label-class-range"):
-        let_pass(gate, ["label-class-rang"])
+        waive(gate, ["label-class-rang"])
 
 
 def test_the_fingerprint_follows_the_content_not_the_place_or_the_time(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_labels_that_lie_elsewhere_are_linked_where_the_training_looks(tmp_path:
     source = tmp_path / "set" / "data.yaml"
     source.write_text("train: train/pictures\nval: val/pictures\nnames: [a, b]\n")
     gate = examine(str(source), "detect")
-    dataset = write_view(gate.layout, let_pass(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
+    dataset = write_view(gate.layout, waive(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
     place = Path(dataset.train_on).parent
     assert json.loads(Path(dataset.train_on).read_text())["train"] == "linked/images/train"
     links = sorted((place / "linked" / "images" / "train").iterdir())
@@ -165,7 +165,7 @@ def test_labels_that_lie_elsewhere_are_linked_where_the_training_looks(tmp_path:
 def test_leaks_are_a_share_and_a_caveat(tmp_path: Path) -> None:
     source = make_set(tmp_path / "set")
     copy_into_val(tmp_path / "set")
-    dataset = let_pass(examine(str(source), "detect"), ["leak-exact"])
+    dataset = waive(examine(str(source), "detect"), ["leak-exact"])
     assert dataset.leaks == {"val": pytest.approx(1 / 7)}
     assert dataset.caveats == ("14.3% of val is also in another split: its scores are too high",)
 
@@ -180,7 +180,7 @@ def test_bursts_over_two_splits_are_a_share_and_a_caveat(tmp_path: Path) -> None
             frame = scene.crop((step * 18, step * 9, 160 + step * 18, 160 + step * 9))
             frame.save(tmp_path / "set" / "images" / split / f"{name}.png")
             (tmp_path / "set" / "labels" / split / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
-    dataset = let_pass(examine(str(source), "detect"), ())
+    dataset = waive(examine(str(source), "detect"), ())
     assert dataset.leaks == {"val": 0}
     assert dataset.same_source == {"val": pytest.approx(2 / 8)}
     (caveat,) = dataset.caveats
@@ -305,8 +305,8 @@ def test_files_outside_are_read_only_where_that_is_allowed(tmp_path: Path) -> No
     gate = examine(str(source), "detect")
     assert gate.dataset.images["train"] == 6
     with pytest.raises(DataError, match="file-outside"):
-        let_pass(gate, ())
-    allowed = let_pass(examine(str(source), "detect", anywhere=True), ["file-outside"])
+        waive(gate, ())
+    allowed = waive(examine(str(source), "detect", anywhere=True), ["file-outside"])
     assert allowed.images["train"] == 7
     assert allowed.allowed == ("file-outside",)
 
@@ -326,7 +326,7 @@ def test_class_folders_are_trained_on_as_they_were_counted(tmp_path: Path, val: 
         target = ".." if link.endswith("loop") else "0.png"
         (tmp_path / "set" / "train" / link).symlink_to(target)
     gate = examine(str(tmp_path / "set"), "classify")
-    dataset = write_view(gate.layout, let_pass(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
+    dataset = write_view(gate.layout, waive(gate, ()), RunFolder.create(tmp_path / "runs", "x"))
     for split, items in gate.layout.splits.items():
         read = ImageFolder(f"{dataset.train_on}/{split}")
         assert list(enumerate(read.classes)) == list(dataset.names.items())
@@ -348,7 +348,7 @@ def test_nothing_that_a_terminal_obeys_is_printed(tmp_path: Path) -> None:
         assert r"a\x1b[2J\u202e" in done.output
         assert "[red]b" in done.output
     with pytest.raises(DataError) as refused:
-        let_pass(examine(str(source), "detect"), ())
+        waive(examine(str(source), "detect"), ())
     assert all(line.isprintable() for line in str(refused.value).splitlines())
 
 

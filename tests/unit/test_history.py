@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yolosweep.errors import RunFolderError
-from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder, read_events
-from yolosweep.records import Ending, EpochRow, TrialRecord, TrialRequest
+from yolosweep.ledger.history import History
+from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest
 
 
 def request(number: int) -> TrialRequest:
@@ -23,8 +23,8 @@ def request(number: int) -> TrialRequest:
     )  # fmt: skip
 
 
-def row(epoch: int, best: float | None) -> EpochRow:
-    return EpochRow(
+def row(epoch: int, best: float | None) -> EpochResult:
+    return EpochResult(
         epoch=epoch, metrics={"score": best}, score=best, best_score=best, best_epoch=1, epochs_without_gain=0,
         seconds=1.0, images_per_s=10.0,
     )  # fmt: skip

@@ -19,9 +19,10 @@ from typing import Any
 
 import pytest
 
-from yolosweep.data import archive, gather
-from yolosweep.data.archive import Limits, unpack
-from yolosweep.data.layout import read_layout
+from yolosweep.data.layout.layout import image_lists as gather
+from yolosweep.data.layout.layout import read_layout
+from yolosweep.data.source import archive
+from yolosweep.data.source.archive import Limits, unpack
 from yolosweep.errors import DataError
 
 USUAL = [

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from yolosweep.cli.sweep import _clear_scratch
+from yolosweep.cli.run import _clear_scratch
 from yolosweep.data import examine, write_view
-from yolosweep.data.sample import draw_parking
+from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.errors import RunFolderError, YolosweepError
-from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder, read_events
+from yolosweep.ledger.history import History
 from yolosweep.records import Ending, FileRef, TrialRecord, TrialRequest
 from yolosweep.report import write_report
-from yolosweep.search.retain import clear_leftovers, drop_surplus, forget
-from yolosweep.tracking.state import MirrorState
+from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, forget
+from yolosweep.tracking.mirror_state import MirrorState
 
 NAMES = (
     "..",
@@ -220,7 +220,7 @@ def test_scratch_folders_of_other_sweeps_are_left_alone(
     ids=["python", "bash", "url"],
 )
 def test_a_data_yaml_runs_and_fetches_nothing(download: str, tmp_path: Path) -> None:
-    from yolosweep.training.environment import enter
+    from yolosweep.backends.ultralytics.environment import enter
 
     enter()
     from ultralytics.data import utils
@@ -240,7 +240,7 @@ def test_a_data_yaml_runs_and_fetches_nothing(download: str, tmp_path: Path) -> 
 def test_an_archive_named_data_yaml_is_not_unpacked(tmp_path: Path) -> None:
     import zipfile
 
-    from yolosweep.training.environment import enter
+    from yolosweep.backends.ultralytics.environment import enter
 
     enter()
     from ultralytics.data import utils
@@ -253,7 +253,7 @@ def test_an_archive_named_data_yaml_is_not_unpacked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["https://127.0.0.1:9/c.zip", "imagenet", "mnist160", "{here}/c.tar.gz", "{here}"])
 def test_a_classification_set_is_never_fetched_or_split(place: str, tmp_path: Path) -> None:
-    from yolosweep.training.environment import enter
+    from yolosweep.backends.ultralytics.environment import enter
 
     enter()
     from ultralytics.engine import validator

@@ -7,8 +7,8 @@ import pytest
 
 from yolosweep.cli.job_driver import main, other_versions
 from yolosweep.cluster.jobs import Job, JobServer, _Lines, latest, next_id
+from yolosweep.cluster.versions import versions
 from yolosweep.errors import ClusterError, UsageError
-from yolosweep.versions import versions
 
 
 def job(name: str, status: str = "SUCCEEDED", code: int | None = 0) -> Job:

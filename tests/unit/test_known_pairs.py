@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from yolosweep.data.alike import Pair
-from yolosweep.data.items import Picture, Pictures
-from yolosweep.data.known_pairs import remembered
+from yolosweep.data.duplicates.near_duplicates import Pair
+from yolosweep.data.duplicates.pair_cache import remembered
+from yolosweep.data.model.items import Picture, Pictures
 
 A, B, C = Path("/d/a.png"), Path("/d/b.png"), Path("/d/c\udcff.png")
 PICTURES = {A: Picture("1", look="x"), B: Picture("2", look="x"), C: Picture("1", look="x")}

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from yolosweep.data.alike import joined
-from yolosweep.data.codes import CODES
-from yolosweep.data.items import Item, LabelFile, Layout, Picture, Row
-from yolosweep.data.leaks import LeakReport, leak_findings
-from yolosweep.data.likeness import look_of
-from yolosweep.data.sequences import sequences
+from yolosweep.data.duplicates.leaks import LeakReport, leak_findings
+from yolosweep.data.duplicates.near_duplicates import joined
+from yolosweep.data.duplicates.sequences import sequences
+from yolosweep.data.duplicates.signatures import signature_of
+from yolosweep.data.model.finding_codes import CODES
+from yolosweep.data.model.items import Item, LabelFile, Layout, Picture, Row
 from yolosweep.records import Finding, Severity
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -41,7 +41,7 @@ def scene(seed: int, size: int = 120) -> Image.Image:
 
 def picture(file: Path) -> Picture:
     with Image.open(file) as image:
-        return Picture(hashlib.sha256(file.read_bytes()).hexdigest(), *image.size, image.mode, 1, look_of(image))
+        return Picture(hashlib.sha256(file.read_bytes()).hexdigest(), *image.size, image.mode, 1, signature_of(image))
 
 
 def label_file(file: Path) -> LabelFile:
@@ -234,13 +234,13 @@ def frame(image: Image.Image, step: int) -> Image.Image:
 )
 def test_frames_are_one_group(names: list[str], tmp_path: Path) -> None:
     burst = scene(90, 300)
-    looks = {tmp_path / str(k % 3) / f"{name}.jpg": look_of(frame(burst, k)) for k, name in enumerate(names)}
-    others = {tmp_path / f"other_{k}.jpg": look_of(scene(k)) for k in range(5)}
+    looks = {tmp_path / str(k % 3) / f"{name}.jpg": signature_of(frame(burst, k)) for k, name in enumerate(names)}
+    others = {tmp_path / f"other_{k}.jpg": signature_of(scene(k)) for k in range(5)}
     assert sequences({**looks, **others}) == [tuple(sorted(looks))]
 
 
 def test_numbers_alone_make_no_burst(tmp_path: Path) -> None:
-    assert sequences({tmp_path / f"image_{k:04d}.jpg": look_of(scene(k)) for k in range(100)}) == []
+    assert sequences({tmp_path / f"image_{k:04d}.jpg": signature_of(scene(k)) for k in range(100)}) == []
 
 
 def test_things_that_all_look_alike_are_no_burst_for_being_numbered(tmp_path: Path) -> None:
@@ -249,7 +249,9 @@ def test_things_that_all_look_alike_are_no_burst_for_being_numbered(tmp_path: Pa
     looks = {}
     for k in range(200):
         spots = np.kron(rng.normal(0, 18, (24, 24)), np.ones((5, 5)))
-        looks[tmp_path / f"{k:04d}.jpg"] = look_of(Image.fromarray(np.clip(light + spots, 0, 255).astype(np.uint8)))
+        looks[tmp_path / f"{k:04d}.jpg"] = signature_of(
+            Image.fromarray(np.clip(light + spots, 0, 255).astype(np.uint8))
+        )
     grouped = [file for group in sequences(looks) for file in group]
     assert len(grouped) <= 20
 
@@ -257,12 +259,12 @@ def test_things_that_all_look_alike_are_no_burst_for_being_numbered(tmp_path: Pa
 def test_alike_frames_far_apart_in_number_are_not_joined(tmp_path: Path) -> None:
     numbers = [1, 2, 3, 4, 5, 6, 500]
     images = [*(scene(k) for k in range(6)), frame(scene(0), 1)]
-    assert sequences({tmp_path / f"x_{n}.jpg": look_of(i) for n, i in zip(numbers, images, strict=True)}) == []
+    assert sequences({tmp_path / f"x_{n}.jpg": signature_of(i) for n, i in zip(numbers, images, strict=True)}) == []
 
 
 def test_augmented_copies_are_one_source_whatever_was_done_to_them(tmp_path: Path) -> None:
-    looks = {tmp_path / "train" / f"a_jpg.rf.{k:032x}.jpg": look_of(scene(k)) for k in range(3)}
-    other = {tmp_path / "val" / "b_jpg.rf.00000000000000000000000000000001.jpg": look_of(scene(9))}
+    looks = {tmp_path / "train" / f"a_jpg.rf.{k:032x}.jpg": signature_of(scene(k)) for k in range(3)}
+    other = {tmp_path / "val" / "b_jpg.rf.00000000000000000000000000000001.jpg": signature_of(scene(9))}
     assert sequences({**looks, **other}) == [tuple(sorted(looks))]
 
 

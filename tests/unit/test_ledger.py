@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolosweep.durable import Sink, sha256_of, write_atomic
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import Ledger, RunFolder, Tail, read_events
 from yolosweep.records import SCHEMA_VERSION, FileRef
+from yolosweep.storage.atomic_files import HashingWriter, sha256_of, write_atomic
 
 
 def python(code: str, *arguments: str | Path, **kwargs: Any) -> subprocess.Popen[str]:
@@ -230,7 +230,7 @@ def test_a_large_file_is_hashed_as_it_is_written(sizes: list[int], tmp_path_fact
     target = tmp_path_factory.mktemp("large") / "file"
     blocks = [bytes([number]) * size for number, size in enumerate(sizes, start=1)]
 
-    def pour(sink: Sink) -> None:
+    def pour(sink: HashingWriter) -> None:
         for number, block in enumerate(blocks):
             assert sink.write(memoryview(block) if number % 2 else block) == len(block)
 
@@ -263,7 +263,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None
 WRITE = """
 import sys
 from pathlib import Path
-from yolosweep.durable import write_atomic
+from yolosweep.storage.atomic_files import write_atomic
 print("ready", flush=True)
 while True:
     for letter in (b"a", b"b"):

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from yolosweep.data.alike import EXACT, NEAR, find_alike
-from yolosweep.data.likeness import FLAT, SIDE, compare, flipped, look_of, pixels_of, thumbs, traits
+from yolosweep.data.duplicates.near_duplicates import EXACT, NEAR, find_near_duplicates
+from yolosweep.data.duplicates.signatures import FLAT, SIDE, compare, flipped, pixels_of, signature_of, thumbs, traits
 
 BCCD = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "bccd" / "images"
 
@@ -58,8 +58,8 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 def found(images: list[Image.Image]) -> list[tuple[str, str, str]]:
-    looks = {Path(f"{index:02d}"): look_of(image) for index, image in enumerate(images)}
-    pairs = find_alike(looks, {file: file.name for file in looks}, pixels=lambda file: "")
+    looks = {Path(f"{index:02d}"): signature_of(image) for index, image in enumerate(images)}
+    pairs = find_near_duplicates(looks, {file: file.name for file in looks}, pixels=lambda file: "")
     return [(pair.first.name, pair.second.name, pair.kind) for pair in pairs]
 
 
@@ -99,21 +99,21 @@ def test_a_scene_in_which_something_moved_is_another_picture() -> None:
     ids=["black", "white", "16 bit", "one pixel", "one grey and noise"],
 )
 def test_a_picture_of_one_colour_has_no_look(image: Image.Image) -> None:
-    assert look_of(image) == FLAT
+    assert signature_of(image) == FLAT
     assert found([image, image]) == []
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr", "HSV", "I", "F"])
 def test_every_mode_has_the_look_of_its_grey(mode: str) -> None:
-    look = look_of(scene(1).convert("RGB" if mode == "HSV" else mode))
+    look = signature_of(scene(1).convert("RGB" if mode == "HSV" else mode))
     assert len(look) == 768
-    assert compare(thumbs([look_of(scene(1))]), thumbs([look])).explained[0] > 0.98
+    assert compare(thumbs([signature_of(scene(1))]), thumbs([look])).explained[0] > 0.98
 
 
 def test_sixteen_bits_are_not_cut_to_eight() -> None:
     deep = Image.fromarray(np.asarray(scene(2).convert("L")).astype(np.uint16) * 250)
     assert deep.mode == "I;16"
-    assert compare(thumbs([look_of(scene(2))]), thumbs([look_of(deep)])).explained[0] > 0.99
+    assert compare(thumbs([signature_of(scene(2))]), thumbs([signature_of(deep)])).explained[0] > 0.99
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -128,7 +128,7 @@ def test_a_look_is_upright(orientation: int, tmp_path: Path) -> None:
     stored.save(tmp_path / "turned.png", exif=exif)
     upright.save(tmp_path / "upright.png")
     with Image.open(tmp_path / "turned.png") as image:
-        levels = thumbs([look_of(image), look_of(upright)]).astype(int)
+        levels = thumbs([signature_of(image), signature_of(upright)]).astype(int)
     assert np.abs(levels[0] - levels[1]).max() <= 2  # one grey level of rounding
     assert pixels_of(tmp_path / "turned.png") == pixels_of(tmp_path / "upright.png") != ""
 
@@ -143,7 +143,7 @@ def test_a_reduced_decode_has_nearly_the_same_look(tmp_path: Path) -> None:
     scene(4, 800).save(tmp_path / "x.jpg", quality=95)
     with Image.open(tmp_path / "x.jpg") as whole, Image.open(tmp_path / "x.jpg") as reduced:
         reduced.draft("L", (100, 100))
-        looks = [look_of(whole), look_of(reduced)]
+        looks = [signature_of(whole), signature_of(reduced)]
         assert reduced.width < 200
     levels = thumbs(looks).astype(int)
     assert np.abs(levels[0] - levels[1]).max() <= 8
@@ -178,8 +178,8 @@ def test_the_same_bytes_and_the_same_pixels_are_exact(tmp_path: Path) -> None:
     files["b.png"].write_bytes(files["a.png"].read_bytes())
     image.save(files["c.bmp"])
     image.save(files["d.jpg"], quality=98)
-    looks = {file: look_of(Image.open(file)) for file in files.values()}
+    looks = {file: signature_of(Image.open(file)) for file in files.values()}
     digests = {file: str(len(file.read_bytes())) for file in files.values()}
-    pairs = {(pair.first.name, pair.second.name): pair.kind for pair in find_alike(looks, digests)}
+    pairs = {(pair.first.name, pair.second.name): pair.kind for pair in find_near_duplicates(looks, digests)}
     assert pairs["a.png", "b.png"] == pairs["a.png", "c.bmp"] == EXACT
     assert NEAR in {kind for names, kind in pairs.items() if "d.jpg" in names}

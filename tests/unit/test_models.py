@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from yolosweep.backends.ultralytics.model_files import model_faults
 from yolosweep.experiment import Experiment
-from yolosweep.training.models import model_faults
 
 
 def experiment(model: str, task: str) -> Experiment:

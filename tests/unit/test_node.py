@@ -10,15 +10,25 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from yolosweep.cluster import Admission, Asked, Room, arrived, lay_down, localised, plant, prepare_node, room_for
-from yolosweep.cluster import node as node_module
+from yolosweep.cluster import (
+    Admission,
+    Asked,
+    DiskEstimate,
+    prepare_node,
+    probe_arrived,
+    room_for,
+    with_local_paths,
+    write_probe,
+    write_view_on_driver,
+)
+from yolosweep.cluster import node_preparation as node_module
 from yolosweep.cluster.preflight import look_here
+from yolosweep.cluster.versions import versions
 from yolosweep.data import examine
 from yolosweep.errors import DataError
 from yolosweep.experiment import Experiment
 from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset, TrialRequest
-from yolosweep.versions import versions
 
 
 def draw(folder: Path) -> None:
@@ -38,7 +48,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[RunFolder, P
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "head"))
     run = RunFolder.create((tmp_path / "bucket").as_uri(), "toy")
     gate = examine(str(tmp_path / "lot" / "data.yaml"), "detect")
-    dataset = lay_down(gate, gate.dataset, run)
+    dataset = write_view_on_driver(gate, gate.dataset, run)
     (tmp_path / "start.pt").write_bytes(b"weights")
     run.publish(tmp_path / "start.pt", run.model("start.pt"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "node"))
@@ -58,7 +68,7 @@ def test_a_node_writes_its_own_view_and_fetches_the_model_once(
         data=dataset.train_on, settings={"epochs": 1}, asked={}, identity="", metric="m",
         folder=run.address,
     )  # fmt: skip
-    here = localised(request, train_on)
+    here = with_local_paths(request, train_on)
     assert Path(here.model).read_bytes() == b"weights"
     assert here.model != request.model
     assert here.data == train_on
@@ -82,7 +92,7 @@ def test_a_request_of_a_local_run_stays_as_it_is(tmp_path: Path) -> None:
         sweep="s", trial="t0000", number=0, task="detect", model="/x/start.pt", data="/x/data.yaml", settings={},
         asked={}, identity="", metric="m", folder=str(tmp_path),
     )  # fmt: skip
-    assert localised(request, "/y/data.yaml") == request
+    assert with_local_paths(request, "/y/data.yaml") == request
 
 
 @pytest.fixture
@@ -92,7 +102,8 @@ def admission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Admission:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "head"))
     gate, run = examine((tmp_path / "lot" / "data.yaml").as_uri(), "detect"), str(tmp_path / "run")
     return Admission(
-        asked=Asked(torch=False, storage=run, marker=plant(run)), room=Room(), address=run, dataset=gate.dataset,
+        asked=Asked(torch=False, storage=run, marker=write_probe(run)), room=DiskEstimate(), address=run,
+        dataset=gate.dataset,
         versions=versions(), first=str(gate.layout.splits["train"][0].image),
     )  # fmt: skip
 
@@ -100,7 +111,7 @@ def admission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Admission:
 def test_a_node_that_joins_may_train_where_all_is_the_same(admission: Admission) -> None:
     fault, mark = look_here(admission, {"CPU": 1.0}, time.time)
     assert fault == ""
-    assert arrived(admission.address, mark) == ""
+    assert probe_arrived(admission.address, mark) == ""
 
 
 def test_a_node_that_joins_is_asked_for_its_clock(admission: Admission) -> None:
@@ -129,7 +140,7 @@ def test_room_is_asked_for_a_copy_of_staged_data_and_none_for_ones_own(
     exp = Experiment.model_validate({**told, "search": {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}}})
     own, address = (tmp_path / "lot" / "data.yaml"), (tmp_path / "lot" / "data.yaml").as_uri()
 
-    def room(source: str) -> Room:
+    def room(source: str) -> DiskEstimate:
         return room_for(exp, examine(source, "detect"), model_bytes=None, place=str(tmp_path / "run"), slots=None)
 
     assert room(str(own)).copy_mb == 0

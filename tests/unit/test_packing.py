@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from yolosweep.cluster import packing
+from yolosweep.cluster import job_package as packing
 from yolosweep.cluster.data_files import data_files
-from yolosweep.cluster.packing import Load, load_of, place_data, storage_fault, write_load
+from yolosweep.cluster.job_package import JobPackage, package_of, place_data, storage_fault, write_package
 from yolosweep.data import examine
-from yolosweep.data.sample import draw_parking
+from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.errors import DataError, ExperimentError, RunFolderError
 from yolosweep.experiment import Experiment, load_experiment
 
@@ -42,9 +42,9 @@ def test_the_data_that_arrive_are_the_data_that_were_sent(repository: Path, lot:
     (lot / ".git").mkdir()
     (lot / ".git" / "config").write_text("canary")
     (lot / ".gitignore").write_text("images\n*.jpg\n")
-    load = load_of(experiment(repository, f"data={lot / 'data.yaml'}"), VERSIONS)
+    load = package_of(experiment(repository, f"data={lot / 'data.yaml'}"), VERSIONS)
     there = tmp_path / "there"
-    write_load(load, there)
+    write_package(load, there)
     assert sum(file.stat().st_size for file in there.rglob("*") if file.is_file()) == load.size
     assert not [file for file in there.rglob("*") if file.is_file() and file.read_bytes() == b"canary"]
     assert not [file for file in there.rglob("*") if file.name.startswith(".") or file.suffix == ".pem"]
@@ -55,40 +55,40 @@ def test_the_data_that_arrive_are_the_data_that_were_sent(repository: Path, lot:
 
 
 def test_the_code_that_arrives_runs(repository: Path, tmp_path: Path) -> None:
-    write_load(load_of(experiment(repository), VERSIONS), tmp_path)
+    write_package(package_of(experiment(repository), VERSIONS), tmp_path)
     code = "import yolosweep.cli.app, yolosweep; print(yolosweep.__file__)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()) == tmp_path / "yolosweep" / "__init__.py"
-    assert not list(tmp_path.rglob("*.pyc")) or not any("__pycache__" in name for name in load_of(None, {}).files)
+    assert not list(tmp_path.rglob("*.pyc")) or not any("__pycache__" in name for name in package_of(None, {}).files)
     assert json.loads((tmp_path / "versions.json").read_text()) == VERSIONS
 
 
 def test_the_same_sweep_has_the_same_digest_and_another_has_another(repository: Path, lot: Path) -> None:
     data = f"data={lot / 'data.yaml'}"
-    first = load_of(experiment(repository, data), VERSIONS).digest
-    assert load_of(experiment(repository, data), VERSIONS).digest == first
-    assert load_of(experiment(repository, data, "seed=1"), VERSIONS).digest != first
+    first = package_of(experiment(repository, data), VERSIONS).digest
+    assert package_of(experiment(repository, data), VERSIONS).digest == first
+    assert package_of(experiment(repository, data, "seed=1"), VERSIONS).digest != first
     label = next((lot / "labels" / "train").glob("*.txt"))
     label.write_text(label.read_text() + "0 0.5 0.5 0.1 0.1\n")
-    assert load_of(experiment(repository, data), VERSIONS).digest != first
+    assert package_of(experiment(repository, data), VERSIONS).digest != first
 
 
 def test_what_the_nodes_have_does_not_travel(repository: Path, lot: Path, tmp_path: Path) -> None:
-    on_storage = load_of(experiment(repository, f"data={lot / 'data.yaml'}", f"storage={tmp_path}"), VERSIONS)
-    there = load_of(experiment(repository, f"data={lot / 'data.yaml'}"), VERSIONS, data_on_nodes=True)
+    on_storage = package_of(experiment(repository, f"data={lot / 'data.yaml'}", f"storage={tmp_path}"), VERSIONS)
+    there = package_of(experiment(repository, f"data={lot / 'data.yaml'}"), VERSIONS, data_on_nodes=True)
     for load in (on_storage, there):
         assert not [name for name in load.files if name.startswith("data/")]
         assert json.loads(load.texts["experiment.yaml"])["data"] == str(lot / "data.yaml")
-    assert json.loads(load_of(experiment(repository), VERSIONS).texts["experiment.yaml"])["data"] == "sample:parking"
+    assert json.loads(package_of(experiment(repository), VERSIONS).texts["experiment.yaml"])["data"] == "sample:parking"
 
 
 def test_a_local_model_travels(repository: Path, tmp_path: Path) -> None:
     model = tmp_path / "mine.pt"
     model.write_bytes(b"weights")
     exp = experiment(repository).model_copy(update={"model": str(model)})
-    load = load_of(exp, VERSIONS)
+    load = package_of(exp, VERSIONS)
     assert load.files["model/mine.pt"] == model
-    write_load(load, tmp_path / "there")
+    write_package(load, tmp_path / "there")
     assert json.loads(load.texts["experiment.yaml"])["model"] == "model/mine.pt"
     assert "model 0.0 MiB in 1 file" in load.told()
 
@@ -97,17 +97,17 @@ def test_too_much_is_refused_before_anything_is_copied(
     repository: Path, lot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packing, "LIMIT_BYTES", 3 << 20)
-    load = load_of(experiment(repository), VERSIONS)
+    load = package_of(experiment(repository), VERSIONS)
     big = lot / "images" / "train" / "big.jpg"
     big.write_bytes(b"\0" * (2 << 20))
     with pytest.raises(DataError, match=r"(?s)data \d\.\d MiB in .* at most 3\.0 MiB .*--data-on-nodes"):
-        load_of(experiment(repository, f"data={lot / 'data.yaml'}"), VERSIONS)
+        package_of(experiment(repository, f"data={lot / 'data.yaml'}"), VERSIONS)
     assert load.size < 3 << 20
 
 
 def test_a_relative_storage_is_refused(repository: Path) -> None:
     with pytest.raises(ExperimentError, match=r"storage: '\./runs' is relative"):
-        load_of(experiment(repository, "storage=./runs"), VERSIONS)
+        package_of(experiment(repository, "storage=./runs"), VERSIONS)
     assert storage_fault("s3://bucket/runs") is None
     assert storage_fault("~/runs") is None
 
@@ -137,7 +137,7 @@ def test_class_folders_arrive_as_they_were(val: str, tmp_path: Path) -> None:
             Image.new("RGB", (8, 8), (number * 200, 0, len(split))).save(tmp_path / "set" / split / name / "a.png")
     (tmp_path / "set" / ".env").write_text("canary")
     files, texts, named = data_files(str(tmp_path / "set"), "classify")
-    write_load(Load(files=files, texts=texts), tmp_path / "there")
+    write_package(JobPackage(files=files, texts=texts), tmp_path / "there")
     sent, got = (examine(str(place), "classify").dataset for place in (tmp_path / "set", tmp_path / "there" / named))
     assert (got.fingerprint, got.images) == (sent.fingerprint, sent.images)
     assert len(files) == 4
@@ -153,6 +153,6 @@ def test_labels_that_lie_in_odd_places_are_found_again(lot: Path, tmp_path: Path
     before = examine(str(lot / "data.yaml"), "detect").dataset
     assert all(before.instances.values())
     files, texts, named = data_files(str(lot / "data.yaml"), "detect")
-    write_load(Load(files=files, texts=texts), tmp_path / "there")
+    write_package(JobPackage(files=files, texts=texts), tmp_path / "there")
     got = examine(str(tmp_path / "there" / named), "detect").dataset
     assert (got.fingerprint, got.instances) == (before.fingerprint, before.instances)

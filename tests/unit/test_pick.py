@@ -11,10 +11,10 @@ import pytest
 
 from yolosweep.errors import DataError, TrainingError, VerificationError
 from yolosweep.experiment import load_experiment
-from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder
-from yolosweep.pick import choose, crown, data_of, verify_file
-from yolosweep.records import Ending, EpochRow, TrialRecord, TrialRequest, Validation
+from yolosweep.ledger.history import History
+from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest, Validation
+from yolosweep.report.winner import best_trial, data_of, select_winner, verify_file
 
 METRIC = "metrics/mAP50-95(B)"
 
@@ -47,7 +47,7 @@ def make_run(
         )  # fmt: skip
         ledger.append("trial_started", request=request.model_dump(mode="json"))
         if score is not None:
-            row = EpochRow(
+            row = EpochResult(
                 epoch=1, metrics={METRIC: score}, score=score, best_score=score, best_epoch=1, epochs_without_gain=0,
                 seconds=1, images_per_s=1,
             )  # fmt: skip
@@ -76,19 +76,19 @@ def scorer(**scores: float) -> Any:
 
 def test_the_best_so_far_wins_whatever_the_ending(tmp_path: Path) -> None:
     folder = make_run(tmp_path, (0.3, Ending.FINISHED), (0.6, Ending.PRUNED), (0.5, Ending.PATIENCE))
-    trial, passed_over = choose(History.of(folder))
+    trial, passed_over = best_trial(History.of(folder))
     assert trial.request.trial == "t0001"
     assert passed_over == []
 
 
 def test_a_tie_goes_to_the_earlier_trial(tmp_path: Path) -> None:
     folder = make_run(tmp_path, (0.3, Ending.FINISHED), (0.6, Ending.FINISHED), (0.6, Ending.FINISHED))
-    assert choose(History.of(folder))[0].request.trial == "t0001"
+    assert best_trial(History.of(folder))[0].request.trial == "t0001"
 
 
 def test_a_better_trial_without_its_checkpoint_is_told(tmp_path: Path) -> None:
     folder = make_run(tmp_path, (0.3, Ending.FINISHED), (0.6, Ending.FAILED), weights=(0,))
-    trial, passed_over = choose(History.of(folder))
+    trial, passed_over = best_trial(History.of(folder))
     assert trial.request.trial == "t0000"
     assert passed_over == ["t0001 scored 0.6000 but left no checkpoint (because)"]
 
@@ -96,12 +96,12 @@ def test_a_better_trial_without_its_checkpoint_is_told(tmp_path: Path) -> None:
 def test_no_score_at_all_says_how_the_trials_ended(tmp_path: Path) -> None:
     folder = make_run(tmp_path, (None, Ending.OOM), (None, Ending.DIVERGED))
     with pytest.raises(TrainingError, match=r"none of 2 trials has a score \(t0000 oom: because; t0001"):
-        choose(History.of(folder))
+        best_trial(History.of(folder))
 
 
 def test_the_bundle_holds_what_is_needed_to_trust_and_repeat_it(tmp_path: Path) -> None:
     folder = make_run(tmp_path, (0.3, Ending.FINISHED), (0.6, Ending.FINISHED))
-    payload = crown(folder, History.of(folder), scorer(val=0.601, test=0.55), link="http://w/p")
+    payload = select_winner(folder, History.of(folder), scorer(val=0.601, test=0.55), link="http://w/p")
     bundle = json.loads((folder.winner / "winner.json").read_text())
     assert (folder.winner / "best.pt").read_bytes() == b"weights of t0001"
     assert bundle["trial"] == payload["trial"] == "t0001"
@@ -118,14 +118,14 @@ def test_the_bundle_holds_what_is_needed_to_trust_and_repeat_it(tmp_path: Path) 
 
 def test_without_a_test_split_only_val_is_scored(tmp_path: Path) -> None:
     folder = make_run(tmp_path, (0.3, Ending.FINISHED), test=False)
-    assert set(crown(folder, History.of(folder), scorer(val=0.3))["validations"]) == {"val"}
+    assert set(select_winner(folder, History.of(folder), scorer(val=0.3))["validations"]) == {"val"}
 
 
 @pytest.mark.parametrize("measured", [0.58, 0.62, float("nan")])
 def test_a_score_that_does_not_hold_is_not_crowned(tmp_path: Path, measured: float) -> None:
     folder = make_run(tmp_path, (0.6, Ending.FINISHED))
     with pytest.raises(VerificationError, match="t0000 is not crowned"):
-        crown(folder, History.of(folder), scorer(val=measured, test=0.5))
+        select_winner(folder, History.of(folder), scorer(val=measured, test=0.5))
     assert not folder.winner.exists()
 
 
@@ -134,10 +134,10 @@ def test_changed_and_missing_checkpoints_are_refused(tmp_path: Path) -> None:
     weights = folder.trial("t0000") / "best.pt"
     weights.write_bytes(b"weights of t0009")
     with pytest.raises(VerificationError, match="was changed after the training"):
-        crown(folder, History.of(folder), scorer(val=0.6, test=0.5))
+        select_winner(folder, History.of(folder), scorer(val=0.6, test=0.5))
     weights.unlink()
     with pytest.raises(VerificationError, match="is missing"):
-        crown(folder, History.of(folder), scorer(val=0.6, test=0.5))
+        select_winner(folder, History.of(folder), scorer(val=0.6, test=0.5))
 
 
 def test_the_data_are_found_in_a_copy_of_the_run(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolosweep.data.facts import picture_of_text, text_of_picture
-from yolosweep.data.pictures import oddities, read_picture
+from yolosweep.data.scan.image_reading import oddities, read_picture
+from yolosweep.data.scan.scan_codec import picture_of_text, text_of_picture
 
 SIZE = (64, 48)
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
-from yolosweep.data.sample import draw_parking
+from yolosweep.data.samples.dataset import draw_parking
 
 runner = CliRunner()
 TRACKED = "track={wandb: {project: lot}}"
@@ -59,7 +59,7 @@ def test_a_mirror_that_must_be_online_needs_a_key_before_anything_starts(experim
 
 
 def test_ray_s_word_for_this_machine_names_no_cluster() -> None:
-    from yolosweep.search.ray_tune import named_cluster
+    from yolosweep.runtime.tune_adapter import named_cluster
 
     assert [named_cluster({"RAY_ADDRESS": word}) for word in ("local", "", "head:6379")] == [None, None, "head:6379"]
     assert named_cluster({}) is None

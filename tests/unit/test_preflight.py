@@ -12,27 +12,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolosweep.cluster.judge import Expected, judge
-from yolosweep.cluster.preflight import Admission, NodeReport, arrived
-from yolosweep.cluster.probe import Asked, Disk, NodeFacts, plant, probe, uproot
-from yolosweep.cluster.room import Room, decoded_mb, room_of
-from yolosweep.cluster.slots import Slots
+from yolosweep.cluster.disk_estimate import DiskEstimate, decoded_mb, room_of
+from yolosweep.cluster.node_checks import Expected, judge
+from yolosweep.cluster.node_probe import Asked, Disk, NodeFacts, probe, remove_probe, write_probe
+from yolosweep.cluster.preflight import Admission, NodeReport, probe_arrived
+from yolosweep.cluster.trial_capacity import Allocation
 from yolosweep.data import copied
 from yolosweep.errors import ClusterError
 from yolosweep.experiment import Experiment
 from yolosweep.experiment.schema import Resources, Search
-from yolosweep.history import History
+from yolosweep.ledger.history import History
 from yolosweep.records import PreparedDataset
+from yolosweep.runtime.node_admission import Nodes
+from yolosweep.runtime.resources import allot
 from yolosweep.search.budget import room_for_another
-from yolosweep.search.cluster_resources import allot
-from yolosweep.search.nodes import Nodes
-from yolosweep.search.places import Places
+from yolosweep.search.worker_table import WorkerTable
 
 HERE = {"python": "3.11.7", "torch": "2.14.1"}
 DISKS = {"temporary folder": Disk(1, 9000), "cache folder": Disk(2, 9000), "storage": Disk(3, 9000)}
 FACTS = NodeFacts(host="n1", versions=HERE, gpus=("H200", "H200"), disks=DISKS, shm_mb=9000, clock_s=105.0)
-SLOTS = Slots(cpus=1, gpus=1, concurrent=4)
-ROOM = Room(
+SLOTS = Allocation(cpus=1, gpus=1, concurrent=4)
+ROOM = DiskEstimate(
     rank_mb=500, trial_mb=1000, kept_mb=100, images_mb=800, budget_mb=700, copy_mb=300, slots=SLOTS
 )  # fmt: skip
 BUCKET = replace(ROOM, in_bucket=True)
@@ -142,28 +142,28 @@ def test_a_clock_between_question_and_answer_is_never_blamed(clock: float) -> No
 @pytest.mark.parametrize("place", [str, Path.as_uri], ids=["folder", "address"])
 def test_a_storage_is_known_by_what_was_planted_there(tmp_path: Path, place: Callable[[Path], str]) -> None:
     storage = place(tmp_path / "runs")
-    marker = plant(storage)
+    marker = write_probe(storage)
     there = Asked(torch=False, storage=storage, marker=marker)
     facts = probe(there)
     assert facts.storage_error == ""
-    assert arrived(storage, facts.storage_mark) == ""
-    assert "not seen by the driver" in arrived(storage, facts.storage_mark)  # taken back already
+    assert probe_arrived(storage, facts.storage_mark) == ""
+    assert "not seen by the driver" in probe_arrived(storage, facts.storage_mark)  # taken back already
     other = tmp_path / "other"
     other.mkdir()
     assert "not the storage" in probe(replace(there, storage=place(other))).storage_error
     assert list(other.iterdir()) == []  # nothing is written where it is not ours
-    uproot(storage, marker)
+    remove_probe(storage, marker)
     assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_the_disks_of_this_machine_are_measured(tmp_path: Path) -> None:
     storage = str(tmp_path / "runs")
-    marker = plant(storage)
+    marker = write_probe(storage)
     facts = probe(Asked(torch=False, storage=storage, marker=marker))
     assert facts.disks["storage"].device == tmp_path.stat().st_dev
     assert facts.disks["storage"].free_mb == pytest.approx(shutil.disk_usage(tmp_path).free / 2**20, rel=0.5)
     assert facts.disks.keys() == DISKS.keys()
-    uproot(storage, marker)  # with the mark of a node that nobody looked for
+    remove_probe(storage, marker)  # with the mark of a node that nobody looked for
     assert list((tmp_path / "runs").iterdir()) == []
 
 
@@ -198,7 +198,7 @@ def test_one_broken_gpu_does_not_hide_the_others(tmp_path: Path, monkeypatch: py
     assert f"4 promised to Ray, torch can use 2 ({broken})" in problem.text
 
 
-def needs(size: int | None = None, **more: Any) -> Room:
+def needs(size: int | None = None, **more: Any) -> DiskEstimate:
     told = {"name": "n", "model": "yolo11n.yaml", "data": "d", "train": {"optimizer": "AdamW"}, **more}
     told["search"] = {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}, **more.get("search", {})}
     return room_of(Experiment.model_validate(told), size)
@@ -222,12 +222,12 @@ def test_the_size_of_a_real_file_counts() -> None:
 
 @given(
     st.builds(
-        Slots, cpus=st.integers(1, 8), gpus=st.sampled_from([0, 0.25, 1]), concurrent=st.integers(1, 6),
+        Allocation, cpus=st.integers(1, 8), gpus=st.sampled_from([0, 0.25, 1]), concurrent=st.integers(1, 6),
         world_size=st.sampled_from([1, 2]), spread=st.booleans(),
     ),
     st.booleans(),
 )  # fmt: skip
-def test_more_nodes_never_need_less_and_none_more_than_all_trials(slots: Slots, in_bucket: bool) -> None:
+def test_more_nodes_never_need_less_and_none_more_than_all_trials(slots: Allocation, in_bucket: bool) -> None:
     room, before = replace(ROOM, slots=slots, in_bucket=in_bucket), 0.0
     for cpus in range(0, 40, 4):
         found = room.needs({"CPU": cpus, "GPU": cpus / 4}, has_copy=False)
@@ -277,7 +277,7 @@ def test_data_of_ones_own_are_no_copy(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_node_that_joins_is_asked_once() -> None:
     dataset = PreparedDataset(task="detect", source="d", train_on="d", names={}, images={}, fingerprint="f")
-    admission = Admission(asked=Asked(torch=False), room=Room(), address="a", dataset=dataset, versions=HERE)
+    admission = Admission(asked=Asked(torch=False), room=DiskEstimate(), address="a", dataset=dataset, versions=HERE)
     nodes = Nodes(["first"], admission)
     assert nodes.ask("first") == "good"
     assert nodes.ask("late") is admission
@@ -313,7 +313,7 @@ def test_without_an_epoch_budget_there_is_room() -> None:
 
 
 def test_processes_that_cannot_begin_are_hopeless_only_where_nobody_trains() -> None:
-    places = Places()
+    places = WorkerTable()
     places.sit(0, "t0000")
     assert [places.lose(1, now=0.0)[1] for _ in range(4)] == ["idle"] * 4
     places.rise("t0000", "cpu")

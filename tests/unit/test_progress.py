@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from yolosweep.cli import progress as module
+from yolosweep.cli import progress_bar as module
 
 
 def test_time_left_is_forecast_once_something_is_done(

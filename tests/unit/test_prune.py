@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolosweep.search.prune import behind, rungs
+from yolosweep.search.pruners.asha import behind, rungs
 
 scores = st.one_of(st.none(), st.floats(0, 1), st.just(math.nan))
 

@@ -19,11 +19,11 @@ import pytest
 from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
-from yolosweep.cli.live import LiveView
+from yolosweep.cli.live_view import LiveView
 from yolosweep.cli.tables import describe_run
-from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder
-from yolosweep.records import Ending, EpochRow, TrialRecord, TrialRequest
+from yolosweep.ledger.history import History
+from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest
 from yolosweep.report import summary, write_report
 
 METRIC = "metrics/mAP50-95(B)"
@@ -88,7 +88,7 @@ def write_run(
             known += [score] if score is not None else []
             best = (max(known) if mode == "max" else min(known)) if known else None
             at = None if best is None else scores.index(best) + 1
-            row = EpochRow(
+            row = EpochResult(
                 epoch=epoch, metrics={METRIC: score}, score=score, best_score=best, best_epoch=at,
                 epochs_without_gain=0, seconds=2.0, images_per_s=9,
             )  # fmt: skip
@@ -328,7 +328,7 @@ def test_a_sweep_that_was_taken_up_again_says_so(tmp_path: Path, capsys: pytest.
 
 
 def take_up_again(folder: RunFolder) -> Ledger:
-    """Write what the desk writes first when a sweep is taken up again; return the ledger."""
+    """Write what the controller writes first when a sweep is taken up again; return the ledger."""
     experiment = History.of(folder).started["experiment"]
     ledger = Ledger(folder)
     changes = {"search.trials": [1, 2]}
@@ -424,7 +424,7 @@ def test_the_time_left_is_reckoned_from_what_was_trained_since(
     row = History.of(folder).trials["t0000"].rows[0]
     ledger = take_up_again(folder)
     clock = [0.0]
-    monkeypatch.setattr("yolosweep.cli.live.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("yolosweep.cli.live_view.time.monotonic", lambda: clock[0])
     view = LiveView(folder, 1, 200)
     with view:
         pass

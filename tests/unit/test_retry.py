@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolosweep.experiment.schema import Policy
-from yolosweep.records import Cause
+from yolosweep.records import Cause, TrialPolicy
 from yolosweep.search.retry import FRUITLESS, refusal
 
 EVENTS = st.lists(
@@ -25,26 +24,26 @@ def log(*entries: tuple[str, int]) -> list[dict[str, Any]]:
 @given(EVENTS, st.integers(0, 5))
 def test_wrong_data_and_settings_are_never_tried_again(events: list[dict[str, Any]], epoch: int) -> None:
     for cause in (Cause.DATA, Cause.CONFIG, Cause.RESOURCE):
-        assert refusal(cause, events, epoch, Policy()) is not None
+        assert refusal(cause, events, epoch, TrialPolicy()) is not None
 
 
 @given(EVENTS, st.integers(6, 9))
 def test_a_lost_machine_is_forgiven_where_the_trial_got_further(events: list[dict[str, Any]], epoch: int) -> None:
-    assert refusal(Cause.INFRA, events, epoch, Policy()) is None
+    assert refusal(Cause.INFRA, events, epoch, TrialPolicy()) is None
 
 
 @given(st.integers(0, 5), st.integers(0, 5))
 def test_unknown_errors_are_tried_again_as_often_as_the_policy_says(retries: int, earlier: int) -> None:
-    refused = refusal(Cause.UNKNOWN, log(*[("unknown", 1)] * earlier, ("infra", 1)), 1, Policy(retries=retries))
+    refused = refusal(Cause.UNKNOWN, log(*[("unknown", 1)] * earlier, ("infra", 1)), 1, TrialPolicy(retries=retries))
     assert (refused is None) == (earlier < retries)
 
 
 def test_the_same_epoch_ends_only_so_many_processes() -> None:
-    assert refusal(Cause.INFRA, log(*[("infra", 2)] * (FRUITLESS - 2)), 2, Policy()) is None
-    assert refusal(Cause.INFRA, log(*[("infra", 2)] * (FRUITLESS - 1)), 2, Policy()) is not None
-    assert refusal(Cause.INFRA, log(("infra", 2), ("resumed", 2)), 2, Policy()) is None
+    assert refusal(Cause.INFRA, log(*[("infra", 2)] * (FRUITLESS - 2)), 2, TrialPolicy()) is None
+    assert refusal(Cause.INFRA, log(*[("infra", 2)] * (FRUITLESS - 1)), 2, TrialPolicy()) is not None
+    assert refusal(Cause.INFRA, log(("infra", 2), ("resumed", 2)), 2, TrialPolicy()) is None
 
 
 @pytest.mark.parametrize(("earlier", "again"), [(0, True), (1, False)])
 def test_a_stall_is_tried_again_once(earlier: int, again: bool) -> None:
-    assert (refusal(Cause.STALLED, log(*[("stalled", 0)] * earlier), 0, Policy()) is None) == again
+    assert (refusal(Cause.STALLED, log(*[("stalled", 0)] * earlier), 0, TrialPolicy()) is None) == again

@@ -8,16 +8,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from yolosweep.report.review_page import render_review, review_tiles
-from yolosweep.training.agreement import Known, Proposed, agreement
-from yolosweep.training.autolabel import AutolabelResult, LabelledImage
+from yolosweep.autolabel.agreement import HumanLabel, PredictedLabel, agreement
+from yolosweep.autolabel.labelling import AutolabelResult, LabelledImage
+from yolosweep.autolabel.review_page import render_review, review_tiles
 
 HOSTILE = "<script>window.pwned=1</script>\"'\u202e🚗\udce9"
 HERE = (0.5, 0.5, 0.2, 0.2)
 THERE = (0.1, 0.1, 0.1, 0.1)
 
 
-def labelled(folder: Path, name: str, drawn: list[Proposed], known: list[Known] | None = None) -> LabelledImage:
+def labelled(
+    folder: Path, name: str, drawn: list[PredictedLabel], known: list[HumanLabel] | None = None
+) -> LabelledImage:
     image = folder / name
     Image.new("RGB", (320, 240), "grey").save(image)
     people = None if known is None else tuple(known)
@@ -34,11 +36,11 @@ def result(folder: Path, *images: LabelledImage, name: str = "car") -> Autolabel
 
 def test_the_most_doubtful_come_first(tmp_path: Path) -> None:
     images = [
-        labelled(tmp_path, "sure.jpg", [Proposed(0, HERE, 0.9)]),
-        labelled(tmp_path, "agrees.jpg", [Proposed(0, HERE, 0.8)], [Known(0, HERE)]),
-        labelled(tmp_path, "missed.jpg", [], [Known(0, HERE), Known(0, THERE)]),
-        labelled(tmp_path, "differs.jpg", [Proposed(0, HERE, 0.99)], [Known(1, HERE)]),
-        labelled(tmp_path, "unsure.jpg", [Proposed(0, HERE, 0.9), Proposed(0, THERE, 0.3)]),
+        labelled(tmp_path, "sure.jpg", [PredictedLabel(0, HERE, 0.9)]),
+        labelled(tmp_path, "agrees.jpg", [PredictedLabel(0, HERE, 0.8)], [HumanLabel(0, HERE)]),
+        labelled(tmp_path, "missed.jpg", [], [HumanLabel(0, HERE), HumanLabel(0, THERE)]),
+        labelled(tmp_path, "differs.jpg", [PredictedLabel(0, HERE, 0.99)], [HumanLabel(1, HERE)]),
+        labelled(tmp_path, "unsure.jpg", [PredictedLabel(0, HERE, 0.9), PredictedLabel(0, THERE, 0.3)]),
         LabelledImage(image=tmp_path / "broken.jpg", split="train", label=None, state="unreadable"),
     ]
     tiles = review_tiles(result(tmp_path, *images))
@@ -50,7 +52,9 @@ def test_the_most_doubtful_come_first(tmp_path: Path) -> None:
 
 
 def test_the_page_tells_agreement_and_doubt(tmp_path: Path) -> None:
-    page = render_review(result(tmp_path, labelled(tmp_path, "a.jpg", [Proposed(0, HERE, 0.8)], [Known(0, HERE)])))
+    page = render_review(
+        result(tmp_path, labelled(tmp_path, "a.jpg", [PredictedLabel(0, HERE, 0.8)], [HumanLabel(0, HERE)]))
+    )
     assert "Nobody has checked these labels yet" in page
     assert re.search(r"1\.00 <span[^>]*>0\.21 to 1\.00", page)
     assert "flatters" in page
@@ -58,7 +62,7 @@ def test_the_page_tells_agreement_and_doubt(tmp_path: Path) -> None:
 
 
 def test_without_people_nothing_is_claimed(tmp_path: Path) -> None:
-    page = render_review(result(tmp_path, labelled(tmp_path, "a.jpg", [Proposed(0, HERE, 0.8)])))
+    page = render_review(result(tmp_path, labelled(tmp_path, "a.jpg", [PredictedLabel(0, HERE, 0.8)])))
     assert "how good these are cannot be said" in page
     assert "flatters" not in page
 
@@ -66,7 +70,7 @@ def test_without_people_nothing_is_claimed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, 400])
 def test_the_page_stays_small(tmp_path: Path, count: int) -> None:
     one = labelled(
-        tmp_path, "a.jpg", [Proposed(k % 2, HERE, 0.8, tuple(0.001 * n for n in range(500))) for k in range(90)]
+        tmp_path, "a.jpg", [PredictedLabel(k % 2, HERE, 0.8, tuple(0.001 * n for n in range(500))) for k in range(90)]
     )
     page = render_review(result(tmp_path, *[one] * count))
     assert len(page.encode()) < 1_000_000
@@ -74,7 +78,7 @@ def test_the_page_stays_small(tmp_path: Path, count: int) -> None:
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
-    image = labelled(tmp_path, "a.jpg", [Proposed(0, HERE, 0.8)], [Known(0, HERE)])
+    image = labelled(tmp_path, "a.jpg", [PredictedLabel(0, HERE, 0.8)], [HumanLabel(0, HERE)])
     odd = LabelledImage(image=tmp_path / HOSTILE, split="train", label=None, state="unreadable")
     page = render_review(result(tmp_path, image, odd, name=HOSTILE))
     assert page.encode()

@@ -11,8 +11,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from yolosweep.data import examine
-from yolosweep.data.parking import NAMES, Box, scene
-from yolosweep.data.sample import draw_parking
+from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_scene import NAMES, Box, scene
 from yolosweep.errors import UsageError
 
 SIZE = 128

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from yolosweep.data import scan as scan_module
-from yolosweep.data.crew import read_all
-from yolosweep.data.facts import label_of_text, picture_of_text
-from yolosweep.data.items import Item, Layout
-from yolosweep.data.known import Known, stamp_of
-from yolosweep.data.reader import Job, Rules
-from yolosweep.data.scan import content_findings, scan
+from yolosweep.data.checks.content_findings import content_findings
+from yolosweep.data.model.items import Item, Layout
+from yolosweep.data.scan.reader_pool import read_all
+from yolosweep.data.scan.reader_worker import Job, Rules
+from yolosweep.data.scan.scan import scan
+from yolosweep.data.scan.scan import scan as scan_module
+from yolosweep.data.scan.scan_cache import ScanCache, stamp_of
+from yolosweep.data.scan.scan_codec import label_of_text, picture_of_text
 from yolosweep.records import Finding, Severity
 
 NAMES = {0: "a", 1: "b", 2: "c"}
@@ -237,16 +238,16 @@ def test_a_memory_in_use_is_waited_for(tmp_path: Path) -> None:
 
     def write(kind: str) -> None:
         for start in range(0, 300, 50):
-            Known(tmp_path).keep(kind, [(path, "stamp", kind) for path in paths[start : start + 50]])
+            ScanCache(tmp_path).keep(kind, [(path, "stamp", kind) for path in paths[start : start + 50]])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(write, ["a", "b", "c", "d"]))
     for kind in ("a", "b", "c", "d"):
-        assert Known(tmp_path).find(kind, dict.fromkeys(paths, "stamp")) == dict.fromkeys(paths, kind)
+        assert ScanCache(tmp_path).find(kind, dict.fromkeys(paths, "stamp")) == dict.fromkeys(paths, kind)
 
 
 def test_the_oldest_are_forgotten_when_there_are_too_many(tmp_path: Path) -> None:
-    known = Known(tmp_path, most_bytes=200_000)
+    known = ScanCache(tmp_path, most_bytes=200_000)
     for number in range(20):
         known.keep(f"run {number}", [(Path(f"/x/{index}"), "s", "x" * 500) for index in range(50)])
     asked = {Path(f"/x/{index}"): "s" for index in range(50)}
@@ -259,7 +260,7 @@ def test_the_oldest_are_forgotten_when_there_are_too_many(tmp_path: Path) -> Non
 
 READER = """
 import os, signal, time
-from yolosweep.data import reader
+from yolosweep.data.scan.scan import reader_worker as reader
 whole = reader.read
 def read(job, rules):
     name = job.path.name

@@ -2,19 +2,19 @@
 
 import pytest
 
-from yolosweep.cluster.sealing import Lock, public_key_in, seal, secrets_of
+from yolosweep.cluster.encryption import Recipient, public_key_in, seal, secrets_of
 
 SECRETS = {"WANDB_API_KEY": "canary-é", "AWS_SECRET_ACCESS_KEY": "x" * 500}
 
 
-def sealed_to(lock: Lock, job: str) -> bytes:
+def sealed_to(lock: Recipient, job: str) -> bytes:
     key = public_key_in(lock.line + "\n", job)
     assert key is not None
     return seal(SECRETS, key, job)
 
 
 def test_the_driver_opens_what_was_sealed_to_the_line_it_printed() -> None:
-    lock = Lock("job")
+    lock = Recipient("job")
     sealed = sealed_to(lock, "job")
     assert lock.open(sealed) == SECRETS
     assert b"canary" not in sealed
@@ -22,10 +22,10 @@ def test_the_driver_opens_what_was_sealed_to_the_line_it_printed() -> None:
 
 
 def test_nobody_else_can_and_a_changed_byte_is_told() -> None:
-    lock = Lock("job")
+    lock = Recipient("job")
     sealed = sealed_to(lock, "job")
     with pytest.raises(ValueError, match="not sealed to this job"):
-        Lock("job").open(sealed)
+        Recipient("job").open(sealed)
     for place in range(0, len(sealed), 7):
         changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
         with pytest.raises(ValueError, match="sealed"):
@@ -35,7 +35,7 @@ def test_nobody_else_can_and_a_changed_byte_is_told() -> None:
 
 
 def test_a_line_is_taken_for_its_own_job_only() -> None:
-    line = Lock("job").line
+    line = Recipient("job").line
     assert public_key_in(line, "job") is not None
     assert public_key_in(line, "jo") is None
     assert public_key_in(line[:-5], "job") is None

@@ -1,4 +1,4 @@
-"""A place of the cluster, its ranks and the desk as they are; of Ray, what is called here is done at once."""
+"""A place of the cluster, its ranks and the controller as they are; of Ray, what is called here is done at once."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 import ray
 
+from yolosweep.cluster.disk_estimate import Room
+from yolosweep.cluster.node_probe import Asked
 from yolosweep.cluster.preflight import Admission
-from yolosweep.cluster.probe import Asked
-from yolosweep.cluster.room import Room
 from yolosweep.experiment import Experiment
 from yolosweep.experiment.settings import resolved
-from yolosweep.history import History
 from yolosweep.ledger import RunFolder
+from yolosweep.ledger.history import History
 from yolosweep.records import Ending, PreparedDataset
-from yolosweep.search import asking, rank_group, worker
-from yolosweep.search.desk_actor import DeskActor
+from yolosweep.runtime import control_channel as asking
+from yolosweep.runtime import rank_group
+from yolosweep.runtime import trial_actor as worker
+from yolosweep.runtime.controller_actor import ControllerActor
 
 DATASET = PreparedDataset(
     task="detect", source="/d/data.yaml", train_on="/d/data.yaml", names={0: "car"}, images={"train": 9, "val": 9},
@@ -79,77 +81,77 @@ class Cluster:
 @pytest.fixture
 def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Any, Any, Cluster]]]:
     """A function that places the ranks of a sweep's first place on nodes; only ``first`` was there at the start."""
-    opened: list[DeskActor] = []
+    opened: list[ControllerActor] = []
 
     def start(*nodes: str, bad: str = "none", places: int = 2) -> tuple[Any, Any, Cluster]:
         cluster = Cluster(list(nodes), bad)
         parameters = {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}, "trials": 5}
         exp = {"name": "d", "model": "yolo11n.yaml", "data": "d", "train": {"optimizer": "AdamW"}, "search": parameters}
         asked = Admission(asked=Asked(torch=False), room=Room(), address="a", dataset=DATASET, versions={})
-        desk = DeskActor(
+        controller = ControllerActor(
             str(RunFolder.create(tmp_path, "d").root),
             experiment=resolved(Experiment.model_validate(exp)).model_dump(mode="json"),
             model="yolo11n.yaml", model_fingerprint="m", dataset=DATASET.model_dump(mode="json"), cpus=len(nodes),
             gpus=0, world_size=len(nodes), header={}, nodes=["first"], admission=asked, places=places,
         )  # fmt: skip
-        opened.append(desk)
+        opened.append(controller)
         group = SimpleNamespace(bundle_specs=[{"CPU": 1.0}] * len(nodes))
         monkeypatch.setattr(ray, "get", lambda answer: answer)
         monkeypatch.setattr(ray, "remote", cluster.remote)
-        monkeypatch.setattr(ray, "get_actor", lambda name, namespace: cluster.far(desk, "first"))
+        monkeypatch.setattr(ray, "get_actor", lambda name, namespace: cluster.far(controller, "first"))
         monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: cluster.here))
         monkeypatch.setattr(ray, "nodes", lambda: [{"NodeID": node, "Resources": {}} for node in nodes])
         monkeypatch.setattr(ray.util, "get_current_placement_group", lambda: group)
         monkeypatch.setattr(asking, "look_beside", cluster.look)
-        slot = worker.Slot({"slot": 0, "desk": "desk"})
-        return slot, desk, cluster
+        slot = worker.TrialActor({"slot": 0, "controller": "controller"})
+        return slot, controller, cluster
 
     yield start
-    for desk in opened:
-        desk.close()
+    for controller in opened:
+        controller.close()
 
 
-def notes(desk: DeskActor) -> list[str]:
-    return [str(note["text"]) for note in History.of(desk._folder).notes]
+def notes(controller: ControllerActor) -> list[str]:
+    return [str(note["text"]) for note in History.of(controller._folder).notes]
 
 
 @pytest.mark.parametrize("nodes", [("first", "late"), ("late", "first"), ("first", "first", "late"), ("late",)])
 def test_a_place_with_any_rank_on_a_bad_node_is_parked_and_begins_nothing(
     nodes: tuple[str, ...], begin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slot, desk, cluster = begin(*nodes, bad="late")
+    slot, controller, cluster = begin(*nodes, bad="late")
     waited = []
 
     def sleep(seconds: float) -> None:
         waited.append(seconds)
-        assert not desk.over()
+        assert not controller.over()
         if len(waited) == 3:
-            desk.cancel("Ctrl-C")
+            controller.cancel("Ctrl-C")
 
     monkeypatch.setattr(worker.time, "sleep", sleep)
-    monkeypatch.setattr(worker.Slot, "_train_one", lambda *_: pytest.fail("it asked for a trial"))
+    monkeypatch.setattr(worker.TrialActor, "_train_one", lambda *_: pytest.fail("it asked for a trial"))
     assert slot.step() == {"done": True}
     assert len(waited) == 3, "it is held as long as the sweep lasts: nothing else is placed there"
     assert cluster.looked == ["late"]
-    assert [note for note in notes(desk) if "left out" in note and note.endswith(FAULT)]
-    assert History.of(desk._folder).trials == {}
+    assert [note for note in notes(controller) if "left out" in note and note.endswith(FAULT)]
+    assert History.of(controller._folder).trials == {}
 
 
 def test_where_no_other_place_is_left_the_sweep_ends_and_says_why(begin: Any) -> None:
-    slot, desk, _ = begin("first", "late", bad="late", places=1)
+    slot, controller, _ = begin("first", "late", bad="late", places=1)
     assert slot.step() == {"done": True}
-    assert f"every place is on a node that was left out ({FAULT})" in notes(desk)[-1]
+    assert f"every place is on a node that was left out ({FAULT})" in notes(controller)[-1]
 
 
 def test_a_parked_place_whose_node_dies_counts_again(begin: Any) -> None:
-    _, desk, _ = begin("late", bad="late")
-    desk.looked_at("late", "n2", FAULT, "")
-    desk.parked(0)
-    desk.lost(0, "the node died")
-    desk.parked(1)
-    assert not desk.over()
-    desk.parked(0)
-    assert desk.over()
+    _, controller, _ = begin("late", bad="late")
+    controller.looked_at("late", "n2", FAULT, "")
+    controller.parked(0)
+    controller.lost(0, "the node died")
+    controller.parked(1)
+    assert not controller.over()
+    controller.parked(0)
+    assert controller.over()
 
 
 def test_ranks_on_good_nodes_that_joined_train(begin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,8 +159,8 @@ def test_ranks_on_good_nodes_that_joined_train(begin: Any, monkeypatch: pytest.M
     entered = []
     monkeypatch.setattr(rank_group.RankGroup, "enter", lambda group, *told: entered.append(told))
     record = SimpleNamespace(cause=None, recoveries=0, ending=Ending.CANCELLED, model_copy=lambda update: record)
-    monkeypatch.setattr(worker, "_train", lambda desk, request, group: record)
-    monkeypatch.setattr(DeskActor, "ended", lambda desk, record, attempt: None)
+    monkeypatch.setattr(worker, "_train", lambda controller, request, group: record)
+    monkeypatch.setattr(ControllerActor, "ended", lambda controller, record, attempt: None)
     assert slot.step() == {"done": False}
     assert cluster.looked == ["late", "later"]  # each once
     assert [request.trial for request, _ in entered] == ["t0000"]

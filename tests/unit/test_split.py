@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from yolosweep.data.bare import folder_layout
-from yolosweep.data.items import Item, LabelFile, Layout, Picture, Row
-from yolosweep.data.likeness import look_of
-from yolosweep.data.split import SHARES, make_split
-from yolosweep.data.split_write import SplitResult, split_dataset, write_split
+from yolosweep.data.duplicates.signatures import signature_of
+from yolosweep.data.layout.unsplit_folder import folder_layout
+from yolosweep.data.model.items import Item, LabelFile, Layout, Picture, Row
+from yolosweep.data.prepare.split import SHARES, make_split
+from yolosweep.data.prepare.split_writer import SplitResult, split_dataset, write_split
 from yolosweep.errors import DataError, UsageError
 
 
@@ -121,7 +121,7 @@ def scene(seed: int, size: int = 160) -> Image.Image:
 
 def picture(file: Path) -> Picture:
     with Image.open(file) as image:
-        return Picture(hashlib.sha256(file.read_bytes()).hexdigest(), *image.size, image.mode, 1, look_of(image))
+        return Picture(hashlib.sha256(file.read_bytes()).hexdigest(), *image.size, image.mode, 1, signature_of(image))
 
 
 def bursts(folder: Path, count: int = 8, frames: int = 5) -> list[set[str]]:

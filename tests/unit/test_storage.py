@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yolosweep.durable import sha256_of
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment.addresses import address_fault
 from yolosweep.ledger import Ledger, RunFolder, read_events, runs_below
 from yolosweep.records import FileRef
-from yolosweep.search.retain import forget
+from yolosweep.search.checkpoint_retention import forget
 from yolosweep.storage import Objects, lease, outages, patience, segments
+from yolosweep.storage.atomic_files import sha256_of
 
 
 @pytest.fixture(autouse=True)

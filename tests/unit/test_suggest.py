@@ -3,7 +3,7 @@
 import pytest
 
 from yolosweep.experiment import Parameter
-from yolosweep.search.suggest import Suggester
+from yolosweep.search.searchers.optuna import OptunaSearcher
 
 SPACE = {
     "lr0": Parameter(min=1e-5, max=1e-1, distribution="log_uniform_values"),
@@ -26,7 +26,7 @@ def on_axis(parameter: Parameter, value: object) -> bool:
 
 @pytest.mark.parametrize("searcher", ["tpe", "random"])
 def test_every_suggestion_lies_in_the_space(searcher: str) -> None:
-    suggester = Suggester(SPACE, searcher=searcher, seed=0, mode="max")
+    suggester = OptunaSearcher(SPACE, searcher=searcher, seed=0, mode="max")
     for number in range(25):
         found = suggester.suggest(number)
         assert found is not None
@@ -37,7 +37,7 @@ def test_every_suggestion_lies_in_the_space(searcher: str) -> None:
 
 def test_same_seed_and_observations_give_the_same_answer() -> None:
     def walk(seed: int) -> list[object]:
-        suggester = Suggester(SPACE, searcher="tpe", seed=seed, mode="max")
+        suggester = OptunaSearcher(SPACE, searcher="tpe", seed=seed, mode="max")
         answers = []
         for number in range(15):
             answers.append(suggester.suggest(number))
@@ -50,14 +50,14 @@ def test_same_seed_and_observations_give_the_same_answer() -> None:
 
 
 def test_another_attempt_gives_another_answer() -> None:
-    suggester = Suggester(SPACE, searcher="random", seed=0, mode="max")
+    suggester = OptunaSearcher(SPACE, searcher="random", seed=0, mode="max")
     assert suggester.suggest(3) != suggester.suggest(3, attempt=1)
 
 
 @pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
 def test_tpe_goes_where_it_was_good(mode: str, sign: int) -> None:
     space = {"mosaic": Parameter(min=0.0, max=1.0)}
-    suggester = Suggester(space, searcher="tpe", seed=0, mode=mode)
+    suggester = OptunaSearcher(space, searcher="tpe", seed=0, mode=mode)
     late = []
     for number in range(60):
         found = suggester.suggest(number)
@@ -70,7 +70,7 @@ def test_tpe_goes_where_it_was_good(mode: str, sign: int) -> None:
 
 def test_the_batch_really_used_is_what_is_learned() -> None:
     """Asked for 16, trained with 4 (out of memory): the score belongs to 4."""
-    suggester = Suggester({"batch": Parameter(values=[4, 8, 16])}, searcher="tpe", seed=0, mode="max")
+    suggester = OptunaSearcher({"batch": Parameter(values=[4, 8, 16])}, searcher="tpe", seed=0, mode="max")
     suggester.started(0, {"batch": 16})
     suggester.tell(0, {"batch": 4}, 0.7)
     suggester.started(1, {"batch": 8})
@@ -82,7 +82,7 @@ def test_the_batch_really_used_is_what_is_learned() -> None:
 
 def test_a_score_of_none_counts_as_worst() -> None:
     space = {"mosaic": Parameter(min=0.0, max=1.0)}
-    suggester = Suggester(space, searcher="tpe", seed=0, mode="max")
+    suggester = OptunaSearcher(space, searcher="tpe", seed=0, mode="max")
     late = []
     for number in range(60):
         found = suggester.suggest(number)
@@ -94,7 +94,7 @@ def test_a_score_of_none_counts_as_worst() -> None:
 
 
 def test_asking_changes_nothing() -> None:
-    asked, quiet = (Suggester(SPACE, searcher="tpe", seed=0, mode="max") for _ in range(2))
+    asked, quiet = (OptunaSearcher(SPACE, searcher="tpe", seed=0, mode="max") for _ in range(2))
     for number in range(14):
         for attempt in range(3):
             asked.suggest(number, attempt)
@@ -107,7 +107,7 @@ def test_asking_changes_nothing() -> None:
 
 def test_a_grid_gives_every_combination_once() -> None:
     space = {"batch": Parameter(values=[4, 8]), "freeze": Parameter(min=0, max=2)}
-    suggester = Suggester(space, searcher="grid", seed=0, mode="max")
+    suggester = OptunaSearcher(space, searcher="grid", seed=0, mode="max")
     found = [suggester.suggest(number) for number in range(6)]
     assert len({tuple(sorted(point.items())) for point in found}) == 6
     assert suggester.suggest(6) is None

@@ -20,15 +20,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from ruamel.yaml import YAML
 
-from yolosweep.data.sample import draw_parking
-from yolosweep.durable import sha256_of
+from yolosweep.backends.toy.crops import read_crops
+from yolosweep.backends.toy.model import Descent, RedModel, load_checkpoint, load_state, mean_squared_error
+from yolosweep.backends.toy.trainer import ToyTrainer
+from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.errors import RunFolderError, TrainingError
-from yolosweep.experiment.schema import Policy
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Cause, Checkpoint, Ending, EpochRow, TrialRecord, TrialRequest, Verdict
-from yolosweep.training.toy import ToyTrainer
-from yolosweep.training.toy_data import read_crops
-from yolosweep.training.toy_model import Descent, RedModel, load_checkpoint, load_state, mean_squared_error
+from yolosweep.records import Cause, Checkpoint, Ending, EpochResult, TrialPolicy, TrialRecord, TrialRequest, Verdict
+from yolosweep.storage.atomic_files import sha256_of
 
 ACCURACY = "metrics/accuracy_top1"
 
@@ -54,12 +53,12 @@ def request_for(data: Path, folder: Path, **settings: Any) -> TrialRequest:
     )
 
 
-def train(request: TrialRequest) -> tuple[TrialRecord, list[EpochRow]]:
-    rows: list[EpochRow] = []
+def train(request: TrialRequest) -> tuple[TrialRecord, list[EpochResult]]:
+    rows: list[EpochResult] = []
 
-    def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+    def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
         rows.append(row)
-        return Verdict.GO_ON
+        return Verdict.CONTINUE
 
     return ToyTrainer().train(request, report, lambda: False), rows
 
@@ -210,7 +209,10 @@ class TestHonesty:
         assert record.error
 
     def test_neither_torch_nor_ultralytics_is_imported(self) -> None:
-        code = "import sys, yolosweep.training.toy; print(sorted({'torch', 'ultralytics', 'ray'} & set(sys.modules)))"
+        code = (
+            "import sys, yolosweep.backends.toy.trainer\n"
+            "print(sorted({'torch', 'ultralytics', 'ray'} & set(sys.modules)))"
+        )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout.strip() == "[]"
 
@@ -322,20 +324,20 @@ class Killed(BaseException):
 
 @dataclass
 class Counter:
-    """Stands where the desk stands: acknowledges rows with their checkpoints, and hands a dead training out again."""
+    """Stands where the controller stands: acknowledges rows with their checkpoints, and hands a dead one out again."""
 
     request: TrialRequest
-    rows: list[EpochRow] = field(default_factory=list)
+    rows: list[EpochResult] = field(default_factory=list)
     stored: list[Checkpoint] = field(default_factory=list)
     attempt: int = 0
 
-    def run(self, *, die: tuple[str, int] | None = None, verdict: Verdict = Verdict.GO_ON) -> TrialRecord | None:
+    def run(self, *, die: tuple[str, int] | None = None, verdict: Verdict = Verdict.CONTINUE) -> TrialRecord | None:
         """Train as far as it goes; None where it died: ``before`` or ``after`` a row is acknowledged, or ``within``
         the epoch that follows. The last row of ``die`` is told ``verdict``.
         """
         where, epoch = die or ("never", 0)
 
-        def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+        def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
             if where == "before" and row.epoch == epoch:
                 raise Killed
             assert row.epoch == len(self.rows) + 1
@@ -344,7 +346,7 @@ class Counter:
                 self.stored.append(checkpoint)
             if where == "after" and row.epoch == epoch:
                 raise Killed
-            return verdict if row.epoch == epoch else Verdict.GO_ON
+            return verdict if row.epoch == epoch else Verdict.CONTINUE
 
         def cancelled() -> bool:
             if where == "within" and len(self.rows) == epoch:
@@ -383,9 +385,9 @@ class Counter:
         }
 
 
-def counter_for(data: Path, folder: Path, policy: Policy | None = None, **settings: Any) -> Counter:
+def counter_for(data: Path, folder: Path, policy: TrialPolicy | None = None, **settings: Any) -> Counter:
     learning = {"lr0": 0.3, "batch": 4, "epochs": 8, **settings}
-    return Counter(request_for(data, folder, **learning).model_copy(update={"policy": policy or Policy()}))
+    return Counter(request_for(data, folder, **learning).model_copy(update={"policy": policy or TrialPolicy()}))
 
 
 class TestGoingOn:
@@ -409,7 +411,7 @@ class TestGoingOn:
         patience: int,
         seed: int,
     ) -> None:
-        tmp_path, policy = tmp_path_factory.mktemp("runs"), Policy(checkpoint_every=every, keep_checkpoints=keep)
+        tmp_path, policy = tmp_path_factory.mktemp("runs"), TrialPolicy(checkpoint_every=every, keep_checkpoints=keep)
         undisturbed = counter_for(parking, tmp_path / "a", patience=patience, seed=seed)
         disturbed = counter_for(parking, tmp_path / "b", policy, patience=patience, seed=seed)
         first, second = undisturbed.run(), None
@@ -428,13 +430,13 @@ class TestGoingOn:
         code = """if True:
             import os, signal, sys
             from yolosweep.records import TrialRequest, Verdict
-            from yolosweep.training.toy import ToyTrainer
+            from yolosweep.backends.toy.trainer import ToyTrainer
 
             def report(row, checkpoint):
                 print(row.model_dump_json(), checkpoint.model_dump_json(), sep="\\n", flush=True)
                 if row.epoch == 5:
                     os.kill(os.getpid(), signal.SIGKILL)
-                return Verdict.GO_ON
+                return Verdict.CONTINUE
 
             ToyTrainer().train(TrialRequest.model_validate_json(sys.argv[1]), report, lambda: False)
             """
@@ -443,7 +445,7 @@ class TestGoingOn:
         died = subprocess.run(command, capture_output=True, text=True, env={"TMPDIR": str(tmp_path)})
         assert died.returncode == -signal.SIGKILL, died.stderr
         told = died.stdout.splitlines()
-        counter.rows = [EpochRow.model_validate_json(line) for line in told[::2]]
+        counter.rows = [EpochResult.model_validate_json(line) for line in told[::2]]
         counter.stored = [Checkpoint.model_validate_json(line) for line in told[1::2]]
         counter.attempt = 1
         assert len(counter.rows) == 5
@@ -522,7 +524,7 @@ class TestGoingOn:
 
     def test_an_attempt_that_was_replaced_deletes_nothing_of_its_successor(self, parking: Path, tmp_path: Path) -> None:
         """Taken for dead at its third row and told to stop: what its successor goes on from is still there."""
-        counter = counter_for(parking, tmp_path, Policy(keep_checkpoints=1))
+        counter = counter_for(parking, tmp_path, TrialPolicy(keep_checkpoints=1))
         counter.run(die=("after", 2))
         zombie = Counter(counter.request, list(counter.rows), list(counter.stored))
         assert counter.run(die=("after", 5)) is None
@@ -548,7 +550,9 @@ class TestGoingOn:
     def test_checkpoints_come_as_often_as_asked_and_after_the_last_epoch(self, parking: Path, tmp_path: Path) -> None:
         each = list(range(1, 9))
         for every, expected in ((1, each), (3, [3, 6, 8]), ("10m", [8]), (1e-9, each)):
-            counter = counter_for(parking, tmp_path / str(every), Policy.model_validate({"checkpoint_every": every}))
+            counter = counter_for(
+                parking, tmp_path / str(every), TrialPolicy.model_validate({"checkpoint_every": every})
+            )
             counter.run()
             assert [checkpoint.epoch for checkpoint in counter.stored] == expected
 
@@ -556,7 +560,7 @@ class TestGoingOn:
         stored, asked = list[Checkpoint | None](), list[int]()
         batches = -(-len(read_crops(str(parking), "train")) // 4)
 
-        def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+        def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
             stored.append(checkpoint)
             return Verdict.CANCEL
 
@@ -564,7 +568,7 @@ class TestGoingOn:
             asked.append(1)
             return len(asked) > batches
 
-        counter = counter_for(parking, tmp_path, Policy(checkpoint_every=5))
+        counter = counter_for(parking, tmp_path, TrialPolicy(checkpoint_every=5))
         record = ToyTrainer().train(counter.request, report, cancelled)
         assert record.ending is Ending.CANCELLED
         assert [checkpoint.epoch for checkpoint in stored if checkpoint] == [1]
@@ -596,7 +600,7 @@ class TestCauses:
 
     @staticmethod
     def raising(parking: Path, folder: Path, error: Exception) -> TrialRecord:
-        def report(row: EpochRow, checkpoint: Checkpoint | None) -> Verdict:
+        def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
             raise error
 
         record = ToyTrainer().train(request_for(parking, folder), report, lambda: False)

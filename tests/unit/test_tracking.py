@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.experiment.schema import Wandb
-from yolosweep.history import History
 from yolosweep.ledger import Ledger, RunFolder, Tail
-from yolosweep.records import EpochRow
+from yolosweep.ledger.history import History
+from yolosweep.records import EpochResult
 from yolosweep.tracking import choose_mode, push
-from yolosweep.tracking.follow import Outbox
 from yolosweep.tracking.messages import Artifact, Close, Open, Row, Summary, Table, run_id
 from yolosweep.tracking.mirror import _spawn
-from yolosweep.tracking.plan import Planner, plan
-from yolosweep.tracking.state import MirrorState, SentRun
-from yolosweep.tracking.wandb_runs import Runs, isolate
+from yolosweep.tracking.mirror_state import MirrorState, SentRun
+from yolosweep.tracking.outbox import Outbox
+from yolosweep.tracking.planner import Planner, plan
+from yolosweep.tracking.wandb import Runs, isolate
 
 CANARY = "c4n4ry" * 8
 
@@ -266,7 +266,9 @@ class TestPlan:
             "peak_memory_mb": 900.0, "peak_gpu_memory_mb": 7000.0, "cause": "stalled",
         }  # fmt: skip
         assert told.items() <= close.summary.items()
-        assert not set(told) - {"retries", "recoveries", "cause"} & set(EpochRow.model_fields), "rows overwrite theirs"
+        assert not set(told) - {"retries", "recoveries", "cause"} & set(EpochResult.model_fields), (
+            "rows overwrite theirs"
+        )
 
     def test_the_best_so_far_does_not_drop_when_its_trial_goes_on(self):
         told = [started(), *map(trial_started, range(2)), trial_ended(1, "cancelled", 0.8), sweep_resumed()]
@@ -357,7 +359,7 @@ class TestSplits:
 
 @st.composite
 def interrupted_sweeps(draw):
-    """Ledgers as a desk writes them: trials are retried and cancelled, the sweep ends or dies, and goes on."""
+    """Ledgers as a controller writes them: trials are retried and cancelled, the sweep ends or dies, and goes on."""
     told, trials, attempt = [started()], {0: 0, 1: 0, 2: 0}, 0
     told += [trial_started(number) for number in trials]
     for _ in range(draw(st.integers(1, 4))):

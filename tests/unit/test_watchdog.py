@@ -10,24 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolosweep.experiment.schema import Policy
-from yolosweep.history import TrialHistory
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Cause, TrialRequest
-from yolosweep.search.settle import loss
-from yolosweep.search.watchdog import Watchdog, limit_s
+from yolosweep.ledger.history import TrialHistory
+from yolosweep.records import Cause, TrialPolicy, TrialRequest
+from yolosweep.runtime.watchdog import Watchdog, limit_s
+from yolosweep.search.finalize import death_cause
 from yolosweep.storage import joined
 
 STUCK = """
 import ctypes, sys
 from pathlib import Path
-from yolosweep.experiment.schema import Policy
-from yolosweep.search.watchdog import Watchdog
+from yolosweep.records import TrialPolicy
+from yolosweep.runtime.watchdog import Watchdog
 
 def stands_still():
     ctypes.PyDLL(None).sleep(600)  # never gives the interpreter back
 
-with Watchdog(Path(sys.argv[1]), Policy(stall_timeout=0.1)) as watchdog:
+with Watchdog(Path(sys.argv[1]), TrialPolicy(stall_timeout=0.1)) as watchdog:
     watchdog.epoch(0.02)
     stands_still()
 """
@@ -43,10 +42,10 @@ def test_a_process_that_holds_the_interpreter_is_ended_with_its_stacks(tmp_path:
 WAITS = """
 import sys, threading
 from pathlib import Path
-from yolosweep.experiment.schema import Policy
+from yolosweep.records import TrialPolicy
 from yolosweep.ledger import RunFolder
-from yolosweep.search import watchdog as module
-from yolosweep.search.watchdog import Watchdog
+from yolosweep.runtime import watchdog as module
+from yolosweep.runtime.watchdog import Watchdog
 
 module._SETUP_FACTOR = 6000.0  # as in a real training, what it may take before its first epoch is far from over then
 
@@ -55,7 +54,7 @@ def waits_for_ever():
 
 folder = RunFolder(sys.argv[1])
 hand_over = lambda file: folder.publish(file.read_bytes(), file)
-with Watchdog(folder.stacks("t0001", 0), Policy(stall_timeout=0.1), hand_over) as watchdog:
+with Watchdog(folder.stacks("t0001", 0), TrialPolicy(stall_timeout=0.1), hand_over) as watchdog:
     watchdog.epoch(0.02)
     waits_for_ever()
 """
@@ -71,23 +70,23 @@ def test_where_no_disk_is_shared_the_stacks_reach_the_storage(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "here"))
     request = TrialRequest(
         sweep="s", trial="t0001", number=1, identity="i", task="detect", model="m", data="d", folder=address,
-        settings={"epochs": 9}, asked={}, metric="m", mode="max", cpus=1, gpus=0, policy=Policy(),
+        settings={"epochs": 9}, asked={}, metric="m", mode="max", cpus=1, gpus=0, policy=TrialPolicy(),
     )  # fmt: skip
-    cause, reason = loss(RunFolder(address), TrialHistory(request=request, started_at=""), "exit")
+    cause, reason = death_cause(RunFolder(address), TrialHistory(request=request, started_at=""), "exit")
     assert cause is Cause.STALLED, reason
     assert "waits_for_ever" in RunFolder(address).bring(RunFolder(address).stacks("t0001", 0)).read_text()
     other = TrialHistory(request=request.model_copy(update={"trial": "t0002"}), started_at="")
-    assert loss(RunFolder(address), other, "exit")[0] is Cause.INFRA
+    assert death_cause(RunFolder(address), other, "exit")[0] is Cause.INFRA
 
 
 def test_a_training_that_ends_leaves_nothing(tmp_path: Path) -> None:
     stacks = tmp_path / "stacks.txt"
-    with Watchdog(stacks, Policy()) as watchdog:
+    with Watchdog(stacks, TrialPolicy()) as watchdog:
         watchdog.alive()
         watchdog.epoch(1.0)
         watchdog.epoch(None)
     assert not stacks.exists()
-    with Watchdog(stacks, Policy(stall_timeout=600), hand_over=print) as watchdog:
+    with Watchdog(stacks, TrialPolicy(stall_timeout=600), hand_over=print) as watchdog:
         watchdog.alive()
     assert not stacks.exists()
 
@@ -96,7 +95,7 @@ def test_a_training_that_ends_leaves_nothing(tmp_path: Path) -> None:
 def test_the_limit_is_never_below_the_timeout_nor_below_some_epochs(
     epochs: list[float], timeout: float, factor: float
 ) -> None:
-    limit = limit_s(epochs, Policy(stall_timeout=timeout, stall_factor=factor))
+    limit = limit_s(epochs, TrialPolicy(stall_timeout=timeout, stall_factor=factor))
     assert limit >= timeout
     assert limit >= factor * min(epochs, default=0.0)
     assert limit <= max(timeout, factor * max(epochs, default=0.0))

@@ -97,7 +97,7 @@ def run(
     if dry_run:
         plan(experiment, overrides, allow, as_json)
         return
-    from yolosweep.cli.sweep import run_sweep
+    from yolosweep.cli.run import run_sweep
 
     raise typer.Exit(run_sweep(experiment, overrides or [], allow=allow or [], as_json=as_json))
 
@@ -118,7 +118,7 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Take up a run that was interrupted, or give it more trials; finished trials are never run again."""
-    from yolosweep.cli.sweep import resume_sweep
+    from yolosweep.cli.run import resume_sweep
 
     raise typer.Exit(resume_sweep(run_folder, overrides or [], allow=allow or [], as_json=as_json))
 
@@ -129,8 +129,8 @@ def plan(
     experiment: ExperimentFile, overrides: Overrides = None, allow: AllowCodes = None, as_json: AsJson = False
 ) -> None:
     """Print what a run would do and cost at most; write nothing."""
-    from yolosweep.cli.checked import check
-    from yolosweep.cli.planning import describe_plan, plan_of
+    from yolosweep.cli.experiment_checks import check
+    from yolosweep.cli.plan import describe_plan, plan_of
 
     planned = plan_of(check(experiment, overrides or [], fetch=False, allow=allow or []))
     _print(planned, as_json, describe_plan)
@@ -140,9 +140,9 @@ def plan(
 @_told
 def best(run_folder: Run, as_json: AsJson = False) -> None:
     """Verify the best checkpoint of a run, validate it again, and write the winner/ bundle."""
-    from yolosweep.cli.crowning import crown_run, describe_winner
+    from yolosweep.cli.best import describe_winner, select_winner_of
 
-    _print(crown_run(run_folder), as_json, describe_winner)
+    _print(select_winner_of(run_folder), as_json, describe_winner)
 
 
 @app.command()
@@ -150,8 +150,8 @@ def best(run_folder: Run, as_json: AsJson = False) -> None:
 def show(run_folder: Run, as_json: AsJson = False) -> None:
     """Show the trials of a run: settings, ending, best score, epochs, gain over trial 0."""
     from yolosweep.cli.tables import describe_run
-    from yolosweep.history import History
     from yolosweep.ledger import RunFolder
+    from yolosweep.ledger.history import History
     from yolosweep.report import summary
 
     _print(summary(History.of(RunFolder.open(run_folder))), as_json, describe_run)
@@ -188,7 +188,7 @@ def init(
     model: Annotated[str | None, typer.Option(help="Model to start from.")] = None,
 ) -> None:
     """Write a commented starter experiment for a data set."""
-    from yolosweep.cli.starting import write_starter
+    from yolosweep.cli.init import write_starter
 
     typer.echo(str(write_starter(data, out=out, task=task, model=model)))
 
@@ -208,7 +208,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
 ) -> None:
     """Draw a small labelled data set: a parking lot from above, classes red_car and car."""
-    from yolosweep.cli.starting import write_sample
+    from yolosweep.cli.init import write_sample
 
     typer.echo(str(write_sample(kind, folder, seed=seed)))
 
@@ -226,7 +226,7 @@ def schema() -> None:
 @_told
 def track_push(run_folder: Run) -> None:
     """Send what W&B does not have yet; sending twice changes nothing."""
-    from yolosweep.cli.tracked import push_run
+    from yolosweep.cli.track import push_run
 
     raise typer.Exit(push_run(run_folder))
 

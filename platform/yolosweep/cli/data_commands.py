@@ -34,7 +34,7 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Say what is wrong with a data set before a sweep finds out: labels, images, leaks, balance."""
-    from yolosweep.cli.checking import check_data
+    from yolosweep.cli.check import check_data
 
     code = check_data(
         data, task=task, imgsz=imgsz or (), allow=allow or (), report=report, fail_on=fail_on, as_json=as_json
@@ -52,7 +52,7 @@ def split(
     as_json: AsJson = False,
 ) -> None:
     """Split a data set into train, val and test: by class, bursts and duplicates kept together, no file moved."""
-    from yolosweep.cli.splitting import write_split
+    from yolosweep.cli.split import write_split
 
     write_split(data, out=out, task=task or "detect", val=val, test=test, seed=seed, as_json=as_json)
 
@@ -67,6 +67,6 @@ def autolabel(
     as_json: AsJson = False,
 ) -> None:
     """Draw labels by machine into a folder of their own, and say how far they agree with people's."""
-    from yolosweep.cli.autolabelling import label_by_machine
+    from yolosweep.cli.autolabel import label_images
 
-    label_by_machine(data, weights=weights, out=out, sam=sam, conf=conf, include_eval=include_eval, as_json=as_json)
+    label_images(data, weights=weights, out=out, sam=sam, conf=conf, include_eval=include_eval, as_json=as_json)

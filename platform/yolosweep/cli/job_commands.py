@@ -37,7 +37,7 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """Run a sweep as a job on a Ray cluster; submitting the same again attaches to it."""
-    from yolosweep.cli.submitting import submit_resume, submit_sweep
+    from yolosweep.cli.submit import submit_resume, submit_sweep
     from yolosweep.errors import UsageError
 
     given, codes = words or [], allow or []
@@ -57,7 +57,7 @@ def jobs(address: Address = _HERE, as_json: AsJson = False) -> None:
     """List the jobs of a cluster."""
     import json
 
-    from yolosweep.cli.submitting import describe_jobs, list_jobs
+    from yolosweep.cli.submit import describe_jobs, list_jobs
 
     found = list_jobs(address)
     if as_json:
@@ -68,14 +68,14 @@ def jobs(address: Address = _HERE, as_json: AsJson = False) -> None:
 
 def follow(job: JobId, address: Address = _HERE, as_json: AsJson = False) -> None:
     """Print a job's log from its first line on until it ends; the exit code is the sweep's."""
-    from yolosweep.cli.submitting import follow_job
+    from yolosweep.cli.submit import follow_job
 
     raise typer.Exit(follow_job(job, address=address, as_json=as_json))
 
 
 def stop(job: JobId, address: Address = _HERE, as_json: AsJson = False) -> None:
     """Stop a job and keep everything; the sweep can be taken up again."""
-    from yolosweep.cli.submitting import stop_job
+    from yolosweep.cli.submit import stop_job
 
     stop_job(job, address=address, as_json=as_json)
 
@@ -95,10 +95,10 @@ def doctor(
     given = words or []
     source = Path(given[0]) if given else None
     if address is not None and "://" in address:
-        from yolosweep.cli.submitting import submit_doctor
+        from yolosweep.cli.submit import submit_doctor
 
         raise typer.Exit(submit_doctor(source, given[1:], address=address, as_json=as_json))
-    from yolosweep.cli.doctoring import examine_cluster
+    from yolosweep.cli.doctor import examine_cluster
 
     raise typer.Exit(examine_cluster(source, given[1:], address=address, as_json=as_json))
 
@@ -128,14 +128,14 @@ def node(
     ] = None,
 ) -> None:
     """Run a Ray node; on SIGTERM, or when a spot machine is taken away, its trainings store their state first."""
-    from yolosweep.cli.leaving import run_node
+    from yolosweep.cli.node import run_node
 
     raise typer.Exit(run_node(command, grace_s=grace, cloud=cloud))
 
 
 def leave(grace: Grace = 25.0) -> None:
     """Let the trainings on this machine store their state and go on elsewhere: it is about to be taken away."""
-    from yolosweep.cli.leaving import leave_node
+    from yolosweep.cli.node import leave_node
 
     leave_node(grace)
 

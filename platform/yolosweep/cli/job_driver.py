@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+from yolosweep.cluster.versions import releases, versions
 from yolosweep.errors import ClusterError, ExperimentError, Interrupted, YolosweepError
-from yolosweep.versions import releases, versions
 
 __all__ = ["main", "other_versions"]
 
@@ -45,20 +45,20 @@ def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 def _run(asked: argparse.Namespace) -> int:
     folder = Path.cwd()
     if asked.doctor:
-        from yolosweep.cli.doctoring import examine_cluster
+        from yolosweep.cli.doctor import examine_cluster
 
         source = Path(asked.words[0]) if asked.words else None
         return examine_cluster(source, asked.words[1:], address=None, as_json=asked.json)
     _check_versions(folder / "versions.json", asked.allow)
     if asked.await_secrets:
-        from yolosweep.cluster.hand_over import receive
+        from yolosweep.cluster.secret_delivery import receive
 
         os.environ.update(receive(asked.job, os.environ["RAY_ADDRESS"], _say))
     if asked.resume is not None:
-        from yolosweep.cli.sweep import resume_sweep
+        from yolosweep.cli.run import resume_sweep
 
         return resume_sweep(asked.resume, asked.words, allow=asked.allow, as_json=asked.json)
-    from yolosweep.cli.sweep import run_sweep
+    from yolosweep.cli.run import run_sweep
 
     overrides = [*asked.words[1:], *_placed(Path(asked.words[0]), asked.words[1:], folder, asked.job)]
     allow = [code for code in asked.allow if code != "versions"]
@@ -71,7 +71,7 @@ def _placed(source: Path, overrides: Sequence[str], folder: Path, job: str) -> l
     Raises:
         ExperimentError: the experiment is wrong, or its storage would not outlive the job.
     """
-    from yolosweep.cluster.packing import place_data, storage_fault
+    from yolosweep.cluster.job_package import place_data, storage_fault
     from yolosweep.experiment import load_experiment
 
     exp = load_experiment(source, overrides)

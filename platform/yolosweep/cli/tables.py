@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.experiment.addresses import is_address
-from yolosweep.history import History
 from yolosweep.ledger import runs_below
+from yolosweep.ledger.history import History
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -6,8 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from yolosweep.data.layout import read_layout
-from yolosweep.data.place import ARCHIVES
+from yolosweep.data.layout.layout import read_layout
+from yolosweep.data.source.locate import ARCHIVES
 from yolosweep.errors import DataError
 
 __all__ = ["data_files"]

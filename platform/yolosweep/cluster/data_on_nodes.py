@@ -6,8 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from yolosweep.cluster.keyring import adopt
-from yolosweep.cluster.node import prepare_node, seen
+from yolosweep.cluster.credentials import import_credentials
+from yolosweep.cluster.node_preparation import prepare_node, seen
 from yolosweep.errors import DataError, YolosweepError
 from yolosweep.experiment.addresses import is_address
 from yolosweep.records import PreparedDataset
@@ -59,7 +59,7 @@ def verify_data(dataset: PreparedDataset, first: Path, address: str, left_out: C
 
 def _seen(address: str, dataset: PreparedDataset) -> tuple[str, str, str]:
     """Return the fingerprint of the data as this node sees them and where the first image is, or why not."""
-    adopt()
+    import_credentials()
     try:
         return *seen(address, dataset), ""
     except (YolosweepError, OSError) as error:

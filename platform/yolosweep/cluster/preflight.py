@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from yolosweep.cluster.credentials import import_credentials
 from yolosweep.cluster.data_on_nodes import data_fault
-from yolosweep.cluster.judge import Expected, Problem, judge
-from yolosweep.cluster.keyring import adopt
-from yolosweep.cluster.probe import Asked, NodeFacts, probe, takes_back
-from yolosweep.cluster.room import Room
+from yolosweep.cluster.disk_estimate import DiskEstimate
+from yolosweep.cluster.node_checks import Expected, Problem, judge
+from yolosweep.cluster.node_probe import Asked, NodeFacts, probe, take_probe_back
+from yolosweep.cluster.versions import versions
 from yolosweep.errors import YolosweepError
 from yolosweep.records import PreparedDataset
-from yolosweep.versions import versions
 
-__all__ = ["Admission", "NodeReport", "arrived", "look_at_nodes", "look_beside", "look_here"]
+__all__ = ["Admission", "NodeReport", "look_at_nodes", "look_beside", "look_here", "probe_arrived"]
 
 _PATIENCE_S = 240.0
 
@@ -49,7 +49,7 @@ class Admission:
     """What a node that joins later is asked for."""
 
     asked: Asked
-    room: Room
+    room: DiskEstimate
     address: str
     """Of the run, or its folder."""
     dataset: PreparedDataset
@@ -59,7 +59,7 @@ class Admission:
     """Where the first image is, if it has to be at the same place."""
 
 
-def look_at_nodes(asked: Asked, *, room: Room | None = None) -> list[NodeReport]:
+def look_at_nodes(asked: Asked, *, room: DiskEstimate | None = None) -> list[NodeReport]:
     """Look at every node that is alive, all at once; Ray must be connected."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -72,12 +72,12 @@ def look_at_nodes(asked: Asked, *, room: Room | None = None) -> list[NodeReport]
     while left and time.time() - began < _PATIENCE_S:
         done, left = ray.wait(left, timeout=_PATIENCE_S)
         answered.update(dict.fromkeys(done, time.time()))
-    expected = replace(_expected(asked, room or Room(), versions()), asked_s=began)
+    expected = replace(_expected(asked, room or DiskEstimate(), versions()), asked_s=began)
     return [_report(one, node, expected, answered.get(one)) for one, node in running.items()]
 
 
 def _look(asked: Asked) -> NodeFacts:
-    adopt()
+    import_credentials()
     return probe(asked)
 
 
@@ -95,27 +95,27 @@ def _report(one: Any, node: Any, expected: Expected, answered: float | None) -> 
         text = f"it cannot be looked at: {last}; is yolosweep installed there, and its disk not full?"
         return NodeReport(**about, problems=(Problem(check="node", red=True, text=text),))
     problems = judge(facts, replace(expected, resources=node["Resources"], answered_s=answered))
-    fault = "" if expected.storage is None else arrived(expected.storage, facts.storage_mark)
+    fault = "" if expected.storage is None else probe_arrived(expected.storage, facts.storage_mark)
     if fault and not facts.storage_error:
         problems.append(Problem(check="storage", red=True, text=fault))
     return NodeReport(**about, facts=facts, problems=tuple(problems))
 
 
-def arrived(storage: str, mark: str) -> str:
+def probe_arrived(storage: str, mark: str) -> str:
     """Take away what a node says to have written into the storage; return what is wrong where it is not there, or ''.
 
     For the driver's node: that a node can write somewhere does not make it the same storage.
     """
     why = ""
     try:
-        if not mark or takes_back(storage, mark):
+        if not mark or take_probe_back(storage, mark):
             return ""
     except (OSError, YolosweepError) as error:
         why = f" ({str(error).splitlines()[0]})"
     return f"{storage}: what it writes there is not seen by the driver{why}; let every node mount the same storage"
 
 
-def _expected(asked: Asked, room: Room, driver: Mapping[str, str], *, late: bool = False) -> Expected:
+def _expected(asked: Asked, room: DiskEstimate, driver: Mapping[str, str], *, late: bool = False) -> Expected:
     """Return what every node has to be like; what differs from one to the next is put in for each."""
     uses, storage = asked.torch and asked.gpus, asked.storage
     return Expected(versions=driver, uses_gpus=uses, storage=storage, room=room, late=late, loaders=asked.torch)
@@ -137,7 +137,7 @@ def look_beside(admission: Admission, resources: Mapping[str, float], now: Calla
 
 
 def _look_late(admission: Admission, resources: Mapping[str, float], now: Callable[[], float]) -> tuple[str, str]:
-    adopt()
+    import_credentials()
     return look_here(admission, resources, now)
 
 
@@ -150,7 +150,7 @@ def look_here(admission: Admission, resources: Mapping[str, float], now: Callabl
         now: asks for the time on the driver's node.
 
     Returns:
-        Why it may not run trials, or ''; and what it wrote into the storage, for :func:`arrived`.
+        Why it may not run trials, or ''; and what it wrote into the storage, for :func:`probe_arrived`.
     """
     expected = _expected(admission.asked, admission.room, admission.versions, late=True)
     facts, began = probe(admission.asked), now()

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from yolosweep.durable import fsync_folder
 from yolosweep.errors import ClusterError, UsageError
+from yolosweep.storage.atomic_files import fsync_folder
 
 __all__ = ["default_path", "is_loopback", "is_own", "require_token", "write_token"]
 

@@ -1,12 +1,12 @@
 """The data: the gate every dataset passes, the prepared view with its fingerprint, splits, and the built-in samples."""
 
-from yolosweep.data.gate import OUTSIDE as OUTSIDE
-from yolosweep.data.gate import Gate as Gate
-from yolosweep.data.gate import described as described
-from yolosweep.data.gate import examine as examine
-from yolosweep.data.gate import let_pass as let_pass
-from yolosweep.data.gate import with_allowed as with_allowed
-from yolosweep.data.place import copied as copied
-from yolosweep.data.view import write_view as write_view
+from yolosweep.data.checks.gate import OUTSIDE as OUTSIDE
+from yolosweep.data.checks.gate import Gate as Gate
+from yolosweep.data.checks.gate import described as described
+from yolosweep.data.checks.gate import examine as examine
+from yolosweep.data.checks.gate import waive as waive
+from yolosweep.data.checks.gate import with_waived as with_waived
+from yolosweep.data.prepare.prepared_view import write_view as write_view
+from yolosweep.data.source.locate import copied as copied
 
-__all__ = ["OUTSIDE", "Gate", "copied", "described", "examine", "let_pass", "with_allowed", "write_view"]
+__all__ = ["OUTSIDE", "Gate", "copied", "described", "examine", "waive", "with_waived", "write_view"]

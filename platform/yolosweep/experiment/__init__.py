@@ -1,9 +1,9 @@
 """The experiment file: schema, defaults, search space, and every fault at once."""
 
 from yolosweep.experiment.arguments import defaults as defaults
-from yolosweep.experiment.lint import lint_with_data as lint_with_data
-from yolosweep.experiment.lint import notes as notes
 from yolosweep.experiment.loading import load_experiment as load_experiment
+from yolosweep.experiment.rules import lint_with_data as lint_with_data
+from yolosweep.experiment.rules import notes as notes
 from yolosweep.experiment.schema import Experiment as Experiment
 from yolosweep.experiment.settings import baseline as baseline
 from yolosweep.experiment.settings import identity as identity

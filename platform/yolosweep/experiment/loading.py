@@ -11,7 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from yolosweep.errors import ExperimentError, Fault, UsageError
-from yolosweep.experiment.faults import check
+from yolosweep.experiment.fault_messages import check
 from yolosweep.experiment.schema import SAMPLES, Experiment
 from yolosweep.experiment.settings import resolved
 

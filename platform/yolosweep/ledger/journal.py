@@ -15,18 +15,18 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from yolosweep.durable import fsync_folder
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger.folder import RunFolder
 from yolosweep.ledger.owner import now
 from yolosweep.records import SCHEMA_VERSION
 from yolosweep.storage import Segments
+from yolosweep.storage.atomic_files import fsync_folder
 
 __all__ = ["Ledger", "Tail", "read_events"]
 
 
 _WRITER_GONE_S = 60.0
-"""How long a new writer waits for the last one: the desk of a killed driver lives for a few seconds more."""
+"""How long a new writer waits for the last one: the controller of a killed driver lives for a few seconds more."""
 
 
 class Ledger:

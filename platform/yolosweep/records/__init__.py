@@ -3,10 +3,11 @@
 from yolosweep.records.dataset import Finding as Finding
 from yolosweep.records.dataset import PreparedDataset as PreparedDataset
 from yolosweep.records.dataset import Severity as Severity
+from yolosweep.records.policy import TrialPolicy as TrialPolicy
 from yolosweep.records.trials import Cause as Cause
 from yolosweep.records.trials import Checkpoint as Checkpoint
 from yolosweep.records.trials import Ending as Ending
-from yolosweep.records.trials import EpochRow as EpochRow
+from yolosweep.records.trials import EpochResult as EpochResult
 from yolosweep.records.trials import FileRef as FileRef
 from yolosweep.records.trials import TrialRecord as TrialRecord
 from yolosweep.records.trials import TrialRequest as TrialRequest

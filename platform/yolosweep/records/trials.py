@@ -7,14 +7,14 @@ from typing import Any
 
 from pydantic import Field
 
-from yolosweep.experiment.schema import Policy
+from yolosweep.records.policy import TrialPolicy
 from yolosweep.records.values import Number, Record
 
 __all__ = [
     "Cause",
     "Checkpoint",
     "Ending",
-    "EpochRow",
+    "EpochResult",
     "FileRef",
     "TrialRecord",
     "TrialRequest",
@@ -64,7 +64,7 @@ class Cause(str, Enum):
 class Verdict(str, Enum):
     """What a trial is told after each epoch."""
 
-    GO_ON = "go_on"
+    CONTINUE = "go_on"
     PRUNE = "prune"
     CANCEL = "cancel"
 
@@ -114,7 +114,7 @@ class TrialRequest(Record):
     """CPU cores and GPUs of the whole trial, over all its ranks; below 1 a share of one GPU."""
     world_size: int = 1
     """Ranks that train together; part of the identity, because BatchNorm sees each rank's batch alone."""
-    policy: Policy = Policy()
+    policy: TrialPolicy = TrialPolicy()
     attempt: int = 0
     """How often it was started before; part of the names of files in flight, so that two attempts never meet."""
     lowered: int | None = None
@@ -133,7 +133,7 @@ class TrialRequest(Record):
         return max(1, int(self.cpus / self.world_size))
 
 
-class EpochRow(Record):
+class EpochResult(Record):
     """One epoch of one trial, as measured."""
 
     epoch: int

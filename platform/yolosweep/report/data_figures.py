@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from yolosweep.report.sheets import colour
+from yolosweep.report.contact_sheets import colour
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from yolosweep.records import Finding, PreparedDataset, Severity
+from yolosweep.report.contact_sheets import Tile, affordable, environment
 from yolosweep.report.data_figures import (
     BoxSize,
     Count,
@@ -16,7 +17,6 @@ from yolosweep.report.data_figures import (
     size_scatter,
     size_shares,
 )
-from yolosweep.report.sheets import Tile, affordable, environment
 
 __all__ = ["DataView", "Gallery", "Pair", "render_data_page"]
 

@@ -12,7 +12,7 @@ from html import escape
 from typing import Any
 
 from yolosweep.experiment import Parameter
-from yolosweep.history import History, TrialHistory
+from yolosweep.ledger.history import History, TrialHistory
 
 __all__ = ["SYMBOLS", "Figure", "curves", "inner", "rounded", "scatters", "shown"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
+from yolosweep.backends.ultralytics.augmentation_preview import Preview
+from yolosweep.report.contact_sheets import Mark, Tile, encoded
 from yolosweep.report.data_page import Gallery
-from yolosweep.report.sheets import Mark, Tile, encoded
-from yolosweep.training.preview import Preview
 
 __all__ = ["galleries"]
 

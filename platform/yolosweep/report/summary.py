@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from yolosweep.curves import diverged
-from yolosweep.history import History, TrialHistory
+from yolosweep.diagnosis.curves import diverged
+from yolosweep.ledger.history import History, TrialHistory
 
 __all__ = ["summary"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from yolosweep.experiment.schema import Search
-from yolosweep.history import History
+from yolosweep.ledger.history import History
 
 __all__ = ["room_for_another"]
 

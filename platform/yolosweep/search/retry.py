@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from yolosweep.experiment.schema import Policy
-from yolosweep.history import TrialHistory
-from yolosweep.records import Cause, Ending
+from yolosweep.ledger.history import TrialHistory
+from yolosweep.records import Cause, Ending, TrialPolicy
 
 __all__ = ["FRUITLESS", "LOWERINGS", "STALLS", "lower_batch", "refusal"]
 
@@ -21,7 +20,7 @@ LOWERINGS = 3
 """How often the batch of a trial on several ranks is halved, as often as of one on a single rank."""
 
 
-def lower_batch(known: TrialHistory, ending: Ending, policy: Policy) -> int | None:
+def lower_batch(known: TrialHistory, ending: Ending, policy: TrialPolicy) -> int | None:
     """Return the batch that a trial on several ranks is tried again with; None where it is not.
 
     A single rank halves its batch by itself. Of several, the others wait inside of a library for the one whose batch
@@ -35,7 +34,7 @@ def lower_batch(known: TrialHistory, ending: Ending, policy: Policy) -> int | No
     return half if half >= ranks else None
 
 
-def refusal(cause: Cause, log: Sequence[Mapping[str, Any]], from_epoch: int, policy: Policy) -> str | None:
+def refusal(cause: Cause, log: Sequence[Mapping[str, Any]], from_epoch: int, policy: TrialPolicy) -> str | None:
     """Return why a trial is not tried again; None where it is.
 
     Args:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from yolosweep.durable import Sink, cache_folder, write_atomic
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment.addresses import address_fault
+from yolosweep.storage.atomic_files import HashingWriter, cache_folder, write_atomic
 from yolosweep.storage.patience import patiently
 
 __all__ = ["Objects", "Stored", "base_and_name", "cached_at", "joined"]
@@ -89,7 +89,7 @@ class Objects:
         def copy(system: Any, place: str) -> None:
             with system.open_input_file(f"{place}/{name}") as source:
 
-                def pour(sink: Sink) -> None:
+                def pour(sink: HashingWriter) -> None:
                     while block := source.read(_CHUNK):
                         sink.write(block)
 

@@ -4,11 +4,11 @@ Trials never talk to W&B, and nothing is ever read back from it as truth. ``wand
 alone, so importing this room costs nothing.
 """
 
-from yolosweep.tracking.choice import Choice as Choice
-from yolosweep.tracking.choice import choose_mode as choose_mode
 from yolosweep.tracking.mirror import Mirror as Mirror
 from yolosweep.tracking.mirror import MirrorResult as MirrorResult
 from yolosweep.tracking.mirror import push as push
 from yolosweep.tracking.mirror import start_mirror as start_mirror
+from yolosweep.tracking.wandb_mode import Choice as Choice
+from yolosweep.tracking.wandb_mode import choose_mode as choose_mode
 
 __all__ = ["Choice", "Mirror", "MirrorResult", "choose_mode", "push", "start_mirror"]

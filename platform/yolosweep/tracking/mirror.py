@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from yolosweep.errors import UsageError
 from yolosweep.experiment.schema import Wandb
 from yolosweep.ledger import RunFolder
-from yolosweep.tracking.choice import choose_mode, server
-from yolosweep.tracking.state import MirrorState
+from yolosweep.tracking.mirror_state import MirrorState
+from yolosweep.tracking.wandb_mode import choose_mode, server
 
 __all__ = ["BUSY", "Mirror", "MirrorResult", "push", "start_mirror"]
 

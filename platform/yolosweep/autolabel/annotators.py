@@ -1,0 +1,183 @@
+"""What draws the labels: a detector, and SAM for the masks, both loaded from files without running what is in them."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from yolosweep.autolabel.agreement import PredictedLabel
+from yolosweep.backends.failure_causes import last_line
+from yolosweep.backends.ultralytics.environment import enter
+from yolosweep.errors import TrainingError
+
+__all__ = ["Annotator"]
+
+_MAX_PIXELS = 200_000_000
+_TASKS = ("detect", "segment")
+
+
+class Annotator:
+    """Draws labels of the classes of a dataset.
+
+    Args:
+        weights: a detector or segmentation checkpoint of Ultralytics.
+        names: the dataset's classes; the detector's are found in them by name.
+        task: ``detect`` gives boxes, ``segment`` polygons; with ``sam`` there are polygons in any case.
+        sam: a checkpoint of SAM, SAM 2 or MobileSAM under the file name Ultralytics knows it by (``mobile_sam.pt``…).
+        conf: least confidence of the detector, 0 to 1.
+        device: as Ultralytics names it; empty for the first GPU, or the CPU where there is none.
+
+    Raises:
+        TrainingError: a file is missing or cannot be loaded safely, or the parts do not fit together.
+    """
+
+    def __init__(
+        self, weights: Path, names: Mapping[int, str], *, task: str, sam: Path | None, conf: float, device: str = ""
+    ) -> None:
+        if task not in _TASKS:
+            raise TrainingError(f"task {task}: only boxes and masks can be drawn; use a dataset of detect or segment")
+        enter()
+        import torch
+        from ultralytics import __version__
+        from ultralytics.utils import LOGGER
+
+        LOGGER.setLevel("ERROR")
+        self.versions = {"ultralytics": __version__, "torch": str(torch.__version__)}
+        self._how = {"conf": conf, "device": device or None, "verbose": False, "save": False, "batch": 1}
+        self._detector = _detector(weights)
+        self._sam = _sam(sam) if sam is not None else None
+        self._polygons = task == "segment" and sam is None
+        if self._detector.task not in _TASKS or (self._polygons and self._detector.task != "segment"):
+            wanted = "a segmentation checkpoint, or give sam too" if self._polygons else "one of detect or segment"
+            raise TrainingError(f"{weights} is a model of {self._detector.task}; give {wanted}")
+        self._classes = self._known(weights, names)
+        self.strangers = sorted(set(self._detector.names.values()) - set(names.values()))
+        """Classes of the detector that the dataset does not have; what it finds of them is left out."""
+
+    def _known(self, weights: Path, names: Mapping[int, str]) -> dict[int, int]:
+        """Return which class of the detector is which of the dataset."""
+        numbers = {name: number for number, name in names.items()}
+        known = {mine: numbers[name] for mine, name in self._detector.names.items() if name in numbers}
+        if not known:
+            theirs, ours = (", ".join(list(part.values())[:8]) for part in (self._detector.names, names))
+            raise TrainingError(f"{weights} knows {theirs}, the dataset {ours}: no class has the same name in both")
+        return known
+
+    def draw(self, image: Path) -> tuple[PredictedLabel, ...] | None:
+        """Return what is seen on an image, the surest first; None where the image cannot be read.
+
+        An object for which SAM finds no mask gets its box as polygon.
+        """
+        pixels = _pixels(image)
+        if pixels is None:
+            return None
+        found = self._detector.predict(pixels, classes=list(self._classes), **self._how)[0].cpu()
+        order = [place for place, box in enumerate(found.boxes.xywhn.tolist()) if min(box[2:]) > 0]
+        boxes, scores, kinds = found.boxes.xywhn.tolist(), found.boxes.conf.tolist(), found.boxes.cls.int().tolist()
+        outlines: dict[int, tuple[float, ...]] = {}
+        if self._sam is not None and order:
+            outlines = self._masks(pixels, found.boxes.xyxy[order], order)
+        elif self._polygons and found.masks is not None:
+            outlines = {place: _outline(points) for place, points in enumerate(found.masks.xyn)}
+        drawn = []
+        for place in order:
+            box = _inside(boxes[place])
+            points = outlines.get(place, ())
+            if not points and (self._polygons or self._sam is not None):
+                points = _corners(box)
+            drawn.append(PredictedLabel(self._classes[kinds[place]], box, round(scores[place], 5), points))
+        return tuple(sorted(drawn, key=lambda mark: -mark.score))
+
+    def _masks(self, pixels: Any, boxes: Any, order: list[int]) -> dict[int, tuple[float, ...]]:
+        """Return the outline of each box's mask by the box's place in ``order``.
+
+        SAM leaves out masks it is not sure of; its results carry in ``cls`` the number of the box they belong to.
+        Ultralytics' ``auto_annotate`` overlooks that, and from there on gives masks the class of another box.
+        """
+        assert self._sam is not None
+        how = {key: self._how[key] for key in ("device", "verbose", "save")}
+        found = self._sam(pixels, bboxes=boxes, **how)[0].cpu()
+        if found.masks is None:
+            return {}
+        places = found.boxes.cls.int().tolist()
+        return {order[place]: _outline(points) for place, points in zip(places, found.masks.xyn, strict=True)}
+
+
+def _outline(points: Any) -> tuple[float, ...]:
+    """Return a polygon as flat shares of the image; empty where it has fewer than three points."""
+    return tuple(round(float(v), 6) for v in points.clip(0, 1).reshape(-1)) if len(points) >= 3 else ()
+
+
+def _inside(box: list[float]) -> tuple[float, float, float, float]:
+    x, y, width, height = (round(value, 6) for value in box)
+    return x, y, width, height
+
+
+def _corners(box: tuple[float, float, float, float]) -> tuple[float, ...]:
+    x, y, width, height = box
+    left, top, right, bottom = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    return tuple(round(min(max(v, 0.0), 1.0), 6) for v in (left, top, right, top, right, bottom, left, bottom))
+
+
+def _pixels(image: Path) -> Any:
+    """Return an image as Ultralytics reads it for training (upright, BGR), or None."""
+    from PIL import Image
+    from ultralytics.utils.patches import imread
+
+    if not image.is_file():
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(image) as head:
+                if head.width * head.height > _MAX_PIXELS:
+                    return None
+        return imread(str(image))
+    except Exception:  # decoders raise almost anything on damaged files
+        return None
+
+
+def _detector(weights: Path) -> Any:
+    from ultralytics import YOLO
+
+    if not weights.is_file():
+        raise TrainingError(f"there is no {weights}; give the path of a .pt of Ultralytics, e.g. a sweep's best.pt")
+    if weights.suffix.lower() != ".pt":
+        raise TrainingError(f"{weights} is not a .pt; give a checkpoint of Ultralytics")
+    try:
+        return YOLO(weights.absolute())
+    except Exception as error:
+        raise TrainingError(f"{weights} cannot be loaded as a checkpoint of Ultralytics: {last_line(error)}") from error
+
+
+def _sam(weights: Path) -> Any:
+    from ultralytics import SAM
+    from ultralytics.models.sam.build import sam_model_map
+
+    if not weights.is_file():
+        raise TrainingError(f"there is no {weights}; give the path of SAM's weights, e.g. mobile_sam.pt")
+    if not weights.name.endswith(tuple(sam_model_map)):
+        known = ", ".join(sam_model_map)
+        raise TrainingError(f"{weights}: Ultralytics tells SAM's kinds by their file name; it must end in {known}")
+    try:
+        with _weights_only():
+            return SAM(str(weights.absolute()))
+    except Exception as error:
+        raise TrainingError(f"{weights} cannot be loaded as weights of SAM: {last_line(error)}") from error
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """Let Ultralytics' loader of SAM read numbers only: by itself it runs whatever a pickle says."""
+    import ultralytics.models.sam.build as build
+
+    before = build.torch_load
+    build.torch_load = functools.partial(before, weights_only=True, map_location="cpu")
+    try:
+        yield
+    finally:
+        build.torch_load = before

@@ -1,0 +1,288 @@
+"""Labels by machine, in a folder of their own: never among a person's, never in val or test unless asked, resumable."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from yolosweep import __version__
+from yolosweep.autolabel.agreement import Agreement, HumanLabel, PredictedLabel, agreement
+from yolosweep.autolabel.annotators import Annotator
+from yolosweep.autolabel.journal import Journal
+from yolosweep.errors import DataError, RunFolderError
+from yolosweep.storage.atomic_files import sha256_of, write_atomic
+
+__all__ = ["AutolabelResult", "LabelledImage", "autolabel"]
+
+MANIFEST = "autolabel.json"
+_EVALUATION = ("val", "test")
+_COMPARED = ("weights", "sam", "conf", "task", "names")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledImage:
+    """One image and what was drawn on it."""
+
+    image: Path
+    split: str
+    label: Path | None
+    """The label file written by machine; None where the image could not be read."""
+    drawn: tuple[PredictedLabel, ...] = ()
+    known: tuple[HumanLabel, ...] | None = None
+    """What a person drew on it; None where nobody did."""
+    state: str = "written"
+    """``written`` now, ``done`` by an earlier call, ``edited`` by somebody since (and left alone), ``unreadable``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutolabelResult:
+    """What :func:`autolabel` did."""
+
+    manifest: Path
+    names: dict[int, str]
+    images: tuple[LabelledImage, ...]
+    strangers: tuple[str, ...]
+    """Classes of the detector that the dataset does not have; they were left out."""
+    agreement: dict[str, dict[int, Agreement]]
+    """Split to class number to the agreement with the labels of people, where there are any."""
+
+    def summary(self) -> dict[str, Any]:
+        """Return the numbers as plain data, for ``--json`` and the manifest."""
+        return {
+            "images": len(self.images),
+            "states": dict(Counter(image.state for image in self.images)),
+            "boxes": {
+                self.names.get(category, str(category)): count
+                for category, count in sorted(Counter(b.category for i in self.images for b in i.drawn).items())
+            },
+            "left_out_classes": list(self.strangers),
+            "agreement": {
+                split: {self.names.get(c, str(c)): _told(found) for c, found in by.items()}
+                for split, by in self.agreement.items()
+            },
+        }
+
+
+def _told(found: Agreement) -> dict[str, Any]:
+    return {
+        "right": found.right, "extra": found.extra, "missed": found.missed,
+        "precision": found.precision, "precision_95": found.precision_range,
+        "recall": found.recall, "recall_95": found.recall_range,
+    }  # fmt: skip
+
+
+def autolabel(
+    images: Sequence[Path],
+    weights: Path,
+    out: Path,
+    *,
+    task: str,
+    names: Mapping[int, str],
+    sam: Path | None = None,
+    conf: float = 0.25,
+    splits: Mapping[Path, str] | None = None,
+    human: Mapping[Path, Sequence[HumanLabel]] | None = None,
+    root: Path | None = None,
+    include_eval: bool = False,
+    device: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> AutolabelResult:
+    """Draw labels on images by machine and write them as YOLO label files into a folder of their own.
+
+    ``out`` gets ``labels/…txt`` (an empty file where nothing is seen), ``autolabel.jsonl`` (a line per image, with
+    confidences) and ``autolabel.json`` (which models drew them, and how far they agree with people). Called again with
+    the same models it goes on where it was stopped; a label file that was edited meanwhile is never touched.
+
+    Args:
+        images: absolute paths.
+        weights: a ``.pt`` of Ultralytics; its classes are found in ``names`` by name.
+        out: a folder that is new, or has been written by this function with the same models and settings.
+        task: ``detect`` or ``segment``.
+        names: the dataset's classes.
+        sam: weights of SAM for masks; there are boxes only without.
+        conf: least confidence, 0 to 1.
+        splits: the split of each image; train where it is not said.
+        human: what people drew, for the images that have such labels; an empty sequence means nothing is there.
+        root: the folder that the label files' places are relative to; else the images' common one.
+        include_eval: also label images of val and test. Scores on labels by machine say nothing.
+        device: as Ultralytics names it; empty chooses.
+        progress: told how many images are done, of how many.
+
+    Raises:
+        DataError: images of val or test without ``include_eval``; two images for one label file; ``out`` lies among the
+            images or labels of people.
+        RunFolderError: ``out`` holds something else, labels by other models, is in use, or cannot be written.
+        TrainingError: weights that are missing, unsafe or do not fit, see :class:`Annotator`.
+    """
+    splits, human = splits or {}, human or {}
+    out = out.absolute()
+    _refuse_evaluation(images, splits, include_eval)
+    targets = _targets(images, root)
+    _refuse_among_people(out, images)
+    annotator = Annotator(weights, names, task=task, sam=sam, conf=conf, device=device)
+    drawn_by = _drawn_by(weights, sam, conf, task, names)
+    _refuse_others(out, drawn_by)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with FileLock(out / ".lock", timeout=0):
+            journal = _opened(out, drawn_by, annotator)
+            done = []
+            for count, image in enumerate(images, 1):
+                done.append(_label(image, targets[image], annotator, journal, splits.get(image, "train"), human))
+                if progress is not None:
+                    progress(count, len(images))
+            return _finished(out, done, names, annotator, drawn_by)
+    except Timeout as error:
+        raise RunFolderError(f"{out} is being written by another yolosweep autolabel; wait for it to end") from error
+    except OSError as error:
+        raise RunFolderError(f"{out} cannot be written: {error}; what was labelled so far is kept") from error
+
+
+def _drawn_by(weights: Path, sam: Path | None, conf: float, task: str, names: Mapping[int, str]) -> dict[str, Any]:
+    return {
+        "weights": {"file": str(weights), "sha256": sha256_of(weights)},
+        "sam": {"file": str(sam), "sha256": sha256_of(sam)} if sam is not None else None,
+        "conf": conf,
+        "task": task,
+        "names": {str(number): name for number, name in names.items()},
+    }
+
+
+def _opened(out: Path, drawn_by: Mapping[str, Any], annotator: Annotator) -> Journal:
+    _refuse_others(out, drawn_by)
+    write_atomic(out / MANIFEST, _json({"complete": False, **_made(drawn_by, annotator)}))
+    return Journal(out)
+
+
+def _label(
+    image: Path,
+    target: str,
+    annotator: Annotator,
+    journal: Journal,
+    split: str,
+    human: Mapping[Path, Sequence[HumanLabel]],
+) -> LabelledImage:
+    """Label one image, unless that was done before."""
+    known = tuple(human[image]) if image in human else None
+    entry = journal.entry(image)
+    if entry is not None and (state := journal.state(entry)) is not None:
+        place = journal.folder / entry.label
+        return LabelledImage(image=image, split=split, label=place, drawn=entry.drawn, known=known, state=state)
+    drawn = annotator.draw(image)
+    if drawn is None:
+        return LabelledImage(image=image, split=split, label=None, known=known, state="unreadable")
+    place = journal.write(image, target, drawn)
+    return LabelledImage(image=image, split=split, label=place, drawn=drawn, known=known)
+
+
+def _finished(
+    out: Path, done: Sequence[LabelledImage], names: Mapping[int, str], annotator: Annotator, drawn_by: dict[str, Any]
+) -> AutolabelResult:
+    splits = dict.fromkeys(image.split for image in done if image.known is not None and image.label is not None)
+    result = AutolabelResult(
+        manifest=out / MANIFEST,
+        names=dict(names),
+        images=tuple(done),
+        strangers=tuple(annotator.strangers),
+        agreement={
+            split: agreement(
+                (i.drawn, i.known) for i in done if i.split == split and i.known is not None and i.label is not None
+            )
+            for split in splits
+        },
+    )
+    files = [
+        {
+            "image": str(image.image),
+            "label": image.label.relative_to(out).as_posix() if image.label else None,
+            "split": image.split,
+            "boxes": len(image.drawn),
+            "state": image.state,
+        }
+        for image in done
+    ]
+    write_atomic(
+        out / MANIFEST, _json({"complete": True, **_made(drawn_by, annotator), **result.summary(), "files": files})
+    )
+    return result
+
+
+def _made(drawn_by: Mapping[str, Any], annotator: Annotator) -> dict[str, Any]:
+    return {"made_by": "machine", **drawn_by, "versions": {"yolosweep": __version__, **annotator.versions}}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=True) + "\n"
+
+
+def _refuse_evaluation(images: Sequence[Path], splits: Mapping[Path, str], include_eval: bool) -> None:
+    held = [image for image in images if splits.get(image) in _EVALUATION]
+    if held and not include_eval:
+        raise DataError(
+            f"{len(held)} of {len(images)} images are of val or test, first {held[0]}: scores on labels by machine say "
+            "nothing; leave them out, or say --include-eval"
+        )
+
+
+def _targets(images: Sequence[Path], root: Path | None) -> dict[Path, str]:
+    """Return the place of each image's label file below ``out``: the last folder ``images`` becomes ``labels``."""
+    above = root.absolute() if root else Path(os.path.commonpath([i.parent for i in images])) if images else Path()
+    targets: dict[Path, str] = {}
+    taken: dict[str, Path] = {}
+    for image in images:
+        if image.is_relative_to(above):
+            parts = list(image.relative_to(above).parent.parts)
+        else:
+            parts = ["elsewhere", hashlib.sha256(os.fsencode(image.parent)).hexdigest()[:12]]
+        if "images" in parts:
+            del parts[len(parts) - 1 - parts[::-1].index("images")]
+        target = "/".join(["labels", *parts, f"{image.stem}.txt"])
+        if taken.setdefault(target.casefold(), image) != image:
+            raise DataError(f"{taken[target.casefold()]} and {image} would share the label file {target}; rename one")
+        targets[image] = target
+    return targets
+
+
+def _refuse_among_people(out: Path, images: Sequence[Path]) -> None:
+    """Refuse a folder in which images or labels of people are looked for, or which holds some."""
+    here = out.resolve()
+    for folder in dict.fromkeys(image.parent for image in images):
+        parts = folder.parts
+        places = [folder]
+        if "images" in parts:
+            top = Path(*parts[: len(parts) - 1 - parts[::-1].index("images")])
+            places = [top / "images", top / "labels"]
+        for place in (place.resolve() for place in places):
+            if here.is_relative_to(place) or place.is_relative_to(here):
+                raise DataError(f"--out {out}: {place} is where people's images or labels are; choose a folder apart")
+
+
+def _refuse_others(out: Path, drawn_by: Mapping[str, Any]) -> None:
+    manifest = out / MANIFEST
+    if out.exists() and not out.is_dir():
+        raise RunFolderError(f"{out} is a file; choose a new folder for labels by machine")
+    if not manifest.exists():
+        strangers = sorted(path.name for path in out.iterdir() if path.name != ".lock") if out.exists() else []
+        if strangers:
+            raise RunFolderError(f"{out} already holds {strangers[0]}; choose a new folder for labels by machine")
+        return
+    try:
+        before = json.loads(manifest.read_text(encoding="utf-8"))
+        differ = [key for key in _COMPARED if _identity(before[key]) != _identity(drawn_by[key])]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{manifest} is damaged ({error}); choose a new folder for labels by machine") from error
+    if differ:
+        raise RunFolderError(f"{out} holds labels drawn with other {' and '.join(differ)}; choose a new folder")
+
+
+def _identity(value: Any) -> Any:
+    """Return what tells one model from another: its content, not where it lies."""
+    return value["sha256"] if isinstance(value, Mapping) and "sha256" in value else value

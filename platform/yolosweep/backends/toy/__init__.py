@@ -1,0 +1,1 @@
+"""The toy family: a model that trains in a second, for tests and for learning."""

@@ -1,0 +1,299 @@
+"""The toy trainer: the whole contract of a trainer in milliseconds, with numpy and Pillow alone."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import socket
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+
+from yolosweep.backends.backend import Cancelled, Report
+from yolosweep.backends.checkpoints import Checkpoints
+from yolosweep.backends.failure_causes import cause_of
+from yolosweep.backends.toy.crops import Crops, read_crops
+from yolosweep.backends.toy.model import (
+    ACCURACY,
+    Descent,
+    State,
+    load_checkpoint,
+    load_state,
+    save_checkpoint,
+    save_results,
+    save_state,
+)
+from yolosweep.diagnosis.curves import Progress, progress
+from yolosweep.errors import TrainingError
+from yolosweep.ledger import RunFolder
+from yolosweep.records import (
+    Cause,
+    Checkpoint,
+    Ending,
+    EpochResult,
+    FileRef,
+    TrialRecord,
+    TrialRequest,
+    Validation,
+    Verdict,
+)
+
+__all__ = ["ToyTrainer"]
+
+_DEFAULTS = {"batch": 16, "lr0": 0.01, "weight_decay": 0.0005, "patience": 100, "seed": 0}
+"""As in Ultralytics."""
+
+_LEFT = ("args.yaml", "best.pt", "last.pt", "results.csv")
+
+
+class ToyTrainer:
+    """Learns to tell red crops from others; see :class:`yolosweep.backends.backend.Trainer`."""
+
+    def prepare(self, request: TrialRequest) -> None:
+        """Do nothing: its images are read by every training."""
+
+    def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
+        """Train as asked and return the record; whatever goes wrong becomes its ending."""
+        run = _Run(request, report, cancelled)
+        try:
+            with tempfile.TemporaryDirectory(prefix=f"yolosweep-{request.sweep}-{request.trial}-") as scratch:
+                end = run.go(Path(scratch))
+                run.publish(Path(scratch))
+        except Exception as fault:  # the disk is full, or the run folder is gone
+            end = _failure(fault)
+        return run.record(end)
+
+    def validate(
+        self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], gpus: float
+    ) -> Validation:
+        """Score a checkpoint on one split.
+
+        Raises:
+            TrainingError: the file is no checkpoint of the toy, or the data are not there.
+        """
+        model, crops = load_checkpoint(Path(weights)), read_crops(data, split)
+        right = model.tells_right(crops)
+        kinds = {crops.positive: crops.is_red == 1, f"not {crops.positive}": crops.is_red == 0}
+        return Validation(
+            split=split,
+            metrics=model.measured(crops),
+            per_class={name: {ACCURACY: float(right[chosen].mean())} for name, chosen in kinds.items() if chosen.any()},
+        )
+
+
+class _End(NamedTuple):
+    """How a training ended."""
+
+    ending: Ending
+    reason: str
+    error: str | None = None
+    """Last line of the exception, if there was one."""
+    cause: Cause | None = None
+
+
+def _failure(error: Exception, cause: Cause | None = None) -> _End:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = (lines[-1] if lines else type(error).__name__)[:500]
+    return _End(Ending.FAILED, f"{type(error).__name__}: {text}", text, cause or cause_of(error, begun=True))
+
+
+class _Run:
+    """One training while it runs."""
+
+    def __init__(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> None:
+        self.request, self._report, self._cancelled = request, report, cancelled
+        self._settings: dict[str, Any] = {**_DEFAULTS, **request.settings}
+        self._patience = int(self._settings["patience"] or 0) or math.inf
+        self._state: Progress = progress([])
+        self._files: dict[str, FileRef] = {}
+        self._rows: list[EpochResult] = []
+        self._notes: list[str] = []
+        self._checkpoints = Checkpoints(request)
+        self._best: tuple[int | None, FileRef | None] = (None, None)
+        self._epoch_stored = 0
+        self._left: Checkpoint | None = None
+        self._started = self._stored_at = time.monotonic()
+        self._spent = 0.0
+
+    def go(self, scratch: Path) -> _End:
+        """Train, from the newest whole checkpoint where the request names some; return how it ended."""
+        try:
+            self._write_arguments(scratch / "args.yaml")
+            try:
+                train, val = (read_crops(self.request.data, split) for split in ("train", "val"))
+                if len(set(train.is_red)) < 2:
+                    raise TrainingError(f"all {len(train)} crops of train are of one kind; toy/red tells two apart")
+            except (TrainingError, OSError, UnicodeDecodeError) as error:
+                return _failure(error, Cause.DATA)
+            descent = Descent(
+                train,
+                batch=int(self._settings["batch"]),
+                lr0=float(self._settings["lr0"]),
+                weight_decay=float(self._settings["weight_decay"]),
+                seed=int(self._settings["seed"]),
+            )
+            self._resume(descent, scratch)
+            end = self._epochs(descent, len(train), val, scratch)
+            if end.ending is Ending.CANCELLED and self._epoch_stored < len(self._rows):
+                self._left = self._checkpoint(descent, scratch)
+            self._checkpoints.settle()
+            return end
+        except Exception as error:
+            return _failure(error)
+
+    def _resume(self, descent: Descent, scratch: Path) -> None:
+        """Put back where the newest whole checkpoint stood; without one the training starts over."""
+        checkpoint, passed_over = self._checkpoints.newest_whole()
+        if checkpoint is not None:
+            state = load_state(self._checkpoints.file(checkpoint.state))
+            descent.weights = state.weights
+            self._rows, self._spent, self._notes = state.rows, state.seconds, state.notes
+            self._state = progress([row.score for row in self._rows], self.request.mode)
+            self._best, self._epoch_stored = (self._state.best_epoch, checkpoint.best), len(self._rows)
+            if checkpoint.best is not None:
+                shutil.copyfile(self._checkpoints.file(checkpoint.best), scratch / "best.pt")
+            self._save(scratch / "last.pt", descent)
+            self._checkpoints.tidy()
+        elif passed_over:
+            passed_over.append("no whole checkpoint is left: it started over")
+        self._notes += passed_over
+
+    def _epochs(self, descent: Descent, size: int, val: Crops, scratch: Path) -> _End:
+        for epoch in range(len(self._rows) + 1, self.request.epochs + 1):
+            if self._out_of_patience():
+                break
+            started, total, before = time.monotonic(), 0.0, descent.weights
+            for error in descent.epoch(epoch):
+                total += error
+                if self._cancelled():
+                    descent.weights = before
+                    return _End(Ending.CANCELLED, "the sweep was stopped in the middle of an epoch")
+            model, loss = descent.model(), total / size
+            if not (math.isfinite(loss) and math.isfinite(model.w) and math.isfinite(model.b)):
+                text = f"the loss or the weights of epoch {epoch} are not finite"
+                return _End(Ending.DIVERGED, f"{text}; lower lr0", text)
+            row = self._row(epoch, {"train/loss": loss, **model.measured(val)}, started, size)
+            self._save(scratch / "last.pt", descent)
+            if self._state.best_epoch == epoch:
+                shutil.copyfile(scratch / "last.pt", scratch / "best.pt")
+            verdict = self._report(row, self._checkpoint(descent, scratch) if self._is_due(epoch) else None)
+            if verdict is Verdict.PRUNE:
+                return _End(Ending.PRUNED, f"behind the other trials after epoch {epoch}")
+            if verdict is Verdict.CANCEL:
+                return _End(Ending.CANCELLED, f"the sweep was stopped after epoch {epoch}")
+            self._checkpoints.tidy()
+        if self._out_of_patience() and len(self._rows) < self.request.epochs:
+            reason = f"no gain for {self._patience} epochs after epoch {self._state.best_epoch}"
+            return _End(Ending.PATIENCE, reason)
+        return _End(Ending.FINISHED, f"all {self.request.epochs} epochs trained")
+
+    def _out_of_patience(self) -> bool:
+        return bool(self._rows) and self._state.epochs_without_gain >= self._patience
+
+    def _is_due(self, epoch: int) -> bool:
+        """Tell whether a checkpoint is stored after this epoch: the last one always is."""
+        every = self.request.policy.checkpoint_every
+        due = epoch % every == 0 if isinstance(every, int) else time.monotonic() - self._stored_at >= every
+        return due or epoch == self.request.epochs or self._out_of_patience() or self._cancelled()
+
+    def _checkpoint(self, descent: Descent, scratch: Path) -> Checkpoint:
+        state = State(weights=descent.weights, rows=self._rows, seconds=self._seconds(), notes=self._notes)
+        save_state(scratch / "state", state)
+        best_epoch, best = self._state.best_epoch, self._best[1]
+        is_new = best_epoch is not None and best_epoch != self._best[0]
+        stored = self._checkpoints.store(len(self._rows), scratch / "state", scratch / "best.pt" if is_new else best)
+        self._best, self._stored_at = (best_epoch, stored.best), time.monotonic()
+        self._epoch_stored = stored.epoch
+        return stored
+
+    def _seconds(self) -> float:
+        return round(self._spent + time.monotonic() - self._started, 3)
+
+    def _row(self, epoch: int, metrics: dict[str, float | None], started: float, size: int) -> EpochResult:
+        metrics["lr/pg0"] = float(self._settings["lr0"])
+        if self.request.metric not in metrics:
+            raise TrainingError(
+                f"search.metric={self.request.metric} is not reported by toy/red; it has {', '.join(metrics)}"
+            )
+        score = metrics[self.request.metric]
+        self._state = progress([*(row.score for row in self._rows), score], self.request.mode)
+        seconds = time.monotonic() - started
+        row = EpochResult(
+            epoch=epoch,
+            metrics=metrics,
+            score=score,
+            best_score=self._state.best_score,
+            best_epoch=self._state.best_epoch,
+            epochs_without_gain=self._state.epochs_without_gain,
+            seconds=round(seconds, 6),
+            images_per_s=round(size / seconds, 2) if seconds else None,
+            memory_mb=_resident_mb(),
+            host=socket.gethostname(),
+        )
+        self._rows.append(row)
+        return row
+
+    def _save(self, path: Path, descent: Descent) -> None:
+        about = {"normalisation": descent.normalisation(), "settings": dict(self.request.settings)}
+        save_checkpoint(path, descent.model(), epoch=len(self._rows), **about)
+
+    def _write_arguments(self, path: Path) -> None:
+        asked = {"task": self.request.task, "model": self.request.model, "data": self.request.data}
+        yaml = YAML(typ="safe", pure=True)
+        yaml.default_flow_style = False
+        with path.open("w", encoding="utf-8") as stream:
+            yaml.dump({**asked, **self._settings}, stream)
+
+    def publish(self, scratch: Path) -> None:
+        """Copy what the training left into the run folder."""
+        if self._rows:
+            save_results(scratch / "results.csv", self._rows)
+        folder = RunFolder(self.request.folder)
+        for name in _LEFT:
+            if (scratch / name).exists():
+                target = folder.attempt(self.request.trial, self.request.attempt, name)
+                self._files[name] = folder.publish(scratch / name, target)
+
+    def record(self, end: _End) -> TrialRecord:
+        """Sum the training up, its earlier attempts included."""
+        request = self.request
+        if request.world_size > 1:
+            self._notes.append(f"toy/red trains in one process: {request.world_size - 1} of its ranks were idle")
+        return TrialRecord(
+            trial=request.trial,
+            number=request.number,
+            ending=end.ending,
+            reason=end.reason,
+            asked=request.asked,
+            used={**request.asked, "batch": self._settings["batch"], "optimizer": "SGD"},
+            score=self._state.best_score,
+            best_epoch=self._state.best_epoch,
+            epochs=len(self._rows),
+            seconds=self._seconds(),
+            files=self._files,
+            checkpoint=self._left,
+            cause=end.cause,
+            host=socket.gethostname(),
+            epoch_seconds=_median([row.seconds for row in self._rows]),
+            images_per_s=_median([row.images_per_s for row in self._rows]),
+            memory_mb=max((row.memory_mb for row in self._rows if row.memory_mb is not None), default=None),
+            retries=request.attempt,
+            notes=tuple(self._notes),
+            error=end.error,
+        )
+
+
+def _median(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def _resident_mb() -> float:
+    import psutil
+
+    return round(float(psutil.Process().memory_info().rss) / 2**20, 1)

@@ -1,0 +1,1 @@
+"""The Ultralytics family: the only home of ultralytics, torch and albumentations beside ``autolabel``."""

@@ -1,0 +1,227 @@
+"""Sees every epoch of one Ultralytics training: a row and a checkpoint out, a verdict in."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from yolosweep.backends.backend import Cancelled, Report
+from yolosweep.backends.checkpoints import Checkpoints
+from yolosweep.diagnosis.curves import progress
+from yolosweep.records import Checkpoint, Ending, EpochResult, FileRef, TrialRequest, Verdict
+from yolosweep.storage.atomic_files import Content
+
+__all__ = ["Diverged", "TrainingCallbacks", "TrainingCancelled", "device_name"]
+
+
+class TrainingCancelled(Exception):
+    """Raised between two batches when the sweep asks to stop now; the last whole epoch's files stay."""
+
+
+class Diverged(Exception):
+    """Raised when the loss is not finite and nothing is left to go back to: Ultralytics would train on."""
+
+
+class TrainingCallbacks:
+    """Turns every epoch of one training into a row, keeps its checkpoints, and passes the verdict on.
+
+    Args:
+        request: the training.
+        report: takes rows and checkpoints.
+        cancelled: asked between batches.
+        scratch: the training's own folder; Ultralytics writes into it.
+    """
+
+    def __init__(self, request: TrialRequest, report: Report, cancelled: Cancelled, scratch: Path) -> None:
+        self._request, self._report, self._cancelled, self._scratch = request, report, cancelled, scratch
+        self.checkpoints = Checkpoints(request)
+        self.resumed: dict[str, Any] | None = None
+        """State it goes on from."""
+        self._best_file: FileRef | None = None
+        self._best_stored = self._epoch_stored = 0
+        self._state: Path | None = None
+        self._stored_at = time.monotonic()
+        self._epoch_started = self._train_seconds = 0.0
+        self._seen_epoch = -1
+        self.scores: list[float | None] = []
+        self.rows: list[EpochResult] = []
+        """Rows of this process; those before are in the ledger."""
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self.verdict = Verdict.CONTINUE
+        self._over = False
+        self.recoveries = 0
+        """Epochs trained again after a NaN or an out-of-memory error."""
+
+    def restarted(self) -> TrainingCallbacks:
+        """Return one that has seen nothing but one recovery more, in an empty scratch folder but for the log."""
+        for left in self._scratch.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            elif left != self.log_file:
+                left.unlink()
+        fresh = TrainingCallbacks(self._request, self._report, self._cancelled, self._scratch)
+        fresh.recoveries = self.recoveries + 1  # counted like an epoch trained again
+        return fresh
+
+    @property
+    def best_pt(self) -> Path:
+        """Where the training's best weights are written."""
+        return self._scratch / "weights" / "best.pt"
+
+    @property
+    def log_file(self) -> Path:
+        """Where Ultralytics' log of this training goes."""
+        return self._scratch / "train.log"
+
+    def resume_from(self, state: dict[str, Any], checkpoint: Checkpoint) -> None:
+        """Take over what another process had seen of this training."""
+        self.resumed = state
+        self.scores, self.recoveries = list(state["scores"]), state["recoveries"]
+        so_far = progress(self.scores, self._request.mode)
+        self.best, self.best_epoch = so_far.best_score, so_far.best_epoch
+        self._best_file, self._best_stored = checkpoint.best, self.best_epoch or 0
+        self._epoch_stored = checkpoint.epoch
+
+    def callbacks(self) -> dict[str, Callable[[Any], Any]]:
+        """Return our callbacks by Ultralytics' event names."""
+        return {
+            "on_train_epoch_start": self._epoch_start,
+            "on_train_batch_end": self._batch_end,
+            "on_train_epoch_end": self._train_end,
+            "on_val_batch_end": lambda validator: self._cancelled(),  # a sign of life; it is obeyed in training only
+            "on_fit_epoch_end": self._epoch_end,
+        }
+
+    def _epoch_start(self, trainer: Any) -> None:
+        if trainer.epoch == self._seen_epoch:
+            self.recoveries += 1
+        self._seen_epoch = trainer.epoch
+        self._epoch_started = time.monotonic()
+
+    def _batch_end(self, trainer: Any) -> None:
+        if self._cancelled():
+            self.verdict = Verdict.CANCEL
+            raise TrainingCancelled
+        # Several ranks have to agree, which they do at the end of the epoch.
+        if not trainer.epoch and trainer.world_size_ == 1 and not math.isfinite(float(trainer.loss.detach())):
+            raise Diverged("the loss of the first epoch is not finite")
+
+    def _train_end(self, trainer: Any) -> None:
+        self._train_seconds = time.monotonic() - self._epoch_started
+        if trainer.epoch:
+            return
+        if trainer.any_rank(not all(math.isfinite(float(value)) for value in trainer.tloss.values())):
+            raise Diverged("the loss of the first epoch is not finite")
+
+    def _epoch_end(self, trainer: Any) -> None:
+        if trainer.rank_:  # rank 0 tells and stores; the others only need what they may have to go back to
+            trainer.save_state(scores=[], recoveries=0, log="")
+            return
+        row = self._row(trainer)
+        self._over = bool(trainer.stop)
+        save = partial(trainer.save_state, scores=self.scores, recoveries=self.recoveries, log=self._log())
+        checkpoint = self._stored(save) if self._is_due(row.epoch) else None
+        if checkpoint is None:  # the epoch after this one may have to go back to it all the same
+            save()
+        else:
+            trainer.state_file = self.checkpoints.file(checkpoint.state)
+        self._state = trainer.state_file
+        self.verdict = self._report(row, checkpoint)
+        if checkpoint is not None and self.verdict is not Verdict.CANCEL:
+            self.checkpoints.tidy()
+        if self.verdict is not Verdict.CONTINUE:
+            trainer.stop = True
+
+    def _is_due(self, epoch: int) -> bool:
+        every = self._request.policy.checkpoint_every
+        if epoch >= self._request.epochs or self._cancelled():
+            return True
+        return epoch % every == 0 if isinstance(every, int) else time.monotonic() - self._stored_at >= every
+
+    def _stored(self, state: Content) -> Checkpoint:
+        """Store what the training needs to go on, and its best weights where they are newer than the stored ones."""
+        best: Path | FileRef | None = self._best_file
+        if self.best_epoch is not None and self.best_epoch > self._best_stored and self.best_pt.exists():
+            best = self.best_pt
+        checkpoint = self.checkpoints.store(len(self.scores), state, best)
+        self._best_file, self._best_stored = checkpoint.best, self.best_epoch or 0
+        self._stored_at, self._epoch_stored = time.monotonic(), len(self.scores)
+        return checkpoint
+
+    def last_checkpoint(self) -> Checkpoint | None:
+        """Store the last whole epoch of a training that was stopped; None where it is stored already."""
+        if self._state is None or self._epoch_stored == len(self.scores):
+            return None
+        return self._stored(self._state)
+
+    def _log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8", errors="replace") if self.log_file.exists() else ""
+
+    def _row(self, trainer: Any) -> EpochResult:
+        values = {**trainer.label_loss_items(trainer.tloss), **trainer.metrics, **trainer.lr}
+        metrics = {name: float(value) for name, value in values.items()}
+        score = metrics[self._request.metric]
+        self.scores.append(score if math.isfinite(score) else None)
+        state = progress(self.scores, self._request.mode)
+        self.best, self.best_epoch = state.best_score, state.best_epoch
+        images = len(trainer.train_loader.dataset)
+        row = EpochResult(
+            epoch=trainer.epoch + 1,
+            metrics=metrics,
+            score=score,
+            best_score=state.best_score,
+            best_epoch=state.best_epoch,
+            epochs_without_gain=state.epochs_without_gain,
+            seconds=round(time.monotonic() - self._epoch_started, 3),
+            images_per_s=round(images / self._train_seconds, 2) if self._train_seconds else None,
+            memory_mb=_resident_mb(),
+            gpu_memory_mb=_gpu_mb(trainer.device),
+            batch=trainer.batch_size,
+            device=device_name(trainer.device),
+            host=socket.gethostname(),
+            recoveries=self.recoveries,
+        )
+        self.rows.append(row)
+        return row
+
+    def ending(self, trainer: Any) -> tuple[Ending, str]:
+        """Return how a training that ended by itself ended, and why in one sentence."""
+        epochs = len(self.scores)
+        if self.verdict is Verdict.PRUNE:
+            return Ending.PRUNED, f"behind the other trials after epoch {epochs}"
+        if self.verdict is Verdict.CANCEL and not self._over:
+            return Ending.CANCELLED, f"the sweep was stopped after epoch {epochs}"
+        if epochs < self._request.epochs:
+            return Ending.PATIENCE, f"no gain for {trainer.args.patience} epochs after epoch {self.best_epoch}"
+        return Ending.FINISHED, f"all {epochs} epochs trained"
+
+
+def device_name(device: Any) -> str:
+    """Return ``cpu`` or the GPU's name."""
+    if device.type != "cuda":
+        return str(device.type)
+    import torch
+
+    return str(torch.cuda.get_device_name(device))
+
+
+def _resident_mb() -> float:
+    import psutil
+
+    return round(float(psutil.Process(os.getpid()).memory_info().rss) / 2**20, 1)
+
+
+def _gpu_mb(device: Any) -> float | None:
+    if device.type != "cuda":
+        return None
+    import torch
+
+    return round(float(torch.cuda.max_memory_allocated(device)) / 2**20, 1)

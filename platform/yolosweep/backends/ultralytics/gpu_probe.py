@@ -1,0 +1,62 @@
+"""``python -m yolosweep.backends.ultralytics.gpu_probe``: what torch and OpenCV see here, as JSON.
+
+A program of its own: whoever looks takes no memory of a GPU, and a library that crashes takes nobody along.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import Any
+
+__all__ = ["seen"]
+
+
+def seen() -> dict[str, Any]:
+    """Return ``gpus`` (their names), and ``gpu_error`` and ``opencv_error``: why something cannot be used, or ''."""
+    return {**_gpus(), "opencv_error": _opencv()}
+
+
+def _gpus() -> dict[str, Any]:
+    with warnings.catch_warnings(record=True) as told:  # a driver too old for torch is told as a warning
+        warnings.simplefilter("always")
+        try:
+            import torch
+
+            names, broken = list[str](), list[str]()
+            for index in range(torch.cuda.device_count()):
+                try:
+                    names.append(_working(torch, index))
+                except Exception as error:  # of whatever kind (torch has several), the others may be fine
+                    broken.append(f"GPU {index}: {_line(error)}")
+            if broken:
+                return {"gpus": names, "gpu_error": "; ".join(broken)}
+            built = "no GPU is visible to it" if torch.version.cuda else "this torch is built without CUDA"
+        except (ImportError, OSError, RuntimeError) as error:
+            return {"gpus": [], "gpu_error": _line(error)}
+    cuda = [str(one.message) for one in told if "CUDA" in str(one.message) or "driver" in str(one.message)]
+    return {"gpus": names, "gpu_error": "" if names else _line(cuda[0] if cuda else built)}
+
+
+def _working(torch: Any, index: int) -> str:
+    """Return the name of a GPU that computes; it raises where it does not."""
+    square = torch.ones(8, 8, device=f"cuda:{index}")
+    square @ square
+    torch.cuda.synchronize(index)
+    return str(torch.cuda.get_device_name(index))
+
+
+def _opencv() -> str:
+    try:
+        import cv2  # noqa: F401
+    except (ImportError, OSError) as error:
+        return _line(error)
+    return ""
+
+
+def _line(what: object) -> str:
+    return (str(what).strip().splitlines() or [type(what).__name__])[0][:300]
+
+
+if __name__ == "__main__":
+    print(json.dumps(seen()))

@@ -1,0 +1,286 @@
+"""The real trainer: one in-process Ultralytics training on the device Ray granted."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import shutil
+import socket
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from yolosweep.backends.backend import Cancelled, Report
+from yolosweep.backends.failure_causes import End, classified
+from yolosweep.backends.ultralytics.augmentation_pipelines import build_pipeline
+from yolosweep.backends.ultralytics.callbacks import Diverged, TrainingCallbacks, TrainingCancelled
+from yolosweep.backends.ultralytics.ddp import ddp_trainer, my_rank
+from yolosweep.backends.ultralytics.environment import enter, log_to, scan_findings, see_only
+from yolosweep.backends.ultralytics.label_cache import scan_labels
+from yolosweep.backends.ultralytics.trainer_mixins import make_trainer_class
+from yolosweep.backends.ultralytics.validation import class_of, validated
+from yolosweep.errors import RunFolderError
+from yolosweep.ledger import RunFolder
+from yolosweep.records import Checkpoint, Ending, FileRef, TrialRecord, TrialRequest, Validation
+
+__all__ = ["YoloTrainer"]
+
+_KEPT = ("weights/best.pt", "weights/last.pt", "results.csv", "args.yaml", "train.log")
+_MAX_NOTES = 20
+_LOWERINGS = 3
+"""How often a batch that does not fit is halved by beginning anew (Ultralytics' own number for halving on the way)."""
+
+
+class YoloTrainer:
+    """Runs Ultralytics trainings; see :class:`yolosweep.backends.backend.Trainer`."""
+
+    def prepare(self, request: TrialRequest) -> None:
+        """Scan the labels, where no scan of them is kept."""
+        see_only(request.gpus)
+        with contextlib.suppress(Exception):
+            enter()
+            scan_labels(request.task, request.data, request.settings)
+
+    def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
+        """Train as asked, or go on from a checkpoint; return the record; whatever goes wrong becomes its ending."""
+        see_only(request.gpus)
+        enter()
+        scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{request.sweep}-{request.trial}-"))
+        watch = TrainingCallbacks(request, report, cancelled, scratch)
+        run = _Run(request, watch, scratch)
+        started = time.monotonic()
+        try:
+            refused = run.resume()
+            with log_to(watch.log_file):
+                end = refused or run.go()
+            end = run.publish(end)
+        finally:
+            _forget(run)
+            shutil.rmtree(scratch, ignore_errors=True)
+        return run.record(end, time.monotonic() - started)
+
+    def validate(
+        self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], gpus: float
+    ) -> Validation:
+        """Score a checkpoint on one split; see :func:`yolosweep.backends.ultralytics.validation.validated`."""
+        return validated(weights, task=task, data=data, split=split, settings=settings, on_gpu=gpus > 0)
+
+
+class _Run:
+    """One training while it runs: the trainer object, and what to tell afterwards."""
+
+    def __init__(self, request: TrialRequest, watch: TrainingCallbacks, scratch: Path) -> None:
+        self.request, self.watch, self.scratch = request, watch, scratch
+        self.trainer: Any = None
+        self.notes: list[str] = []
+        self.files: dict[str, FileRef] = {}
+        self.device_name = "cpu"
+        self.threads = request.threads
+        self._used: dict[str, Any] = {}
+        self._checkpoint: Checkpoint | None = None
+        self._lowered = request.lowered
+
+    def resume(self) -> End | None:
+        """Take over the newest whole checkpoint of an earlier process; return how it ended where that fails."""
+        try:
+            self._resume()
+        except Exception as error:
+            self._remember()
+            return classified(error, batch=self._batch(), begun=True)
+        return None
+
+    def _resume(self) -> None:
+        from yolosweep.backends.ultralytics.trainer_state import load_state
+
+        if not self.request.resume:
+            return
+        checkpoint, notes = self.watch.checkpoints.newest_whole()
+        self.notes += notes
+        if checkpoint is None:
+            self.notes.append("no whole checkpoint is left: trained again from the first epoch")
+            return
+        state = load_state(self.watch.checkpoints.file(checkpoint.state))
+        if checkpoint.best is not None:
+            self.watch.best_pt.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.watch.checkpoints.file(checkpoint.best), self.watch.best_pt)
+        self.watch.log_file.write_text(state["log"], encoding="utf-8")
+        self.watch.resume_from(state, checkpoint)
+
+    def go(self) -> End:
+        """Train and return how it ended; what does not fit in the first epoch begins anew with half the batch.
+
+        Ultralytics itself halves it where a training batch does not fit, not where building, validating or the first
+        optimizer step does not. A training that has a row, or goes on from one, keeps its batch.
+        """
+        from ultralytics.utils import LOGGER
+
+        known = len(self.notes)
+        end = self._once()
+        for _ in range(_LOWERINGS):
+            if not self._may_lower(end):
+                break
+            self._lowered = self._batch() // 2
+            LOGGER.warning(f"out of memory at batch {self._batch()}: begun anew with batch {self._lowered}")
+            del self.notes[known:]
+            _forget(self)
+            self.watch = self.watch.restarted()
+            end = self._once()
+        return end
+
+    def _may_lower(self, end: End) -> bool:
+        begun = bool(self.watch.scores) or self.request.world_size > 1
+        return (
+            end.ending is Ending.OOM and self.request.policy.on_oom == "lower_batch" and not begun and self._batch() > 1
+        )
+
+    def _once(self) -> End:
+        try:
+            self.trainer = self._trainer()
+            self.trainer.train()
+            return End(*self.watch.ending(self.trainer))
+        except TrainingCancelled:
+            self.trainer.step_back()
+            return End(Ending.CANCELLED, "the sweep was stopped in the middle of an epoch")
+        except Diverged as error:
+            return End(Ending.DIVERGED, f"{error}; lower lr0", error=str(error))
+        except Exception as error:
+            return classified(error, batch=self._batch(), begun=bool(self.watch.scores) or self._in_loop())
+        finally:
+            self._remember()
+
+    def _in_loop(self) -> bool:
+        return getattr(self.trainer, "epoch_time_start", None) is not None
+
+    def _trainer(self) -> Any:
+        base = class_of(self.request.task, "Trainer")
+        settings = dict(self.request.settings)
+        settings.pop("balance", None)  # ours: Ultralytics does not know it
+        if "augmentations" in settings:
+            settings["augmentations"] = build_pipeline(settings["augmentations"])
+        if self.watch.resumed is not None:  # lowered by an out-of-memory error before
+            settings["batch"] = self.watch.resumed["batch"]
+        elif self._lowered is not None:
+            settings["batch"] = self._lowered
+        on_gpu = self.request.gpus > 0
+        settings["workers"] = self._workers(settings.get("workers"), on_gpu)
+        settings.update(
+            model=self.request.model,
+            data=self.request.data,
+            task=self.request.task,
+            device="0" if on_gpu else "cpu",  # Ray narrows CUDA_VISIBLE_DEVICES: the granted GPU is always the first
+            save_dir=str(self.scratch),
+            exist_ok=True,
+        )
+        if on_gpu:
+            import torch
+
+            self.device_name = torch.cuda.get_device_name(0)
+        ours = make_trainer_class(base, self.request, self.watch, threads=self.threads, workers=settings["workers"])
+        return (ddp_trainer(ours) if self.request.world_size > 1 else ours)(overrides=settings)
+
+    def _workers(self, asked: int | None, on_gpu: bool) -> int:
+        """Return how many processes load images: within the cores of this trial, and none by default on CPU."""
+        if asked is None:
+            return min(self.threads, 8) if on_gpu else 0
+        most = max(2, self.threads)
+        if asked > most:
+            self.notes.append(f"workers {asked} was lowered to {most}: the trial has {self.threads} CPU cores")
+        return min(int(asked), most)
+
+    def _batch(self) -> int:
+        asked = self._lowered or self.request.settings.get("batch", 16)
+        return int(getattr(self.trainer, "batch_size", asked))
+
+    def _remember(self) -> None:
+        """Note what was really used and what was changed on the way, also after a failure."""
+        asked_batch = self.request.settings.get("batch", 16)
+        args = vars(self.trainer.args) if self.trainer is not None else {}
+        used = {name: args.get(name, value) for name, value in self.request.asked.items() if name != "augmentations"}
+        used = {**self.request.asked, **used, "imgsz": args.get("imgsz", self.request.settings.get("imgsz", 640))}
+        optimizer = getattr(self.trainer, "optimizer", None)
+        if optimizer is not None:
+            used["optimizer"] = type(optimizer).__name__
+        used["batch"] = self._batch()
+        self._used = used
+        if used["batch"] != asked_batch:
+            self.notes.append(f"out of memory: batch {asked_batch} was lowered to {used['batch']}")
+        asked_size = self.request.settings.get("imgsz", used["imgsz"])
+        if used["imgsz"] != asked_size:
+            self.notes.append(f"imgsz {asked_size} was rounded to {used['imgsz']}, a multiple of the model's stride")
+        if self.watch.recoveries:
+            self.notes.append(f"{self.watch.recoveries} epochs were trained again after NaN or out-of-memory")
+        found = scan_findings()
+        self.notes += found[:_MAX_NOTES]
+        if len(found) > _MAX_NOTES:
+            self.notes.append(f"… and {len(found) - _MAX_NOTES} more findings in the labels")
+
+    def publish(self, end: End) -> End:
+        """Copy what the training left into the run folder; return how it ended, where this failed anew."""
+        folder = RunFolder(self.request.folder)
+        sources = [self.scratch / name for name in _KEPT]
+        if self.request.settings.get("plots"):
+            sources += sorted(self.scratch.glob("*.png")) + sorted(self.scratch.glob("*.jpg"))
+        if my_rank():
+            return end
+        if self.watch.best is None:  # no epoch gave a score: there is nothing worth keeping in the weights
+            sources = [source for source in sources if source.suffix != ".pt"]
+        try:
+            self.watch.checkpoints.settle()
+            if end.ending is Ending.CANCELLED:
+                self._checkpoint = self.watch.last_checkpoint()
+            for file in sources:
+                if file.is_file():
+                    target = folder.attempt(self.request.trial, self.request.attempt, file.name)
+                    self.files[file.name] = folder.publish(file, target)
+        except (OSError, RunFolderError) as error:
+            return classified(error, batch=self._batch(), begun=True)
+        return end
+
+    def record(self, end: End, seconds: float) -> TrialRecord:
+        """Return the training's record."""
+        rows = self.watch.rows
+        return TrialRecord(
+            trial=self.request.trial,
+            number=self.request.number,
+            ending=end.ending,
+            reason=end.reason,
+            asked=self.request.asked,
+            used=self._used,
+            score=self.watch.best,
+            best_epoch=self.watch.best_epoch,
+            epochs=len(self.watch.scores),
+            seconds=round(seconds, 3),
+            files=self.files,
+            checkpoint=self._checkpoint,
+            cause=end.cause,
+            device=self.device_name,
+            host=socket.gethostname(),
+            world_size=self.request.world_size,
+            threads=self.threads,
+            epoch_seconds=_median(row.seconds for row in rows),
+            images_per_s=_median(row.images_per_s for row in rows),
+            memory_mb=max((row.memory_mb for row in rows if row.memory_mb is not None), default=None),
+            gpu_memory_mb=max((row.gpu_memory_mb for row in rows if row.gpu_memory_mb is not None), default=None),
+            recoveries=self.watch.recoveries,
+            notes=tuple(self.notes),
+            error=end.error,
+        )
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
+
+
+def _forget(run: _Run) -> None:
+    """Free what a training holds, so that the next one in this process starts clean."""
+    run.trainer = None
+    gc.collect()
+    import torch
+
+    if torch.cuda.is_initialized():  # else this would take a piece of a GPU that a training on the CPU never asked for
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()

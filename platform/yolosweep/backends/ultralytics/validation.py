@@ -1,0 +1,80 @@
+"""A checkpoint scored on one split, and Ultralytics' classes by task."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from yolosweep.backends.failure_causes import last_line
+from yolosweep.backends.ultralytics.environment import enter
+from yolosweep.errors import TrainingError
+from yolosweep.records import Validation
+
+__all__ = ["class_of", "validated"]
+
+_TASKS = {
+    "detect": ("detect", "Detection"),
+    "segment": ("segment", "Segmentation"),
+    "classify": ("classify", "Classification"),
+    "pose": ("pose", "Pose"),
+    "obb": ("obb", "OBB"),
+}
+
+
+def class_of(task: str, kind: str) -> Any:
+    """Return Ultralytics' class of a task; ``kind`` is ``Trainer`` or ``Validator``."""
+    folder, prefix = _TASKS[task]
+    return getattr(import_module(f"ultralytics.models.yolo.{folder}"), f"{prefix}{kind}")
+
+
+def validated(
+    weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], on_gpu: bool
+) -> Validation:
+    """Score a checkpoint on one split the way Ultralytics does it at the end of a training.
+
+    ``on_gpu`` allows a GPU where torch finds one.
+
+    Raises:
+        TrainingError: the file cannot be loaded, or the data are not there.
+    """
+    enter()
+    from ultralytics.utils import LOGGER
+
+    LOGGER.setLevel("ERROR")
+    scratch = Path(tempfile.mkdtemp(prefix="yolosweep-val-"))
+    how = {key: settings[key] for key in ("imgsz", "iou", "max_det", "single_cls") if key in settings}
+    # The validator of a training gets twice the training batch, rectangular: same grouping, same score.
+    double = task not in ("obb", "classify")
+    batch = int(settings.get("batch", 16)) * (2 if double else 1)
+    arguments = {
+        **how, "batch": batch, "rect": task != "classify", "plots": False, "verbose": False, "mode": "val",
+        "task": task, "data": data, "split": split, "workers": 0, "save_dir": str(scratch), "model": str(weights),
+        "device": None if on_gpu else "cpu",
+    }  # fmt: skip
+    try:
+        validator = class_of(task, "Validator")(args=arguments, save_dir=scratch)
+        stats = validator(model=str(weights))
+    except Exception as error:
+        raise TrainingError(f"cannot validate {weights} on {split} of {data}: {last_line(error)}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    metrics = {name: round(float(value), 5) for name, value in stats.items() if name != "fitness"}
+    return Validation(split=split, metrics=metrics, per_class=_per_class(validator))
+
+
+def _per_class(validator: Any) -> dict[str, dict[str, float]]:
+    """Return the metrics of every class that occurs, where the task has them (not for classify)."""
+    metrics = validator.metrics
+    if not hasattr(metrics, "ap_class_index") or not hasattr(metrics, "class_result"):
+        return {}
+    keys = [key for key in metrics.keys if key.startswith("metrics/")]
+    return {
+        str(validator.names[int(index)]): {
+            key: round(float(value), 5) for key, value in zip(keys, metrics.class_result(position), strict=False)
+        }
+        for position, index in enumerate(metrics.ap_class_index)
+    }

@@ -1,0 +1,55 @@
+"""The checkpoint a user gets: averaged weights in half precision, as Ultralytics leaves it after stripping.
+
+Ultralytics writes weights, optimizer and all twice each epoch and strips them at the end. Here the resumable state is a
+file of its own, so this one is written lean, and only where the score improved.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["save_weights"]
+
+
+def save_weights(trainer: Any, path: Path) -> None:
+    """Write the trainer's averaged weights to a file that ``YOLO(path)`` loads."""
+    from ultralytics import __version__
+    from ultralytics.utils import DEFAULT_CFG_DICT, DEFAULT_CFG_KEYS
+
+    from yolosweep.backends.ultralytics.trainer_state import write_tensors
+
+    model = deepcopy(trainer.ema.ema)
+    if hasattr(model, "student_model"):  # distillation: the teacher is not handed over
+        model._remove_feature_hooks()
+        model = model.student_model
+    if hasattr(model, "criterion"):
+        model.criterion = None
+    if hasattr(model, "args"):
+        model.args = dict(model.args)
+    model = model.half().to(memory_format=torch.contiguous_format)
+    for value in model.state_dict().values():
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            torch.nan_to_num_(value)  # half precision overflows where the average did not
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    arguments = {**DEFAULT_CFG_DICT, **vars(trainer.args)}
+    write_tensors(
+        {
+            "date": datetime.now().astimezone().isoformat(),
+            "version": __version__,
+            "license": "AGPL-3.0 License (https://ultralytics.com/license)",
+            "docs": "https://docs.ultralytics.com",
+            "epoch": -1,
+            **dict.fromkeys(("best_fitness", "stopper", "ema", "updates", "optimizer", "scaler", "modelopt")),
+            "model": model,
+            "train_args": {key: value for key, value in arguments.items() if key in DEFAULT_CFG_KEYS},
+            "train_metrics": {**trainer.metrics, "fitness": trainer.fitness},
+            "train_results": trainer.read_results_csv(),
+        },
+        path,
+    )

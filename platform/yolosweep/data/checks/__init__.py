@@ -1,0 +1,1 @@
+"""The data gate: every check, its findings, and waivers."""

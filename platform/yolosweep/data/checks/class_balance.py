@@ -1,0 +1,275 @@
+"""Counts of what a data set shows, and what they mean: rare classes, empty frames, tiny boxes, a val that is small."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from yolosweep.data.model.finding_codes import finding
+from yolosweep.data.model.items import Item, Labels, Layout, Pictures
+from yolosweep.records import Finding, Severity
+
+__all__ = ["Counts", "SplitCounts", "balance_findings", "counts", "val_objects_needed"]
+
+FEW = 30
+"""A class with fewer objects in train is told of: each of them is more than 3 % of all that is learned of it."""
+UNEVEN, VERY_UNEVEN = 5, 20
+"""Ratios of the most to the least frequent class that are a note and a warning."""
+EMPTY, MOSTLY_EMPTY = 0.1, 0.5
+"""Shares of frames without an object that are a note (Ultralytics advises up to 10 %) and a warning."""
+SMALL_PX = 3.0
+"""Boxes with a side below this are told of: YOLOv5's AutoAnchor calls them extremely small."""
+SMALL_SHARE = 0.01
+"""Share of such boxes that is let pass without a word."""
+_STRIDE = 32
+_LARGEST = 4096
+"""Above this imgsz it is better to cut the images into tiles."""
+_APART = 0.02
+_DISAGREE = 0.1
+_SHOWN = 6
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SplitCounts:
+    """What one split holds. In classify an image is one object of its class."""
+
+    images: int
+    instances: dict[int, int]
+    """Objects per class; every class of the data set is there."""
+    images_with: dict[int, int]
+    """Images that show a class, per class; every class of the data set is there."""
+    empty: int = 0
+    """Frames with an empty label file: background."""
+    unlabelled: int = 0
+    """Images without a label file: Ultralytics takes them for background."""
+    boxes: np.ndarray = field(default_factory=lambda: np.empty((0, 2), dtype=np.float32))
+    """Width and height of every box as shares of its image, shape (boxes, 2)."""
+
+    @property
+    def objects(self) -> int:
+        """Objects of all classes."""
+        return sum(self.instances.values())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Counts:
+    """What a data set holds."""
+
+    task: str
+    names: dict[int, str]
+    splits: dict[str, SplitCounts]
+
+
+def counts(layout: Layout, labels: Labels) -> Counts:
+    """Count what each split holds.
+
+    Args:
+        layout: where everything is.
+        labels: label files as read, by :attr:`Item.label`; one that is not in it counts as not there.
+
+    Returns:
+        Counts of train and val in any case, and of whatever else there is.
+    """
+    there = {"train": (), "val": (), **layout.splits}
+    splits = {split: _count(items, layout, labels) for split, items in there.items()}
+    return Counts(task=layout.task, names=layout.names, splits=splits)
+
+
+def _count(items: Sequence[Item], layout: Layout, labels: Labels) -> SplitCounts:
+    instances, images_with = Counter[int](), Counter[int]()
+    boxes: list[tuple[float, float]] = []
+    empty = unlabelled = 0
+    for item in items:
+        label = labels.get(item.label) if item.label is not None else None
+        shown = [row.category for row in label.rows] if label is not None else []
+        if item.category is not None:
+            shown = [item.category]
+        elif label is None or not label.sha256:
+            unlabelled += 1
+        elif not label.rows and not label.problems:
+            empty += 1
+        instances.update(shown)
+        images_with.update(set(shown))
+        boxes += (row.box[2:] for row in (label.rows if label is not None else ()))
+    return SplitCounts(
+        images=len(items),
+        instances={number: instances[number] for number in layout.names},
+        images_with={number: images_with[number] for number in layout.names},
+        empty=empty,
+        unlabelled=unlabelled,
+        boxes=np.array(boxes, dtype=np.float32).reshape(-1, 2),
+    )
+
+
+def balance_findings(layout: Layout, pictures: Pictures, labels: Labels, *, imgsz: Sequence[int] = ()) -> list[Finding]:
+    """Return what the counts of a data set mean for a training on it.
+
+    Args:
+        layout: where everything is.
+        pictures: image files as read, by path; images that are not in it, or unreadable, are left out of box sizes.
+        labels: label files as read, by path.
+        imgsz: the image sizes that trials may take, pixels; box sizes are judged at the smallest.
+    """
+    found = counts(layout, labels)
+    told = [*_missing(found), *_train(found), *_val(found)]
+    if imgsz and layout.task != "classify":
+        told += _small_boxes(layout, pictures, labels, min(imgsz))
+    return told
+
+
+def _missing(found: Counts) -> Iterator[Finding]:
+    """Yield classes without objects where they need some, or anywhere, and that there is no test split."""
+    train, val = found.splits["train"].instances, found.splits["val"].instances
+    elsewhere = Counter[int]()
+    for split, one in found.splits.items():
+        if split != "train":
+            elsewhere.update(one.instances)
+    untrained = [number for number, count in train.items() if not count and elsewhere[number]]
+    if untrained:
+        yield finding(
+            "balance-class-untrained",
+            f"{_named(found, untrained)} in val or test, but without one object in train: it cannot be learned, and "
+            "its score of 0 lowers every mean",
+            split="train", count=len(untrained),
+        )  # fmt: skip
+    unscored = [number for number, count in train.items() if count and not val[number]]
+    if unscored and any(val.values()):
+        yield finding(
+            "balance-class-unscored",
+            f"{_named(found, unscored)} in train, but without one object in val: no score tells whether it is learned",
+            split="val", count=len(unscored),
+        )  # fmt: skip
+    if not any(val.values()):
+        message = f"val has {found.splits['val'].images} images and not one object: every score would be 0"
+        yield finding("split-val-empty", message, split="val")
+    unused = [number for number, count in train.items() if not count and not elsewhere[number]]
+    if unused:
+        message = f"{_named(found, unused)} named, but without one object in any split"
+        yield finding("balance-class-unused", message, count=len(unused))
+    if "test" not in found.splits:
+        message = "there is no test split: the winner is chosen on val, so its score on val is optimistic"
+        yield finding("split-test-absent", message, split="test")
+
+
+def _train(found: Counts) -> Iterator[Finding]:
+    """Yield what is rare or uneven in train."""
+    train = found.splits["train"]
+    seen = {number: count for number, count in train.instances.items() if count}
+    few = [number for number, count in seen.items() if count < FEW]
+    if few:
+        rarest = min(few, key=lambda number: seen[number])
+        message = f"{_named(found, few)} rare in train: fewer than {FEW} objects, {_name(found, rarest)} {seen[rarest]}"
+        yield finding("balance-class-few", message, split="train", count=len(few))
+    if len(seen) > 1:
+        yield from _uneven(found, seen)
+    background = train.empty + train.unlabelled
+    share = background / train.images if train.images else 0.0
+    if share > EMPTY:
+        unlabelled = f" ({train.unlabelled} of them have no label file)" if train.unlabelled else ""
+        yield finding(
+            "balance-empty",
+            f"{background} of {train.images} images of train ({share:.0%}) show no object{unlabelled}",
+            split="train", count=background, **_milder(share <= MOSTLY_EMPTY),
+        )  # fmt: skip
+
+
+def _uneven(found: Counts, seen: Mapping[int, int]) -> Iterator[Finding]:
+    """Yield how uneven the classes are; repeating images helps only where they show different classes."""
+    in_images = found.splits["train"].images_with
+    most, least = max(seen, key=lambda number: seen[number]), min(seen, key=lambda number: seen[number])
+    objects = seen[most] / seen[least]
+    images = max(in_images.values()) / min(in_images[number] for number in seen)
+    ratio = max(objects, images)
+    if ratio >= UNEVEN:
+        helps = found.task == "classify" or images >= UNEVEN
+        other = "train.cls_pw" if found.task != "classify" else ""
+        yield finding(
+            "balance-uneven",
+            f"classes are uneven in train: {_name(found, most)} has {seen[most]} objects, {_name(found, least)} "
+            f"{seen[least]} ({objects:.3g} to 1; in images {images:.3g} to 1)",
+            fix="set or search " + " and ".join(filter(None, ["train.balance" if helps else "", other])) + ", e.g. 0.5",
+            split="train", **_milder(ratio < VERY_UNEVEN),
+        )  # fmt: skip
+
+
+def val_objects_needed(apart: float = _APART, *, disagree: float = _DISAGREE) -> int:
+    """Return how many labelled objects (in classify: images) tell two trials apart that differ by ``apart``.
+
+    Two trials are scored on the same objects, so only those on which one is right and the other wrong count. Their
+    share ``disagree`` gives the difference of the two rates a standard error of at most sqrt(disagree / n), as in
+    McNemar's test; ``apart`` is to be two of them: n = 4 * disagree / apart^2. One in ten is what a correlation of 0.8
+    between two trials at a rate of one half makes: 2 * 1/2 * 1/2 * (1 - 0.8).
+
+    A rule of thumb: mAP is no plain rate, and objects of one image are not independent, so it is the least.
+    """
+    return math.ceil(round(4 * disagree / apart**2, 6))
+
+
+def _val(found: Counts) -> Iterator[Finding]:
+    """Yield a warning where val cannot tell apart two trials that differ by 0.02, with the size that could."""
+    val, needed = found.splits["val"], val_objects_needed()
+    if not 0 < val.objects < needed:
+        return
+    blind = 2 * math.sqrt(_DISAGREE / val.objects)
+    images = math.ceil(needed * val.images / val.objects)
+    what = "images" if found.task == "classify" else "objects"
+    fix = f"about {needed} {what} tell {_APART:g} apart" + ("" if what == "images" else f": {images} images like these")
+    yield finding(
+        "split-val-small",
+        f"val has {val.objects} {what} in {val.images} images: two trials that differ by less than {blind:.2g} cannot "
+        f"be told apart (twice the standard error sqrt({_DISAGREE:g} / {val.objects}))",
+        fix=fix, split="val",
+    )  # fmt: skip
+
+
+def _small_boxes(layout: Layout, pictures: Pictures, labels: Labels, imgsz: int) -> Iterator[Finding]:
+    """Yield a warning per split where boxes are too small at an image size, with the size that would do."""
+    for split, items in layout.splits.items():
+        sides = np.fromiter(_shorter_sides(items, pictures, labels), dtype=np.float64)
+        small = int((sides * imgsz < SMALL_PX).sum())
+        if not len(sides) or small / len(sides) <= SMALL_SHARE:
+            continue
+        needed = SMALL_PX / float(np.quantile(sides, SMALL_SHARE, method="lower"))
+        fitting = math.ceil(needed / _STRIDE - 1e-9) * _STRIDE
+        way_out = f"set train.imgsz to {fitting}" if fitting <= _LARGEST else "cut the images into tiles"
+        yield finding(
+            "balance-boxes-small",
+            f"{small} of {len(sides)} boxes of {split} ({small / len(sides):.0%}) have a side below {SMALL_PX:g} "
+            f"pixels at imgsz={imgsz}",
+            fix=way_out, split=split, count=small,
+        )  # fmt: skip
+
+
+def _shorter_sides(items: Iterable[Item], pictures: Pictures, labels: Labels) -> Iterator[float]:
+    """Yield the shorter side of every box as a share of its image's longer side, that becomes imgsz pixels long."""
+    for item in items:
+        picture, label = pictures.get(item.image), labels.get(item.label) if item.label is not None else None
+        if picture is None or label is None or not picture.width or not picture.height:
+            continue
+        turned = picture.orientation >= 5
+        width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
+        for row in label.rows:
+            side = min(row.box[2] * width, row.box[3] * height) / max(width, height)
+            if side > 0:  # a box without area is no matter of size
+                yield side
+
+
+def _milder(yes: bool) -> dict[str, Severity]:
+    return {"severity": Severity.NOTE} if yes else {}
+
+
+def _name(found: Counts, number: int) -> str:
+    name = found.names[number]
+    return name if len(name) <= 40 else name[:39] + "…"
+
+
+def _named(found: Counts, numbers: Sequence[int]) -> str:
+    """Return ``class a is``, ``classes a, b are``, ``9 classes (a, b, …) are``."""
+    shown = ", ".join(_name(found, number) for number in numbers[:_SHOWN])
+    if len(numbers) == 1:
+        return f"class {shown} is"
+    return f"classes {shown} are" if len(numbers) <= _SHOWN else f"{len(numbers)} classes ({shown}, …) are"

@@ -1,0 +1,1 @@
+"""Near-duplicates, sequences, and leaks between splits."""

@@ -1,0 +1,173 @@
+"""Where the label files of images are: where Ultralytics looks for them, or where they really lie."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from yolosweep.data.model.finding_codes import finding
+from yolosweep.data.model.finding_counter import FindingCounter
+from yolosweep.data.model.items import Item
+from yolosweep.data.model.safe_paths import Ground, label_of, shown
+from yolosweep.records import Finding
+
+__all__ = ["place_labels"]
+
+_NAMES = ("labels", "Labels", "label", "annotations", "Annotations")
+
+
+def place_labels(
+    images: Mapping[str, Sequence[str]], ground: Ground, tallies: Mapping[str, FindingCounter], *, outside: bool = False
+) -> tuple[dict[str, tuple[Item, ...]], list[Finding]]:
+    """Return the images of every split with the place of their labels, and what there is to say about it.
+
+    A folder of images of which not one has labels at Ultralytics' place (``images`` to ``labels``) gets them from
+    the likely folder that has most of them, unless images of another folder would get the same files. Images whose
+    label is a pipe, a device or a folder, or lies outside, are left out and counted.
+    """
+    folders: dict[str, list[str]] = defaultdict(list)
+    for files in images.values():
+        for file in files:
+            folders[os.path.dirname(file)].append(os.path.basename(file))
+    listings = _Listings(ground)
+    moved = _elsewhere(folders, listings)
+    items: dict[str, tuple[Item, ...]] = {}
+    findings: list[Finding] = []
+    for split, files in images.items():
+        placed, labelled = _placed(files, moved, listings, tallies[split], outside)
+        items[split] = placed
+        _count_shared(placed, tallies[split])
+        _count_caches({item.label.parent for item in placed if item.label}, tallies[split])
+        if placed and not labelled:
+            first = shown(placed[0].label)
+            said = f"none of the {len(placed)} {split} images has a label file; looked for {first} and so on"
+            findings.append(finding("file-no-labels", said, file=first, split=split, count=len(placed)))
+    for folder, labels in sorted(moved.items()):
+        said = (
+            f"the labels of {shown(folder)} are taken from {shown(labels)}; "
+            f"Ultralytics would look for them in {shown(_expected(folder))}"
+        )
+        findings.append(finding("file-labels-elsewhere", said, file=shown(labels), count=len(folders[folder])))
+    return items, findings
+
+
+def _placed(
+    files: Sequence[str], moved: Mapping[str, str], listings: _Listings, tally: FindingCounter, outside: bool
+) -> tuple[tuple[Item, ...], int]:
+    """Return the images that can be used, each with its label's place, and how many labels there are."""
+    placed, labelled = [], 0
+    for file in files:
+        folder, name = os.path.split(file)
+        expected = os.path.join(moved.get(folder) or _expected(folder), _stem(name) + ".txt")
+        label, there, fault = listings.find(expected)
+        if fault:
+            tally.add(fault, expected)
+            if not (outside and fault == "file-outside"):
+                continue
+        if there and label != expected:
+            tally.add("file-label-case", label)
+        labelled += there
+        placed.append(Item(Path(file), Path(label)))
+    return tuple(placed), labelled
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def _expected(folder: str) -> str:
+    return str(label_of(Path(folder, "x.jpg")).parent)
+
+
+class _Listings:
+    """What folders of labels hold; each is read once."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._known: dict[str, dict[str, bool]] = {}
+        self._folded: dict[str, dict[str, str]] = {}
+
+    def names(self, folder: str) -> dict[str, bool]:
+        """Return the names in a folder, and whether each is plainly a regular file."""
+        if folder not in self._known:
+            try:
+                with os.scandir(folder) as entries:
+                    self._known[folder] = {entry.name: entry.is_file(follow_symlinks=False) for entry in entries}
+            except OSError:
+                self._known[folder] = {}
+        return self._known[folder]
+
+    def inside(self, folder: str) -> bool:
+        return self._ground.folder(folder)[1]
+
+    def find(self, expected: str) -> tuple[str, bool, str]:
+        """Return the path of a label file, whether it is there, and what keeps it from being opened."""
+        folder, name = os.path.split(expected)
+        names = self.names(folder)
+        if name not in names:
+            if folder not in self._folded:
+                self._folded[folder] = {known.casefold(): known for known in names}
+            name = self._folded[folder].get(name.casefold(), name)
+            if name not in names:
+                return expected, False, ""
+        path = os.path.join(folder, name)
+        if names[name] and self.inside(folder):
+            return path, True, ""
+        fault = self._ground.file(path)[1]
+        return path, True, "file-special" if fault == "file-missing" else fault
+
+
+def _elsewhere(folders: Mapping[str, Sequence[str]], listings: _Listings) -> dict[str, str]:
+    """Return, for folders of images without labels at Ultralytics' place, the folder that has them."""
+    moved: dict[str, str] = {}
+    for folder, names in folders.items():
+        wanted = [_stem(name) + ".txt" for name in names]
+        if any(listings.find(os.path.join(_expected(folder), name))[1] for name in wanted):
+            continue
+        hits = {}
+        for place in _likely(folder):
+            if listings.inside(place):
+                known = listings.names(place)
+                hits[place] = sum(name in known for name in wanted)
+        best = max(hits, key=lambda place: hits[place], default="")
+        if best and hits[best]:
+            moved[folder] = best
+    shared: dict[str, list[str]] = defaultdict(list)
+    for folder in folders:
+        shared[moved.get(folder) or _expected(folder)].append(folder)
+    for sharing in shared.values():
+        stems = [stem for folder in sharing for stem in {_stem(name) for name in folders[folder]}]
+        if len(sharing) > 1 and len(stems) != len(set(stems)):
+            for folder in sharing:
+                moved.pop(folder, None)
+    return moved
+
+
+def _likely(folder: str) -> list[str]:
+    """Return where people put labels: a sister folder, the same tree under another name, beside, or just above."""
+    parts = folder.split("/")
+    places = [folder]
+    for index in range(len(parts) - 1, 0, -1):
+        for name in _NAMES:
+            places.append("/".join([*parts[:index], name, *parts[index + 1 :]]))
+            places.append("/".join([*parts[:index], name, *parts[index:]]))
+    places += [f"{folder}/{name}" for name in _NAMES]
+    return [place for place in dict.fromkeys(places) if place != _expected(folder)]
+
+
+def _count_shared(items: Sequence[Item], tally: FindingCounter) -> None:
+    seen: set[Path] = set()
+    for item in items:
+        if item.label is not None and item.label in seen:
+            tally.add("file-same-label", str(item.image))
+        elif item.label is not None:
+            seen.add(item.label)
+
+
+def _count_caches(folders: set[Path], tally: FindingCounter) -> None:
+    """Count what Ultralytics would load in place of the labels: ``labels/train.cache`` beside ``labels/train``."""
+    for folder in sorted(folders):
+        if folder.name and os.path.lexists(cache := folder.with_suffix(".cache")):
+            tally.add("file-foreign-cache", str(cache))

@@ -1,0 +1,91 @@
+"""A folder of images with labels and no data.yaml: what people have before they have a split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from yolosweep.data.model.items import Item, Layout
+from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, label_of
+from yolosweep.errors import DataError
+
+__all__ = ["folder_layout"]
+
+_NAMES = ("classes.txt", "labels/classes.txt", "obj.names")
+_MOST_BYTES = 1 << 20
+_MOST_CLASSES = 10_000
+
+
+def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = None) -> Layout:
+    """Return all images below a folder as one split, ``train``, to be split with :func:`split_dataset`.
+
+    Labels are where Ultralytics looks: the last ``images`` folder of a path becomes ``labels``, else beside the image.
+    Links to folders are not followed. Classify: every folder in it is a class.
+
+    Args:
+        folder: holds images, or ``images/`` and ``labels/``, or one folder for each class.
+        task: the experiment's task.
+        names: class names by number; by default those of ``classes.txt``, else ``class_0`` and so on, up to the
+            highest number in the label files.
+
+    Raises:
+        DataError: there are no images, or no class.
+    """
+    folder = folder.absolute()
+    if not folder.is_dir():
+        raise DataError(f"data: {folder} is not a folder")
+    if task == "classify":
+        return _class_folders(folder)
+    images = sorted(_images(folder))
+    if not images:
+        raise DataError(f"data: there are no images in {folder}; formats read: {', '.join(sorted(IMAGE_SUFFIXES))}")
+    items = tuple(Item(image, label_of(image)) for image in images)
+    found = dict(names) if names else _listed_names(folder) or _numbered(items)
+    if not found:
+        raise DataError(
+            f"data: no label file was found for the {len(images)} images in {folder}; looked for {items[0].label}"
+        )
+    return Layout(task=task, source=folder, root=folder, names=found, splits={"train": items})
+
+
+def _class_folders(folder: Path) -> Layout:
+    classes = sorted(place.name for place in folder.iterdir() if place.is_dir() and any(_images(place)))
+    if len(classes) < 2:
+        raise DataError(f"data: {folder} has {len(classes)} folders with images; two classes are needed at least")
+    names = dict(enumerate(classes))
+    items = tuple(
+        Item(image, category=number) for number, name in names.items() for image in sorted(_images(folder / name))
+    )
+    return Layout(task="classify", source=folder, root=folder, names=names, splits={"train": items})
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    for place, _, files in os.walk(folder):
+        for name in files:
+            if name.rpartition(".")[2].lower() in IMAGE_SUFFIXES:
+                yield Path(place, name)
+
+
+def _listed_names(folder: Path) -> dict[int, str]:
+    for name in _NAMES:
+        file = folder / name
+        if file.is_file() and file.stat().st_size <= _MOST_BYTES:
+            lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+            return dict(enumerate(line.strip() for line in lines if line.strip()))
+    return {}
+
+
+def _numbered(items: tuple[Item, ...]) -> dict[int, str]:
+    """Return names made from the highest class number of the label files."""
+    highest = -1
+    for item in items:
+        if item.label is None or not item.label.is_file() or item.label.stat().st_size > _MOST_BYTES:
+            continue
+        for line in item.label.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+            word = line.replace(",", " ").split(maxsplit=1)[:1]
+            if word and word[0].isascii() and word[0].isdecimal() and len(word[0]) < 6:
+                highest = max(highest, int(word[0]))
+    if highest >= _MOST_CLASSES:
+        raise DataError(f"data: a label file names class {highest}; name the classes in a classes.txt")
+    return {number: f"class_{number}" for number in range(highest + 1)}

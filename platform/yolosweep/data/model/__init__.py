@@ -1,0 +1,1 @@
+"""Images, labels and findings as values."""

@@ -1,0 +1,1 @@
+"""The prepared view that trials train on, and splits."""

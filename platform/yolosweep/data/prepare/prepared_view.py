@@ -1,0 +1,107 @@
+"""The prepared view: what the trials train from, written into the run folder; the user's folders stay as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from yolosweep.data.model.items import Item, Layout
+from yolosweep.data.model.safe_paths import label_of
+from yolosweep.errors import RunFolderError
+from yolosweep.ledger import RunFolder
+from yolosweep.records import PreparedDataset
+from yolosweep.storage.atomic_files import write_atomic
+
+__all__ = ["write_view"]
+
+_MANIFEST = "manifest.json"
+
+_READ_OTHERWISE = {"file-loop", "file-twice", "file-special", "file-missing", "file-hidden"}
+"""What the gate leaves out of class folders and ``ImageFolder`` does not: it goes round a loop of links 40 times."""
+
+
+def write_view(layout: Layout, dataset: PreparedDataset, folder: RunFolder) -> PreparedDataset:
+    """Write the lists of images, the data.yaml and the manifest of a dataset; return it with what trials train on.
+
+    Where Ultralytics would find the images and their labels itself, the lists name the files; else a folder of links
+    puts them where it looks.
+
+    Raises:
+        OSError: the run folder cannot be written.
+    """
+    place = folder.dataset
+    place.mkdir(parents=True, exist_ok=True)
+    target = _write_folders(layout, place) if layout.task == "classify" else _write_lists(layout, place)
+    dataset = dataset.model_copy(update={"train_on": str(target)})
+    write_atomic(place / _MANIFEST, dataset.model_dump_json(indent=2) + "\n")
+    return dataset
+
+
+def _write_lists(layout: Layout, place: Path) -> Path:
+    resolved: dict[str, object] = {}
+    for split, items in layout.splits.items():
+        if any(_must_be_linked(item) for item in items):
+            resolved[split] = f"linked/images/{split}"
+            _link(items, place, split)
+        else:
+            resolved[split] = f"{split}.txt"
+            write_atomic(place / f"{split}.txt", "".join(f"{item.image}\n" for item in items))
+    resolved.update(names=layout.names, nc=len(layout.names), **layout.extra)
+    # JSON is YAML: no class name can be taken for a boolean, a number or a tag.
+    write_atomic(place / "data.yaml", json.dumps(resolved, indent=2, ensure_ascii=False) + "\n")
+    return place / "data.yaml"
+
+
+def _must_be_linked(item: Item) -> bool:
+    """Tell whether a list cannot say this: labels elsewhere, or a name that a line of text does not hold."""
+    path = str(item.image)
+    return item.label != label_of(item.image) or path != path.strip() or len(path.splitlines()) != 1
+
+
+def _link(items: tuple[Item, ...], place: Path, split: str) -> None:
+    """Link images and labels of a split under numbers, in their order."""
+    width = len(str(len(items)))
+    for number, (image, label, _) in enumerate(items):
+        name = f"{number:0{width}d}"
+        for kind, source, suffix in (("images", image, image.suffix), ("labels", label, ".txt")):
+            if source is not None and source.is_file():
+                _point(place, Path("linked", kind, split, f"{name}{suffix}"), source)
+
+
+def _write_folders(layout: Layout, place: Path) -> Path:
+    """Return the folder of a classification set, or one of links where a training would find other images in it."""
+    if any(finding.code in _READ_OTHERWISE for finding in layout.findings):
+        for split, items in layout.splits.items():
+            for name in layout.names.values():
+                _folder(place, Path("linked", split, name))
+            for item in items:
+                within = item.image.relative_to(layout.root).parts[1:]
+                _point(place, Path("linked", split, *within), item.image)
+        return place / "linked"
+    if all((layout.root / split).is_dir() for split in layout.splits):
+        return layout.root
+    for split, items in layout.splits.items():
+        _point(place, Path("linked", split), layout.root / items[0].image.relative_to(layout.root).parts[0])
+    return place / "linked"
+
+
+def _point(place: Path, name: Path, target: Path) -> None:
+    """Make a link below the view's folder, in place of one of that name."""
+    link = _folder(place, name.parent) / name.name
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+
+
+def _folder(place: Path, name: Path) -> Path:
+    """Return a real folder below the view's own, made where it is missing.
+
+    Raises:
+        RunFolderError: there is a link in its place, which would lead out of the run folder.
+    """
+    folder = place
+    for part in name.parts:
+        folder /= part
+        if folder.is_symlink():
+            raise RunFolderError(f"{folder} is a link where the prepared data have a folder; remove it")
+        folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,45 @@
+"""The built-in sample data sets, drawn once into the user's cache folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock
+
+from yolosweep.storage.atomic_files import cache_folder
+from yolosweep.errors import DataError
+from yolosweep.experiment.schema import SAMPLES as NAMED
+
+__all__ = ["SAMPLES", "sample_folder"]
+
+SAMPLES = tuple(name.removeprefix("sample:") for name in NAMED)
+"""The samples' own names."""
+
+_EDITION = "1"
+"""Raised when the drawing changes, so that an old cache is not taken for the new one."""
+
+
+def sample_folder(source: str) -> Path:
+    """Return the folder of a ``sample:<name>``, drawing it on first use (atomically, under a lock).
+
+    Raises:
+        DataError: there is no such sample.
+    """
+    name = source.partition(":")[2]
+    if name not in SAMPLES:
+        raise DataError(f"data: there is no sample {name!r}; known: {', '.join(SAMPLES)}")
+    folder = cache_folder() / "samples" / f"{name}-{_EDITION}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.is_dir():
+            from yolosweep.data.samples.dataset import draw_parking
+
+            draft = Path(tempfile.mkdtemp(dir=folder.parent))
+            try:
+                draw_parking(draft)
+                draft.replace(folder)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+    return folder

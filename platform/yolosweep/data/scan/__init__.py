@@ -1,0 +1,1 @@
+"""Reading every image and label once, in parallel, remembered between runs."""

@@ -1,0 +1,236 @@
+"""Reader processes: a file that crashes, hangs or bloats a decoder costs that file and no other.
+
+They are plain programs that answer lines of JSON, not ``multiprocessing``: its pools cannot tell which file killed a
+process, and its processes run the caller's main module.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+
+from yolosweep.data.model.items import LabelFile, Picture, Problem
+from yolosweep.data.scan.reader_worker import Job, Rules, read
+from yolosweep.data.scan.scan_codec import text_of_label, text_of_picture
+
+__all__ = ["read_all"]
+
+CHUNK = 16
+"""Files asked for in one line."""
+
+FEW = 400
+"""Files that are read here: starting processes takes longer."""
+
+PATIENCE_S = 60.0
+"""Seconds one file may take."""
+
+_START_S = 120.0
+"""Seconds a process may take to start; a busy machine with a slow disk takes many."""
+
+Answer = tuple[Job, str]
+
+
+class _CannotStart(Exception):
+    """Reader processes do not start on this machine."""
+
+
+def read_all(
+    jobs: Sequence[Job],
+    rules: Rules,
+    *,
+    workers: int | None = None,
+    command: Sequence[str] | None = None,
+    patience_s: float = PATIENCE_S,
+) -> Iterator[Answer]:
+    """Yield every job with its answer, in the order in which they are done.
+
+    A file over which a reader process died or took longer than ``patience_s`` is tried once more in a new one, then
+    reported as unreadable.
+
+    Args:
+        jobs: the files.
+        rules: for label files.
+        workers: processes; None for as many as there are CPU cores, and for none at all where there are few files.
+        command: the program to start, in place of our own.
+        patience_s: seconds one file may take.
+    """
+    count = min(workers if workers is not None else _cores(), -(-len(jobs) // CHUNK))
+    if count == 0 or (workers is None and len(jobs) < FEW):
+        yield from ((job, read(job, rules)) for job in jobs)
+        return
+    left = dict.fromkeys(jobs)
+    try:
+        for answer in _crewed(jobs, rules, count, command or _program(), patience_s):
+            left.pop(answer[0], None)
+            yield answer
+    except _CannotStart:
+        yield from ((job, read(job, rules)) for job in left)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _program() -> list[str]:
+    path = [os.path.abspath(entry) for entry in sys.path]
+    return [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path[:] = {path!r}; from yolosweep.data.scan.reader_worker import main; main()",
+    ]
+
+
+def _crewed(
+    jobs: Sequence[Job], rules: Rules, count: int, command: Sequence[str], patience_s: float
+) -> Iterator[Answer]:
+    todo: SimpleQueue[Sequence[Job]] = SimpleQueue()
+    for start in range(0, len(jobs), CHUNK):
+        todo.put(jobs[start : start + CHUNK])
+    done: SimpleQueue[Answer | Exception] = SimpleQueue()
+    crew = [_Reader(command, rules, patience_s) for _ in range(count)]
+    threads = [threading.Thread(target=reader.work, args=(todo, done), daemon=True) for reader in crew]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in jobs:
+            answer = done.get()
+            if isinstance(answer, Exception):
+                raise answer
+            yield answer
+    finally:
+        for reader in crew:
+            reader.end()
+        for thread in threads:
+            thread.join()
+
+
+class _Reader:
+    """One reader process at a time, started anew when it dies; ``work`` runs in a thread of its own."""
+
+    def __init__(self, command: Sequence[str], rules: Rules, patience_s: float) -> None:
+        self._command, self._rules, self._patience_s = command, rules, patience_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._buffer = b""
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def work(self, todo: SimpleQueue[Sequence[Job]], done: SimpleQueue[Answer | Exception]) -> None:
+        """Take chunks of jobs until there are none left."""
+        try:
+            with suppress(Empty):
+                while not self._ended:
+                    for answer in self._answers(todo.get_nowait()):
+                        done.put(answer)
+        except Exception as error:  # told in the thread that waits for answers
+            done.put(error)
+        finally:
+            self._stop(0)
+
+    def end(self) -> None:
+        """Stop at once, whatever it is doing; for another thread to call, so it closes nothing that is in use."""
+        self._ended = True
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+
+    def _answers(self, jobs: Sequence[Job]) -> Iterator[Answer]:
+        tried: Job | None = None
+        while jobs and not self._ended:
+            for text in self._ask(jobs):
+                yield jobs[0], text
+                jobs = jobs[1:]
+            if not jobs or self._ended:
+                return
+            why = self._stop(1)
+            if tried is jobs[0]:
+                yield jobs[0], _failed(jobs[0], why)
+                jobs = jobs[1:]
+            else:
+                tried = jobs[0]
+
+    def _ask(self, jobs: Sequence[Job]) -> Iterator[str]:
+        """Yield answers until all are there, or the process died or hangs."""
+        process = self._started()
+        if process is None or process.stdin is None:
+            return
+        with suppress(BrokenPipeError):
+            process.stdin.write(json.dumps([(job.kind, os.fspath(job.path)) for job in jobs]).encode() + b"\n")
+            process.stdin.flush()
+            for _ in jobs:
+                if (text := self._line(process, self._patience_s)) is None:
+                    return
+                yield text
+
+    def _started(self) -> subprocess.Popen[bytes] | None:
+        if self._process is not None:
+            return self._process
+        with self._lock:
+            if self._ended:
+                return None
+            try:
+                self._process = process = subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C is for us; it ends when its stdin does
+                )
+            except OSError as error:
+                raise _CannotStart from error
+        self._buffer = b""
+        with suppress(BrokenPipeError):
+            if process.stdin is not None:
+                process.stdin.write(json.dumps(self._rules).encode() + b"\n")
+                process.stdin.flush()
+        if self._line(process, _START_S) != "ready" and not self._ended:
+            raise _CannotStart
+        return process
+
+    def _line(self, process: subprocess.Popen[bytes], patience_s: float) -> str | None:
+        """Return the next line of the process; None if it ended or takes too long."""
+        if process.stdout is None:
+            return None
+        handle = process.stdout.fileno()
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN)
+        deadline = time.monotonic() + patience_s
+        parts = [self._buffer]
+        while b"\n" not in parts[-1]:
+            if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000) or not (got := os.read(handle, 1 << 16)):
+                return None
+            parts.append(got)
+        line, _, self._buffer = b"".join(parts).partition(b"\n")
+        return line.decode("ascii")
+
+    def _stop(self, grace_s: float) -> str:
+        """End the process, if it does not do so itself, and return why it has to be."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None:
+            return "its reader was stopped"
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(grace_s)
+        code = process.poll()
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+        if code is None:
+            return f"reading it takes longer than {self._patience_s:.0f} s"
+        return f"reading it ends the reader (signal {-code})" if code < 0 else f"reading it ends the reader ({code})"
+
+
+def _failed(job: Job, why: str) -> str:
+    if job.kind == "picture":
+        return text_of_picture(Picture("", fault="image-unreadable", detail=why))
+    return text_of_label(LabelFile("", problems=(Problem("label-unreadable", None, why),)))

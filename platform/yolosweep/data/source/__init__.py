@@ -1,0 +1,1 @@
+"""From what the user names to a folder on this machine."""

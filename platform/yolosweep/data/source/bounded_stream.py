@@ -1,0 +1,124 @@
+"""A tar's bytes as a stream that only goes forward, in small pieces, and counts what it gives."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import stat
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, cast
+
+from yolosweep.errors import DataError
+
+__all__ = ["BoundedStream", "opened"]
+
+_PIECE = 1 << 20
+"""The most that is read at once: tarfile reads long names whole, and a bomb can claim gigabytes for one."""
+_MEMORY = 1 << 28
+"""The most that an xz stream may make its decoder keep; ``xz -9`` needs 64 MiB."""
+
+
+def opened(archive: Path) -> IO[bytes]:
+    """Open an archive if it is a regular file; anything else could block.
+
+    Raises:
+        OSError: it is not there, or cannot be read.
+        DataError: it is no regular file.
+    """
+    if not stat.S_ISREG(os.stat(archive).st_mode):
+        raise DataError(f"data: {archive} is not a regular file; name the archive itself")
+    return os.fdopen(os.open(archive, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+
+
+class BoundedStream:
+    """The uncompressed bytes of a ``.tar``, ``.tar.gz``, ``.tar.bz2`` or ``.tar.xz``, as ``tarfile`` reads them."""
+
+    def __init__(self, raw: IO[bytes], room: Callable[[int], None]) -> None:
+        """Begin at the start of ``raw``; ``room`` is called with the bytes so far and raises when they are too many."""
+        magic = raw.read(6)
+        raw.seek(0)
+        self._room = room
+        self._at = 0
+        self.last = b""
+        """What was given last."""
+        self._source: IO[bytes]
+        if magic[:2] == b"\x1f\x8b":
+            self._source = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+        elif magic[:3] == b"BZh":
+            self._source = bz2.BZ2File(raw)
+        elif magic == b"\xfd7zXZ\x00":
+            self._source = cast("IO[bytes]", _Xz(raw))
+        else:
+            self._source = raw
+        self._ahead = self._source.read(512)
+
+    def is_tar(self) -> bool:
+        """Return whether the first block is a tar header."""
+        try:
+            tarfile.TarInfo.frombuf(self._ahead, "utf-8", "surrogateescape")
+        except tarfile.HeaderError:
+            return False
+        return True
+
+    def tell(self) -> int:
+        """Return how many bytes were given."""
+        return self._at
+
+    def seek(self, position: int) -> int:
+        """Skip forward to a position.
+
+        Raises:
+            ValueError: it lies behind; no archive that is whole asks for that.
+        """
+        if position < self._at:
+            raise ValueError("the archive leads back to bytes that were read")
+        while self._at < position:
+            if not self.read(min(_PIECE, position - self._at)):
+                break
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """Return ``size`` bytes, fewer only at the end.
+
+        Raises:
+            ValueError: more is asked for than any header of a whole archive has.
+        """
+        if size < 0 or size > _PIECE:
+            raise ValueError("a header claims to be larger than 1 MiB")
+        pieces, left = [self._ahead[:size]], size - len(self._ahead[:size])
+        self._ahead = self._ahead[size:]
+        while left and (piece := self._source.read(left)):
+            pieces.append(piece)
+            left -= len(piece)
+        content = b"".join(pieces)
+        self._at += len(content)
+        self.last = content
+        self._room(self._at)
+        return content
+
+
+class _Xz:
+    """Reads xz streams one after the other with bounded memory, which ``lzma.open`` cannot."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._decoder = lzma.LZMADecompressor(memlimit=_MEMORY)
+
+    def read(self, size: int) -> bytes:
+        while True:
+            packed = b""
+            if self._decoder.eof:
+                packed = self._decoder.unused_data.lstrip(b"\0") or self._raw.read(1 << 16).lstrip(b"\0")
+                if not packed:
+                    return b""
+                self._decoder = lzma.LZMADecompressor(memlimit=_MEMORY)
+            elif self._decoder.needs_input:
+                packed = self._raw.read(1 << 16)
+                if not packed:
+                    raise EOFError("the archive is cut off")
+            if content := self._decoder.decompress(packed, size):
+                return content

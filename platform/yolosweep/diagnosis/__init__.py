@@ -1,0 +1,1 @@
+"""What curves of scores say: pure functions, no files."""

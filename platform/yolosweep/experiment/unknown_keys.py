@@ -1,0 +1,117 @@
+"""What people write who come from other tools, and the key it is called here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from yolosweep.experiment.arguments import ALIASES, NOT_TRAINING, OWNED, defaults
+from yolosweep.experiment.rules import nearest_name
+from yolosweep.experiment.schema import Experiment
+from yolosweep.experiment.space import Parameter
+
+__all__ = ["explain_unknown", "fields_at"]
+
+_ELSEWHERE = {
+    **dict.fromkeys(("scheduler", "early_terminate", "early_termination", "pruning"), "search.pruner"),
+    **dict.fromkeys(("method", "algorithm", "algo", "sampler", "search_alg", "strategy"), "search.searcher"),
+    **dict.fromkeys(
+        ("num_samples", "max_trials", "n_trials", "num_trials", "iterations", "run_cap", "count", "trials"),
+        "search.trials",
+    ),
+    **dict.fromkeys(("direction", "goal"), "search.mode"),
+    "objective": "search.metric",
+    **dict.fromkeys(("space", "search_space", "param_space", "params", "hyperparameter_space"), "search.parameters"),
+    **dict.fromkeys(("grace_period", "min_iter", "warmup_steps"), "search.grace_epochs"),
+    "eta": "search.reduction_factor",
+    **dict.fromkeys(("timeout", "time_budget_s", "max_hours", "time_limit", "budget"), "search.time_budget"),
+    "max_t": "train.epochs",
+    **dict.fromkeys(("gpus", "gpu", "num_gpus"), "resources.gpus_per_trial"),
+    **dict.fromkeys(("num_workers", "ranks", "world_size"), "resources.workers"),
+    **dict.fromkeys(("max_failures", "max_retries", "max_trial_retries"), "trial.retries"),
+    **dict.fromkeys(("cpus", "cpu", "num_cpus"), "resources.cpus_per_trial"),
+    **dict.fromkeys(("max_concurrent_trials", "n_jobs", "parallel", "concurrency"), "resources.max_concurrent"),
+    **dict.fromkeys(("dataset", "data_yaml"), "data"),
+    "weights": "model",
+    **dict.fromkeys(("storage_path", "output", "output_dir", "run_dir", "save_dir", "local_dir"), "storage"),
+    **dict.fromkeys(("hyperparameters", "hyp", "overrides", "args", "hyps"), "train"),
+    **dict.fromkeys(("pipelines", "transforms"), "augmentations"),
+}
+"""Keys of Ray Tune, W&B sweeps, Optuna and Ultralytics, and where the same thing stands in this file."""
+
+_AXIS = {
+    **dict.fromkeys(("low", "lower", "minimum", "start"), "write min:"),
+    **dict.fromkeys(("high", "upper", "maximum", "end", "stop"), "write max:"),
+    **dict.fromkeys(("choices", "options", "categories"), "write values:"),
+    **dict.fromkeys(("type", "dist"), "write distribution:"),
+    "step": "write q: with distribution: q_uniform",
+    "log": "write distribution: log_uniform_values",
+    "probabilities": "remove it; the searcher learns what works",
+    **dict.fromkeys(("mu", "sigma"), "a range has to be bounded; write min: and max:"),
+    "default": "remove it; trial 0 takes Ultralytics' default",
+}
+"""Keys of a parameter in other tools, and the way out."""
+
+
+def explain_unknown(where: list[str | int], value: object) -> str:
+    """Return the message for a key that may not stand where it stands.
+
+    Args:
+        where: path of the key, itself last.
+        value: what is written there.
+    """
+    name, place = str(where[-1]), where[:-1]
+    siblings = fields_at(place)
+    if siblings == set(Parameter.model_fields) and name in _AXIS:
+        return f"unknown key; {_AXIS[name]}"
+    parent = ".".join(str(part) for part in place)
+    close = nearest_name(name, siblings, cutoff=0.8)
+    if close is not None and _field_elsewhere(name) is None:
+        return f"unknown key; did you mean {parent}{'.' if parent else ''}{close}?"
+    target = _ELSEWHERE.get(name) or _field_elsewhere(name) or _argument(name, value)
+    if target is None:
+        close = nearest_name(name, siblings)
+        far = nearest_name(name, _ELSEWHERE, cutoff=0.75)
+        target = f"{parent}{'.' if parent else ''}{close}" if close else _ELSEWHERE[far] if far else None
+    if target is not None:
+        return target if " " in target else f"unknown key; did you mean {target}?"
+    return f"unknown key; known here: {', '.join(sorted(siblings))}"
+
+
+def _field_elsewhere(name: str) -> str | None:
+    """Return the dotted path of a field of this name in another section."""
+    for section in ("search", "resources", "trial", "track", "track.wandb"):
+        if name in fields_at(list(section.split("."))):
+            return f"{section}.{name}"
+    return name if name in Experiment.model_fields else None
+
+
+def _argument(name: str, value: object) -> str | None:
+    """Return where an Ultralytics argument belongs that was written as a key of this file, or why it does not."""
+    if name in OWNED:
+        return f"unknown key; {OWNED[name]}"
+    name = ALIASES.get(name, name)
+    if name not in defaults() or name in NOT_TRAINING:
+        return None
+    axis = isinstance(value, Mapping) and bool(set(value) & {"min", "max", "values", "distribution"})
+    return f"search.parameters.{name}" if axis else f"train.{name}"
+
+
+def fields_at(where: list[str] | list[str | int]) -> set[str]:
+    """Return the keys that may stand at a place in the file."""
+    if [str(part) for part in where[:2]] == ["search", "parameters"]:
+        return set(Parameter.model_fields)
+    model: type[BaseModel] = Experiment
+    for part in where:
+        field = model.model_fields.get(str(part))
+        model = (_model_in(field.annotation) if field else None) or model
+    return set(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    for candidate in (annotation, *getattr(annotation, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            return candidate
+    return None

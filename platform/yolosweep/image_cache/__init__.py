@@ -1,0 +1,1 @@
+"""Decoded images, shared by all trials of a node."""

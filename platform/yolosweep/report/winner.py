@@ -1,0 +1,169 @@
+"""Which checkpoint won and why: rank over all endings, verify, re-validate, and hand over a bundle.
+
+The winner is the best score so far over all trials, whatever their ending. Its file must be byte for byte what the
+ledger says, and its score, measured again on the same validation split, must be the recorded one within a tolerance.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from yolosweep.errors import DataError, TrainingError, VerificationError
+from yolosweep.ledger import RunFolder
+from yolosweep.ledger.history import History, TrialHistory
+from yolosweep.records import FileRef, Validation
+from yolosweep.storage.atomic_files import sha256_of
+
+__all__ = ["TOLERANCE", "Validate", "best_trial", "select_winner", "verify_file"]
+
+TOLERANCE = 0.01
+"""Largest difference between recorded and re-validated score (fp16 rounding of the stored weights, fused layers)."""
+
+Validate = Callable[[Path, str], Validation]
+"""Score a checkpoint on a split: ``training`` behind a plain function."""
+
+
+def best_trial(history: History) -> tuple[TrialHistory, list[str]]:
+    """Return the best trial that left a checkpoint, and a sentence for each better one that did not.
+
+    Raises:
+        TrainingError: no trial has a score, or none that has one left its checkpoint.
+    """
+    trials = history.trials
+    ranked = [trial for trial in history.ranked() if trial.record is not None]
+    if not ranked:
+        endings = "; ".join(f"{name} {t.status}: {t.record.reason if t.record else '-'}" for name, t in trials.items())
+        raise TrainingError(f"none of {len(trials)} trials has a score ({endings or 'none ran'})")
+    passed_over: list[str] = []
+    for trial in ranked:
+        assert trial.record is not None
+        if "best.pt" in trial.record.files and not trial.dropped:
+            return trial, passed_over
+        passed_over.append(
+            f"{trial.request.trial} scored {trial.score:.4f} but left no checkpoint ({trial.record.reason})"
+        )
+    raise TrainingError("no trial with a score left a checkpoint: " + "; ".join(passed_over))
+
+
+def verify_file(folder: RunFolder, reference: FileRef) -> Path:
+    """Return the path of a recorded file after checking that it is unchanged.
+
+    Raises:
+        VerificationError: it is missing, or its bytes differ from what was recorded.
+    """
+    path = folder.resolve(reference)
+    if not path.is_file():
+        raise VerificationError(f"{path} is missing; it was recorded with SHA-256 {reference.sha256}")
+    found = sha256_of(path)
+    if found != reference.sha256:
+        raise VerificationError(
+            f"{path} was changed after the training: SHA-256 is {found}, recorded {reference.sha256}; "
+            "restore the file from a copy"
+        )
+    return path
+
+
+def select_winner(
+    folder: RunFolder, history: History, validate: Validate, *, link: str | None = None
+) -> dict[str, Any]:
+    """Verify the best checkpoint, validate it again, and write the ``winner/`` bundle.
+
+    Args:
+        folder: the run folder.
+        history: its ledger, read back.
+        validate: scores a checkpoint on ``val`` or ``test``.
+        link: page of the sweep at W&B, where it was mirrored.
+
+    Returns:
+        The payload of the ledger's ``winner`` event.
+
+    Raises:
+        VerificationError: the file or the score is not what was recorded.
+        TrainingError: no trial has a score, or the checkpoint cannot be validated.
+    """
+    trial, passed_over = best_trial(history)
+    record = trial.record
+    assert record is not None, "best_trial returned a trial that did not end"
+    weights = verify_file(folder, record.files["best.pt"])
+    validations = {"val": validate(weights, "val")}
+    measured = validations["val"].metrics.get(history.metric)
+    if history.metric.startswith("metrics/"):
+        _compare(history.metric, record.score, measured, trial.request.trial)
+    if "test" in history.started["dataset"]["images"]:
+        validations["test"] = validate(weights, "test")
+    files = {"best.pt": folder.publish(weights, folder.winner / "best.pt")}
+    if "args.yaml" in record.files:
+        files["args.yaml"] = folder.publish(folder.resolve(record.files["args.yaml"]), folder.winner / "args.yaml")
+    _write_reproduce(folder, history, trial)
+    payload = {
+        "trial": trial.request.trial,
+        "score": record.score,
+        "metric": history.metric,
+        "passed_over": passed_over,
+        "caveats": list(history.dataset.caveats),
+        "validations": {split: value.model_dump(mode="json") for split, value in validations.items()},
+        "file": files["best.pt"].model_dump(mode="json"),
+        "settings": {**trial.request.settings, **record.used},
+        "identity": trial.request.identity,
+        "model": history.started["experiment"]["model"],
+        "data_fingerprint": history.started["dataset"]["fingerprint"],
+        "versions": history.started.get("versions", {}),
+        "wandb": link,
+        "reproduce": "yolosweep run winner/reproduce.yaml",
+    }
+    bundle = {**payload, "files": {name: ref.model_dump(mode="json") for name, ref in files.items()}}
+    folder.publish(json.dumps(bundle, indent=2) + "\n", folder.winner / "winner.json")
+    return payload
+
+
+def _compare(metric: str, recorded: float | None, measured: float | None, trial: str) -> None:
+    if recorded is None or measured is None or abs(recorded - measured) > TOLERANCE:
+        raise VerificationError(
+            f"{trial} is not crowned: {metric} was recorded as {recorded}, but validating its best.pt again gives "
+            f"{measured} (tolerance {TOLERANCE}); the data or the libraries have changed since"
+        )
+
+
+def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -> None:
+    """Write an experiment whose only trial is the winner: same settings, seed and data."""
+    exp: Mapping[str, Any] = history.started["experiment"]
+    record = trial.record
+    assert record is not None
+    searched = {name: record.used.get(name, value) for name, value in trial.request.asked.items()}
+    again = {
+        **{key: exp[key] for key in ("name", "task", "model", "data", "seed", "train", "augmentations")},
+        "search": {
+            "trials": 1,
+            "metric": history.metric,
+            "mode": history.mode,
+            "pruner": "none",
+            "parameters": {name: {"value": value} for name, value in searched.items()},
+        },
+        "resources": {"cpus_per_trial": trial.request.cpus, "gpus_per_trial": trial.request.gpus},
+    }
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    text = io.StringIO(f"# Trains {trial.request.trial} of {history.sweep} again: yolosweep run reproduce.yaml\n")
+    text.seek(0, io.SEEK_END)
+    yaml.dump(again, text)
+    folder.publish(text.getvalue(), folder.winner / "reproduce.yaml")
+
+
+def data_of(folder: RunFolder, history: History) -> str:
+    """Return where the prepared data are now: inside this copy of the run folder, else where they were.
+
+    Raises:
+        DataError: they are not there any more.
+    """
+    inside = folder.dataset / "data.yaml"
+    place = inside if inside.is_file() else Path(history.started["dataset"]["train_on"])
+    if not place.exists():
+        raise DataError(f"the data {place} of this sweep are not there any more; put them back to validate the winner")
+    return str(place)

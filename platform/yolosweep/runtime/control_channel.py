@@ -1,0 +1,69 @@
+"""What processes on the nodes ask the controller beside their trainings: may they train here, must they stop."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Any
+
+import ray
+
+from yolosweep.cluster import is_draining, look_beside
+from yolosweep.records import TrialRequest, Verdict
+
+__all__ = ["NAMESPACE", "POLL_S", "StopPoller", "controller_named", "may_train"]
+
+NAMESPACE = "yolosweep"
+POLL_S = 1.0
+"""How often a training asks whether it has to stop in the middle of an epoch."""
+
+
+def controller_named(name: str) -> Any:
+    """Return the handle of the sweep's controller."""
+    return ray.get_actor(name, namespace=NAMESPACE)
+
+
+def may_train(controller: Any) -> bool:
+    """Tell whether trials may run on this node; one that joined after the start is looked at first."""
+    node = ray.get_runtime_context().get_node_id()
+    answer = ray.get(controller.may_train.remote(node))
+    if not isinstance(answer, str):
+        resources: dict[str, float] = next((one["Resources"] for one in ray.nodes() if one["NodeID"] == node), {})
+        fault, mark = look_beside(answer, resources, lambda: float(ray.get(controller.time.remote())))
+        ray.get(controller.looked_at.remote(node, socket.gethostname(), fault, mark))
+        answer = ray.get(controller.may_train.remote(node))
+    return bool(answer == "good")
+
+
+class StopPoller:
+    """Asks the controller once a second whether to stop, beside the training, which only looks at a flag.
+
+    It also tells the controller where this machine has to go: the trial stops then, and goes on elsewhere.
+    """
+
+    def __init__(self, controller: Any, request: TrialRequest) -> None:
+        self._controller, self._request = controller, request
+        self.stopped = threading.Event()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="stop-line", daemon=True)
+
+    def __enter__(self) -> StopPoller:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        trial, attempt = self._request.trial, self._request.attempt
+        while not self._over.wait(POLL_S):
+            try:
+                if is_draining():
+                    ray.get(self._controller.preempt.remote(trial, attempt))
+                if ray.get(self._controller.verdict.remote(trial, attempt)) is Verdict.CANCEL:
+                    self.stopped.set()
+                    return
+            except ray.exceptions.RayError:  # the sweep is gone: nobody would take the result
+                self.stopped.set()
+                return

@@ -1,0 +1,133 @@
+"""What runs in a Ray worker: asks the controller for a trial, trains, reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray import tune
+
+from yolosweep.backends import trainer_for
+from yolosweep.cluster import import_credentials, is_draining, prepare_node, training_lock, with_local_paths
+from yolosweep.ledger import RunFolder
+from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
+from yolosweep.runtime.control_channel import POLL_S, StopPoller, controller_named, may_train
+from yolosweep.runtime.rank_group import Preparation, RankGroup, bundles, granted_gpus
+from yolosweep.runtime.watchdog import Watchdog, prepare_trainings
+from yolosweep.search.checkpoint_retention import forget
+from yolosweep.storage import outages
+
+__all__ = ["TrialActor"]
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc]
+    """A place on the cluster where trainings run one after the other; for Tune, each is one step of one trial.
+
+    Tune places slots and starts a dead one again; the controller decides what runs in them. Rows do not travel through
+    Tune: they are on disk (through the controller) before the next epoch begins. The process stays from one training to
+    the next, so torch and ultralytics are imported once.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Remember who to ask; take over the credentials that the driver shared."""
+        import_credentials()
+        self._slot: int = config["slot"]
+        self._controller_name: str = config["controller"]
+        self._trained = 0
+        self._group: RankGroup | None = None
+        self._preparation: Preparation | None = None
+
+    def step(self) -> dict[str, Any]:
+        """Ask for a training and run it whole; done when there are no more."""
+        controller = controller_named(self._controller_name)
+        if self._trained == 0 and not self._may_train(controller):
+            ray.get(controller.parked.remote(self._slot))
+            self._park(controller, lambda: True)
+            return {"done": True}
+        with training_lock():  # before it is asked: who says farewell waits for what has not seen the notice
+            if not is_draining():
+                return self._train_one(controller)
+        self._park(controller, is_draining)
+        return {"done": False}
+
+    def _may_train(self, controller: Any) -> bool:
+        """Tell whether the nodes of all ranks may train; the processes of the others start here."""
+        if self._group is None and len(bundles()) > 1:
+            self._group = RankGroup(self._controller_name, self._give_up)
+        return may_train(controller) and (self._group is None or self._group.may_train())
+
+    def _park(self, controller: Any, still: Callable[[], bool]) -> None:
+        """Hold this place, so that nothing else is placed here either, until it is good again or the sweep is over."""
+        ray.get(controller.leaving.remote(self._slot))  # should this node die, nothing is lost with it
+        while still() and not ray.get(controller.over.remote()):
+            time.sleep(POLL_S)
+
+    def _train_one(self, controller: Any) -> dict[str, Any]:
+        if self._trained == 0:
+            self._prepare(controller)
+        answer: TrialRequest | str | None = ray.get(controller.begin.remote(self._slot))
+        while isinstance(answer, str):  # others hold the rest of the budget, or may leave a trial to go on with
+            if is_draining():
+                return {"done": False}
+            time.sleep(POLL_S)
+            answer = ray.get(controller.begin.remote(self._slot))
+        if answer is None:
+            return {"done": True}
+        answer = self._here(answer)
+        gpus = granted_gpus() if self._group is None else self._group.gpus
+        record = _train(controller, answer, self._group).model_copy(update={"gpus": tuple(gpus)})
+        if record.ending not in (Ending.CANCELLED, Ending.FAILED):  # these may go on from them
+            forget(RunFolder(answer.folder), answer.trial)
+        self._trained += 1
+        broken = (
+            record.cause is not None or record.recoveries > 0 or (self._group is not None and not self._group.whole)
+        )
+        used_up = broken or self._trained >= answer.policy.recycle_after
+        if used_up:  # told before: the last one to end may end the sweep
+            ray.get(controller.leaving.remote(self._slot))
+        ray.get(controller.ended.remote(record, answer.attempt))
+        if used_up:  # what an error left behind must not reach the next training: Tune starts a fresh process
+            ray.actor.exit_actor()
+        return {"done": False}
+
+    def _prepare(self, controller: Any) -> None:
+        """Make ready what the trainings on this node share, before one is asked for: it belongs to none of them."""
+        if (needed := ray.get(controller.preparation.remote())) is not None:
+            self._preparation = needed
+            self._train_on = prepare_node(*needed)
+        example = self._here(ray.get(controller.example.remote()))
+        if self._group is None:
+            prepare_trainings(example)
+        else:
+            self._group.enter(example, self._preparation)
+
+    def _here(self, request: TrialRequest) -> TrialRequest:
+        return request if self._preparation is None else with_local_paths(request, self._train_on)
+
+    def _give_up(self, request: TrialRequest, rank: int, record: TrialRecord) -> None:
+        """Tell the controller of a training that went wrong on one of the other ranks alone."""
+        controller = controller_named(self._controller_name)
+        ray.get(controller.leaving.remote(self._slot))
+        ray.get(controller.rank_failed.remote(rank, record, request.attempt))
+
+
+def _train(controller: Any, request: TrialRequest, group: RankGroup | None) -> TrialRecord:
+    folder = RunFolder(request.folder)
+    stacks = folder.stacks(request.trial, request.attempt)
+    hand_over = None if folder.objects is None else lambda file: folder.publish(file.read_bytes(), file)
+    with StopPoller(controller, request) as line, Watchdog(stacks, request.policy, hand_over) as watchdog:
+
+        def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
+            verdict: Verdict = ray.get(controller.row.remote(request.trial, row, checkpoint, request.attempt))
+            watchdog.epoch(row.seconds)
+            return verdict
+
+        def cancelled() -> bool:
+            watchdog.alive()
+            return line.stopped.is_set()
+
+        trainer = trainer_for(request.model) if group is None else group
+        record = trainer.train(request, report, cancelled)
+    return record.model_copy(update={"notes": (*record.notes, *outages())})

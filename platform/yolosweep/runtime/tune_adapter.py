@@ -1,0 +1,286 @@
+"""The thin adapter to Ray Tune: it places slots and starts dead ones again; every decision is the controller's."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import signal
+import time
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from yolosweep.cluster import is_own, require_token, secrets_of
+from yolosweep.errors import ClusterError, YolosweepError
+from yolosweep.ledger import RunFolder
+from yolosweep.runtime.resources import Allocation
+
+__all__ = ["Cluster", "ControllerClient", "connected", "named_cluster", "placement", "run_trials"]
+
+_QUIET = {
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+"""Ray's own logs, telemetry and signal handling off: the ledger, the live table and the controller take their place."""
+
+
+_OVER_POLL_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A connected Ray cluster."""
+
+    address: str
+    nodes: dict[str, dict[str, float]]
+    """Per node alive, by Ray's id of it, its resources."""
+    joined: bool
+    """Whether it was there before: other nodes may join it."""
+
+
+def named_cluster(environ: Mapping[str, str]) -> str | None:
+    """Return the address in ``RAY_ADDRESS``; None where there is none, or ``local``: Ray is started here then."""
+    address = environ.get("RAY_ADDRESS")
+    return None if address in (None, "", "local") else address
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[Cluster]:
+    """Connect to the cluster this process belongs to (``RAY_ADDRESS``, a Ray job), else start Ray on this machine.
+
+    Raises:
+        ClusterError: Ray cannot be reached or started, or is on another machine and there is no token.
+    """
+    os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
+    address = named_cluster(os.environ)
+    if address and not is_own(address):
+        require_token(address, os.environ, key="RAY_ADDRESS=")
+    import ray
+
+    here = {} if address else {"include_dashboard": False}
+    try:
+        with _signals_as_before(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            context = ray.init(
+                address=address or "local",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                configure_logging=True,
+                **here,
+            )
+    except Exception as error:
+        where = f"at {address} (RAY_ADDRESS)" if address else "on this machine"
+        hint = "; if it asks for a token, set RAY_AUTH_MODE=token" if address else ""
+        raise ClusterError(f"Ray cannot be reached {where}: {str(error).splitlines()[0]}{hint}") from error
+    try:
+        nodes = {node["NodeID"]: dict(node["Resources"]) for node in ray.nodes() if node["Alive"]}
+        yield Cluster(address=context.address_info["address"], nodes=nodes, joined=bool(address))
+    finally:
+        with _signals_as_before():
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _signals_as_before() -> Iterator[None]:
+    """Let whoever is asked on SIGINT and SIGTERM be asked while Ray starts or ends, too, and after it.
+
+    Starting, Ray puts a handler that raises in the place of Python's, where an exception may bring the process down,
+    and its library in C++ one that also ends the process 3 s later. Ending, it leaves SIGTERM to the system.
+    """
+    put = signal.signal
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def put_others(number: int, handler: Any) -> Any:
+        return before[number] if number in before else put(number, handler)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        signal.alarm(0)  # these 3 s
+        before[number](number, frame)
+
+    for number, handler in before.items():
+        if callable(handler):
+            put(number, ask)
+    signal.signal = put_others  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        signal.signal = put
+        for number, handler in before.items():
+            put(number, handler)
+
+
+class ControllerClient:
+    """The driver's handle on the controller actor."""
+
+    def __init__(self, root: RunFolder, arguments: dict[str, Any]) -> None:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        from yolosweep.runtime.control_channel import NAMESPACE
+        from yolosweep.runtime.controller_actor import ControllerActor
+
+        self.name = f"controller-{root.sweep}-{secrets.token_hex(4)}"
+        # On the driver's node: the driver reads the ledger the controller writes, whatever the storage is.
+        here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=False)
+        self._actor = (
+            ray.remote(ControllerActor)
+            .options(name=self.name, namespace=NAMESPACE, num_cpus=0, scheduling_strategy=here)
+            .remote(root.address, **arguments)
+        )
+        self.ask("ready")
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        """Call the controller and wait for the answer.
+
+        Raises:
+            YolosweepError: what the controller raised, unwrapped.
+            ClusterError: the controller's process is gone.
+        """
+        import ray
+
+        try:
+            return ray.get(getattr(self._actor, method).remote(*arguments))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause if getattr(error, "cause", None) is not None else error from error
+        except ray.exceptions.RayActorError as error:
+            raise ClusterError("the process that keeps the ledger was lost") from error
+
+    def tell(self, method: str, *arguments: Any) -> None:
+        """Call the controller without waiting: safe inside a signal handler."""
+        getattr(self._actor, method).remote(*arguments)
+
+
+def run_trials(
+    folder: RunFolder, controller: ControllerClient, slots: Allocation, left_out: Collection[str] = ()
+) -> None:
+    """Run trials on the cluster until the controller has no more; return when the last one has ended.
+
+    Ray's own state goes to a throw-away folder inside the run folder (trials on other nodes must see it).
+
+    Raises:
+        ClusterError: the cluster was lost.
+        RunFolderError: the ledger cannot be written any more.
+    """
+    import ray
+    from ray import tune
+
+    from yolosweep.runtime.trial_actor import TrialActor
+
+    _keep_credentials()
+    scratch, trouble = folder.ray, list[YolosweepError]()
+    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
+    tuner = tune.Tuner(
+        tune.with_resources(TrialActor, placement(slots, left_out)),
+        param_space={"slot": tune.grid_search(list(range(slots.concurrent))), "controller": controller.name},
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            callbacks=[_watcher(controller, trouble)],
+            stop=_stopper(controller, trouble),
+            # A slot starts again as often as it dies; the controller ends a sweep whose processes cannot even begin.
+            failure_config=tune.FailureConfig(max_failures=-1),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
+            verbose=0,
+            log_to_file=False,
+        ),
+    )
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tuner.fit()
+    except ray.exceptions.RayError as error:
+        raise ClusterError(f"the Ray cluster was lost: {str(error).splitlines()[0]}") from error
+    except Exception as error:
+        if trouble:
+            raise trouble[0] from None
+        if not controller.ask("over"):  # else Tune only could not read its own state, which nobody needs
+            raise
+        logging.getLogger(__name__).debug("Tune ended with %r", error)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _keep_credentials() -> None:
+    """Keep Tune from writing AWS keys into the runtime environment of its workers, which the dashboard shows in clear.
+
+    The keyring (:mod:`yolosweep.cluster.credentials`) brings them there unseen.
+    """
+    from ray.tune.execution import class_cache
+
+    names: set[str] = class_cache.ENV_VARS_TO_PROPAGATE
+    names.difference_update(secrets_of(dict.fromkeys(names, "set")))
+
+
+def placement(slots: Allocation, left_out: Collection[str] = ()) -> Any:
+    """Return one bundle per rank; a slot gets all of them or none, and none on the nodes that are left out."""
+    from ray import tune
+
+    ranks = slots.world_size
+    bundle = {"CPU": slots.cpus / ranks, "GPU": slots.gpus / ranks}
+    elsewhere = {"ray.io/node-id": f"!in({','.join(sorted(left_out))})"} if left_out else {}
+    only = {"bundle_label_selector": [elsewhere] * ranks} if left_out else {}
+    strategy = "PACK" if slots.spread else "STRICT_PACK"
+    return tune.PlacementGroupFactory([bundle] * ranks, strategy=strategy, **only)
+
+
+def _watcher(controller: ControllerClient, trouble: list[YolosweepError]) -> Any:
+    """Return Tune's callback: it tells the controller of processes that died.
+
+    What the controller cannot take is put into ``trouble``: Tune wraps whatever a callback raises.
+    """
+    from ray import tune
+
+    class ReportLoss(tune.Callback):  # type: ignore[misc]
+        def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            try:
+                controller.ask("lost", trial.config["slot"], _cause(trial))
+            except YolosweepError as error:
+                trouble.append(error)
+                raise
+
+        on_trial_error = on_trial_recover
+
+    return ReportLoss()
+
+
+def _stopper(controller: ControllerClient, trouble: list[YolosweepError]) -> Any:
+    """Return Tune's stopper: slots that wait for a machine are given up once nothing is left to run."""
+    from ray import tune
+
+    class WhenOver(tune.Stopper):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._asked, self._over = 0.0, False
+
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            if not self._over and time.monotonic() - self._asked > _OVER_POLL_S:
+                try:
+                    self._over = bool(controller.ask("over"))
+                except YolosweepError as error:
+                    trouble.append(error)
+                    raise
+                self._asked = time.monotonic()
+            return self._over
+
+    return WhenOver()
+
+
+def _cause(trial: Any) -> str:
+    """Return the last telling line of a Tune trial's error."""
+    error = trial.get_pickled_error() or trial.get_error()
+    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
+    return (lines[-1] if lines else "it was killed, and Ray has not heard by whom")[:500]

@@ -1,0 +1,76 @@
+"""Which files stay when trials have ended."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from yolosweep.ledger import RunFolder
+from yolosweep.ledger.history import History
+from yolosweep.records import Ending, FileRef, TrialRecord
+
+__all__ = ["clear_leftovers", "drop_surplus", "forget", "surplus", "with_final_names", "working_folders"]
+
+
+def surplus(history: History, keep_top: int) -> list[TrialRecord]:
+    """Return the ended trials outside of the best ``keep_top`` whose checkpoints are still there."""
+    keeping = [
+        trial.record
+        for trial in history.ranked()
+        if trial.record is not None and "best.pt" in trial.record.files and not trial.dropped
+    ]
+    return keeping[keep_top:]
+
+
+def drop_surplus(folder: RunFolder, history: History, keep_top: int, write: Callable[..., None]) -> None:
+    """Delete checkpoints outside of the best ``keep_top`` ended trials; rows, settings and logs stay."""
+    for record in surplus(history, keep_top):
+        # Told before it is done: a crash in between leaves a file too many, never a promise broken.
+        write("checkpoints_dropped", trial=record.trial, reason=f"not among the best {keep_top}")
+        for name in ("best.pt", "last.pt"):
+            if name in record.files:
+                folder.remove(record.files[name])
+
+
+def with_final_names(folder: RunFolder, record: TrialRecord) -> TrialRecord:
+    """Return the record of the attempt that counts, its files moved from the attempt's folder to the trial's.
+
+    Attempts publish under names of their own: a process that was taken for dead and comes back to life after its trial
+    went on elsewhere can then never overwrite what is recorded.
+    """
+    files: dict[str, FileRef] = {}
+    for name, reference in record.files.items():
+        target = folder.trial(record.trial) / name
+        if reference.path.startswith("trials/") and "/attempts/" in reference.path:
+            moved = folder.move(reference, target)
+            if moved is None:
+                continue
+            reference = moved
+        files[name] = reference
+    return record.model_copy(update={"files": files})
+
+
+def clear_leftovers(folder: RunFolder, history: History) -> None:
+    """Remove what processes that were killed left in the folders of trials that have ended for good."""
+    over = [name for name, t in history.trials.items() if t.record and t.record.ending is not Ending.CANCELLED]
+    folder.remove_below(below for name in over for below in working_folders(folder, name))
+    for name in over:
+        for file in folder.trial(name).glob("*"):
+            is_draft = file.name.startswith(".") and file.suffix == ".tmp"
+            if is_draft or (file.name.startswith("stacks-") and not file.lstat().st_size):
+                file.unlink(missing_ok=True)
+
+
+def working_folders(folder: RunFolder, trial: str) -> list[Path]:
+    """Return what nobody needs any more of a trial that has ended for good: checkpoints, and files of its attempts."""
+    return [folder.checkpoint(trial, "x").parent, folder.attempt(trial, 0, "x").parents[1]]
+
+
+def forget(folder: RunFolder, trial: str) -> None:
+    """Delete the checkpoints of a trial on this machine where an object storage has them and gives them back.
+
+    The controller removes what nobody needs any more from the storage and from its own machine; this is for the others.
+    """
+    if folder.objects is not None:
+        shutil.rmtree(folder.checkpoint(trial, "x").parent, ignore_errors=True)

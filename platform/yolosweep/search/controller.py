@@ -1,0 +1,320 @@
+"""The controller: the one place that decides and writes while a sweep runs.
+
+Trials ask it what to run, hand it every epoch, and are told whether to go on. It runs as a light Ray actor beside the
+driver, but knows nothing of Ray: tests call it directly. Everything it knows it learned from the ledger's events, its
+own included, so a sweep that is taken up again goes on as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from yolosweep.errors import RunFolderError
+from yolosweep.experiment import Experiment
+from yolosweep.ledger import Ledger, RunFolder, read_events
+from yolosweep.ledger.history import History, TrialHistory
+from yolosweep.records import (
+    Cause,
+    Checkpoint,
+    Ending,
+    EpochResult,
+    PreparedDataset,
+    TrialRecord,
+    TrialRequest,
+    Verdict,
+)
+from yolosweep.search.budget import room_for_another
+from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, with_final_names, working_folders
+from yolosweep.search.finalize import death_cause, ending_from_rows, finalize_record, record_from_rows
+from yolosweep.search.pruners.asha import AshaPruner
+from yolosweep.search.retry import lower_batch, refusal
+from yolosweep.search.trial_generator import TrialGenerator
+from yolosweep.search.worker_table import WorkerTable
+from yolosweep.storage import outages
+
+__all__ = ["SweepController"]
+
+
+class SweepController:
+    """Suggests, prunes, retries, keeps the budget, and is the ledger's single writer.
+
+    Where the run folder holds a ledger already, the sweep is taken up again from it.
+
+    Args:
+        root: the run folder or its address, already holding the prepared data.
+        experiment: the resolved experiment, dumped (a plain dict travels to the actor).
+        model: what trials get as ``model`` (a file in the run folder, or a name Ultralytics knows).
+        model_fingerprint: hash of the model file, or the name: part of every trial's identity.
+        dataset, cpus, gpus, world_size: the prepared dataset, dumped; what one trial gets.
+        header: further facts for the ledger's first line (versions, resources, notes).
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        experiment: Mapping[str, Any],
+        model: str,
+        model_fingerprint: str,
+        dataset: Mapping[str, Any],
+        cpus: float,
+        gpus: float,
+        header: Mapping[str, Any],
+        world_size: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = RunFolder(root)
+        self._exp = Experiment.model_validate(experiment)
+        self._dataset = PreparedDataset.model_validate(dataset)
+        self._now = {
+            "model": model, "data": self._dataset.train_on, "folder": self._folder.address, "cpus": cpus,
+            "gpus": gpus, "world_size": world_size, "policy": self._exp.trial,
+        }  # fmt: skip
+        self._epochs = int(self._exp.train["epochs"])
+        self._generator = TrialGenerator(
+            self._exp, model_fingerprint=model_fingerprint, data_fingerprint=self._dataset.fingerprint,
+            world_size=world_size,
+        )  # fmt: skip
+        self._pruner = AshaPruner(self._exp.search, self._epochs)
+        self._history = History()
+        self._stopped: str | None = None
+        self._halting = False
+        self._trouble: str | None = None
+        self._workers = WorkerTable()
+        self._waiting: list[str] = []
+        self._preempted: set[str] = set()
+        self._clock, self._started = clock, clock()
+        self._ledger = Ledger(self._folder)
+        self._open(experiment, header)
+
+    def _open(self, experiment: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+        """Begin a sweep, or take one up again: replay its ledger, and put what had not ended back in line."""
+        for event in read_events(self._folder.ledger):
+            self._apply(event)
+        self._started -= self._history.active_seconds
+        clear_leftovers(self._folder, self._history)
+        about = {"experiment": dict(experiment), "dataset": self._dataset.model_dump(mode="json"), **header}
+        if not self._history.started:
+            self._write("sweep_started", sweep=self._folder.sweep, **about)
+            return
+        self._write("sweep_resumed", **about)
+        for known in list(self._history.trials.values()):
+            if known.record is None or known.record.ending is Ending.CANCELLED:
+                self._put_back(known, "resumed", "the sweep was taken up again")
+
+    def note(self, text: str) -> None:
+        """Write a note into the ledger."""
+        self._write("note", text=text)
+
+    def _write(self, event: str, **payload: Any) -> None:
+        self._apply(self._ledger.append(event, **payload))
+        for told in outages():
+            self._apply(self._ledger.append("note", text=told))
+
+    def _apply(self, event: dict[str, Any]) -> None:
+        self._history.add(event)
+        self._generator.apply(event)
+        self._pruner.apply(event)
+
+    def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
+        """Return the next trial for a free slot, ``wait`` while there may be one later, None: no more.
+
+        A slot that asks again without having ended its last trial is a new process after a dead one.
+        """
+        if self._workers.is_busy(slot):
+            self.lost(slot, "the process ended without a word")
+        self._check_time()
+        self._workers.heartbeat(slot)
+        if self._waiting and not self._halting:
+            return self._hand_out(slot, self._waiting.pop(0))
+        if not self._halting and (answer := self._new_trial(slot)) is not None:
+            return answer
+        # One idle slot stays while others train: what they lose when their machine dies can go on at once.
+        if self._workers.any_busy() and not self._halting and self._workers.keep_spare(slot):
+            return "wait"
+        self._workers.retire(slot)
+        return None
+
+    def _hand_out(self, slot: int, trial: str) -> TrialRequest:
+        known = self._history.trials[trial]
+        self._workers.assign(slot, trial)
+        self._preempted.discard(trial)
+        newest_first = tuple(reversed(known.checkpoints[-self._exp.trial.keep_checkpoints :]))
+        return known.request.model_copy(update={**self._now, "attempt": known.retries, "resume": newest_first})
+
+    def _new_trial(self, slot: int) -> TrialRequest | Literal["wait"] | None:
+        number, search = len(self._history.trials), self._exp.search
+        if self._stopped or number == search.trials:
+            return None
+        if (room := room_for_another(search, self._history, self._epochs)) == "no":
+            self._stopped = f"the epoch budget of {search.epoch_budget} does not hold another trial"
+        if room != "yes":
+            return "wait" if room == "wait" else None
+        if (suggestion := self._generator.next(number, self._workers.device(slot))) is None:
+            return self._none_left()
+        request = suggestion.request(self._folder.sweep, number, self._exp, self._now)
+        self._write("trial_started", request=request.model_dump(mode="json"))
+        return self._hand_out(slot, f"t{number:04d}")
+
+    def _none_left(self) -> Literal["wait"] | None:
+        """Stop suggesting, unless another slot may have a GPU for the points that are too big for this one's."""
+        left_out, others = self._generator.left_out(), self._workers.any_busy()
+        if left_out and (others or self._workers.any_away(self._clock())):
+            return None if others else "wait"
+        self._stopped = "every point of the search space was tried, or is known to be too big for the GPU"
+        if left_out:
+            self.note(left_out)
+        return None
+
+    def row(self, trial: str, row: EpochResult, checkpoint: Checkpoint | None = None, attempt: int = 0) -> Verdict:
+        """Record one epoch and its checkpoint (durable when this returns) and tell the trial whether to go on.
+
+        A process that was taken for dead and is not (an older attempt) is told to stop; its row does not count.
+        """
+        known = self._history.trials[trial]
+        if attempt != known.retries or known.record is not None:
+            return Verdict.CANCEL
+        if row.epoch <= len(known.rows):  # its newest checkpoint was damaged: it went on from an older one
+            self._cut(known, known.retries, "damaged", "its newest checkpoint was damaged", row.epoch - 1)
+        verdict = self._decide(known, row)
+        stored = checkpoint.model_dump(mode="json") if checkpoint else None
+        self._write("row", trial=trial, row=row.model_dump(mode="json"), checkpoint=stored, verdict=verdict.value)
+        return verdict
+
+    def _decide(self, known: TrialHistory, row: EpochResult) -> Verdict:
+        self._check_time()
+        if self._halting or known.request.trial in self._preempted:
+            return Verdict.CANCEL
+        # Trial 0 is what the gain is measured against: it is always trained to its end.
+        if known.request.number and self._pruner.behind(known.request.trial, row):
+            return Verdict.PRUNE
+        return Verdict.CONTINUE
+
+    def verdict(self, trial: str, attempt: int = 0) -> Verdict:
+        """Tell a trial, between two epochs, whether it has to stop at once."""
+        self._check_time()
+        stale = attempt != self._history.trials[trial].retries or trial in self._preempted
+        return Verdict.CANCEL if stale or self._halting else Verdict.CONTINUE
+
+    def preempt(self, trial: str, attempt: int = 0) -> None:
+        """Take note that the machine of a trial has to go: it stops, and goes on elsewhere from where it stood."""
+        known = self._history.trials[trial]
+        if attempt == known.retries and known.record is None:
+            self._preempted.add(trial)
+
+    def _check_time(self) -> None:
+        budget = self._exp.search.time_budget
+        if budget is not None and self._clock() - self._started > budget and not self._halting:
+            self.cancel(f"the time budget of {budget:g} s was used up")
+
+    def cancel(self, reason: str) -> None:
+        """Start nothing more and stop what runs, keeping everything; the first reason counts."""
+        if not self._halting:
+            self._stopped, self._halting = reason, True
+            self._write("note", text=reason)
+
+    def ended(self, record: TrialRecord, attempt: int = 0) -> None:
+        """Take how a training ended: try it again, or record it, and drop checkpoints that fell out of the top."""
+        known = self._history.trials[record.trial]
+        if attempt != known.retries or known.record is not None:
+            return
+        self._workers.release(record.trial, record.device)
+        if record.cause is Cause.STORAGE:
+            self.cancel(trouble := f"the run folder cannot be written ({record.reason}); free space, then go on")
+            self._trouble = trouble
+            record = record.model_copy(update={"ending": Ending.CANCELLED})
+        again = record.ending is Ending.FAILED and not self._halting and record.cause in (Cause.UNKNOWN, Cause.INFRA)
+        if (batch := lower_batch(known, record.ending, self._exp.trial)) is not None and not self._halting:
+            self._put_back(known, Cause.RESOURCE.value, f"{record.reason}: begun anew with batch {batch}", batch=batch)
+        elif not again or self._again(known, record.cause or Cause.UNKNOWN, record.reason) is not None:
+            self._finish(record)
+        if record.ending is Ending.CANCELLED and record.trial in self._preempted and not self._halting:
+            self._put_back(known, "preempted", "its machine had to go")
+
+    def rank_failed(self, rank: int, record: TrialRecord, attempt: int = 0) -> None:
+        """Take how a trial ended on a rank above 0, which stores nothing: the rest of its record is in the ledger."""
+        known = self._history.trials[record.trial]
+        if attempt != known.retries or known.record is not None:
+            return
+        reason, cause, error = f"rank {rank}: {record.reason}", record.cause, record.error
+        self.ended(record_from_rows(self._folder, known, record.ending, reason, cause=cause, error=error), attempt)
+
+    def _finish(self, record: TrialRecord) -> None:
+        known = self._history.trials[record.trial]
+        record = with_final_names(self._folder, finalize_record(record, known))
+        self._write("trial_ended", record=record.model_dump(mode="json"))
+        for note in record.notes:
+            self._write("note", text=note, trial=record.trial)
+        if record.ending is not Ending.CANCELLED:
+            self._folder.remove_below(working_folders(self._folder, record.trial))
+        drop_surplus(self._folder, self._history, self._exp.keep_top, self._write)
+
+    def _again(self, known: TrialHistory, cause: Cause, reason: str) -> str | None:
+        """Put a trial back in line; where the rule says no, return why."""
+        no = (
+            None if ending_from_rows(known) else refusal(cause, known.attempts_log, known.stored_epoch, self._exp.trial)
+        )
+        if no is None:
+            self._put_back(known, cause.value, reason)
+        return no
+
+    def _put_back(self, known: TrialHistory, cause: str, reason: str, **more: int) -> None:
+        """Put a trial back in line from its newest checkpoint; one that has no epochs left gets its record."""
+        if known.record is None and (over := ending_from_rows(known)) is not None:
+            self._finish(record_from_rows(self._folder, known, *over, cause=None, error=None))
+            return
+        self._cut(known, known.retries + 1, cause, reason, known.stored_epoch, **more)
+        self._waiting.append(known.request.trial)
+
+    def _cut(self, known: TrialHistory, attempt: int, cause: str, reason: str, epoch: int, **more: int) -> None:
+        about = {"attempt": attempt, "cause": cause, "reason": reason, "from_epoch": epoch, **more}
+        self._write("trial_resumed", trial=known.request.trial, **about)
+
+    def leaving(self, slot: int) -> None:
+        """Take note that a slot's process is about to be replaced: its end is no loss."""
+        self._workers.replacing(slot, self._clock())
+
+    def lost(self, slot: int, error: str) -> None:
+        """Take note that a slot's process died; its trial goes on from its newest checkpoint in the next free slot.
+
+        Processes that die again and again before they begin a trial end the sweep: no trial would ever run.
+        """
+        trial, without = self._workers.mark_lost(slot, self._clock())
+        if trial is not None:
+            self._lost(self._history.trials[trial], error)
+        elif without == "hopeless":
+            self.cancel(f"worker processes die again and again before they can begin: {error}")
+        elif without and not self._halting:
+            self.note(f"a worker process died while it had no trial, another one takes its place: {error}")
+
+    def _lost(self, known: TrialHistory, error: str) -> None:
+        if known.record is not None or self._halting:  # where the sweep is stopping, close() records it
+            return
+        cause, reason = death_cause(self._folder, known, error)
+        if (no := self._again(known, cause, reason)) is not None:
+            self._finish(
+                record_from_rows(self._folder, known, Ending.FAILED, f"{reason} ({no})", cause=cause, error=error)
+            )
+
+    def over(self) -> bool:
+        """Tell whether nothing runs and nothing is left to run: slots that wait for a machine need not be placed."""
+        self._check_time()  # also where no place trains: all may be waiting for a machine
+        exhausted = self._stopped is not None or len(self._history.trials) == self._exp.search.trials
+        return not self._workers.any_busy() and (self._halting or (exhausted and not self._waiting))
+
+    def close(self) -> str:
+        """Record trials that did not end as cancelled and close the ledger; return why the search stopped.
+
+        Raises RunFolderError when it stopped because trials could not write their files.
+        """
+        for known in self._history.trials.values():
+            if known.record is None:
+                reason = f"the sweep was stopped in epoch {len(known.rows) + 1}"
+                self._finish(record_from_rows(self._folder, known, Ending.CANCELLED, reason, cause=None, error=None))
+        clear_leftovers(self._folder, self._history)
+        self._ledger.close()
+        if self._trouble:
+            raise RunFolderError(self._trouble)
+        return self._stopped or "all trials ran"

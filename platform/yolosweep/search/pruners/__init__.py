@@ -1,0 +1,1 @@
+"""Pruners: which trial to stop."""

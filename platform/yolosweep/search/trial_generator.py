@@ -1,0 +1,154 @@
+"""Which point is tried next: the searcher's suggestion, neither tried before nor known to be too big for the GPU.
+
+All of it is learned from the ledger's events, so that a sweep that is taken up again knows what it knew. A point of a
+grid that is too big for one GPU is kept for a slot with another.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from yolosweep.experiment import Experiment, baseline, identity, settings_of
+from yolosweep.records import Ending, TrialRecord, TrialRequest
+
+__all__ = ["Suggestion", "TrialGenerator"]
+
+_ATTEMPTS = 50
+"""Tries to find parameters that were not tried yet before a finite space counts as used up."""
+
+_NAMED = 20
+"""Points that are told of one by one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """A point to try."""
+
+    parameters: dict[str, Any]
+    """The searched parameters."""
+    settings: dict[str, Any]
+    """All train arguments."""
+    identity: str
+
+    def request(self, sweep: str, number: int, exp: Experiment, now: Mapping[str, Any]) -> TrialRequest:
+        """Return the training of this point; ``now``: where and on what it runs."""
+        return TrialRequest(
+            sweep=sweep, trial=f"t{number:04d}", number=number, task=exp.task, settings=self.settings,
+            asked=self.parameters, identity=self.identity, metric=str(exp.search.metric), mode=exp.search.mode, **now,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TooBig:
+    """A batch that did not fit."""
+
+    batch: int
+    imgsz: int
+    device: str
+
+
+class TrialGenerator:
+    """Proposes points for one sweep.
+
+    Args:
+        exp: the resolved experiment.
+        model_fingerprint: part of every identity.
+        data_fingerprint: part of every identity.
+        world_size: ranks of every trial, part of every identity.
+    """
+
+    def __init__(self, exp: Experiment, *, model_fingerprint: str, data_fingerprint: str, world_size: int) -> None:
+        from yolosweep.search.searchers.optuna import OptunaSearcher
+
+        search = exp.search
+        self._exp, self._world_size = exp, world_size
+        self._model_fingerprint, self._data_fingerprint = model_fingerprint, data_fingerprint
+        self._searcher = OptunaSearcher(search.parameters, searcher=search.searcher, seed=exp.seed, mode=search.mode)
+        self._tried: set[str] = set()
+        self._asked: dict[str, Mapping[str, Any]] = {}
+        self._too_big: list[_TooBig] = []
+        self._left_out: dict[str, dict[str, Any]] = {}
+
+    def next(self, number: int, device: str | None = None) -> Suggestion | None:
+        """Return the point for trial ``number``; None where there is none left for this device.
+
+        Args:
+            number: the trial's number; 0 are the defaults.
+            device: GPU of the slot that asks, where it is known.
+        """
+        if self._exp.search.searcher != "grid":  # what is drawn again is new
+            self._left_out.clear()
+        for parameters in itertools.chain(list(self._left_out.values()), self._points(number)):
+            settings = settings_of(self._exp, parameters)
+            key = identity(
+                settings,
+                model=self._model_fingerprint,
+                task=self._exp.task,
+                data_fingerprint=self._data_fingerprint,
+                world_size=self._world_size,
+            )
+            if key in self._tried:
+                continue
+            if not self._is_too_big(settings, device):
+                self._left_out.pop(key, None)
+                return Suggestion(parameters=parameters, settings=settings, identity=key)
+            self._left_out[key] = parameters
+        return None
+
+    def _points(self, number: int) -> Iterator[dict[str, Any]]:
+        """Yield what the searcher suggests, until it has no more or has said enough."""
+        endless = self._exp.search.searcher == "grid" and number > 0
+        for attempt in itertools.count() if endless else range(_ATTEMPTS):
+            parameters = baseline(self._exp)[0] if number == 0 else self._searcher.suggest(number, attempt)
+            if parameters is None:
+                return
+            yield parameters
+
+    def left_out(self) -> str | None:
+        """Return which points were too big for all devices they were held against, in words; None without any."""
+        points = [", ".join(f"{name}={value}" for name, value in one.items()) for one in self._left_out.values()]
+        if not points:
+            return None
+        named = "; ".join(points[:_NAMED]) + (f"; and {len(points) - _NAMED} more" if len(points) > _NAMED else "")
+        return f"not tried, as at least as big as what did not fit on the GPUs that were free: {named}"
+
+    def _is_too_big(self, settings: Mapping[str, Any], device: str | None) -> bool:
+        batch, imgsz = _size(settings)
+        return any(
+            batch >= known.batch and imgsz >= known.imgsz and device in (None, known.device) for known in self._too_big
+        )
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Learn from one event of the ledger."""
+        if event["event"] == "trial_started":
+            request = TrialRequest.model_validate(event["request"])
+            self._tried.add(request.identity)
+            self._asked[request.trial] = request.settings
+            self._searcher.started(request.number, request.asked)
+        elif event["event"] == "trial_ended":
+            record = TrialRecord.model_validate(event["record"])
+            if record.ending is Ending.CANCELLED:  # it may go on later: until then it counts as running
+                return
+            self._searcher.tell(record.number, record.used, record.score, learned=record.ending is not Ending.FAILED)
+            self._learn_size(record)
+
+    def _learn_size(self, record: TrialRecord) -> None:
+        """Remember the smallest batch that did not fit: the one it ended at, or twice the one that did."""
+        asked, imgsz = _size(self._asked[record.trial])
+        used = int(record.used.get("batch", asked))
+        failed = used if record.ending is Ending.OOM else 2 * used if used < asked else None
+        if failed is not None:
+            self._too_big.append(_TooBig(batch=failed, imgsz=imgsz, device=record.device))
+
+    def learned(self) -> list[tuple[dict[str, Any], float]]:
+        """Return what the searcher knows: parameters as really used, with their scores."""
+        return self._searcher.learned()
+
+
+def _size(settings: Mapping[str, Any]) -> tuple[int, int]:
+    """Return batch and imgsz of a trial, Ultralytics' defaults where they are not set."""
+    imgsz = settings.get("imgsz", 640)
+    return int(settings.get("batch", 16)), int(max(imgsz) if isinstance(imgsz, (list, tuple)) else imgsz)

@@ -55,17 +55,15 @@ def test_a_job_on_three_nodes_survives_the_loss_of_one(
         process.kill()
     assert process.returncode == 0, out + err
     told = json.loads(out)
-    assert (told["status"], told["exit_code"], told["run"]) == ("SUCCEEDED", 0, str(run.root))
+    assert (told.status, told["exit_code"], told["run"]) == ("SUCCEEDED", 0, str(run.root))
 
     history = History.of(run)
     assert [trial.record.ending.value for trial in history.trials.values()] == ["finished"] * 3
     for trial in history.trials.values():
         assert [row.epoch for row in trial.rows] == [1, 2, 3, 4]
-    lost = [event for event in read_events(run.ledger) if event["event"] == "trial_resumed"]
-    assert [event["cause"] for event in lost] == ["infra"]
-    before = [
-        e["row"]["epoch"] for e in read_events(run.ledger) if e["event"] == "row" and e["trial"] == lost[0]["trial"]
-    ]
+    lost = [event for event in read_events(run.ledger) if event.event == "trial_resumed"]
+    assert [event.cause for event in lost] == ["infra"]
+    before = [e.row.epoch for e in read_events(run.ledger) if e.event == "row" and e.trial == lost[0].trial]
     assert len(before) - len(set(before)) <= 1  # at most one epoch was trained twice
     assert history.winner is not None
     assert (run.winner / "best.pt").is_file()

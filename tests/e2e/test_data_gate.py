@@ -44,7 +44,7 @@ def test_a_run_on_leaking_data_says_so_beside_every_score(
     assert caveat in folder.report.read_text()
     assert json.loads((folder.winner / "winner.json").read_text())["caveats"] == [caveat]
     events = list(read_events(folder.ledger))
-    assert events[0]["dataset"]["allowed"] == ["leak-exact"]
+    assert events[0].dataset["allowed"] == ["leak-exact"]
     messages = plan(events, {})
     configs = [message.config for message in messages if isinstance(message, Open)]
     assert configs[0]["dataset"]["leaks"]["val"] == pytest.approx(0.2)
@@ -52,7 +52,7 @@ def test_a_run_on_leaking_data_says_so_beside_every_score(
     assert caveat in [m.values.get("caveats") for m in messages if isinstance(m, Summary)]
 
     shell("resume", root, "search.trials=4")  # what was let pass stays so
-    assert list(read_events(folder.ledger))[-1]["event"] == "sweep_ended"
+    assert list(read_events(folder.ledger))[-1].event == "sweep_ended"
 
 
 def test_an_experiment_is_checked_with_its_sizes_and_its_augmentations(

@@ -114,7 +114,7 @@ def test_a_sweep_brings_its_data_is_followed_to_its_end_and_found_again(
     assert re.search(r"the job carries \d+\.\d MiB \(data .* in \d+ files, code", first.err), first.err
     assert "t0001 finished" in first.err
     told = json.loads(first.out)
-    assert (told["status"], told["exit_code"]) == ("SUCCEEDED", 0)
+    assert (told.status, told["exit_code"]) == ("SUCCEEDED", 0)
     run = RunFolder(told["run"])
     assert [trial.record.ending for trial in History.of(run).trials.values()] == [Ending.FINISHED] * 2
     assert (run.root / "winner" / "best.pt").is_file()
@@ -168,7 +168,7 @@ def test_a_job_outlives_its_client_stops_on_request_and_goes_on(
     shell("submit", "--resume", run, f"search.trials={len(trials)}", *ways, **head.environ)
     after = History.of(RunFolder(run)).trials
     assert {trial.record.ending for trial in after.values()} == {Ending.FINISHED}
-    assert after[cut.request.trial].attempts_log[0]["from_epoch"] >= len(cut.rows) - 1
+    assert after[cut.request.trial].resumes[0].from_epoch >= len(cut.rows) - 1
 
 
 def test_a_plain_ray_job_runs_the_sweep_and_has_its_exit_code(

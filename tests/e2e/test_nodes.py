@@ -51,13 +51,13 @@ def node(tmp_path: Path) -> Callable[..., tuple[Path, dict[str, str]]]:
 
 def notes(run: Path) -> Iterator[str]:
     history = History.of(RunFolder(run))
-    return (str(note["text"]) for note in history.notes)
+    return (str(note.text) for note in history.notes)
 
 
 def rows_told(run: Path, trial: str) -> list[int]:
     """Return the epochs of a trial in the order the ledger was told of them."""
     events = read_events(RunFolder(run).ledger)
-    return [one["row"]["epoch"] for one in events if one["event"] == "row" and one["trial"] == trial]
+    return [one.row.epoch for one in events if one.event == "row" and one.trial == trial]
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def test_a_bad_node_is_told_and_left_out(
 
     sweep = shell.run(toy, "search.trials=4", "train.epochs=2", "search.pruner=none", **cluster.reach)
     assert "is left out: versions: numpy 1.0.0" in sweep.err
-    assert any("is left out" in note for note in sweep.history.started["notes"])
-    assert sweep.history.started["slots"]["concurrent"] == 1
+    assert any("is left out" in note for note in sweep.history.started.notes)
+    assert sweep.history.started.slots["concurrent"] == 1
     assert [trial.record.ending.value for trial in sweep.history.trials.values()] == ["finished"] * 4
     assert not (bad / "trained").exists()
 
@@ -126,7 +126,7 @@ def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
         wait_for(lambda: len(History.of(RunFolder(run)).trials[sitting[0].request.trial].rows) > 2)
         cluster.kill(raylet)
         resumed = wait_for(
-            lambda: [e for t in History.of(RunFolder(run)).trials.values() for e in t.attempts_log]
+            lambda: [e for t in History.of(RunFolder(run)).trials.values() for e in t.resumes]
         )[0]  # fmt: skip
         assert resumed["cause"] == "infra"
         assert resumed["from_epoch"] >= 2
@@ -165,7 +165,7 @@ def test_a_spot_machine_stores_its_trials_before_it_goes(
     assert len(cluster.raylets()) == 1
     _, err = sweep.communicate(timeout=300)
     assert sweep.returncode == 0, err
-    (again,) = [one for trial in History.of(RunFolder(run)).trials.values() for one in trial.attempts_log]
+    (again,) = [one for trial in History.of(RunFolder(run)).trials.values() for one in trial.resumes]
     assert again["cause"] == "preempted"
     # No checkpoint was due yet: all the same, no epoch was trained twice.
     assert rows_told(run, again["trial"]) == list(range(1, 1001))
@@ -197,8 +197,8 @@ def test_the_ranks_of_a_trial_lie_on_two_nodes_and_leave_one_that_has_to_go(
     _, told = spot.communicate(timeout=60)
     assert spot.returncode == 0, told
     assert "nothing trains on this machine any more" in told
-    (trial,) = wait_for(lambda: [t for t in History.of(RunFolder(run)).trials.values() if t.attempts_log])
-    assert [one["cause"] for one in trial.attempts_log] == ["preempted"]
+    (trial,) = wait_for(lambda: [t for t in History.of(RunFolder(run)).trials.values() if t.resumes])
+    assert [one.cause for one in trial.resumes] == ["preempted"]
     cluster.join("--num-cpus=1")
     _, err = sweep.communicate(timeout=300)
     assert sweep.returncode == 0, err
@@ -206,7 +206,7 @@ def test_the_ranks_of_a_trial_lie_on_two_nodes_and_leave_one_that_has_to_go(
     (trial,) = history.trials.values()
     assert trial.record.ending.value == "finished", trial.record
     assert trial.record.world_size == 2
-    assert history.started["slots"]["spread"]  # each node has one core: no other placement is possible
+    assert history.started.slots["spread"]  # each node has one core: no other placement is possible
     assert rows_told(run, "t0000") == [1, 2, 3, 4, 5, 6]  # no checkpoint was due here either
 
 

@@ -14,8 +14,8 @@ def test_the_quickstart_ends_with_a_winner_that_learned(shell: Any, repository: 
     sweep = shell.run(repository / "jobs" / "experiments" / "quickstart.yaml")
     history = sweep.history
     assert len(history.trials) == 6
-    val = history.winner["validations"]["val"]["metrics"]
+    val = history.winner.validations["val"].metrics
     assert val["metrics/mAP50(B)"] >= 0.5
-    first = next(row.score for row in history.trials[history.winner["trial"]].rows)
-    assert history.winner["score"] > first + 0.1, "the winner was as good before it learned"
+    first = next(row.score for row in history.trials[history.winner.trial].rows)
+    assert history.winner.score > first + 0.1, "the winner was as good before it learned"
     assert sweep.folder.report.stat().st_size > 10_000

@@ -94,8 +94,8 @@ def test_what_goes_wrong_on_one_rank_alone_does_not_leave_the_other_waiting(
     history = shell.run(two_ranks, "search.trials=1", **replacing(tmp_path / "ours", ONE_GOES_WRONG)).history
     (trial,) = history.trials.values()
     assert (tmp_path / "ours" / "died").exists()
-    assert trial.attempts_log == [], "no trial had been asked for when it died"
-    assert sum("died while it had no trial" in note["text"] for note in history.notes) == 1
+    assert trial.resumes == [], "no trial had been asked for when it died"
+    assert sum("died while it had no trial" in note.text for note in history.notes) == 1
     assert (trial.record.ending, trial.record.cause, trial.record.retries) == (Ending.OOM, Cause.RESOURCE, 0)
     assert trial.record.reason == "rank 1: out of memory at batch 16; lower batch or imgsz"
     assert (trial.record.epochs, len(trial.rows), trial.record.score) == (2, 2, trial.rows[-1].best_score)
@@ -108,7 +108,7 @@ def test_a_batch_that_does_not_fit_on_one_of_two_ranks_is_lowered(shell: Any, tw
     (trial,) = history.trials.values()
     record = trial.record
     assert (record.ending, record.retries, record.used["batch"]) == (Ending.FINISHED, 2, 4), record.reason
-    first, second = trial.attempts_log
+    first, second = trial.resumes
     assert (first["cause"], first["batch"], second["cause"], second["batch"]) == ("resource", 8, "resource", 4)
     assert first["reason"].endswith("out of memory at batch 16; lower batch or imgsz: begun anew with batch 8")
     assert "out of memory: batch 16 was lowered to 4" in record.notes
@@ -219,7 +219,7 @@ def test_what_a_trial_was_granted_is_what_its_ranks_use(
     sweep = shell.run(two_ranks, *four, code=5, **two_gpus)  # without a score, no winner
     scanned = {file.name for file in labels.glob("*.labels")}
     assert len(scanned) == 2, "train and val"
-    assert sweep.history.started["slots"]["concurrent"] == len(granted)
+    assert sweep.history.started.slots["concurrent"] == len(granted)
     assert len(sweep.history.trials) == 4
     on_gpu = any(granted)
     for name, trial in sweep.history.trials.items():

@@ -12,6 +12,7 @@ import pytest
 from yolosweep.ledger import Ledger, RunFolder, read_events
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending
+from yolosweep.records.events import SweepResumed
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ def running_folder(tmp_path: Path) -> RunFolder:
 
 def rows(tmp_path: Path) -> int:
     found = list((tmp_path / "runs").glob("*/ledger.jsonl"))
-    return sum(event["event"] == "row" for event in read_events(found[0])) if found else 0
+    return sum(event.event == "row" for event in read_events(found[0])) if found else 0
 
 
 def curves(history: History) -> list[Any]:
@@ -52,7 +53,7 @@ def test_a_sweep_whose_driver_was_killed_ends_as_if_it_had_not_been(
 
     after = History.of(folder)
     assert len(after.trials) == 4
-    assert after.ended["status"] == "finished"
+    assert after.ended.status == "finished"
     assert {trial.record.ending for trial in after.trials.values()} == {Ending.FINISHED}
     for name, trial in before.trials.items():  # what had been acknowledged is still there, and was not trained again
         assert after.trials[name].rows[: len(trial.rows)] == trial.rows
@@ -77,9 +78,9 @@ def test_a_stopped_sweep_goes_on_where_it_stopped_and_can_be_extended(
     shell("resume", folder.root, "search.trials=3", "track.wandb.mode=off")
     history = History.of(folder)
     assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 3
-    assert history.trials["t0000"].attempts_log[0]["from_epoch"] >= len(stopped.rows) - 1
-    assert history.resumes[0]["changes"]["search.trials"] == [2, 3]
-    assert history.started["experiment"]["search"]["trials"] == 3
+    assert history.trials["t0000"].resumes[0].from_epoch >= len(stopped.rows) - 1
+    assert history.resumes[0].changes["search.trials"] == (2, 3)
+    assert history.experiment["search"]["trials"] == 3
 
     again = shell("resume", folder.root)
     assert "nothing is left to train" in again.err
@@ -133,9 +134,12 @@ def test_another_sweep_is_refused_with_every_reason(shell: Any, toy: Path, tmp_p
     events = list(read_events(sweep.folder.ledger))
     ledger = Ledger(sweep.folder)
     ledger.append(
-        "sweep_resumed", experiment=events[0]["experiment"], dataset=events[0]["dataset"],
-        versions={**events[0]["versions"], "torch": "1.0.0"}, changes={}, allowed=[],
-    )  # fmt: skip
+        SweepResumed(
+            experiment=events[0].experiment,
+            dataset=events[0].dataset,
+            versions={**events[0].versions, "torch": "1.0.0"},
+        )
+    )
     ledger.close()
     before = sweep.folder.ledger.read_bytes()
 
@@ -153,7 +157,7 @@ def test_another_sweep_is_refused_with_every_reason(shell: Any, toy: Path, tmp_p
 
     shell("resume", sweep.folder.root, "search.trials=3", "--allow", "data", "--allow", "versions")
     history = History.of(sweep.folder)
-    assert history.resumes[-1]["allowed"] == ["data", "versions"]
+    assert history.resumes[-1].allowed == ("data", "versions")
     assert len(history.trials) == 3
 
 

@@ -127,7 +127,7 @@ def test_a_lost_head_is_replaced_by_another_machine(
     after = history(storage)
     assert [trial.record.ending for trial in after.trials.values() if trial.record] == [Ending.FINISHED] * 2
     for name, trial in before.trials.items():
-        assert after.trials[name].attempts_log[-1]["from_epoch"] >= len(trial.rows) - 1
+        assert after.trials[name].resumes[-1].from_epoch >= len(trial.rows) - 1
         assert after.trials[name].rows[: len(trial.rows) - 1] == trial.rows[:-1]
     assert after.winner is not None
 
@@ -213,8 +213,8 @@ def test_an_outage_in_mid_run_loses_nothing(
     after = history(storage)
     assert [trial.record.ending for trial in after.trials.values() if trial.record] == [Ending.FINISHED] * 2
     assert all([row.epoch for row in trial.rows] == list(range(1, 151)) for trial in after.trials.values())
-    assert all(not trial.attempts_log for trial in after.trials.values()), "no trial was started again"
-    assert any("did not answer for" in note["text"] for note in after.notes)
+    assert all(not trial.resumes for trial in after.trials.values()), "no trial was started again"
+    assert any("did not answer for" in note.text for note in after.notes)
 
 
 def _still(file: Path) -> bool:

@@ -48,13 +48,13 @@ def test_a_sweep_ends_with_a_verified_winner_and_every_command_reads_it(shell: A
     assert len(history.trials) == 6
     assert {trial.record.ending for trial in history.trials.values()} == {Ending.FINISHED}
     assert all([row.epoch for row in trial.rows] == list(range(1, 11)) for trial in history.trials.values())
-    assert history.ended["status"] == "finished"
+    assert history.ended.status == "finished"
     assert history.trials["t0000"].request.asked == {"lr0": 0.01, "weight_decay": 0.0005, "batch": 16}
 
     best = history.ranked()[0]
-    assert history.winner["trial"] == best.request.trial
-    assert history.winner["validations"]["val"]["metrics"][history.metric] == pytest.approx(best.score, abs=1e-4)
-    assert "test" in history.winner["validations"]
+    assert history.winner.trial == best.request.trial
+    assert history.winner.validations["val"].metrics[history.metric] == pytest.approx(best.score, abs=1e-4)
+    assert "test" in history.winner.validations
     assert sha256_of(sweep.folder.winner / "best.pt") == best.record.files["best.pt"].sha256
     assert sweep.folder.report.is_file()
     assert not (sweep.folder.root / ".ray").exists()
@@ -81,12 +81,12 @@ def test_a_copy_elsewhere_is_crowned_and_a_flipped_byte_is_refused(shell: Any, t
     shutil.copytree(sweep.folder.root, copy)
     shutil.rmtree(copy / "winner")
     told = json.loads(shell("best", copy, "--json").out)
-    assert told["trial"] == sweep.told["winner"]["trial"]
+    assert told.trial == sweep.told["winner"]["trial"]
     assert (copy / "winner" / "best.pt").is_file()
     again = json.loads(shell("best", copy, "--json").out)
     assert again == told
 
-    weights = copy / "trials" / told["trial"] / "best.pt"
+    weights = copy / "trials" / told.trial / "best.pt"
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 1
     weights.write_bytes(content)
@@ -110,7 +110,7 @@ def test_ctrl_c_keeps_everything_and_exits_130(shell: Any, toy: Path, tmp_path: 
     assert process.returncode == 130, err
     assert "Traceback" not in err
     history = History.of(running_folder(tmp_path))
-    assert history.ended["status"] == "cancelled"
+    assert history.ended.status == "cancelled"
     assert all(trial.record is not None for trial in history.trials.values())
     cancelled = [t for t in history.trials.values() if t.record.ending is Ending.CANCELLED]
     assert cancelled
@@ -148,7 +148,7 @@ def test_sigterm_leaves_a_readable_run_and_exits_143(shell: Any, toy: Path, tmp_
     _, err = process.communicate(timeout=120)
     assert process.returncode == 143, err
     folder = running_folder(tmp_path)
-    assert History.of(folder).ended["status"] == "cancelled"
+    assert History.of(folder).ended.status == "cancelled"
     assert f"yolosweep resume {folder.root}" in err
     shell("best", folder.root)
 
@@ -189,9 +189,9 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(
     history = History.of(running_folder(tmp_path))
     assert {trial.record.ending for trial in history.trials.values()} == {Ending.FINISHED}
     (again,) = [trial for trial in history.trials.values() if trial.record.retries]
-    assert again.attempts_log[0]["cause"] == "infra"
-    assert "its worker died" in again.attempts_log[0]["reason"]
-    assert again.attempts_log[0]["from_epoch"] > 0
+    assert again.resumes[0].cause == "infra"
+    assert "its worker died" in again.resumes[0].reason
+    assert again.resumes[0].from_epoch > 0
     assert [row.epoch for row in again.rows] == list(range(1, 601))
     assert not list(running_folder(tmp_path).root.glob("trials/*/checkpoints"))
 
@@ -243,7 +243,7 @@ def test_a_trial_that_stands_still_is_ended_with_its_stacks_and_tried_again_once
     policy = ("trial.stall_timeout=4", "trial.recycle_after=2")
     sweep = shell.run(toy, *short, *policy, PYTHONPATH=str(tmp_path / "ours"))
     trials = sweep.history.trials
-    told = {name: [(e["cause"], e["from_epoch"]) for e in trial.attempts_log] for name, trial in trials.items()}
+    told = {name: [(e.cause, e.from_epoch) for e in trial.resumes] for name, trial in trials.items()}
     again = {"t0001": [("stalled", 3)], "t0002": [("stalled", 3)]}
     assert told == {name: again.get(name, []) for name in trials}
     endings = {name: trial.record.ending for name, trial in trials.items()}
@@ -324,7 +324,7 @@ def test_a_full_disk_ends_the_sweep_with_a_message_and_a_ledger_that_can_be_read
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         shell("resume", ledger.parent, f"search.trials={len(history.trials)}")
         whole = History.of(RunFolder(ledger.parent))
-        assert whole.ended["status"] == "finished"
+        assert whole.ended.status == "finished"
         assert all(trial.record.ending is not Ending.FAILED for trial in whole.trials.values())
     finally:
         subprocess.run(["umount", str(small)], check=True)

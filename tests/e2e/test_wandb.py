@@ -15,6 +15,16 @@ import pytest
 from yolosweep.experiment import Experiment
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.records import Ending, EpochResult, PreparedDataset, TrialRecord, TrialRequest
+from yolosweep.records.events import (
+    EpochRecorded,
+    SweepEnded,
+    SweepResumed,
+    SweepStarted,
+    TrialEnded,
+    TrialResumed,
+    TrialStarted,
+    WinnerSelected,
+)
 from yolosweep.storage.atomic_files import write_atomic
 from yolosweep.tracking import push, start_mirror
 from yolosweep.tracking.messages import run_id
@@ -105,7 +115,7 @@ def about_the_sweep(**search):
 
 
 def start(folder, ledger):
-    ledger.append("sweep_started", sweep=folder.sweep, **about_the_sweep())
+    ledger.append(SweepStarted(sweep=folder.sweep, **about_the_sweep()))
 
 
 def start_trial(folder, ledger, number):
@@ -117,7 +127,7 @@ def start_trial(folder, ledger, number):
         folder=str(folder.root),
         metric="metrics/mAP50-95(B)", identity=f"i{number}",
     )  # fmt: skip
-    ledger.append("trial_started", request=request.model_dump(mode="json"))
+    ledger.append(TrialStarted(request=request))
 
 
 def add_row(ledger, number, epoch):
@@ -126,12 +136,12 @@ def add_row(ledger, number, epoch):
         epoch=epoch, metrics={"train/box_loss": 1 / epoch, "metrics/mAP50-95(B)": score, "lr/pg0": None}, score=score,
         best_score=score, best_epoch=epoch, epochs_without_gain=0, seconds=2.5, images_per_s=11,
     )  # fmt: skip
-    ledger.append("row", trial=f"t{number:04}", row=row.model_dump(mode="json"))
+    ledger.append(EpochRecorded(trial=f"t{number:04}", row=row))
 
 
 def resume(folder, ledger, number, attempt, from_epoch):
     about = {"attempt": attempt, "cause": "resumed", "reason": "taken up again", "from_epoch": from_epoch}
-    ledger.append("trial_resumed", trial=f"t{number:04}", **about)
+    ledger.append(TrialResumed(trial=f"t{number:04}", **about))
 
 
 def end_trial(folder, ledger, number, ending=None, **more):
@@ -146,14 +156,14 @@ def end_trial(folder, ledger, number, ending=None, **more):
         used={"lr0": lr0, "batch": 8, "optimizer": "AdamW"}, score=number / 10 + epochs / 100 if epochs else None,
         best_epoch=epochs or None, epochs=epochs, seconds=9.5, files=files, **more,
     )  # fmt: skip
-    ledger.append("trial_ended", record=record.model_dump(mode="json"))
+    ledger.append(TrialEnded(record=record))
 
 
 def end(folder, ledger, winner=1, status="finished"):
     reference = write_atomic(folder.winner / "best.pt", f"weights of {winner}".encode() * 100)
     file = reference.model_copy(update={"path": "winner/best.pt"}).model_dump(mode="json")
-    ledger.append("winner", trial=f"t{winner:04}", score=0.14, file=file)
-    ledger.append("sweep_ended", status=status, reason="all trials done")
+    ledger.append(WinnerSelected(trial=f"t{winner:04}", score=0.14, file=file))
+    ledger.append(SweepEnded(status=status, reason="all trials done"))
 
 
 def first_half(folder, ledger):
@@ -315,7 +325,7 @@ def test_kills_and_resumes_leave_every_run_once(server, folder, ledger, monkeypa
     end_trial(folder, ledger, 1, Ending.CANCELLED)
     until(lambda: server.exit_codes.get(run_of(folder, 1)) == 255)
 
-    ledger.append("sweep_resumed", **about_the_sweep())
+    ledger.append(SweepResumed(**about_the_sweep()))
     resume(folder, ledger, 1, attempt=1, from_epoch=1)
     add_row(ledger, 1, 2)
     add_row(ledger, 1, 3)
@@ -325,7 +335,7 @@ def test_kills_and_resumes_leave_every_run_once(server, folder, ledger, monkeypa
     mirror.stop()
     end(folder, ledger, winner=0, status="cancelled")  # nobody sends this winner before its file is replaced
 
-    ledger.append("sweep_resumed", **about_the_sweep(trials=7))
+    ledger.append(SweepResumed(**about_the_sweep(trials=7)))
     resume(folder, ledger, 1, attempt=2, from_epoch=2)
     second_half(folder, ledger, retries=2, recoveries=1, host="n7", threads=2, memory_mb=900.0, images_per_s=80.0)
     result = push(folder)

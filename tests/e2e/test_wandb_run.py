@@ -48,7 +48,7 @@ def check_everything_arrived_once(server: Any, sweep: Any) -> None:
     assert len(server.rows("SELECT run_id FROM runs")) == len(history.trials) + 1
     models = server.rows("SELECT metadata_json FROM artifacts WHERE artifact_type='model'")
     assert len(models) == 1
-    assert history.winner["trial"] in models[0]["metadata_json"]
+    assert history.winner.trial in models[0]["metadata_json"]
 
 
 def test_a_sweep_is_mirrored_while_it_runs(shell: Any, toy: Path, server: Any) -> None:
@@ -66,7 +66,7 @@ def test_a_server_that_is_down_costs_one_warning_and_push_makes_up_for_it(shell:
     sweep = shell.run(toy, *OVERRIDES, **environment)
     assert len([line for line in sweep.err.splitlines() if line.startswith("warning")]) == 1
     assert "yolosweep track push" in sweep.err
-    assert sweep.history.ended["status"] == "finished"
+    assert sweep.history.ended.status == "finished"
     server.connect()
     shell("track", "push", sweep.folder.root, **environment)
     check_everything_arrived_once(server, sweep)

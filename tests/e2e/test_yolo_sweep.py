@@ -131,7 +131,7 @@ search: {{trials: 2, parameters: {{lr0: {{min: 0.001, max: 0.01}}, copy_paste: {
     newest_scan = (home / ".cache" / "yolosweep" / "labels").stat().st_mtime
     first_trial = datetime.fromisoformat(history.trials["t0000"].started_at).timestamp()
     assert newest_scan < first_trial, "labels are scanned before a trial is asked for"
-    assert history.winner["trial"] in history.trials
+    assert history.winner.trial in history.trials
 
 
 def test_classify_learns(shell: Any, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ search: {{trials: 2, parameters: {{lr0: {{min: 0.001, max: 0.01}}, erasing: {{va
     history = sweep.history
     assert history.metric == "metrics/accuracy_top1"
     assert history.ranked()[0].score >= 0.75
-    assert history.winner["validations"]["val"]["metrics"]["metrics/accuracy_top1"] >= 0.75
+    assert history.winner.validations["val"].metrics["metrics/accuracy_top1"] >= 0.75
     assert snapshot(data) == before
 
 

@@ -74,42 +74,42 @@ class Told:
 
     def take(self, event: dict[str, Any]) -> None:
         """Check one event against all before it."""
-        assert event["seq"] == len(self.events), "a line is missing or double"
+        assert event.seq == len(self.events), "a line is missing or double"
         self.events.append(event)
         getattr(self, f"_{event['event']}", lambda event: None)(event)
 
     def count(self, kind: str) -> int:
-        return sum(event["event"] == kind for event in self.events)
+        return sum(event.event == kind for event in self.events)
 
     def _sweep_started(self, event: dict[str, Any]) -> None:
-        assert event["seq"] == 0, "a sweep begins once"
+        assert event.seq == 0, "a sweep begins once"
 
     def _trial_started(self, event: dict[str, Any]) -> None:
-        name = event["request"]["trial"]
+        name = event.request.trial
         assert name == f"t{len(self.trials):04d}", "trials are numbered as they come"
         self.trials[name] = TrialTold()
 
     def _row(self, event: dict[str, Any]) -> None:
-        trial, row = self.trials[event["trial"]], event["row"]
+        trial, row = self.trials[event.trial], event.row
         assert not trial.ended, "an ended trial trains no more"
         assert row["epoch"] == len(trial.rows) + 1, "no gap, no epoch twice"
         trial.rows.append(row)
-        assert event["checkpoint"] is not None, "every epoch is resumable"
-        trial.checkpoint = Checkpoint.model_validate(event["checkpoint"])
+        assert event.checkpoint is not None, "every epoch is resumable"
+        trial.checkpoint = Checkpoint.model_validate(event.checkpoint)
         assert trial.checkpoint.epoch == row["epoch"], "the checkpoint is of this epoch"
         named = f"/a{trial.attempt:02d}-e{row['epoch']:04d}.state"
         assert trial.checkpoint.state.path.endswith(named), "a file of this attempt"
 
     def _trial_resumed(self, event: dict[str, Any]) -> None:
-        trial = self.trials[event["trial"]]
+        trial = self.trials[event.trial]
         assert not trial.ended, "an ended trial is not run again"
-        assert event["attempt"] == trial.attempt + 1, "attempts are counted one by one"
-        assert event["cause"] in ("infra", "resumed"), "a kill is nothing else"
-        assert event["from_epoch"] == len(trial.rows), "no acknowledged epoch is trained again"
-        trial.attempt, trial.record = event["attempt"], None
+        assert event.attempt == trial.attempt + 1, "attempts are counted one by one"
+        assert event.cause in ("infra", "resumed"), "a kill is nothing else"
+        assert event.from_epoch == len(trial.rows), "no acknowledged epoch is trained again"
+        trial.attempt, trial.record = event.attempt, None
 
     def _trial_ended(self, event: dict[str, Any]) -> None:
-        record = TrialRecord.model_validate(event["record"])
+        record = TrialRecord.model_validate(event.record)
         trial = self.trials[record.trial]
         assert trial.record is None, "a trial ends once"
         assert record.epochs == len(trial.rows), "the record sums up the rows"
@@ -229,8 +229,8 @@ class Disturbed:
                 return False
             seen = 0
             for place, event in enumerate(self.told.events):
-                seen += event["event"] == "row"
-                if seen >= rows and place >= first and kill.then in (None, event["event"]):
+                seen += event.event == "row"
+                if seen >= rows and place >= first and kill.then in (None, event.event):
                     return True
             return kill.rows == 0 and kill.then is None
 
@@ -295,7 +295,7 @@ def same_sweep(disturbed: Disturbed, undisturbed: History) -> None:
     assert list(read_events(folder.ledger)) == told.events, "what was acknowledged once stays as it was"
     history = History.of(folder)
     assert history.ended is not None
-    assert history.ended["status"] == "finished"
+    assert history.ended.status == "finished"
     assert history.trials.keys() == told.trials.keys() == undisturbed.trials.keys()
     for name, trial in history.trials.items():
         model, other = told.trials[name], undisturbed.trials[name]
@@ -311,7 +311,7 @@ def same_sweep(disturbed: Disturbed, undisturbed: History) -> None:
         assert not folder.checkpoint(name, "x").parent.exists(), "an ended trial keeps no resumable state"
     best = undisturbed.ranked()[0]
     assert history.winner is not None
-    assert (history.winner["trial"], history.ranked()[0].score) == (best.request.trial, best.score)
+    assert (history.winner.trial, history.ranked()[0].score) == (best.request.trial, best.score)
     assert disturbed.outcome["winner"]["trial"] == best.request.trial
 
 
@@ -545,7 +545,7 @@ class TestModel:
 
 def place_of(events: list[dict[str, Any]], kind: str, number: int) -> int:
     """Return where the event of a kind stands, counted from 0."""
-    return [place for place, event in enumerate(events) if event["event"] == kind][number]
+    return [place for place, event in enumerate(events) if event.event == kind][number]
 
 
 def numbered(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -258,8 +258,8 @@ def test_a_trial_that_loses_its_worker_goes_on_from_its_checkpoint(tmp_path: Pat
     trial = history(request).trials[request.trial]
     assert [r.epoch for r in trial.rows] == [1, 2, 3, 4]
     assert (trial.record.ending, trial.record.retries) == (Ending.FINISHED, 1)
-    assert trial.attempts_log[0]["from_epoch"] == 2
-    assert "killed" in trial.attempts_log[0]["reason"]
+    assert trial.resumes[0].from_epoch == 2
+    assert "killed" in trial.resumes[0].reason
 
 
 def test_rows_after_the_checkpoint_are_trained_again_and_not_counted_twice(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_trial_that_went_on_from_an_older_checkpoint_says_so(tmp_path: Path) -
     train(controller, start(controller, slot=0), (3,), 0.7)  # the third was damaged
     trial = history(request).trials[request.trial]
     assert [r.score for r in trial.rows] == [0.3, 0.3, 0.7]
-    assert trial.attempts_log[-1]["cause"] == "damaged"
+    assert trial.resumes[-1].cause == "damaged"
     assert trial.retries == 1
 
 
@@ -475,7 +475,7 @@ def test_trials_wait_for_a_storage_that_is_gone_for_a_minute_and_nothing_is_lost
     assert controller.row(request.trial, row(3, 0.5)) is Verdict.CONTINUE  # the line alone waits, too
     known = history(request)
     assert [(one.epoch, one.score) for one in known.trials["t0000"].rows] == [(1, 0.3), (2, 0.4), (3, 0.5)]
-    assert known.trials["t0000"].attempts_log == []
+    assert known.trials["t0000"].resumes == []
     assert "the storage did not answer for 6" in str(known.notes[-1]["text"])
 
     outage.begin(3600.0)
@@ -527,7 +527,7 @@ def test_a_trial_whose_machine_has_to_go_goes_on_elsewhere_from_where_it_stood(t
     assert [one.epoch for one in again.resume] == [2]
     assert controller.verdict(again.trial, 1) is Verdict.CONTINUE
     known = history(request).trials[request.trial]
-    assert [(event["cause"], event["from_epoch"]) for event in known.attempts_log] == [("preempted", 2)]
+    assert [(event.cause, event.from_epoch) for event in known.resumes] == [("preempted", 2)]
     assert [one.epoch for one in known.rows] == [1, 2]
 
 
@@ -565,7 +565,7 @@ def test_a_process_that_dies_without_a_trial_is_told_and_one_that_is_replaced_is
     controller.lost(1, "killed")
     controller.leaving(2)
     controller.lost(2, "replaced")
-    (told,) = [note["text"] for note in history(request).notes]
+    (told,) = [note.text for note in history(request).notes]
     assert told == "a worker process died while it had no trial, another one takes its place: killed"
 
 
@@ -585,7 +585,7 @@ def test_several_ranks_begin_anew_with_half_the_batch(tmp_path: Path, ranks: int
         too_big(controller, request)
     trial = history(request).trials["t0000"]
     assert (trial.record.ending, trial.record.retries) == (Ending.OOM, attempt)
-    assert [event["from_epoch"] for event in trial.attempts_log] == [0] * attempt
+    assert [event.from_epoch for event in trial.resumes] == [0] * attempt
     assert controller.begin(9) is None, "the other trials have the same batch"
 
 
@@ -653,12 +653,12 @@ def test_with_the_same_ledger_the_next_suggestion_is_the_same(tmp_path: Path) ->
     controller.close()
     OPEN.clear()
     lines = list(read_events(folder.ledger))
-    starts = [event["seq"] for event in lines if event["event"] == "trial_started"]
+    starts = [event.seq for event in lines if event.event == "trial_started"]
     for cut in starts[9:]:  # from where TPE has taken over
         taken_up = again(copied_until(folder, tmp_path / f"cut{cut}", cut))
         request = start(taken_up, slot=0)
         assert request.attempt == 0
-        assert request.asked == lines[cut]["request"]["asked"]
+        assert request.asked == lines[cut].request["asked"]
 
 
 def test_the_pruner_knows_what_came_to_its_rungs_before(tmp_path: Path) -> None:
@@ -707,7 +707,7 @@ def test_a_time_budget_counts_the_time_before_but_not_the_pause(tmp_path: Path) 
     folder = RunFolder(request.folder)
     content = folder.ledger.read_text().splitlines()
     first, last = json.loads(content[0]), json.loads(content[-1])
-    first["at"], last["at"] = "2026-01-01T00:00:00+00:00", "2026-01-01T01:00:00+00:00"
+    first.at, last["at"] = "2026-01-01T00:00:00+00:00", "2026-01-01T01:00:00+00:00"
     folder.ledger.write_text("\n".join([json.dumps(first), json.dumps(last | {"event": "note", "text": ""})]) + "\n")
     again(folder)
     assert known.seq >= 1
@@ -762,7 +762,7 @@ def test_a_grid_point_too_big_for_one_gpu_is_kept_for_another(
     controller, _, other = mixed
     end(controller, other, 0.3, device="big GPU")
     assert start(controller, slot=1).asked == {"imgsz": 1280}
-    assert not [note for note in history(other).notes if "not tried" in note["text"]]
+    assert not [note for note in history(other).notes if "not tried" in note.text]
 
 
 @pytest.mark.parametrize("back", [True, False])
@@ -780,7 +780,7 @@ def test_a_grid_waits_a_while_for_the_next_process_on_the_other_gpu(
         return
     clock.now = 601.0
     assert (controller.begin(0), controller.over()) == (None, True)
-    (note,) = [note["text"] for note in history(other).notes]
+    (note,) = [note.text for note in history(other).notes]
     assert note.startswith("not tried")
     assert note.endswith(": imgsz=1280")
     OPEN.clear()

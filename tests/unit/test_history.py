@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,16 @@ from yolosweep.errors import RunFolderError
 from yolosweep.ledger import Ledger, RunFolder, read_events
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest
+from yolosweep.records.events import Event, event_of_json
+
+DATASET = {
+    "task": "detect", "source": "/d", "train_on": "/d", "names": {"0": "car"}, "images": {"train": 1, "val": 1},
+    "fingerprint": "f",
+}  # fmt: skip
+WINNER = {
+    "score": 0.5, "metric": "score", "validations": {}, "settings": {}, "identity": "i", "model": "m.pt",
+    "data_fingerprint": "f", "file": {"path": "winner/best.pt", "sha256": "0", "size": 1},
+}  # fmt: skip
 
 
 def request(number: int) -> TrialRequest:
@@ -37,7 +48,9 @@ def record(number: int, ending: Ending) -> TrialRecord:
 def sweep(mode: str = "max") -> list[tuple[str, dict[str, Any]]]:
     """Events of a small sweep: ties, a trial without a row, one without a score, one still running."""
     experiment = {"search": {"metric": "score", "mode": mode}}
-    told: list[tuple[str, dict[str, Any]]] = [("sweep_started", {"sweep": "demo", "experiment": experiment})]
+    told: list[tuple[str, dict[str, Any]]] = [
+        ("sweep_started", {"sweep": "demo", "experiment": experiment, "dataset": DATASET})
+    ]
     curves: dict[int, list[float | None]] = {0: [0.1, 0.3], 1: [0.5, 0.5], 2: [], 3: [None], 4: [0.5], 5: [0.2]}
     for number, scores in curves.items():
         told.append(("trial_started", {"request": request(number).model_dump(mode="json")}))
@@ -50,17 +63,21 @@ def sweep(mode: str = "max") -> list[tuple[str, dict[str, Any]]]:
         ("note", {"text": "n"}),
         ("checkpoints_dropped", {"trial": "t0000"}),
         ("a_kind_of_a_later_version", {"trial": "t0000"}),
-        ("winner", {"trial": "t0001"}),
+        ("winner", {"trial": "t0001", **WINNER}),
         ("sweep_ended", {"reason": "done"}),
     ]
     return told
 
 
-def events(mode: str = "max") -> list[dict[str, Any]]:
+def lines(mode: str = "max") -> list[str]:
     return [
-        {"v": 1, "seq": seq, "at": f"2030-01-01T00:00:{seq:02}", "event": kind, **payload}
+        json.dumps({"v": 1, "seq": seq, "at": f"2030-01-01T00:00:{seq:02}.000+00:00", "event": kind, **payload})
         for seq, (kind, payload) in enumerate(sweep(mode))
     ]
+
+
+def events(mode: str = "max") -> list[Event]:
+    return [event_of_json(line.encode()) for line in lines(mode)]
 
 
 @given(cuts=st.lists(st.integers(0, len(events())), max_size=5))
@@ -76,10 +93,7 @@ def test_folding_in_pieces_is_folding_at_once(cuts: list[int]) -> None:
 
 def test_what_is_known_of_a_sweep(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    ledger = Ledger(run)
-    for kind, payload in sweep():
-        ledger.append(kind, **payload)
-    ledger.close()
+    run.ledger.write_text("".join(f"{line}\n" for line in lines()))
     history = History.of(run)
     assert (history.sweep, history.metric, history.mode) == ("demo", "score", "max")
     assert history.seq == len(list(read_events(run.ledger))) - 1
@@ -90,9 +104,9 @@ def test_what_is_known_of_a_sweep(tmp_path: Path) -> None:
     assert [trial.score for trial in history.trials.values()] == [0.3, 0.5, None, None, 0.5, 0.2]
     assert [trial.dropped for trial in history.trials.values()] == [True, False, False, False, False, False]
     assert history.winner is not None
-    assert history.winner["trial"] == "t0001"
+    assert history.winner.trial == "t0001"
     assert history.ended is not None
-    assert [note["text"] for note in history.notes] == ["n"]
+    assert [note.text for note in history.notes] == ["n"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from yolosweep.errors import RunFolderError, YolosweepError
 from yolosweep.ledger import Ledger, RunFolder, read_events
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, FileRef, TrialRecord, TrialRequest
+from yolosweep.records.events import Note, SweepStarted, TrialEnded, TrialStarted
 from yolosweep.report import write_report
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, forget
 from yolosweep.tracking.mirror_state import MirrorState
@@ -73,7 +74,7 @@ def run(tmp_path: Path) -> RunFolder:
     folder = RunFolder.create(tmp_path / "runs", "hostile")
     ledger = Ledger(folder)
     ledger.append(
-        "sweep_started", sweep=folder.sweep, versions={}, slots={}, notes=[],
+        SweepStarted(sweep=folder.sweep, versions={}, slots={}, notes=[],
         experiment={
             "name": "h", "task": "detect", "model": "yolo11n.yaml", "data": "/d", "train": {"epochs": 1},
             "search": {"metric": "m", "mode": "max", "parameters": {}, "trials": 1},
@@ -82,17 +83,17 @@ def run(tmp_path: Path) -> RunFolder:
             "task": "detect", "source": "/d", "names": {"0": "car"}, "images": {"train": 1, "val": 1},
             "fingerprint": "f" * 64, "train_on": "/d",
         },
-    )  # fmt: skip
+    ))  # fmt: skip
     request = TrialRequest(
         sweep=folder.sweep, trial="t0000", number=0, task="detect", model="yolo11n.yaml", data="d",
         settings={"epochs": 1}, asked={}, identity="i", metric="m", folder=str(folder.root),
     )  # fmt: skip
-    ledger.append("trial_started", request=request.model_dump(mode="json"))
+    ledger.append(TrialStarted(request=request))
     files = {name: folder.publish(b"w", folder.trial("t0000") / name) for name in ("best.pt", "last.pt")}
     record = TrialRecord(
         trial="t0000", number=0, ending=Ending.FINISHED, reason="r", asked={}, used={}, score=0.5, files=files
     )
-    ledger.append("trial_ended", record=record.model_dump(mode="json"))
+    ledger.append(TrialEnded(record=record))
     ledger.close()
     return folder
 
@@ -100,7 +101,7 @@ def run(tmp_path: Path) -> RunFolder:
 def append(folder: RunFolder) -> None:
     ledger = Ledger(folder)
     try:
-        ledger.append("note", text="x")
+        ledger.append(Note(text="x"))
     finally:
         ledger.close()
 
@@ -165,7 +166,7 @@ def test_no_link_in_a_run_folder_leads_a_write_or_a_deletion_outside(name: str, 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_name_in_a_ledger_leads_outside(name: str, run: RunFolder, victim: Path) -> None:
     lines = [json.loads(line) for line in run.ledger.read_text().splitlines()]
-    lines[1]["request"]["trial"] = lines[2]["record"]["trial"] = name
+    lines[1].request["trial"] = lines[2].record["trial"] = name
     run.ledger.write_text("".join(json.dumps(line) + "\n" for line in lines))
     before = snapshot(run.root.parents[1])
     with pytest.raises(RunFolderError):

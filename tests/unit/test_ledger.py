@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import Ledger, RunFolder, Tail, read_events
 from yolosweep.records import SCHEMA_VERSION, FileRef
+from yolosweep.records.events import EpochRecorded, Note
 from yolosweep.storage.atomic_files import HashingWriter, sha256_of, write_atomic
 
 
@@ -38,7 +39,7 @@ def journal(folder: Path, count: int = 4) -> RunFolder:
     run = RunFolder(folder)
     ledger = Ledger(run)
     for number in range(count):
-        ledger.append("note", text=f"ä line\nbreak {number}", value=number / 3, none=None)
+        ledger.append(Note(text=f"ä line\nbreak {number}", value=number / 3, none=None))
     ledger.close()
     return run
 
@@ -46,10 +47,10 @@ def journal(folder: Path, count: int = 4) -> RunFolder:
 def test_events_come_back_as_written(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     ledger = Ledger(run)
-    written = [ledger.append("note", text="ä"), ledger.append("row", trial="t0001", row={"epoch": 1})]
+    written = [ledger.append(Note(text="ä")), ledger.append(EpochRecorded(trial="t0001", row={"epoch": 1}))]
     assert list(read_events(run.ledger)) == written, "an event is on disk when append returns"
     ledger.close()
-    assert [event["seq"] for event in written] == [0, 1]
+    assert [event.seq for event in written] == [0, 1]
     assert {event["v"] for event in written} == {SCHEMA_VERSION}
 
 
@@ -62,7 +63,7 @@ def test_a_journal_cut_at_any_byte_reads_as_a_prefix_and_goes_on(tmp_path: Path)
         kept = whole[:cut].count(b"\n")
         assert list(read_events(run.ledger)) == events[:kept]
         ledger = Ledger(run)
-        added = ledger.append("note", text="after the crash")
+        added = ledger.append(Note(text="after the crash"))
         ledger.close()
         assert added["seq"] == kept
         assert list(read_events(run.ledger)) == [*events[:kept], added]
@@ -108,16 +109,17 @@ def test_what_json_cannot_say_is_not_written(tmp_path: Path) -> None:
     run = journal(tmp_path, 1)
     ledger = Ledger(run)
     with pytest.raises(ValueError, match="not JSON compliant"):
-        ledger.append("note", value=float("nan"))
-    assert ledger.append("note")["seq"] == 1
+        ledger.append(Note(value=float("nan")))
+    assert ledger.append(Note())["seq"] == 1
     ledger.close()
-    assert [event["seq"] for event in read_events(run.ledger)] == [0, 1]
+    assert [event.seq for event in read_events(run.ledger)] == [0, 1]
 
 
 FULL_DISK = """
 import resource, signal, sys
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import Ledger, RunFolder
+from yolosweep.records.events import Note
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 ledger = Ledger(RunFolder(sys.argv[1]))
 limit = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -125,12 +127,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
 done = 0
 try:
     while True:
-        ledger.append("note", text="x" * 100)
+        ledger.append(Note(text="x" * 100))
         done += 1
 except RunFolderError as error:
     print(done, error)
 resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-ledger.append("note", text="after space was freed")
+ledger.append(Note(text="after space was freed"))
 """
 
 
@@ -142,8 +144,8 @@ def test_a_full_disk_loses_only_what_was_not_acknowledged(tmp_path: Path) -> Non
     assert "cannot write" in text
     assert "free space" in text
     events = list(read_events(tmp_path / "ledger.jsonl"))
-    assert [event["seq"] for event in events] == list(range(int(done) + 1))
-    assert events[-1]["text"] == "after space was freed"
+    assert [event.seq for event in events] == list(range(int(done) + 1))
+    assert events[-1].text == "after space was freed"
 
 
 def test_a_journal_that_is_not_in_its_place_any_more_takes_no_line(tmp_path: Path) -> None:
@@ -151,20 +153,20 @@ def test_a_journal_that_is_not_in_its_place_any_more_takes_no_line(tmp_path: Pat
     folder = RunFolder(tmp_path / "run")
     folder.root.mkdir()
     ledger = Ledger(folder)
-    ledger.append("note", text="before")
+    ledger.append(Note(text="before"))
     elsewhere = folder.root.rename(tmp_path / "moved")
     with pytest.raises(RunFolderError, match="it was moved, or its storage was"):
-        ledger.append("note", text="lost")
+        ledger.append(Note(text="lost"))
     folder.root.mkdir()
     folder.ledger.touch()  # another one in its place
     with pytest.raises(RunFolderError, match="put it back"):
-        ledger.append("note", text="lost")
+        ledger.append(Note(text="lost"))
     folder.ledger.unlink()
     folder.root.rmdir()
     elsewhere.rename(folder.root)
-    ledger.append("note", text="after")
+    ledger.append(Note(text="after"))
     ledger.close()
-    assert [event["text"] for event in read_events(folder.ledger)] == ["before", "after"]
+    assert [event.text for event in read_events(folder.ledger)] == ["before", "after"]
 
 
 def test_a_tail_gives_every_whole_event_once(tmp_path: Path) -> None:

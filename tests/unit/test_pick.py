@@ -14,6 +14,7 @@ from yolosweep.experiment import load_experiment
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest, Validation
+from yolosweep.records.events import EpochRecorded, SweepStarted, TrialEnded, TrialStarted
 from yolosweep.report.winner import best_trial, data_of, select_winner, verify_file
 
 METRIC = "metrics/mAP50-95(B)"
@@ -32,12 +33,12 @@ def make_run(
     images = {"train": 9, "val": 9, **({"test": 3} if test else {})}
     ledger = Ledger(folder)
     ledger.append(
-        "sweep_started", sweep=folder.sweep, experiment=experiment, versions={"ray": "2"},
+        SweepStarted(sweep=folder.sweep, experiment=experiment, versions={"ray": "2"},
         dataset={
             "task": "detect", "source": "/d/data.yaml", "names": {"0": "car"}, "images": images,
             "fingerprint": "f" * 64, "train_on": str(tmp_path / "data.yaml"),
         },
-    )  # fmt: skip
+    ))  # fmt: skip
     for number, (score, ending) in enumerate(trials):
         name = f"t{number:04d}"
         request = TrialRequest(
@@ -45,13 +46,13 @@ def make_run(
             settings={"epochs": 1, "lr0": 0.01}, asked={"lr0": 0.01}, identity=f"i{number}", metric=METRIC,
             folder=str(folder.root),
         )  # fmt: skip
-        ledger.append("trial_started", request=request.model_dump(mode="json"))
+        ledger.append(TrialStarted(request=request))
         if score is not None:
             row = EpochResult(
                 epoch=1, metrics={METRIC: score}, score=score, best_score=score, best_epoch=1, epochs_without_gain=0,
                 seconds=1, images_per_s=1,
             )  # fmt: skip
-            ledger.append("row", trial=name, row=row.model_dump(mode="json"))
+            ledger.append(EpochRecorded(trial=name, row=row))
         files = {}
         if score is not None and (weights is None or number in weights):
             local = tmp_path / "local.pt"
@@ -61,7 +62,7 @@ def make_run(
             trial=name, number=number, ending=ending, reason="because", asked={"lr0": 0.01},
             used={"lr0": 0.01, "batch": 8}, score=score, files=files,
         )  # fmt: skip
-        ledger.append("trial_ended", record=record.model_dump(mode="json"))
+        ledger.append(TrialEnded(record=record))
     ledger.close()
     return folder
 

@@ -24,6 +24,16 @@ from yolosweep.cli.tables import describe_run
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest
+from yolosweep.records.events import (
+    EpochRecorded,
+    Note,
+    SweepEnded,
+    SweepResumed,
+    SweepStarted,
+    TrialEnded,
+    TrialResumed,
+    TrialStarted,
+)
 from yolosweep.report import summary, write_report
 
 METRIC = "metrics/mAP50-95(B)"
@@ -62,12 +72,12 @@ def write_run(
         "search": {"metric": METRIC, "mode": mode, "parameters": space},
     }  # fmt: skip
     ledger.append(
-        "sweep_started", sweep=folder.sweep, experiment=experiment, versions={"ray": "2.60"}, notes=["odd " + name],
+        SweepStarted(sweep=folder.sweep, experiment=experiment, versions={"ray": "2.60"}, notes=["odd " + name],
         dataset={
             "task": "detect", "source": "/d/" + name, "train_on": "/d", "names": {"0": name},
             "images": {"train": 9, "val": 3}, "fingerprint": "f" * 64
         },
-    )  # fmt: skip
+    ))  # fmt: skip
     for number, (scores, ending) in enumerate(trials):
         trial = f"t{number:04d}"
         asked = {
@@ -79,10 +89,10 @@ def write_run(
             sweep=folder.sweep, trial=trial, number=number, task="detect", model="m", data="d", asked=asked,
             settings={"epochs": 3, **asked}, identity=str(number), metric=METRIC, mode=mode, folder=str(folder.root),
         )  # fmt: skip
-        ledger.append("trial_started", request=request.model_dump(mode="json"))
+        ledger.append(TrialStarted(request=request))
         for attempt, (epoch, reason) in enumerate((restarts or {}).get(trial, []), 1):
             about = {"attempt": attempt, "cause": "infra", "reason": reason, "from_epoch": epoch}
-            ledger.append("trial_resumed", trial=trial, **about)
+            ledger.append(TrialResumed(trial=trial, **about))
         known = []
         for epoch, score in enumerate(scores, 1):
             known += [score] if score is not None else []
@@ -92,7 +102,7 @@ def write_run(
                 epoch=epoch, metrics={METRIC: score}, score=score, best_score=best, best_epoch=at,
                 epochs_without_gain=0, seconds=2.0, images_per_s=9,
             )  # fmt: skip
-            ledger.append("row", trial=trial, row=row.model_dump(mode="json"))
+            ledger.append(EpochRecorded(trial=trial, row=row))
         if ending is not None:
             record = TrialRecord(
                 trial=trial, number=number, ending=ending, reason="because " + name, asked=asked,
@@ -101,11 +111,11 @@ def write_run(
                 notes=(name,), error="error " + name if ending is Ending.FAILED else None,
                 **(records or {}).get(trial, {}),
             )  # fmt: skip
-            ledger.append("trial_ended", record=record.model_dump(mode="json"))
+            ledger.append(TrialEnded(record=record))
     for event, payload in more.items():
         ledger.append(event, **payload)
     if ended:
-        ledger.append("sweep_ended", status="finished", reason="all trials ended")
+        ledger.append(SweepEnded(status="finished", reason="all trials ended"))
     ledger.close()
     return folder
 
@@ -329,10 +339,10 @@ def test_a_sweep_that_was_taken_up_again_says_so(tmp_path: Path, capsys: pytest.
 
 def take_up_again(folder: RunFolder) -> Ledger:
     """Write what the controller writes first when a sweep is taken up again; return the ledger."""
-    experiment = History.of(folder).started["experiment"]
+    experiment = History.of(folder).started.experiment
     ledger = Ledger(folder)
     changes = {"search.trials": [1, 2]}
-    ledger.append("sweep_resumed", experiment=experiment, versions={}, slots={}, changes=changes, allowed=["data"])
+    ledger.append(SweepResumed(experiment=experiment, versions={}, slots={}, changes=changes, allowed=["data"]))
     return ledger
 
 
@@ -362,8 +372,8 @@ def test_watching_a_sweep_taken_up_again_tells_only_what_is_new(
     take_up_again(folder).close()  # an earlier time: not told either
     ledger = take_up_again(folder)
     about = {"attempt": 1, "cause": "resumed", "reason": "the sweep was taken up again"}
-    ledger.append("trial_resumed", trial="t0001", from_epoch=1, **about)
-    ledger.append("trial_resumed", trial="t0002", from_epoch=0, **about)
+    ledger.append(TrialResumed(trial="t0001", from_epoch=1, **about))
+    ledger.append(TrialResumed(trial="t0002", from_epoch=0, **about))
     rows = History.of(folder).trials["t0000"].rows
     with LiveView(folder, 4, 3):
         lines = capsys.readouterr().err.splitlines()
@@ -372,9 +382,9 @@ def test_watching_a_sweep_taken_up_again_tells_only_what_is_new(
             "t0001 goes on from epoch 2: the sweep was taken up again",
             "t0002 starts again: the sweep was taken up again",
         ]
-        ledger.append("row", trial="t0002", row=rows[0].model_dump(mode="json"))
+        ledger.append(EpochRecorded(trial="t0002", row=rows[0]))
         record = TrialRecord(trial="t0002", number=2, ending=Ending.PRUNED, reason="behind", asked={}, used={})
-        ledger.append("trial_ended", record=record.model_dump(mode="json"))
+        ledger.append(TrialEnded(record=record))
     (line,) = capsys.readouterr().err.splitlines()
     assert re.fullmatch(
         r"t0002 pruned: behind  \[2/4 trials, 3/12 epochs, best 0\.5000 t0001, about \d+ s left\]", line
@@ -402,7 +412,7 @@ def test_on_a_terminal_a_table_tells_every_trial(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr("sys.stderr", terminal)
         with LiveView(folder, 5, 3):
             row = History.of(folder).trials["t0002"].rows[0].model_copy(update={"epoch": 2})
-            ledger.append("row", trial="t0002", row=row.model_dump(mode="json"))
+            ledger.append(EpochRecorded(trial="t0002", row=row))
     ledger.close()
     reader.join(timeout=60)
     os.close(read)
@@ -430,8 +440,8 @@ def test_the_time_left_is_reckoned_from_what_was_trained_since(
         pass
     clock[0] = 20.0
     for _ in range(2):
-        ledger.append("row", trial="t0000", row=row.model_dump(mode="json"))
-    ledger.append("note", text="new")
+        ledger.append(EpochRecorded(trial="t0000", row=row))
+    ledger.append(Note(text="new"))
     ledger.close()
     capsys.readouterr()
     view.__exit__()

@@ -112,7 +112,7 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 
 def notes(controller: ControllerActor) -> list[str]:
-    return [str(note["text"]) for note in History.of(controller._folder).notes]
+    return [str(note.text) for note in History.of(controller._folder).notes]
 
 
 @pytest.mark.parametrize("nodes", [("first", "late"), ("late", "first"), ("first", "first", "late"), ("late",)])

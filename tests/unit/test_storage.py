@@ -20,6 +20,7 @@ from yolosweep.errors import RunFolderError
 from yolosweep.experiment.addresses import address_fault
 from yolosweep.ledger import Ledger, RunFolder, read_events, runs_below
 from yolosweep.records import FileRef
+from yolosweep.records.events import Note
 from yolosweep.search.checkpoint_retention import forget
 from yolosweep.storage import Objects, lease, outages, patience, segments
 from yolosweep.storage.atomic_files import sha256_of
@@ -107,7 +108,7 @@ def test_a_run_is_read_from_its_address_alone(storage: str, tmp_path: Path, monk
     assert run.address.startswith(storage.partition("?")[0] + "/toy-")
     with run.held():
         ledger = Ledger(run)
-        written = [ledger.append("note", text="ä"), ledger.append("note", text="b")]
+        written = [ledger.append(Note(text="ä")), ledger.append(Note(text="b"))]
         ledger.close()
         kept = run.publish(b"weights", run.trial("t0000") / "best.pt")
         gone = run.publish(b"state", run.checkpoint("t0000", "a00-e0001.state"))
@@ -252,7 +253,7 @@ def test_all_acknowledged_lines_are_read_back_wherever_it_crashed(lives: list[tu
             acknowledged = before
             try:
                 for size in lines:
-                    acknowledged.append(ledger.append("note", text="x" * size))
+                    acknowledged.append(ledger.append(Note(text="x" * size)))
             except Crash:
                 ledger._stream.close()
                 ledger._lock.release()
@@ -269,7 +270,7 @@ def test_all_acknowledged_lines_are_read_back_wherever_it_crashed(lives: list[tu
 def test_a_refused_line_is_not_in_the_ledger_and_the_next_takes_its_place(tmp_path: Path) -> None:
     run = RunFolder.create((tmp_path / "bucket").as_uri(), "toy")
     ledger = Ledger(run)
-    first = ledger.append("note", text="first")
+    first = ledger.append(Note(text="first"))
     assert run.objects is not None
     real = run.objects.put
 
@@ -278,11 +279,11 @@ def test_a_refused_line_is_not_in_the_ledger_and_the_next_takes_its_place(tmp_pa
 
     run.objects.put = down  # type: ignore[method-assign]
     with pytest.raises(RunFolderError, match="is down"):
-        ledger.append("note", text="lost")
+        ledger.append(Note(text="lost"))
     run.objects.put = real  # type: ignore[method-assign]
-    second = ledger.append("note", text="second")
+    second = ledger.append(Note(text="second"))
     ledger.close()
-    assert second["seq"] == 1
+    assert second.seq == 1
     assert list(read_events(RunFolder.open(run.address).ledger)) == [first, second]
 
 
@@ -291,7 +292,7 @@ def test_a_missing_segment_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     run = RunFolder.create((tmp_path / "bucket").as_uri(), "toy")
     ledger = Ledger(run)
     for number in range(3):
-        ledger.append("note", text=str(number))
+        ledger.append(Note(text=str(number)))
     ledger.close()
     Objects(run.address).delete("ledger/00000001.jsonl")
     with pytest.raises(RunFolderError, match=r"00000001.jsonl of the ledger is missing; restore"):
@@ -317,7 +318,7 @@ def test_a_run_held_elsewhere_is_refused_until_its_hold_is_stale(
     run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = Ledger(run)
-    first = ledger.append("note", text="mine")
+    first = ledger.append(Note(text="mine"))
     another_machine(monkeypatch, tmp_path / "other")
     there = RunFolder.open(run.address)
     age_hold(tmp_path, run, 50)
@@ -326,9 +327,9 @@ def test_a_run_held_elsewhere_is_refused_until_its_hold_is_stale(
     age_hold(tmp_path, run, 61)
     with there.held():
         theirs = Ledger(there)
-        second = theirs.append("note", text="theirs")
+        second = theirs.append(Note(text="theirs"))
         with pytest.raises(RunFolderError, match="was taken over by process"):
-            ledger.append("note", text="mine again")
+            ledger.append(Note(text="mine again"))
         theirs.close()
     ledger.close()
     assert list(read_events(RunFolder.open(run.address).ledger)) == [first, second]

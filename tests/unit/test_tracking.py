@@ -16,6 +16,7 @@ from yolosweep.experiment.schema import Wandb
 from yolosweep.ledger import Ledger, RunFolder, Tail
 from yolosweep.ledger.history import History
 from yolosweep.records import EpochResult
+from yolosweep.records.events import event_of_json
 from yolosweep.tracking import choose_mode, push
 from yolosweep.tracking.messages import Artifact, Close, Open, Row, Summary, Table, run_id
 from yolosweep.tracking.mirror import _spawn
@@ -98,11 +99,16 @@ class TestChoice:
 
 
 SWEEP = "cars-20260101-120000-ab12"
+DATASET = {
+    "task": "detect", "source": "/d", "train_on": "/d", "names": {"0": "car"}, "images": {"train": 1, "val": 1},
+    "fingerprint": "f00d",
+}  # fmt: skip
+AT = "2026-01-01T12:00:00.000+00:00"
 
 
 def started(**wandb):
     experiment = {"name": "cars", "search": {"metric": "score", "mode": "max"}, "track": {"wandb": wandb or None}}
-    return ("sweep_started", {"sweep": SWEEP, "experiment": experiment, "dataset": {"fingerprint": "f00d"}})
+    return ("sweep_started", {"sweep": SWEEP, "experiment": experiment, "dataset": DATASET})
 
 
 def trial_started(number):
@@ -132,11 +138,19 @@ def trial_ended(number, ending="finished", score=0.5, **more):
 
 def winner(number):
     file = {"path": "winner/best.pt", "sha256": "0" * 64, "size": 3}
-    return ("winner", {"trial": f"t{number:04}", "score": 0.5, "file": file})
+    about = {
+        "trial": f"t{number:04}", "score": 0.5, "metric": "score", "validations": {}, "settings": {}, "identity": "i",
+        "model": "yolo26n.pt", "data_fingerprint": "f00d",
+    }  # fmt: skip
+    return ("winner", {**about, "file": file})
 
 
 def numbered(told):
-    return [{"v": 1, "seq": seq, "at": "", "event": name, **payload} for seq, (name, payload) in enumerate(told)]
+    return [event_at(seq, name, payload) for seq, (name, payload) in enumerate(told)]
+
+
+def event_at(seq, name, payload):
+    return event_of_json(json.dumps({"v": 1, "seq": seq, "at": AT, "event": name, **payload}).encode())
 
 
 def resumed(number, attempt, from_epoch, cause="resumed"):
@@ -290,9 +304,9 @@ class TestPlan:
         for event in numbered([started(), trial_started(0), END]):
             planner.add(event)
         assert planner.ended
-        planner.add({"v": 1, "seq": 3, "at": "", "event": "sweep_resumed", **sweep_resumed()[1]})
+        planner.add(event_at(3, "sweep_resumed", sweep_resumed()[1]))
         assert not planner.ended
-        planner.add({"v": 1, "seq": 4, "at": "", "event": "sweep_ended", **END[1]})
+        planner.add(event_at(4, "sweep_ended", END[1]))
         assert planner.ended
 
     def test_unknown_events_and_rows_of_unknown_trials_say_nothing(self):
@@ -445,10 +459,10 @@ class TestTail:
         first, second = (json.dumps(event) + "\n" for event in numbered([started(), END]))
         path.write_text(first + second[:7])
         tail = Tail(path)
-        assert [event["seq"] for event in tail.read()] == [0]
+        assert [event.seq for event in tail.read()] == [0]
         assert list(tail.read()) == []
         path.write_text(first + second)
-        assert [event["seq"] for event in tail.read()] == [1]
+        assert [event.seq for event in tail.read()] == [1]
         assert list(tail.read()) == []
 
     @pytest.mark.parametrize(("line", "match"), [("nonsense\n", "damaged"), ('{"v": 99}\n', "newer yolosweep")])

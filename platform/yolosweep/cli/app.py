@@ -140,9 +140,10 @@ def plan(
 @_told
 def best(run_folder: Run, as_json: AsJson = False) -> None:
     """Verify the best checkpoint of a run, validate it again, and write the winner/ bundle."""
-    from yolosweep.cli.best import describe_winner, select_winner_of
+    from yolosweep.cli.best import describe_winner, select_winner_of, winner_as_json
 
-    _print(select_winner_of(run_folder), as_json, describe_winner)
+    folder, winner = select_winner_of(run_folder)
+    _print(winner_as_json(folder, winner), as_json, lambda _: describe_winner(folder, winner))
 
 
 @app.command()

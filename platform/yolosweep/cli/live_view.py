@@ -5,11 +5,21 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from functools import singledispatch
 from typing import Any
 
 from yolosweep.ledger import RunFolder, Tail
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending
+from yolosweep.records.events import (
+    EpochRecorded,
+    Event,
+    Note,
+    SweepResumed,
+    TrialEnded,
+    TrialResumed,
+    TrialStarted,
+)
 
 __all__ = ["LiveView"]
 
@@ -60,12 +70,12 @@ class LiveView:
     def _look(self) -> None:
         events = list(self._tail.read())
         # The first look finds the whole ledger; whoever takes a sweep up again writes so before anybody watches.
-        resumed = [place for place, event in enumerate(events) if event["event"] == "sweep_resumed"]
+        resumed = [place for place, event in enumerate(events) if isinstance(event, SweepResumed)]
         for place, event in enumerate(events):
             self._history.add(event)
             if resumed and place < resumed[-1]:
                 continue
-            self._trained += event["event"] == "row"
+            self._trained += isinstance(event, EpochRecorded)
             if self._live is None:
                 self._say(event)
         if self._live is not None:
@@ -77,17 +87,17 @@ class LiveView:
         self._told = time.monotonic()
         print(line, file=sys.stderr, flush=True)
 
-    def _say(self, event: dict[str, Any]) -> None:
+    def _say(self, event: Event) -> None:
         line = _line(event)
         if line:
-            self._print(f"{line}  [{self._state()}]" if event["event"] in ("trial_ended", "sweep_resumed") else line)
+            self._print(f"{line}  [{self._state()}]" if isinstance(event, (TrialEnded, SweepResumed)) else line)
 
     def _state(self) -> str:
         """Return progress in one phrase: trials, epochs, best, time left."""
         trials = self._history.trials.values()
         ended = sum(trial.record is not None and trial.record.ending is not Ending.CANCELLED for trial in trials)
         done = sum(len(trial.rows) for trial in trials)
-        best = self._history.ranked() if self._history.started else []
+        best = self._history.ranked() if self._history.has_begun else []
         planned = f"/{self._trials * self._epochs}" if self._trials else ""
         parts = [f"{ended}/{self._trials or '?'} trials", f"{done}{planned} epochs"]
         if best:
@@ -123,7 +133,7 @@ class LiveView:
             table.add_column(column, justify="right" if column in ("epoch", "score", "best", "at") else "left")
         trials = list(self._history.trials.values())
         running = [trial for trial in trials if trial.record is None]
-        ranked = [trial for trial in self._history.ranked() if trial.record] if self._history.started else []
+        ranked = [trial for trial in self._history.ranked() if trial.record] if self._history.has_begun else []
         unscored = [trial for trial in trials if trial.record is not None and trial.score is None]
         for trial in [*running, *ranked, *unscored][:_ROWS]:
             table.add_row(*_cells(trial, self._epochs))
@@ -145,26 +155,39 @@ def _cells(trial: TrialHistory, epochs: int) -> list[str]:
     ]
 
 
-def _line(event: dict[str, Any]) -> str | None:
+@singledispatch
+def _line(event: Event) -> str | None:
     """Return the plain line of an event; None for those that only fill the ledger."""
-    kind = event["event"]
-    if kind == "trial_started":
-        asked = event["request"]["asked"]
-        return f"{event['request']['trial']} started: " + " ".join(f"{k}={_short(v)}" for k, v in asked.items())
-    if kind == "trial_ended":
-        record = event["record"]
-        return f"{record['trial']} {record['ending']}: {record['reason']}"
-    if kind == "trial_resumed":
-        what = f"goes on from epoch {event['from_epoch'] + 1}" if event["from_epoch"] else "starts again"
-        return f"{event['trial']} {what}: {event['reason']}"
-    if kind == "sweep_resumed":
-        changes = [f"{key} {_short(old)} -> {_short(new)}" for key, (old, new) in event.get("changes", {}).items()]
-        allowed = [f"other {name} allowed" for name in event.get("allowed", [])]
-        return "; ".join(["taken up again", *changes, *allowed])
-    if kind == "note":
-        where = f"{event['trial']} " if event.get("trial") else ""
-        return f"{where}note: {event['text']}"
     return None
+
+
+@_line.register
+def _(event: TrialStarted) -> str:
+    asked = " ".join(f"{name}={_short(value)}" for name, value in event.request.asked.items())
+    return f"{event.request.trial} started: {asked}"
+
+
+@_line.register
+def _(event: TrialEnded) -> str:
+    return f"{event.record.trial} {event.record.ending.value}: {event.record.reason}"
+
+
+@_line.register
+def _(event: TrialResumed) -> str:
+    what = f"resumes from epoch {event.from_epoch + 1}" if event.from_epoch else "starts again"
+    return f"{event.trial} {what}: {event.reason}"
+
+
+@_line.register
+def _(event: SweepResumed) -> str:
+    changes = [f"{key} {_short(old)} -> {_short(new)}" for key, (old, new) in event.changes.items()]
+    allowed = [f"other {name} allowed" for name in event.allowed]
+    return "; ".join(["resumed", *changes, *allowed])
+
+
+@_line.register
+def _(event: Note) -> str:
+    return f"{event.trial} note: {event.text}" if event.trial else f"note: {event.text}"
 
 
 def _short(value: Any) -> str:

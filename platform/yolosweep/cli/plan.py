@@ -80,8 +80,8 @@ def _known_epoch_seconds(storage: Path, checked: Checked) -> float | None:
             history = History.of(RunFolder(ledger.parent))
         except RunFolderError:
             continue
-        same_data = history.started["dataset"]["fingerprint"] == checked.dataset.fingerprint
-        if same_data and history.started["experiment"]["model"] == checked.experiment.model:
+        same_data = history.started.dataset.fingerprint == checked.dataset.fingerprint
+        if same_data and history.experiment["model"] == checked.experiment.model:
             seconds += [row.seconds for trial in history.trials.values() for row in trial.rows if row.seconds]
     return round(statistics.median(seconds), 3) if seconds else None
 

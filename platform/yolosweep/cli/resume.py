@@ -45,9 +45,9 @@ def check_again(
         raise UsageError(
             f"--allow {unknown[0]}: choose from {', '.join(ALLOWABLE)}, or the code of an error in the data"
         )
-    codes = {*history.started["dataset"].get("allowed", ()), *allow} - {*ALLOWABLE}
+    codes = {*history.started.dataset.allowed, *allow} - {*ALLOWABLE}
     checked = check(folder.experiment, overrides, fetch=False, allow=sorted(codes))
-    recorded = dict(_flat(history.started["experiment"]))
+    recorded = dict(_flat(history.experiment))
     now = dict(_flat(checked.experiment.model_dump(mode="json")))
     changes = {
         key: [recorded.get(key), now.get(key)] for key in sorted({*recorded, *now}) if recorded.get(key) != now.get(key)
@@ -57,13 +57,13 @@ def check_again(
         for key, (before, after) in changes.items()
         if not any(f"{key}.".startswith(f"{free}.") for free in _CHANGEABLE)
     ]
-    ranks, before = ranks_of(checked.experiment.resources), history.started["slots"].get("world_size", 1)
+    ranks, before = ranks_of(checked.experiment.resources), history.started.world_size
     if ranks != before:
         wrong.append(
             f"a trial had {before} ranks and would have {ranks}: BatchNorm sees each rank's images alone, so scores "
             "would not compare; keep resources as it was"
         )
-    recorded_versions = history.resumes[-1]["versions"] if history.resumes else history.started["versions"]
+    recorded_versions = history.versions
     releases_differ, builds_differ = changed_versions(recorded_versions, versions())
     wrong += _other_data(checked, history, allow) + ([] if "versions" in allow else releases_differ)
     model, faults = _stored_model(folder, checked, history)
@@ -85,7 +85,7 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _other_data(checked: Checked, history: History, allow: Sequence[str]) -> list[str]:
-    before, now = history.started["dataset"]["fingerprint"], checked.dataset.fingerprint
+    before, now = history.started.dataset.fingerprint, checked.dataset.fingerprint
     if before == now or "data" in allow:
         return []
     return [
@@ -115,7 +115,7 @@ def _stored_model(folder: RunFolder, checked: Checked, history: History) -> tupl
     """Return the model file kept in the run folder, and what is wrong with it."""
     if isinstance(checked.model, str):
         return checked.model, []
-    stored, recorded = folder.bring(folder.model(checked.model.name)), history.started.get("model_fingerprint")
+    stored, recorded = folder.bring(folder.model(checked.model.name)), history.started.model_fingerprint
     if not stored.is_file():
         return stored, [f"{stored} is missing: the model every trial starts from; put it back"]
     if sha256_of(stored) != recorded:

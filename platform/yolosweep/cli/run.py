@@ -36,6 +36,7 @@ from yolosweep.experiment.addresses import is_address
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import PreparedDataset
+from yolosweep.records.events import Note, SweepEnded, Winner, WinnerSelected
 from yolosweep.report import summary, write_report
 from yolosweep.runtime.resources import Allocation, allot
 from yolosweep.runtime.tune_adapter import ControllerClient, connected, run_trials
@@ -145,14 +146,14 @@ class _Sweep:
         return f"to go on: yolosweep resume {self._folder.named}"
 
     def _finish(self, reason: str) -> int:
-        """Crown the winner, write the report, bring the mirror up to date; return the exit code."""
+        """Select the winner, write the report, bring the mirror up to date; return the exit code."""
         if self._online and self._mirror is None:
             self._mirror = start_mirror(self._folder)
         ledger = Ledger(self._folder)
         try:
-            winner = self._crown(ledger)
+            winner = self._select_winner(ledger)
             status = "cancelled" if self._stop.signal else "finished"
-            ledger.append("sweep_ended", status=status, reason=reason)
+            ledger.append(SweepEnded(status=status, reason=reason))
         finally:
             ledger.close()
             _clear_scratch(self._folder.sweep)
@@ -161,7 +162,7 @@ class _Sweep:
             result = self._mirror.finish()
             if result.warning:
                 _say(f"warning: {result.warning}")
-        self._tell(winner, page)
+        self._print_result(winner, page)
         if (number := self._stop.signal) is not None:
             raise Interrupted(f"stopped on request; all results are kept; {self._go_on()}", signal_number=number)
         return 0 if winner is not None else self._failure.exit_code
@@ -239,33 +240,34 @@ class _Sweep:
         yaml.dump(self._checked.experiment.model_dump(mode="json"), text)
         self._folder.publish(text.getvalue(), self._folder.experiment)
 
-    def _crown(self, ledger: Ledger) -> dict[str, Any] | None:
+    def _select_winner(self, ledger: Ledger) -> Winner | None:
         """Verify and validate the winner; a failure is recorded and shown, the rest of the run stands."""
         if self._stop.signal == signal.SIGTERM:
             _say(f"no time to validate the winner; later: yolosweep best {self._folder.named}")
             return None
         _say("verifying and validating the winner …")
         try:
-            payload = select_winner_in(self._folder)
+            winner = select_winner_in(self._folder)
         except YolosweepError as error:
             self._failure = error
-            ledger.append("note", text=f"no winner: {error}")
+            ledger.append(Note(text=f"no winner: {error}"))
             _say(f"error: {error}")
             return None
-        ledger.append("winner", **payload)
-        return payload
+        ledger.append(WinnerSelected(**dict(winner)))
+        return winner
 
-    def _tell(self, winner: dict[str, Any] | None, page: Path) -> None:
+    def _print_result(self, winner: Winner | None, page: Path) -> None:
         told = summary(History.of(self._folder))
         if self._as_json:
             import json
 
+            selected = None if winner is None else winner.model_dump(mode="json")
             sys.stdout.write(
-                json.dumps({"run": self._folder.address, "summary": told, "winner": winner}, indent=2) + "\n"
+                json.dumps({"run": self._folder.address, "summary": told, "winner": selected}, indent=2) + "\n"
             )
             return
         if winner is not None:
-            describe_winner({**winner, "run": str(self._folder.root), "gain": told["winner"]["gain"]})
+            describe_winner(self._folder, winner, gain=told["winner"]["gain"])
         print(f"report     {page}")
 
 

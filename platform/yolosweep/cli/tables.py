@@ -88,8 +88,8 @@ def runs_in(storage: str) -> list[dict[str, Any]]:
         found.append(
             {
                 "run": folder.address,
-                "started": history.started["at"],
-                "status": history.ended["status"] if history.ended else "not ended",
+                "started": history.started.at.isoformat(timespec="milliseconds"),
+                "status": history.ended.status if history.ended else "not ended",
                 "trials": len(history.trials),
                 "metric": history.metric,
                 "best": ranked[0].score if ranked else None,

@@ -1,15 +1,33 @@
-"""The ledger read back: events folded into what is known of a sweep. Decides nothing, writes nothing."""
+"""The ledger read back: the only fold over its events. Decides nothing, writes nothing.
+
+Whatever follows a sweep (searcher, pruner, trackers, live view) subscribes to it instead of folding events itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import singledispatchmethod
 from typing import Any
 
 from yolosweep.errors import RunFolderError
-from yolosweep.ledger import RunFolder, read_events
-from yolosweep.records import Checkpoint, EpochResult, PreparedDataset, TrialRecord, TrialRequest
+from yolosweep.ledger.folder import RunFolder
+from yolosweep.ledger.journal import read_events
+from yolosweep.records import Checkpoint, EpochResult, PreparedDataset, TrialRecord, TrialRequest, Verdict
+from yolosweep.records.events import (
+    CheckpointsDropped,
+    EpochRecorded,
+    Event,
+    Note,
+    SweepEnded,
+    SweepResumed,
+    SweepStarted,
+    TrialEnded,
+    TrialResumed,
+    TrialStarted,
+    WinnerSelected,
+)
 
 __all__ = ["History", "TrialHistory"]
 
@@ -19,23 +37,23 @@ class TrialHistory:
     """What the ledger knows of one trial."""
 
     request: TrialRequest
-    started_at: str
+    started_at: datetime
     rows: list[EpochResult] = field(default_factory=list)
     record: TrialRecord | None = None
     """None while it runs, or where the sweep died before it ended."""
     dropped: bool = False
     """Its checkpoints were deleted by retention."""
     checkpoints: list[Checkpoint] = field(default_factory=list)
-    """States it can go on from, oldest first; the trainer keeps the files of the last few."""
-    verdict: str = "go_on"
-    """What it was told after its last row."""
-    attempts_log: list[dict[str, Any]] = field(default_factory=list)
-    """``trial_resumed`` events: every time it was started again, why, and from which epoch."""
+    """States it can resume from, oldest first; the trainer keeps the files of the last few."""
+    verdict: Verdict = Verdict.CONTINUE
+    """The answer to its last row."""
+    resumes: list[TrialResumed] = field(default_factory=list)
+    """Every time it was started again, why, and from which epoch."""
 
     @property
     def retries(self) -> int:
         """How often it was started again."""
-        return max((int(event["attempt"]) for event in self.attempts_log), default=0)
+        return max((event.attempt for event in self.resumes), default=0)
 
     @property
     def stored_epoch(self) -> int:
@@ -53,68 +71,29 @@ class TrialHistory:
         return self.record.ending.value if self.record else "running"
 
 
-def _started(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
-    request = TrialRequest.model_validate(event["request"])
-    trials[request.trial] = TrialHistory(request=request, started_at=event["at"])
-
-
-def _row(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
-    trial = trials[event["trial"]]
-    trial.rows.append(EpochResult.model_validate(event["row"]))
-    trial.verdict = event.get("verdict", "go_on")
-    if event.get("checkpoint"):
-        trial.checkpoints.append(Checkpoint.model_validate(event["checkpoint"]))
-
-
-def _resumed(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
-    """Cut back to where a trial goes on from: what it trained after that is trained, and recorded, again."""
-    trial, epoch = trials[event["trial"]], int(event["from_epoch"])
-    del trial.rows[epoch:]
-    trial.checkpoints = [checkpoint for checkpoint in trial.checkpoints if checkpoint.epoch <= epoch]
-    trial.record, trial.dropped, trial.verdict = None, False, "go_on"
-    trial.attempts_log.append(event)
-    if "batch" in event:
-        trial.request = trial.request.model_copy(update={"lowered": int(event["batch"])})
-
-
-def _ended(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
-    record = TrialRecord.model_validate(event["record"])
-    trials[record.trial].record = record
-    if record.checkpoint is not None:
-        trials[record.trial].checkpoints.append(record.checkpoint)
-
-
-def _dropped(trials: dict[str, TrialHistory], event: dict[str, Any]) -> None:
-    trials[event["trial"]].dropped = True
-
-
-_OF_TRIALS = {
-    "trial_started": _started,
-    "row": _row,
-    "trial_resumed": _resumed,
-    "trial_ended": _ended,
-    "checkpoints_dropped": _dropped,
-}
-
-
 @dataclass
 class History:
-    """One sweep as its ledger tells it."""
+    """One sweep as its ledger tells it.
 
-    started: dict[str, Any] = field(default_factory=dict)
-    """Payload of ``sweep_started``: sweep, experiment, dataset, versions, baseline, notes."""
+    Args:
+        listeners: called with each event right after it was folded in.
+    """
+
+    listeners: tuple[Callable[[Event], None], ...] = ()
     trials: dict[str, TrialHistory] = field(default_factory=dict)
-    notes: list[dict[str, Any]] = field(default_factory=list)
-    winner: dict[str, Any] | None = None
-    ended: dict[str, Any] | None = None
-    resumes: list[dict[str, Any]] = field(default_factory=list)
-    """``sweep_resumed`` events: every time the sweep was taken up again."""
+    notes: list[Note] = field(default_factory=list)
+    winner: WinnerSelected | None = None
+    ended: SweepEnded | None = None
+    """None while the sweep runs, or where it died; a sweep that is resumed runs again."""
+    resumes: list[SweepResumed] = field(default_factory=list)
+    """Every time the sweep was resumed."""
     active_seconds: float = 0.0
-    """How long somebody worked on it: the pauses before it was taken up again are left out."""
+    """How long a process worked on it: the pauses before it was resumed are left out."""
     at: datetime | None = None
     """Time of the last event read."""
     seq: int = -1
     """Number of the last event read."""
+    _started: SweepStarted | None = None
 
     @classmethod
     def of(cls, folder: RunFolder) -> History:
@@ -125,56 +104,141 @@ class History:
         """
         history = cls()
         history.extend(read_events(folder.ledger))
-        if not history.started:
+        if not history.has_begun:
             raise RunFolderError(f"{folder.ledger} holds no sweep: it ended before its first event, or only begins")
         return history
 
-    def extend(self, events: Iterable[dict[str, Any]]) -> None:
+    def extend(self, events: Iterable[Event]) -> None:
         """Fold further events in."""
         for event in events:
             self.add(event)
 
-    def add(self, event: dict[str, Any]) -> None:
-        """Fold one event in; unknown events of a later minor version are passed over."""
-        kind, at = event["event"], datetime.fromisoformat(event["at"])
-        if self.at is not None and kind != "sweep_resumed":
-            self.active_seconds += (at - self.at).total_seconds()
-        self.seq, self.at = event["seq"], at
-        if kind in _OF_TRIALS:
-            _OF_TRIALS[kind](self.trials, event)
-        elif kind == "sweep_started":
-            self.started = event
-        elif kind == "sweep_resumed":
-            self.resumes.append(event)
-            self.started = {**self.started, "experiment": event["experiment"]}
-            self.ended = None
-        elif kind == "note":
-            self.notes.append(event)
-        elif kind == "winner":
-            self.winner = event
-        elif kind == "sweep_ended":
-            self.ended = event
+    def add(self, event: Event) -> None:
+        """Fold one event in and pass it on to the listeners; unknown events of a later minor version are passed over.
+
+        Raises:
+            RunFolderError: the event names a trial that was never started.
+        """
+        if self.at is not None and not isinstance(event, SweepResumed):
+            self.active_seconds += (event.at - self.at).total_seconds()
+        self.seq, self.at = event.seq, event.at
+        self._fold(event)
+        for listener in self.listeners:
+            listener(event)
+
+    @singledispatchmethod
+    def _fold(self, event: Event) -> None:
+        """Change what is known by an event; most kinds have a method of their own below."""
+
+    @_fold.register
+    def _(self, event: SweepStarted) -> None:
+        self._started = event
+
+    @_fold.register
+    def _(self, event: SweepResumed) -> None:
+        self.resumes.append(event)
+        self.ended = None
+
+    @_fold.register
+    def _(self, event: Note) -> None:
+        self.notes.append(event)
+
+    @_fold.register
+    def _(self, event: WinnerSelected) -> None:
+        self.winner = event
+
+    @_fold.register
+    def _(self, event: SweepEnded) -> None:
+        self.ended = event
+
+    @_fold.register
+    def _(self, event: TrialStarted) -> None:
+        self.trials[event.request.trial] = TrialHistory(request=event.request, started_at=event.at)
+
+    @_fold.register
+    def _(self, event: EpochRecorded) -> None:
+        trial = self._trial(event.trial)
+        trial.rows.append(event.row)
+        trial.verdict = event.verdict
+        if event.checkpoint is not None:
+            trial.checkpoints.append(event.checkpoint)
+
+    @_fold.register
+    def _(self, event: TrialResumed) -> None:
+        """Cut back to where a trial resumes: what it trained after that is trained, and recorded, again."""
+        trial = self._trial(event.trial)
+        del trial.rows[event.from_epoch :]
+        trial.checkpoints = [checkpoint for checkpoint in trial.checkpoints if checkpoint.epoch <= event.from_epoch]
+        trial.record, trial.dropped, trial.verdict = None, False, Verdict.CONTINUE
+        trial.resumes.append(event)
+        if event.batch is not None:
+            trial.request = trial.request.model_copy(update={"lowered": event.batch})
+
+    @_fold.register
+    def _(self, event: TrialEnded) -> None:
+        trial = self._trial(event.record.trial)
+        trial.record = event.record
+        if event.record.checkpoint is not None:
+            trial.checkpoints.append(event.record.checkpoint)
+
+    @_fold.register
+    def _(self, event: CheckpointsDropped) -> None:
+        self._trial(event.trial).dropped = True
+
+    def _trial(self, name: str) -> TrialHistory:
+        if name not in self.trials:
+            raise RunFolderError(
+                f"the ledger is damaged: event {self.seq} names the trial {name[:80]!r}, which was never started; "
+                "restore the run folder from a copy"
+            )
+        return self.trials[name]
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the sweep's first event was read."""
+        return self._started is not None
+
+    @property
+    def started(self) -> SweepStarted:
+        """The sweep's first event.
+
+        Raises:
+            RunFolderError: it was not read yet.
+        """
+        if self._started is None:
+            raise RunFolderError("the ledger holds no sweep: it ended before its first event, or only begins")
+        return self._started
+
+    @property
+    def experiment(self) -> dict[str, Any]:
+        """The resolved experiment, dumped, as of the last time the sweep was started or resumed."""
+        return (self.resumes[-1] if self.resumes else self.started).experiment
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the packages as of the last time the sweep was started or resumed."""
+        return (self.resumes[-1] if self.resumes else self.started).versions
 
     @property
     def sweep(self) -> str:
         """The sweep's identifier."""
-        return str(self.started["sweep"])
+        return self.started.sweep
 
     @property
     def metric(self) -> str:
         """The metric trials are ranked by."""
-        return str(self.started["experiment"]["search"]["metric"])
+        return str(self.experiment["search"]["metric"])
 
     @property
     def mode(self) -> str:
         """``max`` or ``min``."""
-        return str(self.started["experiment"]["search"]["mode"])
+        return str(self.experiment["search"]["mode"])
 
     @property
     def dataset(self) -> PreparedDataset:
-        """The data as of the last time the sweep was started or taken up again."""
-        events = [self.started, *(event for event in self.resumes if "dataset" in event)]
-        return PreparedDataset.model_validate(events[-1]["dataset"])
+        """The data as of the last time the sweep was started or resumed."""
+        resumed = [event.dataset for event in self.resumes if event.dataset is not None]
+        return resumed[-1] if resumed else self.started.dataset
 
     @property
     def baseline(self) -> TrialHistory | None:

@@ -7,18 +7,16 @@ from it. A line is acknowledged only after ``fsync``; a torn last line (a crash 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger.folder import RunFolder
-from yolosweep.ledger.owner import now
 from yolosweep.records import SCHEMA_VERSION
+from yolosweep.records.events import Event, event_of_json
 from yolosweep.storage import Segments
 from yolosweep.storage.atomic_files import fsync_folder
 
@@ -27,6 +25,9 @@ __all__ = ["Ledger", "Tail", "read_events"]
 
 _WRITER_GONE_S = 60.0
 """How long a new writer waits for the last one: the controller of a killed driver lives for a few seconds more."""
+
+_LONGEST = 64 << 20
+"""Bytes of a line; the longest in use, the start of a sweep on a data set with many findings, takes 1 MiB."""
 
 
 class Ledger:
@@ -53,8 +54,8 @@ class Ledger:
         self._stream = folder.ledger.open("ab", buffering=0)
         fsync_folder(folder.root)
 
-    def append(self, event: str, **payload: Any) -> dict[str, Any]:
-        """Write one event and return it once it is on disk.
+    def append(self, event: Event) -> Event:
+        """Write one event and return it as a reader finds it, once it is on disk.
 
         Raises:
             RunFolderError: the disk is full, the storage is gone, or another machine has taken the run over; nothing
@@ -62,8 +63,7 @@ class Ledger:
         """
         if not self._is_in_place():  # the open file would still take every line
             raise RunFolderError(f"{self._folder.ledger} is gone: it was moved, or its storage was; put it back")
-        line = {"v": SCHEMA_VERSION, "seq": self._seq, "at": now(), "event": event, **payload}
-        content = json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        line = content = event.line(self._seq)
         whole = os.fstat(self._stream.fileno()).st_size
         try:
             while content:
@@ -81,7 +81,7 @@ class Ledger:
                 f"cannot write {self._folder.ledger}: {error.strerror}; free space, then go on"
             ) from error
         self._seq += 1
-        return line
+        return event_of_json(line)
 
     def _store(self) -> None:
         """Bring the line that was written to the object storage: acknowledged is what is there."""
@@ -122,7 +122,7 @@ class Tail:
     def __init__(self, path: Path) -> None:
         self._path, self._offset, self._line = path, 0, 0
 
-    def read(self) -> Iterator[dict[str, Any]]:
+    def read(self) -> Iterator[Event]:
         """Yield the whole events since the last call, oldest first; nothing while the journal does not exist.
 
         Raises:
@@ -132,24 +132,25 @@ class Tail:
             return
         with self._path.open("rb") as stream:
             stream.seek(self._offset)
-            for line in stream:
+            while line := stream.readline(_LONGEST):
                 if not line.endswith(b"\n"):
+                    if len(line) == _LONGEST:
+                        raise RunFolderError(f"{self._path} line {self._line + 1} is damaged: it is too long")
                     return
                 self._offset, self._line = self._offset + len(line), self._line + 1
                 yield _event(line, f"{self._path} line {self._line}")
 
 
-def _event(line: bytes, where: str) -> dict[str, Any]:
+def _event(line: bytes, where: str) -> Event:
     try:
-        event: dict[str, Any] = json.loads(line)
-        newer = event["v"] > SCHEMA_VERSION
-    except (ValueError, KeyError, TypeError) as error:
+        event = event_of_json(line)
+    except ValueError as error:
         raise RunFolderError(f"{where} is damaged; restore the file from a copy") from error
-    if newer:
-        raise RunFolderError(f"{where} was written by a newer yolosweep (schema {event['v']}); upgrade it")
+    if event.v > SCHEMA_VERSION:
+        raise RunFolderError(f"{where} was written by a newer yolosweep (schema {event.v}); upgrade it")
     return event
 
 
-def read_events(path: Path) -> Iterator[dict[str, Any]]:
+def read_events(path: Path) -> Iterator[Event]:
     """Yield all events of a journal, as :meth:`Tail.read` does."""
     return Tail(path).read()

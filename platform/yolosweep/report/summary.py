@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from statistics import median
 from typing import Any
 
 from yolosweep.diagnosis.curves import diverged
 from yolosweep.ledger.history import History, TrialHistory
+from yolosweep.records.events import SweepResumed
 
 __all__ = ["summary"]
 
@@ -19,15 +21,15 @@ def summary(history: History) -> dict[str, Any]:
     best = ranked[0] if ranked else None
     base = history.baseline.score if history.baseline else None
     gain = _gain(history, best.score if best else None)
-    ended = history.ended or {}
+    ended = history.ended
     winner = _winner(history)
     return {
         "sweep": history.sweep,
-        "name": history.started["experiment"]["name"],
-        "status": ended.get("status", "not ended"),
-        "reason": ended.get("reason"),
-        "started_at": history.started.get("at"),
-        "ended_at": ended.get("at"),
+        "name": history.experiment["name"],
+        "status": ended.status if ended else "not ended",
+        "reason": ended.reason if ended else None,
+        "started_at": _moment(history.started.at),
+        "ended_at": _moment(ended.at) if ended else None,
         "metric": history.metric,
         "mode": history.mode,
         "best_trial": best.request.trial if best else None,
@@ -45,8 +47,12 @@ def summary(history: History) -> dict[str, Any]:
         "caveats": list(history.dataset.caveats),
         "warnings": [*history.dataset.caveats, *_warnings(history)],
         "trials": [_trial(history, trial) for trial in history.trials.values()],
-        "notes": [{"trial": note.get("trial"), "text": note["text"]} for note in history.notes],
+        "notes": [{"trial": note.trial, "text": note.text} for note in history.notes],
     }
+
+
+def _moment(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds")
 
 
 def _gain(history: History, score: float | None) -> float | None:
@@ -61,13 +67,13 @@ def _winner(history: History) -> dict[str, Any] | None:
     """Return the trial whose checkpoint was handed over, and the metric as validated again, per split."""
     if history.winner is None:
         return None
-    trial, validations = history.winner["trial"], history.winner["validations"]
+    trial, validations = history.winner.trial, history.winner.validations
     score = history.trials[trial].score
     return {
         "trial": trial,
         "score": score,
         "gain": _gain(history, score),
-        "validated": {split: value["metrics"].get(history.metric) for split, value in validations.items()},
+        "validated": {split: value.metrics.get(history.metric) for split, value in validations.items()},
     }
 
 
@@ -122,8 +128,8 @@ def _trial(history: History, trial: TrialHistory) -> dict[str, Any]:
         "used": used,
         "ran_on": _ran_on(trial),
         "attempts": [
-            {"from_epoch": event["from_epoch"] + 1, "cause": event["cause"], "reason": event["reason"]}
-            for event in trial.attempts_log
+            {"from_epoch": event.from_epoch + 1, "cause": event.cause, "reason": event.reason}
+            for event in trial.resumes
         ],
         "diverged": diverged(trial.rows, history.mode) if record else None,
         "notes": list(record.notes) if record else [],
@@ -158,9 +164,13 @@ def _told(trial: TrialHistory, name: str, of_row: str, folded: Callable[[list[fl
     return None if known is None else round(known, 4)
 
 
-def _resume(event: Mapping[str, Any]) -> dict[str, Any]:
-    """Return when a sweep was taken up again, and what differed from before."""
-    return {"at": event["at"], "changes": event.get("changes", {}), "allowed": event.get("allowed", [])}
+def _resume(event: SweepResumed) -> dict[str, Any]:
+    """Return when a sweep was resumed, and what differed from before."""
+    return {
+        "at": _moment(event.at),
+        "changes": {k: list(v) for k, v in event.changes.items()},
+        "allowed": list(event.allowed),
+    }
 
 
 def _warnings(history: History) -> list[str]:

@@ -37,7 +37,8 @@ def render(history: History) -> str:
     from plotly.offline import get_plotlyjs
 
     told = summary(history)
-    experiment = history.started["experiment"]
+    experiment = history.experiment
+    winner = history.winner.winner.model_dump(mode="json") if history.winner else None
     space = {name: Parameter.model_validate(p) for name, p in experiment["search"]["parameters"].items()}
     searched = {name: parameter for name, parameter in space.items() if len(set(map(repr, parameter.corners()))) > 1}
     environment = Environment(loader=PackageLoader("yolosweep.report", "."), autoescape=True, trim_blocks=True)
@@ -46,11 +47,11 @@ def render(history: History) -> str:
     return environment.get_template("page.html.j2").render(
         told=told,
         experiment=experiment,
-        dataset=history.started["dataset"],
-        versions=history.started.get("versions", {}),
-        start_notes=history.started.get("notes", []),
-        winner=history.winner,
-        classes=_classes(history.winner),
+        dataset=history.started.dataset.model_dump(mode="json"),
+        versions=history.started.versions,
+        start_notes=history.started.notes,
+        winner=winner,
+        classes=_classes(winner),
         parameters=list(space),
         scatters=[(f"scatter-{index}", name) for index, name in enumerate(searched)],
         symbols=SYMBOLS,

@@ -18,6 +18,7 @@ from yolosweep.errors import DataError, TrainingError, VerificationError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import FileRef, Validation
+from yolosweep.records.events import Winner
 from yolosweep.storage.atomic_files import sha256_of
 
 __all__ = ["TOLERANCE", "Validate", "best_trial", "select_winner", "verify_file"]
@@ -69,9 +70,7 @@ def verify_file(folder: RunFolder, reference: FileRef) -> Path:
     return path
 
 
-def select_winner(
-    folder: RunFolder, history: History, validate: Validate, *, link: str | None = None
-) -> dict[str, Any]:
+def select_winner(folder: RunFolder, history: History, validate: Validate, *, link: str | None = None) -> Winner:
     """Verify the best checkpoint, validate it again, and write the ``winner/`` bundle.
 
     Args:
@@ -79,9 +78,6 @@ def select_winner(
         history: its ledger, read back.
         validate: scores a checkpoint on ``val`` or ``test``.
         link: page of the sweep at W&B, where it was mirrored.
-
-    Returns:
-        The payload of the ledger's ``winner`` event.
 
     Raises:
         VerificationError: the file or the score is not what was recorded.
@@ -95,44 +91,46 @@ def select_winner(
     measured = validations["val"].metrics.get(history.metric)
     if history.metric.startswith("metrics/"):
         _compare(history.metric, record.score, measured, trial.request.trial)
-    if "test" in history.started["dataset"]["images"]:
+    if "test" in history.started.dataset.images:
         validations["test"] = validate(weights, "test")
     files = {"best.pt": folder.publish(weights, folder.winner / "best.pt")}
     if "args.yaml" in record.files:
         files["args.yaml"] = folder.publish(folder.resolve(record.files["args.yaml"]), folder.winner / "args.yaml")
     _write_reproduce(folder, history, trial)
-    payload = {
-        "trial": trial.request.trial,
-        "score": record.score,
-        "metric": history.metric,
-        "passed_over": passed_over,
-        "caveats": list(history.dataset.caveats),
-        "validations": {split: value.model_dump(mode="json") for split, value in validations.items()},
-        "file": files["best.pt"].model_dump(mode="json"),
-        "settings": {**trial.request.settings, **record.used},
-        "identity": trial.request.identity,
-        "model": history.started["experiment"]["model"],
-        "data_fingerprint": history.started["dataset"]["fingerprint"],
-        "versions": history.started.get("versions", {}),
-        "wandb": link,
-        "reproduce": "yolosweep run winner/reproduce.yaml",
+    winner = Winner(
+        trial=trial.request.trial,
+        score=record.score,
+        metric=history.metric,
+        passed_over=tuple(passed_over),
+        caveats=history.dataset.caveats,
+        validations=validations,
+        file=files["best.pt"],
+        settings={**trial.request.settings, **record.used},
+        identity=trial.request.identity,
+        model=history.experiment["model"],
+        data_fingerprint=history.started.dataset.fingerprint,
+        versions=history.started.versions,
+        wandb=link,
+    )
+    bundle = {
+        **winner.model_dump(mode="json"),
+        "files": {name: ref.model_dump(mode="json") for name, ref in files.items()},
     }
-    bundle = {**payload, "files": {name: ref.model_dump(mode="json") for name, ref in files.items()}}
     folder.publish(json.dumps(bundle, indent=2) + "\n", folder.winner / "winner.json")
-    return payload
+    return winner
 
 
 def _compare(metric: str, recorded: float | None, measured: float | None, trial: str) -> None:
     if recorded is None or measured is None or abs(recorded - measured) > TOLERANCE:
         raise VerificationError(
-            f"{trial} is not crowned: {metric} was recorded as {recorded}, but validating its best.pt again gives "
+            f"{trial} is not selected: {metric} was recorded as {recorded}, but validating its best.pt again gives "
             f"{measured} (tolerance {TOLERANCE}); the data or the libraries have changed since"
         )
 
 
 def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -> None:
     """Write an experiment whose only trial is the winner: same settings, seed and data."""
-    exp: Mapping[str, Any] = history.started["experiment"]
+    exp: Mapping[str, Any] = history.experiment
     record = trial.record
     assert record is not None
     searched = {name: record.used.get(name, value) for name, value in trial.request.asked.items()}
@@ -163,7 +161,7 @@ def data_of(folder: RunFolder, history: History) -> str:
         DataError: they are not there any more.
     """
     inside = folder.dataset / "data.yaml"
-    place = inside if inside.is_file() else Path(history.started["dataset"]["train_on"])
+    place = inside if inside.is_file() else Path(history.started.dataset.train_on)
     if not place.exists():
         raise DataError(f"the data {place} of this sweep are not there any more; put them back to validate the winner")
     return str(place)

@@ -9,6 +9,7 @@ from pathlib import Path
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, FileRef, TrialRecord
+from yolosweep.records.events import CheckpointsDropped
 
 __all__ = ["clear_leftovers", "drop_surplus", "forget", "surplus", "with_final_names", "working_folders"]
 
@@ -23,11 +24,13 @@ def surplus(history: History, keep_top: int) -> list[TrialRecord]:
     return keeping[keep_top:]
 
 
-def drop_surplus(folder: RunFolder, history: History, keep_top: int, write: Callable[..., None]) -> None:
+def drop_surplus(
+    folder: RunFolder, history: History, keep_top: int, write: Callable[[CheckpointsDropped], None]
+) -> None:
     """Delete checkpoints outside of the best ``keep_top`` ended trials; rows, settings and logs stay."""
     for record in surplus(history, keep_top):
         # Told before it is done: a crash in between leaves a file too many, never a promise broken.
-        write("checkpoints_dropped", trial=record.trial, reason=f"not among the best {keep_top}")
+        write(CheckpointsDropped(trial=record.trial, reason=f"not among the best {keep_top}"))
         for name in ("best.pt", "last.pt"):
             if name in record.files:
                 folder.remove(record.files[name])

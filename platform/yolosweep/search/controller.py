@@ -25,6 +25,16 @@ from yolosweep.records import (
     TrialRequest,
     Verdict,
 )
+from yolosweep.records.events import (
+    EpochRecorded,
+    Event,
+    Note,
+    SweepResumed,
+    SweepStarted,
+    TrialEnded,
+    TrialResumed,
+    TrialStarted,
+)
 from yolosweep.search.budget import room_for_another
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, with_final_names, working_folders
 from yolosweep.search.finalize import death_cause, ending_from_rows, finalize_record, record_from_rows
@@ -78,7 +88,7 @@ class SweepController:
             world_size=world_size,
         )  # fmt: skip
         self._pruner = AshaPruner(self._exp.search, self._epochs)
-        self._history = History()
+        self._history = History((self._generator.apply, self._pruner.apply))
         self._stopped: str | None = None
         self._halting = False
         self._trouble: str | None = None
@@ -91,32 +101,26 @@ class SweepController:
 
     def _open(self, experiment: Mapping[str, Any], header: Mapping[str, Any]) -> None:
         """Begin a sweep, or take one up again: replay its ledger, and put what had not ended back in line."""
-        for event in read_events(self._folder.ledger):
-            self._apply(event)
+        self._history.extend(read_events(self._folder.ledger))
         self._started -= self._history.active_seconds
         clear_leftovers(self._folder, self._history)
-        about = {"experiment": dict(experiment), "dataset": self._dataset.model_dump(mode="json"), **header}
-        if not self._history.started:
-            self._write("sweep_started", sweep=self._folder.sweep, **about)
+        about = {"experiment": dict(experiment), "dataset": self._dataset, **header}
+        if not self._history.has_begun:
+            self._write(SweepStarted(sweep=self._folder.sweep, **about))
             return
-        self._write("sweep_resumed", **about)
+        self._write(SweepResumed(**about))
         for known in list(self._history.trials.values()):
             if known.record is None or known.record.ending is Ending.CANCELLED:
-                self._put_back(known, "resumed", "the sweep was taken up again")
+                self._put_back(known, "resumed", "the sweep was resumed")
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, trial: str | None = None) -> None:
         """Write a note into the ledger."""
-        self._write("note", text=text)
+        self._write(Note(text=text, trial=trial))
 
-    def _write(self, event: str, **payload: Any) -> None:
-        self._apply(self._ledger.append(event, **payload))
-        for told in outages():
-            self._apply(self._ledger.append("note", text=told))
-
-    def _apply(self, event: dict[str, Any]) -> None:
-        self._history.add(event)
-        self._generator.apply(event)
-        self._pruner.apply(event)
+    def _write(self, event: Event) -> None:
+        self._history.add(self._ledger.append(event))
+        for outage in outages():
+            self._history.add(self._ledger.append(Note(text=outage)))
 
     def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
         """Return the next trial for a free slot, ``wait`` while there may be one later, None: no more.
@@ -155,7 +159,7 @@ class SweepController:
         if (suggestion := self._generator.next(number, self._workers.device(slot))) is None:
             return self._none_left()
         request = suggestion.request(self._folder.sweep, number, self._exp, self._now)
-        self._write("trial_started", request=request.model_dump(mode="json"))
+        self._write(TrialStarted(request=request))
         return self._hand_out(slot, f"t{number:04d}")
 
     def _none_left(self) -> Literal["wait"] | None:
@@ -179,8 +183,7 @@ class SweepController:
         if row.epoch <= len(known.rows):  # its newest checkpoint was damaged: it went on from an older one
             self._cut(known, known.retries, "damaged", "its newest checkpoint was damaged", row.epoch - 1)
         verdict = self._decide(known, row)
-        stored = checkpoint.model_dump(mode="json") if checkpoint else None
-        self._write("row", trial=trial, row=row.model_dump(mode="json"), checkpoint=stored, verdict=verdict.value)
+        self._write(EpochRecorded(trial=trial, row=row, checkpoint=checkpoint, verdict=verdict))
         return verdict
 
     def _decide(self, known: TrialHistory, row: EpochResult) -> Verdict:
@@ -213,7 +216,7 @@ class SweepController:
         """Start nothing more and stop what runs, keeping everything; the first reason counts."""
         if not self._halting:
             self._stopped, self._halting = reason, True
-            self._write("note", text=reason)
+            self.note(reason)
 
     def ended(self, record: TrialRecord, attempt: int = 0) -> None:
         """Take how a training ended: try it again, or record it, and drop checkpoints that fell out of the top."""
@@ -244,33 +247,36 @@ class SweepController:
     def _finish(self, record: TrialRecord) -> None:
         known = self._history.trials[record.trial]
         record = with_final_names(self._folder, finalize_record(record, known))
-        self._write("trial_ended", record=record.model_dump(mode="json"))
+        self._write(TrialEnded(record=record))
         for note in record.notes:
-            self._write("note", text=note, trial=record.trial)
+            self.note(note, record.trial)
         if record.ending is not Ending.CANCELLED:
             self._folder.remove_below(working_folders(self._folder, record.trial))
         drop_surplus(self._folder, self._history, self._exp.keep_top, self._write)
 
     def _again(self, known: TrialHistory, cause: Cause, reason: str) -> str | None:
         """Put a trial back in line; where the rule says no, return why."""
-        no = (
-            None if ending_from_rows(known) else refusal(cause, known.attempts_log, known.stored_epoch, self._exp.trial)
-        )
+        no = None if ending_from_rows(known) else refusal(cause, known.resumes, known.stored_epoch, self._exp.trial)
         if no is None:
             self._put_back(known, cause.value, reason)
         return no
 
-    def _put_back(self, known: TrialHistory, cause: str, reason: str, **more: int) -> None:
+    def _put_back(self, known: TrialHistory, cause: str, reason: str, batch: int | None = None) -> None:
         """Put a trial back in line from its newest checkpoint; one that has no epochs left gets its record."""
         if known.record is None and (over := ending_from_rows(known)) is not None:
             self._finish(record_from_rows(self._folder, known, *over, cause=None, error=None))
             return
-        self._cut(known, known.retries + 1, cause, reason, known.stored_epoch, **more)
+        self._cut(known, known.retries + 1, cause, reason, known.stored_epoch, batch)
         self._waiting.append(known.request.trial)
 
-    def _cut(self, known: TrialHistory, attempt: int, cause: str, reason: str, epoch: int, **more: int) -> None:
-        about = {"attempt": attempt, "cause": cause, "reason": reason, "from_epoch": epoch, **more}
-        self._write("trial_resumed", trial=known.request.trial, **about)
+    def _cut(
+        self, known: TrialHistory, attempt: int, cause: str, reason: str, epoch: int, batch: int | None = None
+    ) -> None:
+        self._write(
+            TrialResumed(
+                trial=known.request.trial, attempt=attempt, cause=cause, reason=reason, from_epoch=epoch, batch=batch
+            )
+        )
 
     def leaving(self, slot: int) -> None:
         """Take note that a slot's process is about to be replaced: its end is no loss."""

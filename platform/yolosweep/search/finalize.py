@@ -7,7 +7,7 @@ import statistics
 from yolosweep.diagnosis.curves import diverged
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import TrialHistory
-from yolosweep.records import Cause, Ending, FileRef, TrialRecord
+from yolosweep.records import Cause, Ending, FileRef, TrialRecord, Verdict
 from yolosweep.storage.atomic_files import sha256_of
 
 __all__ = ["death_cause", "ending_from_rows", "finalize_record", "record_from_rows"]
@@ -31,7 +31,7 @@ def ending_from_rows(known: TrialHistory) -> tuple[Ending, str] | None:
     if not known.rows:
         return None
     last, request = known.rows[-1], known.request
-    if known.verdict == "prune":
+    if known.verdict is Verdict.PRUNE:
         return Ending.PRUNED, f"behind the other trials after epoch {last.epoch}"
     if last.epoch >= request.epochs:
         return Ending.FINISHED, f"all {last.epoch} epochs trained"

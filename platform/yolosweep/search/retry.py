@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from yolosweep.ledger.history import TrialHistory
 from yolosweep.records import Cause, Ending, TrialPolicy
+from yolosweep.records.events import TrialResumed
 
 __all__ = ["FRUITLESS", "LOWERINGS", "STALLS", "lower_batch", "refusal"]
 
@@ -27,32 +27,32 @@ def lower_batch(known: TrialHistory, ending: Ending, policy: TrialPolicy) -> int
     did not fit, so all begin anew as new processes. As there, a trial that has a row keeps its batch.
     """
     request, ranks = known.request, known.request.world_size
-    times = sum("batch" in event for event in known.attempts_log)
+    times = sum(event.batch is not None for event in known.resumes)
     if ending is not Ending.OOM or policy.on_oom != "lower_batch" or ranks == 1 or known.rows or times == LOWERINGS:
         return None
     half = int(request.lowered or request.settings.get("batch", 16)) // 2
     return half if half >= ranks else None
 
 
-def refusal(cause: Cause, log: Sequence[Mapping[str, Any]], from_epoch: int, policy: TrialPolicy) -> str | None:
+def refusal(cause: Cause, log: Sequence[TrialResumed], from_epoch: int, policy: TrialPolicy) -> str | None:
     """Return why a trial is not tried again; None where it is.
 
     Args:
         cause: why it stopped now.
-        log: its earlier ``trial_resumed`` events, oldest first, with ``cause`` and ``from_epoch``.
+        log: its earlier resumes, oldest first.
         from_epoch: where it would go on from.
         policy: the experiment's ``trial`` section.
     """
     if cause in (Cause.INFRA, Cause.STORAGE):
         fruitless = 1
         for event in reversed(log):
-            if event["cause"] != cause.value or event["from_epoch"] != from_epoch:
+            if event.cause != cause.value or event.from_epoch != from_epoch:
                 break
             fruitless += 1
         if fruitless >= FRUITLESS:
             return f"{fruitless} processes in a row ended in epoch {from_epoch + 1}"
         return None
-    earlier = sum(event["cause"] == cause.value for event in log)
+    earlier = sum(event.cause == cause.value for event in log)
     if cause is Cause.STALLED:
         return None if earlier < STALLS else f"it stood still {earlier + 1} times"
     if cause is Cause.UNKNOWN:

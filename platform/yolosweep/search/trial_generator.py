@@ -13,6 +13,7 @@ from typing import Any
 
 from yolosweep.experiment import Experiment, baseline, identity, settings_of
 from yolosweep.records import Ending, TrialRecord, TrialRequest
+from yolosweep.records.events import Event, TrialEnded, TrialStarted
 
 __all__ = ["Suggestion", "TrialGenerator"]
 
@@ -121,15 +122,15 @@ class TrialGenerator:
             batch >= known.batch and imgsz >= known.imgsz and device in (None, known.device) for known in self._too_big
         )
 
-    def apply(self, event: Mapping[str, Any]) -> None:
+    def apply(self, event: Event) -> None:
         """Learn from one event of the ledger."""
-        if event["event"] == "trial_started":
-            request = TrialRequest.model_validate(event["request"])
+        if isinstance(event, TrialStarted):
+            request = event.request
             self._tried.add(request.identity)
             self._asked[request.trial] = request.settings
             self._searcher.started(request.number, request.asked)
-        elif event["event"] == "trial_ended":
-            record = TrialRecord.model_validate(event["record"])
+        elif isinstance(event, TrialEnded):
+            record = event.record
             if record.ending is Ending.CANCELLED:  # it may go on later: until then it counts as running
                 return
             self._searcher.tell(record.number, record.used, record.score, learned=record.ending is not Ending.FAILED)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from yolosweep.ledger import RunFolder, Tail
+from yolosweep.records.events import Event
 from yolosweep.tracking.messages import Artifact, Close, Message, Open, Row, Table
 from yolosweep.tracking.mirror_state import MirrorState, SentRun
 from yolosweep.tracking.planner import Planner
@@ -45,7 +45,7 @@ class Outbox:
         self._waiting: dict[str, list[Message]] = {}
         self._handed: dict[str, int] = {}
 
-    def take(self, event: dict[str, Any]) -> None:
+    def take(self, event: Event) -> None:
         """Put what an event says in the queue, unless it arrived before."""
         for message in self.planner.add(event):
             sent = self.state.runs.get(message.run)

@@ -8,9 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import singledispatchmethod
 from typing import Any
 
-from yolosweep.records import Ending, EpochResult, FileRef, TrialRecord, TrialRequest
+from yolosweep.records import Ending, TrialRequest
+from yolosweep.records.events import (
+    CheckpointsDropped,
+    EpochRecorded,
+    Event,
+    SweepEnded,
+    SweepResumed,
+    SweepStarted,
+    TrialEnded,
+    TrialResumed,
+    TrialStarted,
+    WinnerSelected,
+)
 from yolosweep.tracking.messages import Artifact, Close, Message, Open, Row, Summary, Table, run_id
 from yolosweep.tracking.sweep_state import SweepState, config_of, going_on, summary_of
 
@@ -20,7 +33,7 @@ _EXIT_CODES = {Ending.FINISHED: 0, Ending.PATIENCE: 0, Ending.PRUNED: 0, Ending.
 _SWEEP_EXIT_CODES = {"failed": 1, "error": 1, "cancelled": 255, "interrupted": 255}
 
 
-def plan(events: Iterable[dict[str, Any]], sent: Mapping[str, int]) -> list[Message]:
+def plan(events: Iterable[Event], sent: Mapping[str, int]) -> list[Message]:
     """Return what is still to be sent.
 
     Args:
@@ -57,45 +70,44 @@ class Planner:
         self._resumes = 0
         self._winner: dict[str, Any] = {}
 
-    def add(self, event: dict[str, Any]) -> list[Message]:
-        """Fold one event in and return what it says; events the mirror has no word for say nothing."""
-        kind, seq = event["event"], int(event["seq"])
-        if kind == "sweep_started":
-            return self._start_sweep(event, seq)
-        if not self._sweep:
+    def add(self, event: Event) -> list[Message]:
+        """Fold one event in and return its messages; kinds of events the tracker does not show have none."""
+        if not self._sweep and not isinstance(event, SweepStarted):
             return []
-        if kind in ("sweep_resumed", "trial_started", "trial_resumed", "row", "trial_ended"):
+        if isinstance(event, (SweepResumed, TrialStarted, TrialResumed, EpochRecorded, TrialEnded)):
             self.ended = False
-        if kind == "checkpoints_dropped":
-            self._standings.drop(event["trial"])
-        tell = {
-            "sweep_resumed": self._resume_sweep,
-            "trial_started": self._start_trial,
-            "trial_resumed": self._resume_trial,
-            "row": self._row,
-            "trial_ended": self._end_trial,
-            "winner": self._win,
-            "sweep_ended": self._end_sweep,
-        }.get(kind)
-        return tell(event, seq) if tell else []
+        return self._messages(event, event.seq)
 
-    def _start_sweep(self, event: dict[str, Any], seq: int) -> list[Message]:
-        experiment = event["experiment"]
+    @singledispatchmethod
+    def _messages(self, event: Event, seq: int) -> list[Message]:
+        """Return the messages of an event; the kinds that have any have a method of their own below."""
+        return []
+
+    @_messages.register
+    def _(self, event: CheckpointsDropped, seq: int) -> list[Message]:
+        self._standings.drop(event.trial)
+        return []
+
+    @_messages.register
+    def _(self, event: SweepStarted, seq: int) -> list[Message]:
+        experiment = event.experiment
         self.ended = False
-        self._sweep = str(event["sweep"])
+        self._sweep = event.sweep
         self._sweep_run = run_id(self._sweep, "sweep")
         self._standings.sign = -1.0 if experiment["search"].get("mode") == "min" else 1.0
         return self._open_sweep(event, seq)
 
-    def _resume_sweep(self, event: dict[str, Any], seq: int) -> list[Message]:
+    @_messages.register
+    def _(self, event: SweepResumed, seq: int) -> list[Message]:
         self._resumes += 1
         stale = {} if self._sweep_run in self._open else {"status": None, "reason": None}
         messages = self._open_sweep(event, seq)
         return [*messages, Summary(run=self._sweep_run, seq=seq, values={**stale, "resumes": self._resumes})]
 
-    def _open_sweep(self, event: dict[str, Any], seq: int) -> list[Message]:
+    def _open_sweep(self, event: SweepStarted | SweepResumed, seq: int) -> list[Message]:
         """Open the sweep's run as its newest event says; a run stays in the project that was asked for first."""
-        experiment, dataset = event["experiment"], event.get("dataset") or {}
+        experiment = event.experiment
+        dataset = event.dataset.model_dump(mode="json") if event.dataset is not None else {}
         wandb = (experiment.get("track") or {}).get("wandb")
         if wandb and not self._asked:
             self._asked, self.project, self.entity = True, wandb.get("project"), wandb.get("entity")
@@ -108,7 +120,7 @@ class Planner:
             "dataset": {
                 key: dataset.get(key) for key in ("task", "images", "fingerprint", "leaks", "same_source", "allowed")
             },
-            "versions": event.get("versions") or {},
+            "versions": event.versions,
         }
         return [self._opening(self._sweep_run, seq, name=self._sweep, job_type="sweep", config=config)]
 
@@ -119,15 +131,17 @@ class Planner:
         self._open.add(run)
         return self.opened[run]
 
-    def _start_trial(self, event: dict[str, Any], seq: int) -> list[Message]:
-        request = TrialRequest.model_validate(event["request"])
+    @_messages.register
+    def _(self, event: TrialStarted, seq: int) -> list[Message]:
+        request = event.request
         run = run_id(self._sweep, request.trial)
         self._started.add(request.trial)
         self._standings.start(request.trial)
         return [self._opening(run, seq, name=request.trial, job_type="trial", config=self._config(request))]
 
-    def _resume_trial(self, event: dict[str, Any], seq: int) -> list[Message]:
-        trial = event["trial"]
+    @_messages.register
+    def _(self, event: TrialResumed, seq: int) -> list[Message]:
+        trial = event.trial
         if trial not in self._started:
             return []
         run = run_id(self._sweep, trial)
@@ -161,8 +175,9 @@ class Planner:
         self.opened[run] = replace(self.opened[run], seq=seq, tags=self._tags)
         return [self.opened[run]]
 
-    def _row(self, event: dict[str, Any], seq: int) -> list[Message]:
-        trial, row = event["trial"], EpochResult.model_validate(event["row"])
+    @_messages.register
+    def _(self, event: EpochRecorded, seq: int) -> list[Message]:
+        trial, row = event.trial, event.row
         run = run_id(self._sweep, trial)
         if trial not in self._started or row.epoch <= self._epochs.get(trial, 0):
             return []
@@ -171,8 +186,9 @@ class Planner:
         values = {key: value for key, value in {**row.metrics, **measured}.items() if value is not None}
         return [*self._again(run, seq), Row(run=run, seq=seq, step=row.epoch, values=values)]
 
-    def _end_trial(self, event: dict[str, Any], seq: int) -> list[Message]:
-        record = TrialRecord.model_validate(event["record"])
+    @_messages.register
+    def _(self, event: TrialEnded, seq: int) -> list[Message]:
+        record = event.record
         run = run_id(self._sweep, record.trial)
         if record.trial not in self._started:
             return []
@@ -197,23 +213,23 @@ class Planner:
             Row(run=self._sweep_run, seq=seq, step=seq, values=values),
         ]
 
-    def _win(self, event: dict[str, Any], seq: int) -> list[Message]:
-        self._winner = {"winner": event["trial"], "winner_score": event.get("score")}
-        if event.get("caveats"):
-            self._winner["caveats"] = " | ".join(event["caveats"])
+    @_messages.register
+    def _(self, event: WinnerSelected, seq: int) -> list[Message]:
+        self._winner = {"winner": event.trial, "winner_score": event.score}
+        if event.caveats:
+            self._winner["caveats"] = " | ".join(event.caveats)
         messages = self._again(self._sweep_run, seq)
         messages.append(Summary(run=self._sweep_run, seq=seq, values=self._winner))
-        if event.get("file"):
-            file = FileRef.model_validate(event["file"])
-            trial = run_id(self._sweep, event["trial"])
-            metadata = {**self._winner, "trial_run": trial, "sha256": file.sha256, "size": file.size}
-            name = f"{self._sweep}-best"
-            messages.append(Artifact(run=self._sweep_run, seq=seq, name=name, file=file, metadata=metadata))
+        file, trial = event.file, run_id(self._sweep, event.trial)
+        metadata = {**self._winner, "trial_run": trial, "sha256": file.sha256, "size": file.size}
+        name = f"{self._sweep}-best"
+        messages.append(Artifact(run=self._sweep_run, seq=seq, name=name, file=file, metadata=metadata))
         return messages
 
-    def _end_sweep(self, event: dict[str, Any], seq: int) -> list[Message]:
+    @_messages.register
+    def _(self, event: SweepEnded, seq: int) -> list[Message]:
         self.ended = True
-        status = str(event.get("status", ""))
+        status = event.status
         columns, rows = self._standings.table(lambda trial: run_id(self._sweep, trial))
         messages = self._again(self._sweep_run, seq)
         messages.append(Table(run=self._sweep_run, seq=seq, step=seq, columns=columns, rows=rows))
@@ -223,7 +239,7 @@ class Planner:
                 seq=seq,
                 exit_code=_SWEEP_EXIT_CODES.get(status, 0),
                 tags=(*self._tags, status) if status else self._tags,
-                summary={**self._standings.headline(), **self._winner, "status": status, "reason": event.get("reason")},
+                summary={**self._standings.headline(), **self._winner, "status": status, "reason": event.reason},
             )
         )
         self._open.discard(self._sweep_run)

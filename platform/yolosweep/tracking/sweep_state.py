@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from yolosweep.records import EpochResult, TrialRecord
+from yolosweep.records.events import TrialResumed
 
 __all__ = ["SweepState", "config_of", "going_on", "summary_of"]
 
@@ -123,7 +124,7 @@ def summary_of(record: TrialRecord) -> dict[str, Any]:
     return {key: value for key, value in summary.items() if value is not None}
 
 
-def going_on(before: TrialRecord | None, event: dict[str, Any]) -> dict[str, Any]:
+def going_on(before: TrialRecord | None, event: TrialResumed) -> dict[str, Any]:
     """Return the headline values of a trial that goes on: why, and nothing of the ending it had.
 
     Args:
@@ -131,5 +132,5 @@ def going_on(before: TrialRecord | None, event: dict[str, Any]) -> dict[str, Any
         event: the ledger's ``trial_resumed``.
     """
     stale = summary_of(before).keys() - EpochResult.model_fields.keys() if before else ()
-    why = f"{event['cause']}, from epoch {int(event['from_epoch']) + 1}: {event['reason']}"
-    return {**dict.fromkeys(sorted(stale)), "retries": int(event["attempt"]), "last_retry": why}
+    why = f"{event.cause}, from epoch {event.from_epoch + 1}: {event.reason}"
+    return {**dict.fromkeys(sorted(stale)), "retries": event.attempt, "last_retry": why}

@@ -7,11 +7,11 @@ the best so far counts, because YOLO curves dip and recover.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from yolosweep.experiment.schema import Search
 from yolosweep.records import EpochResult
+from yolosweep.records.events import EpochRecorded, Event
 
 __all__ = ["AshaPruner", "behind", "rungs"]
 
@@ -66,7 +66,7 @@ class AshaPruner:
         others = [score for other, score in self._best[row.epoch].items() if other != trial]
         return behind(row.best_score, others, self._factor, self._mode)
 
-    def apply(self, event: Mapping[str, Any]) -> None:
+    def apply(self, event: Event) -> None:
         """Learn from one event of the ledger."""
-        if event["event"] == "row" and event["row"]["epoch"] in self._best:
-            self._best[event["row"]["epoch"]][event["trial"]] = event["row"]["best_score"]
+        if isinstance(event, EpochRecorded) and event.row.epoch in self._best:
+            self._best[event.row.epoch][event.trial] = event.row.best_score

@@ -476,7 +476,7 @@ def test_trials_wait_for_a_storage_that_is_gone_for_a_minute_and_nothing_is_lost
     known = history(request)
     assert [(one.epoch, one.score) for one in known.trials["t0000"].rows] == [(1, 0.3), (2, 0.4), (3, 0.5)]
     assert known.trials["t0000"].resumes == []
-    assert "the storage did not answer for 6" in str(known.notes[-1]["text"])
+    assert "the storage did not answer for 6" in known.notes[-1].text
 
     outage.begin(3600.0)
     with pytest.raises(RunFolderError, match=r"cannot be used, for 300 s \(Couldn't resolve host name\); check"):
@@ -627,11 +627,11 @@ def copied_until(folder: RunFolder, target: Path, lines: int) -> RunFolder:
 def again(desk_folder: RunFolder, **search: Any) -> SweepController:
     """Take a sweep up again the way ``yolosweep resume`` does."""
     started = next(read_events(desk_folder.ledger))
-    experiment = started["experiment"]
+    experiment = started.experiment
     experiment["search"].update(search)
     controller = SweepController(
         desk_folder.address, experiment=experiment, model="yolo11n.yaml", model_fingerprint="yolo11n.yaml",
-        dataset=started["dataset"], cpus=1, gpus=0, header={}, clock=Clock(),
+        dataset=started.dataset.model_dump(mode="json"), cpus=1, gpus=0, header={}, clock=Clock(),
     )  # fmt: skip
     OPEN.append(controller)
     return controller
@@ -707,7 +707,7 @@ def test_a_time_budget_counts_the_time_before_but_not_the_pause(tmp_path: Path) 
     folder = RunFolder(request.folder)
     content = folder.ledger.read_text().splitlines()
     first, last = json.loads(content[0]), json.loads(content[-1])
-    first.at, last["at"] = "2026-01-01T00:00:00+00:00", "2026-01-01T01:00:00+00:00"
+    first["at"], last["at"] = "2026-01-01T00:00:00+00:00", "2026-01-01T01:00:00+00:00"
     folder.ledger.write_text("\n".join([json.dumps(first), json.dumps(last | {"event": "note", "text": ""})]) + "\n")
     again(folder)
     assert known.seq >= 1

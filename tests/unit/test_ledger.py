@@ -17,9 +17,20 @@ from hypothesis import strategies as st
 
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import Ledger, RunFolder, Tail, read_events
-from yolosweep.records import SCHEMA_VERSION, FileRef
-from yolosweep.records.events import EpochRecorded, Note
+from yolosweep.records import SCHEMA_VERSION, EpochResult, FileRef
+from yolosweep.records.events import EpochRecorded, Note, SweepResumed
 from yolosweep.storage.atomic_files import HashingWriter, sha256_of, write_atomic
+
+ROW = EpochResult(
+    epoch=1,
+    metrics={"m": 0.5},
+    score=0.5,
+    best_score=0.5,
+    best_epoch=1,
+    epochs_without_gain=0,
+    seconds=1,
+    images_per_s=2,
+)
 
 
 def python(code: str, *arguments: str | Path, **kwargs: Any) -> subprocess.Popen[str]:
@@ -39,7 +50,7 @@ def journal(folder: Path, count: int = 4) -> RunFolder:
     run = RunFolder(folder)
     ledger = Ledger(run)
     for number in range(count):
-        ledger.append(Note(text=f"ä line\nbreak {number}", value=number / 3, none=None))
+        ledger.append(Note(text=f"ä line\nbreak {number / 3}"))
     ledger.close()
     return run
 
@@ -47,11 +58,11 @@ def journal(folder: Path, count: int = 4) -> RunFolder:
 def test_events_come_back_as_written(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     ledger = Ledger(run)
-    written = [ledger.append(Note(text="ä")), ledger.append(EpochRecorded(trial="t0001", row={"epoch": 1}))]
+    written = [ledger.append(Note(text="ä")), ledger.append(EpochRecorded(trial="t0001", row=ROW))]
     assert list(read_events(run.ledger)) == written, "an event is on disk when append returns"
     ledger.close()
     assert [event.seq for event in written] == [0, 1]
-    assert {event["v"] for event in written} == {SCHEMA_VERSION}
+    assert {event.v for event in written} == {SCHEMA_VERSION}
 
 
 def test_a_journal_cut_at_any_byte_reads_as_a_prefix_and_goes_on(tmp_path: Path) -> None:
@@ -65,7 +76,7 @@ def test_a_journal_cut_at_any_byte_reads_as_a_prefix_and_goes_on(tmp_path: Path)
         ledger = Ledger(run)
         added = ledger.append(Note(text="after the crash"))
         ledger.close()
-        assert added["seq"] == kept
+        assert added.seq == kept
         assert list(read_events(run.ledger)) == [*events[:kept], added]
 
 
@@ -79,7 +90,7 @@ def test_a_damaged_line_is_refused_or_reads_as_json(
     run.ledger.write_bytes(content)
     try:
         for event in read_events(run.ledger):
-            assert event["v"] <= SCHEMA_VERSION
+            assert event.v <= SCHEMA_VERSION
     except RunFolderError as error:
         assert str(run.ledger) in str(error)  # noqa: PT017  (either outcome is right; what is read must hold)
 
@@ -109,8 +120,8 @@ def test_what_json_cannot_say_is_not_written(tmp_path: Path) -> None:
     run = journal(tmp_path, 1)
     ledger = Ledger(run)
     with pytest.raises(ValueError, match="not JSON compliant"):
-        ledger.append(Note(value=float("nan")))
-    assert ledger.append(Note())["seq"] == 1
+        ledger.append(SweepResumed(experiment={"seed": float("nan")}))
+    assert ledger.append(Note(text="x")).seq == 1
     ledger.close()
     assert [event.seq for event in read_events(run.ledger)] == [0, 1]
 
@@ -343,3 +354,29 @@ def test_published_files_are_found_after_the_folder_moved(tmp_path: Path) -> Non
 def test_a_reference_that_leads_out_is_refused(path: str, tmp_path: Path) -> None:
     with pytest.raises(RunFolderError, match="it would lead outside"):
         RunFolder(tmp_path).resolve(FileRef(path=path, sha256="", size=0))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"v":1,"seq":9,"event":"note","text":' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+        b'{"v":1,"seq":9,"event":"note"}',
+        b'{"v":1,"seq":9,"event":"trial_ended","record":{}}',
+        b'{"v":true,"seq":"x","event":"sweep_started"}',
+        b'{"v":1,"seq":9,"event":"row","trial":"t0000","row":null}',
+    ],
+    ids=["deep", "no text", "empty record", "no sweep", "no row"],
+)
+def test_a_line_that_is_no_event_is_refused(line: bytes, tmp_path: Path) -> None:
+    run = journal(tmp_path, 1)
+    run.ledger.write_bytes(run.ledger.read_bytes() + line + b"\n")
+    with pytest.raises(RunFolderError, match="line 2 is damaged"):
+        list(read_events(run.ledger))
+
+
+def test_a_line_without_an_end_is_not_read_into_memory(tmp_path: Path) -> None:
+    run = journal(tmp_path, 1)
+    with run.ledger.open("ab") as stream:
+        stream.truncate(stream.tell() + (65 << 20))
+    with pytest.raises(RunFolderError, match="line 2 is damaged: it is too long"):
+        list(read_events(run.ledger))

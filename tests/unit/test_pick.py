@@ -102,10 +102,10 @@ def test_no_score_at_all_says_how_the_trials_ended(tmp_path: Path) -> None:
 
 def test_the_bundle_holds_what_is_needed_to_trust_and_repeat_it(tmp_path: Path) -> None:
     folder = make_run(tmp_path, (0.3, Ending.FINISHED), (0.6, Ending.FINISHED))
-    payload = select_winner(folder, History.of(folder), scorer(val=0.601, test=0.55), link="http://w/p")
+    winner = select_winner(folder, History.of(folder), scorer(val=0.601, test=0.55), link="http://w/p")
     bundle = json.loads((folder.winner / "winner.json").read_text())
     assert (folder.winner / "best.pt").read_bytes() == b"weights of t0001"
-    assert bundle["trial"] == payload["trial"] == "t0001"
+    assert bundle["trial"] == winner.trial == "t0001"
     assert bundle["validations"]["test"]["metrics"][METRIC] == 0.55
     assert bundle["data_fingerprint"] == "f" * 64
     assert bundle["versions"] == {"ray": "2"}
@@ -119,13 +119,13 @@ def test_the_bundle_holds_what_is_needed_to_trust_and_repeat_it(tmp_path: Path) 
 
 def test_without_a_test_split_only_val_is_scored(tmp_path: Path) -> None:
     folder = make_run(tmp_path, (0.3, Ending.FINISHED), test=False)
-    assert set(select_winner(folder, History.of(folder), scorer(val=0.3))["validations"]) == {"val"}
+    assert set(select_winner(folder, History.of(folder), scorer(val=0.3)).validations) == {"val"}
 
 
 @pytest.mark.parametrize("measured", [0.58, 0.62, float("nan")])
-def test_a_score_that_does_not_hold_is_not_crowned(tmp_path: Path, measured: float) -> None:
+def test_a_score_that_does_not_hold_is_not_selected(tmp_path: Path, measured: float) -> None:
     folder = make_run(tmp_path, (0.6, Ending.FINISHED))
-    with pytest.raises(VerificationError, match="t0000 is not crowned"):
+    with pytest.raises(VerificationError, match="t0000 is not selected"):
         select_winner(folder, History.of(folder), scorer(val=measured, test=0.5))
     assert not folder.winner.exists()
 

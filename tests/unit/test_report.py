@@ -23,7 +23,7 @@ from yolosweep.cli.live_view import LiveView
 from yolosweep.cli.tables import describe_run
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest
+from yolosweep.records import Ending, EpochResult, FileRef, TrialRecord, TrialRequest, Validation
 from yolosweep.records.events import (
     EpochRecorded,
     Note,
@@ -33,6 +33,7 @@ from yolosweep.records.events import (
     TrialEnded,
     TrialResumed,
     TrialStarted,
+    WinnerSelected,
 )
 from yolosweep.report import summary, write_report
 
@@ -63,7 +64,7 @@ def write_run(
     """Write a run whose trials have these scores per epoch; an ending of None is still running.
 
     ``records`` are further fields of the trials' records, ``restarts`` the epochs they went on from and why (before
-    their first row), ``more`` further events and their payloads, written before the end of the sweep.
+    their first row), ``more`` further events, written before the end of the sweep.
     """
     folder = RunFolder.create(tmp_path, "report")
     ledger = Ledger(folder)
@@ -112,27 +113,28 @@ def write_run(
                 **(records or {}).get(trial, {}),
             )  # fmt: skip
             ledger.append(TrialEnded(record=record))
-    for event, payload in more.items():
-        ledger.append(event, **payload)
+    for event in more.values():
+        ledger.append(event)
     if ended:
         ledger.append(SweepEnded(status="finished", reason="all trials ended"))
     ledger.close()
     return folder
 
 
-def winner(trial: str, score: float, *, test: float | None = None, label: str = "a car") -> dict[str, Any]:
-    """Return the payload of a winner event, with test images or without."""
+def winner(trial: str, score: float, *, test: float | None = None, label: str = "a car") -> WinnerSelected:
+    """Return a winner event, with test images or without."""
 
-    def validation(split: str, value: float) -> dict[str, Any]:
-        return {"split": split, "metrics": {METRIC: value, "val/loss": 1.0}, "per_class": {label: {METRIC: value / 2}}}
+    def validation(split: str, value: float) -> Validation:
+        per_class = {label: {METRIC: value / 2}}
+        return Validation(split=split, metrics={METRIC: value, "val/loss": 1.0}, per_class=per_class)
 
     splits = {"val": score, **({"test": test} if test is not None else {})}
-    return {
-        "trial": trial, "score": score, "metric": METRIC, "passed_over": ["t0009 left no checkpoint"],
-        "validations": {split: validation(split, value) for split, value in splits.items()},
-        "file": {"path": "winner/best.pt", "sha256": "5f" * 32, "size": 5 << 20}, "settings": {"lr0": 0.25},
-        "reproduce": "yolosweep run winner/reproduce.yaml",
-    }  # fmt: skip
+    return WinnerSelected(
+        trial=trial, score=score, metric=METRIC, passed_over=("t0009 left no checkpoint",),
+        validations={split: validation(split, value) for split, value in splits.items()}, identity="i", model="m",
+        file=FileRef(path="winner/best.pt", sha256="5f" * 32, size=5 << 20), settings={"lr0": 0.25},
+        data_fingerprint="f" * 64,
+    )  # fmt: skip
 
 
 def told(folder: RunFolder) -> dict[str, Any]:

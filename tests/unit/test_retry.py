@@ -1,34 +1,35 @@
 """Which trials are tried again: the rule alone."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from yolosweep.records import Cause, TrialPolicy
+from yolosweep.records.events import TrialResumed
 from yolosweep.search.retry import FRUITLESS, refusal
 
+
+def resumed(cause: str, epoch: int) -> TrialResumed:
+    return TrialResumed(trial="t0000", attempt=1, cause=cause, reason="r", from_epoch=epoch)
+
+
 EVENTS = st.lists(
-    st.fixed_dictionaries(
-        {"cause": st.sampled_from([*(cause.value for cause in Cause), "resumed"]), "from_epoch": st.integers(0, 5)}
-    ),
-    max_size=12,
+    st.builds(resumed, st.sampled_from([*(cause.value for cause in Cause), "resumed"]), st.integers(0, 5)), max_size=12
 )
 
 
-def log(*entries: tuple[str, int]) -> list[dict[str, Any]]:
-    return [{"cause": cause, "from_epoch": epoch} for cause, epoch in entries]
+def log(*entries: tuple[str, int]) -> list[TrialResumed]:
+    return [resumed(cause, epoch) for cause, epoch in entries]
 
 
 @given(EVENTS, st.integers(0, 5))
-def test_wrong_data_and_settings_are_never_tried_again(events: list[dict[str, Any]], epoch: int) -> None:
+def test_wrong_data_and_settings_are_never_tried_again(events: list[TrialResumed], epoch: int) -> None:
     for cause in (Cause.DATA, Cause.CONFIG, Cause.RESOURCE):
         assert refusal(cause, events, epoch, TrialPolicy()) is not None
 
 
 @given(EVENTS, st.integers(6, 9))
-def test_a_lost_machine_is_forgiven_where_the_trial_got_further(events: list[dict[str, Any]], epoch: int) -> None:
+def test_a_lost_machine_is_forgiven_where_the_trial_got_further(events: list[TrialResumed], epoch: int) -> None:
     assert refusal(Cause.INFRA, events, epoch, TrialPolicy()) is None
 
 

@@ -401,7 +401,7 @@ class TestResumes:
     @settings(max_examples=150, deadline=None)
     @given(told=interrupted_sweeps())
     def test_the_mirror_agrees_with_the_history(self, told):
-        events = [{**event, "at": "2026-01-01T00:00:00+00:00"} for event in numbered(told)]
+        events = numbered(told)
         history, messages = History(), plan(events, {})
         history.extend(events)
         for name, trial in history.trials.items():
@@ -492,7 +492,7 @@ def test_a_sent_sweep_is_pushed_again_without_wandb(tmp_path):
     """Nothing to say: the process ends without the SDK, and without a server."""
     folder = RunFolder.create(tmp_path, "cars")
     ledger = Ledger(folder)
-    events = [ledger.append(name, **payload) for name, payload in [started(), trial_started(0), trial_ended(0), END]]
+    events = [ledger.append(event) for event in numbered([started(), trial_started(0), trial_ended(0), END])]
     ledger.close()
     sent = {message.run: SentRun(name="", seq=message.seq, closed=True) for message in plan(events, {})}
     MirrorState(server="http://127.0.0.1:9", runs=sent).save(folder)

@@ -40,7 +40,7 @@ Time = Annotated[datetime, PlainSerializer(lambda at: at.isoformat(timespec="mil
 class LedgerEvent(Record):
     """What all events have in common; the ledger sets the number and the time when it writes one."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", ser_json_inf_nan="constants")
 
     v: int = SCHEMA_VERSION
     seq: int = -1
@@ -154,7 +154,7 @@ class CheckpointsDropped(LedgerEvent):
 class Winner(Record):
     """The checkpoint that is handed over, verified and validated again."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", ser_json_inf_nan="constants")
 
     trial: str
     score: Number

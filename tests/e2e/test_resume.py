@@ -172,3 +172,25 @@ def test_a_run_in_use_says_by_whom(shell: Any, toy: Path, tmp_path: Path, wait_f
 
 def test_what_is_no_run_is_refused(shell: Any, tmp_path: Path) -> None:
     assert "is not a run folder" in shell("resume", tmp_path, code=7).err
+
+
+def test_a_run_folder_of_version_0_1_is_resumed(shell: Any, repository: Path, tmp_path: Path) -> None:
+    """Its driver died in the third trial: what had not ended is trained to the same scores, and a trial is added."""
+    recorded = repository / "tests" / "fixtures" / "run_v1"
+    folder = tmp_path / "runs" / "toy-20261129-143840-dfb3"
+    shutil.copytree(recorded, folder)
+    for file in folder.rglob("*.pt.txt"):
+        file.rename(file.with_suffix(""))
+    whole = History()
+    whole.extend(read_events(recorded / "ledger.jsonl"))
+    lines = (folder / "ledger.jsonl").read_text().splitlines(keepends=True)
+    cut = next(i for i, line in enumerate(lines) if '"event":"row","trial":"t0002"' in line)
+    (folder / "ledger.jsonl").write_text("".join(lines[: cut + 1]))
+    shell("resume", folder, "search.trials=4", "--allow", "versions")
+    after = History.of(RunFolder(folder))
+    assert after.ended.status == "finished"
+    assert len(after.trials) == 4
+    for name, trial in whole.trials.items():
+        both = zip(after.trials[name].rows, trial.rows, strict=False)  # which is pruned depends on who came first
+        assert [one.score for one, _ in both] == [row.score for row in trial.rows][: len(after.trials[name].rows)]
+        assert after.trials[name].request.asked == trial.request.asked

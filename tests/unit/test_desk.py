@@ -658,7 +658,7 @@ def test_with_the_same_ledger_the_next_suggestion_is_the_same(tmp_path: Path) ->
         taken_up = again(copied_until(folder, tmp_path / f"cut{cut}", cut))
         request = start(taken_up, slot=0)
         assert request.attempt == 0
-        assert request.asked == lines[cut].request["asked"]
+        assert request.asked == lines[cut].request.asked
 
 
 def test_the_pruner_knows_what_came_to_its_rungs_before(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from yolosweep.errors import RunFolderError
 from yolosweep.ledger import Ledger, RunFolder, read_events
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest
-from yolosweep.records.events import Event, event_of_json
+from yolosweep.records.events import Event, UnknownEvent, event_of_json
 
 DATASET = {
     "task": "detect", "source": "/d", "train_on": "/d", "names": {"0": "car"}, "images": {"train": 1, "val": 1},
@@ -131,3 +131,22 @@ def test_a_ledger_without_a_sweep_is_refused(tmp_path: Path) -> None:
     Ledger(run).close()
     with pytest.raises(RunFolderError, match="holds no sweep"):
         History.of(run)
+
+
+def test_a_ledger_recorded_by_version_0_1_is_read_to_the_same_values(repository: Path) -> None:
+    """Schema 1 as it was written before events had classes."""
+    recorded = repository / "tests" / "fixtures" / "run_v1" / "ledger.jsonl"
+    read = list(read_events(recorded))
+    lines = [json.loads(line) for line in recorded.read_text().splitlines()]
+    assert [event.event for event in read] == [line["event"] for line in lines]
+    assert not [event for event in read if isinstance(event, UnknownEvent)]
+    history = History()
+    history.extend(read)
+    assert [(trial.status, len(trial.rows)) for trial in history.trials.values()] == [
+        ("finished", 6), ("pruned", 2), ("finished", 6),
+    ]  # fmt: skip
+    assert history.winner is not None
+    assert history.winner.winner.validations.keys() == {"val", "test"}
+    for event, written in zip(read, lines, strict=True):  # nothing that was written is lost
+        again = json.loads(event.line(event.seq))
+        assert {key: again[key] for key in written if key != "at"} == {k: v for k, v in written.items() if k != "at"}

@@ -456,7 +456,7 @@ class TestResumes:
 class TestTail:
     def test_a_line_that_is_being_written_is_left_for_later(self, tmp_path):
         path = tmp_path / "ledger.jsonl"
-        first, second = (json.dumps(event) + "\n" for event in numbered([started(), END]))
+        first, second = (event.line(event.seq).decode() for event in numbered([started(), END]))
         path.write_text(first + second[:7])
         tail = Tail(path)
         assert [event.seq for event in tail.read()] == [0]

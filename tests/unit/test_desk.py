@@ -27,7 +27,7 @@ from yolosweep.records import (
 )
 from yolosweep.search.controller import SweepController
 from yolosweep.search.finalize import record_from_rows
-from yolosweep.storage import objects, patience
+from yolosweep.storage import objects, retry
 
 DATASET = PreparedDataset(
     task="detect", source="/d/data.yaml", train_on="/d/data.yaml", names={0: "car"}, images={"train": 9, "val": 9},
@@ -438,8 +438,9 @@ class Outage:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = self.over = 0.0
-        monkeypatch.setattr(patience, "time", self)
-        monkeypatch.setattr(objects, "patiently", self._patiently)
+        self.refused = False
+        monkeypatch.setattr(retry, "time", self)
+        monkeypatch.setattr(objects, "retrying", self._retrying)
 
     def monotonic(self) -> float:
         return self.now
@@ -450,13 +451,28 @@ class Outage:
     def begin(self, lasts_s: float) -> None:
         self.over = self.now + lasts_s
 
-    def _patiently(self, call: Any, address: str, *, patience_s: float | None = None) -> Any:
+    def _retrying(self, call: Any, place: str, **options: Any) -> Any:
         def reached() -> Any:
+            if self.refused:
+                raise retry.Refused("403 Forbidden")
             if self.now < self.over:
                 raise OSError("Couldn't resolve host name")
             return call()
 
-        return patience.patiently(reached, address, patience_s=patience_s)
+        return retry.retrying(reached, place, **options)
+
+
+def test_a_storage_that_refuses_ends_the_sweep_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    outage = Outage(monkeypatch)
+    controller = make_controller((tmp_path / "bucket").as_uri())
+    request = start(controller, slot=0)
+    outage.refused = True
+    with pytest.raises(RunFolderError, match=r"cannot be used \(403 Forbidden\); check the address"):
+        controller.row(request.trial, row(1, 0.4))
+    assert outage.now == 0.0
+    OPEN.remove(controller)
+    controller._ledger.close()
 
 
 def test_trials_wait_for_a_storage_that_is_gone_for_a_minute_and_nothing_is_lost(

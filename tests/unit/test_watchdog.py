@@ -15,7 +15,7 @@ from yolosweep.ledger.history import TrialHistory
 from yolosweep.records import Cause, TrialPolicy, TrialRequest
 from yolosweep.runtime.watchdog import Watchdog, limit_s
 from yolosweep.search.finalize import death_cause
-from yolosweep.storage import joined
+from yolosweep.storage import Address
 
 STUCK = """
 import ctypes, sys
@@ -63,7 +63,7 @@ with Watchdog(folder.stacks("t0001", 0), TrialPolicy(stall_timeout=0.1), hand_ov
 def test_where_no_disk_is_shared_the_stacks_reach_the_storage(
     tmp_path: Path, empty_bucket: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = joined(empty_bucket(), "run")
+    address = str(Address.parse(empty_bucket()).join("run"))
     there = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "there")}
     done = subprocess.run([sys.executable, "-c", WAITS, address], timeout=60, check=False, env=there)
     assert done.returncode == 1

@@ -12,6 +12,7 @@ from yolosweep.data import OUTSIDE, Gate, described, examine, with_waived
 from yolosweep.data.model.safe_paths import shown
 from yolosweep.errors import DataError, UsageError
 from yolosweep.experiment import Experiment, load_experiment, sizes_of
+from yolosweep.experiment.addresses import is_address
 from yolosweep.records import Finding, Severity
 
 __all__ = ["check_data"]
@@ -49,7 +50,7 @@ def check_data(
     exp = _experiment(source)
     task = task or (exp.task if exp else "detect")
     sizes = list(imgsz) or (sizes_of(exp) if exp else [640])
-    named = source if source.startswith("sample:") or "://" in source else str(Path(source).absolute())
+    named = source if source.startswith("sample:") or is_address(source) else str(Path(source).absolute())
     tell, copying = progress("reading the data"), progress("copying the data", in_bytes=True)
     place, anywhere = exp.data if exp else named, OUTSIDE in allow
     gate = with_waived(examine(place, task, imgsz=sizes, anywhere=anywhere, tell=tell, copying=copying), allow)

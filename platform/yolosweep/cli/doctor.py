@@ -27,6 +27,7 @@ from yolosweep.cluster import (
 )
 from yolosweep.data import copied
 from yolosweep.errors import ClusterError, DataError
+from yolosweep.experiment.addresses import is_address
 from yolosweep.experiment.schema import Experiment
 from yolosweep.runtime.resources import allot
 from yolosweep.runtime.tune_adapter import Cluster, connected
@@ -124,7 +125,7 @@ def examine_cluster(source: Path | None, overrides: Sequence[str], *, address: s
 
 
 def _absolute(storage: str) -> str:
-    return storage if "://" in storage else str(Path(storage).expanduser().absolute())
+    return storage if is_address(storage) else str(Path(storage).expanduser().absolute())
 
 
 def _data(checked: Checked | None) -> list[str]:

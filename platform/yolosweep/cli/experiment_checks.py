@@ -12,6 +12,7 @@ from yolosweep.cli.progress_bar import progress
 from yolosweep.data import OUTSIDE, Gate, described, examine, waive
 from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
 from yolosweep.experiment import Experiment, baseline, lint_with_data, load_experiment, notes, sizes_of
+from yolosweep.experiment.addresses import address_fault, is_address
 from yolosweep.records import PreparedDataset, Severity
 
 __all__ = ["Checked", "check"]
@@ -53,6 +54,8 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
     seen: list[tuple[Gate, PreparedDataset] | DataError | UsageError] = []
 
     def further(exp: Experiment) -> list[Fault]:
+        if is_address(exp.data) and address_fault(exp.data, holds="data") is not None:
+            return _rules(exp)  # the address is a fault of the file
         try:
             tell, anywhere = progress("checking the data"), OUTSIDE in allow
             copying = progress("copying the data", in_bytes=True)

@@ -10,6 +10,7 @@ from yolosweep.backends.ultralytics.model_files import misnamed
 from yolosweep.data import examine
 from yolosweep.data.samples.cache import SAMPLES
 from yolosweep.errors import UsageError
+from yolosweep.experiment.addresses import is_address
 from yolosweep.storage.atomic_files import write_atomic
 
 __all__ = ["write_sample", "write_starter"]
@@ -32,7 +33,7 @@ def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path
         raise UsageError(f"--task {task} --model {model}: {fault}")
     if out.exists():
         raise UsageError(f"{out} exists and is not overwritten; choose another with --out")
-    is_named = data.startswith("sample:") or "://" in data
+    is_named = data.startswith("sample:") or is_address(data)
     dataset = examine(data if is_named else str(Path(data).absolute()), task).dataset
     schema = resources.files("yolosweep.experiment") / "experiment.schema.json"
     named = data if is_named else os.path.relpath(data, out.absolute().parent)

@@ -17,7 +17,7 @@ from yolosweep.ledger.history import History
 from yolosweep.runtime.resources import allot
 from yolosweep.runtime.tune_adapter import named_cluster
 from yolosweep.search.pruners.asha import rungs
-from yolosweep.storage import cached_at
+from yolosweep.storage import address_of_run, cached_at
 from yolosweep.tracking import choose_mode
 
 __all__ = ["describe_plan", "plan_of"]
@@ -40,7 +40,8 @@ def plan_of(checked: Checked) -> dict[str, Any]:
     if search.epoch_budget is not None:
         most = min(search.epoch_budget, most) if most is not None else search.epoch_budget
     slots = None if named_cluster(os.environ) else _local_slots(checked)
-    seconds = _known_epoch_seconds(cached_at(exp.storage) if is_address(exp.storage) else Path(exp.storage), checked)
+    runs = cached_at(str(address_of_run(exp.storage))) if is_address(exp.storage) else Path(exp.storage)
+    seconds = _known_epoch_seconds(runs, checked)
     room = room_of(exp, checked.model_bytes)
     return {
         "experiment": exp.model_dump(mode="json"),

@@ -22,6 +22,8 @@ from yolosweep.cluster.secret_delivery import SecretSender
 from yolosweep.cluster.versions import versions
 from yolosweep.errors import ClusterError, Interrupted, UsageError
 from yolosweep.experiment import load_experiment
+from yolosweep.experiment.addresses import is_address
+from yolosweep.storage import address_of_run
 
 __all__ = ["describe_jobs", "follow_job", "list_jobs", "stop_job", "submit_doctor", "submit_resume", "submit_sweep"]
 
@@ -61,9 +63,12 @@ def submit_resume(
 
     Raises:
         UsageError: the run folder's path is relative: the job would not find it.
+        RunFolderError: the run's address is not taken.
         ClusterError: as :func:`submit_sweep`.
     """
-    if "://" not in run and not PurePosixPath(run).is_absolute():
+    if is_address(run):
+        address_of_run(run)
+    elif not PurePosixPath(run).is_absolute():
         raise UsageError(f"--resume {run}: give the whole path, as the nodes of the cluster see it")
     base = f"{PurePosixPath(run).name}-resume"
     words = ["--resume", run, *_allowed(allow), *overrides]

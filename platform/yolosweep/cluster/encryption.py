@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Recipient", "public_key_in", "seal", "secrets_of"]
 
 _NAMES = re.compile(
-    r"WANDB_(API_KEY|BASE_URL|ENTITY)|HF_TOKEN|AZURE_STORAGE_\w+"
+    r"WANDB_(API_KEY|BASE_URL|ENTITY)|HF_TOKEN|GOOGLE_SERVICE_ACCOUNT_KEY"
+    r"|AZURE_(STORAGE_\w+|CLIENT_ID|CLIENT_SECRET|TENANT_ID)"
     r"|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|SECURITY_TOKEN|(DEFAULT_)?REGION|ENDPOINT_URL(_S3)?)"
 )
 """Keys of trackers and storages, and what belongs to them. Files of credentials stay where they are."""

@@ -18,6 +18,7 @@ from yolosweep.cluster.data_files import data_files
 from yolosweep.data import OUTSIDE
 from yolosweep.errors import DataError, ExperimentError, Fault, RunFolderError
 from yolosweep.experiment import Experiment
+from yolosweep.experiment.addresses import is_address
 from yolosweep.storage.atomic_files import sha256_of
 
 __all__ = [
@@ -115,7 +116,7 @@ def package_of(
 
 def storage_fault(storage: str) -> Fault | None:
     """Return what is wrong with a storage inside a job, whose own folder is removed when it ends."""
-    if "://" in storage or os.path.isabs(os.path.expanduser(storage)):
+    if is_address(storage) or os.path.isabs(os.path.expanduser(storage)):
         return None
     return Fault(
         key="storage",
@@ -132,7 +133,7 @@ def _with_files(exp: Experiment, load: JobPackage, *, outside: bool) -> Experime
     if model.is_file() and not _within(model, storage):
         load.files[f"{_MODEL}/{model.name}"] = model
         change["model"] = f"{_MODEL}/{model.name}"
-    if not exp.data.startswith("sample:") and "://" not in exp.data and not _within(Path(exp.data), storage):
+    if not exp.data.startswith("sample:") and not is_address(exp.data) and not _within(Path(exp.data), storage):
         files, texts, named = data_files(exp.data, exp.task, outside=outside)
         load.files.update({f"{_DATA}/{name}": file for name, file in files.items()})
         load.texts.update({f"{_DATA}/{name}": text for name, text in texts.items()})
@@ -142,7 +143,7 @@ def _with_files(exp: Experiment, load: JobPackage, *, outside: bool) -> Experime
 
 def _within(path: Path, storage: str) -> bool:
     """Tell whether the nodes see a path anyway, because it lies in the storage."""
-    return "://" not in storage and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(storage))
+    return not is_address(storage) and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(storage))
 
 
 def write_package(load: JobPackage, folder: Path) -> None:
@@ -172,7 +173,7 @@ def place_data(carried: str, job_folder: Path, storage: str, job: str) -> str:
         RunFolderError: the storage cannot be written.
     """
     inside = job_folder / _DATA
-    if "://" in storage or not Path(carried).is_relative_to(inside):
+    if is_address(storage) or not Path(carried).is_relative_to(inside):
         return carried
     target = Path(os.path.expanduser(storage)) / "carried" / job
     draft = target.with_name(f".{job}.{os.getpid()}.tmp")

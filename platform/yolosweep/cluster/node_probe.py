@@ -187,7 +187,7 @@ def _written(storage: str, marker: str) -> tuple[str, str]:
     mark = f"{marker}-{secrets.token_hex(4)}"
     try:
         if is_address(storage):
-            objects = Objects(storage, patience_s=_STORAGE_S)
+            objects = Objects(storage, wait_s=_STORAGE_S)
             found = objects.get(marker)
             if found == marker.encode():
                 objects.put(mark, b"")

@@ -11,6 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from yolosweep.errors import ExperimentError, Fault, UsageError
+from yolosweep.experiment.addresses import is_address, redacted
 from yolosweep.experiment.fault_messages import check
 from yolosweep.experiment.schema import SAMPLES, Experiment
 from yolosweep.experiment.settings import resolved
@@ -60,7 +61,7 @@ def _anchored(exp: Experiment, path: Path) -> dict[str, Any]:
     """Make what is relative to the experiment file absolute: the data, and a model file that lies beside it."""
     base = path.absolute().parent
     change: dict[str, Any] = {}
-    if exp.data not in SAMPLES and "://" not in exp.data:
+    if exp.data not in SAMPLES and not is_address(exp.data):
         data = Path(exp.data).expanduser()
         change["data"] = str(data if data.is_absolute() else (base / data).resolve())
     model = base / Path(exp.model).expanduser()
@@ -99,13 +100,15 @@ def _text(path: Path) -> str:
             raise ExperimentError(path.name, [Fault(key="", message="is over 1 MiB; this is not an experiment file")])
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise UsageError(f"there is no file {path}; `yolosweep init DATA` writes a starter file") from error
+        raise UsageError(
+            f"there is no file {redacted(str(path))}; `yolosweep init DATA` writes a starter file"
+        ) from error
     except UnicodeDecodeError as error:
         raise UsageError(
             f"cannot read {path}: it is not in UTF-8 (byte {error.start + 1}); save it as UTF-8"
         ) from error
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+        raise UsageError(f"cannot read {redacted(str(path))}: {error.strerror}") from error
 
 
 def _syntax_fault(error: MarkedYAMLError, text: str) -> Fault:
@@ -161,7 +164,7 @@ def parse_override(text: str) -> tuple[list[str], Any]:
     """
     key, separator, value = text.partition("=")
     if not separator or not key or not all(key.split(".")):
-        raise UsageError(f"{text!r} is not an override; write key=value, e.g. search.trials=8")
+        raise UsageError(f"{redacted(text)!r} is not an override; write key=value, e.g. search.trials=8")
     try:
         return key.split("."), YAML(typ="safe", pure=True).load(value)
     except YAMLError as error:

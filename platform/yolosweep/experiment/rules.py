@@ -93,10 +93,8 @@ def lint_names(exp: Experiment) -> Iterator[Fault]:
 def _places(exp: Experiment) -> Iterator[Fault]:
     if exp.data.startswith("sample:") and exp.data not in SAMPLES:
         yield Fault(key="data", message=f"there is no {exp.data!r}; the built-in sample is {', '.join(SAMPLES)}")
-    if exp.data.startswith(("http://", "https://", "ftp://")):
-        who = "whoever answers there decides what is trained on"
-        way_out = "download the data set, check it, and give its path"
-        yield Fault(key="data", message=f"{exp.data} is not fetched: {who}; {way_out}")
+    if is_address(exp.data) and (fault := address_fault(exp.data, holds="data")) is not None:
+        yield Fault(key="data", message=fault)
     if is_address(exp.storage) and (fault := address_fault(exp.storage)) is not None:
         yield Fault(key="storage", message=fault)
 

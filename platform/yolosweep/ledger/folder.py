@@ -23,7 +23,7 @@ from yolosweep.errors import RunFolderError
 from yolosweep.experiment.addresses import is_address
 from yolosweep.ledger.owner import describe_owner, now, token_of
 from yolosweep.records import FileRef
-from yolosweep.storage import Lease, Objects, base_and_name, cached_at, check_hold, joined, pull
+from yolosweep.storage import Lease, Objects, address_of_run, cached_at, check_hold, pull
 from yolosweep.storage.atomic_files import Content, fsync_folder, sha256_of, write_atomic
 
 __all__ = ["RunFolder", "runs_below"]
@@ -44,11 +44,11 @@ class RunFolder:
         self.objects: Objects | None = None
         """The run's objects, where it is kept in an object storage."""
         if isinstance(place, str) and is_address(place):
-            storage, name = base_and_name(place)
-            _check_plain(name)
-            self.address = joined(storage, name)
-            self.root = cached_at(storage) / name
-            self.objects = Objects(self.address)
+            address = address_of_run(place)
+            _check_plain(address.name)
+            self.address = str(address)
+            self.root = cached_at(str(address.parent)) / address.name
+            self.objects = Objects(address)
         else:
             self.root = Path(place).expanduser().absolute()
             self.address = str(self.root)  # what names this run on every machine: its folder, or its address
@@ -60,8 +60,8 @@ class RunFolder:
         Raises:
             RunFolderError: the storage cannot be written.
         """
-        is_remote = isinstance(storage, str) and is_address(storage)
-        base = cached_at(str(storage)) if is_remote else Path(storage).expanduser().absolute()
+        remote = address_of_run(storage) if isinstance(storage, str) and is_address(storage) else None
+        base = cached_at(str(remote)) if remote else Path(storage).expanduser().absolute()
         try:
             base.mkdir(parents=True, exist_ok=True)
             while True:
@@ -74,11 +74,11 @@ class RunFolder:
             raise RunFolderError(
                 f"storage: cannot write to {base} ({error.strerror}); choose another folder, e.g. storage=./runs"
             ) from error
-        if not is_remote:
+        if remote is None:
             return cls(folder)
-        run = cls(joined(str(storage), folder.name))
+        run = cls(str(remote.join(folder.name)))
         try:
-            Objects(run.address, patience_s=0).put("clock", b"")  # what is wrong now will not mend itself
+            Objects(run.address, wait_s=0).put("clock", b"")  # what is wrong now will not repair itself
         except RunFolderError:
             folder.rmdir()
             raise
@@ -112,7 +112,7 @@ class RunFolder:
         if self.objects is None:
             return
         content = pull(self.objects)
-        if not content:
+        if not content.strip():
             self.ledger.unlink(missing_ok=True)
         elif not self.ledger.is_file() or self.ledger.read_bytes() != content:
             write_atomic(self.ledger, content)
@@ -361,7 +361,8 @@ def runs_below(storage: str) -> list[RunFolder]:
     """
     if not is_address(storage):
         return [RunFolder(ledger.parent) for ledger in Path(storage).expanduser().glob("*/ledger.jsonl")]
-    runs = [RunFolder(joined(storage, name)) for name in Objects(storage).folders()]
+    address = address_of_run(storage)
+    runs = [RunFolder(str(address.join(name))) for name in Objects(address).folders()]
     for run in runs:
         run.refresh()
     return [run for run in runs if run.ledger.is_file()]

@@ -43,8 +43,9 @@ class Ledger:
                 f"{folder.ledger} is still written by a process of an earlier run; end it, then try again"
             ) from error
         try:
+            # Fenced before it is read: what an earlier writer sends from now on is refused.
+            self._segments = None if folder.objects is None else Segments(folder.objects, folder.check_hold)
             folder.take_ledger()
-            self._segments = None if folder.objects is None else Segments(folder.objects)
             _cut_torn_tail(folder.ledger)
             self._seq = sum(1 for _ in read_events(folder.ledger))
         except BaseException:
@@ -63,13 +64,14 @@ class Ledger:
         """
         if not self._is_in_place():  # the open file would still take every line
             raise RunFolderError(f"{self._folder.ledger} is gone: it was moved, or its storage was; put it back")
-        line = content = event.line(self._seq)
-        whole = os.fstat(self._stream.fileno()).st_size
+        content = event.line(self._seq)
+        whole, left = os.fstat(self._stream.fileno()).st_size, content
         try:
-            while content:
-                content = content[self._stream.write(content) :]
+            while left:
+                left = left[self._stream.write(left) :]
             os.fsync(self._stream.fileno())
-            self._store()
+            if self._segments is not None:  # acknowledged is what the object storage has
+                self._segments.append(content)
         except RunFolderError:
             with contextlib.suppress(OSError):
                 self._stream.truncate(whole)
@@ -81,16 +83,7 @@ class Ledger:
                 f"cannot write {self._folder.ledger}: {error.strerror}; free space, then go on"
             ) from error
         self._seq += 1
-        return event_of_json(line)
-
-    def _store(self) -> None:
-        """Bring the line that was written to the object storage: acknowledged is what is there."""
-        if self._segments is None:
-            return
-        self._folder.check_hold()
-        with self._folder.ledger.open("rb") as stream:
-            stream.seek(self._segments.begin())
-            self._segments.put(stream.read())
+        return event_of_json(content)
 
     def _is_in_place(self) -> bool:
         try:
@@ -105,13 +98,16 @@ class Ledger:
 
 
 def _cut_torn_tail(path: Path) -> None:
-    """Drop a last line without a line feed: it was never acknowledged, and appending to it would damage two."""
+    """Drop a last line without a line feed: it was never acknowledged, and appending to it would damage two.
+
+    Blanks stay: they are a fence in an object storage (:mod:`yolosweep.storage.segments`).
+    """
     if not path.exists():
         return
     with path.open("rb+") as stream:
         content = stream.read()
         whole = content.rfind(b"\n") + 1
-        if whole != len(content):
+        if content[whole:].strip(b" \t"):
             stream.truncate(whole)
             os.fsync(stream.fileno())
 

@@ -1,8 +1,21 @@
-"""Object storage that holds run folders: its objects, the hold on a run, and the segments of a ledger."""
+"""Storage of run folders and data: its objects, the hold on a run, and the segments of a ledger."""
 
+from yolosweep.experiment.addresses import Address
+from yolosweep.storage.backend import Stored
 from yolosweep.storage.lease import Lease, check_hold
-from yolosweep.storage.objects import Objects, base_and_name, cached_at, joined
-from yolosweep.storage.patience import outages
+from yolosweep.storage.objects import Objects, address_of_run, cached_at
+from yolosweep.storage.retry import outages
 from yolosweep.storage.segments import Segments, pull
 
-__all__ = ["Lease", "Objects", "Segments", "base_and_name", "cached_at", "check_hold", "joined", "outages", "pull"]
+__all__ = [
+    "Address",
+    "Lease",
+    "Objects",
+    "Segments",
+    "Stored",
+    "address_of_run",
+    "cached_at",
+    "check_hold",
+    "outages",
+    "pull",
+]

@@ -1,4 +1,12 @@
-"""The hold on a run in an object storage: an object that its holder renews, and that others take over when stale."""
+"""The hold on a run in an object storage: an object that its holder renews, and that others take over when stale.
+
+Every write is conditional on the version last seen, and every content differs (token, number of the renewal). So of
+two that begin at once, or take over at once, one gets the hold; a renewal that arrives late changes nothing; and a
+holder that was cut off or suspended learns from its next renewal that it has lost the hold.
+
+The hold keeps people from starting a run twice. That no acknowledged line is lost does not depend on it, but on the
+conditional writes of :mod:`yolosweep.storage.segments`.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +14,17 @@ import contextlib
 import json
 import secrets
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from yolosweep.errors import RunFolderError
+from yolosweep.storage.backend import Version
 from yolosweep.storage.objects import Objects
+from yolosweep.storage.retry import Conflict
 
-__all__ = ["Lease", "check_hold", "holder"]
+__all__ = ["Lease", "check_hold", "taken_over"]
 
 _OWNER, _PROBE = "owner.json", "clock"
-_RENEW_S = 15.0
-_STALE_S = 60.0
-"""Age, by the storage's own clock, from which a holder that does not renew counts as gone."""
-_SETTLE_S = 1.0
-"""From taking a hold to looking whether somebody else took it at the same moment."""
-
-
-def holder(objects: Objects) -> dict[str, Any] | None:
-    """Return what the holder of a run told of itself, None where nobody holds it."""
-    content = objects.get(_OWNER)
-    if content is None:
-        return None
-    try:
-        told = json.loads(content)
-    except ValueError:
-        told = None
-    return told if isinstance(told, dict) else {}
 
 
 class Lease:
@@ -42,53 +34,94 @@ class Lease:
         objects: the run's objects.
         about: host, pid and start of the process, for others to read.
         gone: token of a holder that is known to be dead; it is taken over at once.
+        renew_s: seconds between renewals.
+        stale_s: age, by the storage's own clock, from which a holder that does not renew counts as gone.
 
     Raises:
         RunFolderError: somebody else holds the run, or the storage cannot be used.
     """
 
-    def __init__(self, objects: Objects, about: Mapping[str, Any], *, gone: str | None = None) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        about: Mapping[str, Any],
+        *,
+        gone: str | None = None,
+        renew_s: float = 15.0,
+        stale_s: float = 60.0,
+    ) -> None:
         self._objects, self.token = objects, secrets.token_hex(16)
-        self._about = json.dumps({**about, "token": self.token}).encode()
-        before = holder(objects)
-        if before is not None and before.get("token") != gone:
-            self._refuse_while_fresh(before)
-        objects.put(_OWNER, self._about)
-        time.sleep(_SETTLE_S)
-        self._refuse_if_taken()
+        self._about, self._renewals, self._renew_s = {**about, "token": self.token}, 0, renew_s
+        self._version: Version = self._acquired(gone, stale_s)
+        self._require_conditions()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="run-lease", daemon=True)
         self._thread.start()
 
-    def _refuse_while_fresh(self, before: Mapping[str, Any]) -> None:
-        since = self._objects.time_ns(_OWNER)
+    def _content(self) -> bytes:
+        return json.dumps({**self._about, "renewals": self._renewals}).encode()
+
+    def _acquired(self, gone: str | None, stale_s: float) -> Version:
+        found = self._objects.read(_OWNER)
+        if found is not None and _parsed(found[0]).get("token") != gone:
+            self._refuse_while_fresh(_parsed(found[0]), stale_s)
+        try:
+            return self._objects.put_if(_OWNER, self._content(), None if found is None else found[1])
+        except Conflict:
+            raise RunFolderError(
+                f"{self._objects.address} is in use by {_holder(self._objects)}; wait for it or stop it"
+            ) from None
+
+    def _refuse_while_fresh(self, holder: Mapping[str, Any], stale_s: float) -> None:
+        since = self._objects.head(_OWNER)
         self._objects.put(_PROBE, b"")
-        now = self._objects.time_ns(_PROBE)
-        left = _STALE_S if since is None or now is None else _STALE_S - (now - since) / 1e9
+        now = self._objects.head(_PROBE)
+        left = stale_s if since is None or now is None else stale_s - (now.time_ns - since.time_ns) / 1e9
         if since is not None and left > 0:
             raise RunFolderError(
-                f"{self._objects.address} is in use by {_who(before)}; wait for it or stop it (where it was killed, "
+                f"{self._objects.address} is in use by {_who(holder)}; wait for it or stop it (where it was killed, "
                 f"the run is free in {left:.0f} s)"
             )
 
-    def _refuse_if_taken(self) -> None:
-        now = holder(self._objects)
-        if now is not None and now.get("token") != self.token:
-            raise RunFolderError(f"{self._objects.address} is in use by {_who(now)}; wait for it or stop it")
+    def _require_conditions(self) -> None:
+        """Refuse a storage that writes although the condition does not hold."""
+        first = self._version
+        self._renew_once()
+        self._renewals += 1
+        try:
+            self._objects.put_if(_OWNER, self._content(), first)
+        except Conflict:
+            return
+        self._objects.delete(_OWNER)
+        raise RunFolderError(
+            f"storage: {self._objects.address} ignores conditional writes (If-Match), without which two machines could "
+            "overwrite each other's results; use a newer release of that storage, or another one"
+        )
+
+    def _renew_once(self) -> bool:
+        """Renew the hold; return whether it is still ours."""
+        self._renewals += 1
+        try:
+            self._version = self._objects.put_if(_OWNER, self._content(), self._version)
+        except Conflict:
+            found = self._objects.read(_OWNER)
+            if found is None or _parsed(found[0]).get("token") != self.token:
+                return False
+            self._version = found[1]  # an earlier renewal of ours, whose answer was lost
+        return True
 
     def _renew(self) -> None:
-        while not self._over.wait(_RENEW_S):
-            with contextlib.suppress(RunFolderError):  # an outage: whoever writes meets it too, and tells
-                now = holder(self._objects)
-                if now is None or now.get("token") == self.token:
-                    self._objects.put(_OWNER, self._about)
+        while not self._over.wait(self._renew_s):
+            with contextlib.suppress(RunFolderError, OSError):  # an outage: who writes the ledger meets it, and says so
+                if not self._renew_once():
+                    return
 
     def release(self) -> None:
         """Let others in."""
         self._over.set()
         self._thread.join()
         with contextlib.suppress(RunFolderError):
-            if (holder(self._objects) or {}).get("token") == self.token:
+            if _parsed(self._objects.get(_OWNER) or b"").get("token") == self.token:
                 self._objects.delete(_OWNER)
                 self._objects.delete(_PROBE)
 
@@ -99,12 +132,29 @@ def check_hold(objects: Objects, token: str) -> None:
     Raises:
         RunFolderError: it has.
     """
-    now = holder(objects)
-    if now is not None and now.get("token") != token:
-        raise RunFolderError(f"{objects.address} was taken over by {_who(now)}; this process stops")
+    content = objects.get(_OWNER)
+    if content is not None and _parsed(content).get("token") != token:
+        raise taken_over(objects)
 
 
-def _who(told: Mapping[str, Any]) -> str:
-    if not {"pid", "host", "since"} <= told.keys():
+def taken_over(objects: Objects) -> RunFolderError:
+    """Return the error of a process that is no longer the one that writes a run."""
+    return RunFolderError(f"{objects.address} was taken over by {_holder(objects)}; this process stops")
+
+
+def _holder(objects: Objects) -> str:
+    return _who(_parsed(objects.get(_OWNER) or b""))
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    try:
+        holder = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _who(holder: Mapping[str, Any]) -> str:
+    if not {"pid", "host", "since"} <= holder.keys():
         return "another process"
-    return f"process {told['pid']} on {told['host']} since {told['since']}"
+    return f"process {holder['pid']} on {holder['host']} since {holder['since']}"

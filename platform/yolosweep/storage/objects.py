@@ -1,124 +1,150 @@
-"""The objects of one folder in an object storage: the only place where run folders touch pyarrow."""
+"""The objects of one folder in a storage, with outages waited out and conditional writes made exact."""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
 
-from yolosweep.errors import RunFolderError
-from yolosweep.experiment.addresses import address_fault
+from yolosweep.errors import RunFolderError, YolosweepError
+from yolosweep.experiment.addresses import Address
 from yolosweep.storage.atomic_files import HashingWriter, cache_folder, write_atomic
-from yolosweep.storage.patience import patiently
+from yolosweep.storage.backend import Backend, Stored, Version
+from yolosweep.storage.retry import Conflict, retrying
 
-__all__ = ["Objects", "Stored", "base_and_name", "cached_at", "joined"]
-
-_CHUNK = 8 << 20
-_KEYED = ("s3", "gcs", "abfs")
-"""File systems in which an object appears whole, and folders need not be made."""
+__all__ = ["Objects", "address_of_run", "cached_at"]
 
 Answer = TypeVar("Answer")
 
 
-class Stored(NamedTuple):
-    """An object as the storage lists it."""
-
-    name: str
-    """Relative to the folder, with forward slashes."""
-    size: int
-    time_ns: int
-    """When it was stored, by the storage's own clock."""
-
-
 class Objects:
-    """The objects below one address. Calls ride out an outage (:func:`yolosweep.storage.patience.patiently`).
+    """The objects below one address. Calls wait out an outage (:func:`yolosweep.storage.retry.retrying`).
 
     Args:
         address: e.g. ``s3://bucket/sweeps/run?region=eu-west-1``. Credentials come from the environment.
-        patience_s: how long an outage is ridden out; None for the usual time.
+        wait_s: how long an outage is waited out; None for the usual time.
+        key: what the address is called in a message.
+        error: raised where the storage cannot be used.
 
     Raises:
         RunFolderError: the address is none that a run can be kept at.
     """
 
-    def __init__(self, address: str, *, patience_s: float | None = None) -> None:
-        if (fault := address_fault(address)) is not None:
-            raise RunFolderError(f"storage: {fault}")
-        self.address, self._patience_s = address, patience_s
+    def __init__(
+        self,
+        address: str | Address,
+        *,
+        wait_s: float | None = None,
+        key: str = "storage",
+        error: type[YolosweepError] = RunFolderError,
+    ) -> None:
+        self._parsed = address if isinstance(address, Address) else address_of_run(address)
+        self.address, self._wait_s, self._error = str(self._parsed), wait_s, error
+        self._place = f"{key}: {self.address}"
 
     @cached_property
-    def _opened(self) -> tuple[Any, str]:
-        from pyarrow import ArrowInvalid
-        from pyarrow.fs import FileSystem
+    def _backend(self) -> Backend:
+        if self._parsed.scheme == "file":
+            from yolosweep.storage.local import Local
 
-        try:
-            system, place = FileSystem.from_uri(self.address)
-        except (ArrowInvalid, ValueError) as error:
-            raise RunFolderError(f"storage: {self.address} is no address ({str(error)[:300]})") from error
-        return system, str(place).rstrip("/")
+            return Local(Path("/") / self._parsed.directory)
+        from yolosweep.storage.bucket import Bucket
+
+        return Bucket(self._parsed)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_opened"}
+        return {name: value for name, value in self.__dict__.items() if name != "_backend"}
 
-    def _call(self, call: Callable[[Any, str], Answer]) -> Answer:
-        return patiently(lambda: call(*self._opened), self.address, patience_s=self._patience_s)
+    def _call(self, call: Callable[[Backend], Answer]) -> Answer:
+        return retrying(lambda: call(self._backend), self._place, wait_s=self._wait_s, error=self._error)
 
     def put(self, name: str, content: bytes | Path) -> None:
         """Store an object under a name, whole or not at all; one of that name is replaced."""
-        self._call(lambda system, place: _put(system, f"{place}/{name}", content))
+        self._call(lambda backend: backend.put(name, content))
+
+    def put_if(self, name: str, content: bytes, version: Version | None) -> Version:
+        """Store an object if it still is ``version`` (None: if there is none) and return its new version.
+
+        A try whose answer was lost may have been applied, so after a conflict the object is read: where it holds
+        ``content`` the write was this one. ``content`` must be such that nobody else would write the same.
+
+        Raises:
+            Conflict: somebody else has written it. Nothing of ``content`` is or will be stored: a try that is still
+                on its way carries the same condition.
+        """
+
+        def attempt(backend: Backend) -> Version:
+            try:
+                return backend.put_if(name, content, version)
+            except Conflict:
+                try:
+                    found, now = backend.get(name)
+                except FileNotFoundError:
+                    if version is None:  # it was deleted meanwhile
+                        raise OSError(f"{name} changes while it is written") from None
+                    raise Conflict(name) from None
+                if found == content:
+                    return now
+                if version is not None and now.get("e_tag") == version.get(
+                    "e_tag"
+                ):  # S3 may answer 409 to simultaneous writes
+                    raise OSError(f"{name} is written by several at once") from None
+                raise
+
+        return self._call(attempt)
+
+    def read(self, name: str) -> tuple[bytes, Version] | None:
+        """Return content and version of an object, None where there is none."""
+        try:
+            return self._call(lambda backend: backend.get(name))
+        except FileNotFoundError:
+            return None
 
     def get(self, name: str) -> bytes | None:
         """Return the content of an object, None where there is none."""
-
-        def read(system: Any, place: str) -> bytes:
-            with system.open_input_file(f"{place}/{name}") as source:
-                return bytes(source.read())
-
-        try:
-            return self._call(read)
-        except FileNotFoundError:
-            return None
+        found = self.read(name)
+        return None if found is None else found[0]
 
     def fetch(self, name: str, target: Path) -> bool:
         """Copy an object into a file, atomically; return whether there was one."""
 
-        def copy(system: Any, place: str) -> None:
-            with system.open_input_file(f"{place}/{name}") as source:
-
-                def pour(sink: HashingWriter) -> None:
-                    while block := source.read(_CHUNK):
-                        sink.write(block)
-
-                write_atomic(target, pour)
+        def pour(backend: Backend, sink: HashingWriter) -> None:
+            for block in backend.stream(name):
+                sink.write(block)
 
         try:
-            self._call(copy)
+            self._call(lambda backend: write_atomic(target, lambda sink: pour(backend, sink)))
         except FileNotFoundError:
             return False
         return True
 
+    def stream(self, name: str, begin: int = 0) -> Iterator[bytes]:
+        """Yield the content of an object from a byte on; an outage in the midst of it ends it with an error."""
+        blocks = self._call(lambda backend: backend.stream(name, begin))
+        while block := retrying(lambda: next(blocks, b""), self._place, wait_s=0, error=self._error):
+            yield block
+
     def stored(self, below: str = "") -> list[Stored]:
         """Return all objects below a folder, by name."""
-        listed = self._listing(below, recursive=True)
-        return sorted(Stored(name, size, time_ns) for name, size, time_ns, is_file in listed if is_file)
+        return sorted(self._call(lambda backend: backend.stored(below)))
 
     def folders(self) -> list[str]:
         """Return the names of the folders right below, in order."""
-        return sorted(name for name, _, _, is_file in self._listing("", recursive=False) if not is_file)
+        return sorted(self._call(lambda backend: backend.folders()))
 
-    def time_ns(self, name: str) -> int | None:
-        """Return when an object was stored, by the storage's own clock; None where there is none."""
-        info = self._call(lambda system, place: system.get_file_info(f"{place}/{name}"))
-        return int(info.mtime_ns or 0) if info.is_file else None
+    def head(self, name: str) -> Stored | None:
+        """Return size and time of an object, None where there is none."""
+        try:
+            return self._call(lambda backend: backend.head(name))
+        except FileNotFoundError:
+            return None
 
     def delete(self, name: str) -> None:
-        """Delete an object; one that is not there is fine."""
+        """Delete an object; one that does not exist is fine."""
         try:
-            self._call(lambda system, place: system.delete_file(f"{place}/{name}"))
+            self._call(lambda backend: backend.delete(name))
         except FileNotFoundError:
             return
 
@@ -127,47 +153,17 @@ class Objects:
         for name in names:
             self.delete(name)
 
-    def _listing(self, below: str, *, recursive: bool) -> list[tuple[str, int, int, bool]]:
-        from pyarrow.fs import FileSelector
 
-        def listed(system: Any, place: str) -> list[tuple[str, int, int, bool]]:
-            where = f"{place}/{below}".rstrip("/")
-            found = system.get_file_info(FileSelector(where, recursive=recursive, allow_not_found=True))
-            return [
-                (str(info.path)[len(place) + 1 :], int(info.size or 0), int(info.mtime_ns or 0), bool(info.is_file))
-                for info in found
-            ]
+def address_of_run(text: str) -> Address:
+    """Return the address of a run, or of the storage that holds runs.
 
-        return self._call(listed)
-
-
-def _put(system: Any, path: str, content: bytes | Path) -> None:
-    draft = path
-    if system.type_name not in _KEYED:
-        folder, _, name = path.rpartition("/")
-        system.create_dir(folder, recursive=True)
-        draft = f"{folder}/.{name}.part"
-    with system.open_output_stream(draft) as out:
-        if isinstance(content, Path):
-            with content.open("rb") as source:
-                shutil.copyfileobj(source, out, _CHUNK)
-        else:
-            out.write(content)
-    if draft != path:
-        system.move(draft, path)
-
-
-def base_and_name(address: str) -> tuple[str, str]:
-    """Split the address of a run into that of the storage it lies in, and its own name."""
-    parts = urlsplit(address)
-    above, _, name = parts.path.rstrip("/").rpartition("/")
-    return parts._replace(path=above).geturl(), name
-
-
-def joined(address: str, name: str) -> str:
-    """Return the address of a folder below an address; its options stay."""
-    parts = urlsplit(address)
-    return parts._replace(path=f"{parts.path.rstrip('/')}/{name}").geturl()
+    Raises:
+        RunFolderError: it is none that a run can be kept at.
+    """
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise RunFolderError(f"storage: {error}") from None
 
 
 def cached_at(storage: str) -> Path:

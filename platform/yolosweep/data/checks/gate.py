@@ -17,8 +17,8 @@ from yolosweep.data.model.finding_codes import CODES
 from yolosweep.data.model.items import Item, Labels, Layout, Pictures
 from yolosweep.data.scan.scan import scan
 from yolosweep.data.source.locate import place_of
-from yolosweep.data.source.staging import is_remote
 from yolosweep.errors import DataError, UsageError
+from yolosweep.experiment.addresses import is_address
 from yolosweep.records import Finding, PreparedDataset, Severity
 
 __all__ = ["OUTSIDE", "Gate", "described", "examine", "waive", "with_waived"]
@@ -85,7 +85,7 @@ def examine(
     found_counts = counts(layout, labels)
     dataset = PreparedDataset(
         task=task,
-        source=source if source.startswith("sample:") or is_remote(source) else str(Path(source).absolute()),
+        source=source if source.startswith("sample:") or is_address(source) else str(Path(source).absolute()),
         train_on=str(layout.source),
         names=layout.names,
         images={split: len(items) for split, items in layout.splits.items()},

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from yolosweep.data.model.safe_paths import Ground, foreign_parts, is_image, label_of, nearest, shown
+from yolosweep.experiment.addresses import is_address, redacted
 
 __all__ = ["EntryResolver", "Found", "Root", "image_folders", "pick_root"]
 
@@ -88,11 +89,9 @@ class EntryResolver:
 
     def find(self, entry: str, split: str) -> Found:
         """Return where an entry leads; ``said`` is a finding's text, or the fault where ``place`` is None."""
-        if "://" in entry:
-            said = (
-                f"{split}: {shown(entry)} is an address; nothing is downloaded: fetch the images and name their folder"
-            )
-            return Found(None, said=said)
+        if is_address(entry):
+            said = f"{split}: {shown(redacted(entry))} is an address; nothing is downloaded"
+            return Found(None, said=f"{said}: fetch the images and name their folder")
         if "\0" in entry or len(entry) > 4096:
             return Found(None, said=f"{split}: {shown(entry)} is no path")
         plain = self.root / entry

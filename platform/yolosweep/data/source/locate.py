@@ -9,8 +9,9 @@ from filelock import FileLock
 
 from yolosweep.data.samples.cache import sample_folder
 from yolosweep.data.source.archive import unpack
-from yolosweep.data.source.staging import is_remote, staged
+from yolosweep.data.source.staging import staged
 from yolosweep.errors import DataError
+from yolosweep.experiment.addresses import is_address, redacted
 from yolosweep.storage.atomic_files import cache_folder, sha256_of
 
 __all__ = ["ARCHIVES", "copied", "place_of"]
@@ -33,11 +34,11 @@ def place_of(source: str, copying: Callable[[int, int], None] | None = None) -> 
     try:
         if source.startswith("sample:"):
             return sample_folder(source)
-        path = staged(source, copying) if is_remote(source) else Path(source)
+        path = staged(source, copying) if is_address(source) else Path(source)
         return _unpacked(path) if path.name.lower().endswith(ARCHIVES) and path.is_file() else path
     except OSError as error:
         way = "give yourself the right to, or name a folder of your own in XDG_CACHE_HOME"
-        raise DataError(f"data: {source} cannot be laid down in {cache_folder()}: {error}; {way}") from error
+        raise DataError(f"data: {redacted(source)} cannot be laid down in {cache_folder()}: {error}; {way}") from error
 
 
 def _unpacked(archive: Path) -> Path:

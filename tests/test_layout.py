@@ -58,7 +58,7 @@ def test_no_build_output_or_data_is_tracked() -> None:
 
 def test_the_pictures_of_the_pages_are_small() -> None:
     sizes = {path.name: path.stat().st_size for path in (ROOT / PICTURES).iterdir()}
-    assert set(path.rpartition(".")[2] for path in sizes) <= {"png", "svg"}
+    assert {path.rpartition(".")[2] for path in sizes} <= {"png", "svg"}
     assert sum(sizes.values()) < 300_000, sizes
 
 

@@ -69,7 +69,7 @@ MEANINGS = {
     "image-unreadable": "Images cannot be read; Ultralytics drops them silently.",
     "image-empty": "Images have zero bytes; Ultralytics drops them silently.",
     "image-truncated": "Images are damaged or cut off; Ultralytics drops them or fails at the batch that holds one.",
-    "image-rewritten": "JPEGs lack their end marker; plain Ultralytics rewrites them in your folder, yolosweep does not.",
+    "image-rewritten": "JPEGs lack their end marker; plain Ultralytics rewrites them in place, yolosweep does not.",
     "image-format": "The image format is not supported; Ultralytics drops the images silently.",
     "image-small": "Images are smaller than 10 pixels; Ultralytics drops them silently.",
     "image-bomb": "Images are too large to decode.",

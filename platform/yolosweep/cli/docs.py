@@ -57,7 +57,7 @@ def page(topic: str) -> str:
     """
     known = pages()
     if topic not in known:
-        near = difflib.get_close_matches(topic, known, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(topic, known, n=2, cutoff=0.6)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise UsageError(f"there is no page {topic!r}; {hint}known: {', '.join(known) or 'none is installed'}")
     return _COMMENT.sub("", known[topic])

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 from tests.tools import generate_docs
 from tests.tools.finding_meanings import MEANINGS
 from typer.testing import CliRunner
@@ -110,6 +111,13 @@ def test_a_terminal_gets_rendered_markdown(monkeypatch: pytest.MonkeyPatch, caps
     text = capsys.readouterr().out
     assert "Run folder" in text
     assert "```" not in text
+
+
+def test_the_wheel_holds_the_pages_and_no_pictures() -> None:
+    files = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    assert {f"yolosweep/docs/{path.name}" for path in DOCS.glob("*.md")} == {f for f in files if "/docs/" in f}
+    assert {"yolosweep/__init__.py", "yolosweep/experiment/experiment.schema.json", "yolosweep/cli/docs.py"} <= files
+    assert {file.partition("/")[0] for file in files} == {"yolosweep"}
 
 
 def test_an_installed_package_brings_its_own_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

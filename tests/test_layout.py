@@ -17,6 +17,7 @@ TOP = {
     *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", ".gitignore"),
 }
 BANNED = {"utils", "util", "helpers", "helper", "common", "base", "manager", "managers", "misc", "core"}
+PICTURES = "platform/docs/images/"
 MODULE_LINES = 400
 FUNCTION_LINES = 40
 
@@ -34,7 +35,7 @@ def test_platform_is_no_package() -> None:
     assert not (ROOT / "platform" / "__init__.py").exists(), (
         "it would take the place of the standard library's platform"
     )
-    assert {path.name for path in (ROOT / "platform").iterdir()} - {"__pycache__"} == {"yolosweep"}
+    assert {path.name for path in (ROOT / "platform").iterdir()} - {"__pycache__"} == {"yolosweep", "docs"}
 
 
 @pytest.mark.parametrize("module", ["platform", "uuid"])
@@ -51,7 +52,14 @@ def test_the_top_level_holds_what_it_should_and_nothing_else() -> None:
 
 def test_no_build_output_or_data_is_tracked() -> None:
     endings = (".pyc", ".pt", ".onnx", ".egg-info", ".log", ".jpg", ".png")
-    assert [name for name in tracked() if name.endswith(endings) or "__pycache__" in name or "/runs/" in name] == []
+    files = [name for name in tracked() if not name.startswith(PICTURES)]
+    assert [name for name in files if name.endswith(endings) or "__pycache__" in name or "/runs/" in name] == []
+
+
+def test_the_pictures_of_the_pages_are_small() -> None:
+    sizes = {path.name: path.stat().st_size for path in (ROOT / PICTURES).iterdir()}
+    assert {path.rpartition(".")[2] for path in sizes} <= {"png", "svg"}
+    assert sum(sizes.values()) < 300_000, sizes
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))

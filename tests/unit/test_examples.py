@@ -1,4 +1,4 @@
-"""Every worked example loads without a fault and says which schema it follows; e2e/test_yolo_sweep.py plans them."""
+"""Every example loads, names its schema and is listed; e2e/test_yolo_sweep.py plans them."""
 
 from __future__ import annotations
 
@@ -23,3 +23,8 @@ def test_an_example_loads_and_points_editors_to_the_schema(path: Path) -> None:
     first = path.read_text().splitlines()[0]
     schema = first.partition("$schema=")[2]
     assert (path.parent / schema).resolve().is_file()
+
+
+def test_the_page_lists_every_example() -> None:
+    page = (EXAMPLES[0].parents[1] / "README.md").read_text()
+    assert [path.name for path in EXAMPLES if f"(experiments/{path.name})" not in page] == []

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from yolosweep.cli import data_commands, job_commands
+from yolosweep.cli.docs import docs
 from yolosweep.errors import Interrupted, YolosweepError
 
 __all__ = ["app"]
@@ -197,6 +198,7 @@ def init(
 app.command()(_told(data_commands.check))
 app.command()(_told(data_commands.split))
 app.command()(_told(data_commands.autolabel))
+app.command()(_told(docs))
 for _command in job_commands.COMMANDS:
     app.command()(_told(_command))
 

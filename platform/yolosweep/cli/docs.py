@@ -1,0 +1,89 @@
+"""``yolosweep docs``: list the documentation pages, or print one."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from yolosweep.errors import UsageError
+
+__all__ = ["docs", "folder", "pages", "summary_of"]
+
+_COMMENT = re.compile(r"<!--.*?-->\s*", re.DOTALL)
+
+
+def docs(
+    topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="The page to print; none lists them.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Print a documentation page, or list the pages."""
+    if topic is None:
+        _list(as_json)
+        return
+    text = page(topic)
+    if as_json:
+        typer.echo(json.dumps({"topic": topic, "text": text}, indent=2))
+    elif sys.stdout.isatty():
+        _render(text)
+    else:
+        typer.echo(text, nl=False)
+
+
+def folder() -> Path:
+    """Return the folder of the pages: inside the installed package, or beside it in a checkout."""
+    import yolosweep
+
+    package = Path(yolosweep.__file__).resolve().parent
+    installed = package / "docs"
+    return installed if installed.is_dir() else package.parent / "docs"
+
+
+def pages() -> dict[str, str]:
+    """Return the text of every page by topic, in alphabetical order."""
+    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder().glob("*.md"))}
+
+
+def page(topic: str) -> str:
+    """Return the text of one page, without the comments for those who edit it.
+
+    Raises:
+        UsageError: there is no such page.
+    """
+    known = pages()
+    if topic not in known:
+        near = difflib.get_close_matches(topic, known, n=2, cutoff=0.6)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UsageError(f"there is no page {topic!r}; {hint}known: {', '.join(known) or 'none is installed'}")
+    return _COMMENT.sub("", known[topic])
+
+
+def summary_of(text: str) -> str:
+    """Return the first sentence below the heading of a page, as plain text."""
+    paragraphs = _COMMENT.sub("", text).split("\n\n")
+    first = " ".join(paragraphs[1].split()) if len(paragraphs) > 1 else ""
+    return first.replace("`", "").partition(". ")[0].rstrip(".")
+
+
+def _list(as_json: bool) -> None:
+    found = {topic: summary_of(text) for topic, text in pages().items()}
+    if as_json:
+        typer.echo(json.dumps([{"topic": topic, "summary": text} for topic, text in found.items()], indent=2))
+        return
+    width = max(map(len, found), default=0)
+    for topic, text in found.items():
+        typer.echo(f"{topic:<{width}}  {text}")
+    typer.echo("\nPrint one with: yolosweep docs TOPIC")
+
+
+def _render(text: str) -> None:
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    console.print(Markdown(text), width=min(console.width, 110))

@@ -3,7 +3,7 @@
 import pytest
 
 from yolosweep.experiment import Parameter
-from yolosweep.search.searchers.optuna import OptunaSearcher
+from yolosweep.search.searchers.searcher import searcher_for
 
 SPACE = {
     "lr0": Parameter(min=1e-5, max=1e-1, distribution="log_uniform_values"),
@@ -26,7 +26,7 @@ def on_axis(parameter: Parameter, value: object) -> bool:
 
 @pytest.mark.parametrize("searcher", ["tpe", "random"])
 def test_every_suggestion_lies_in_the_space(searcher: str) -> None:
-    suggester = OptunaSearcher(SPACE, searcher=searcher, seed=0, mode="max")
+    suggester = searcher_for(searcher, SPACE, seed=0, mode="max")
     for number in range(25):
         found = suggester.suggest(number)
         assert found is not None
@@ -37,7 +37,7 @@ def test_every_suggestion_lies_in_the_space(searcher: str) -> None:
 
 def test_same_seed_and_observations_give_the_same_answer() -> None:
     def walk(seed: int) -> list[object]:
-        suggester = OptunaSearcher(SPACE, searcher="tpe", seed=seed, mode="max")
+        suggester = searcher_for("tpe", SPACE, seed=seed, mode="max")
         answers = []
         for number in range(15):
             answers.append(suggester.suggest(number))
@@ -50,14 +50,14 @@ def test_same_seed_and_observations_give_the_same_answer() -> None:
 
 
 def test_another_attempt_gives_another_answer() -> None:
-    suggester = OptunaSearcher(SPACE, searcher="random", seed=0, mode="max")
+    suggester = searcher_for("random", SPACE, seed=0, mode="max")
     assert suggester.suggest(3) != suggester.suggest(3, attempt=1)
 
 
 @pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
 def test_tpe_goes_where_it_was_good(mode: str, sign: int) -> None:
     space = {"mosaic": Parameter(min=0.0, max=1.0)}
-    suggester = OptunaSearcher(space, searcher="tpe", seed=0, mode=mode)
+    suggester = searcher_for("tpe", space, seed=0, mode=mode)
     late = []
     for number in range(60):
         found = suggester.suggest(number)
@@ -70,19 +70,31 @@ def test_tpe_goes_where_it_was_good(mode: str, sign: int) -> None:
 
 def test_the_batch_really_used_is_what_is_learned() -> None:
     """Asked for 16, trained with 4 (out of memory): the score belongs to 4."""
-    suggester = OptunaSearcher({"batch": Parameter(values=[4, 8, 16])}, searcher="tpe", seed=0, mode="max")
-    suggester.started(0, {"batch": 16})
-    suggester.tell(0, {"batch": 4}, 0.7)
-    suggester.started(1, {"batch": 8})
-    suggester.tell(1, {"batch": 8, "optimizer": "AdamW"}, 0.5)
-    suggester.started(2, {"batch": 8})
-    suggester.tell(2, {"batch": 8}, 0.9, learned=False)
-    assert sorted((point["batch"], score) for point, score in suggester.learned()) == [(4, 0.7), (8, 0.5)]
+    space = {"batch": Parameter(values=[4, 8, 16]), "mosaic": Parameter(min=0.0, max=1.0)}
+    lowered, asked, ignorant = (searcher_for("tpe", space, seed=0, mode="max") for _ in range(3))
+    for number in range(20):
+        wanted, used = {"batch": 16, "mosaic": number / 20}, {"batch": 4, "mosaic": number / 20, "optimizer": "AdamW"}
+        for searcher, point, trained in ((lowered, wanted, used), (asked, used, used), (ignorant, wanted, wanted)):
+            searcher.started(number, point)
+            searcher.tell(number, trained, number / 20)
+    found = [[searcher.suggest(number) for number in range(20, 40)] for searcher in (lowered, asked, ignorant)]
+    assert found[0] == found[1] != found[2]
+
+
+def test_a_trial_that_says_nothing_about_its_parameters_is_not_learned() -> None:
+    space = {"mosaic": Parameter(min=0.0, max=1.0)}
+    taught, untaught = (searcher_for("tpe", space, seed=0, mode="max") for _ in range(2))
+    for number in range(20):
+        for one, learned in ((taught, True), (untaught, False)):
+            one.started(number, {"mosaic": number / 20})
+            one.tell(number, {"mosaic": number / 20}, number / 20, learned=learned)
+    fresh = searcher_for("tpe", space, seed=0, mode="max")
+    assert untaught.suggest(20) == fresh.suggest(20) != taught.suggest(20)
 
 
 def test_a_score_of_none_counts_as_worst() -> None:
     space = {"mosaic": Parameter(min=0.0, max=1.0)}
-    suggester = OptunaSearcher(space, searcher="tpe", seed=0, mode="max")
+    suggester = searcher_for("tpe", space, seed=0, mode="max")
     late = []
     for number in range(60):
         found = suggester.suggest(number)
@@ -94,7 +106,7 @@ def test_a_score_of_none_counts_as_worst() -> None:
 
 
 def test_asking_changes_nothing() -> None:
-    asked, quiet = (OptunaSearcher(SPACE, searcher="tpe", seed=0, mode="max") for _ in range(2))
+    asked, quiet = (searcher_for("tpe", SPACE, seed=0, mode="max") for _ in range(2))
     for number in range(14):
         for attempt in range(3):
             asked.suggest(number, attempt)
@@ -107,7 +119,7 @@ def test_asking_changes_nothing() -> None:
 
 def test_a_grid_gives_every_combination_once() -> None:
     space = {"batch": Parameter(values=[4, 8]), "freeze": Parameter(min=0, max=2)}
-    suggester = OptunaSearcher(space, searcher="grid", seed=0, mode="max")
+    suggester = searcher_for("grid", space, seed=0, mode="max")
     found = [suggester.suggest(number) for number in range(6)]
     assert len({tuple(sorted(point.items())) for point in found}) == 6
     assert suggester.suggest(6) is None

@@ -12,6 +12,7 @@ from yolosweep.cluster import room_of
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import baseline
 from yolosweep.experiment.addresses import is_address
+from yolosweep.experiment.choices import PRUNERS
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.runtime.resources import allot
@@ -51,7 +52,9 @@ def plan_of(checked: Checked) -> dict[str, Any]:
         "first_trial": baseline(exp)[0],
         "epochs_per_trial": epochs,
         "epochs_at_most": most,
-        "rungs": rungs(search.grace_epochs or 1, search.reduction_factor, epochs) if search.pruner == "asha" else [],
+        "rungs": rungs(search.grace_epochs or 1, search.reduction_factor, epochs)
+        if PRUNERS[search.pruner].has_rungs
+        else [],
         "concurrent": slots,
         "seconds_per_epoch": seconds,
         "hours_at_most": None

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from yolosweep.errors import Fault
 from yolosweep.experiment.addresses import address_fault, is_address
 from yolosweep.experiment.arguments import ALIASES, NOT_TRAINING, OWNED, SCORING, TASKS_OF, defaults, how_not_what
+from yolosweep.experiment.choices import PRUNERS, SEARCHERS
 from yolosweep.experiment.class_balance import balance_faults
 from yolosweep.experiment.ineffective_arguments import always, dead_fixed, dead_knobs, dead_on_boxes, possible_values
 from yolosweep.experiment.rank_rules import rank_faults
@@ -141,7 +142,11 @@ def _schedule(exp: Experiment) -> Iterator[Fault]:
     if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
         yield Fault(key="train.epochs", message=f"{epochs!r} must be a whole number from 1 up; e.g. epochs: 50")
         return
-    if exp.search.pruner == "asha" and exp.search.grace_epochs is not None and exp.search.grace_epochs >= epochs:
+    if (
+        PRUNERS[exp.search.pruner].has_rungs
+        and exp.search.grace_epochs is not None
+        and exp.search.grace_epochs >= epochs
+    ):
         yield Fault(
             key="search.grace_epochs",
             message=f"{exp.search.grace_epochs} must be below train.epochs={epochs}, or nothing is ever pruned; "
@@ -178,7 +183,7 @@ def _search(exp: Experiment) -> Iterator[Fault]:
     if search.epoch_budget is not None and isinstance(epochs, int) and search.epoch_budget < epochs:
         message = f"{search.epoch_budget} does not hold one trial of train.epochs={epochs}; raise it or train shorter"
         yield Fault(key="search.epoch_budget", message=message)
-    if search.searcher == "grid":
+    if SEARCHERS[search.searcher].is_exhaustive:
         for name, parameter in search.parameters.items():
             size = parameter.size()
             if size is None or size > _GRID_LIMIT:
@@ -271,8 +276,8 @@ def _auto_is_adam(exp: Experiment, train_images: int) -> Iterator[Fault]:
 def notes(exp: Experiment) -> list[str]:
     """Return what is legal but may surprise, one sentence each."""
     told = []
-    if exp.search.pruner == "none" and exp.search.grace_epochs is not None:
-        told.append("search.grace_epochs has no effect with search.pruner: none")
+    if not PRUNERS[exp.search.pruner].has_rungs and exp.search.grace_epochs is not None:
+        told.append(f"search.grace_epochs has no effect with search.pruner: {exp.search.pruner}")
     told += dead_fixed(exp)
     for name, parameter in exp.search.parameters.items():
         default = defaults().get(name)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
+from yolosweep.experiment.choices import PRUNERS, SEARCHERS
 from yolosweep.experiment.space import Parameter
 from yolosweep.records.policy import Seconds, TrialPolicy, Whole
 
@@ -45,6 +48,23 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+def one_of(choices: Mapping[str, object]) -> AfterValidator:
+    """Return the check that a word is in a table."""
+    expected = ", ".join(f"'{name}'" for name in choices)
+
+    def check(value: str) -> str:
+        if value not in choices:
+            raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+        return value
+
+    return AfterValidator(check)
+
+
+def listed(choices: Mapping[str, object]) -> Any:
+    """Return the words of a table for the JSON schema."""
+    return Field(json_schema_extra={"enum": list(choices)})
+
+
 class Search(_Strict):
     """What is searched, how, and for how long."""
 
@@ -58,9 +78,9 @@ class Search(_Strict):
     """Metric that ranks trials, picks each ``best.pt`` and drives patience; the task's own by default."""
     mode: Literal["max", "min"] = "max"
     """Whether more or less of the metric is better."""
-    searcher: Literal["tpe", "random", "grid"] = "tpe"
-    """``tpe``: Optuna's multivariate TPE. ``random``. ``grid``: every combination, once."""
-    pruner: Literal["asha", "none"] = "asha"
+    searcher: Annotated[str, one_of(SEARCHERS), listed(SEARCHERS)] = "tpe"
+    """What to try next: ``tpe``, Optuna's multivariate TPE; ``random``; ``grid``, every combination, once."""
+    pruner: Annotated[str, one_of(PRUNERS), listed(PRUNERS)] = "asha"
     """``asha`` stops trials that are behind at a rung (asynchronous successive halving), never in their last epoch."""
     grace_epochs: Annotated[Whole, Field(ge=1)] | None = None
     """No trial is pruned before this epoch. Default: a tenth of ``epochs``, at least 3."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from yolosweep.experiment.arguments import defaults, how_not_what
+from yolosweep.experiment.choices import PRUNERS, SEARCHERS
 from yolosweep.experiment.schema import DEFAULT_METRIC, Experiment
 
 __all__ = ["baseline", "grace_epochs", "identity", "resolved", "settings_of", "sizes_of"]
@@ -23,12 +24,12 @@ def resolved(exp: Experiment) -> Experiment:
     if search.metric is None:
         change["metric"] = "metrics/accuracy_top1" if exp.is_toy else DEFAULT_METRIC[exp.task]
     if search.trials is None:
-        size = _grid_size(exp) if search.searcher == "grid" else None
+        size = _grid_size(exp) if SEARCHERS[search.searcher].is_exhaustive else None
         if size is not None:
             change["trials"] = size
         elif search.time_budget is None and search.epoch_budget is None:
             change["trials"] = 20
-    if search.pruner == "asha" and search.grace_epochs is None:
+    if PRUNERS[search.pruner].has_rungs and search.grace_epochs is None:
         change["grace_epochs"] = grace_epochs(epochs_of(exp))
     train = {**({} if exp.is_toy else _QUIET), "epochs": epochs_of(exp), **exp.train}
     return exp.model_copy(update={"search": search.model_copy(update=change), "train": train})

@@ -38,7 +38,7 @@ from yolosweep.records.events import (
 from yolosweep.search.budget import room_for_another
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, with_final_names, working_folders
 from yolosweep.search.finalize import death_cause, ending_from_rows, finalize_record, record_from_rows
-from yolosweep.search.pruners.asha import AshaPruner
+from yolosweep.search.pruners.pruner import pruner_for
 from yolosweep.search.retry import lower_batch, refusal
 from yolosweep.search.trial_generator import TrialGenerator
 from yolosweep.search.worker_table import WorkerTable
@@ -87,7 +87,7 @@ class SweepController:
             self._exp, model_fingerprint=model_fingerprint, data_fingerprint=self._dataset.fingerprint,
             world_size=world_size,
         )  # fmt: skip
-        self._pruner = AshaPruner(self._exp.search, self._epochs)
+        self._pruner = pruner_for(self._exp.search, self._epochs)
         self._history = History((self._generator.apply, self._pruner.apply))
         self._stopped: str | None = None
         self._halting = False
@@ -191,7 +191,7 @@ class SweepController:
         if self._halting or known.request.trial in self._preempted:
             return Verdict.CANCEL
         # Trial 0 is what the gain is measured against: it is always trained to its end.
-        if known.request.number and self._pruner.behind(known.request.trial, row):
+        if known.request.number and self._pruner.should_stop(known.request.trial, row):
             return Verdict.PRUNE
         return Verdict.CONTINUE
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from yolosweep.experiment import Experiment, baseline, identity, settings_of
+from yolosweep.experiment.choices import SEARCHERS
 from yolosweep.records import Ending, TrialRecord, TrialRequest
 from yolosweep.records.events import Event, TrialEnded, TrialStarted
+from yolosweep.search.searchers.searcher import searcher_for
 
 __all__ = ["Suggestion", "TrialGenerator"]
 
@@ -62,12 +64,11 @@ class TrialGenerator:
     """
 
     def __init__(self, exp: Experiment, *, model_fingerprint: str, data_fingerprint: str, world_size: int) -> None:
-        from yolosweep.search.searchers.optuna import OptunaSearcher
-
         search = exp.search
         self._exp, self._world_size = exp, world_size
         self._model_fingerprint, self._data_fingerprint = model_fingerprint, data_fingerprint
-        self._searcher = OptunaSearcher(search.parameters, searcher=search.searcher, seed=exp.seed, mode=search.mode)
+        self._searcher = searcher_for(search.searcher, search.parameters, seed=exp.seed, mode=search.mode)
+        self._is_exhaustive = SEARCHERS[search.searcher].is_exhaustive
         self._tried: set[str] = set()
         self._asked: dict[str, Mapping[str, Any]] = {}
         self._too_big: list[_TooBig] = []
@@ -80,7 +81,7 @@ class TrialGenerator:
             number: the trial's number; 0 are the defaults.
             device: GPU of the slot that asks, where it is known.
         """
-        if self._exp.search.searcher != "grid":  # what is drawn again is new
+        if not self._is_exhaustive:  # a point drawn again is as good as one left out
             self._left_out.clear()
         for parameters in itertools.chain(list(self._left_out.values()), self._points(number)):
             settings = settings_of(self._exp, parameters)
@@ -101,8 +102,8 @@ class TrialGenerator:
 
     def _points(self, number: int) -> Iterator[dict[str, Any]]:
         """Yield what the searcher suggests, until it has no more or has said enough."""
-        endless = self._exp.search.searcher == "grid" and number > 0
-        for attempt in itertools.count() if endless else range(_ATTEMPTS):
+        until_exhausted = self._is_exhaustive and number > 0
+        for attempt in itertools.count() if until_exhausted else range(_ATTEMPTS):
             parameters = baseline(self._exp)[0] if number == 0 else self._searcher.suggest(number, attempt)
             if parameters is None:
                 return
@@ -143,10 +144,6 @@ class TrialGenerator:
         failed = used if record.ending is Ending.OOM else 2 * used if used < asked else None
         if failed is not None:
             self._too_big.append(_TooBig(batch=failed, imgsz=imgsz, device=record.device))
-
-    def learned(self) -> list[tuple[dict[str, Any], float]]:
-        """Return what the searcher knows: parameters as really used, with their scores."""
-        return self._searcher.learned()
 
 
 def _size(settings: Mapping[str, Any]) -> tuple[int, int]:

@@ -52,15 +52,15 @@ def _rank(score: float | None, sign: float) -> float:
 
 
 class AshaPruner:
-    """What came to each rung so far, learned from the ledger's rows alone."""
+    """Compares trials at rungs; see ``Pruner``."""
 
     def __init__(self, search: Search, epochs: int) -> None:
         self._factor, self._mode = search.reduction_factor, search.mode
-        levels = rungs(search.grace_epochs or 1, search.reduction_factor, epochs) if search.pruner == "asha" else []
+        levels = rungs(search.grace_epochs or 1, search.reduction_factor, epochs)
         self._best: dict[int, dict[str, float | None]] = {level: {} for level in levels}
 
-    def behind(self, trial: str, row: EpochResult) -> bool:
-        """Tell whether a trial has to stop after this row."""
+    def should_stop(self, trial: str, row: EpochResult) -> bool:
+        """Return whether a trial is behind at a rung."""
         if row.epoch not in self._best:
             return False
         others = [score for other, score in self._best[row.epoch].items() if other != trial]

@@ -1,0 +1,39 @@
+"""The interface of a pruner: which trial to stop.
+
+To add one, write a module beside this one and list it in ``yolosweep.experiment.choices``. A pruner learns from the
+ledger's events alone, so that a resumed sweep gives the same verdicts. The last epoch of a trial is never its business:
+a trial that reached it has finished.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Protocol, cast
+
+from yolosweep.experiment.choices import PRUNERS
+from yolosweep.experiment.schema import Search
+from yolosweep.records import EpochResult
+from yolosweep.records.events import Event
+
+__all__ = ["Pruner", "pruner_for"]
+
+
+class Pruner(Protocol):
+    """Decides after each epoch whether a trial goes on."""
+
+    def should_stop(self, trial: str, row: EpochResult) -> bool:
+        """Return whether a trial stops after this row, which the ledger does not hold yet."""
+
+    def apply(self, event: Event) -> None:
+        """Learn from one event of the ledger."""
+
+
+def pruner_for(search: Search, epochs: int) -> Pruner:
+    """Return the pruner an experiment asks for.
+
+    Args:
+        search: the experiment's ``search`` section.
+        epochs: epochs of one trial.
+    """
+    module, _, factory = PRUNERS[search.pruner].factory.partition(":")
+    return cast(Pruner, getattr(import_module(module), factory)(search, epochs))

@@ -1,0 +1,54 @@
+"""The interface of a searcher: what to try next, given what was tried.
+
+To add one, write a module beside this one and list it in ``yolosweep.experiment.choices``. A searcher learns from the
+calls below alone, which replay the ledger when a sweep is resumed: the same calls must give the same suggestions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from yolosweep.experiment import Parameter
+from yolosweep.experiment.choices import SEARCHERS
+
+__all__ = ["Searcher", "searcher_for"]
+
+
+class Searcher(Protocol):
+    """Suggests parameters and learns from scores."""
+
+    def suggest(self, number: int, attempt: int = 0) -> dict[str, Any] | None:
+        """Return parameters for trial ``number``; None when every point was suggested. Asking teaches nothing.
+
+        Args:
+            number: the trial's number.
+            attempt: raised to get another answer after one that was already tried.
+        """
+
+    def started(self, number: int, parameters: Mapping[str, Any]) -> None:
+        """Learn that a trial runs with these parameters."""
+
+    def tell(self, number: int, used: Mapping[str, Any], score: float | None, *, learned: bool = True) -> None:
+        """Learn how a trial ended.
+
+        Args:
+            number: the trial's number.
+            used: parameters as really used; where they differ from the asked ones, these are what is learned.
+            score: best score; None counts as worst.
+            learned: False where the trial says nothing about its parameters (its worker died).
+        """
+
+
+def searcher_for(name: str, space: Mapping[str, Parameter], *, seed: int, mode: str) -> Searcher:
+    """Return a new searcher.
+
+    Args:
+        name: a key of ``SEARCHERS``.
+        space: the searched parameters.
+        seed: seed of the search.
+        mode: ``max`` or ``min``.
+    """
+    module, _, factory = SEARCHERS[name].factory.partition(":")
+    return cast(Searcher, getattr(import_module(module), factory)(space, seed=seed, mode=mode))

@@ -1,0 +1,27 @@
+"""The tree-structured Parzen estimator (Bergstra et al. 2011), multivariate as in BOHB (Falkner et al. 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import optuna
+
+from yolosweep.experiment import Parameter
+from yolosweep.search.searchers.optuna import OptunaSearcher
+
+__all__ = ["tpe"]
+
+_STARTUP = 10
+"""Random trials before TPE takes over (Optuna's own default)."""
+
+
+def tpe(space: Mapping[str, Parameter], *, seed: int, mode: str) -> OptunaSearcher:
+    """Return Optuna's multivariate TPE; running trials count as bad, so that workers spread out."""
+    return OptunaSearcher(
+        space,
+        seed=seed,
+        mode=mode,
+        sampler=lambda seed: optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=_STARTUP
+        ),
+    )

@@ -1,0 +1,87 @@
+"""What every searcher keeps to: points of the space, repeatable from what was observed alone."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from yolosweep.experiment import Parameter
+from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.search.searchers.searcher import Searcher, searcher_for
+
+SPACE = {
+    "batch": Parameter(values=[4, 8, 16]),
+    "freeze": Parameter(min=0, max=3),
+    "scale": Parameter(values=[[0.5, 1.5], 0.5]),
+    "box": Parameter(min=1.0, max=3.0, distribution="q_uniform", q=0.5),
+    "degrees": Parameter(value=3.0),
+}
+POINTS = 3 * 4 * 2 * 5
+
+Point = dict[str, Any]
+
+
+@pytest.fixture(params=sorted(SEARCHERS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+class TestSearcher:
+    def make(self, name: str, seed: int = 0, mode: str = "max") -> Searcher:
+        return searcher_for(name, SPACE, seed=seed, mode=mode)
+
+    def walk(self, searcher: Searcher, numbers: range, asked_before: int = 0) -> list[Point]:
+        """Let some trials run one after the other; return what was suggested."""
+        found = []
+        for number in numbers:
+            point = searcher.suggest(number)
+            if point is None:
+                break
+            found.append(point)
+            searcher.started(number, point)
+            searcher.tell(number, point, point["freeze"] / 3)
+        return found
+
+    def test_suggestions_are_points_of_the_space(self, name: str) -> None:
+        for point in self.walk(self.make(name), range(30)):
+            assert point.keys() == SPACE.keys()
+            for key, value in point.items():
+                assert value in (SPACE[key].grid() or [SPACE[key].value])
+
+    def test_the_same_calls_give_the_same_suggestions(self, name: str) -> None:
+        assert self.walk(self.make(name), range(25)) == self.walk(self.make(name), range(25))
+
+    @pytest.mark.parametrize("mode", ["max", "min"])
+    def test_a_resumed_search_continues_as_if_it_had_not_stopped(self, name: str, mode: str) -> None:
+        """A new searcher that hears what the ledger holds; a grid goes through its points again, all of them tried."""
+        whole = self.walk(self.make(name, mode=mode), range(20))
+        again = self.make(name, mode=mode)
+        for number, point in enumerate(whole[:15]):
+            again.started(number, point)
+            again.tell(number, point, point["freeze"] / 3)
+        tried = [] if not SEARCHERS[name].is_exhaustive else [again.suggest(15) for _ in range(15)]
+        assert tried == whole[: len(tried)]
+        assert self.walk(again, range(15, 20)) == whole[15:]
+
+    def test_asking_again_gives_other_points(self, name: str) -> None:
+        searcher = self.make(name)
+        found = [searcher.suggest(3, attempt) for attempt in range(10)]
+        assert any(one != other for one, other in itertools.pairwise(found))
+
+    def test_parallel_trials_failures_and_missing_scores_are_taken(self, name: str) -> None:
+        searcher = self.make(name)
+        running = [searcher.suggest(number) or {} for number in range(8)]
+        for number, point in enumerate(running):
+            searcher.started(number, point)
+        for number, point in reversed(list(enumerate(running))):
+            searcher.tell(number, {**point, "batch": 4}, None if number % 2 else 0.5, learned=number != 3)
+        assert searcher.suggest(8) is not None
+
+    def test_an_exhaustive_searcher_suggests_every_point_once(self, name: str) -> None:
+        found = self.walk(self.make(name), range(POINTS + 5))
+        if SEARCHERS[name].is_exhaustive:
+            assert len(found) == len({str(point) for point in found}) == POINTS
+        else:
+            assert len(found) == POINTS + 5

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from yolosweep.data.samples.cache import sample_folder
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""Processes that tests start keep what they have compiled: else each of them compiles all modules again."""
+
+# On top of Hypothesis' own choice, which is another one in CI. How long an example takes depends on the machine.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 @dataclass
@@ -101,16 +112,39 @@ def _gpus_come_back() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all worker processes of these tests share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-@pytest.fixture
-def processes() -> Iterator[list[subprocess.Popen[str]]]:
-    """What a test started, each in a session of its own.
+@pytest.fixture(scope="session")
+def parking(shared: Path) -> Path:
+    """The parking sample as ``yolosweep sample parking`` draws it, drawn once for all tests; read only."""
+    with pytest.MonkeyPatch.context() as here:
+        here.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+        return sample_folder("sample:parking")
 
-    What a failed one has left running is ended: it would disturb the tests after it, and be blamed on them.
-    """
+
+@pytest.fixture(scope="session")
+def new_home(parking: Path) -> Callable[[Path], Path]:
+    """A function that makes the home folder of a user who has the parking sample, and nothing else."""
+
+    def make(place: Path) -> Path:
+        shutil.copytree(parking, place / ".cache" / "yolosweep" / "samples" / parking.name)
+        return place
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def home(new_home: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return new_home(tmp_path_factory.mktemp("home"))
+
+
+@contextlib.contextmanager
+def ended_after() -> Iterator[list[subprocess.Popen[str]]]:
+    """Yield a list of processes, each in a session of its own; those that still run are ended after it."""
     started: list[subprocess.Popen[str]] = []
     yield started
     for process in started:
@@ -120,8 +154,25 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
 
 
 @pytest.fixture
+def processes() -> Iterator[list[subprocess.Popen[str]]]:
+    """What a test started, each in a session of its own.
+
+    What a failed one has left running is ended: it would disturb the tests after it, and be blamed on them.
+    """
+    with ended_after() as started:
+        yield started
+
+
+@pytest.fixture
 def shell(home: Path, tmp_path: Path, processes: list[subprocess.Popen[str]]) -> Shell:
     return Shell(home=home, cwd=tmp_path, processes=processes)
+
+
+@pytest.fixture(scope="module")
+def module_shell(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """For a sweep that several tests of a file read: it is run once."""
+    with ended_after() as started:
+        yield Shell(home=home, cwd=tmp_path_factory.mktemp("module"), processes=started)
 
 
 @pytest.fixture(scope="session")
@@ -214,16 +265,17 @@ def bucket(
 def wait_for(condition: Callable[[], Any], *, timeout_s: float = 120.0) -> Any:
     """Return the first true answer of ``condition``; fail after ``timeout_s``.
 
-    A run folder that cannot be read is no answer yet: a ledger is there a moment before its first line.
+    A run folder that cannot be read is no answer yet: a ledger is there a moment before its first line. A condition
+    that takes long, as one that reads a whole ledger, is asked less often: what is waited for needs the cores, too.
     """
     deadline, unread = time.monotonic() + timeout_s, None
-    while time.monotonic() < deadline:
+    while (began := time.monotonic()) < deadline:
         try:
             if found := condition():
                 return found
         except RunFolderError as error:
             unread = error
-        time.sleep(0.05)
+        time.sleep(max(0.05, 3 * (time.monotonic() - began)))
     raise AssertionError(f"{condition} did not come true within {timeout_s} s") from unread
 
 

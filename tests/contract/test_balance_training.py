@@ -186,6 +186,7 @@ def test_the_check_of_arguments_lets_it_pass() -> None:
         assert check_arguments(Experiment.model_validate({**head, **more})) == []
 
 
+@pytest.mark.nightly
 def test_its_bench_runs_and_prints_its_table(repository: Path) -> None:
     """What it measures is read by people, never asserted."""
     command = [sys.executable, "-m", "tests.bench.balance", "--repeats", "1", "--epochs", "1", "--images", "20"]

@@ -164,8 +164,12 @@ def measured(rows: list[EpochResult]) -> list[Any]:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"workers": 0}, {"workers": 2}, {"model": "yolo26n.yaml"}, {"workers": 2, "balance": 1.0}],
-    ids=["alone", "two-loaders", "yolo26", "balanced"],
+    [
+        pytest.param({"workers": 0}, id="alone"),
+        pytest.param({"workers": 2}, id="two-loaders", marks=pytest.mark.nightly),
+        pytest.param({"model": "yolo26n.yaml"}, id="yolo26", marks=pytest.mark.nightly),
+        pytest.param({"workers": 2, "balance": 1.0}, id="balanced"),
+    ],
 )
 def test_a_killed_training_goes_on_to_the_bit(make: Make, settings: dict[str, Any]) -> None:
     draw = random.Random(f"{SEED}{settings}")

@@ -13,7 +13,7 @@ import pytest
 from yolosweep.ledger import RunFolder, read_events
 from yolosweep.ledger.history import History
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]
 
 SHORT = ("search.trials=3", "search.pruner=none", "train.epochs=4", "train.imgsz=64", "resources.max_concurrent=2")
 
@@ -55,7 +55,7 @@ def test_a_job_on_three_nodes_survives_the_loss_of_one(
         process.kill()
     assert process.returncode == 0, out + err
     told = json.loads(out)
-    assert (told.status, told["exit_code"], told["run"]) == ("SUCCEEDED", 0, str(run.root))
+    assert (told["status"], told["exit_code"], told["run"]) == ("SUCCEEDED", 0, str(run.root))
 
     history = History.of(run)
     assert [trial.record.ending.value for trial in history.trials.values()] == ["finished"] * 3

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_run_on_leaking_data_says_so_beside_every_score(
-    shell: Any, repository: Path, tmp_path: Path, bccd_tiny: Path
+    shell: Any, repository: Path, tmp_path: Path, parking: Path
 ) -> None:
-    shell("sample", "parking", tmp_path / "lot")
+    shutil.copytree(parking, tmp_path / "lot")
     for kind, suffix in (("images", "jpg"), ("labels", "txt")):
         for number in range(12):
             source = tmp_path / "lot" / kind / "train" / f"train_{number:04d}.{suffix}"

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def data(shell: Any, tmp_path: Path) -> Path:
-    shell("sample", "parking", tmp_path / "lot")
+def data(parking: Path, tmp_path: Path) -> Path:
+    shutil.copytree(parking, tmp_path / "lot")
     return tmp_path / "lot"
 
 
@@ -32,6 +32,7 @@ def test_nodes_that_see_other_labels_are_named_before_the_first_trial(
         assert not list(tmp_path.glob("runs/*"))
 
 
+@pytest.mark.nightly
 def test_a_node_without_the_data_stages_them_from_storage(
     shell: Any, home: Path, repository: Path, data: Path, tmp_path: Path, namespaces: None, two_nodes: Any, bucket: Any
 ) -> None:
@@ -50,6 +51,7 @@ def test_a_node_without_the_data_stages_them_from_storage(
     assert credentials["AWS_SECRET_ACCESS_KEY"] not in told
 
 
+@pytest.mark.nightly
 def test_nodes_that_see_the_same_data_train(
     shell: Any, home: Path, repository: Path, data: Path, tmp_path: Path, namespaces: None, two_nodes: Any
 ) -> None:

@@ -106,15 +106,15 @@ def test_who_has_no_token_is_refused(shell: Any, head: Head) -> None:
 
 
 def test_a_sweep_brings_its_data_is_followed_to_its_end_and_found_again(
-    shell: Any, head: Head, toy: Path, tmp_path: Path
+    shell: Any, head: Head, toy: Path, parking: Path, tmp_path: Path
 ) -> None:
-    shell("sample", "parking", tmp_path / "lot")
+    shutil.copytree(parking, tmp_path / "lot")
     asked = words(head, toy, "once", f"data={tmp_path / 'lot' / 'data.yaml'}", *SHORT)
     first = shell(*asked, "--json", **head.environ)
     assert re.search(r"the job carries \d+\.\d MiB \(data .* in \d+ files, code", first.err), first.err
     assert "t0001 finished" in first.err
     told = json.loads(first.out)
-    assert (told.status, told["exit_code"]) == ("SUCCEEDED", 0)
+    assert (told["status"], told["exit_code"]) == ("SUCCEEDED", 0)
     run = RunFolder(told["run"])
     assert [trial.record.ending for trial in History.of(run).trials.values()] == [Ending.FINISHED] * 2
     assert (run.root / "winner" / "best.pt").is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,11 +142,11 @@ def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
 
 
 def test_a_spot_machine_stores_its_trials_before_it_goes(
-    shell: Any, start_cluster: Any, start_spot: Any, repository: Path, tmp_path: Path, wait_for: Any
+    shell: Any, start_cluster: Any, start_spot: Any, repository: Path, parking: Path, tmp_path: Path, wait_for: Any
 ) -> None:
     cluster = start_cluster("--num-cpus=1", "--include-dashboard=false")
     spot = start_spot(cluster)
-    shell("sample", "parking", tmp_path / "parking")  # the machines' cache folders are not the same
+    shutil.copytree(parking, tmp_path / "parking")  # the machines' cache folders are not the same
     few = ("search.trials=2", "train.epochs=1000", "train.patience=0", "search.pruner=none")
     sweep = shell.start(
         *("run", repository / "jobs" / "experiments" / "toy.yaml", *few, "trial.checkpoint_every=5000"),
@@ -173,11 +174,11 @@ def test_a_spot_machine_stores_its_trials_before_it_goes(
 
 
 def test_the_ranks_of_a_trial_lie_on_two_nodes_and_leave_one_that_has_to_go(
-    shell: Any, start_cluster: Any, start_spot: Any, repository: Path, tmp_path: Path, wait_for: Any
+    shell: Any, start_cluster: Any, start_spot: Any, repository: Path, parking: Path, tmp_path: Path, wait_for: Any
 ) -> None:
     cluster = start_cluster("--num-cpus=1", "--include-dashboard=false")
     spot = start_spot(cluster)
-    shell("sample", "parking", tmp_path / "parking")
+    shutil.copytree(parking, tmp_path / "parking")
     ranks = ("resources.workers=2", "resources.gpus_per_trial=0", "resources.cpus_per_trial=2")
     small = (
         "search.trials=1",

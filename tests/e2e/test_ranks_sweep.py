@@ -199,9 +199,9 @@ def two_gpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     ("asked", "ranks", "granted"),
     [
         ("gpus_per_trial: 0.5", 1, [("0",), ("0",), ("1",), ("1",)]),
-        ("gpus_per_trial: 1", 1, [("0",), ("1",)]),
+        pytest.param("gpus_per_trial: 1", 1, [("0",), ("1",)], marks=pytest.mark.nightly),
         ("gpus_per_trial: 2", 2, [("0", "1")]),
-        ("gpus_per_trial: 0", 1, [(), (), (), ()]),
+        pytest.param("gpus_per_trial: 0", 1, [(), (), (), ()], marks=pytest.mark.nightly),
         ("workers: 2, gpus_per_trial: 0", 2, [(), ()]),
     ],
 )

@@ -38,7 +38,7 @@ def curves(history: History) -> list[Any]:
     return [(t.request.asked, [(row.epoch, row.score) for row in t.rows]) for t in history.trials.values()]
 
 
-def test_a_sweep_whose_driver_was_killed_ends_as_if_it_had_not_been(
+def test_a_sweep_whose_driver_was_killed_is_crowned_as_it_is_and_ends_as_if_it_had_not_been(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
     process = shell.start("run", toy, "search.trials=4", *LONG)
@@ -49,6 +49,10 @@ def test_a_sweep_whose_driver_was_killed_ends_as_if_it_had_not_been(
     shutil.rmtree(folder.root / ".ray", ignore_errors=True)
     before = History.of(folder)
     assert before.ended is None
+    assert len(before.ranked()) >= 1
+    shutil.copytree(folder.root, tmp_path / "copy" / folder.root.name)
+    crowned = json.loads(shell("best", tmp_path / "copy" / folder.root.name, "--json").out)
+    assert crowned["score"] is not None
     told = json.loads(shell("resume", folder.root, "--json").out)
 
     after = History.of(folder)
@@ -70,11 +74,14 @@ def test_a_stopped_sweep_goes_on_where_it_stopped_and_can_be_extended(
     process = shell.start("run", toy, "search.trials=2", *LONG)
     wait_for(lambda: process.poll() is not None or rows(tmp_path) > 20)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=120)
-    assert process.returncode == 143
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 143, err
     folder = running_folder(tmp_path)
+    assert f"yolosweep resume {folder.root}" in err
+    assert History.of(folder).ended.status == "cancelled"
     stopped = History.of(folder).trials["t0000"]
     assert stopped.record.ending is Ending.CANCELLED
+    shell("best", folder.root)
     shell("resume", folder.root, "search.trials=3", "track.wandb.mode=off")
     history = History.of(folder)
     assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 3
@@ -125,9 +132,9 @@ def test_a_lost_ledger_process_ends_the_sweep_and_it_goes_on(
     assert [trial.record.ending for trial in History.of(folder).trials.values()] == [Ending.FINISHED] * 2
 
 
-def test_another_sweep_is_refused_with_every_reason(shell: Any, toy: Path, tmp_path: Path) -> None:
+def test_another_sweep_is_refused_with_every_reason(shell: Any, toy: Path, parking: Path, tmp_path: Path) -> None:
     data = tmp_path / "lot"
-    shell("sample", "parking", data)
+    shutil.copytree(parking, data)
     sweep = shell.run(toy, "search.trials=2", "train.epochs=2", "search.pruner=none", f"data={data / 'data.yaml'}")
     label = next((data / "labels" / "train").glob("*.txt"))
     label.write_text(label.read_text() + "0 0.5 0.5 0.1 0.1\n")
@@ -159,15 +166,6 @@ def test_another_sweep_is_refused_with_every_reason(shell: Any, toy: Path, tmp_p
     history = History.of(sweep.folder)
     assert history.resumes[-1].allowed == ("data", "versions")
     assert len(history.trials) == 3
-
-
-def test_a_run_in_use_says_by_whom(shell: Any, toy: Path, tmp_path: Path, wait_for: Any) -> None:
-    process = shell.start("run", toy, "search.trials=2", *LONG)
-    wait_for(lambda: process.poll() is not None or rows(tmp_path) > 2)
-    refused = shell("resume", running_folder(tmp_path).root, code=7)
-    assert f"in use by process {process.pid}" in refused.err
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=120)
 
 
 def test_what_is_no_run_is_refused(shell: Any, tmp_path: Path) -> None:

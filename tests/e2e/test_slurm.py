@@ -194,6 +194,7 @@ def left_nothing(job: Job, wait_for: Callable[..., Any]) -> None:
     assert not job.scratch.exists()
 
 
+@pytest.mark.nightly
 def test_the_sweep_s_exit_code_is_the_job_s_and_nothing_is_queued_again(job: Job, wait_for: Callable[..., Any]) -> None:
     experiment = job.home / "wrong.yaml"
     experiment.write_text("nmae: wrong\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,8 +25,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-def test_a_bucket_is_the_same_data_as_the_folder(tmp_path: Path, shell: Any, bucket: Any, own_cache: Path) -> None:
-    shell("sample", "parking", tmp_path / "lot")
+def test_a_bucket_is_the_same_data_as_the_folder(tmp_path: Path, parking: Path, bucket: Any, own_cache: Path) -> None:
+    shutil.copytree(parking, tmp_path / "lot")
     address, _ = bucket(tmp_path / "lot")
     told: list[tuple[int, int]] = []
     gate = examine(address, "detect", copying=lambda done, of: told.append((done, of)))
@@ -39,8 +40,6 @@ def test_a_bucket_is_the_same_data_as_the_folder(tmp_path: Path, shell: Any, buc
 
 
 def test_an_archive_is_staged_then_unpacked(tmp_path: Path) -> None:
-    import shutil
-
     (tmp_path / "set" / "images").mkdir(parents=True)
     (tmp_path / "set" / "data.yaml").write_text("x: 1\n")
     archive = shutil.make_archive(str(tmp_path / "set"), "gztar", tmp_path, "set")

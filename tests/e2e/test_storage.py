@@ -224,10 +224,10 @@ def _still(file: Path) -> bool:
 
 
 def test_nodes_that_share_nothing_but_the_bucket_train(
-    shell: Any, toy: Path, storage: str, bucket: Any, tmp_path: Path, namespaces: None, two_nodes: Any
+    shell: Any, toy: Path, storage: str, parking: Path, bucket: Any, tmp_path: Path, namespaces: None, two_nodes: Any
 ) -> None:
     home = tmp_path / "home"
-    shell("sample", "parking", tmp_path / "lot")
+    shutil.copytree(parking, tmp_path / "lot")
     data, credentials = bucket(tmp_path / "lot")
     shutil.rmtree(tmp_path / "lot")
     mine, theirs = home / ".cache" / "yolosweep", tmp_path / "of the other node"
@@ -248,6 +248,7 @@ def test_nodes_that_share_nothing_but_the_bucket_train(
     assert not (there / "ledger.jsonl").exists(), "the ledger is the driver's"
 
 
+@pytest.mark.nightly
 def test_a_real_training_ends_with_a_winner_that_verifies(
     shell: Any, repository: Path, storage: str, credentials: dict[str, str], tmp_path: Path
 ) -> None:

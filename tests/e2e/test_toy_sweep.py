@@ -25,6 +25,15 @@ def toy(repository: Path) -> Path:
     return repository / "jobs" / "experiments" / "toy.yaml"
 
 
+SERIAL = ("search.trials=5", "search.pruner=none", "train.epochs=4", "resources.max_concurrent=1")
+
+
+@pytest.fixture(scope="module")
+def finished(module_shell: Any, repository: Path) -> Any:
+    """One sweep that ended by itself; read only."""
+    return module_shell.run(repository / "jobs" / "experiments" / "toy.yaml", *SERIAL)
+
+
 def scores(history: History) -> list[tuple[Any, ...]]:
     return [
         (trial.request.trial, trial.request.asked, trial.status, [row.score for row in trial.rows])
@@ -67,26 +76,23 @@ def test_a_sweep_ends_with_a_verified_winner_and_every_command_reads_it(shell: A
     assert listed["status"] == "finished"
 
 
-def test_the_same_seed_gives_the_same_sweep_and_another_seed_another(shell: Any, toy: Path) -> None:
-    overrides = ("search.trials=5", "search.pruner=none", "train.epochs=4", "resources.max_concurrent=1")
-    first, second = shell.run(toy, *overrides), shell.run(toy, *overrides)
-    other = shell.run(toy, *overrides, "seed=1")
-    assert scores(first.history) == scores(second.history)
-    assert scores(first.history) != scores(other.history)
+def test_the_same_seed_gives_the_same_sweep_and_another_seed_another(shell: Any, toy: Path, finished: Any) -> None:
+    again, other = shell.run(toy, *SERIAL), shell.run(toy, *SERIAL, "seed=1")
+    assert scores(finished.history) == scores(again.history)
+    assert scores(finished.history) != scores(other.history)
 
 
-def test_a_copy_elsewhere_is_crowned_and_a_flipped_byte_is_refused(shell: Any, toy: Path, tmp_path: Path) -> None:
-    sweep = shell.run(toy, "search.trials=3", "train.epochs=3", "search.pruner=none")
+def test_a_copy_elsewhere_is_crowned_and_a_flipped_byte_is_refused(shell: Any, finished: Any, tmp_path: Path) -> None:
     copy = tmp_path / "elsewhere" / "copied"
-    shutil.copytree(sweep.folder.root, copy)
+    shutil.copytree(finished.folder.root, copy)
     shutil.rmtree(copy / "winner")
     told = json.loads(shell("best", copy, "--json").out)
-    assert told.trial == sweep.told["winner"]["trial"]
+    assert told["trial"] == finished.told["winner"]["trial"]
     assert (copy / "winner" / "best.pt").is_file()
     again = json.loads(shell("best", copy, "--json").out)
     assert again == told
 
-    weights = copy / "trials" / told.trial / "best.pt"
+    weights = copy / "trials" / told["trial"] / "best.pt"
     content = bytearray(weights.read_bytes())
     content[len(content) // 2] ^= 1
     weights.write_bytes(content)
@@ -94,12 +100,11 @@ def test_a_copy_elsewhere_is_crowned_and_a_flipped_byte_is_refused(shell: Any, t
     assert "was changed after the training" in refused.err
 
 
-def test_the_reproduce_file_trains_the_winner_again(shell: Any, toy: Path) -> None:
-    sweep = shell.run(toy, "search.trials=3", "train.epochs=3", "search.pruner=none")
-    again = shell.run(sweep.folder.winner / "reproduce.yaml")
-    assert again.told["winner"]["score"] == sweep.told["winner"]["score"]
-    assert again.told["winner"]["identity"] == sweep.told["winner"]["identity"]
-    assert again.told["winner"]["file"]["sha256"] == sweep.told["winner"]["file"]["sha256"]
+def test_the_reproduce_file_trains_the_winner_again(shell: Any, finished: Any) -> None:
+    again = shell.run(finished.folder.winner / "reproduce.yaml")
+    assert again.told["winner"]["score"] == finished.told["winner"]["score"]
+    assert again.told["winner"]["identity"] == finished.told["winner"]["identity"]
+    assert again.told["winner"]["file"]["sha256"] == finished.told["winner"]["file"]["sha256"]
 
 
 def test_ctrl_c_keeps_everything_and_exits_130(shell: Any, toy: Path, tmp_path: Path, wait_for: Any) -> None:
@@ -118,8 +123,15 @@ def test_ctrl_c_keeps_everything_and_exits_130(shell: Any, toy: Path, tmp_path: 
     assert (running_folder(tmp_path).winner / "best.pt").is_file()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-@pytest.mark.parametrize("moment", ["told", "raylet"])
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        pytest.param(signal.SIGINT, "told", id="SIGINT-told", marks=pytest.mark.nightly),
+        pytest.param(signal.SIGINT, "raylet", id="SIGINT-raylet"),
+        pytest.param(signal.SIGTERM, "told", id="SIGTERM-told"),
+        pytest.param(signal.SIGTERM, "raylet", id="SIGTERM-raylet", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_stop_while_ray_starts_leaves_nothing_and_does_not_say_otherwise(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any, number: signal.Signals, moment: str
 ) -> None:
@@ -141,38 +153,11 @@ def test_a_stop_while_ray_starts_leaves_nothing_and_does_not_say_otherwise(
     assert not list((tmp_path / "runs").iterdir())
 
 
-def test_sigterm_leaves_a_readable_run_and_exits_143(shell: Any, toy: Path, tmp_path: Path, wait_for: Any) -> None:
-    process = shell.start("run", toy, "search.trials=500", "train.epochs=1000", "train.patience=0")
-    wait_for(lambda: rows(tmp_path) > 20)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 143, err
-    folder = running_folder(tmp_path)
-    assert History.of(folder).ended.status == "cancelled"
-    assert f"yolosweep resume {folder.root}" in err
-    shell("best", folder.root)
-
-
-def test_a_killed_driver_leaves_a_ledger_that_can_be_read_and_crowned(
-    shell: Any, toy: Path, tmp_path: Path, wait_for: Any
-) -> None:
-    process = shell.start("run", toy, "search.trials=500", "train.epochs=5", "resources.max_concurrent=1")
-    wait_for(lambda: rows(tmp_path) > 20)
-    process.kill()
-    process.communicate(timeout=60)
-    folder = running_folder(tmp_path)
-    history = History.of(folder)
-    assert history.ended is None
-    assert len(history.ranked()) >= 1
-    told = json.loads(shell("best", folder.root, "--json").out)
-    assert told["score"] is not None
-
-
 def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
     process = shell.start(
-        "run", toy, "search.trials=4", "train.epochs=600", "train.patience=0", "search.pruner=none", "--json",
+        "run", toy, "search.trials=2", "train.epochs=600", "train.patience=0", "search.pruner=none", "--json",
         "resources.max_concurrent=1",
     )  # fmt: skip
     wait_for(lambda: rows(tmp_path) > 5)
@@ -281,8 +266,9 @@ def test_two_runs_never_share_a_folder_and_one_in_use_says_by_whom(
 ) -> None:
     process = shell.start("run", toy, "search.trials=500", "train.epochs=1000", "train.patience=0")
     wait_for(lambda: rows(tmp_path) > 2)
-    refused = shell("best", running_folder(tmp_path).root, code=7)
-    assert f"in use by process {process.pid}" in refused.err
+    for command in ("best", "resume"):
+        refused = shell(command, running_folder(tmp_path).root, code=7)
+        assert f"in use by process {process.pid}" in refused.err
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=120)
 

@@ -387,6 +387,7 @@ def test_a_few_kills_leave_no_trace_in_a_toy_sweep(ordeal: Any, toy: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_a_few_kills_leave_no_trace_in_a_sweep_of_real_trainings(ordeal: Any, tiny_yolo: Path) -> None:
     seed = int(SEED or 3)
     rng = random.Random(seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib import resources
@@ -107,9 +108,21 @@ def test_what_is_not_there_is_said_with_its_exit_code(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sample_and_init_make_an_experiment_that_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_sample_draws_what_is_built_in(parking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert runner.invoke(app, ["sample", "parking", "lot"]).exit_code == 0
+    drawn, built_in = (
+        {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        for folder in (tmp_path / "lot", parking)
+    )
+    assert drawn == built_in
+    assert len(drawn) > 500
+
+
+def test_init_makes_an_experiment_that_plans(parking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(parking, "lot")
     assert runner.invoke(app, ["init", "lot/data.yaml", "--model", "toy/red"]).exit_code == 0
     again = runner.invoke(app, ["init", "lot/data.yaml"])
     assert again.exit_code == 2

@@ -268,7 +268,7 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
 }
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("case", HOSTILE, ids=str)
 def test_a_hostile_dataset_is_inert(
     tmp_path: Path, case: str, events: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
@@ -299,7 +299,7 @@ def test_a_hostile_dataset_is_inert(
     assert opened <= {str(folder / "data.yaml"), str(folder / "l.txt"), "/etc/passwd"}
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", ["train/cat/x.jpg", "val/cat/x.jpg"])
 def test_class_folders_with_a_pipe_are_inert(tmp_path: Path, name: str, events: list[tuple[str, str]]) -> None:
     for file in ("train/cat/0.jpg", "train/dog/0.jpg", "val/cat/0.jpg"):
@@ -428,7 +428,7 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("case", ARCHIVES, ids=str)
 def test_a_hostile_archive_leaves_nothing_behind(tmp_path: Path, case: str, events: list[tuple[str, str]]) -> None:
     make, told = ARCHIVES[case]
@@ -444,7 +444,7 @@ def test_a_hostile_archive_leaves_nothing_behind(tmp_path: Path, case: str, even
     assert [event for event in events if event[0] != "open"] == []
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: path.mkdir(), lambda path: None])
 def test_an_archive_that_is_no_file(tmp_path: Path, make: Callable[[Path], object]) -> None:
     make(tmp_path / "a.zip")
@@ -453,7 +453,7 @@ def test_an_archive_that_is_no_file(tmp_path: Path, make: Callable[[Path], objec
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(60)
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.zip").write_bytes(zipped(("a", b"x" * 100)))
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda path: _Usage())

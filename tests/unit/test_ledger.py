@@ -302,20 +302,29 @@ def test_readers_see_the_old_file_or_the_new_one_also_when_the_writer_is_killed(
 
 
 CREATE = """
-import sys
+import os, sys
 from yolosweep.ledger import RunFolder
-sys.stdin.readline()
-print(RunFolder.create(sys.argv[1], "demo").root)
+
+wait, go = os.pipe()
+children = []
+for _ in range(20):
+    child = os.fork()
+    if not child:
+        os.close(go)
+        os.read(wait, 1)  # returns to all of them at once, when nobody holds the other end any more
+        os.write(1, f"{RunFolder.create(sys.argv[1], 'demo').root}\\n".encode())
+        os._exit(0)
+    children.append(child)
+os.close(go)
+sys.exit(any(os.waitpid(child, 0)[1] for child in children))
 """
 
 
 def test_twenty_processes_make_twenty_folders(tmp_path: Path) -> None:
-    processes = [python(CREATE, tmp_path / "runs") for _ in range(20)]
-    made = []
-    for process in processes:
-        out, err = process.communicate("go\n", timeout=300)
-        assert process.returncode == 0, err
-        made.append(Path(out.strip()))
+    process = python(CREATE, tmp_path / "runs")
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    made = [Path(line) for line in out.splitlines()]
     assert len(set(made)) == 20
     assert sorted(made) == sorted((tmp_path / "runs").iterdir())
     assert all(path.name.startswith("demo-20") for path in made)

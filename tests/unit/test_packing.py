@@ -13,23 +13,15 @@ from yolosweep.cluster import job_package as packing
 from yolosweep.cluster.data_files import data_files
 from yolosweep.cluster.job_package import JobPackage, package_of, place_data, storage_fault, write_package
 from yolosweep.data import examine
-from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.errors import DataError, ExperimentError, RunFolderError
 from yolosweep.experiment import Experiment, load_experiment
 
 VERSIONS = {"python": "3.11.9"}
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("drawn") / "lot"
-    draw_parking(folder, seed=0)
-    return folder
-
-
 @pytest.fixture
-def lot(drawn: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(drawn, tmp_path / "lot"))
+def lot(parking: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(parking, tmp_path / "lot"))
 
 
 def experiment(repository: Path, *overrides: str) -> Experiment:

@@ -35,7 +35,7 @@ __all__ = [
 
 
 class YolosweepError(Exception):
-    """Root of the tree; its text is what the user reads, so it names the rule and the way out."""
+    """Root of the tree; its text is what the user reads, so it names the rule and the fix."""
 
     exit_code = 1
 
@@ -53,7 +53,7 @@ class Fault:
     key: str
     """Dotted path in the file, e.g. ``search.parameters.lr0``; empty for the file as a whole."""
     message: str
-    """The rule that is broken and the way out."""
+    """The rule that is broken and the fix."""
     line: int | None = None
     """Line in the file, counted from 1, when the key stands in it."""
 

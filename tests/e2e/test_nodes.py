@@ -129,8 +129,8 @@ def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
         resumed = wait_for(
             lambda: [e for t in History.of(RunFolder(run)).trials.values() for e in t.resumes]
         )[0]  # fmt: skip
-        assert resumed["cause"] == "infra"
-        assert resumed["from_epoch"] >= 2
+        assert resumed.cause == "infra"
+        assert resumed.from_epoch >= 2
         # No node is left for it but the head: the trial of the lost node goes on there when a slot is free.
     finally:
         os.killpg(process.pid, signal.SIGINT)
@@ -167,10 +167,10 @@ def test_a_spot_machine_stores_its_trials_before_it_goes(
     _, err = sweep.communicate(timeout=300)
     assert sweep.returncode == 0, err
     (again,) = [one for trial in History.of(RunFolder(run)).trials.values() for one in trial.resumes]
-    assert again["cause"] == "preempted"
+    assert again.cause == "preempted"
     # No checkpoint was due yet: all the same, no epoch was trained twice.
     assert rows_told(run, again["trial"]) == list(range(1, 1001))
-    assert again["from_epoch"] > 20
+    assert again.from_epoch > 20
 
 
 def test_the_ranks_of_a_trial_lie_on_two_nodes_and_leave_one_that_has_to_go(

@@ -109,8 +109,8 @@ def test_a_batch_that_does_not_fit_on_one_of_two_ranks_is_lowered(shell: Any, tw
     record = trial.record
     assert (record.ending, record.retries, record.used["batch"]) == (Ending.FINISHED, 2, 4), record.reason
     first, second = trial.resumes
-    assert (first["cause"], first["batch"], second["cause"], second["batch"]) == ("resource", 8, "resource", 4)
-    assert first["reason"].endswith("out of memory at batch 16; lower batch or imgsz: begun anew with batch 8")
+    assert (first.cause, first.batch, second.cause, second.batch) == ("resource", 8, "resource", 4)
+    assert first.reason.endswith("out of memory at batch 16; lower batch or imgsz: restarted with batch 8")
     assert "out of memory: batch 16 was lowered to 4" in record.notes
     asked = shell.run(two_ranks, *short, "train.batch=4").history.trials["t0000"]
     assert [row.metrics for row in trial.rows] == [row.metrics for row in asked.rows]

@@ -234,7 +234,7 @@ def test_a_trial_that_stands_still_is_ended_with_its_stacks_and_tried_again_once
     endings = {name: trial.record.ending for name, trial in trials.items()}
     assert endings == {**dict.fromkeys(trials, Ending.FINISHED), "t0002": Ending.FAILED}
     assert (trials["t0002"].record.epochs, trials["t0002"].record.retries) == (4, 1)
-    assert "it stood still 2 times" in trials["t0002"].record.reason
+    assert "it stalled 2 times" in trials["t0002"].record.reason
     for name, attempt in (("t0001", 0), ("t0002", 0), ("t0002", 1)):
         assert "in stands_still" in sweep.folder.stacks(name, attempt).read_text()
 

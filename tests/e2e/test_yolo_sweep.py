@@ -102,8 +102,8 @@ resources: {{cpus_per_trial: 1}}
     best = history.ranked()[0]
     assert best.score > 0.01  # it learned something, or two runs of zeros would agree too
     winner = history.winner
-    assert winner["validations"]["val"]["metrics"][history.metric] == pytest.approx(best.score, abs=0.01)
-    assert set(winner["validations"]["test"]["per_class"]) <= {"RBC", "WBC", "Platelets"}
+    assert winner.validations["val"].metrics[history.metric] == pytest.approx(best.score, abs=0.01)
+    assert set(winner.validations["test"].per_class) <= {"RBC", "WBC", "Platelets"}
     assert scores(first)[:2] == scores(second)
     assert snapshot(bccd_tiny.parent) == before, "the user's data folder was touched"
     assert not (home / ".config" / "Ultralytics").exists(), "the user's Ultralytics settings were touched"

@@ -582,7 +582,7 @@ def test_a_process_that_dies_without_a_trial_is_told_and_one_that_is_replaced_is
     controller.leaving(2)
     controller.lost(2, "replaced")
     (told,) = [note.text for note in history(request).notes]
-    assert told == "a worker process died while it had no trial, another one takes its place: killed"
+    assert told == "a worker process died while it had no trial; another one replaces it: killed"
 
 
 def too_big(controller: SweepController, request: TrialRequest) -> None:

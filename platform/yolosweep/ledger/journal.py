@@ -80,7 +80,7 @@ class Ledger:
             with contextlib.suppress(OSError):
                 self._stream.truncate(whole)
             raise RunFolderError(
-                f"cannot write {self._folder.ledger}: {error.strerror}; free space, then go on"
+                f"cannot write {self._folder.ledger}: {error.strerror}; free space, then resume"
             ) from error
         self._seq += 1
         return event_of_json(content)

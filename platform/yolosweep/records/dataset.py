@@ -31,7 +31,7 @@ class Finding(Record):
     message: str
     """What is there and why it matters, with figures; one sentence."""
     fix: str
-    """The way out, one sentence; empty for notes that need none."""
+    """How to repair it, one sentence; empty for notes that need none."""
     file: str | None = None
     """The file it was seen in first; the user can open it."""
     line: int | None = None
@@ -63,7 +63,7 @@ class PreparedDataset(Record):
     findings: tuple[Finding, ...] = ()
     """Everything the data gate found, errors first."""
     allowed: tuple[str, ...] = ()
-    """Codes of errors that the user let pass."""
+    """Codes of errors that the user waived."""
     leaks: dict[str, float] = Field(default_factory=dict)
     """Share of the images of val and test that are also in another split, as such or nearly (0 to 1)."""
     same_source: dict[str, float] = Field(default_factory=dict)
@@ -77,4 +77,4 @@ class PreparedDataset(Record):
         tail = "in another split: its scores are too high"
         leaking = [f"{share:.1%} of {split} is {how} {tail}" for split, share, how in shares]
         passed = (f for f in self.findings if f.code in self.allowed and not (leaking and f.code.startswith("leak-")))
-        return (*leaking, *(f"{f.code} was let pass: {f.message}" for f in passed))
+        return (*leaking, *(f"{f.code} was waived: {f.message}" for f in passed))

@@ -62,7 +62,7 @@ class Cause(str, Enum):
 
 
 class Verdict(str, Enum):
-    """What a trial is told after each epoch."""
+    """The answer to each epoch of a trial."""
 
     CONTINUE = "go_on"
     PRUNE = "prune"
@@ -118,7 +118,7 @@ class TrialRequest(Record):
     attempt: int = 0
     """How often it was started before; part of the names of files in flight, so that two attempts never meet."""
     lowered: int | None = None
-    """The batch to use where the asked one did not fit, of a training on several ranks: it began anew."""
+    """The batch to use where the asked one did not fit, of a trial on several ranks that was restarted."""
     resume: tuple[Checkpoint, ...] = ()
     """Recorded checkpoints to go on from, newest first; the first whose bytes are as recorded is used."""
 

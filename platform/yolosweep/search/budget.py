@@ -11,7 +11,7 @@ __all__ = ["room_for_another"]
 
 
 def room_for_another(search: Search, history: History, epochs: int) -> Literal["yes", "wait", "no"]:
-    """Tell whether a trial of so many epochs may begin; ``wait``: that hangs on how the running ones end."""
+    """Return whether a trial of so many epochs may start; ``wait`` if that depends on how the running ones end."""
     if search.epoch_budget is None:
         return "yes"
     trained = history.epochs()

@@ -1,8 +1,8 @@
-"""The controller: the one place that decides and writes while a sweep runs.
+"""The sweep controller: it alone decides, and writes the ledger, while a sweep runs.
 
-Trials ask it what to run, hand it every epoch, and are told whether to go on. It runs as a light Ray actor beside the
+Workers ask it for trials, report every epoch to it, and get a verdict. It runs as a light Ray actor beside the
 driver, but knows nothing of Ray: tests call it directly. Everything it knows it learned from the ledger's events, its
-own included, so a sweep that is taken up again goes on as if it had never stopped.
+own included, so a resumed sweep continues as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ __all__ = ["SweepController"]
 class SweepController:
     """Suggests, prunes, retries, keeps the budget, and is the ledger's single writer.
 
-    Where the run folder holds a ledger already, the sweep is taken up again from it.
+    Where the run folder already has a ledger, the sweep is resumed from it.
 
     Args:
         root: the run folder or its address, already holding the prepared data.
@@ -100,7 +100,7 @@ class SweepController:
         self._open(experiment, header)
 
     def _open(self, experiment: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-        """Begin a sweep, or take one up again: replay its ledger, and put what had not ended back in line."""
+        """Start a sweep, or resume it: replay its ledger and put what had not ended back in line."""
         self._history.extend(read_events(self._folder.ledger))
         self._started -= self._history.active_seconds
         clear_leftovers(self._folder, self._history)
@@ -123,19 +123,19 @@ class SweepController:
             self._history.add(self._ledger.append(Note(text=outage)))
 
     def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
-        """Return the next trial for a free slot, ``wait`` while there may be one later, None: no more.
+        """Return the next trial for a free worker, ``wait`` while there may be one later, None if there is none.
 
-        A slot that asks again without having ended its last trial is a new process after a dead one.
+        A worker that asks before its last trial has ended is a new process in place of a dead one.
         """
         if self._workers.is_busy(slot):
-            self.lost(slot, "the process ended without a word")
+            self.lost(slot, "the process ended without a message")
         self._check_time()
         self._workers.heartbeat(slot)
         if self._waiting and not self._halting:
             return self._hand_out(slot, self._waiting.pop(0))
         if not self._halting and (answer := self._new_trial(slot)) is not None:
             return answer
-        # One idle slot stays while others train: what they lose when their machine dies can go on at once.
+        # One worker stays idle while others train: a trial whose machine dies resumes on it at once.
         if self._workers.any_busy() and not self._halting and self._workers.keep_spare(slot):
             return "wait"
         self._workers.retire(slot)
@@ -163,7 +163,7 @@ class SweepController:
         return self._hand_out(slot, f"t{number:04d}")
 
     def _none_left(self) -> Literal["wait"] | None:
-        """Stop suggesting, unless another slot may have a GPU for the points that are too big for this one's."""
+        """Stop suggesting, unless another worker may have a GPU for the points that are too big for this one's."""
         left_out, others = self._generator.left_out(), self._workers.any_busy()
         if left_out and (others or self._workers.any_away(self._clock())):
             return None if others else "wait"
@@ -173,9 +173,9 @@ class SweepController:
         return None
 
     def row(self, trial: str, row: EpochResult, checkpoint: Checkpoint | None = None, attempt: int = 0) -> Verdict:
-        """Record one epoch and its checkpoint (durable when this returns) and tell the trial whether to go on.
+        """Record one epoch and its checkpoint, durably, and return the verdict.
 
-        A process that was taken for dead and is not (an older attempt) is told to stop; its row does not count.
+        A process that was believed dead and is not (an older attempt) is cancelled; its row does not count.
         """
         known = self._history.trials[trial]
         if attempt != known.retries or known.record is not None:
@@ -196,13 +196,13 @@ class SweepController:
         return Verdict.CONTINUE
 
     def verdict(self, trial: str, attempt: int = 0) -> Verdict:
-        """Tell a trial, between two epochs, whether it has to stop at once."""
+        """Return the verdict of a trial between two epochs."""
         self._check_time()
         stale = attempt != self._history.trials[trial].retries or trial in self._preempted
         return Verdict.CANCEL if stale or self._halting else Verdict.CONTINUE
 
     def preempt(self, trial: str, attempt: int = 0) -> None:
-        """Take note that the machine of a trial has to go: it stops, and goes on elsewhere from where it stood."""
+        """Stop a trial whose node is draining; it resumes on another node."""
         known = self._history.trials[trial]
         if attempt == known.retries and known.record is None:
             self._preempted.add(trial)
@@ -213,31 +213,31 @@ class SweepController:
             self.cancel(f"the time budget of {budget:g} s was used up")
 
     def cancel(self, reason: str) -> None:
-        """Start nothing more and stop what runs, keeping everything; the first reason counts."""
+        """Start nothing more and stop what runs; everything is kept. The first reason counts."""
         if not self._halting:
             self._stopped, self._halting = reason, True
             self.note(reason)
 
     def ended(self, record: TrialRecord, attempt: int = 0) -> None:
-        """Take how a training ended: try it again, or record it, and drop checkpoints that fell out of the top."""
+        """Record how a training ended or put it back in line, and drop checkpoints outside of the best."""
         known = self._history.trials[record.trial]
         if attempt != known.retries or known.record is not None:
             return
         self._workers.release(record.trial, record.device)
         if record.cause is Cause.STORAGE:
-            self.cancel(trouble := f"the run folder cannot be written ({record.reason}); free space, then go on")
+            self.cancel(trouble := f"the run folder cannot be written ({record.reason}); free space, then resume")
             self._trouble = trouble
             record = record.model_copy(update={"ending": Ending.CANCELLED})
         again = record.ending is Ending.FAILED and not self._halting and record.cause in (Cause.UNKNOWN, Cause.INFRA)
         if (batch := lower_batch(known, record.ending, self._exp.trial)) is not None and not self._halting:
-            self._put_back(known, Cause.RESOURCE.value, f"{record.reason}: begun anew with batch {batch}", batch=batch)
+            self._put_back(known, Cause.RESOURCE.value, f"{record.reason}: restarted with batch {batch}", batch=batch)
         elif not again or self._again(known, record.cause or Cause.UNKNOWN, record.reason) is not None:
             self._finish(record)
         if record.ending is Ending.CANCELLED and record.trial in self._preempted and not self._halting:
-            self._put_back(known, "preempted", "its machine had to go")
+            self._put_back(known, "preempted", "its node was drained")
 
     def rank_failed(self, rank: int, record: TrialRecord, attempt: int = 0) -> None:
-        """Take how a trial ended on a rank above 0, which stores nothing: the rest of its record is in the ledger."""
+        """Record how a trial ended on a rank above 0, which stores nothing: the rest is in the ledger."""
         known = self._history.trials[record.trial]
         if attempt != known.retries or known.record is not None:
             return
@@ -255,14 +255,14 @@ class SweepController:
         drop_surplus(self._folder, self._history, self._exp.keep_top, self._write)
 
     def _again(self, known: TrialHistory, cause: Cause, reason: str) -> str | None:
-        """Put a trial back in line; where the rule says no, return why."""
+        """Put a trial back in line, or return why the retry rule refuses."""
         no = None if ending_from_rows(known) else refusal(cause, known.resumes, known.stored_epoch, self._exp.trial)
         if no is None:
             self._put_back(known, cause.value, reason)
         return no
 
     def _put_back(self, known: TrialHistory, cause: str, reason: str, batch: int | None = None) -> None:
-        """Put a trial back in line from its newest checkpoint; one that has no epochs left gets its record."""
+        """Put a trial back in line from its newest checkpoint; one without epochs left is recorded."""
         if known.record is None and (over := ending_from_rows(known)) is not None:
             self._finish(record_from_rows(self._folder, known, *over, cause=None, error=None))
             return
@@ -279,21 +279,21 @@ class SweepController:
         )
 
     def leaving(self, slot: int) -> None:
-        """Take note that a slot's process is about to be replaced: its end is no loss."""
+        """Note that a worker process is about to be replaced: its end is no loss."""
         self._workers.replacing(slot, self._clock())
 
     def lost(self, slot: int, error: str) -> None:
-        """Take note that a slot's process died; its trial goes on from its newest checkpoint in the next free slot.
+        """Note that a worker process died; its trial resumes from its newest checkpoint on the next free worker.
 
-        Processes that die again and again before they begin a trial end the sweep: no trial would ever run.
+        Processes that keep dying before their first trial end the sweep: no trial would ever run.
         """
         trial, without = self._workers.mark_lost(slot, self._clock())
         if trial is not None:
             self._lost(self._history.trials[trial], error)
         elif without == "hopeless":
-            self.cancel(f"worker processes die again and again before they can begin: {error}")
+            self.cancel(f"worker processes keep dying before they can start a trial: {error}")
         elif without and not self._halting:
-            self.note(f"a worker process died while it had no trial, another one takes its place: {error}")
+            self.note(f"a worker process died while it had no trial; another one replaces it: {error}")
 
     def _lost(self, known: TrialHistory, error: str) -> None:
         if known.record is not None or self._halting:  # where the sweep is stopping, close() records it
@@ -305,8 +305,8 @@ class SweepController:
             )
 
     def over(self) -> bool:
-        """Tell whether nothing runs and nothing is left to run: slots that wait for a machine need not be placed."""
-        self._check_time()  # also where no place trains: all may be waiting for a machine
+        """Return whether nothing runs and nothing is left to run."""
+        self._check_time()  # also while no worker trains: all may be waiting for a machine
         exhausted = self._stopped is not None or len(self._history.trials) == self._exp.search.trials
         return not self._workers.any_busy() and (self._halting or (exhausted and not self._waiting))
 

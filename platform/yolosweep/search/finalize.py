@@ -1,4 +1,4 @@
-"""What the ledger knows beyond a training's own record, and the record of one that cannot write its own."""
+"""The final record of a trial: completed from the ledger, or assembled from it where the process is gone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PATIENCE = 100
 
 
 def finalize_record(record: TrialRecord, known: TrialHistory) -> TrialRecord:
-    """Return a record with its retries, and as ``diverged`` where the whole curve fell apart without any NaN."""
+    """Return a record with its retries, and as ``diverged`` if its curve collapsed without any NaN."""
     change: dict[str, object] = {"retries": known.retries}
     if record.ending in (Ending.FINISHED, Ending.PATIENCE):
         fell_apart = diverged(known.rows, known.request.mode)
@@ -27,7 +27,7 @@ def finalize_record(record: TrialRecord, known: TrialHistory) -> TrialRecord:
 
 
 def ending_from_rows(known: TrialHistory) -> tuple[Ending, str] | None:
-    """Tell how a trial ended that died between its last row and its record; None where it has epochs left."""
+    """Return how a trial ended that died between its last row and its record; None if it has epochs left."""
     if not known.rows:
         return None
     last, request = known.rows[-1], known.request
@@ -42,18 +42,18 @@ def ending_from_rows(known: TrialHistory) -> tuple[Ending, str] | None:
 
 
 def death_cause(folder: RunFolder, known: TrialHistory, error: str) -> tuple[Cause, str]:
-    """Return why a trial's process is gone, and that in words: it left its stacks where it stood still."""
+    """Return why the worker of a trial died, and a sentence; a dump of stacks means that it stalled."""
     stacks = folder.bring(folder.stacks(known.request.trial, known.retries))
     if not (stacks.is_file() and stacks.stat().st_size > 0):
         return Cause.INFRA, f"its worker died: {error}"
     where = stacks.relative_to(folder.root).as_posix()
-    return Cause.STALLED, f"it stood still; the stacks of its threads are in {where}"
+    return Cause.STALLED, f"it stalled; the stacks of its threads are in {where}"
 
 
 def record_from_rows(
     folder: RunFolder, known: TrialHistory, ending: Ending, reason: str, *, cause: Cause | None, error: str | None
 ) -> TrialRecord:
-    """Return a record from a trial's rows; the best weights come from its last whole checkpoint."""
+    """Return a record assembled from a trial's rows; the best weights come from its newest intact checkpoint."""
     last = known.rows[-1] if known.rows else None
     seconds = [row.seconds for row in known.rows if row.seconds is not None]
     speeds = [row.images_per_s for row in known.rows if row.images_per_s is not None]
@@ -86,7 +86,7 @@ def record_from_rows(
 
 
 def _best_file(folder: RunFolder, known: TrialHistory) -> dict[str, FileRef]:
-    """Publish the best weights of the trial's checkpoints, if they are whole and the ones its best row tells of."""
+    """Publish the best weights among the checkpoints, if they are intact and belong to the best row."""
     best_epoch = known.rows[-1].best_epoch if known.rows else None
     for checkpoint in reversed(known.checkpoints):
         if checkpoint.best is None or best_epoch is None or checkpoint.epoch < best_epoch:

@@ -14,7 +14,7 @@ FRUITLESS = 3
 """Processes in a row that a trial may cost without one more epoch: after that it is the trial, not the machine."""
 
 STALLS = 1
-"""How often a trial that stood still is tried again."""
+"""How often a stalled trial is tried again."""
 
 LOWERINGS = 3
 """How often the batch of a trial on several ranks is halved, as often as of one on a single rank."""
@@ -24,7 +24,7 @@ def lower_batch(known: TrialHistory, ending: Ending, policy: TrialPolicy) -> int
     """Return the batch that a trial on several ranks is tried again with; None where it is not.
 
     A single rank halves its batch by itself. Of several, the others wait inside of a library for the one whose batch
-    did not fit, so all begin anew as new processes. As there, a trial that has a row keeps its batch.
+    did not fit, so all restart as new processes. As there, a trial that has a row keeps its batch.
     """
     request, ranks = known.request, known.request.world_size
     times = sum(event.batch is not None for event in known.resumes)
@@ -54,7 +54,7 @@ def refusal(cause: Cause, log: Sequence[TrialResumed], from_epoch: int, policy: 
         return None
     earlier = sum(event.cause == cause.value for event in log)
     if cause is Cause.STALLED:
-        return None if earlier < STALLS else f"it stood still {earlier + 1} times"
+        return None if earlier < STALLS else f"it stalled {earlier + 1} times"
     if cause is Cause.UNKNOWN:
         return None if earlier < policy.retries else f"tried {earlier + 1} times"
     return f"a {cause.value} error is not tried again"

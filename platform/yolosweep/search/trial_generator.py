@@ -1,7 +1,7 @@
 """Which point is tried next: the searcher's suggestion, neither tried before nor known to be too big for the GPU.
 
-All of it is learned from the ledger's events, so that a sweep that is taken up again knows what it knew. A point of a
-grid that is too big for one GPU is kept for a slot with another.
+All of it is learned from the ledger's events, so that a resumed sweep knows what it knew. A grid point that is too big
+for one GPU is kept for a worker with another.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ATTEMPTS = 50
 """Tries to find parameters that were not tried yet before a finite space counts as used up."""
 
 _NAMED = 20
-"""Points that are told of one by one."""
+"""Points that are listed one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class _TooBig:
 
 
 class TrialGenerator:
-    """Proposes points for one sweep.
+    """Generates the trials of one sweep.
 
     Args:
         exp: the resolved experiment.
@@ -79,7 +79,7 @@ class TrialGenerator:
 
         Args:
             number: the trial's number; 0 are the defaults.
-            device: GPU of the slot that asks, where it is known.
+            device: GPU of the worker that asks, if known.
         """
         if not self._is_exhaustive:  # a point drawn again is as good as one left out
             self._left_out.clear()
@@ -110,7 +110,7 @@ class TrialGenerator:
             yield parameters
 
     def left_out(self) -> str | None:
-        """Return which points were too big for all devices they were held against, in words; None without any."""
+        """Return a sentence on the points that were too big for every GPU that was free; None without any."""
         points = [", ".join(f"{name}={value}" for name, value in one.items()) for one in self._left_out.values()]
         if not points:
             return None

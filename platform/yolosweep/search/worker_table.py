@@ -1,4 +1,4 @@
-"""Which trial sits in which slot, and what is known of the processes behind the slots."""
+"""Which trial runs on which worker, and what is known of the worker processes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _DEAD_AT_START = 3
 """Worker processes in a row that may die before they ask for a trial."""
 
 _BACK_S = 600.0
-"""A process that was lost or replaced has a new one that asks by then, or its machine is gone."""
+"""A lost or replaced process has a successor that asks within this time, or its machine is gone."""
 
 
 class WorkerTable:
-    """Seats of the trials that run now."""
+    """The workers of a sweep, by number; a worker outlives its processes."""
 
     def __init__(self) -> None:
         self._trial: dict[int, str] = {}
@@ -24,72 +24,72 @@ class WorkerTable:
         self._away: dict[int, float] = {}
         self._dead_in_a_row = 0
 
-    def heartbeat(self, slot: int) -> None:
-        """Take note that a slot's process asks for work."""
-        self._replacing.discard(slot)
-        self._away.pop(slot, None)
+    def heartbeat(self, worker: int) -> None:
+        """Note that a worker's process asks for work."""
+        self._replacing.discard(worker)
+        self._away.pop(worker, None)
         self._dead_in_a_row = 0
 
-    def assign(self, slot: int, trial: str) -> None:
-        """Give a slot to a trial."""
-        self._idle.discard(slot)
-        self._trial[slot] = trial
+    def assign(self, worker: int, trial: str) -> None:
+        """Assign a trial to a worker."""
+        self._idle.discard(worker)
+        self._trial[worker] = trial
 
     def release(self, trial: str, device: str) -> None:
-        """Take note that a trial ended, and of the device its slot has."""
-        for slot in [slot for slot, sitting in self._trial.items() if sitting == trial]:
-            self._device[slot] = device
-            del self._trial[slot]
+        """Release the worker of a trial that ended, and remember its device."""
+        for worker in [worker for worker, assigned in self._trial.items() if assigned == trial]:
+            self._device[worker] = device
+            del self._trial[worker]
 
-    def replacing(self, slot: int, now: float) -> None:
-        """Take note that a process is about to be replaced by a fresh one: its end is no loss."""
-        self._idle.discard(slot)
-        self._replacing.add(slot)
-        self._away[slot] = now
+    def replacing(self, worker: int, now: float) -> None:
+        """Note that a process is about to be replaced by a fresh one: its end is no loss."""
+        self._idle.discard(worker)
+        self._replacing.add(worker)
+        self._away[worker] = now
 
-    def mark_lost(self, slot: int, now: float) -> tuple[str | None, Literal["", "idle", "hopeless"]]:
-        """Take note that a slot's process died.
+    def mark_lost(self, worker: int, now: float) -> tuple[str | None, Literal["", "idle", "hopeless"]]:
+        """Note that a worker's process died.
 
         Returns:
-            The trial it ran, if any; and where it ran none, but was not about to be replaced either, ``idle``, or
-            ``hopeless`` where processes die so again and again.
+            The trial it ran, if any; and if it ran none and was not being replaced, ``idle``, or ``hopeless`` if
+            processes keep dying so.
         """
-        self._idle.discard(slot)
-        self._away[slot] = now
-        trial = self._trial.pop(slot, None)
-        if slot in self._replacing:  # one that is replaced comes back to the GPU it had, as good as always
-            self._replacing.discard(slot)
+        self._idle.discard(worker)
+        self._away[worker] = now
+        trial = self._trial.pop(worker, None)
+        if worker in self._replacing:  # its successor gets the same GPU
+            self._replacing.discard(worker)
             return trial, ""
-        self._device.pop(slot, None)
+        self._device.pop(worker, None)
         if trial is not None:
             return trial, ""
         self._dead_in_a_row += 1
-        # While others train, it is some node that cannot begin, not the sweep.
+        # While others train, it is a node that cannot start workers, not the sweep.
         return None, "hopeless" if self._dead_in_a_row >= _DEAD_AT_START and not self._trial else "idle"
 
-    def is_busy(self, slot: int) -> bool:
-        """Tell whether a trial sits in a slot."""
-        return slot in self._trial
+    def is_busy(self, worker: int) -> bool:
+        """Return whether a trial is assigned to a worker."""
+        return worker in self._trial
 
-    def device(self, slot: int) -> str | None:
-        """Return the device of a slot, where a trial of it has ended."""
-        return self._device.get(slot)
+    def device(self, worker: int) -> str | None:
+        """Return the device of a worker, once a trial of it has ended."""
+        return self._device.get(worker)
 
     def any_busy(self) -> bool:
-        """Tell whether any trial runs."""
+        """Return whether any trial runs."""
         return bool(self._trial)
 
     def any_away(self, now: float) -> bool:
-        """Tell whether a process was lost or replaced a while ago whose successor has not asked yet."""
+        """Return whether a successor of a lost or replaced process may still come."""
         return any(now - since < _BACK_S for since in self._away.values())
 
-    def keep_spare(self, slot: int) -> bool:
-        """Keep a slot without a trial as the one spare; False where there is another one already."""
-        if self._idle - {slot}:
+    def keep_spare(self, worker: int) -> bool:
+        """Keep an idle worker as the one spare; False if there is another one."""
+        if self._idle - {worker}:
             return False
-        self._idle.add(slot)
+        self._idle.add(worker)
         return True
 
-    def retire(self, slot: int) -> None:
-        """Take note that a slot gets no more work."""
-        self._idle.discard(slot)
+    def retire(self, worker: int) -> None:
+        """Note that a worker gets no more trials."""
+        self._idle.discard(worker)

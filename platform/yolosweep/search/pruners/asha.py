@@ -27,7 +27,7 @@ def rungs(grace_epochs: int, factor: int, epochs: int) -> list[int]:
 
 
 def behind(score: float | None, others: Sequence[float | None], factor: int, mode: str = "max") -> bool:
-    """Tell whether a trial is outside of the best 1/factor of a rung.
+    """Return whether a trial is outside of the best 1/factor of a rung.
 
     Args:
         score: the trial's best so far; None (NaN, nothing measured) is worst.

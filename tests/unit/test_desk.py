@@ -353,7 +353,6 @@ def test_what_a_trial_ran_on_is_known_though_its_process_could_not_tell(tmp_path
     record = history(request).trials["t0000"].record
     assert (record.ending, record.used, record.threads) == (Ending.FINISHED, {"batch": 8}, 1)
     assert {"batch": 8, **record.model_dump(include=set(told))} == told
-    assert controller._generator.learned() == [({"batch": 8}, 0.3)]
     asked = []
     while isinstance(request := controller.begin(0), TrialRequest):
         asked.append(request.asked["batch"])

@@ -553,7 +553,7 @@ def test_a_writer_suspended_while_it_holds_the_lock_keeps_others_out(
 def test_a_head_that_was_cut_off_cannot_overwrite_its_successor(
     storage: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The write of the first head is between check and storage while another one takes over (review D3)."""
+    """The write of the first head is between check and storage while another one takes over."""
     first, told = RunFolder.create(storage, "r"), list[str]()
     assert first.objects is not None
     faults, cut, back = Faults(first.objects), threading.Event(), threading.Event()

@@ -142,7 +142,7 @@ def _hand_over(server: JobServer, job: str, secrets: dict[str, str]) -> None:
     courier = SecretSender(server, job, secrets)
 
     def look(line: str) -> None:
-        if courier.takes(line):
+        if courier.handles(line):
             raise _Enough
 
     try:
@@ -164,7 +164,7 @@ def _follow(server: JobServer, job: str, secrets: dict[str, str], as_json: bool)
 
     def show(line: str) -> None:
         try:
-            if not courier.takes(line):
+            if not courier.handles(line):
                 print(line, file=out, flush=True)
             elif courier.delivered:
                 _say(f"handed over: {', '.join(sorted(secrets))}")

@@ -102,7 +102,7 @@ def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: cluster.here))
         monkeypatch.setattr(ray, "nodes", lambda: [{"NodeID": node, "Resources": {}} for node in nodes])
         monkeypatch.setattr(ray.util, "get_current_placement_group", lambda: group)
-        monkeypatch.setattr(asking, "look_beside", cluster.look)
+        monkeypatch.setattr(asking, "check_joining_node", cluster.look)
         slot = worker.TrialActor({"slot": 0, "controller": "controller"})
         return slot, controller, cluster
 
@@ -145,7 +145,7 @@ def test_where_no_other_place_is_left_the_sweep_ends_and_says_why(begin: Any) ->
 
 def test_a_parked_place_whose_node_dies_counts_again(begin: Any) -> None:
     _, controller, _ = begin("late", bad="late")
-    controller.looked_at("late", "n2", FAULT, "")
+    controller.node_checked("late", "n2", FAULT, "")
     controller.parked(0)
     controller.lost(0, "the node died")
     controller.parked(1)

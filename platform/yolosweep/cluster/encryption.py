@@ -15,7 +15,10 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.hpke import Suite
 
 __all__ = ["Recipient", "public_key_in", "seal", "secrets_of"]
 
@@ -107,7 +110,7 @@ def seal(secrets: Mapping[str, str], public_key: bytes, job: str) -> bytes:
     return _HEADER + _suite().encrypt(json.dumps(dict(secrets)).encode(), recipient, info=_info(job))
 
 
-def _suite() -> Any:
+def _suite() -> Suite:
     from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
     return Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)

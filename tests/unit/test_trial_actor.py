@@ -1,7 +1,8 @@
 """What a trial actor asks the controller, in real Ray processes on this machine; the controller is a stand-in.
 
 Whole sweeps prove the other behaviours. ``test_toy_sweep``: recycling, and the fresh process after an error (a
-trial that stalls). ``test_ranks_sweep``: a rank that fails alone. ``test_nodes``: preemption; nodes that join, excluded nodes.
+trial that stalls). ``test_ranks_sweep``: a rank that fails alone. ``test_nodes``: preemption, joining and
+excluded nodes.
 """
 
 from __future__ import annotations

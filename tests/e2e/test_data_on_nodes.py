@@ -27,7 +27,7 @@ def test_nodes_that_see_other_labels_are_named_before_the_first_trial(
     words = ("run", toy, f"data={data / 'data.yaml'}", "search.trials=2", "search.pruner=none", "train.epochs=2")
     with two_nodes(home, f"mount --bind '{changed}' '{data}'") as reach:
         refused = shell(*words, code=4, **reach)
-        assert "sees other files or labels" in refused.err
+        assert "has different files or labels" in refused.err
         assert "is not the same on every node" in refused.err
         assert not list(tmp_path.glob("runs/*"))
 

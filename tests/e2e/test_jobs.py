@@ -247,11 +247,11 @@ def test_credentials_reach_the_job_and_are_seen_nowhere(
     during = {name: places_of(value, head, shell.home) for name, value in canaries.items()}
     out, err = client.communicate(timeout=300)
     assert client.returncode == 0, out + err
-    assert "handed over: AWS_SECRET_ACCESS_KEY, WANDB_API_KEY, WANDB_BASE_URL" in err
+    assert "credentials delivered: AWS_SECRET_ACCESS_KEY, WANDB_API_KEY, WANDB_BASE_URL" in err
     assert f"W&B: mirrored to {nobody['WANDB_BASE_URL'].removeprefix('http://')}" in out  # the driver has the key
 
     unwatched = shell(*asked, "--again", "--no-follow", "--json", **head.environ, **canaries, **nobody)
-    assert "handed over: AWS_SECRET_ACCESS_KEY" in unwatched.err
+    assert "credentials delivered: AWS_SECRET_ACCESS_KEY" in unwatched.err
     second = json.loads(unwatched.out)["job"]
     assert second.endswith("-2")
     stopped = shell("stop", second, "--json", "--address", head.address, **head.environ)

@@ -1,4 +1,4 @@
-"""Nodes of a cluster on this machine: looked at before they train, left out, joining late, dying."""
+"""Nodes of a cluster on this machine: checked before they train, excluded, joining late, dying."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ sys.meta_path.insert(0, Seen())
 LONG = ("search.trials=40", "train.epochs=2000", "train.patience=0", "search.pruner=none", "resources.max_concurrent=3")
 
 
+def ahead_of_ours(folder: Path) -> str:
+    """Return a PYTHONPATH with a folder in front of the path that the tests themselves run with."""
+    return os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+
+
 @pytest.fixture
 def node(tmp_path: Path) -> Callable[..., tuple[Path, dict[str, str]]]:
     """A function that returns a folder in which ``trained`` appears when a node trains, and its environment.
@@ -45,7 +50,7 @@ def node(tmp_path: Path) -> Callable[..., tuple[Path, dict[str, str]]]:
             about = folder / "numpy-1.0.0.dist-info"
             about.mkdir()
             (about / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.0.0\n")
-        return folder, {"PYTHONPATH": str(folder)}
+        return folder, {"PYTHONPATH": ahead_of_ours(folder)}
 
     return make
 
@@ -86,14 +91,14 @@ def test_a_bad_node_is_told_and_left_out(
 
     done = shell("doctor", code=6, **cluster.reach)
     assert "numpy 1.0.0, the driver has" in done.out
-    assert "2 promised to Ray, torch can use 0" in done.out
+    assert "2 registered with Ray, torch can use 0" in done.out
     told = json.loads(shell("doctor", toy, "--json", code=6, **cluster.reach).out)
     assert [one["good"] for one in told["nodes"]].count(True) == 1
     assert {p["check"] for one in told["nodes"] for p in one["problems"] if p["red"]} == {"versions"}  # no GPU for toys
 
     sweep = shell.run(toy, "search.trials=4", "train.epochs=2", "search.pruner=none", **cluster.reach)
-    assert "is left out: versions: numpy 1.0.0" in sweep.err
-    assert any("is left out" in note for note in sweep.history.started.notes)
+    assert "is excluded: versions: numpy 1.0.0" in sweep.err
+    assert any("is excluded" in note for note in sweep.history.started.notes)
     assert sweep.history.started.slots["concurrent"] == 1
     assert [trial.record.ending.value for trial in sweep.history.trials.values()] == ["finished"] * 4
     assert not (bad / "trained").exists()
@@ -119,7 +124,7 @@ def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
         wait_for(lambda: any(trial.rows for trial in History.of(RunFolder(run)).trials.values()))
         bad, environment = node("bad", good=False)
         cluster.join("--num-cpus=1", **environment)
-        wait_for(lambda: any("joined and is left out: versions: numpy 1.0.0" in note for note in notes(run)))
+        wait_for(lambda: any("joined and is excluded: versions: numpy 1.0.0" in note for note in notes(run)))
         good, environment = node("good", good=True)
         raylet = cluster.join("--num-cpus=1", **environment)
         wait_for((good / "trained").exists)
@@ -162,7 +167,7 @@ def test_a_spot_machine_stores_its_trials_before_it_goes(
     spot.send_signal(signal.SIGTERM)
     _, told = spot.communicate(timeout=60)
     assert spot.returncode == 0, told
-    assert "nothing trains on this machine any more" in told
+    assert "node drained" in told
     assert len(cluster.raylets()) == 1
     _, err = sweep.communicate(timeout=300)
     assert sweep.returncode == 0, err
@@ -197,7 +202,7 @@ def test_the_ranks_of_a_trial_lie_on_two_nodes_and_leave_one_that_has_to_go(
     spot.send_signal(signal.SIGTERM)  # the machine of rank 1
     _, told = spot.communicate(timeout=60)
     assert spot.returncode == 0, told
-    assert "nothing trains on this machine any more" in told
+    assert "node drained" in told
     (trial,) = wait_for(lambda: [t for t in History.of(RunFolder(run)).trials.values() if t.resumes])
     assert [one.cause for one in trial.resumes] == ["preempted"]
     cluster.join("--num-cpus=1")
@@ -222,31 +227,32 @@ class cuda:
     get_device_name = staticmethod(lambda index: f"H200 number {index}")
     synchronize = staticmethod(lambda index: None)
 """
-LOOK = """
+CHECK = """
 import os, sys, time, ray
-from yolosweep.cluster import Admission, Asked, DiskEstimate
-from yolosweep.cluster.preflight import look_beside
+from yolosweep.cluster import Admission, ProbeRequest, DiskEstimate
+from yolosweep.cluster.preflight import check_joining_node
 from yolosweep.records import PreparedDataset
 from yolosweep.cluster.versions import versions
 
 dataset = PreparedDataset(task="detect", source="/nowhere", train_on="/nowhere", names={}, images={}, fingerprint="f")
-asked = Admission(asked=Asked(), room=DiskEstimate(), address=sys.argv[1], dataset=dataset, versions=versions())
+wanted = dict(probe=ProbeRequest(), disk=DiskEstimate(), address=sys.argv[1], versions=versions())
+admission = Admission(dataset=dataset, **wanted)
 
 @ray.remote(num_gpus=1, num_cpus=0)
-class Slot:
-    def look(self):
-        return os.environ["CUDA_VISIBLE_DEVICES"], look_beside(asked, {"CPU": 1.0, "GPU": 2.0}, time.time)[0]
+class Worker:
+    def check(self):
+        return os.environ["CUDA_VISIBLE_DEVICES"], check_joining_node(admission, {"CPU": 1.0, "GPU": 2.0}, time.time)[0]
 
 ray.init(address="local", num_cpus=1, num_gpus=2, include_dashboard=False, log_to_driver=False)
-print(*ray.get(Slot.remote().look.remote()), sep="|")
+print(*ray.get(Worker.remote().check.remote()), sep="|")
 """
 
 
-def test_a_node_is_looked_at_with_all_its_gpus_from_a_place_that_sees_one(shell: Any, tmp_path: Path) -> None:
+def test_a_node_is_checked_with_all_its_gpus_from_a_worker_that_sees_one(shell: Any, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text(TWO_GPUS)  # stands in for torch on a machine of two GPUs
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", LOOK, str(tmp_path / "run")],
-        env=shell.environment(PYTHONPATH=str(tmp_path)), capture_output=True, text=True, timeout=120,
+        [sys.executable, "-W", "ignore", "-c", CHECK, str(tmp_path / "run")],
+        env=shell.environment(PYTHONPATH=ahead_of_ours(tmp_path)), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     granted, fault = done.stdout.strip().split("|")

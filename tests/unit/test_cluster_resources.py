@@ -31,11 +31,11 @@ GPU_BOX = [{"CPU": 32.0, "GPU": 4.0}]
     ],
 )
 def test_shares(asked: dict, nodes: list, cpus: float, gpus: float, concurrent: int) -> None:
-    slots = allot(Resources.model_validate(asked), nodes, None)
-    assert (slots.cpus, slots.gpus, slots.concurrent) == (cpus, gpus, concurrent)
+    allocation = allot(Resources.model_validate(asked), nodes, None)
+    assert (allocation.cpus, allocation.gpus, allocation.concurrent) == (cpus, gpus, concurrent)
 
 
-def test_no_more_slots_than_trials() -> None:
+def test_no_more_concurrent_trials_than_trials() -> None:
     assert allot(Resources(), GPU_BOX, 2).concurrent == 2
 
 
@@ -45,7 +45,7 @@ def test_what_fits_nowhere_is_refused_with_what_there_is(asked: dict) -> None:
         allot(Resources.model_validate(asked), LAPTOP, None)
 
 
-def test_gpus_of_one_trial_lie_on_one_node_and_workers_may_not() -> None:
+def test_gpus_of_one_trial_are_on_one_node_and_those_of_workers_may_not_be() -> None:
     single = [{"CPU": 8.0, "GPU": 1.0}] * 2
     with pytest.raises(ClusterError, match="on one node"):
         allot(Resources(gpus_per_trial=2.0), single, None)

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from yolosweep.cluster.preemption import NOTICE_S, announce_leaving, clear_notice, is_draining, training_lock
-from yolosweep.cluster.spot_notice import is_told
+from yolosweep.cluster.preemption import NOTICE_TTL_S, clear_notice, drain, is_draining, training_lock
+from yolosweep.cluster.spot_notice import has_notice
 
 AT_WORK = """
 import sys
@@ -43,7 +43,7 @@ def training(meanwhile: str) -> "subprocess.Popen[str]":
 def test_trainings_are_told_and_waited_for() -> None:
     assert not is_draining()
     process = training("while not is_draining(): pass")
-    assert announce_leaving(60) == 0
+    assert drain(60) == 0
     assert is_draining()
     process.communicate()
     assert process.returncode == 0
@@ -54,30 +54,30 @@ def test_trainings_are_told_and_waited_for() -> None:
 def test_one_that_does_not_end_is_counted_and_one_that_was_killed_is_not() -> None:
     endless = training("sys.stdin.read()")
     ticks = iter(range(100))
-    assert announce_leaving(2, clock=lambda: float(next(ticks))) == 1
+    assert drain(2, clock=lambda: float(next(ticks))) == 1
     endless.kill()
     endless.communicate()
-    assert announce_leaving(0) == 0
+    assert drain(0) == 0
 
 
 def test_nobody_at_work_is_not_waited_for() -> None:
-    assert announce_leaving(0) == 0
+    assert drain(0) == 0
     with training_lock():
         assert is_draining()
 
 
 def test_a_notice_runs_out(tmp_path: Path) -> None:
-    announce_leaving(0)
+    drain(0)
     (notice,) = (tmp_path / "cache").rglob("leaving")
-    notice.write_text(str(float(notice.read_text()) - NOTICE_S))
+    notice.write_text(str(float(notice.read_text()) - NOTICE_TTL_S))
     assert not is_draining()
 
 
 def test_a_home_that_machines_share_holds_a_notice_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    announce_leaving(0)
+    drain(0)
     monkeypatch.setattr(socket, "gethostname", lambda: "another")
     assert not is_draining()
-    assert announce_leaving(0) == 0
+    assert drain(0) == 0
     assert is_draining()
 
 
@@ -94,13 +94,13 @@ def test_leave_says_what_was_not_stored() -> None:
     process = yolosweep("leave", "--grace", "0")
     _, err = process.communicate()
     assert process.returncode == 6
-    assert "1 training has not stored the state within 0 s" in err
+    assert "1 trial has not checkpointed within 0 s" in err
     assert "--grace" in err
     endless.communicate("")
     process = yolosweep("leave")
     _, err = process.communicate()
     assert process.returncode == 0, err
-    assert "nothing trains on this machine" in err
+    assert "node drained" in err
 
 
 NODE = """
@@ -121,11 +121,11 @@ def test_a_node_ends_after_its_trainings() -> None:
     assert process.returncode == 0, err
     busy.communicate()
     assert busy.returncode == 0
-    assert err.index("has to go") < err.index("nothing trains") < err.index("ended")
+    assert err.index("node is shutting down") < err.index("node drained") < err.index("ended")
 
 
 def test_a_node_that_ends_by_itself_gives_its_code_and_takes_an_old_notice_back() -> None:
-    announce_leaving(0)
+    drain(0)
     process = yolosweep("node", "--", sys.executable, "-c", "raise SystemExit(7)")
     process.communicate()
     assert process.returncode == 7
@@ -195,15 +195,15 @@ def metadata(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
 def test_the_cloud_is_asked(cloud: str, metadata: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not is_told(cloud, metadata)
+    assert not has_notice(cloud, metadata)
     monkeypatch.setattr(Metadata, "gone", True)
-    assert is_told(cloud, metadata)
+    assert has_notice(cloud, metadata)
 
 
 def test_a_service_that_does_not_answer_has_told_nothing() -> None:
     nowhere = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1", "GCE_METADATA_HOST": "127.0.0.1:1"}
-    assert not is_told("aws", nowhere)
-    assert not is_told("gcp", nowhere)
+    assert not has_notice("aws", nowhere)
+    assert not has_notice("gcp", nowhere)
 
 
 def test_a_node_goes_when_the_cloud_says_so(metadata: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,4 +213,4 @@ def test_a_node_goes_when_the_cloud_says_so(metadata: dict[str, str], monkeypatc
     process = yolosweep("node", "--cloud", "aws", "--", sys.executable, "-c", NODE)
     _, err = process.communicate()
     assert process.returncode == 0, err
-    assert "has to go" in err
+    assert "node is shutting down" in err

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from yolosweep.cli.job_driver import main, other_versions
-from yolosweep.cluster.jobs import Job, JobServer, _Lines, latest, next_id
+from yolosweep.cluster.jobs import Job, JobServer, _LogLines, latest, next_id
 from yolosweep.cluster.versions import versions
 from yolosweep.errors import ClusterError, UsageError
 
@@ -41,14 +41,14 @@ def test_the_exit_code_is_the_sweeps(status: str, driver: int | None, expected: 
 def test_a_log_that_is_read_again_is_told_once() -> None:
     log = "first\nsecond\nthird\nlast"
     told: list[str] = []
-    lines = _Lines(told.append)
+    lines = _LogLines(told.append)
     lines.add("first\nsec", 0)
     assert told == ["first"]
-    lines.add("first\n", 0)  # the line broke: from the start again, in other pieces
+    lines.add("first\n", 0)  # the connection broke: from the start again, in other pieces
     lines.add("second\nth", 6)
     lines.add("ird\n", 15)
     assert told == ["first", "second", "third"]
-    lines.rest(log)
+    lines.finish(log)
     assert told == ["first", "second", "third", "last"]
 
 

@@ -12,17 +12,17 @@ from PIL import Image
 
 from yolosweep.cluster import (
     Admission,
-    Asked,
     DiskEstimate,
+    ProbeRequest,
+    disk_needs,
     prepare_node,
-    probe_arrived,
-    room_for,
+    reply_fault,
     with_local_paths,
     write_probe,
     write_view_on_driver,
 )
 from yolosweep.cluster import node_preparation as node_module
-from yolosweep.cluster.preflight import look_here
+from yolosweep.cluster.preflight import check_this_node
 from yolosweep.cluster.versions import versions
 from yolosweep.data import examine
 from yolosweep.errors import DataError
@@ -83,7 +83,7 @@ def test_a_node_writes_its_own_view_and_fetches_the_model_once(
 def test_a_node_with_other_data_is_refused(begun: tuple[RunFolder, PreparedDataset], tmp_path: Path) -> None:
     run, dataset = begun
     next((tmp_path / "lot" / "labels" / "train").glob("*.txt")).write_text("0 0.5 0.5 0.1 0.1\n")
-    with pytest.raises(DataError, match="other files or labels are seen here"):
+    with pytest.raises(DataError, match="different files or labels"):
         prepare_node(run.address, dataset)
 
 
@@ -102,20 +102,20 @@ def admission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Admission:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "head"))
     gate, run = examine((tmp_path / "lot" / "data.yaml").as_uri(), "detect"), str(tmp_path / "run")
     return Admission(
-        asked=Asked(torch=False, storage=run, marker=write_probe(run)), room=DiskEstimate(), address=run,
+        probe=ProbeRequest(torch=False, storage=run, marker=write_probe(run)), disk=DiskEstimate(), address=run,
         dataset=gate.dataset,
         versions=versions(), first=str(gate.layout.splits["train"][0].image),
     )  # fmt: skip
 
 
 def test_a_node_that_joins_may_train_where_all_is_the_same(admission: Admission) -> None:
-    fault, mark = look_here(admission, {"CPU": 1.0}, time.time)
+    fault, reply = check_this_node(admission, {"CPU": 1.0}, time.time)
     assert fault == ""
-    assert probe_arrived(admission.address, mark) == ""
+    assert reply_fault(admission.address, reply) == ""
 
 
 def test_a_node_that_joins_is_asked_for_its_clock(admission: Admission) -> None:
-    fault, _ = look_here(admission, {"CPU": 1.0}, lambda: time.time() + 1000)
+    fault, _ = check_this_node(admission, {"CPU": 1.0}, lambda: time.time() + 1000)
     assert fault.startswith("clock: ")
     assert "s behind the driver's" in fault
 
@@ -124,14 +124,14 @@ def test_a_node_that_joins_needs_the_data_at_the_same_place(
     admission: Admission, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "node"))
-    fault, _ = look_here(admission, {"CPU": 1.0}, time.time)
-    assert fault.startswith(f"data: the same files are in another place ({tmp_path / 'node'}")
+    fault, _ = check_this_node(admission, {"CPU": 1.0}, time.time)
+    assert fault.startswith(f"data: the same files are under another path ({tmp_path / 'node'}")
     label = next((tmp_path / "lot" / "labels" / "train").glob("*.txt"))
     label.write_text("0 0.5 0.5 0.1 0.1\n")
-    assert "other files or labels" in look_here(admission, {"CPU": 1.0}, time.time)[0]
+    assert "different files or labels" in check_this_node(admission, {"CPU": 1.0}, time.time)[0]
 
 
-def test_room_is_asked_for_a_copy_of_staged_data_and_none_for_ones_own(
+def test_a_copy_of_staged_data_needs_disk_and_data_of_ones_own_need_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw(tmp_path / "lot")
@@ -140,16 +140,18 @@ def test_room_is_asked_for_a_copy_of_staged_data_and_none_for_ones_own(
     exp = Experiment.model_validate({**told, "search": {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}}})
     own, address = (tmp_path / "lot" / "data.yaml"), (tmp_path / "lot" / "data.yaml").as_uri()
 
-    def room(source: str) -> DiskEstimate:
-        return room_for(exp, examine(source, "detect"), model_bytes=None, place=str(tmp_path / "run"), slots=None)
+    def needs(source: str) -> DiskEstimate:
+        return disk_needs(
+            exp, examine(source, "detect"), model_bytes=None, address=str(tmp_path / "run"), allocation=None
+        )
 
-    assert room(str(own)).copy_mb == 0
-    copy_mb = room(address).copy_mb
+    assert needs(str(own)).copy_mb == 0
+    copy_mb = needs(address).copy_mb
     (staged,) = (place for place in (tmp_path / "cache" / "yolosweep" / "staged").iterdir() if place.is_dir())
     assert copy_mb == pytest.approx(sum(file.stat().st_size for file in staged.rglob("*") if file.is_file()) / 2**20)
     assert copy_mb > 0
-    assert room(address).images_mb > 0
+    assert needs(address).images_mb > 0
     weights = tmp_path / "run" / "trials" / "t0000" / "best.pt"
     weights.parent.mkdir(parents=True)
     weights.write_bytes(bytes(2**20))
-    assert room(address).held_mb == 1
+    assert needs(address).held_mb == 1

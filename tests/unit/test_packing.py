@@ -11,7 +11,7 @@ from PIL import Image
 
 from yolosweep.cluster import job_package as packing
 from yolosweep.cluster.data_files import data_files
-from yolosweep.cluster.job_package import JobPackage, package_of, place_data, storage_fault, write_package
+from yolosweep.cluster.job_package import JobPackage, keep_data, package_of, storage_fault, write_package
 from yolosweep.data import examine
 from yolosweep.errors import DataError, ExperimentError, RunFolderError
 from yolosweep.experiment import Experiment, load_experiment
@@ -82,7 +82,7 @@ def test_a_local_model_travels(repository: Path, tmp_path: Path) -> None:
     assert load.files["model/mine.pt"] == model
     write_package(load, tmp_path / "there")
     assert json.loads(load.texts["experiment.yaml"])["model"] == "model/mine.pt"
-    assert "model 0.0 MiB in 1 file" in load.told()
+    assert "model 0.0 MiB in 1 file" in load.describe()
 
 
 def test_too_much_is_refused_before_anything_is_copied(
@@ -92,7 +92,7 @@ def test_too_much_is_refused_before_anything_is_copied(
     load = package_of(experiment(repository), VERSIONS)
     big = lot / "images" / "train" / "big.jpg"
     big.write_bytes(b"\0" * (2 << 20))
-    with pytest.raises(DataError, match=r"(?s)data \d\.\d MiB in .* at most 3\.0 MiB .*--data-on-nodes"):
+    with pytest.raises(DataError, match=r"(?s)data \d\.\d MiB in .* limit is 3\.0 MiB.*--data-on-nodes"):
         package_of(experiment(repository, f"data={lot / 'data.yaml'}"), VERSIONS)
     assert load.size < 3 << 20
 
@@ -109,16 +109,16 @@ def test_carried_data_are_put_on_the_storage_once(tmp_path: Path) -> None:
     (job / "data").mkdir(parents=True)
     (job / "data" / "data.yaml").write_text("first")
     carried = str(job / "data" / "data.yaml")
-    placed = Path(place_data(carried, job, str(storage), "toy-1"))
+    placed = Path(keep_data(carried, job, str(storage), "toy-1"))
     assert placed == storage / "carried" / "toy-1" / "data.yaml"
     Path(carried).write_text("second")
-    assert place_data(carried, job, str(storage), "toy-1") == str(placed)
+    assert keep_data(carried, job, str(storage), "toy-1") == str(placed)
     assert placed.read_text() == "first"
     assert not list((storage / "carried").glob(".*"))
     (storage / "file").touch()
     with pytest.raises(RunFolderError, match="cannot write the data"):
-        place_data(carried, job, str(storage / "file"), "toy-1")
-    assert place_data("sample:parking", job, str(storage), "toy-1") == "sample:parking"
+        keep_data(carried, job, str(storage / "file"), "toy-1")
+    assert keep_data("sample:parking", job, str(storage), "toy-1") == "sample:parking"
 
 
 @pytest.mark.parametrize("val", ["val", "valid"])

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolosweep.cluster.disk_estimate import DiskEstimate, decoded_mb, room_of
-from yolosweep.cluster.node_checks import Expected, judge
-from yolosweep.cluster.node_probe import Asked, Disk, NodeFacts, probe, remove_probe, write_probe
-from yolosweep.cluster.preflight import Admission, NodeReport, probe_arrived
+from yolosweep.cluster.disk_estimate import DiskEstimate, checkpoint_needs, decoded_mb
+from yolosweep.cluster.node_checks import Expected, node_problems
+from yolosweep.cluster.node_probe import Disk, NodeFacts, ProbeRequest, probe, remove_probe, write_probe
+from yolosweep.cluster.preflight import Admission, NodeReport, reply_fault
 from yolosweep.cluster.trial_capacity import Allocation
 from yolosweep.data import copied
 from yolosweep.errors import ClusterError
@@ -31,14 +31,14 @@ from yolosweep.search.worker_table import WorkerTable
 HERE = {"python": "3.11.7", "torch": "2.14.1"}
 DISKS = {"temporary folder": Disk(1, 9000), "cache folder": Disk(2, 9000), "storage": Disk(3, 9000)}
 FACTS = NodeFacts(host="n1", versions=HERE, gpus=("H200", "H200"), disks=DISKS, shm_mb=9000, clock_s=105.0)
-SLOTS = Allocation(cpus=1, gpus=1, concurrent=4)
-ROOM = DiskEstimate(
-    rank_mb=500, trial_mb=1000, kept_mb=100, images_mb=800, budget_mb=700, copy_mb=300, slots=SLOTS
+ALLOCATION = Allocation(cpus=1, gpus=1, concurrent=4)
+DISK = DiskEstimate(
+    rank_mb=500, trial_mb=1000, kept_mb=100, images_mb=800, budget_mb=700, copy_mb=300, allocation=ALLOCATION
 )  # fmt: skip
-BUCKET = replace(ROOM, in_bucket=True)
+BUCKET = replace(DISK, in_bucket=True)
 EXPECTED = Expected(
-    versions=HERE, storage="/mnt/runs", room=ROOM, resources={"CPU": 2, "GPU": 2},
-    asked_s=100.0, answered_s=110.0,
+    versions=HERE, storage="/mnt/runs", disk=DISK, resources={"CPU": 2, "GPU": 2},
+    sent_s=100.0, answered_s=110.0,
 )  # fmt: skip
 
 
@@ -60,12 +60,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str
             (
                 "GPUs",
                 True,
-                "2 (GPU 2: ECC error); mend it or its driver, or start Ray with CUDA_VISIBLE_DEVICES set to the",
+                "2 (GPU 2: ECC error); repair the GPU or its driver, or start Ray with CUDA_VISIBLE_DEVICES set to the",
             )
         ],
     ),
     "more GPUs": ({"gpus": ("a", "b", "c")}, {}, [("GPUs", False, "stay idle")]),
-    "declared GPUs": ({"gpus": (), "gpus_declared": True}, {}, [("GPUs", False, "not looked for")]),
+    "declared GPUs": ({"gpus": (), "gpus_declared": True}, {}, [("GPUs", False, "not checked")]),
     "a CPU node": ({"gpus": (), "gpu_error": "no CUDA"}, {"resources": {"CPU": 2}}, []),
     "trials that use none": ({"gpus": (), "gpu_error": "driver too old"}, {"uses_gpus": False}, []),
     "no libGL": ({"opencv_error": "libGL.so.1"}, {}, [("OpenCV", True, "opencv-python-headless")]),
@@ -92,7 +92,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str
         {},
         [("storage", True, "4000 MiB free in the storage /mnt/runs, about 4100 MiB needed: 4100 for checkpoints of 4")],
     ),
-    "a sweep that goes on": (disks(9000, 9000, 4000), {"room": replace(ROOM, held_mb=200)}, []),
+    "a sweep that goes on": (disks(9000, 9000, 4000), {"disk": replace(DISK, held_mb=200)}, []),
     "a late node": (disks(9000, 9000, 10), {"late": True}, []),
     "one disk for all": (
         disks(5000, 5000, 5000, devices=(1, 1, 1)),
@@ -100,20 +100,20 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str
         [("disk", True, "in the temporary folder and the cache folder and the storage /mnt/runs, about 5500 MiB")],
     ),
     "one disk that is large enough": (disks(6500, 6500, 6500, devices=(1, 1, 1)), {}, []),
-    "a bucket": (disks(9000, 9000), {"room": BUCKET}, []),
+    "a bucket": (disks(9000, 9000), {"disk": BUCKET}, []),
     "a bucket and a small cache": (
         disks(9000, 2000),
-        {"room": BUCKET},
+        {"disk": BUCKET},
         [("disk", True, "2350 MiB needed: 50 for label caches, 300 for the data, 2000")],
     ),
     "little left for images": (disks(9000, 1000, 9000), {}, [("disk", False, "may take 700 MiB of the cache folder")]),
     "images that are there": ({**disks(9000, 1000, 9000), "decoded_mb": 500}, {}, []),
     "a quarter for images": (
         disks(9000, 460, 9000),
-        {"room": replace(ROOM, budget_mb=None)},
+        {"disk": replace(DISK, budget_mb=None)},
         [("disk", False, "115 MiB")],
     ),
-    "no trial fits": (disks(60, 360, 10), {"room": replace(ROOM, slots=None, images_mb=0)}, []),
+    "no trial fits": (disks(60, 360, 10), {"disk": replace(DISK, allocation=None, images_mb=0)}, []),
     "little shared memory": ({"shm_mb": 64}, {}, [("shared memory", False, "--shm-size")]),
     "no loaders": ({"shm_mb": 64}, {"loaders": False}, []),
     "a clock that is behind": ({"clock_s": 80.0}, {}, [("clock", False, "20 s behind")]),
@@ -125,7 +125,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, bool, str
 def test_what_is_said_of_a_node(
     facts: dict[str, Any], expected: dict[str, Any], told: list[tuple[str, bool, str]]
 ) -> None:
-    found = judge(replace(FACTS, **facts), replace(EXPECTED, **expected))
+    found = node_problems(replace(FACTS, **facts), replace(EXPECTED, **expected))
     assert [(problem.check, problem.red) for problem in found] == [(check, red) for check, red, _ in told]
     for problem, (_, _, text) in zip(found, told, strict=True):
         assert text in problem.text
@@ -136,18 +136,18 @@ def test_what_is_said_of_a_node(
 
 @given(clock=st.floats(100.0, 110.0))
 def test_a_clock_between_question_and_answer_is_never_blamed(clock: float) -> None:
-    assert judge(replace(FACTS, clock_s=clock), EXPECTED) == []
+    assert node_problems(replace(FACTS, clock_s=clock), EXPECTED) == []
 
 
 @pytest.mark.parametrize("place", [str, Path.as_uri], ids=["folder", "address"])
 def test_a_storage_is_known_by_what_was_planted_there(tmp_path: Path, place: Callable[[Path], str]) -> None:
     storage = place(tmp_path / "runs")
     marker = write_probe(storage)
-    there = Asked(torch=False, storage=storage, marker=marker)
+    there = ProbeRequest(torch=False, storage=storage, marker=marker)
     facts = probe(there)
     assert facts.storage_error == ""
-    assert probe_arrived(storage, facts.storage_mark) == ""
-    assert "not seen by the driver" in probe_arrived(storage, facts.storage_mark)  # taken back already
+    assert reply_fault(storage, facts.storage_reply) == ""
+    assert "the driver does not see" in reply_fault(storage, facts.storage_reply)  # taken back already
     other = tmp_path / "other"
     other.mkdir()
     assert "not the storage" in probe(replace(there, storage=place(other))).storage_error
@@ -159,11 +159,11 @@ def test_a_storage_is_known_by_what_was_planted_there(tmp_path: Path, place: Cal
 def test_the_disks_of_this_machine_are_measured(tmp_path: Path) -> None:
     storage = str(tmp_path / "runs")
     marker = write_probe(storage)
-    facts = probe(Asked(torch=False, storage=storage, marker=marker))
+    facts = probe(ProbeRequest(torch=False, storage=storage, marker=marker))
     assert facts.disks["storage"].device == tmp_path.stat().st_dev
     assert facts.disks["storage"].free_mb == pytest.approx(shutil.disk_usage(tmp_path).free / 2**20, rel=0.5)
     assert facts.disks.keys() == DISKS.keys()
-    remove_probe(storage, marker)  # with the mark of a node that nobody looked for
+    remove_probe(storage, marker)  # with the reply of a node that never answered
     assert list((tmp_path / "runs").iterdir()) == []
 
 
@@ -189,19 +189,19 @@ class cuda:
 def test_one_broken_gpu_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "torch.py").write_text(FAKE_TORCH)
     monkeypatch.syspath_prepend(str(tmp_path))
-    facts = probe(Asked(storage=None))  # a program of its own imports it
+    facts = probe(ProbeRequest(storage=None))  # a program of its own imports it
     assert facts.gpus == ("H200 number 0", "H200 number 2")
     broken = "GPU 1: CUDA error: uncorrectable ECC error encountered; GPU 3: CUDA call failed lazily"
     assert facts.gpu_error == broken
     four = replace(EXPECTED, resources={"GPU": 4.0})
-    (problem,) = judge(replace(FACTS, gpus=facts.gpus, gpu_error=facts.gpu_error), four)
-    assert f"4 promised to Ray, torch can use 2 ({broken})" in problem.text
+    (problem,) = node_problems(replace(FACTS, gpus=facts.gpus, gpu_error=facts.gpu_error), four)
+    assert f"4 registered with Ray, torch can use 2 ({broken})" in problem.text
 
 
 def needs(size: int | None = None, **more: Any) -> DiskEstimate:
     told = {"name": "n", "model": "yolo11n.yaml", "data": "d", "train": {"optimizer": "AdamW"}, **more}
     told["search"] = {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}, **more.get("search", {})}
-    return room_of(Experiment.model_validate(told), size)
+    return checkpoint_needs(Experiment.model_validate(told), size)
 
 
 def test_room_follows_model_and_trials() -> None:
@@ -227,13 +227,13 @@ def test_the_size_of_a_real_file_counts() -> None:
     ),
     st.booleans(),
 )  # fmt: skip
-def test_more_nodes_never_need_less_and_none_more_than_all_trials(slots: Allocation, in_bucket: bool) -> None:
-    room, before = replace(ROOM, slots=slots, in_bucket=in_bucket), 0.0
+def test_more_nodes_never_need_less_and_none_more_than_all_trials(allocation: Allocation, in_bucket: bool) -> None:
+    disk, before = replace(DISK, allocation=allocation, in_bucket=in_bucket), 0.0
     for cpus in range(0, 40, 4):
-        found = room.needs({"CPU": cpus, "GPU": cpus / 4}, has_copy=False)
+        found = disk.needs({"CPU": cpus, "GPU": cpus / 4}, has_copy=False)
         total = sum(need.mb for need in found)
         assert before <= total
-        assert total <= 400 + slots.concurrent * (slots.world_size * 500 + 1000) + 100
+        assert total <= 400 + allocation.concurrent * (allocation.world_size * 500 + 1000) + 100
         before = total
 
 
@@ -251,10 +251,10 @@ def test_more_nodes_never_need_less_and_none_more_than_all_trials(slots: Allocat
     ],
 )
 def test_trials_on_a_node(resources: dict[str, Any], node: dict[str, float], trials: int) -> None:
-    slots = allot(Resources.model_validate(resources), [node], None)
-    assert slots.trials_on(node) == trials
-    assert slots.ranks_on(node) == slots.world_size * trials
-    assert slots.trials_on({"CPU": 0.0}) == slots.ranks_on({"CPU": 0.0}) == 0
+    allocation = allot(Resources.model_validate(resources), [node], None)
+    assert allocation.trials_on(node) == trials
+    assert allocation.ranks_on(node) == allocation.world_size * trials
+    assert allocation.trials_on({"CPU": 0.0}) == allocation.ranks_on({"CPU": 0.0}) == 0
 
 
 def test_decoded_images_take_what_the_store_takes() -> None:
@@ -270,33 +270,35 @@ def test_data_of_ones_own_are_no_copy(tmp_path: Path, monkeypatch: pytest.Monkey
     (inside.parent / "b.txt").write_bytes(bytes(24))
     assert copied(inside) == "unpacked/abc"
     assert copied(tmp_path) == copied(inside.parents[1]) == ""
-    assert probe(Asked(torch=False, copy="unpacked/abc")).has_copy
-    assert not probe(Asked(torch=False, copy="unpacked/abd")).has_copy
-    assert not probe(Asked(torch=False)).has_copy
+    assert probe(ProbeRequest(torch=False, copy="unpacked/abc")).has_copy
+    assert not probe(ProbeRequest(torch=False, copy="unpacked/abd")).has_copy
+    assert not probe(ProbeRequest(torch=False)).has_copy
 
 
 def test_a_node_that_joins_is_asked_once() -> None:
     dataset = PreparedDataset(task="detect", source="d", train_on="d", names={}, images={}, fingerprint="f")
-    admission = Admission(asked=Asked(torch=False), room=DiskEstimate(), address="a", dataset=dataset, versions=HERE)
+    admission = Admission(
+        probe=ProbeRequest(torch=False), disk=DiskEstimate(), address="a", dataset=dataset, versions=HERE
+    )
     nodes = Nodes(["first"], admission)
-    assert nodes.ask("first") == "good"
-    assert nodes.ask("late") is admission
-    assert nodes.take("late", "n2", "disk: full") == "node n2 joined and is left out: disk: full"
-    assert nodes.take("late", "n2", "") is None  # two of its places looked at the same time
-    assert nodes.ask("late") == "bad"
-    assert nodes.take("other", "n3", "") == "node n3 joined"
-    assert nodes.ask("other") == "good"
-    assert Nodes([], None).ask("anyone") == "good"
+    assert nodes.status("first") == "good"
+    assert nodes.status("late") is admission
+    assert nodes.record("late", "n2", "disk: full") == "node n2 joined and is excluded: disk: full"
+    assert nodes.record("late", "n2", "") is None  # two of its workers checked it at the same time
+    assert nodes.status("late") == "bad"
+    assert nodes.record("other", "n3", "") == "node n3 joined"
+    assert nodes.status("other") == "good"
+    assert Nodes([], None).status("anyone") == "good"
 
 
 def test_where_no_node_is_left_the_error_says_why() -> None:
     with pytest.raises(
-        ClusterError, match=r"the good nodes have 0 CPU \+ 0 GPU(?s:.*)\n  node n2 is left out: disk: full$"
+        ClusterError, match=r"the good nodes have 0 CPU \+ 0 GPU(?s:.*)\n  node n2 is excluded: disk: full$"
     ):
-        allot(Resources(), [{"CPU": 0.0}], 20, left_out=["node n2 is left out: disk: full"])
+        allot(Resources(), [{"CPU": 0.0}], 20, excluded=["node n2 is excluded: disk: full"])
 
 
-def test_places_beyond_what_fits_are_asked_for_only_where_nodes_may_join() -> None:
+def test_more_trials_than_fit_are_allotted_only_where_nodes_may_join() -> None:
     asked, nodes = Resources(gpus_per_trial=0.0, cpus_per_trial=1.0, max_concurrent=8), [{"CPU": 2.0}]
     assert allot(asked, nodes, 20).concurrent == 2
     assert allot(asked, nodes, 20, may_grow=True).concurrent == 8
@@ -313,8 +315,8 @@ def test_without_an_epoch_budget_there_is_room() -> None:
 
 
 def test_processes_that_cannot_begin_are_hopeless_only_where_nobody_trains() -> None:
-    places = WorkerTable()
-    places.sit(0, "t0000")
-    assert [places.lose(1, now=0.0)[1] for _ in range(4)] == ["idle"] * 4
-    places.rise("t0000", "cpu")
-    assert places.lose(1, now=0.0) == (None, "hopeless")
+    workers = WorkerTable()
+    workers.assign(0, "t0000")
+    assert [workers.mark_lost(1, now=0.0)[1] for _ in range(4)] == ["idle"] * 4
+    workers.release("t0000", "cpu")
+    assert workers.mark_lost(1, now=0.0) == (None, "hopeless")

@@ -89,7 +89,7 @@ def test_a_token_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 def test_a_place_that_can_hold_no_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file" / "token", Path("/")):
-        with pytest.raises(UsageError, match="choose another with --out"):
+        with pytest.raises(UsageError, match="choose another file with --out"):
             write_token(place)
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from yolosweep.cli.job_driver import other_versions
 from yolosweep.cli.resume import changed_versions
-from yolosweep.cluster.node_checks import Expected, judge
+from yolosweep.cluster.node_checks import Expected, node_problems
 from yolosweep.cluster.node_probe import NodeFacts
 
 numbers = st.lists(st.integers(0, 99), min_size=1, max_size=4).map(lambda parts: ".".join(map(str, parts)))
@@ -19,7 +19,7 @@ PACKAGES = ("torch", "torchvision", "numpy")
 def said(driver: dict[str, str], node: dict[str, str]) -> tuple[list[str], list[str], list[str]]:
     """Return what the look at a node, a job and a resume have against a pair of environments."""
     facts = NodeFacts(host="n", versions=node)
-    found = judge(facts, Expected(versions=driver, asked_s=0.0, answered_s=0.0))
+    found = node_problems(facts, Expected(versions=driver, sent_s=0.0, answered_s=0.0))
     looked = [problem.text for problem in found if problem.check == "versions"]
     return looked, other_versions(driver, node), changed_versions(driver, node)[0]
 

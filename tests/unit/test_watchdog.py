@@ -44,17 +44,15 @@ import sys, threading
 from pathlib import Path
 from yolosweep.records import TrialPolicy
 from yolosweep.ledger import RunFolder
-from yolosweep.runtime import watchdog as module
 from yolosweep.runtime.watchdog import Watchdog
-
-module._SETUP_FACTOR = 6000.0  # as in a real training, what it may take before its first epoch is far from over then
 
 def waits_for_ever():
     threading.Event().wait()
 
 folder = RunFolder(sys.argv[1])
-hand_over = lambda file: folder.publish(file.read_bytes(), file)
-with Watchdog(folder.stacks("t0001", 0), TrialPolicy(stall_timeout=0.1), hand_over) as watchdog:
+publish = lambda file: folder.publish(file.read_bytes(), file)
+policy = TrialPolicy(stall_timeout=0.1)
+with Watchdog(folder.stacks("t0001", 0), policy, publish, setup_factor=6000.0) as watchdog:  # the setup has much longer
     watchdog.epoch(0.02)
     waits_for_ever()
 """
@@ -82,12 +80,12 @@ def test_where_no_disk_is_shared_the_stacks_reach_the_storage(
 def test_a_training_that_ends_leaves_nothing(tmp_path: Path) -> None:
     stacks = tmp_path / "stacks.txt"
     with Watchdog(stacks, TrialPolicy()) as watchdog:
-        watchdog.alive()
+        watchdog.progress()
         watchdog.epoch(1.0)
         watchdog.epoch(None)
     assert not stacks.exists()
-    with Watchdog(stacks, TrialPolicy(stall_timeout=600), hand_over=print) as watchdog:
-        watchdog.alive()
+    with Watchdog(stacks, TrialPolicy(stall_timeout=600), publish=print) as watchdog:
+        watchdog.progress()
     assert not stacks.exists()
 
 

@@ -1,4 +1,4 @@
-"""``yolosweep doctor``, and the look at every node that a run begins with."""
+"""``yolosweep doctor``, and the node checks at the start of a run."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 from yolosweep.cli.experiment_checks import Checked, check
 from yolosweep.cluster import (
     Allocation,
-    Asked,
     DiskEstimate,
     NodeReport,
-    look_at_nodes,
+    ProbeRequest,
+    check_nodes,
+    disk_needs,
     remove_probe,
     require_token,
-    room_for,
     verify_data,
     write_probe,
 )
@@ -32,28 +32,29 @@ from yolosweep.experiment.schema import Experiment
 from yolosweep.runtime.resources import allot
 from yolosweep.runtime.tune_adapter import Cluster, connected
 
-__all__ = ["examine_cluster", "good_nodes", "room", "what_matters"]
+__all__ = ["examine_cluster", "good_nodes", "needs_of", "probe_request"]
 
 _CHECKS = ("node", "versions", "GPUs", "OpenCV", "storage", "disk", "shared memory", "clock")
-_REACH_S = 3.0
+_WANDB_TIMEOUT_S = 3.0
 
 
-def what_matters(checked: Checked | None, storage: str | None, marker: str = "") -> Asked:
-    """Return what nodes are asked for an experiment."""
+def probe_request(checked: Checked | None, storage: str | None, marker: str = "") -> ProbeRequest:
+    """Return what to measure on the nodes for an experiment."""
     if checked is None:
-        return Asked(storage=storage, marker=marker)
+        return ProbeRequest(storage=storage, marker=marker)
     exp, copy = checked.experiment, copied(checked.gate.layout.root)
     gpus = exp.resources.gpus_per_trial != 0
-    return Asked(torch=not exp.is_toy, gpus=gpus, storage=storage, marker=marker, copy=copy)
+    return ProbeRequest(torch=not exp.is_toy, gpus=gpus, storage=storage, marker=marker, copy=copy)
 
 
-def room(checked: Checked, place: str, slots: Allocation | None) -> DiskEstimate:
-    """Return the disk that an experiment needs; see :func:`yolosweep.cluster.room_for`."""
-    return room_for(checked.experiment, checked.gate, model_bytes=checked.model_bytes, place=place, slots=slots)
+def needs_of(checked: Checked, address: str, allocation: Allocation | None) -> DiskEstimate:
+    """Return the disk estimate of a checked experiment; see :func:`yolosweep.cluster.disk_needs`."""
+    exp, gate = checked.experiment, checked.gate
+    return disk_needs(exp, gate, model_bytes=checked.model_bytes, address=address, allocation=allocation)
 
 
-def _slots(cluster: Cluster, checked: Checked) -> Allocation | None:
-    """Return how trials would be placed if all nodes were good; None where none fits."""
+def _allocation(cluster: Cluster, checked: Checked) -> Allocation | None:
+    """Return the allocation if all nodes were good; None if no trial fits."""
     exp = checked.experiment
     try:
         return allot(exp.resources, list(cluster.nodes.values()), exp.search.trials, may_grow=cluster.joined)
@@ -61,23 +62,23 @@ def _slots(cluster: Cluster, checked: Checked) -> Allocation | None:
         return None
 
 
-def good_nodes(cluster: Cluster, checked: Checked, place: str) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """Look at the nodes of a cluster; return the resources of the good ones, and why the others are left out.
+def good_nodes(cluster: Cluster, checked: Checked, address: str) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Check the nodes of a cluster; return the resources of the good ones, and why the others are excluded.
 
-    Ray on this machine alone is only looked at where GPUs were promised: the driver would have noticed the rest.
+    A local Ray is checked only if it has GPUs: the driver itself would have failed on anything else.
 
     Raises:
-        ClusterError: no node is good; each is named with its reason.
+        ClusterError: no node is good; the message names each one with its reason.
     """
     if not cluster.joined and not any(node.get("GPU") for node in cluster.nodes.values()):
         return cluster.nodes, {}
-    marker = write_probe(place)
+    marker = write_probe(address)
     try:
-        needed = room(checked, place, _slots(cluster, checked))
-        reports = look_at_nodes(what_matters(checked, place, marker), room=needed)
+        needs = needs_of(checked, address, _allocation(cluster, checked))
+        reports = check_nodes(probe_request(checked, address, marker), disk=needs)
     finally:
-        remove_probe(place, marker)
-    bad = {report.node: f"node {report.host} is left out: {report.reason}" for report in reports if not report.good}
+        remove_probe(address, marker)
+    bad = {report.node: f"node {report.host} is excluded: {report.reason}" for report in reports if not report.good}
     good = {report.node: dict(report.resources) for report in reports if report.good}
     if not good:
         lines = "\n".join(f"  {line}" for line in bad.values())
@@ -86,17 +87,17 @@ def good_nodes(cluster: Cluster, checked: Checked, place: str) -> tuple[dict[str
 
 
 def examine_cluster(source: Path | None, overrides: Sequence[str], *, address: str | None, as_json: bool) -> int:
-    """Look at every node, print one table and return the exit code: 0, or 6 where anything is red.
+    """Check every node, print one table and return the exit code: 0, or 6 if anything is red.
 
     Args:
-        source: an experiment whose storage and data are looked at too.
+        source: an experiment whose storage and data are checked, too.
         overrides: ``KEY=VALUE`` for it.
         address: ``host:6379`` of a cluster; None for ``RAY_ADDRESS``, else this machine.
 
     Raises:
-        ClusterError: Ray cannot be reached, or another machine is to be reached without a token.
-        ExperimentError: the experiment is wrong.
-        DataError: the data are wrong already here.
+        ClusterError: Ray cannot be reached, or is on another machine and there is no token.
+        ExperimentError: the experiment is invalid.
+        DataError: the data already fail the checks on this machine.
     """
     if address is not None:
         require_token(address, os.environ, key="--address ")
@@ -107,14 +108,14 @@ def examine_cluster(source: Path | None, overrides: Sequence[str], *, address: s
     marker = "" if storage is None else write_probe(storage)
     try:
         with contextlib.redirect_stdout(sys.stderr), connected() as cluster:
-            needed = room(checked, storage, _slots(cluster, checked)) if checked and storage else None
-            reports = look_at_nodes(what_matters(checked, storage, marker), room=needed)
-            data = _data(checked)
+            needs = needs_of(checked, storage, _allocation(cluster, checked)) if checked and storage else None
+            reports = check_nodes(probe_request(checked, storage, marker), disk=needs)
+            data = _data_problems(checked)
     finally:
         if storage is not None:
             remove_probe(storage, marker)
     red = [report for report in reports if not report.good]
-    notes = _wandb(exp)
+    notes = _wandb_notes(exp)
     if as_json:
         print(
             json.dumps({"good": not red and not data, "nodes": _plain(reports), "data": data, "notes": notes}, indent=2)
@@ -128,8 +129,8 @@ def _absolute(storage: str) -> str:
     return storage if is_address(storage) else str(Path(storage).expanduser().absolute())
 
 
-def _data(checked: Checked | None) -> list[str]:
-    """Return what nodes see otherwise than this one."""
+def _data_problems(checked: Checked | None) -> list[str]:
+    """Return how the data on other nodes differ from those on this one."""
     if checked is None:
         return []
     try:
@@ -139,14 +140,14 @@ def _data(checked: Checked | None) -> list[str]:
     return []
 
 
-def _wandb(exp: Experiment | None) -> list[str]:
-    """Return a note on whether W&B answers: nothing waits for it, so it is never red."""
+def _wandb_notes(exp: Experiment | None) -> list[str]:
+    """Return a note on whether W&B answers; it is never red, because no sweep waits for W&B."""
     if exp is None or exp.track.wandb is None or exp.track.wandb.mode == "off":
         return []
     url = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
     parts = urlsplit(url)
     try:
-        socket.create_connection((parts.hostname or "", parts.port or 443), timeout=_REACH_S).close()
+        socket.create_connection((parts.hostname or "", parts.port or 443), timeout=_WANDB_TIMEOUT_S).close()
     except OSError as error:
         return [
             f"W&B at {url} does not answer ({error}); results are kept, `yolosweep track push RUN` sends them later"
@@ -171,7 +172,7 @@ def _plain(reports: Sequence[NodeReport]) -> list[dict[str, Any]]:
 
 
 def _describe(reports: Sequence[NodeReport], data: Sequence[str], notes: Sequence[str], *, with_data: bool) -> None:
-    """Print a line for every node, and under it what is wrong there."""
+    """Print a line per node, with its problems below it."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -181,7 +182,7 @@ def _describe(reports: Sequence[NodeReport], data: Sequence[str], notes: Sequenc
         table.add_column(column, justify="right" if column in ("CPUs", "GPUs") else "left", overflow="fold")
     for report in reports:
         cpus, gpus = report.resources.get("CPU", 0.0), report.resources.get("GPU", 0.0)
-        verdict = "[green]good[/green]" if report.good else "[red]left out[/red]"
+        verdict = "[green]good[/green]" if report.good else "[red]excluded[/red]"
         what = ", ".join(report.facts.gpus) if report.facts else ""
         table.add_row(escape(report.host), verdict, f"{cpus:g}", f"{gpus:g}", escape(what))
         for problem in sorted(report.problems, key=lambda p: _CHECKS.index(p.check)):

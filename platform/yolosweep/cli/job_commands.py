@@ -1,4 +1,4 @@
-"""The commands about jobs on a cluster. Each imports what it needs when it runs."""
+"""Commands for clusters and their jobs. Each imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import typer
 __all__ = ["COMMANDS", "doctor", "follow", "jobs", "leave", "node", "stop", "submit", "token"]
 
 Address = Annotated[
-    str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", metavar="URL", help="The cluster's dashboard, http://head:8265.")
+    str,
+    typer.Option(
+        envvar="RAY_API_SERVER_ADDRESS",
+        metavar="URL",
+        help="Address of the cluster's dashboard, e.g. http://head:8265.",
+    ),
 ]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id; `yolosweep jobs` lists them.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines on standard output.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id; `yolosweep jobs` lists them.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 _HERE = "http://127.0.0.1:8265"
 
 
@@ -24,19 +29,21 @@ def submit(
     ] = None,
     address: Address = _HERE,
     resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Take up this run folder, as the nodes see it, in a job.")
+        str | None, typer.Option(metavar="RUN", help="Resume this run folder, given as the nodes see it, in a job.")
     ] = None,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Print the job's log until it ends.")] = True,
-    again: Annotated[bool, typer.Option("--again", help="Submit it once more although it has ended.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Submit it again although it has ended.")] = False,
     data_on_nodes: Annotated[
-        bool, typer.Option("--data-on-nodes", help="Data and model are on the nodes under the same paths: send none.")
+        bool,
+        typer.Option("--data-on-nodes", help="Do not send data and model: the nodes have them under the same paths."),
     ] = False,
     allow: Annotated[
-        list[str] | None, typer.Option(metavar="WHAT", help="As for run and resume; versions: other packages there.")
+        list[str] | None,
+        typer.Option(metavar="WHAT", help="As for run and resume; versions: accept other package versions there."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a sweep as a job on a Ray cluster; submitting the same again attaches to it."""
+    """Run a sweep as a job on a Ray cluster. Submitting it again attaches to the running job."""
     from yolosweep.cli.submit import submit_resume, submit_sweep
     from yolosweep.errors import UsageError
 
@@ -44,7 +51,7 @@ def submit(
     if resume is not None:
         code = submit_resume(resume, given, address=address, allow=codes, follow=follow, as_json=as_json)
     elif not given:
-        raise UsageError("name an experiment file, or a run folder with --resume")
+        raise UsageError("pass an experiment file, or a run folder with --resume")
     else:
         code = submit_sweep(
             Path(given[0]), given[1:], address=address, allow=codes, data_on_nodes=data_on_nodes, again=again,
@@ -67,14 +74,14 @@ def jobs(address: Address = _HERE, as_json: AsJson = False) -> None:
 
 
 def follow(job: JobId, address: Address = _HERE, as_json: AsJson = False) -> None:
-    """Print a job's log from its first line on until it ends; the exit code is the sweep's."""
+    """Print a job's log from its first line until it ends. The exit code is the sweep's."""
     from yolosweep.cli.submit import follow_job
 
     raise typer.Exit(follow_job(job, address=address, as_json=as_json))
 
 
 def stop(job: JobId, address: Address = _HERE, as_json: AsJson = False) -> None:
-    """Stop a job and keep everything; the sweep can be taken up again."""
+    """Stop a job and keep all results; the sweep can be resumed."""
     from yolosweep.cli.submit import stop_job
 
     stop_job(job, address=address, as_json=as_json)
@@ -83,15 +90,18 @@ def stop(job: JobId, address: Address = _HERE, as_json: AsJson = False) -> None:
 def doctor(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[EXPERIMENT] [KEY=VALUE...]", help="Its storage and data are looked at, too."),
+        typer.Argument(metavar="[EXPERIMENT] [KEY=VALUE...]", help="Also check this experiment's storage and data."),
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="http://head:8265 (as a job) or head:6379; RAY_ADDRESS, else this machine."),
+        typer.Option(
+            metavar="URL",
+            help="http://head:8265 (runs as a job) or head:6379. Default: RAY_ADDRESS, else this machine.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at every node of a cluster: what is wrong there, and the way out; runs nothing."""
+    """Check every node of a cluster and print a table of problems with their fixes. Runs no trials."""
     given = words or []
     source = Path(given[0]) if given else None
     if address is not None and "://" in address:
@@ -104,41 +114,41 @@ def doctor(
 
 
 def token(
-    out: Annotated[Path | None, typer.Option(help="A new file; by default where Ray looks: ~/.ray/auth_token.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The new file. Default: ~/.ray/auth_token, where Ray looks.")] = None,
 ) -> None:
-    """Make a token that locks a Ray cluster, in a file that only you can read; it is never printed."""
+    """Create a token that locks a Ray cluster, in a file that only you can read. It is never printed."""
     import os
 
     from yolosweep.cluster.tokens import default_path, write_token
 
     path = (out or default_path(os.environ)).absolute()
     write_token(path)
-    typer.echo(f"{path}\nput the same file on every node, and set there and here:")
+    typer.echo(f"{path}\ncopy this file to every node, and set there and here:")
     typer.echo(f"export RAY_AUTH_MODE=token\nexport RAY_AUTH_TOKEN_PATH={path}")
 
 
-Grace = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long its trainings may take to store.")]
+Grace = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for trials to checkpoint.")]
 
 
 def node(
     command: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="`-- ray start … --block`.")],
     grace: Grace = 25.0,
     cloud: Annotated[
-        str | None, typer.Option(metavar="CLOUD", help="aws or gcp: also ask it whether this spot machine has to go.")
+        str | None, typer.Option(metavar="CLOUD", help="aws or gcp: also react to the cloud's spot preemption notice.")
     ] = None,
 ) -> None:
-    """Run a Ray node; on SIGTERM, or when a spot machine is taken away, its trainings store their state first."""
+    """Run a Ray node. On SIGTERM or a spot preemption notice, its trials checkpoint before it shuts down."""
     from yolosweep.cli.node import run_node
 
     raise typer.Exit(run_node(command, grace_s=grace, cloud=cloud))
 
 
 def leave(grace: Grace = 25.0) -> None:
-    """Let the trainings on this machine store their state and go on elsewhere: it is about to be taken away."""
+    """Drain this node before it shuts down: its trials checkpoint here and continue on other nodes."""
     from yolosweep.cli.node import leave_node
 
     leave_node(grace)
 
 
 COMMANDS = (submit, jobs, follow, stop, doctor, token, node, leave)
-"""In the order of the help."""
+"""The commands, in the order of the help."""

@@ -11,62 +11,62 @@ import threading
 import time
 from collections.abc import Sequence
 
-from yolosweep.cluster.preemption import announce_leaving, clear_notice
-from yolosweep.cluster.spot_notice import CLOUDS, is_told
+from yolosweep.cluster.preemption import clear_notice, drain
+from yolosweep.cluster.spot_notice import CLOUDS, has_notice
 from yolosweep.errors import ClusterError, UsageError
 
 __all__ = ["leave_node", "run_node"]
 
 _POLL_S = 0.2
-_ASK_CLOUD_S = 5.0
-_LAST_S = 10.0
-"""From the request to the node's own processes to the end of them."""
+_CLOUD_POLL_S = 5.0
+_KILL_AFTER_S = 10.0
+"""From SIGTERM to SIGKILL of the node's own processes, when no trial runs any more."""
 
 
 def leave_node(grace_s: float) -> None:
-    """Let the trainings on this machine store their state and end.
+    """Drain this node: let its trials checkpoint and end.
 
     Raises:
-        ClusterError: some had not after ``grace_s`` seconds; they go on from older checkpoints.
+        ClusterError: some trials have not checkpointed after ``grace_s`` seconds; they resume from older checkpoints.
     """
-    left = announce_leaving(grace_s)
+    left = drain(grace_s)
     if left:
-        what = "1 training has" if left == 1 else f"{left} trainings have"
+        what = "1 trial has" if left == 1 else f"{left} trials have"
         raise ClusterError(
-            f"{what} not stored the state within {grace_s:g} s: what is trained goes on from the newest checkpoint; "
-            "a longer --grace or a shorter trial.checkpoint_every loses less"
+            f"{what} not checkpointed within {grace_s:g} s and will resume from the newest checkpoint; a longer "
+            "--grace or a lower trial.checkpoint_every loses less"
         )
-    _say("nothing trains on this machine any more; what was trained is stored and goes on elsewhere")
+    _info("node drained: no trial runs here any more; interrupted trials have checkpointed and continue elsewhere")
 
 
 def run_node(command: Sequence[str], *, grace_s: float, cloud: str | None) -> int:
-    """Run a Ray node (``ray start … --block``) until it ends, SIGTERM comes, or the cloud takes the machine away.
+    """Run a Ray node (``ray start … --block``) until it ends, SIGTERM arrives, or the cloud preempts the machine.
 
     Returns:
-        The command's exit code; 0 where it was ended from here.
+        The command's exit code; 0 if this process ended it.
 
     Raises:
-        UsageError: the command cannot be started or would not wait, or there is no such cloud.
-        ClusterError: see :func:`leave_node`; the node is ended all the same.
+        UsageError: the command cannot be started or would not block, or the cloud is unknown.
+        ClusterError: see :func:`leave_node`; the node is ended anyway.
     """
     if cloud is not None and cloud not in CLOUDS:
         raise UsageError(f"--cloud {cloud}: must be one of {', '.join(CLOUDS)}")
     if "start" in command and "--block" not in command:
         raise UsageError(
-            f"{' '.join(command)}: it would return at once, with nobody left to take the notice; add --block"
+            f"{' '.join(command)}: the command would return at once, so nothing could react to a notice; add --block"
         )
     clear_notice()
-    asked = threading.Event()
+    notice = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
+        signal.signal(number, lambda *_: notice.set())
     try:
-        node = subprocess.Popen(list(command), start_new_session=True)  # a signal to our group is not for it yet
+        node = subprocess.Popen(list(command), start_new_session=True)  # a signal to our group must not end it yet
     except OSError as error:
         raise UsageError(f"cannot start {command[0]}: {error.strerror}") from error
-    _wait(node, asked, cloud)
+    _wait(node, notice, cloud)
     if node.poll() is not None:
         return node.returncode if node.returncode >= 0 else 128 - node.returncode
-    _say(f"this machine has to go: its trainings have {grace_s:g} s to store their state")
+    _info(f"node is shutting down: waiting up to {grace_s:g} s for its trials to checkpoint")
     try:
         leave_node(grace_s)
     finally:
@@ -74,24 +74,24 @@ def run_node(command: Sequence[str], *, grace_s: float, cloud: str | None) -> in
     return 0
 
 
-def _wait(node: subprocess.Popen[bytes], asked: threading.Event, cloud: str | None) -> None:
-    """Return when the node has ended or has to go."""
+def _wait(node: subprocess.Popen[bytes], notice: threading.Event, cloud: str | None) -> None:
+    """Return when the node has ended or got its notice."""
     last = time.monotonic()
-    while node.poll() is None and not asked.wait(_POLL_S):
-        if cloud is not None and time.monotonic() - last > _ASK_CLOUD_S:
-            if is_told(cloud):
-                asked.set()
+    while node.poll() is None and not notice.wait(_POLL_S):
+        if cloud is not None and time.monotonic() - last > _CLOUD_POLL_S:
+            if has_notice(cloud):
+                notice.set()
             last = time.monotonic()
 
 
 def _end(node: subprocess.Popen[bytes]) -> None:
     node.terminate()
     try:
-        node.wait(_LAST_S)
+        node.wait(_KILL_AFTER_S)
     except subprocess.TimeoutExpired:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(node.pid, signal.SIGKILL)
 
 
-def _say(text: str) -> None:
+def _info(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.cli.experiment_checks import Checked
-from yolosweep.cluster import room_of
+from yolosweep.cluster import checkpoint_needs
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import baseline
 from yolosweep.experiment.addresses import is_address
@@ -43,7 +43,7 @@ def plan_of(checked: Checked) -> dict[str, Any]:
     slots = None if named_cluster(os.environ) else _local_slots(checked)
     runs = cached_at(str(address_of_run(exp.storage))) if is_address(exp.storage) else Path(exp.storage)
     seconds = _known_epoch_seconds(runs, checked)
-    room = room_of(exp, checked.model_bytes)
+    needs = checkpoint_needs(exp, checked.model_bytes)
     return {
         "experiment": exp.model_dump(mode="json"),
         "data": checked.dataset.model_dump(mode="json"),
@@ -60,7 +60,7 @@ def plan_of(checked: Checked) -> dict[str, Any]:
         "hours_at_most": None
         if seconds is None or most is None
         else round(most * seconds / max(slots or 1, 1) / 3600, 3),
-        "disk_mb": round(room.storage_mb(slots or exp.resources.max_concurrent or 1) + (trials or 100) * 0.05, 1),
+        "disk_mb": round(needs.storage_mb(slots or exp.resources.max_concurrent or 1) + (trials or 100) * 0.05, 1),
         "memory_mb": None if slots is None else slots * (150 if exp.is_toy else _PROCESS_MB),
         "tracking": choose_mode(exp.track.wandb, os.environ).line,
         "notes": list(checked.notes),

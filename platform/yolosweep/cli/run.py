@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.cli.best import describe_winner, select_winner_in
-from yolosweep.cli.doctor import good_nodes, room, what_matters
+from yolosweep.cli.doctor import good_nodes, needs_of, probe_request
 from yolosweep.cli.experiment_checks import Checked, check
 from yolosweep.cli.live_view import LiveView
 from yolosweep.cli.resume import check_again, is_complete
@@ -181,7 +181,7 @@ class _Sweep:
             for reason in bad.values():
                 _say(f"warning: {reason}")
             have, grows = list(good.values()), cluster.joined
-            slots = allot(exp.resources, have, exp.search.trials, may_grow=grows, left_out=list(bad.values()))
+            slots = allot(exp.resources, have, exp.search.trials, may_grow=grows, excluded=list(bad.values()))
             first = self._checked.gate.layout.splits["train"][0].image
             verify_data(dataset, first, self._folder.address, bad)
             self._stop.check()
@@ -212,8 +212,8 @@ class _Sweep:
         """Return what nodes that join later are asked for."""
         address = self._folder.address
         return Admission(
-            asked=what_matters(self._checked, address, marker),
-            room=room(self._checked, address, slots),
+            probe=probe_request(self._checked, address, marker),
+            disk=needs_of(self._checked, address, slots),
             first="" if is_address(address) else str(self._checked.gate.layout.splits["train"][0].image),
             address=address,
             dataset=dataset.model_copy(update={"findings": (), "notes": ()}),

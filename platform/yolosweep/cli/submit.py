@@ -27,7 +27,7 @@ from yolosweep.storage import address_of_run
 
 __all__ = ["describe_jobs", "follow_job", "list_jobs", "stop_job", "submit_doctor", "submit_resume", "submit_sweep"]
 
-_RUN = re.compile(r"^(?:run folder: |.*to go on: yolosweep resume )(\S.*)$", re.MULTILINE)
+_RUN = re.compile(r"^(?:run folder: |.*to (?:go on|resume): yolosweep resume )(\S.*)$", re.MULTILINE)
 
 
 def submit_sweep(
@@ -44,161 +44,162 @@ def submit_sweep(
     """Submit an experiment as a job, or attach to the job that runs it; return the sweep's exit code.
 
     Raises:
-        ExperimentError: with all faults that can be seen here.
-        DataError: the data cannot travel.
-        ClusterError: the cluster cannot be reached, or has not taken the job.
+        ExperimentError: the experiment is invalid; the message lists all faults that this machine can detect.
+        DataError: the data cannot be sent with the job.
+        ClusterError: the cluster cannot be reached, or refused the job.
     """
     exp = load_experiment(source, overrides)
-    load = package_of(exp, versions(), data_on_nodes=data_on_nodes, allow=allow)
-    whole = hashlib.sha256(f"{load.digest} {sorted(allow)}".encode()).hexdigest()
-    base = f"{exp.name}-{whole[:12]}"
-    words = [EXPERIMENT, *_allowed(allow)]
-    return _Submission(address, base, load, words, as_json).run(again=again, follow=follow)
+    package = package_of(exp, versions(), data_on_nodes=data_on_nodes, allow=allow)
+    digest = hashlib.sha256(f"{package.digest} {sorted(allow)}".encode()).hexdigest()
+    base = f"{exp.name}-{digest[:12]}"
+    arguments = [EXPERIMENT, *_allow_options(allow)]
+    return _Submission(address, base, package, arguments, as_json).run(again=again, follow=follow)
 
 
 def submit_resume(
     run: str, overrides: Sequence[str], *, address: str, allow: Sequence[str], follow: bool, as_json: bool
 ) -> int:
-    """Submit a job that takes up a run again; attach to it where that is under way; return the sweep's exit code.
+    """Submit a job that resumes a run, or attach to one that is running; return the sweep's exit code.
 
     Raises:
-        UsageError: the run folder's path is relative: the job would not find it.
-        RunFolderError: the run's address is not taken.
+        UsageError: the run folder's path is relative, so the job would not find it.
+        RunFolderError: the run's address is refused.
         ClusterError: as :func:`submit_sweep`.
     """
     if is_address(run):
         address_of_run(run)
     elif not PurePosixPath(run).is_absolute():
-        raise UsageError(f"--resume {run}: give the whole path, as the nodes of the cluster see it")
+        raise UsageError(f"--resume {run}: pass the absolute path, as the nodes of the cluster see it")
     base = f"{PurePosixPath(run).name}-resume"
-    words = ["--resume", run, *_allowed(allow), *overrides]
-    return _Submission(address, base, package_of(None, versions()), words, as_json).run(again=True, follow=follow)
+    arguments = ["--resume", run, *_allow_options(allow), *overrides]
+    return _Submission(address, base, package_of(None, versions()), arguments, as_json).run(again=True, follow=follow)
 
 
 def submit_doctor(source: Path | None, overrides: Sequence[str], *, address: str, as_json: bool) -> int:
-    """Let a job look at every node of a cluster and return its exit code; data and model have to be there already.
+    """Check every node of a cluster in a job and return its exit code; data and model must already be on the nodes.
 
     Raises:
-        ExperimentError: the experiment is wrong.
+        ExperimentError: the experiment is invalid.
         ClusterError: as :func:`submit_sweep`.
     """
     exp = None if source is None else load_experiment(source, overrides)
-    words = ["--doctor", *(["--json"] if as_json else []), *([] if exp is None else [EXPERIMENT])]
-    load = package_of(exp, versions(), data_on_nodes=True)
-    return _Submission(address, f"doctor-{secrets.token_hex(4)}", load, words, False).run(again=True, follow=True)
+    arguments = ["--doctor", *(["--json"] if as_json else []), *([] if exp is None else [EXPERIMENT])]
+    package = package_of(exp, versions(), data_on_nodes=True)
+    submission = _Submission(address, f"doctor-{secrets.token_hex(4)}", package, arguments, as_json=False)
+    return submission.run(again=True, follow=True)
 
 
-def _allowed(codes: Sequence[str]) -> list[str]:
+def _allow_options(codes: Sequence[str]) -> list[str]:
     return [f"--allow={code}" for code in codes]
 
 
 class _Submission:
-    """One request to run something on a cluster."""
+    """One submission of a package to a cluster."""
 
-    def __init__(self, address: str, base: str, load: JobPackage, words: list[str], as_json: bool) -> None:
-        self._server, self._base, self._load = JobServer(address, os.environ), base, load
-        self._words, self._as_json = words, as_json
+    def __init__(self, address: str, base: str, package: JobPackage, arguments: list[str], as_json: bool) -> None:
+        self._server, self._base, self._package = JobServer(address, os.environ), base, package
+        self._arguments, self._as_json = arguments, as_json
         self._secrets = secrets_of(os.environ)
 
     def run(self, *, again: bool, follow: bool) -> int:
-        """Submit or attach; follow to the end if asked to; return the exit code."""
+        """Submit or attach, follow the job if requested, and return the exit code."""
         jobs = self._server.jobs()
         last = latest(jobs, self._base)
         if last is not None and not last.over:
-            _say(f"attached to {last.id}: this was submitted before and is {last.status.lower()}")
-            return self._watched(last.id, {}, follow=follow)
+            _info(f"attached to {last.id}: this job was submitted before and is {last.status.lower()}")
+            return self._watch(last.id, {}, follow=follow)
         if last is not None and not again:
-            return _told_end(self._server, last, self._as_json)
+            return _report_end(self._server, last, self._as_json)
         job = next_id(jobs, self._base)
         if not self._send(job):
-            _say(f"attached to {job}: somebody else has just submitted this")
-            return self._watched(job, {}, follow=follow)
-        return self._watched(job, self._secrets, follow=follow)
+            _info(f"attached to {job}: another client has just submitted it")
+            return self._watch(job, {}, follow=follow)
+        return self._watch(job, self._secrets, follow=follow)
 
     def _send(self, job: str) -> bool:
-        words = ["-m", "yolosweep.cli.job_driver", *self._words, f"--job={job}"]
+        arguments = ["-m", "yolosweep.cli.job_driver", *self._arguments, f"--job={job}"]
         if self._secrets:
-            words.append("--await-secrets")
-        _say(f"the job carries {self._load.told()}")
+            arguments.append("--await-secrets")
+        _info(f"the job carries {self._package.describe()}")
         with tempfile.TemporaryDirectory(prefix="yolosweep-job-") as folder:
-            write_package(self._load, Path(folder))
-            sent = self._server.submit(job, Path(folder), words)
+            write_package(self._package, Path(folder))
+            sent = self._server.submit(job, Path(folder), arguments)
         if sent:
-            _say(f"submitted as {job}")
+            _info(f"submitted as {job}")
         return sent
 
-    def _watched(self, job: str, secrets: dict[str, str], *, follow: bool) -> int:
+    def _watch(self, job: str, secrets: dict[str, str], *, follow: bool) -> int:
         if not follow:
             if secrets:
-                _hand_over(self._server, job, secrets)
-            _say(_ways(self._server, job))
+                _deliver(self._server, job, secrets)
+            _info(_next_commands(self._server, job))
             if self._as_json:
                 print(json.dumps({"job": job, "address": self._server.address}))
             return 0
         return _follow(self._server, job, secrets, self._as_json)
 
 
-class _Enough(Exception):
-    """The log has been read far enough."""
+class _Delivered(Exception):
+    """The credentials are delivered; the rest of the log does not matter."""
 
 
-def _hand_over(server: JobServer, job: str, secrets: dict[str, str]) -> None:
+def _deliver(server: JobServer, job: str, secrets: dict[str, str]) -> None:
     """Follow a job until its driver has the credentials."""
-    courier = SecretSender(server, job, secrets)
+    sender = SecretSender(server, job, secrets)
 
-    def look(line: str) -> None:
-        if courier.takes(line):
-            raise _Enough
+    def on_line(line: str) -> None:
+        if sender.handles(line):
+            raise _Delivered
 
     try:
-        server.follow(job, look)
-    except _Enough:
-        _say(f"handed over: {', '.join(sorted(secrets))}")
+        server.follow(job, on_line)
+    except _Delivered:
+        _info(f"credentials delivered: {', '.join(sorted(secrets))}")
 
 
 def follow_job(job: str, *, address: str, as_json: bool) -> int:
-    """Follow a job from its first line to its end and return the sweep's exit code."""
+    """Print a job's log from its first line to its end and return the sweep's exit code."""
     server = JobServer(address, os.environ)
     server.get(job)
     return _follow(server, job, {}, as_json)
 
 
 def _follow(server: JobServer, job: str, secrets: dict[str, str], as_json: bool) -> int:
-    courier = SecretSender(server, job, secrets)
+    sender = SecretSender(server, job, secrets)
     out = sys.stderr if as_json else sys.stdout
 
-    def show(line: str) -> None:
+    def on_line(line: str) -> None:
         try:
-            if not courier.takes(line):
+            if not sender.handles(line):
                 print(line, file=out, flush=True)
-            elif courier.delivered:
-                _say(f"handed over: {', '.join(sorted(secrets))}")
+            elif sender.delivered:
+                _info(f"credentials delivered: {', '.join(sorted(secrets))}")
         except ClusterError as error:
-            _say(f"warning: the credentials were not handed over: {error}")
+            _info(f"warning: the credentials were not delivered: {error}")
 
     try:
-        found = server.follow(job, show)
+        found = server.follow(job, on_line)
     except KeyboardInterrupt:
-        raise Interrupted(f"detached; {job} goes on\n{_ways(server, job)}") from None
-    return _told_end(server, found, as_json)
+        raise Interrupted(f"detached; {job} continues\n{_next_commands(server, job)}") from None
+    return _report_end(server, found, as_json)
 
 
-def _told_end(server: JobServer, job: Job, as_json: bool) -> int:
-    """Say how a job ended and what can be done next; return its exit code."""
+def _report_end(server: JobServer, job: Job, as_json: bool) -> int:
+    """Print how a job ended and the commands to continue; return its exit code."""
     run, code = _run_of(server, job), job.exit_code or 0
     lines = [f"{job.id} ended: {job.status.lower()}, exit code {code}"]
     if job.driver_code is None and job.message:
         lines.append(job.message.strip()[-2000:])
     if code and run:
-        lines.append(f"to go on: yolosweep submit --resume {run} --address {server.address}")
-    _say("\n".join([*lines, "to submit the same once more: --again"]))
+        lines.append(f"to resume: yolosweep submit --resume {run} --address {server.address}")
+    _info("\n".join([*lines, "to submit it again: --again"]))
     if as_json:
         print(json.dumps({**asdict(job), "exit_code": code, "run": run}, indent=2))
     return code
 
 
 def _run_of(server: JobServer, job: Job) -> str | None:
-    """Return the run folder a job told of."""
+    """Return the run folder named in a job's log; None if there is none."""
     try:
         found = _RUN.findall(server.log(job.id))
     except ClusterError:  # it never started, or its node is gone
@@ -207,14 +208,14 @@ def _run_of(server: JobServer, job: Job) -> str | None:
 
 
 def stop_job(job: str, *, address: str, as_json: bool) -> None:
-    """Stop a job so that its sweep can be taken up again, and wait until it has ended."""
+    """Stop a job so that its sweep can be resumed, and wait until it has ended."""
     server = JobServer(address, os.environ)
-    _say(f"stopping {job}: running trials stop between two batches …")
-    _told_end(server, server.stop(job), as_json)
+    _info(f"stopping {job}: running trials stop between two batches …")
+    _report_end(server, server.stop(job), as_json)
 
 
 def list_jobs(address: str) -> list[dict[str, Any]]:
-    """Return the jobs of a cluster, the last one first."""
+    """Return the jobs of a cluster, newest first."""
     return [{**asdict(job), "exit_code": job.exit_code} for job in JobServer(address, os.environ).jobs()]
 
 
@@ -238,12 +239,12 @@ def describe_jobs(jobs: list[dict[str, Any]]) -> None:
     Console().print(table)
 
 
-def _ways(server: JobServer, job: str) -> str:
+def _next_commands(server: JobServer, job: str) -> str:
     return (
         f"to follow: yolosweep follow {job} --address {server.address}\n"
         f"to stop:   yolosweep stop {job} --address {server.address}"
     )
 
 
-def _say(text: str) -> None:
+def _info(text: str) -> None:
     print(text, file=sys.stderr, flush=True)

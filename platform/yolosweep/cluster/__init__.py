@@ -1,26 +1,26 @@
-"""The cluster: whether its nodes can do what a sweep asks of them, and what they need before they do."""
+"""The cluster: jobs, node checks and preparation, credentials, tokens and draining nodes."""
 
 from yolosweep.cluster.credentials import import_credentials as import_credentials
 from yolosweep.cluster.credentials import publish_credentials as publish_credentials
 from yolosweep.cluster.data_on_nodes import verify_data as verify_data
 from yolosweep.cluster.disk_estimate import DiskEstimate as DiskEstimate
-from yolosweep.cluster.disk_estimate import room_for as room_for
-from yolosweep.cluster.disk_estimate import room_of as room_of
+from yolosweep.cluster.disk_estimate import checkpoint_needs as checkpoint_needs
+from yolosweep.cluster.disk_estimate import disk_needs as disk_needs
 from yolosweep.cluster.encryption import secrets_of as secrets_of
 from yolosweep.cluster.node_preparation import preparation as preparation
 from yolosweep.cluster.node_preparation import prepare_node as prepare_node
 from yolosweep.cluster.node_preparation import with_local_paths as with_local_paths
 from yolosweep.cluster.node_preparation import write_view_on_driver as write_view_on_driver
-from yolosweep.cluster.node_probe import Asked as Asked
+from yolosweep.cluster.node_probe import ProbeRequest as ProbeRequest
 from yolosweep.cluster.node_probe import remove_probe as remove_probe
 from yolosweep.cluster.node_probe import write_probe as write_probe
 from yolosweep.cluster.preemption import is_draining as is_draining
 from yolosweep.cluster.preemption import training_lock as training_lock
 from yolosweep.cluster.preflight import Admission as Admission
 from yolosweep.cluster.preflight import NodeReport as NodeReport
-from yolosweep.cluster.preflight import look_at_nodes as look_at_nodes
-from yolosweep.cluster.preflight import look_beside as look_beside
-from yolosweep.cluster.preflight import probe_arrived as probe_arrived
+from yolosweep.cluster.preflight import check_joining_node as check_joining_node
+from yolosweep.cluster.preflight import check_nodes as check_nodes
+from yolosweep.cluster.preflight import reply_fault as reply_fault
 from yolosweep.cluster.tokens import is_own as is_own
 from yolosweep.cluster.tokens import require_token as require_token
 from yolosweep.cluster.trial_capacity import Allocation as Allocation

@@ -1,7 +1,7 @@
-"""Credentials for workers on other nodes: held in the memory of one small actor, and handed out when asked.
+"""Pass the driver's credentials to workers on other nodes, through the memory of one small actor.
 
-They are put there by a call after it was made: what an actor is *made* with stands in the cluster's tables, and so do
-runtime environments and the configuration of Tune. Whoever may run code on the cluster can ask for them.
+A method call delivers them to the actor, because Ray's tables and dashboard show constructor arguments, runtime
+environments and Tune's configuration. Anyone who may run code on the cluster can read them.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ class _CredentialStore:
     def put(self, secrets: dict[str, str]) -> None:
         self._secrets = secrets
 
-    def take(self) -> dict[str, str]:
+    def get(self) -> dict[str, str]:
         return self._secrets
 
 
 def publish_credentials(environ: Mapping[str, str]) -> Any:
-    """Hand the credentials of this driver's environment to its workers; they live as long as what is returned does.
+    """Publish the credentials in this driver's environment to its workers. Ray must be connected.
 
     Returns:
-        The actor, or None where there is nothing to hand over. Ray must be connected.
+        The actor that holds them, or None if there are none. They are gone when the last handle is dropped.
     """
     secrets = secrets_of(environ)
     if not secrets:
@@ -42,26 +42,26 @@ def publish_credentials(environ: Mapping[str, str]) -> Any:
 
     here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=False)
     options = {"name": _name(), "namespace": _NAMESPACE, "num_cpus": 0, "scheduling_strategy": here}
-    keyring = ray.remote(_CredentialStore).options(**options).remote()
-    ray.get(keyring.put.remote(secrets))
-    return keyring
+    store = ray.remote(_CredentialStore).options(**options).remote()
+    ray.get(store.put.remote(secrets))
+    return store
 
 
 def import_credentials() -> None:
-    """Take over the credentials that this worker's driver shared, if any, into this process's environment."""
+    """Add the credentials that this worker's driver published, if any, to this process's environment."""
     import ray
 
     if not ray.is_initialized():
         return
     try:
-        keyring = ray.get_actor(_name(), namespace=_NAMESPACE)
-        os.environ.update(ray.get(keyring.take.remote()))
-    except (ValueError, ray.exceptions.RayError):  # nothing was shared, or the driver is gone
+        store = ray.get_actor(_name(), namespace=_NAMESPACE)
+        os.environ.update(ray.get(store.get.remote()))
+    except (ValueError, ray.exceptions.RayError):  # nothing was published, or the driver is gone
         return
 
 
 def _name() -> str:
-    """Return the keyring's name: one for each driver, whose job all of its workers belong to."""
+    """Return the store's name: one per driver, whose Ray job all of its workers belong to."""
     import ray
 
-    return f"keyring-{ray.get_runtime_context().get_job_id()}"
+    return f"credentials-{ray.get_runtime_context().get_job_id()}"

@@ -1,4 +1,4 @@
-"""Local data as files that can travel: the images and labels a data set consists of, and a data.yaml for them."""
+"""List the files of a local data set that a job carries: images, labels and a data.yaml for them."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _FILES = "files"
 
 
 def data_files(source: str, task: str, *, outside: bool = False) -> tuple[dict[str, Path], dict[str, str], str]:
-    """Return the files of a data set under the names they travel by, the texts to go with them, and which to name.
+    """Return a data set's files by their name in the job, the texts to add, and the name that ``data`` refers to.
 
-    Images and labels keep their places relative to each other. Nothing but images and labels is taken.
+    Images and labels keep their positions relative to each other. Only images and labels are included.
 
     Args:
         source: a data.yaml, a folder, or an archive on this machine.
-        task: the experiment's.
-        outside: also take files outside of the data set's folders, which links and lists may lead to.
+        task: the experiment's task.
+        outside: also include files outside the data set's folders that links and lists refer to.
 
     Raises:
-        DataError: it cannot be read as a data set.
+        DataError: the source is not a readable data set, or its files share no parent folder.
     """
     path = Path(source)
     if path.is_file() and path.name.lower().endswith(ARCHIVES):
@@ -34,13 +34,13 @@ def data_files(source: str, task: str, *, outside: bool = False) -> tuple[dict[s
     layout = read_layout(path, task, outside=outside)
     files = [item.image for items in layout.splits.values() for item in items]
     files += [item.label for items in layout.splits.values() for item in items if item.label and item.label.is_file()]
-    # Of a path the last two parts order the images, and belong to the fingerprint.
+    # The last two parts of a path order the images and are part of the fingerprint, so they must not change.
     base = Path(layout.root if task == "classify" else os.path.commonpath([file.parent.parent for file in files]))
     stray = next((file for file in files if not file.is_relative_to(base)), None)
     if stray is not None:
         raise DataError(
-            f"data: {stray} lies outside of {base} and cannot travel with the job; put the data on a storage that "
-            "every node sees, or say --data-on-nodes"
+            f"data: {stray} is outside {base} and cannot be sent with the job; put the data on storage that every "
+            "node can read, or pass --data-on-nodes if every node has them under this path"
         )
     named = {f"{_FILES}/{file.relative_to(base).as_posix()}": file for file in files}
     if task == "classify":
@@ -49,8 +49,8 @@ def data_files(source: str, task: str, *, outside: bool = False) -> tuple[dict[s
         f"{split}.txt": "".join(f"./{_FILES}/{item.image.relative_to(base).as_posix()}\n" for item in items)
         for split, items in layout.splits.items()
     }
-    described: dict[str, object] = {split: f"{split}.txt" for split in layout.splits}
-    described |= {"names": layout.names, "nc": len(layout.names), **layout.extra}
-    # JSON is YAML: no class name can be taken for a boolean, a number or a tag.
-    texts["data.yaml"] = json.dumps(described, indent=2, ensure_ascii=False)
+    config: dict[str, object] = {split: f"{split}.txt" for split in layout.splits}
+    config |= {"names": layout.names, "nc": len(layout.names), **layout.extra}
+    # JSON is valid YAML, and its quoting keeps class names from being read as booleans, numbers or tags.
+    texts["data.yaml"] = json.dumps(config, indent=2, ensure_ascii=False)
     return named, texts, "data.yaml"

@@ -1,4 +1,4 @@
-"""How much disk a sweep needs, and where: an estimate, made before a trial runs on a node."""
+"""Estimate how much disk a sweep needs, and in which folder, before a trial runs on a node."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from yolosweep.experiment.schema import Experiment
 from yolosweep.ledger import RunFolder
 from yolosweep.storage.atomic_files import cache_folder
 
-__all__ = ["DiskEstimate", "DiskNeed", "decoded_mb", "room_for", "room_of"]
+__all__ = ["DiskEstimate", "DiskNeed", "checkpoint_needs", "decoded_mb", "disk_needs"]
 
 _MIB = 2.0**20
 _STATE_BYTES = 20
-"""Of a parameter in a resumable state: weights, their average, AdamW's two moments, a held gradient, 4 bytes each.
+"""Per parameter of a resumable state: weights, their EMA, AdamW's two moments, a gradient, 4 bytes each.
 
-States of small models were 9.5 to 9.8 times their ``best.pt`` with AdamW and MuSGD, 7.8 times with SGD.
+Measured states of small models were 9.5 to 9.8 times their ``best.pt`` with AdamW and MuSGD, 7.8 times with SGD.
 """
 _WEIGHTS_BYTES = 2
-"""Of a parameter in ``best.pt``: half precision."""
+"""Per parameter of ``best.pt``, which is half precision."""
 _MILLIONS = {"n": 3, "t": 3, "s": 12, "m": 26, "b": 26, "c": 26, "l": 45, "e": 60, "x": 70}
-"""Parameters of Ultralytics' models by the letter of their size: the largest of all families."""
+"""Parameters of Ultralytics' models by size letter: the largest of all model families."""
 _MOST_MILLIONS = 160
-"""Ultralytics has no larger model (yolov5x6u: 155): a larger file holds more than weights in half precision."""
+"""Ultralytics' largest model has 155 (yolov5x6u): a larger file holds more than half-precision weights."""
 _SIZE = re.compile(r"yolo(?:v|e-)?\d+([a-z]?)", re.IGNORECASE)
 _TOY_MB = 0.01
 _SMALL_MB = 50.0
-"""Logs; label caches."""
+"""Allowance for logs, and for label caches."""
 
 
 class DiskNeed(NamedTuple):
-    """Something that takes disk."""
+    """One kind of file that takes disk space."""
 
-    place: str
+    folder: str
     """``temporary folder``, ``cache folder`` or ``storage``."""
     what: str
     mb: float
@@ -47,36 +47,37 @@ class DiskNeed(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class DiskEstimate:
-    """Disk that a sweep needs, MiB."""
+    """The disk space that a sweep needs, MiB."""
 
     rank_mb: float = 0.0
-    """In a node's temporary folder, for each process that trains there: its newest state and weights."""
+    """Per training process, in the node's temporary folder: its newest state and weights."""
     trial_mb: float = 0.0
-    """In the run folder, for each trial that trains: its checkpoints."""
+    """Per running trial, in the run folder: its checkpoints."""
     kept_mb: float = 0.0
-    """In the run folder, for the weights of the trials that are kept."""
+    """In the run folder: the weights of the kept trials."""
     held_mb: float = 0.0
-    """What the run folder has of both already."""
+    """What the run folder already has of the two above."""
     in_bucket: bool = False
-    """Whether the run is kept in an object storage: then each node has the files of its own trials in its cache."""
+    """Whether the run is in object storage; each node then caches the files of its own trials."""
     images_mb: float = 0.0
-    """Of all images, decoded at every size that is trained with."""
+    """All images, decoded at every image size that trials train with."""
     budget_mb: float | None = None
-    """What these may take; None: a quarter of what is free."""
+    """Limit for decoded images; None: a quarter of the free space."""
     copy_mb: float = 0.0
-    """Of the data, where each node lays down a copy in its cache folder."""
-    slots: Allocation | None = None
-    """None where no trial fits on any node."""
+    """The data, if each node keeps a copy in its cache folder."""
+    allocation: Allocation | None = None
+    """None if no trial fits on any node."""
 
     def needs(self, node: Mapping[str, float], *, has_copy: bool, late: bool = False) -> list[DiskNeed]:
-        """Return what is needed on a node with these resources, decoded images aside.
+        """Return what a node with these resources needs, without decoded images.
 
         Args:
             node: its ``CPU`` and ``GPU`` counts.
-            has_copy: it has the data already.
-            late: it joined later: the storage is no matter of this node, and holds much of it already.
+            has_copy: whether it already has the data.
+            late: whether it joined after the start; the shared storage was checked then and is partly filled by now.
         """
-        ranks, trials = (self.slots.ranks_on(node), self.slots.trials_on(node)) if self.slots else (0, 0)
+        allocation = self.allocation
+        ranks, trials = (allocation.ranks_on(node), allocation.trials_on(node)) if allocation else (0, 0)
         found = [
             DiskNeed("temporary folder", f"states of {_count(ranks, 'training')}", ranks * self.rank_mb),
             DiskNeed("temporary folder", "logs", _SMALL_MB),
@@ -85,29 +86,29 @@ class DiskEstimate:
         ]
         if self.in_bucket:
             found.append(DiskNeed("cache folder", f"checkpoints of {_count(trials, 'trial')}", trials * self.trial_mb))
-        elif not late and self.slots is not None:
-            at_a_time = self.slots.concurrent
-            what = f"checkpoints of {_count(at_a_time, 'trial')} at a time and the best weights"
-            found.append(DiskNeed("storage", what, max(0.0, self.storage_mb(at_a_time) - self.held_mb)))
+        elif not late and allocation is not None:
+            trials = allocation.concurrent
+            what = f"checkpoints of {_count(trials, 'concurrent trial')} and the best weights"
+            found.append(DiskNeed("storage", what, max(0.0, self.storage_mb(trials) - self.held_mb)))
         return [need for need in found if need.mb]
 
     def storage_mb(self, trials: int) -> float:
-        """Return what the run folder takes with so many trials at a time."""
+        """Return the size of the run folder with this many concurrent trials."""
         return self.kept_mb + self.trial_mb * trials
 
 
-def room_of(exp: Experiment, model_bytes: int | None = None) -> DiskEstimate:
-    """Estimate what the checkpoints of an experiment need; the rest of the room is for the caller to fill in.
+def checkpoint_needs(exp: Experiment, model_bytes: int | None = None) -> DiskEstimate:
+    """Estimate the disk needs of an experiment's checkpoints; all other fields keep their defaults.
 
     Args:
         exp: the experiment.
-        model_bytes: size of its model file; where it is none yet, the letter in the model's name says how large it is.
+        model_bytes: size of its model file; None to estimate it from the size letter in the model's name.
     """
     trial = exp.trial
     state = weights = _TOY_MB
     if not exp.is_toy:
-        told = model_bytes / _WEIGHTS_BYTES if model_bytes else _millions(exp.model) * 1e6
-        parameters = min(told, _MOST_MILLIONS * 1e6)
+        likely = model_bytes / _WEIGHTS_BYTES if model_bytes else _millions(exp.model) * 1e6
+        parameters = min(likely, _MOST_MILLIONS * 1e6)
         state, weights = parameters * _STATE_BYTES / _MIB, parameters * _WEIGHTS_BYTES / _MIB
     return DiskEstimate(
         rank_mb=state + 2 * weights,
@@ -117,28 +118,28 @@ def room_of(exp: Experiment, model_bytes: int | None = None) -> DiskEstimate:
     )
 
 
-def room_for(
-    exp: Experiment, gate: Gate, *, model_bytes: int | None, place: str, slots: Allocation | None
+def disk_needs(
+    exp: Experiment, gate: Gate, *, model_bytes: int | None, address: str, allocation: Allocation | None
 ) -> DiskEstimate:
-    """Estimate what an experiment needs, on this machine's copy of the data and of the run.
+    """Estimate an experiment's disk needs from this machine's copy of the data and of the run.
 
     Args:
-        exp, model_bytes: see :func:`room_of`.
+        exp, model_bytes: see :func:`checkpoint_needs`.
         gate: its data.
-        place: address of the run or its folder, or of the storage.
-        slots: what one trial gets, and how many run at a time; None where none fits.
+        address: address or folder of the run, or of the storage.
+        allocation: resources and number of concurrent trials; None if no trial fits.
     """
     decodes = exp.trial.image_cache == "shared" and exp.task != "classify" and not exp.is_toy
     sides = ((picture.width, picture.height) for picture in gate.pictures.values())
     copy = copied(gate.layout.root)
-    packed = is_address(exp.data) and copy.startswith("unpacked/")  # the archive is staged, too; images pack badly
+    packed = is_address(exp.data) and copy.startswith("unpacked/")  # the staged archive is about as large again
     return replace(
-        room_of(exp, model_bytes),
-        held_mb=0.0 if is_address(place) else _mb_below(RunFolder(place).trial("x").parent),
-        in_bucket=is_address(place),
+        checkpoint_needs(exp, model_bytes),
+        held_mb=0.0 if is_address(address) else _mb_below(RunFolder(address).trial("x").parent),
+        in_bucket=is_address(address),
         images_mb=decoded_mb(sides, sizes_of(exp)) if decodes else 0.0,
         copy_mb=_mb_below(cache_folder() / copy) * (2 if packed else 1) if copy else 0.0,
-        slots=slots,
+        allocation=allocation,
     )
 
 
@@ -147,13 +148,13 @@ def _mb_below(folder: Path) -> float:
 
 
 def decoded_mb(sides: Iterable[tuple[int, int]], sizes: Iterable[int]) -> float:
-    """Return how much images of these widths and heights take when they are decoded at all of these sizes."""
+    """Return the size of images with these widths and heights, decoded at each of these image sizes, MiB."""
     shares = sum(min(side) / max(side) for side in sides if all(side))
     return sum(3 * size * size * shares for size in sizes) / _MIB
 
 
 def _millions(model: str) -> int:
-    """Return the parameters by the name; a YAML without a letter is of the smallest size, a strange name of any."""
+    """Return a model's parameters by its name: no size letter means the smallest, an unknown name the largest."""
     found = _SIZE.search(model)
     return _MILLIONS.get(found[1].lower() or "n", _MILLIONS["x"]) if found else _MILLIONS["x"]
 

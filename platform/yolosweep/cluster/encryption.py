@@ -1,12 +1,12 @@
-"""Secrets on their way from a submitter to a job's driver: sealed to a key that exists in that process alone.
+"""Encrypt a submitter's credentials for one job's driver, with HPKE (RFC 9180).
 
-A sealed box after the manner of ECIES (RFC 5869 for the key, RFC 8439 for the cipher): the driver makes an X25519 key
-pair, its public half goes the other way in the open, and what is sealed to it can be opened by that process alone.
-So job server, its storage, its logs and whoever reads them see a public key and ciphertext.
+The driver generates an X25519 key pair in memory and prints the public half to the job's log. The submitter encrypts to
+it, so the job server, its storage and its logs only ever hold a public key and ciphertext. The job's id is HPKE's
+``info``: a message for one job cannot be replayed to another.
 
-What remains: without TLS between submitter and job server, somebody who can *change* the traffic (not only read it)
-can put a public key of their own in place of the driver's. They also hold the cluster's token then, which runs any
-code on it. Put TLS or a tunnel (``ssh -L``, ``kubectl port-forward``) in between where the network is not trusted.
+Limits: without TLS between submitter and job server, an attacker who can *modify* the traffic (not only read it) can
+replace the driver's public key with their own. Such an attacker also holds the cluster's token, which runs any code on
+it. Use TLS or a tunnel (``ssh -L``, ``kubectl port-forward``) on networks you do not trust.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+    from cryptography.hazmat.primitives.hpke import Suite
 
 __all__ = ["Recipient", "public_key_in", "seal", "secrets_of"]
 
@@ -28,16 +27,17 @@ _NAMES = re.compile(
     r"|AZURE_(STORAGE_\w+|CLIENT_ID|CLIENT_SECRET|TENANT_ID)"
     r"|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|SECURITY_TOKEN|(DEFAULT_)?REGION|ENDPOINT_URL(_S3)?)"
 )
-"""Keys of trackers and storages, and what belongs to them. Files of credentials stay where they are."""
+"""Keys of trackers and storages, and the settings they need. Credential files are not sent."""
 
-_LINE = "yolosweep: public key for {job}: {key}"
+_FORMAT = "hpke-1"
+"""The wire format. Change it with the suite, the ``info`` or the payload, so that a mismatch is refused by name."""
+_HEADER = f"yolosweep sealed {_FORMAT}\n".encode()
+_KEY_LINE = re.compile(r"yolosweep: public key (?:\((?P<format>[\w-]+)\) )?for (?P<job>\S+): (?P<key>\S+)\s*")
 _KEY_BYTES = 32
-_NONCE = bytes(12)
-"""A key seals one message and is never used again, so its nonce may stand still."""
 
 
 def secrets_of(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the credentials in an environment that a sweep can make use of; never Ray's own token."""
+    """Return the credentials in an environment that a sweep can use; never Ray's own token."""
     return {name: value for name, value in environ.items() if value and _NAMES.fullmatch(name)}
 
 
@@ -50,64 +50,72 @@ class Recipient:
         self._job, self._private = job, X25519PrivateKey.generate()
 
     @property
+    def public_key(self) -> bytes:
+        """The raw public key, 32 bytes."""
+        return self._private.public_key().public_bytes_raw()
+
+    @property
     def line(self) -> str:
-        """The line of the log that carries the public key."""
-        return _LINE.format(job=self._job, key=base64.b64encode(_raw(self._private.public_key())).decode())
+        """The log line that announces the public key."""
+        return f"yolosweep: public key ({_FORMAT}) for {self._job}: {base64.b64encode(self.public_key).decode()}"
 
     def open(self, sealed: bytes) -> dict[str, str]:
-        """Return the secrets that were sealed to this lock.
+        """Return the secrets that were sealed to this recipient.
 
         Raises:
-            ValueError: it was sealed to another one, for another job, or changed on the way.
+            ValueError: the message has another format, was sealed to another key or job, or was modified.
         """
         from cryptography.exceptions import InvalidTag
-        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
-        if len(sealed) <= _KEY_BYTES:
-            raise ValueError("what arrived is no sealed message")
-        sender = X25519PublicKey.from_public_bytes(sealed[:_KEY_BYTES])
-        cipher = _cipher(self._private, sender, sealed[:_KEY_BYTES], _raw(self._private.public_key()), self._job)
+        if not sealed.startswith(_HEADER):
+            raise ValueError(
+                f"not a sealed message of format {_FORMAT}; submit with the yolosweep version that the job runs"
+            )
         try:
-            plain = cipher.decrypt(_NONCE, sealed[_KEY_BYTES:], self._job.encode())
+            plain = _suite().decrypt(sealed[len(_HEADER) :], self._private, info=_info(self._job))
         except InvalidTag:
-            raise ValueError("what arrived was not sealed to this job, or was changed on the way") from None
-        told = json.loads(plain)
-        return {str(name): str(value) for name, value in told.items()}
+            raise ValueError("the message was not sealed to this job, or was modified on the way") from None
+        return {str(name): str(value) for name, value in json.loads(plain).items()}
 
 
 def public_key_in(line: str, job: str) -> bytes | None:
-    """Return the public key that a line of a job's log carries; None where it carries none."""
-    start = _LINE.format(job=job, key="")
-    if not line.startswith(start):
+    """Return the public key that a line of a job's log announces; None if it announces none.
+
+    Raises:
+        ValueError: the job's driver uses another wire format.
+    """
+    found = _KEY_LINE.fullmatch(line)
+    if found is None or found["job"] != job:
         return None
+    if found["format"] != _FORMAT:
+        raise ValueError(
+            f"{job} asks for credentials in another format ({found['format'] or 'of an older yolosweep'}, here "
+            f"{_FORMAT}); submit with the yolosweep version that the job runs"
+        )
     try:
-        key = base64.b64decode(line[len(start) :].strip(), validate=True)
+        key = base64.b64decode(found["key"], validate=True)
     except ValueError:
         return None
     return key if len(key) == _KEY_BYTES else None
 
 
 def seal(secrets: Mapping[str, str], public_key: bytes, job: str) -> bytes:
-    """Return the secrets as bytes that the holder of the private key can open, for this job alone."""
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+    """Return the secrets encrypted for one recipient and one job.
 
-    private = X25519PrivateKey.generate()
-    mine = _raw(private.public_key())
-    cipher = _cipher(private, X25519PublicKey.from_public_bytes(public_key), mine, public_key, job)
-    return mine + cipher.encrypt(_NONCE, json.dumps(dict(secrets)).encode(), job.encode())
+    Raises:
+        ValueError: the public key is not valid.
+    """
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
-
-def _cipher(
-    private: X25519PrivateKey, public: X25519PublicKey, sender: bytes, receiver: bytes, job: str
-) -> ChaCha20Poly1305:
-    """Return the cipher both sides come to; both public keys and the job are part of its key."""
-    from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-    info = b"yolosweep secrets 1" + sender + receiver + job.encode()
-    return ChaCha20Poly1305(HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(private.exchange(public)))
+    recipient = X25519PublicKey.from_public_bytes(public_key)
+    return _HEADER + _suite().encrypt(json.dumps(dict(secrets)).encode(), recipient, info=_info(job))
 
 
-def _raw(key: X25519PublicKey) -> bytes:
-    return key.public_bytes_raw()
+def _suite() -> Suite:
+    from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+
+    return Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
+
+
+def _info(job: str) -> bytes:
+    return f"yolosweep credentials {_FORMAT}\0{job}".encode()

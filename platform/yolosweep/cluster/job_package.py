@@ -1,7 +1,7 @@
-"""What travels with a job: a folder of its own, built from what the sweep needs, small, counted before it is sent.
+"""Build the folder that a job carries: only the files that the sweep needs, measured before they are sent.
 
-Ray would pack a whole working directory: ``.git``, keys and results with it, while whatever ``.gitignore`` names (often
-the data) is left out without a word. So nothing is taken because it lies around; each file here has its reason.
+Ray would upload a whole working directory, with ``.git``, keys and results, and silently skip whatever ``.gitignore``
+names, which is often the data. So files are listed one by one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ __all__ = [
     "LIMIT_BYTES",
     "VERSIONS",
     "JobPackage",
+    "keep_data",
     "package_of",
-    "place_data",
     "storage_fault",
     "write_package",
 ]
@@ -35,7 +35,7 @@ __all__ = [
 EXPERIMENT = "experiment.yaml"
 VERSIONS = "versions.json"
 LIMIT_BYTES = 100 << 20
-"""What a job may carry; it goes through the memory of the cluster's head."""
+"""The largest package; it passes through the memory of the cluster's head."""
 
 _CODE = {".py", ".json", ".j2", ".css", ".js", ".typed"}
 _DATA, _MODEL, _PACKAGE = "data", "model", "yolosweep"
@@ -43,23 +43,23 @@ _DATA, _MODEL, _PACKAGE = "data", "model", "yolosweep"
 
 @dataclass
 class JobPackage:
-    """What travels."""
+    """The files that a job carries."""
 
     files: dict[str, Path] = field(default_factory=dict)
-    """Name in the folder: file here."""
+    """Name in the package: local file."""
     texts: dict[str, str] = field(default_factory=dict)
-    """Name in the folder: content."""
+    """Name in the package: content."""
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """The size in bytes."""
         return sum(path.stat().st_size for path in self.files.values()) + sum(
             len(_bytes(text)) for text in self.texts.values()
         )
 
     @property
     def digest(self) -> str:
-        """SHA-256 of names and contents, hex: the same load, the same job."""
+        """SHA-256 of names and contents, hex; equal packages make the same job."""
         whole = hashlib.sha256()
         for name in sorted({*self.files, *self.texts}):
             text = self.texts.get(name)
@@ -67,8 +67,8 @@ class JobPackage:
             whole.update(f"{name}\0{content}\n".encode(errors="surrogateescape"))
         return whole.hexdigest()
 
-    def told(self) -> str:
-        """Return in one phrase how much it is, and of what."""
+    def describe(self) -> str:
+        """Return the package's size and contents in one phrase."""
         parts = []
         for name, what in ((_DATA, "data"), (_MODEL, "model"), (_PACKAGE, "code")):
             sizes = [path.stat().st_size for key, path in self.files.items() if key.startswith(f"{name}/")]
@@ -80,38 +80,38 @@ class JobPackage:
 def package_of(
     exp: Experiment | None, versions: Mapping[str, str], *, data_on_nodes: bool = False, allow: Sequence[str] = ()
 ) -> JobPackage:
-    """Return what a job has to carry to run an experiment, or to take up a run (``exp`` is None); copies nothing.
+    """Return what a job must carry to run an experiment, or to resume a run (``exp`` is None). Copies nothing.
 
     Args:
-        exp: as loaded: paths are absolute.
-        versions: of the packages here, to be compared with those of the cluster.
-        data_on_nodes: the nodes have the data, and a model file, under the paths they have here.
-        allow: codes of findings in the data to go on with.
+        exp: the experiment as loaded, with absolute paths.
+        versions: local package versions, to compare with the cluster's.
+        data_on_nodes: whether the nodes have the data, and a model file, under the local paths.
+        allow: codes of waived findings in the data.
 
     Raises:
         ExperimentError: ``storage`` would be lost with the job.
-        DataError: the data are not there, or too big to travel.
+        DataError: the data do not exist, or are too large.
     """
-    load = JobPackage(texts={VERSIONS: json.dumps(dict(versions), indent=2, sort_keys=True)})
-    package = Path(__file__).parents[1]
-    for file in sorted(package.rglob("*")):
+    package = JobPackage(texts={VERSIONS: json.dumps(dict(versions), indent=2, sort_keys=True)})
+    code = Path(__file__).parents[1]
+    for file in sorted(code.rglob("*")):
         if file.suffix in _CODE and file.is_file():
-            load.files[f"{_PACKAGE}/{file.relative_to(package).as_posix()}"] = file
+            package.files[f"{_PACKAGE}/{file.relative_to(code).as_posix()}"] = file
     if exp is None:
-        return load
+        return package
     fault = storage_fault(exp.storage)
     if fault is not None:
         raise ExperimentError(EXPERIMENT, [fault])
     if not data_on_nodes:
-        exp = _with_files(exp, load, outside=OUTSIDE in allow)
-    load.texts[EXPERIMENT] = json.dumps(exp.model_dump(mode="json"), indent=2, ensure_ascii=False)  # JSON is YAML
-    if load.size > LIMIT_BYTES:
+        exp = _with_files(exp, package, outside=OUTSIDE in allow)
+    package.texts[EXPERIMENT] = json.dumps(exp.model_dump(mode="json"), indent=2, ensure_ascii=False)  # valid YAML
+    if package.size > LIMIT_BYTES:
         raise DataError(
-            f"the job would carry {load.told()}, at most {_mib(LIMIT_BYTES)} may travel with it; put data and model on "
-            "a storage that every node sees (under storage:, or s3://…) and name that path, or say --data-on-nodes if "
-            "the nodes have them under the same paths"
+            f"the job would carry {package.describe()}, but the limit is {_mib(LIMIT_BYTES)}; put data and model on "
+            "storage that every node can read (under storage:, or s3://…) and use that path, or pass --data-on-nodes "
+            "if the nodes have them under the same paths"
         )
-    return load
+    return package
 
 
 def storage_fault(storage: str) -> Fault | None:
@@ -120,54 +120,54 @@ def storage_fault(storage: str) -> Fault | None:
         return None
     return Fault(
         key="storage",
-        message=f"{storage!r} is relative: it would lie in the job's own folder, which is removed when the job ends; "
-        "give a folder that every node sees, e.g. storage=/mnt/shared/runs",
+        message=f"{storage!r} is relative: it would be inside the job's folder, which is removed when the job ends; "
+        "use a folder that every node can write, e.g. storage=/mnt/shared/runs",
     )
 
 
-def _with_files(exp: Experiment, load: JobPackage, *, outside: bool) -> Experiment:
-    """Add local data and a local model to the load; return the experiment that names them there."""
+def _with_files(exp: Experiment, package: JobPackage, *, outside: bool) -> Experiment:
+    """Add local data and a local model file to the package; return the experiment with their paths in it."""
     change = {}
     storage = os.path.expanduser(exp.storage)
     model = Path(exp.model)
     if model.is_file() and not _within(model, storage):
-        load.files[f"{_MODEL}/{model.name}"] = model
+        package.files[f"{_MODEL}/{model.name}"] = model
         change["model"] = f"{_MODEL}/{model.name}"
     if not exp.data.startswith("sample:") and not is_address(exp.data) and not _within(Path(exp.data), storage):
         files, texts, named = data_files(exp.data, exp.task, outside=outside)
-        load.files.update({f"{_DATA}/{name}": file for name, file in files.items()})
-        load.texts.update({f"{_DATA}/{name}": text for name, text in texts.items()})
+        package.files.update({f"{_DATA}/{name}": file for name, file in files.items()})
+        package.texts.update({f"{_DATA}/{name}": text for name, text in texts.items()})
         change["data"] = f"{_DATA}/{named}"
     return exp.model_copy(update=change)
 
 
 def _within(path: Path, storage: str) -> bool:
-    """Tell whether the nodes see a path anyway, because it lies in the storage."""
+    """Return whether a path is inside the storage, which all nodes share anyway."""
     return not is_address(storage) and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(storage))
 
 
-def write_package(load: JobPackage, folder: Path) -> None:
-    """Copy everything into an empty folder."""
-    for name, file in load.files.items():
+def write_package(package: JobPackage, folder: Path) -> None:
+    """Write the package into an empty folder."""
+    for name, file in package.files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
-    for name, text in load.texts.items():
+    for name, text in package.texts.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(_bytes(text))
 
 
-def place_data(carried: str, job_folder: Path, storage: str, job: str) -> str:
+def keep_data(carried: str, job_folder: Path, storage: str, job: str) -> str:
     """Copy data that came with a job to the storage, once, and return their path there.
 
-    The job's own folder goes when the job ends; a run that is taken up again has to find its data.
+    Ray removes the job's folder when the job ends, but a resumed run must find its data.
 
     Args:
         carried: the experiment's ``data`` as loaded in the job.
-        job_folder: where the load was unpacked.
-        storage: the experiment's.
-        job: the job's id, by which the copy is named.
+        job_folder: the folder of the unpacked job.
+        storage: the experiment's storage.
+        job: the job's id, which names the copy.
 
     Raises:
         RunFolderError: the storage cannot be written.
@@ -183,15 +183,15 @@ def place_data(carried: str, job_folder: Path, storage: str, job: str) -> str:
             shutil.copytree(inside, draft)
             draft.rename(target)
     except OSError as error:
-        place = target.parent
-        raise RunFolderError(f"storage: cannot write the data to {place} ({error.strerror or error})") from error
+        folder = target.parent
+        raise RunFolderError(f"storage: cannot write the data to {folder} ({error.strerror or error})") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return str(target / Path(carried).relative_to(inside))
 
 
 def _bytes(text: str) -> bytes:
-    return text.encode(errors="surrogateescape")  # a file's name need not be UTF-8
+    return text.encode(errors="surrogateescape")  # file names need not be UTF-8
 
 
 def _mib(size: int) -> str:

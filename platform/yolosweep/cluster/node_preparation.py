@@ -1,4 +1,4 @@
-"""What a node needs before its first trial: the data, and with a run in an object storage the run's own files."""
+"""Prepare a node for its first trial: the data and, for runs in object storage, the run's own files."""
 
 from __future__ import annotations
 
@@ -14,86 +14,93 @@ from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset, TrialRequest
 from yolosweep.storage.atomic_files import cache_folder, write_atomic
 
-__all__ = ["must_be_prepared", "preparation", "prepare_node", "seen", "with_local_paths", "write_view_on_driver"]
+__all__ = [
+    "fingerprint_here",
+    "needs_preparation",
+    "preparation",
+    "prepare_node",
+    "with_local_paths",
+    "write_view_on_driver",
+]
 
 
-def must_be_prepared(address: str, source: str) -> bool:
-    """Tell whether nodes hold a copy of their own of the run or of its data."""
+def needs_preparation(address: str, source: str) -> bool:
+    """Return whether each node keeps its own copy of the run or of its data."""
     return is_address(address) or is_address(source)
 
 
 def preparation(address: str, dataset: PreparedDataset) -> tuple[str, PreparedDataset] | None:
-    """Return what :func:`prepare_node` is to be given on every node; None where nodes share all of it."""
-    if not must_be_prepared(address, dataset.source):
+    """Return the arguments of :func:`prepare_node` for every node; None if nodes share run and data."""
+    if not needs_preparation(address, dataset.source):
         return None
     return address, dataset.model_copy(update={"findings": (), "notes": ()})
 
 
 def prepare_node(address: str, dataset: PreparedDataset) -> str:
-    """Return what trials train on here; once on every node it is staged, checked and written, later this is cheap.
+    """Stage, check and write the data on this node once; return what trials train on. Later calls are cheap.
 
     Args:
-        address: of the run, or its folder.
-        dataset: as examined where the sweep was started.
+        address: the run's address or folder.
+        dataset: the data set as examined where the sweep started.
 
     Raises:
-        DataError: the data cannot be read here, or are others.
+        DataError: the data cannot be read here, or differ.
         RunFolderError: the run's files cannot be fetched.
     """
-    mark = _mark(address, dataset)
-    mark.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with FileLock(mark.with_suffix(".lock")):
-        if mark.is_file() and Path(train_on := mark.read_text()).exists():
+    marker = _marker(address, dataset)
+    marker.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with FileLock(marker.with_suffix(".lock")):
+        if marker.is_file() and Path(train_on := marker.read_text()).exists():
             return train_on
         gate = _examined(dataset)
         if gate.dataset.fingerprint != dataset.fingerprint:
             raise DataError(
-                f"{dataset.source}: other files or labels are seen here (fingerprint {gate.dataset.fingerprint[:12]}, "
-                f"recorded {dataset.fingerprint[:12]}); put back the data of the sweep"
+                f"{dataset.source}: this node has different files or labels (fingerprint "
+                f"{gate.dataset.fingerprint[:12]}, recorded {dataset.fingerprint[:12]}); restore the sweep's data"
             )
-        return _take_in(gate, dataset, RunFolder(address))
+        return _fetch(gate, dataset, RunFolder(address))
 
 
-def seen(address: str, dataset: PreparedDataset) -> tuple[str, str]:
-    """Read the data anew; return their fingerprint and where the first image is. Same data are prepared at once.
+def fingerprint_here(address: str, dataset: PreparedDataset) -> tuple[str, str]:
+    """Read the data again; return their fingerprint and the first image's path. Matching data are prepared, too.
 
     Raises:
-        DataError: they cannot be read here.
+        DataError: the data cannot be read here.
         RunFolderError: the run's files cannot be fetched.
     """
     gate = _examined(dataset)
-    if must_be_prepared(address, dataset.source) and gate.dataset.fingerprint == dataset.fingerprint:
-        _take_in(gate, dataset, RunFolder(address))
+    if needs_preparation(address, dataset.source) and gate.dataset.fingerprint == dataset.fingerprint:
+        _fetch(gate, dataset, RunFolder(address))
     return gate.dataset.fingerprint, str(gate.layout.splits["train"][0].image)
 
 
 def write_view_on_driver(gate: Gate, dataset: PreparedDataset, folder: RunFolder) -> PreparedDataset:
-    """Write the prepared view where the sweep is started; return the dataset with what trials train on.
+    """Write the prepared view on the driver's node; return the data set with what trials train on.
 
     Raises:
         OSError: the folder cannot be written.
     """
     dataset = write_view(gate.layout, dataset, folder)
-    _note(folder.address, dataset)
+    _mark_prepared(folder.address, dataset)
     return dataset
 
 
-def _take_in(gate: Gate, dataset: PreparedDataset, folder: RunFolder) -> str:
-    """Bring what this node has no other way to see; return what trials train on here."""
+def _fetch(gate: Gate, dataset: PreparedDataset, folder: RunFolder) -> str:
+    """Fetch what this node cannot read from shared storage; return what trials train on here."""
     if folder.objects is not None:
         dataset = write_view(gate.layout, dataset, folder)
         folder.bring_below(folder.model("x").parent)
-    _note(folder.address, dataset)
+    _mark_prepared(folder.address, dataset)
     return dataset.train_on
 
 
-def _note(address: str, dataset: PreparedDataset) -> None:
-    if must_be_prepared(address, dataset.source):
-        write_atomic(_mark(address, dataset), dataset.train_on)
+def _mark_prepared(address: str, dataset: PreparedDataset) -> None:
+    if needs_preparation(address, dataset.source):
+        write_atomic(_marker(address, dataset), dataset.train_on)
 
 
 def with_local_paths(request: TrialRequest, train_on: str) -> TrialRequest:
-    """Return a request with this node's own paths: the cache folder may lie elsewhere than where the sweep began."""
+    """Return a request with this node's paths: its cache folder may differ from the driver's."""
     folder, model = RunFolder(request.folder), Path(request.model)
     if folder.objects is None:
         return request
@@ -106,6 +113,6 @@ def _examined(dataset: PreparedDataset) -> Gate:
     return examine(dataset.source, dataset.task, anywhere=OUTSIDE in dataset.allowed)
 
 
-def _mark(address: str, dataset: PreparedDataset) -> Path:
+def _marker(address: str, dataset: PreparedDataset) -> Path:
     key = hashlib.sha256(f"{address} {dataset.fingerprint}".encode()).hexdigest()[:40]
     return cache_folder() / "prepared" / key

@@ -1,4 +1,4 @@
-"""What a node is like: one plain function that runs on it and measures, and decides nothing."""
+"""Measure a node: one function that runs on it, returns facts and decides nothing."""
 
 from __future__ import annotations
 
@@ -23,94 +23,94 @@ from yolosweep.experiment.addresses import is_address
 from yolosweep.storage import Objects
 from yolosweep.storage.atomic_files import cache_folder
 
-__all__ = ["Asked", "Disk", "NodeFacts", "probe", "remove_probe", "take_probe_back", "write_probe"]
+__all__ = ["Disk", "NodeFacts", "ProbeRequest", "probe", "remove_probe", "take_reply", "write_probe"]
 
-_LOOK_S = 180.0
-"""How long torch may take to be imported on a cold disk, and to find its GPUs."""
-_STORAGE_S = 10.0
+_TORCH_TIMEOUT_S = 180.0
+"""Limit for importing torch from a cold disk and finding its GPUs."""
+_STORAGE_TIMEOUT_S = 10.0
 _DECLARED = "YOLOSWEEP_DECLARED_GPUS"
-"""Set on a node, its GPUs are taken as declared and not looked for: for tests on machines without any."""
+"""If set on a node, its registered GPUs are trusted and not checked: for tests on machines without GPUs."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What is looked at."""
+class ProbeRequest:
+    """What to measure."""
 
     torch: bool = True
-    """Whether torch, OpenCV and GPUs matter: the toy needs none."""
+    """Whether torch, OpenCV and GPUs matter; the toy needs none of them."""
     gpus: bool = True
     """Whether trials may use GPUs."""
     storage: str | None = None
-    """The folder or address that all nodes have to share; None where it is not looked at."""
+    """The folder or address that all nodes must share; None to skip the check."""
     marker: str = ""
-    """Name and content of the file that the driver planted there."""
+    """Name and content of the driver's probe file in the storage."""
     copy: str = ""
-    """Where in the cache folder the node lays down the data, relative to it."""
+    """Path of the node's copy of the data, relative to its cache folder."""
 
 
 class Disk(NamedTuple):
-    """What a folder lies on."""
+    """The disk that holds a folder."""
 
     device: int
-    """By which folders on the same disk are known."""
+    """Device number: equal for folders on the same disk."""
     free_mb: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeFacts:
-    """What was seen on a node."""
+    """What the probe measured on a node."""
 
     host: str
     versions: Mapping[str, str]
     gpus: tuple[str, ...] = ()
     """Names of the GPUs that torch can use."""
     gpu_error: str = ""
-    """Why torch can use none, or which it cannot use and why."""
+    """Why torch can use none, or which ones it cannot use and why."""
     opencv_error: str = ""
     storage_error: str = ""
-    """Why the storage cannot be read or written, or is another one."""
-    storage_mark: str = ""
-    """Name of what it wrote there, for the driver to find and take away."""
+    """Why the storage cannot be read or written, or is not the driver's."""
+    storage_reply: str = ""
+    """Name of the file that the node wrote there, for the driver to find and delete."""
     disks: Mapping[str, Disk] = field(default_factory=dict)
-    """Of the ``temporary folder``, the ``cache folder`` and, where it is a folder, the ``storage``."""
+    """Of the ``temporary folder``, the ``cache folder`` and, if it is a folder, the ``storage``."""
     has_copy: bool = False
-    """Whether the data lie in the cache folder already."""
+    """Whether the cache folder already has the data."""
     decoded_mb: float = 0.0
     """Decoded images in the cache folder, MiB."""
     shm_mb: float | None = None
-    """Free shared memory, MiB; None where there is no ``/dev/shm``."""
+    """Free shared memory, MiB; None if there is no ``/dev/shm``."""
     clock_s: float = 0.0
     """Seconds since the epoch by this node's clock."""
     gpus_declared: bool = False
-    """Whether the node says that its GPUs are only declared."""
+    """Whether the node's GPUs are declared and not checked."""
 
 
-def probe(asked: Asked) -> NodeFacts:
-    """Return what this machine is like."""
-    seen = _torch_sees() if asked.torch else {}
+def probe(request: ProbeRequest) -> NodeFacts:
+    """Measure this machine."""
+    found = _torch_facts() if request.torch else {}
     shm = Path("/dev/shm")
-    mark, storage_error = ("", "") if asked.storage is None else _written(asked.storage, asked.marker)
+    reply, storage_error = ("", "") if request.storage is None else _write_reply(request.storage, request.marker)
     return NodeFacts(
         host=socket.gethostname(),
         versions=versions(),
-        gpus=tuple(seen.get("gpus", ())),
-        gpu_error=str(seen.get("gpu_error", "")),
-        opencv_error=str(seen.get("opencv_error", "")),
+        gpus=tuple(found.get("gpus", ())),
+        gpu_error=str(found.get("gpu_error", "")),
+        opencv_error=str(found.get("opencv_error", "")),
         storage_error=storage_error,
-        storage_mark=mark,
-        disks={place: _disk(folder) for place, folder in _places(asked).items()},
-        has_copy=bool(asked.copy) and (cache_folder() / asked.copy).exists(),
-        decoded_mb=_held_mb(cache_folder() / "images"),
+        storage_reply=reply,
+        disks={name: _disk(folder) for name, folder in _folders(request).items()},
+        has_copy=bool(request.copy) and (cache_folder() / request.copy).exists(),
+        decoded_mb=_folder_mb(cache_folder() / "images"),
         shm_mb=_disk(shm).free_mb if shm.is_dir() else None,
         gpus_declared=bool(os.environ.get(_DECLARED)),
         clock_s=time.time(),
     )
 
 
-def _places(asked: Asked) -> dict[str, Path]:
+def _folders(request: ProbeRequest) -> dict[str, Path]:
     found = {"temporary folder": Path(tempfile.gettempdir()), "cache folder": cache_folder()}
-    if asked.storage is not None and not is_address(asked.storage):
-        found["storage"] = Path(asked.storage)
+    if request.storage is not None and not is_address(request.storage):
+        found["storage"] = Path(request.storage)
     return found
 
 
@@ -119,33 +119,35 @@ def _disk(folder: Path) -> Disk:
     return Disk(there.stat().st_dev, shutil.disk_usage(there).free / 2**20)
 
 
-def _held_mb(folder: Path) -> float:
-    held = 0
+def _folder_mb(folder: Path) -> float:
+    size = 0
     for file in folder.glob("*"):
         with contextlib.suppress(OSError):  # evicted meanwhile
-            held += file.stat().st_size
-    return held / 2**20
+            size += file.stat().st_size
+    return size / 2**20
 
 
-def _torch_sees() -> dict[str, Any]:
-    """Ask a program of its own; a worker that was granted no GPU may have had them hidden."""
+def _torch_facts() -> dict[str, Any]:
+    """Run the GPU probe in a subprocess: Ray hides all GPUs from a worker that was granted none."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     if not environment.get("CUDA_VISIBLE_DEVICES", "x"):
         del environment["CUDA_VISIBLE_DEVICES"]
     command = [sys.executable, "-m", "yolosweep.backends.ultralytics.gpu_probe"]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_LOOK_S, check=False)
-        seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return seen
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=_TORCH_TIMEOUT_S, check=False
+        )
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return found
     except subprocess.TimeoutExpired:
-        return {"gpu_error": f"torch did not answer within {_LOOK_S:.0f} s"}
+        return {"gpu_error": f"torch did not answer within {_TORCH_TIMEOUT_S:.0f} s"}
     except (IndexError, ValueError):
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return {"gpu_error": f"torch cannot be looked at: {last[:300]}"}
+        return {"gpu_error": f"the check of torch failed: {last[:300]}"}
 
 
 def write_probe(storage: str) -> str:
-    """Put a marker where all nodes should see it and return its name, which is its content too.
+    """Write a probe file that all nodes should see; return its name, which is also its content.
 
     Raises:
         RunFolderError: an object storage cannot be written.
@@ -161,41 +163,41 @@ def write_probe(storage: str) -> str:
 
 
 def remove_probe(storage: str, marker: str) -> None:
-    """Take a marker away again; in a folder also what nodes wrote beside it, but were not heard of again."""
+    """Delete the probe file and, in a folder, the replies of nodes that never answered."""
     if is_address(storage):
         Objects(storage).delete(marker)
         return
-    for place in Path(storage).glob(f"{marker}*"):
-        place.unlink(missing_ok=True)
+    for file in Path(storage).glob(f"{marker}*"):
+        file.unlink(missing_ok=True)
 
 
-def take_probe_back(storage: str, mark: str) -> bool:
-    """Take away what a node wrote into the storage; tell whether it was there.
+def take_reply(storage: str, reply: str) -> bool:
+    """Delete a node's reply from the storage; return whether it was there.
 
     Raises:
         RunFolderError: an object storage cannot be reached.
         OSError: a folder cannot be written.
     """
-    there = Objects(storage).get(mark) is not None if is_address(storage) else (Path(storage) / mark).is_file()
+    there = Objects(storage).get(reply) is not None if is_address(storage) else (Path(storage) / reply).is_file()
     if there:
-        remove_probe(storage, mark)
+        remove_probe(storage, reply)
     return there
 
 
-def _written(storage: str, marker: str) -> tuple[str, str]:
-    """Return what was written into the storage, if it is the driver's, and what is wrong with it."""
-    mark = f"{marker}-{secrets.token_hex(4)}"
+def _write_reply(storage: str, marker: str) -> tuple[str, str]:
+    """Write a reply if the storage has the driver's probe file; return its name, and the error, if any."""
+    reply = f"{marker}-{secrets.token_hex(4)}"
     try:
         if is_address(storage):
-            objects = Objects(storage, wait_s=_STORAGE_S)
+            objects = Objects(storage, wait_s=_STORAGE_TIMEOUT_S)
             found = objects.get(marker)
             if found == marker.encode():
-                objects.put(mark, b"")
+                objects.put(reply, b"")
         else:
-            place = Path(storage) / marker
-            found = place.read_bytes() if place.is_file() else None
-            if found == marker.encode():  # a folder that is not the shared one is left as it is
-                (Path(storage) / mark).touch()
+            file = Path(storage) / marker
+            found = file.read_bytes() if file.is_file() else None
+            if found == marker.encode():  # nothing is written to a folder that is not the shared one
+                (Path(storage) / reply).touch()
     except (OSError, YolosweepError) as error:
         return "", str(error).splitlines()[0]
-    return (mark, "") if found == marker.encode() else ("", "it is not the storage the driver writes to")
+    return (reply, "") if found == marker.encode() else ("", "it is not the storage the driver writes to")

@@ -1,8 +1,8 @@
-"""A node that is about to go (spot, pre-emption, maintenance): its trainings store their state and end, none begins.
+"""Drain a node that is about to shut down: its trainings checkpoint and end, and none starts.
 
-The notice is a file in this user's cache folder, under the machine's name because a home may be shared by many. Whoever
-is told first leaves it: ``yolosweep leave``, and ``yolosweep node`` around ``ray start``. Trainings hold a lock beside
-it while they run. It runs out, so that a machine which stays, or comes back with the same disk, trains again.
+The preemption notice is a file in this user's cache folder, under the machine's name because machines may share a home.
+``yolosweep leave`` writes it, and so does ``yolosweep node`` around ``ray start``. Each training holds a lock file
+beside it. The notice expires, so a machine that stays up, or comes back with the same disk, trains again.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from filelock import FileLock, Timeout
 
 from yolosweep.storage.atomic_files import cache_folder, write_atomic
 
-__all__ = ["NOTICE_S", "announce_leaving", "clear_notice", "is_draining", "training_lock"]
+__all__ = ["NOTICE_TTL_S", "clear_notice", "drain", "is_draining", "training_lock"]
 
-NOTICE_S = 600.0
-"""How long a notice counts."""
+NOTICE_TTL_S = 600.0
+"""How long a preemption notice is valid."""
 _POLL_S = 0.1
 
 
@@ -30,64 +30,64 @@ def _notice() -> Path:
     return cache_folder() / "machines" / socket.gethostname() / "leaving"
 
 
-def _workers() -> Path:
+def _locks() -> Path:
     return _notice().with_name("at-work")
 
 
 def is_draining() -> bool:
-    """Tell whether this machine was told that it has to go."""
+    """Return whether this machine has a valid preemption notice."""
     try:
-        told_s = float(_notice().read_text())
+        written_s = float(_notice().read_text())
     except (OSError, ValueError):
         return False
-    return abs(time.time() - told_s) < NOTICE_S
+    return abs(time.time() - written_s) < NOTICE_TTL_S
 
 
 def clear_notice() -> None:
-    """Take an older notice back: this machine begins anew."""
+    """Remove the preemption notice of an earlier shutdown."""
     _notice().unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def training_lock() -> Iterator[None]:
-    """Let who says farewell wait for what is done in the ``with`` block; a process that dies is not waited for."""
-    _workers().mkdir(parents=True, exist_ok=True, mode=0o700)
-    place = _workers() / f"{os.getpid()}-{secrets.token_hex(4)}.lock"
-    with FileLock(place):
+    """Make :func:`drain` wait for the ``with`` block; the lock of a process that dies is released."""
+    _locks().mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = _locks() / f"{os.getpid()}-{secrets.token_hex(4)}.lock"
+    with FileLock(path):
         try:
             yield
         finally:
-            place.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
-def announce_leaving(grace_s: float, *, clock: Callable[[], float] = time.monotonic) -> int:
-    """Tell the trainings on this machine to store their state and end, and wait for them.
+def drain(grace_s: float, *, clock: Callable[[], float] = time.monotonic) -> int:
+    """Give this machine's trainings the preemption notice, and wait until they have checkpointed and ended.
 
     Args:
         grace_s: how long to wait at most, seconds.
-        clock: for tests.
+        clock: monotonic clock, seconds.
 
     Returns:
-        How many still run.
+        Number of trainings that still run.
 
     Raises:
         OSError: the cache folder cannot be written.
     """
     write_atomic(_notice(), str(time.time()))
     end = clock() + grace_s
-    while (left := _still_at_work()) and clock() < end:
+    while (left := _running()) and clock() < end:
         time.sleep(_POLL_S)
     return left
 
 
-def _still_at_work() -> int:
-    return sum(_is_held(place) for place in _workers().glob("*.lock"))
+def _running() -> int:
+    return sum(_is_held(path) for path in _locks().glob("*.lock"))
 
 
-def _is_held(place: Path) -> bool:
+def _is_held(path: Path) -> bool:
     try:
-        with FileLock(place, timeout=0):
-            place.unlink(missing_ok=True)
+        with FileLock(path, timeout=0):
+            path.unlink(missing_ok=True)
     except Timeout:
         return True
     except OSError:

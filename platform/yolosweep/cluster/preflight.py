@@ -1,4 +1,4 @@
-"""Every node is looked at before a trial runs on it, those that join later too."""
+"""Check every node before a trial runs on it, including nodes that join later."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any
 from yolosweep.cluster.credentials import import_credentials
 from yolosweep.cluster.data_on_nodes import data_fault
 from yolosweep.cluster.disk_estimate import DiskEstimate
-from yolosweep.cluster.node_checks import Expected, Problem, judge
-from yolosweep.cluster.node_probe import Asked, NodeFacts, probe, take_probe_back
+from yolosweep.cluster.node_checks import Expected, Problem, node_problems
+from yolosweep.cluster.node_probe import NodeFacts, ProbeRequest, probe, take_reply
 from yolosweep.cluster.versions import versions
 from yolosweep.errors import YolosweepError
 from yolosweep.records import PreparedDataset
 
-__all__ = ["Admission", "NodeReport", "look_at_nodes", "look_beside", "look_here", "probe_arrived"]
+__all__ = ["Admission", "NodeReport", "check_joining_node", "check_nodes", "check_this_node", "reply_fault"]
 
-_PATIENCE_S = 240.0
+_TIMEOUT_S = 240.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodeReport:
-    """A node, and what is to be said of it."""
+    """The result of the checks of one node."""
 
     node: str
-    """Ray's id of it."""
+    """Ray's id of the node."""
     host: str
     resources: Mapping[str, float]
     facts: NodeFacts | None = None
-    """None where it could not be looked at."""
+    """None if the probe failed."""
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -40,89 +40,91 @@ class NodeReport:
 
     @property
     def reason(self) -> str:
-        """Why not, in one line."""
+        """Why trials may not run on it, in one line."""
         return "; ".join(f"{problem.check}: {problem.text}" for problem in self.problems if problem.red)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """What a node that joins later is asked for."""
+    """What a node that joins later must provide."""
 
-    asked: Asked
-    room: DiskEstimate
+    probe: ProbeRequest
+    disk: DiskEstimate
     address: str
-    """Of the run, or its folder."""
+    """The run's address or folder."""
     dataset: PreparedDataset
     versions: Mapping[str, str]
-    """The driver's."""
+    """The driver's package versions."""
     first: str = ""
-    """Where the first image is, if it has to be at the same place."""
+    """Required path of the first image; empty if each node has paths of its own."""
 
 
-def look_at_nodes(asked: Asked, *, room: DiskEstimate | None = None) -> list[NodeReport]:
-    """Look at every node that is alive, all at once; Ray must be connected."""
+def check_nodes(request: ProbeRequest, *, disk: DiskEstimate | None = None) -> list[NodeReport]:
+    """Check all live nodes in parallel. Ray must be connected."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    task, running, began = ray.remote(num_cpus=0, max_retries=0)(_look), {}, time.time()
+    task, running, sent = ray.remote(num_cpus=0, max_retries=0)(_probe), {}, time.time()
     for node in (node for node in ray.nodes() if node["Alive"]):
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        running[task.options(scheduling_strategy=there).remote(asked)] = node
+        running[task.options(scheduling_strategy=there).remote(request)] = node
     answered, left = dict[Any, float](), list(running)
-    while left and time.time() - began < _PATIENCE_S:
-        done, left = ray.wait(left, timeout=_PATIENCE_S)
+    while left and time.time() - sent < _TIMEOUT_S:
+        done, left = ray.wait(left, timeout=_TIMEOUT_S)
         answered.update(dict.fromkeys(done, time.time()))
-    expected = replace(_expected(asked, room or DiskEstimate(), versions()), asked_s=began)
+    expected = replace(_expected(request, disk or DiskEstimate(), versions()), sent_s=sent)
     return [_report(one, node, expected, answered.get(one)) for one, node in running.items()]
 
 
-def _look(asked: Asked) -> NodeFacts:
+def _probe(request: ProbeRequest) -> NodeFacts:
     import_credentials()
-    return probe(asked)
+    return probe(request)
 
 
-def _report(one: Any, node: Any, expected: Expected, answered: float | None) -> NodeReport:
+def _report(answer: Any, node: Any, expected: Expected, answered: float | None) -> NodeReport:
     import ray
 
     host = node["NodeManagerHostname"] or node["NodeManagerAddress"]
     about: dict[str, Any] = {"node": node["NodeID"], "host": host, "resources": node["Resources"]}
     try:
         if answered is None:
-            raise TimeoutError(f"it has not answered within {_PATIENCE_S:.0f} s")
-        facts: NodeFacts = ray.get(one)
+            raise TimeoutError(f"no answer within {_TIMEOUT_S:.0f} s")
+        facts: NodeFacts = ray.get(answer)
     except (ray.exceptions.RayError, TimeoutError) as error:
         last = str(error).strip().splitlines()[-1]
-        text = f"it cannot be looked at: {last}; is yolosweep installed there, and its disk not full?"
+        text = f"preflight failed: {last}; is yolosweep installed on this node, and is its disk full?"
         return NodeReport(**about, problems=(Problem(check="node", red=True, text=text),))
-    problems = judge(facts, replace(expected, resources=node["Resources"], answered_s=answered))
-    fault = "" if expected.storage is None else probe_arrived(expected.storage, facts.storage_mark)
+    problems = node_problems(facts, replace(expected, resources=node["Resources"], answered_s=answered))
+    fault = "" if expected.storage is None else reply_fault(expected.storage, facts.storage_reply)
     if fault and not facts.storage_error:
         problems.append(Problem(check="storage", red=True, text=fault))
     return NodeReport(**about, facts=facts, problems=tuple(problems))
 
 
-def probe_arrived(storage: str, mark: str) -> str:
-    """Take away what a node says to have written into the storage; return what is wrong where it is not there, or ''.
+def reply_fault(storage: str, reply: str) -> str:
+    """Delete a node's reply from the storage; return the problem if the driver cannot find it, or ''.
 
-    For the driver's node: that a node can write somewhere does not make it the same storage.
+    Call it on the driver's node: a node that can write to the path does not necessarily mount the same storage.
     """
     why = ""
     try:
-        if not mark or take_probe_back(storage, mark):
+        if not reply or take_reply(storage, reply):
             return ""
     except (OSError, YolosweepError) as error:
         why = f" ({str(error).splitlines()[0]})"
-    return f"{storage}: what it writes there is not seen by the driver{why}; let every node mount the same storage"
+    return f"{storage}: the driver does not see what the node writes there{why}; mount the same storage on every node"
 
 
-def _expected(asked: Asked, room: DiskEstimate, driver: Mapping[str, str], *, late: bool = False) -> Expected:
-    """Return what every node has to be like; what differs from one to the next is put in for each."""
-    uses, storage = asked.torch and asked.gpus, asked.storage
-    return Expected(versions=driver, uses_gpus=uses, storage=storage, room=room, late=late, loaders=asked.torch)
+def _expected(request: ProbeRequest, disk: DiskEstimate, driver: Mapping[str, str], *, late: bool = False) -> Expected:
+    """Return what every node must provide, without the values that differ by node."""
+    uses, storage = request.torch and request.gpus, request.storage
+    return Expected(versions=driver, uses_gpus=uses, storage=storage, disk=disk, late=late, loaders=request.torch)
 
 
-def look_beside(admission: Admission, resources: Mapping[str, float], now: Callable[[], float]) -> tuple[str, str]:
-    """Look at this node, see :func:`look_here`, from a process that was granted no GPU: this one may see its own alone.
+def check_joining_node(
+    admission: Admission, resources: Mapping[str, float], now: Callable[[], float]
+) -> tuple[str, str]:
+    """Run :func:`check_this_node` in a process that was granted no GPU; this one may see only its own GPUs.
 
     Raises:
         RayError: the process was lost.
@@ -131,31 +133,31 @@ def look_beside(admission: Admission, resources: Mapping[str, float], now: Calla
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     there = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    task = ray.remote(num_cpus=0, max_retries=0)(_look_late).options(scheduling_strategy=there)
+    task = ray.remote(num_cpus=0, max_retries=0)(_check_late).options(scheduling_strategy=there)
     found: tuple[str, str] = ray.get(task.remote(admission, resources, now))
     return found
 
 
-def _look_late(admission: Admission, resources: Mapping[str, float], now: Callable[[], float]) -> tuple[str, str]:
+def _check_late(admission: Admission, resources: Mapping[str, float], now: Callable[[], float]) -> tuple[str, str]:
     import_credentials()
-    return look_here(admission, resources, now)
+    return check_this_node(admission, resources, now)
 
 
-def look_here(admission: Admission, resources: Mapping[str, float], now: Callable[[], float]) -> tuple[str, str]:
-    """Look at this node, from a process on it, and at its data.
+def check_this_node(admission: Admission, resources: Mapping[str, float], now: Callable[[], float]) -> tuple[str, str]:
+    """Check this node and its data, from a process on it.
 
     Args:
-        admission: what it is asked for.
-        resources: what it promised to Ray.
-        now: asks for the time on the driver's node.
+        admission: what the node must provide.
+        resources: the resources it registered with Ray.
+        now: returns the time on the driver's node.
 
     Returns:
-        Why it may not run trials, or ''; and what it wrote into the storage, for :func:`probe_arrived`.
+        Why it may not run trials, or ''; and the name of its reply in the storage, for :func:`reply_fault`.
     """
-    expected = _expected(admission.asked, admission.room, admission.versions, late=True)
-    facts, began = probe(admission.asked), now()
+    expected = _expected(admission.probe, admission.disk, admission.versions, late=True)
+    facts, sent = probe(admission.probe), now()
     facts = replace(facts, clock_s=time.time())
-    problems = tuple(judge(facts, replace(expected, resources=resources, asked_s=began, answered_s=now())))
+    problems = tuple(node_problems(facts, replace(expected, resources=resources, sent_s=sent, answered_s=now())))
     report = NodeReport(node="", host=facts.host, resources=resources, problems=problems)
     data = data_fault(admission.dataset, admission.first, admission.address) if report.good else ""
-    return report.reason or (data and f"data: {data}"), facts.storage_mark
+    return report.reason or (data and f"data: {data}"), facts.storage_reply

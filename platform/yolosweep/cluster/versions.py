@@ -1,4 +1,4 @@
-"""The versions of everything that can change a result."""
+"""The versions of every package that can change a result."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def versions() -> dict[str, str]:
 
 
 def releases(found: Mapping[str, str]) -> dict[str, str]:
-    """Return versions without what names the build: torch 2.14.1+cpu and 2.14.1+cu130 are one release."""
+    """Return versions without their build tags: torch 2.14.1+cpu and 2.14.1+cu130 are the same release."""
     return {package: version.partition("+")[0] for package, version in found.items()}

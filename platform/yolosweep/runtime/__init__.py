@@ -1,1 +1,1 @@
-"""Ray on the nodes: the Tune adapter, the trial actor, its ranks, the watchdog, and node admission."""
+"""Ray on the nodes: the Tune adapter, the trial actor and its ranks, the watchdog, and node admission."""

@@ -1,4 +1,4 @@
-"""What processes on the nodes ask the controller beside their trainings: may they train here, must they stop."""
+"""Requests from processes on the nodes to the controller: may they train on this node, must they stop."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import ray
 
-from yolosweep.cluster import is_draining, look_beside
+from yolosweep.cluster import check_joining_node, is_draining
 from yolosweep.records import TrialRequest, Verdict
 
 __all__ = ["NAMESPACE", "POLL_S", "StopPoller", "controller_named", "may_train"]
 
 NAMESPACE = "yolosweep"
 POLL_S = 1.0
-"""How often a training asks whether it has to stop in the middle of an epoch."""
+"""How often a training asks whether to stop in the middle of an epoch."""
 
 
 def controller_named(name: str) -> Any:
@@ -24,28 +24,28 @@ def controller_named(name: str) -> Any:
 
 
 def may_train(controller: Any) -> bool:
-    """Tell whether trials may run on this node; one that joined after the start is looked at first."""
+    """Return whether trials may run on this node; a node that joined after the start is checked first."""
     node = ray.get_runtime_context().get_node_id()
     answer = ray.get(controller.may_train.remote(node))
     if not isinstance(answer, str):
         resources: dict[str, float] = next((one["Resources"] for one in ray.nodes() if one["NodeID"] == node), {})
-        fault, mark = look_beside(answer, resources, lambda: float(ray.get(controller.time.remote())))
-        ray.get(controller.looked_at.remote(node, socket.gethostname(), fault, mark))
+        fault, reply = check_joining_node(answer, resources, lambda: float(ray.get(controller.time.remote())))
+        ray.get(controller.node_checked.remote(node, socket.gethostname(), fault, reply))
         answer = ray.get(controller.may_train.remote(node))
     return bool(answer == "good")
 
 
 class StopPoller:
-    """Asks the controller once a second whether to stop, beside the training, which only looks at a flag.
+    """Polls the controller in a thread and sets a flag when the training must stop.
 
-    It also tells the controller where this machine has to go: the trial stops then, and goes on elsewhere.
+    It also reports that this node is draining: the trial then stops, and resumes on another node.
     """
 
     def __init__(self, controller: Any, request: TrialRequest) -> None:
         self._controller, self._request = controller, request
         self.stopped = threading.Event()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="stop-line", daemon=True)
+        self._thread = threading.Thread(target=self._poll, name="stop-poller", daemon=True)
 
     def __enter__(self) -> StopPoller:
         self._thread.start()
@@ -55,7 +55,7 @@ class StopPoller:
         self._over.set()
         self._thread.join()
 
-    def _listen(self) -> None:
+    def _poll(self) -> None:
         trial, attempt = self._request.trial, self._request.attempt
         while not self._over.wait(POLL_S):
             try:
@@ -64,6 +64,6 @@ class StopPoller:
                 if ray.get(self._controller.verdict.remote(trial, attempt)) is Verdict.CANCEL:
                     self.stopped.set()
                     return
-            except ray.exceptions.RayError:  # the sweep is gone: nobody would take the result
+            except ray.exceptions.RayError:  # the sweep is gone, so nobody would record the result
                 self.stopped.set()
                 return

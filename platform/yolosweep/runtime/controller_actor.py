@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
-from yolosweep.cluster import Admission, import_credentials, preparation, probe_arrived
+from yolosweep.cluster import Admission, import_credentials, preparation, reply_fault
 from yolosweep.experiment import baseline, settings_of
 from yolosweep.records import PreparedDataset, TrialRequest
 from yolosweep.runtime.node_admission import Nodes
@@ -17,12 +17,12 @@ __all__ = ["ControllerActor"]
 
 
 class ControllerActor(SweepController):
-    """See ``SweepController``; its process has the node's environment, not the driver's.
+    """``SweepController`` in a process that has the node's environment, not the driver's.
 
     Args:
-        root, dataset, arguments: as there.
+        root, dataset, arguments: see ``SweepController``.
         nodes, admission: see :class:`yolosweep.runtime.node_admission.Nodes`.
-        places: how many trials run at a time at most; 0 where no node can join.
+        places: number of workers; 0 if no node can join.
     """
 
     def __init__(
@@ -38,53 +38,60 @@ class ControllerActor(SweepController):
         import_credentials()
         super().__init__(root, dataset=dataset, **arguments)
         self._preparation = preparation(root, PreparedDataset.model_validate(dataset))
-        self._nodes, self._storage = Nodes(nodes, admission), admission.asked.storage if admission else None
-        self._all, self._of_no_use = places, set[int]()
+        self._nodes, self._storage = Nodes(nodes, admission), admission.probe.storage if admission else None
+        self._all, self._idle = places, set[int]()
 
     def ready(self) -> None:
-        """Answer once the first line of the ledger is on disk."""
+        """Return once the first line of the ledger is on disk."""
 
     def preparation(self) -> tuple[str, PreparedDataset] | None:
-        """Return what a node must have before a trial runs on it; None where it shares all of it with this one."""
+        """Return the arguments of ``prepare_node``; None if nodes share run and data."""
         return self._preparation
 
     def example(self) -> TrialRequest:
-        """Return a training of the defaults, by which a node can be made ready before it is asked to run one."""
+        """Return a training request with the default parameters, to prepare a node before its first trial."""
         parameters = baseline(self._exp)[0]
         point = Suggestion(parameters=parameters, settings=settings_of(self._exp, parameters), identity="")
         return point.request(self._folder.sweep, 0, self._exp, self._now)
 
     def may_train(self, node: str) -> Literal["good", "bad"] | Admission:
-        """Return whether trials may run on a node, or what it has to be asked first."""
-        return self._nodes.ask(node)
+        """Return whether trials may run on a node, or what it must be checked for first."""
+        return self._nodes.status(node)
 
     def time(self) -> float:
         """Return the seconds since the epoch by the clock of the driver's node."""
         return time.time()
 
-    def looked_at(self, node: str, host: str, fault: str, mark: str) -> None:
-        """Take what was found on a node that joined: why no trial may run there, or '', and what it wrote."""
+    def node_checked(self, node: str, host: str, fault: str, reply: str) -> None:
+        """Record the check of a node that joined.
+
+        Args:
+            node: Ray's id of it.
+            host: its hostname.
+            fault: why no trial may run there, or ''.
+            reply: name of the file that it wrote into the storage.
+        """
         if self._storage is not None:
-            unseen = probe_arrived(self._storage, mark)
+            unseen = reply_fault(self._storage, reply)
             fault = fault or (f"storage: {unseen}" if unseen else "")
-        if (news := self._nodes.take(node, host, fault)) is not None:
+        if (news := self._nodes.record(node, host, fault)) is not None:
             self.note(news)
 
     def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
-        """As the controller's."""
+        """As ``SweepController.begin``."""
         answer = super().begin(slot)
         if answer is None:
-            self._of_no_use.add(slot)
+            self._idle.add(slot)
         return answer
 
     def lost(self, slot: int, error: str) -> None:
-        """As the controller's; the place is taken anew, maybe elsewhere."""
-        self._of_no_use.discard(slot)
+        """As ``SweepController.lost``; Tune restarts the worker, maybe on another node."""
+        self._idle.discard(slot)
         super().lost(slot, error)
 
-    def parked(self, slot: int) -> None:
-        """Take note that a place is held on a node that was left out. No place moves: where all are, the sweep ends."""
-        self._of_no_use.add(slot)
-        if len(self._of_no_use) == self._all:
+    def cordoned(self, slot: int) -> None:
+        """Record that a worker is on an excluded node; if no other worker can train, end the sweep."""
+        self._idle.add(slot)
+        if len(self._idle) == self._all:
             faults = "; ".join(self._nodes.faults)
-            self.cancel(f"every place is on a node that was left out ({faults}); mend or remove it, then go on")
+            self.cancel(f"all workers are on excluded nodes ({faults}); repair or remove these nodes, then resume")

@@ -1,4 +1,4 @@
-"""Which nodes may run trials: those that were looked at and found good, at the start or when they joined."""
+"""Which nodes may run trials: those that passed their checks, at the start or when they joined."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["Nodes"]
 
 
 class Nodes:
-    """What is known of the nodes.
+    """The admission status of all nodes.
 
     Args:
-        good: ids of the nodes that were found good at the start.
-        admission: what others are asked for; None where all nodes are taken as they are.
+        good: ids of the nodes that passed their checks at the start.
+        admission: what other nodes must provide; None to admit all nodes.
     """
 
     def __init__(self, good: Collection[str], admission: Admission | None) -> None:
@@ -23,21 +23,21 @@ class Nodes:
 
     @property
     def faults(self) -> list[str]:
-        """What was found wrong with nodes that joined."""
+        """Why nodes that joined are excluded."""
         return sorted(set(self._bad.values()))
 
-    def ask(self, node: str) -> Literal["good", "bad"] | Admission:
-        """Return whether trials may run on a node, or what it has to be asked first."""
+    def status(self, node: str) -> Literal["good", "bad"] | Admission:
+        """Return whether trials may run on a node, or what it must be checked for first."""
         if node in self._bad:
             return "bad"
         return "good" if self._admission is None or node in self._good else self._admission
 
-    def take(self, node: str, host: str, fault: str) -> str | None:
-        """Take what a node answered (its fault, or ''); return what is to be noted, where it is news."""
+    def record(self, node: str, host: str, fault: str) -> str | None:
+        """Record a node's fault, or ''; return the note for the ledger, or None if the node is known."""
         if node in self._good or node in self._bad:
             return None
         if fault:
             self._bad[node] = fault
-            return f"node {host} joined and is left out: {fault}"
+            return f"node {host} joined and is excluded: {fault}"
         self._good.add(node)
         return f"node {host} joined"

@@ -1,14 +1,13 @@
-"""The ranks of a trial: processes in the trial's own placement group, beside the slot that is rank 0.
+"""The ranks of a trial: processes in the trial's placement group, beside the trial actor, which is rank 0.
 
-Tune reserves all bundles of a slot at once, so trials cannot hold each other's halves. The group stays from one
-training to the next. Where any rank goes wrong it is given up as a whole: a broken process group cannot be mended.
+Tune reserves all bundles of a worker at once, so trials cannot hold each other's halves. The group is reused from one
+training to the next. If any rank fails, the whole group is discarded: a broken process group cannot be repaired.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,6 +18,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from yolosweep.backends import trainer_for
 from yolosweep.backends.backend import Cancelled, Report
 from yolosweep.backends.ultralytics.ddp import enter_group
+from yolosweep.backends.ultralytics.rendezvous import Rendezvous, bind_transport
 from yolosweep.cluster import import_credentials, prepare_node, training_lock, with_local_paths
 from yolosweep.records import Ending, PreparedDataset, TrialRecord, TrialRequest, Verdict
 from yolosweep.runtime.control_channel import StopPoller, controller_named, may_train
@@ -27,20 +27,20 @@ from yolosweep.runtime.watchdog import prepare_trainings
 __all__ = ["Preparation", "RankGroup", "bundles", "granted_gpus"]
 
 Preparation = tuple[str, PreparedDataset]
-"""The run's address and its data: what every node must have before it trains."""
+"""The run's address and its data: the arguments of ``prepare_node``."""
 
 _POLL_S = 0.5
 _GRACE_S = 10.0
-"""From the first rank that ended in an error to the end of all: rank 0 may have the same error to tell."""
+"""From the first failed rank to the end of all: rank 0 may be about to report the same error."""
 
 _DEATH_S = 5.0
-"""How long it takes at most until the end of a process is known."""
+"""The longest time until Ray reports the death of a process."""
 
-_LAST_S = 60.0
-"""How long the other ranks may take to end after rank 0 has."""
+_JOIN_S = 60.0
+"""How long the other ranks may take to end after rank 0."""
 
-_WHOLE = (Ending.FINISHED, Ending.PATIENCE, Ending.PRUNED)
-"""Endings that all ranks reach together: the group can train again."""
+_COMPLETE = (Ending.FINISHED, Ending.PATIENCE, Ending.PRUNED)
+"""Endings that all ranks reach together, so the group can train again."""
 
 
 def granted_gpus() -> list[str]:
@@ -49,32 +49,33 @@ def granted_gpus() -> list[str]:
 
 
 def bundles() -> list[dict[str, float]]:
-    """Return what this process's placement group holds, rank by rank."""
+    """Return the resources of this process's placement group, rank by rank."""
     return list(ray.util.get_current_placement_group().bundle_specs)
 
 
 class _Rank:
-    """A rank above 0, in a process of its own."""
+    """A rank above 0, in its own process."""
 
     def __init__(self, controller: str) -> None:
         import_credentials()
         self._controller = controller_named(controller)
 
     def may_train(self) -> bool:
-        """Tell whether trials may run on the node it was placed on."""
+        """Return whether trials may run on this rank's node."""
         return may_train(self._controller)
 
     def enter(self, rank: int, address: str, example: TrialRequest, preparation: Preparation | None) -> list[str]:
-        """Join the group, make this node ready for trainings like the example; return the GPUs granted here."""
+        """Join the group and prepare this node for trainings like the example; return the GPUs granted here."""
         self._train_on = None if preparation is None else prepare_node(*preparation)
+        bind_transport(ray.util.get_node_ip_address())
         enter_group(rank, example.world_size, address, on_gpu=example.gpus > 0)
         prepare_trainings(self._here(example))
         return granted_gpus()
 
     def train(self, request: TrialRequest) -> TrialRecord:
-        """Train along; return how it ended here."""
+        """Train as one of the ranks; return how the training ended on this one."""
         with training_lock(), StopPoller(self._controller, request):
-            # Nothing is reported or stored by a rank above 0: it only computes.
+            # A rank above 0 only computes: it reports and stores nothing.
             return trainer_for(request.model).train(
                 self._here(request), lambda row, checkpoint: Verdict.CONTINUE, lambda: False
             )
@@ -84,12 +85,12 @@ class _Rank:
 
 
 class RankGroup:
-    """All ranks of one slot; made inside of the slot, whose process becomes rank 0.
+    """All ranks of one worker; created inside the trial actor, whose process becomes rank 0.
 
     Args:
         controller: name of the controller.
-        give_up: takes a training, a rank above 0 and the record of what went wrong in it alone; after it returns, this
-            process ends, because rank 0 waits for that rank inside of a library.
+        give_up: called with a request, a rank above 0 and the record of an error on that rank alone. After it returns,
+            this process ends, because rank 0 is blocked in a library call that waits for that rank.
     """
 
     def __init__(self, controller: str, give_up: Callable[[TrialRequest, int, TrialRecord], None]) -> None:
@@ -109,22 +110,25 @@ class RankGroup:
         self.gpus = list[str]()
         """The GPUs of all ranks, once they have entered."""
         self.whole = True
-        """Whether another training can run in it."""
+        """Whether the group can run another training."""
 
     def may_train(self) -> bool:
-        """Tell whether trials may run on the nodes of all other ranks."""
+        """Return whether trials may run on the nodes of all other ranks."""
         return all(ray.get([other.may_train.remote() for other in self._others]))
 
     def enter(self, example: TrialRequest, preparation: Preparation | None = None) -> None:
-        """Join all ranks into one process group, and make their nodes ready; once, before the first training.
+        """Join all ranks into one process group and prepare their nodes; once, before the first training.
 
-        A process must know its rank before it imports Ultralytics, so nothing is made ready before.
+        A process must know its rank before it imports Ultralytics, so nothing is prepared earlier.
 
         Args:
-            example: what trainings will be like.
-            preparation: what the nodes of the other ranks must have first.
+            example: a request like those to come.
+            preparation: arguments of ``prepare_node`` for the nodes of the other ranks.
         """
-        address = f"tcp://{ray.util.get_node_ip_address()}:{_free_port()}"
+        node_ip = ray.util.get_node_ip_address()
+        bind_transport(node_ip)
+        self._rendezvous = Rendezvous(node_ip)
+        address = self._rendezvous.url
         entering = [
             other.enter.remote(rank, address, example, preparation) for rank, other in enumerate(self._others, start=1)
         ]
@@ -136,14 +140,14 @@ class RankGroup:
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
         """Train on all ranks and return rank 0's record.
 
-        Where another rank dies, this process ends at once: the loss of a process is what the controller then sees.
+        If another rank dies, this process ends at once, so the controller sees a lost worker.
         """
         running = [other.train.remote(request) for other in self._others]
         with self._guarded(running, request):
             record = trainer_for(request.model).train(request, report, cancelled)
         if record.ending is Ending.FAILED and _lost_one(running):
-            os._exit(1)  # what rank 0 failed from is the end of the other: that is no fault of the trial
-        self.whole = record.ending in _WHOLE and record.cause is None and _all_ended_well(running)
+            os._exit(1)  # rank 0 failed because the other rank died, which is no fault of the trial
+        self.whole = record.ending in _COMPLETE and record.cause is None and _all_ended_well(running)
         if not self.whole:
             for other in self._others:
                 ray.kill(other)
@@ -151,7 +155,7 @@ class RankGroup:
 
     @contextlib.contextmanager
     def _guarded(self, running: list[Any], request: TrialRequest) -> Iterator[None]:
-        """Watch the other ranks while this one is in the ``with`` block, where it may wait for them for ever."""
+        """Watch the other ranks during the ``with`` block, in which this one may wait for them forever."""
         over = threading.Event()
         guard = threading.Thread(target=self._guard, args=(running, request, over), name="rank-guard", daemon=True)
         guard.start()
@@ -162,7 +166,7 @@ class RankGroup:
             guard.join()
 
     def _guard(self, running: list[Any], request: TrialRequest, over: threading.Event) -> None:
-        """End this process when another rank died, or went wrong and left rank 0 waiting for it."""
+        """End this process when another rank died, or failed and left rank 0 waiting for it."""
         left = list(running)
         while left and not over.wait(_POLL_S):
             done, left = ray.wait(left, num_returns=len(left), timeout=0)
@@ -180,7 +184,7 @@ class RankGroup:
 
 
 def _answer(one: Any) -> Any:
-    """Return what a call to a rank returned or raised."""
+    """Return the result of a call to a rank, or the error it raised."""
     try:
         return ray.get(one)
     except ray.exceptions.RayError as error:
@@ -188,24 +192,17 @@ def _answer(one: Any) -> Any:
 
 
 def _is_well(answer: Any) -> bool:
-    """Tell whether a rank has done what it was asked to."""
-    return answer.ending in _WHOLE if isinstance(answer, TrialRecord) else not isinstance(answer, Exception)
+    """Return whether a call to a rank succeeded."""
+    return answer.ending in _COMPLETE if isinstance(answer, TrialRecord) else not isinstance(answer, Exception)
 
 
 def _lost_one(running: list[Any]) -> bool:
-    """Tell whether the process of another rank is gone."""
+    """Return whether the process of another rank died."""
     done, _ = ray.wait(running, num_returns=len(running), timeout=_DEATH_S)
     return any(isinstance(_answer(one), ray.exceptions.RayActorError) for one in done)
 
 
 def _all_ended_well(running: list[Any]) -> bool:
-    """Tell whether all other ranks have come to the end too."""
-    done, left = ray.wait(running, num_returns=len(running), timeout=_LAST_S)
+    """Return whether all other ranks ended well, too."""
+    done, left = ray.wait(running, num_returns=len(running), timeout=_JOIN_S)
     return not left and all(_is_well(_answer(one)) for one in done)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        port: int = probe.getsockname()[1]
-    return port

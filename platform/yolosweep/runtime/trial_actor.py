@@ -1,4 +1,4 @@
-"""What runs in a Ray worker: asks the controller for a trial, trains, reports."""
+"""The trial actor: asks the controller for a trial, trains it, and reports."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = ["TrialActor"]
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """A place on the cluster where trainings run one after the other; for Tune, each is one step of one trial.
+    """A worker process that runs one training after the other; for Tune, each is one step of one Tune trial.
 
-    Tune places slots and starts a dead one again; the controller decides what runs in them. Rows do not travel through
-    Tune: they are on disk (through the controller) before the next epoch begins. The process stays from one training to
-    the next, so torch and ultralytics are imported once.
+    Tune places workers and restarts dead ones; the controller decides what they train. Epoch results do not pass
+    through Tune: the controller writes them to disk before the next epoch begins. The process is reused, so torch and
+    ultralytics are imported once.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Remember who to ask; take over the credentials that the driver shared."""
+        """Keep the controller's name and import the driver's credentials."""
         import_credentials()
         self._slot: int = config["slot"]
         self._controller_name: str = config["controller"]
@@ -40,35 +40,35 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._preparation: Preparation | None = None
 
     def step(self) -> dict[str, Any]:
-        """Ask for a training and run it whole; done when there are no more."""
+        """Ask for a trial and run all of it; done when there are no more."""
         controller = controller_named(self._controller_name)
         if self._trained == 0 and not self._may_train(controller):
-            ray.get(controller.parked.remote(self._slot))
-            self._park(controller, lambda: True)
+            ray.get(controller.cordoned.remote(self._slot))
+            self._cordon(controller, lambda: True)
             return {"done": True}
-        with training_lock():  # before it is asked: who says farewell waits for what has not seen the notice
+        with training_lock():  # before the check, so that draining waits for a training that missed the notice
             if not is_draining():
                 return self._train_one(controller)
-        self._park(controller, is_draining)
+        self._cordon(controller, is_draining)
         return {"done": False}
 
     def _may_train(self, controller: Any) -> bool:
-        """Tell whether the nodes of all ranks may train; the processes of the others start here."""
+        """Return whether the nodes of all ranks may train; starts the processes of the other ranks."""
         if self._group is None and len(bundles()) > 1:
             self._group = RankGroup(self._controller_name, self._give_up)
         return may_train(controller) and (self._group is None or self._group.may_train())
 
-    def _park(self, controller: Any, still: Callable[[], bool]) -> None:
-        """Hold this place, so that nothing else is placed here either, until it is good again or the sweep is over."""
-        ray.get(controller.leaving.remote(self._slot))  # should this node die, nothing is lost with it
-        while still() and not ray.get(controller.over.remote()):
+    def _cordon(self, controller: Any, cordoned: Callable[[], bool]) -> None:
+        """Hold this worker's resources so that Ray schedules nothing here, until uncordoned or the sweep is over."""
+        ray.get(controller.leaving.remote(self._slot))  # if this node dies now, no trial is lost with it
+        while cordoned() and not ray.get(controller.over.remote()):
             time.sleep(POLL_S)
 
     def _train_one(self, controller: Any) -> dict[str, Any]:
         if self._trained == 0:
             self._prepare(controller)
         answer: TrialRequest | str | None = ray.get(controller.begin.remote(self._slot))
-        while isinstance(answer, str):  # others hold the rest of the budget, or may leave a trial to go on with
+        while isinstance(answer, str):  # others hold the rest of the budget, or may leave a trial to resume
             if is_draining():
                 return {"done": False}
             time.sleep(POLL_S)
@@ -78,25 +78,25 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         answer = self._here(answer)
         gpus = granted_gpus() if self._group is None else self._group.gpus
         record = _train(controller, answer, self._group).model_copy(update={"gpus": tuple(gpus)})
-        if record.ending not in (Ending.CANCELLED, Ending.FAILED):  # these may go on from them
+        if record.ending not in (Ending.CANCELLED, Ending.FAILED):  # these may resume from their checkpoints
             forget(RunFolder(answer.folder), answer.trial)
         self._trained += 1
         broken = (
             record.cause is not None or record.recoveries > 0 or (self._group is not None and not self._group.whole)
         )
         used_up = broken or self._trained >= answer.policy.recycle_after
-        if used_up:  # told before: the last one to end may end the sweep
+        if used_up:  # reported first, because the last trial to end may end the sweep
             ray.get(controller.leaving.remote(self._slot))
         ray.get(controller.ended.remote(record, answer.attempt))
-        if used_up:  # what an error left behind must not reach the next training: Tune starts a fresh process
+        if used_up:  # Tune starts a fresh process, so that no state of an error reaches the next training
             ray.actor.exit_actor()
         return {"done": False}
 
     def _prepare(self, controller: Any) -> None:
-        """Make ready what the trainings on this node share, before one is asked for: it belongs to none of them."""
-        if (needed := ray.get(controller.preparation.remote())) is not None:
-            self._preparation = needed
-            self._train_on = prepare_node(*needed)
+        """Prepare what all trainings on this node share, before the first one: its time belongs to no trial."""
+        if (preparation := ray.get(controller.preparation.remote())) is not None:
+            self._preparation = preparation
+            self._train_on = prepare_node(*preparation)
         example = self._here(ray.get(controller.example.remote()))
         if self._group is None:
             prepare_trainings(example)
@@ -107,7 +107,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         return request if self._preparation is None else with_local_paths(request, self._train_on)
 
     def _give_up(self, request: TrialRequest, rank: int, record: TrialRecord) -> None:
-        """Tell the controller of a training that went wrong on one of the other ranks alone."""
+        """Report a training that failed on one of the other ranks alone."""
         controller = controller_named(self._controller_name)
         ray.get(controller.leaving.remote(self._slot))
         ray.get(controller.rank_failed.remote(rank, record, request.attempt))
@@ -116,8 +116,8 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 def _train(controller: Any, request: TrialRequest, group: RankGroup | None) -> TrialRecord:
     folder = RunFolder(request.folder)
     stacks = folder.stacks(request.trial, request.attempt)
-    hand_over = None if folder.objects is None else lambda file: folder.publish(file.read_bytes(), file)
-    with StopPoller(controller, request) as line, Watchdog(stacks, request.policy, hand_over) as watchdog:
+    publish = None if folder.objects is None else lambda file: folder.publish(file.read_bytes(), file)
+    with StopPoller(controller, request) as poller, Watchdog(stacks, request.policy, publish) as watchdog:
 
         def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
             verdict: Verdict = ray.get(controller.row.remote(request.trial, row, checkpoint, request.attempt))
@@ -125,8 +125,8 @@ def _train(controller: Any, request: TrialRequest, group: RankGroup | None) -> T
             return verdict
 
         def cancelled() -> bool:
-            watchdog.alive()
-            return line.stopped.is_set()
+            watchdog.progress()
+            return poller.stopped.is_set()
 
         trainer = trainer_for(request.model) if group is None else group
         record = trainer.train(request, report, cancelled)

@@ -1,4 +1,4 @@
-"""The thin adapter to Ray Tune: it places slots and starts dead ones again; every decision is the controller's."""
+"""The thin adapter to Ray Tune, which places workers and restarts dead ones; the controller decides everything else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _QUIET = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
-"""Ray's own logs, telemetry and signal handling off: the ledger, the live table and the controller take their place."""
+"""Turn off Ray's logs, telemetry and signal handling: the ledger, live table and controller replace them."""
 
 
 _OVER_POLL_S = 1.0
@@ -44,20 +44,20 @@ class Cluster:
 
     address: str
     nodes: dict[str, dict[str, float]]
-    """Per node alive, by Ray's id of it, its resources."""
+    """The resources of each live node, by Ray's id."""
     joined: bool
-    """Whether it was there before: other nodes may join it."""
+    """Whether the cluster existed before, so that other nodes may join it."""
 
 
 def named_cluster(environ: Mapping[str, str]) -> str | None:
-    """Return the address in ``RAY_ADDRESS``; None where there is none, or ``local``: Ray is started here then."""
+    """Return the address in ``RAY_ADDRESS``; None if it is unset or ``local``, so that Ray starts on this machine."""
     address = environ.get("RAY_ADDRESS")
     return None if address in (None, "", "local") else address
 
 
 @contextlib.contextmanager
 def connected() -> Iterator[Cluster]:
-    """Connect to the cluster this process belongs to (``RAY_ADDRESS``, a Ray job), else start Ray on this machine.
+    """Connect to this process's cluster (``RAY_ADDRESS``, a Ray job), else start Ray on this machine.
 
     Raises:
         ClusterError: Ray cannot be reached or started, or is on another machine and there is no token.
@@ -80,9 +80,9 @@ def connected() -> Iterator[Cluster]:
                 **here,
             )
     except Exception as error:
-        where = f"at {address} (RAY_ADDRESS)" if address else "on this machine"
-        hint = "; if it asks for a token, set RAY_AUTH_MODE=token" if address else ""
-        raise ClusterError(f"Ray cannot be reached {where}: {str(error).splitlines()[0]}{hint}") from error
+        what = f"Ray at {address} (RAY_ADDRESS) cannot be reached" if address else "Ray cannot start on this machine"
+        fix = "; if the cluster requires a token, set RAY_AUTH_MODE=token" if address else ""
+        raise ClusterError(f"{what}: {str(error).splitlines()[0]}{fix}") from error
     try:
         nodes = {node["NodeID"]: dict(node["Resources"]) for node in ray.nodes() if node["Alive"]}
         yield Cluster(address=context.address_info["address"], nodes=nodes, joined=bool(address))
@@ -93,10 +93,10 @@ def connected() -> Iterator[Cluster]:
 
 @contextlib.contextmanager
 def _signals_as_before() -> Iterator[None]:
-    """Let whoever is asked on SIGINT and SIGTERM be asked while Ray starts or ends, too, and after it.
+    """Keep the caller's SIGINT and SIGTERM handlers in place while Ray starts and shuts down, and afterwards.
 
-    Starting, Ray puts a handler that raises in the place of Python's, where an exception may bring the process down,
-    and its library in C++ one that also ends the process 3 s later. Ending, it leaves SIGTERM to the system.
+    On startup, Ray installs a Python handler that raises, and its C++ library one that also ends the process 3 s later.
+    On shutdown, it resets SIGTERM to the system's default.
     """
     put = signal.signal
     before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -105,7 +105,7 @@ def _signals_as_before() -> Iterator[None]:
         return before[number] if number in before else put(number, handler)
 
     def ask(number: int, frame: FrameType | None) -> None:
-        signal.alarm(0)  # these 3 s
+        signal.alarm(0)  # cancels the end after 3 s
         before[number](number, frame)
 
     for number, handler in before.items():
@@ -162,11 +162,11 @@ class ControllerClient:
 
 
 def run_trials(
-    folder: RunFolder, controller: ControllerClient, slots: Allocation, left_out: Collection[str] = ()
+    folder: RunFolder, controller: ControllerClient, allocation: Allocation, excluded: Collection[str] = ()
 ) -> None:
     """Run trials on the cluster until the controller has no more; return when the last one has ended.
 
-    Ray's own state goes to a throw-away folder inside the run folder (trials on other nodes must see it).
+    Tune's own state goes to a temporary folder inside the run folder, which trials on other nodes can reach.
 
     Raises:
         ClusterError: the cluster was lost.
@@ -179,21 +179,11 @@ def run_trials(
 
     _keep_credentials()
     scratch, trouble = folder.ray, list[YolosweepError]()
-    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
+    shutil.rmtree(scratch, ignore_errors=True)  # left by a driver that was killed
     tuner = tune.Tuner(
-        tune.with_resources(TrialActor, placement(slots, left_out)),
-        param_space={"slot": tune.grid_search(list(range(slots.concurrent))), "controller": controller.name},
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(scratch),
-            callbacks=[_watcher(controller, trouble)],
-            stop=_stopper(controller, trouble),
-            # A slot starts again as often as it dies; the controller ends a sweep whose processes cannot even begin.
-            failure_config=tune.FailureConfig(max_failures=-1),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
-            verbose=0,
-            log_to_file=False,
-        ),
+        tune.with_resources(TrialActor, placement(allocation, excluded)),
+        param_space={"slot": tune.grid_search(list(range(allocation.concurrent))), "controller": controller.name},
+        run_config=_run_config(str(scratch), controller, trouble),
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
@@ -205,17 +195,33 @@ def run_trials(
     except Exception as error:
         if trouble:
             raise trouble[0] from None
-        if not controller.ask("over"):  # else Tune only could not read its own state, which nobody needs
+        if not controller.ask("over"):  # otherwise Tune only failed to read its own state, which is not needed
             raise
         logging.getLogger(__name__).debug("Tune ended with %r", error)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _keep_credentials() -> None:
-    """Keep Tune from writing AWS keys into the runtime environment of its workers, which the dashboard shows in clear.
+def _run_config(storage: str, controller: ControllerClient, trouble: list[YolosweepError]) -> Any:
+    from ray import tune
 
-    The keyring (:mod:`yolosweep.cluster.credentials`) brings them there unseen.
+    return tune.RunConfig(
+        name="tune",
+        storage_path=storage,
+        callbacks=[_watcher(controller, trouble)],
+        stop=_stopper(controller, trouble),
+        # A worker may restart any number of times; the controller ends a sweep whose processes cannot even start.
+        failure_config=tune.FailureConfig(max_failures=-1),
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
+        verbose=0,
+        log_to_file=False,
+    )
+
+
+def _keep_credentials() -> None:
+    """Keep Tune from copying AWS keys into its workers' runtime environment, which the dashboard shows in clear text.
+
+    :mod:`yolosweep.cluster.credentials` delivers them instead.
     """
     from ray.tune.execution import class_cache
 
@@ -223,22 +229,22 @@ def _keep_credentials() -> None:
     names.difference_update(secrets_of(dict.fromkeys(names, "set")))
 
 
-def placement(slots: Allocation, left_out: Collection[str] = ()) -> Any:
-    """Return one bundle per rank; a slot gets all of them or none, and none on the nodes that are left out."""
+def placement(allocation: Allocation, excluded: Collection[str] = ()) -> Any:
+    """Return one bundle per rank; a worker gets all of them or none, and none on excluded nodes."""
     from ray import tune
 
-    ranks = slots.world_size
-    bundle = {"CPU": slots.cpus / ranks, "GPU": slots.gpus / ranks}
-    elsewhere = {"ray.io/node-id": f"!in({','.join(sorted(left_out))})"} if left_out else {}
-    only = {"bundle_label_selector": [elsewhere] * ranks} if left_out else {}
-    strategy = "PACK" if slots.spread else "STRICT_PACK"
+    ranks = allocation.world_size
+    bundle = {"CPU": allocation.cpus / ranks, "GPU": allocation.gpus / ranks}
+    elsewhere = {"ray.io/node-id": f"!in({','.join(sorted(excluded))})"} if excluded else {}
+    only = {"bundle_label_selector": [elsewhere] * ranks} if excluded else {}
+    strategy = "PACK" if allocation.spread else "STRICT_PACK"
     return tune.PlacementGroupFactory([bundle] * ranks, strategy=strategy, **only)
 
 
 def _watcher(controller: ControllerClient, trouble: list[YolosweepError]) -> Any:
-    """Return Tune's callback: it tells the controller of processes that died.
+    """Return the Tune callback that reports dead processes to the controller.
 
-    What the controller cannot take is put into ``trouble``: Tune wraps whatever a callback raises.
+    Errors of the controller are also added to ``trouble``, because Tune wraps whatever a callback raises.
     """
     from ray import tune
 
@@ -256,7 +262,7 @@ def _watcher(controller: ControllerClient, trouble: list[YolosweepError]) -> Any
 
 
 def _stopper(controller: ControllerClient, trouble: list[YolosweepError]) -> Any:
-    """Return Tune's stopper: slots that wait for a machine are given up once nothing is left to run."""
+    """Return the Tune stopper that gives up workers without a node once nothing is left to run."""
     from ray import tune
 
     class WhenOver(tune.Stopper):  # type: ignore[misc]
@@ -280,7 +286,7 @@ def _stopper(controller: ControllerClient, trouble: list[YolosweepError]) -> Any
 
 
 def _cause(trial: Any) -> str:
-    """Return the last telling line of a Tune trial's error."""
+    """Return the last line of a Tune trial's error."""
     error = trial.get_pickled_error() or trial.get_error()
     lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
-    return (lines[-1] if lines else "it was killed, and Ray has not heard by whom")[:500]
+    return (lines[-1] if lines else "killed by an unknown signal")[:500]

@@ -1,7 +1,7 @@
-"""Ends a training that stands still, with the stacks of its threads on disk.
+"""End a training that stalls, and write the stacks of its threads to disk.
 
-The timer is ``faulthandler``'s own thread in C: it fires also where a call into a library never gives Python back.
-Where others cannot read this machine's disk, a thread of Python comes first, which can hand the stacks over.
+The timer is a C thread of ``faulthandler``, so it fires even if a library call never returns to Python. If other nodes
+cannot read this machine's disk, a Python thread with an earlier deadline publishes the stacks.
 """
 
 from __future__ import annotations
@@ -21,39 +21,47 @@ from yolosweep.records import TrialPolicy, TrialRequest
 __all__ = ["Watchdog", "limit_s", "prepare_trainings"]
 
 _REARM_S = 1.0
-"""Progress is taken note of this often: setting the timer starts a thread."""
+"""The timer is reset at most this often, because setting it starts a thread."""
 
-_TO_HAND_OVER_S = 30.0
-"""What the stacks may take to be handed over, until C ends the process."""
+_PUBLISH_S = 30.0
+"""How long publishing the stacks may take until the C thread ends the process."""
 
 _SETUP_FACTOR = 6.0
-"""Before the first batch (scanning labels, decoding images for the cache) this many times the patience."""
+"""Before the first batch (scanning labels, decoding images for the cache), the limit is this many times longer."""
 
 
 def limit_s(epoch_seconds: list[float], policy: TrialPolicy) -> float:
-    """Return how long a training may stand still: ``stall_timeout``, or ``stall_factor`` median epochs if longer."""
+    """Return how long a training may stall: ``stall_timeout``, or ``stall_factor`` median epochs if longer."""
     median = statistics.median(epoch_seconds) if epoch_seconds else 0.0
     return max(policy.stall_timeout, policy.stall_factor * median)
 
 
 def prepare_trainings(example: TrialRequest) -> None:
-    """Make ready what trainings like this one share on this machine; where that stands still, the process ends."""
+    """Warm the caches shared by trainings like this one; the process ends if that stalls."""
     faulthandler.dump_traceback_later(_SETUP_FACTOR * example.policy.stall_timeout, exit=True)
     trainer_for(example.model).prepare(example)
     faulthandler.cancel_dump_traceback_later()
 
 
 class Watchdog:
-    """Watches one training while the ``with`` block runs; without :meth:`alive` in time it ends the process.
+    """Watches one training during the ``with`` block; ends the process unless :meth:`progress` is called in time.
 
     Args:
-        stacks: file for the stacks of all threads; removed where it stays empty.
+        stacks: file for the stacks of all threads; removed if it stays empty.
         policy: the experiment's ``trial`` section.
-        hand_over: takes the file of the stacks before the process ends; None where it is read where it lies.
+        publish: called with the stacks file before the process ends; None if the file's folder is shared.
+        setup_factor: the limit before the first epoch, as a multiple of ``stall_timeout``.
     """
 
-    def __init__(self, stacks: Path, policy: TrialPolicy, hand_over: Callable[[Path], object] | None = None) -> None:
-        self._path, self._policy, self._hand_over = stacks, policy, hand_over
+    def __init__(
+        self,
+        stacks: Path,
+        policy: TrialPolicy,
+        publish: Callable[[Path], object] | None = None,
+        *,
+        setup_factor: float = _SETUP_FACTOR,
+    ) -> None:
+        self._path, self._policy, self._publish, self._setup_factor = stacks, policy, publish, setup_factor
         self._deadline, self._over = 0.0, threading.Event()
         self._epochs: list[float] = []
         self._set_at = 0.0
@@ -62,9 +70,9 @@ class Watchdog:
     def __enter__(self) -> Watchdog:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("w")
-        self._arm(_SETUP_FACTOR * self._policy.stall_timeout)
-        if self._hand_over is not None:
-            threading.Thread(target=self._watch, args=(self._hand_over,), name="watchdog", daemon=True).start()
+        self._arm(self._setup_factor * self._policy.stall_timeout)
+        if self._publish is not None:
+            threading.Thread(target=self._watch, args=(self._publish,), name="watchdog", daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,13 +83,13 @@ class Watchdog:
         if self._path.exists() and not self._path.stat().st_size:
             self._path.unlink()
 
-    def alive(self) -> None:
-        """Take note of progress (a batch); cheap enough for every batch."""
+    def progress(self) -> None:
+        """Record progress; cheap enough to call for every batch."""
         if time.monotonic() - self._set_at > _REARM_S:
             self._arm(limit_s(self._epochs, self._policy))
 
     def epoch(self, seconds: float | None) -> None:
-        """Take note of a whole epoch."""
+        """Record the end of an epoch and its duration."""
         if seconds is not None:
             self._epochs.append(seconds)
         self._arm(limit_s(self._epochs, self._policy))
@@ -90,13 +98,13 @@ class Watchdog:
         assert self._file is not None
         self._set_at = time.monotonic()
         self._deadline = self._set_at + timeout_s
-        last_s = timeout_s if self._hand_over is None else timeout_s + _TO_HAND_OVER_S
-        faulthandler.dump_traceback_later(last_s, exit=True, file=self._file)
+        kill_s = timeout_s if self._publish is None else timeout_s + _PUBLISH_S
+        faulthandler.dump_traceback_later(kill_s, exit=True, file=self._file)
 
-    def _watch(self, hand_over: Callable[[Path], object]) -> None:
-        """End the process once the deadline has passed; it moves while there is progress.
+    def _watch(self, publish: Callable[[Path], object]) -> None:
+        """End the process once the deadline has passed.
 
-        It moves to an earlier time too, when the first batch ends the setup: so it is looked at again and again.
+        Progress moves the deadline, also to an earlier time when the first epoch ends the setup, so it is polled.
         """
         while (left := self._deadline - time.monotonic()) > 0:
             if self._over.wait(min(left, _REARM_S)):
@@ -104,6 +112,6 @@ class Watchdog:
         assert self._file is not None
         faulthandler.dump_traceback(self._file)
         try:
-            hand_over(self._path)
+            publish(self._path)
         finally:
             os._exit(1)

@@ -1,0 +1,84 @@
+"""Which nodes the controller admits, and what it does when workers are on nodes that it excludes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from yolosweep.cluster import Admission, DiskEstimate, ProbeRequest
+from yolosweep.experiment import Experiment
+from yolosweep.experiment.settings import resolved
+from yolosweep.ledger import RunFolder
+from yolosweep.ledger.history import History
+from yolosweep.records import PreparedDataset
+from yolosweep.runtime.controller_actor import ControllerActor
+
+DATASET = PreparedDataset(
+    task="detect", source="/d/data.yaml", train_on="/d/data.yaml", names={0: "car"}, images={"train": 9, "val": 9},
+    fingerprint="f" * 64,
+)  # fmt: skip
+FAULT = "versions: numpy 1.0.0, the driver has 2.4.6"
+Start = Callable[..., tuple[ControllerActor, RunFolder]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """A function that starts a controller whose cluster had only the node ``first`` at the start."""
+    opened: list[ControllerActor] = []
+
+    def make(*, workers: int) -> tuple[ControllerActor, RunFolder]:
+        search = {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}, "trials": 5}
+        exp = {"name": "d", "model": "yolo11n.yaml", "data": "d", "train": {"optimizer": "AdamW"}, "search": search}
+        probe = ProbeRequest(torch=False)
+        folder = RunFolder.create(tmp_path, "d")
+        controller = ControllerActor(
+            str(folder.root),
+            experiment=resolved(Experiment.model_validate(exp)).model_dump(mode="json"),
+            model="yolo11n.yaml", model_fingerprint="m", dataset=DATASET.model_dump(mode="json"), cpus=1, gpus=0,
+            world_size=1, header={}, nodes=["first"], places=workers,
+            admission=Admission(probe=probe, disk=DiskEstimate(), address="a", dataset=DATASET, versions={}),
+        )  # fmt: skip
+        opened.append(controller)
+        return controller, folder
+
+    yield make
+    for controller in opened:
+        controller.close()
+
+
+def notes(folder: RunFolder) -> list[str]:
+    return [str(note.text) for note in History.of(folder).notes]
+
+
+def test_a_node_that_joins_must_pass_its_checks_first(start: Start) -> None:
+    controller, folder = start(workers=2)
+    assert controller.may_train("first") == "good"
+    assert isinstance(controller.may_train("late"), Admission)
+    controller.node_checked("late", "n2", "", "")
+    controller.node_checked("bad", "n3", FAULT, "")
+    assert [controller.may_train(node) for node in ("late", "bad")] == ["good", "bad"]
+    assert notes(folder) == ["node n2 joined", f"node n3 joined and is excluded: {FAULT}"]
+
+
+def test_the_sweep_ends_once_all_workers_are_on_excluded_nodes(start: Start) -> None:
+    controller, folder = start(workers=2)
+    controller.node_checked("late", "n2", FAULT, "")
+    controller.cordoned(0)
+    assert not controller.over()
+    controller.cordoned(1)
+    assert controller.over()
+    assert notes(folder)[-1].startswith(f"all workers are on excluded nodes ({FAULT})")
+    assert History.of(folder).trials == {}
+
+
+def test_a_worker_that_restarts_elsewhere_is_no_longer_cordoned(start: Start) -> None:
+    controller, _ = start(workers=2)
+    controller.node_checked("late", "n2", FAULT, "")
+    controller.cordoned(0)
+    controller.lost(0, "the node died")
+    controller.cordoned(1)
+    assert not controller.over()
+    controller.cordoned(0)
+    assert controller.over()

@@ -508,7 +508,7 @@ def test_trials_wait_for_a_storage_that_is_gone_for_a_minute_and_nothing_is_lost
 def test_a_replaced_process_is_no_loss(tmp_path: Path) -> None:
     controller = make_controller(tmp_path)
     for _ in range(5):
-        controller.leaving(0)
+        controller.replacing(0)
         controller.lost(0, "exit")
     assert start(controller, slot=0).number == 0
 
@@ -534,7 +534,7 @@ def test_a_trial_whose_machine_has_to_go_goes_on_elsewhere_from_where_it_stood(t
     assert controller.verdict(request.trial) is Verdict.CANCEL
     folder = RunFolder(request.folder)
     state = folder.publish(b"state", folder.checkpoint(request.trial, "a00-e0002.state"))
-    controller.leaving(0)
+    controller.replacing(0)
     end(controller, request, None, Ending.CANCELLED, checkpoint=Checkpoint(epoch=2, state=state))
     assert not controller.over()
     again = start(controller, slot=1)
@@ -578,7 +578,7 @@ def test_a_process_that_dies_without_a_trial_is_told_and_one_that_is_replaced_is
     controller = make_controller(tmp_path)
     request = start(controller, slot=0)
     controller.lost(1, "killed")
-    controller.leaving(2)
+    controller.replacing(2)
     controller.lost(2, "replaced")
     (told,) = [note.text for note in history(request).notes]
     assert told == "a worker process died while it had no trial; another one replaces it: killed"
@@ -785,7 +785,7 @@ def test_a_grid_waits_a_while_for_the_next_process_on_the_other_gpu(
     mixed: tuple[SweepController, Clock, TrialRequest], back: bool
 ) -> None:
     controller, clock, other = mixed
-    controller.leaving(1)
+    controller.replacing(1)
     end(controller, other, 0.3, device="big GPU")
     controller.lost(1, "exit")
     clock.now = 599.0

@@ -23,7 +23,7 @@ import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from yolosweep.cluster.preemption import clear_notice, drain
 from yolosweep.records import TrialRequest
-from yolosweep.runtime.control_channel import NAMESPACE
+from yolosweep.runtime.controller_client import NAMESPACE
 from yolosweep.runtime.trial_actor import TrialActor
 
 EXAMPLE = TrialRequest(
@@ -48,8 +48,8 @@ class Controller:
         return None
     def cordoned(self, slot):
         self.calls.append("cordoned")
-    def leaving(self, slot):
-        self.calls.append("leaving")
+    def replacing(self, slot):
+        self.calls.append("replacing")
     def report(self):
         return self.calls, self.asked
 
@@ -97,8 +97,8 @@ def test_on_a_good_node_it_asks_for_a_trial(told: dict[str, list[object]]) -> No
 def test_with_any_rank_on_an_excluded_node_it_trains_nothing_and_holds_its_resources_until_the_end(
     case: str, told: dict[str, list[object]]
 ) -> None:
-    assert told[case] == [{"done": True}, ["cordoned", "leaving"], 3]
+    assert told[case] == [{"done": True}, ["cordoned", "replacing"], 3]
 
 
 def test_on_a_draining_node_it_asks_for_no_trial(told: dict[str, list[object]]) -> None:
-    assert told["draining"] == [{"done": False}, ["leaving"], 3]
+    assert told["draining"] == [{"done": False}, ["replacing"], 3]

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ from yolosweep.records import PreparedDataset
 from yolosweep.records.events import Note, SweepEnded, Winner, WinnerSelected
 from yolosweep.report import summary, write_report
 from yolosweep.runtime.resources import Allocation, allot
-from yolosweep.runtime.tune_adapter import ControllerClient, connected, run_trials
+from yolosweep.runtime.tune_adapter import connected, run_trials
 from yolosweep.search.checkpoint_retention import clear_leftovers
 from yolosweep.storage.atomic_files import sha256_of
 from yolosweep.tracking import Mirror, choose_mode, start_mirror
@@ -173,6 +172,8 @@ class _Sweep:
         dataset = write_view_on_driver(self._checked.gate, self._checked.dataset, self._folder)
         model, fingerprint = self._store_model()
         _say("starting Ray …")
+        from yolosweep.runtime.controller_client import ControllerClient
+
         # Ray prints about processes that died to standard output, which belongs to --json.
         with contextlib.redirect_stdout(sys.stderr), self._stop.waits(), connected() as cluster:
             self._stop.check()
@@ -193,12 +194,12 @@ class _Sweep:
             header = {**self._header(slots, bad), "model_fingerprint": fingerprint}
             told = {"experiment": exp.model_dump(mode="json"), "header": header}
             known = {"nodes": list(good), "admission": admission, "places": slots.concurrent}
-            controller = ControllerClient(self._folder, {**trained, **about, **told, **known})
+            controller = ControllerClient.start(self._folder, {**trained, **about, **told, **known})
             self._mirror = start_mirror(self._folder) if self._online else None
             live = LiveView(self._folder, exp.search.trials, int(exp.train["epochs"]))
-            with self._stop.tells(partial(controller.tell, "cancel")), live:
+            with self._stop.tells(controller.cancel), live:
                 run_trials(self._folder, controller, slots, bad)
-            reason = str(controller.ask("close"))
+            reason = controller.close()
             remove_probe(self._folder.address, marker)
             del keyring
             return reason

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import Any
 
 import ray
 
 from yolosweep.cluster import check_joining_node, is_draining
+from yolosweep.errors import ClusterError
 from yolosweep.records import TrialRequest, Verdict
+from yolosweep.runtime.controller_client import ControllerClient
 
-__all__ = ["NAMESPACE", "POLL_S", "StopPoller", "controller_named", "may_train"]
+__all__ = ["POLL_S", "StopPoller", "may_train"]
 
-NAMESPACE = "yolosweep"
 POLL_S = 1.0
 """How often a training asks whether to stop in the middle of an epoch."""
 
 
-def controller_named(name: str) -> Any:
-    """Return the handle of the sweep's controller."""
-    return ray.get_actor(name, namespace=NAMESPACE)
-
-
-def may_train(controller: Any) -> bool:
+def may_train(controller: ControllerClient) -> bool:
     """Return whether trials may run on this node; a node that joined after the start is checked first."""
     node = ray.get_runtime_context().get_node_id()
-    answer = ray.get(controller.may_train.remote(node))
+    answer = controller.may_train(node)
     if not isinstance(answer, str):
         resources: dict[str, float] = next((one["Resources"] for one in ray.nodes() if one["NodeID"] == node), {})
-        fault, reply = check_joining_node(answer, resources, lambda: float(ray.get(controller.time.remote())))
-        ray.get(controller.node_checked.remote(node, socket.gethostname(), fault, reply))
-        answer = ray.get(controller.may_train.remote(node))
-    return bool(answer == "good")
+        fault, reply = check_joining_node(answer, resources, controller.time)
+        controller.node_checked(node, socket.gethostname(), fault, reply)
+        answer = controller.may_train(node)
+    return answer == "good"
 
 
 class StopPoller:
@@ -41,7 +36,7 @@ class StopPoller:
     It also reports that this node is draining: the trial then stops, and resumes on another node.
     """
 
-    def __init__(self, controller: Any, request: TrialRequest) -> None:
+    def __init__(self, controller: ControllerClient, request: TrialRequest) -> None:
         self._controller, self._request = controller, request
         self.stopped = threading.Event()
         self._over = threading.Event()
@@ -60,10 +55,10 @@ class StopPoller:
         while not self._over.wait(POLL_S):
             try:
                 if is_draining():
-                    ray.get(self._controller.preempt.remote(trial, attempt))
-                if ray.get(self._controller.verdict.remote(trial, attempt)) is Verdict.CANCEL:
+                    self._controller.preempt(trial, attempt)
+                if self._controller.verdict(trial, attempt) is Verdict.CANCEL:
                     self.stopped.set()
                     return
-            except ray.exceptions.RayError:  # the sweep is gone, so nobody would record the result
+            except (ray.exceptions.RayError, ClusterError):  # the sweep is gone, so nobody would record the result
                 self.stopped.set()
                 return

@@ -21,7 +21,8 @@ from yolosweep.backends.ultralytics.ddp import enter_group
 from yolosweep.backends.ultralytics.rendezvous import Rendezvous, bind_transport
 from yolosweep.cluster import import_credentials, prepare_node, training_lock, with_local_paths
 from yolosweep.records import Ending, PreparedDataset, TrialRecord, TrialRequest, Verdict
-from yolosweep.runtime.control_channel import StopPoller, controller_named, may_train
+from yolosweep.runtime.control_channel import StopPoller, may_train
+from yolosweep.runtime.controller_client import ControllerClient
 from yolosweep.runtime.watchdog import prepare_trainings
 
 __all__ = ["Preparation", "RankGroup", "bundles", "granted_gpus"]
@@ -58,7 +59,7 @@ class _Rank:
 
     def __init__(self, controller: str) -> None:
         import_credentials()
-        self._controller = controller_named(controller)
+        self._controller = ControllerClient.named(controller)
 
     def may_train(self) -> bool:
         """Return whether trials may run on this rank's node."""

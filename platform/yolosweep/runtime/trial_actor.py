@@ -13,7 +13,8 @@ from yolosweep.backends import trainer_for
 from yolosweep.cluster import import_credentials, is_draining, prepare_node, training_lock, with_local_paths
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
-from yolosweep.runtime.control_channel import POLL_S, StopPoller, controller_named, may_train
+from yolosweep.runtime.control_channel import POLL_S, StopPoller, may_train
+from yolosweep.runtime.controller_client import ControllerClient
 from yolosweep.runtime.rank_group import Preparation, RankGroup, bundles, granted_gpus
 from yolosweep.runtime.watchdog import Watchdog, prepare_trainings
 from yolosweep.search.checkpoint_retention import forget
@@ -41,9 +42,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         """Ask for a trial and run all of it; done when there are no more."""
-        controller = controller_named(self._controller_name)
+        controller = ControllerClient.named(self._controller_name)
         if self._trained == 0 and not self._may_train(controller):
-            ray.get(controller.cordoned.remote(self._slot))
+            controller.cordoned(self._slot)
             self._cordon(controller, lambda: True)
             return {"done": True}
         with training_lock():  # before the check, so that draining waits for a training that missed the notice
@@ -52,27 +53,27 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._cordon(controller, is_draining)
         return {"done": False}
 
-    def _may_train(self, controller: Any) -> bool:
+    def _may_train(self, controller: ControllerClient) -> bool:
         """Return whether the nodes of all ranks may train; starts the processes of the other ranks."""
         if self._group is None and len(bundles()) > 1:
             self._group = RankGroup(self._controller_name, self._give_up)
         return may_train(controller) and (self._group is None or self._group.may_train())
 
-    def _cordon(self, controller: Any, cordoned: Callable[[], bool]) -> None:
+    def _cordon(self, controller: ControllerClient, cordoned: Callable[[], bool]) -> None:
         """Hold this worker's resources so that Ray schedules nothing here, until uncordoned or the sweep is over."""
-        ray.get(controller.leaving.remote(self._slot))  # if this node dies now, no trial is lost with it
-        while cordoned() and not ray.get(controller.over.remote()):
+        controller.replacing(self._slot)  # if this node dies now, no trial is lost with it
+        while cordoned() and not controller.over():
             time.sleep(POLL_S)
 
-    def _train_one(self, controller: Any) -> dict[str, Any]:
+    def _train_one(self, controller: ControllerClient) -> dict[str, Any]:
         if self._trained == 0:
             self._prepare(controller)
-        answer: TrialRequest | str | None = ray.get(controller.begin.remote(self._slot))
+        answer = controller.begin(self._slot)
         while isinstance(answer, str):  # others hold the rest of the budget, or may leave a trial to resume
             if is_draining():
                 return {"done": False}
             time.sleep(POLL_S)
-            answer = ray.get(controller.begin.remote(self._slot))
+            answer = controller.begin(self._slot)
         if answer is None:
             return {"done": True}
         answer = self._here(answer)
@@ -86,18 +87,18 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         )
         used_up = broken or self._trained >= answer.policy.recycle_after
         if used_up:  # reported first, because the last trial to end may end the sweep
-            ray.get(controller.leaving.remote(self._slot))
-        ray.get(controller.ended.remote(record, answer.attempt))
+            controller.replacing(self._slot)
+        controller.ended(record, answer.attempt)
         if used_up:  # Tune starts a fresh process, so that no state of an error reaches the next training
             ray.actor.exit_actor()
         return {"done": False}
 
-    def _prepare(self, controller: Any) -> None:
+    def _prepare(self, controller: ControllerClient) -> None:
         """Prepare what all trainings on this node share, before the first one: its time belongs to no trial."""
-        if (preparation := ray.get(controller.preparation.remote())) is not None:
+        if (preparation := controller.preparation()) is not None:
             self._preparation = preparation
             self._train_on = prepare_node(*preparation)
-        example = self._here(ray.get(controller.example.remote()))
+        example = self._here(controller.example())
         if self._group is None:
             prepare_trainings(example)
         else:
@@ -108,19 +109,19 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _give_up(self, request: TrialRequest, rank: int, record: TrialRecord) -> None:
         """Report a training that failed on one of the other ranks alone."""
-        controller = controller_named(self._controller_name)
-        ray.get(controller.leaving.remote(self._slot))
-        ray.get(controller.rank_failed.remote(rank, record, request.attempt))
+        controller = ControllerClient.named(self._controller_name)
+        controller.replacing(self._slot)
+        controller.rank_failed(rank, record, request.attempt)
 
 
-def _train(controller: Any, request: TrialRequest, group: RankGroup | None) -> TrialRecord:
+def _train(controller: ControllerClient, request: TrialRequest, group: RankGroup | None) -> TrialRecord:
     folder = RunFolder(request.folder)
     stacks = folder.stacks(request.trial, request.attempt)
     publish = None if folder.objects is None else lambda file: folder.publish(file.read_bytes(), file)
     with StopPoller(controller, request) as poller, Watchdog(stacks, request.policy, publish) as watchdog:
 
         def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
-            verdict: Verdict = ray.get(controller.row.remote(request.trial, row, checkpoint, request.attempt))
+            verdict = controller.row(request.trial, row, checkpoint, request.attempt)
             watchdog.epoch(row.seconds)
             return verdict
 

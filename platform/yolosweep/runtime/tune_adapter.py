@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import shutil
 import signal
 import time
@@ -13,14 +12,17 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yolosweep.cluster import is_own, require_token, secrets_of
 from yolosweep.errors import ClusterError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.runtime.resources import Allocation
 
-__all__ = ["Cluster", "ControllerClient", "connected", "named_cluster", "placement", "run_trials"]
+if TYPE_CHECKING:
+    from yolosweep.runtime.controller_client import ControllerClient
+
+__all__ = ["Cluster", "connected", "named_cluster", "placement", "run_trials"]
 
 _QUIET = {
     "RAY_DEDUP_LOGS": "0",
@@ -120,47 +122,6 @@ def _signals_as_before() -> Iterator[None]:
             put(number, handler)
 
 
-class ControllerClient:
-    """The driver's handle on the controller actor."""
-
-    def __init__(self, root: RunFolder, arguments: dict[str, Any]) -> None:
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        from yolosweep.runtime.control_channel import NAMESPACE
-        from yolosweep.runtime.controller_actor import ControllerActor
-
-        self.name = f"controller-{root.sweep}-{secrets.token_hex(4)}"
-        # On the driver's node: the driver reads the ledger the controller writes, whatever the storage is.
-        here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=False)
-        self._actor = (
-            ray.remote(ControllerActor)
-            .options(name=self.name, namespace=NAMESPACE, num_cpus=0, scheduling_strategy=here)
-            .remote(root.address, **arguments)
-        )
-        self.ask("ready")
-
-    def ask(self, method: str, *arguments: Any) -> Any:
-        """Call the controller and wait for the answer.
-
-        Raises:
-            YolosweepError: what the controller raised, unwrapped.
-            ClusterError: the controller's process is gone.
-        """
-        import ray
-
-        try:
-            return ray.get(getattr(self._actor, method).remote(*arguments))
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause if getattr(error, "cause", None) is not None else error from error
-        except ray.exceptions.RayActorError as error:
-            raise ClusterError("the process that keeps the ledger was lost") from error
-
-    def tell(self, method: str, *arguments: Any) -> None:
-        """Call the controller without waiting: safe inside a signal handler."""
-        getattr(self._actor, method).remote(*arguments)
-
-
 def run_trials(
     folder: RunFolder, controller: ControllerClient, allocation: Allocation, excluded: Collection[str] = ()
 ) -> None:
@@ -195,7 +156,7 @@ def run_trials(
     except Exception as error:
         if trouble:
             raise trouble[0] from None
-        if not controller.ask("over"):  # otherwise Tune only failed to read its own state, which is not needed
+        if not controller.over():  # otherwise Tune only failed to read its own state, which is not needed
             raise
         logging.getLogger(__name__).debug("Tune ended with %r", error)
     finally:
@@ -251,7 +212,7 @@ def _watcher(controller: ControllerClient, trouble: list[YolosweepError]) -> Any
     class ReportLoss(tune.Callback):  # type: ignore[misc]
         def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             try:
-                controller.ask("lost", trial.config["slot"], _cause(trial))
+                controller.lost(trial.config["slot"], _cause(trial))
             except YolosweepError as error:
                 trouble.append(error)
                 raise
@@ -275,7 +236,7 @@ def _stopper(controller: ControllerClient, trouble: list[YolosweepError]) -> Any
         def stop_all(self) -> bool:
             if not self._over and time.monotonic() - self._asked > _OVER_POLL_S:
                 try:
-                    self._over = bool(controller.ask("over"))
+                    self._over = controller.over()
                 except YolosweepError as error:
                     trouble.append(error)
                     raise

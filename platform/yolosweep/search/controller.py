@@ -278,7 +278,7 @@ class SweepController:
             )
         )
 
-    def leaving(self, slot: int) -> None:
+    def replacing(self, slot: int) -> None:
         """Note that a worker process is about to be replaced: its end is no loss."""
         self._workers.replacing(slot, self._clock())
 

@@ -1,0 +1,136 @@
+"""The sweep controller as other processes see it: one typed method per call of the actor."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Literal, cast
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from yolosweep.cluster import Admission
+from yolosweep.errors import ClusterError
+from yolosweep.ledger import RunFolder
+from yolosweep.records import Checkpoint, EpochResult, PreparedDataset, TrialRecord, TrialRequest, Verdict
+from yolosweep.runtime.controller_actor import ControllerActor
+
+__all__ = ["NAMESPACE", "ControllerClient"]
+
+NAMESPACE = "yolosweep"
+
+
+class ControllerClient:
+    """Calls the controller and waits for its answers.
+
+    Raises:
+        YolosweepError: from any method, what the controller raised.
+        ClusterError: from any method, the controller's process is gone.
+    """
+
+    def __init__(self, actor: Any, name: str) -> None:
+        self._actor, self.name = actor, name
+
+    @classmethod
+    def start(cls, root: RunFolder, arguments: dict[str, Any]) -> ControllerClient:
+        """Start the controller on this node; return once the first line of its ledger is on disk.
+
+        Args:
+            root: the run folder.
+            arguments: of ``ControllerActor``.
+        """
+        name = f"controller-{root.sweep}-{secrets.token_hex(4)}"
+        # On the driver's node: the driver reads the ledger the controller writes, whatever the storage is.
+        here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=False)
+        actor = (
+            ray.remote(ControllerActor)
+            .options(name=name, namespace=NAMESPACE, num_cpus=0, scheduling_strategy=here)
+            .remote(root.address, **arguments)
+        )
+        client = cls(actor, name)
+        client._ask("ready")
+        return client
+
+    @classmethod
+    def named(cls, name: str) -> ControllerClient:
+        """Return the client of a controller that runs.
+
+        Raises:
+            ValueError: there is none of that name.
+        """
+        return cls(ray.get_actor(name, namespace=NAMESPACE), name)
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        try:
+            return ray.get(getattr(self._actor, method).remote(*arguments))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause if getattr(error, "cause", None) is not None else error from error
+        except ray.exceptions.RayActorError as error:
+            raise ClusterError("the process that keeps the ledger was lost") from error
+
+    def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
+        """See ``SweepController.begin``."""
+        return cast("TrialRequest | Literal['wait'] | None", self._ask("begin", slot))
+
+    def row(self, trial: str, row: EpochResult, checkpoint: Checkpoint | None, attempt: int) -> Verdict:
+        """See ``SweepController.row``."""
+        return cast(Verdict, self._ask("row", trial, row, checkpoint, attempt))
+
+    def verdict(self, trial: str, attempt: int) -> Verdict:
+        """See ``SweepController.verdict``."""
+        return cast(Verdict, self._ask("verdict", trial, attempt))
+
+    def ended(self, record: TrialRecord, attempt: int) -> None:
+        """See ``SweepController.ended``."""
+        self._ask("ended", record, attempt)
+
+    def rank_failed(self, rank: int, record: TrialRecord, attempt: int) -> None:
+        """See ``SweepController.rank_failed``."""
+        self._ask("rank_failed", rank, record, attempt)
+
+    def preempt(self, trial: str, attempt: int) -> None:
+        """See ``SweepController.preempt``."""
+        self._ask("preempt", trial, attempt)
+
+    def replacing(self, slot: int) -> None:
+        """See ``SweepController.replacing``."""
+        self._ask("replacing", slot)
+
+    def lost(self, slot: int, error: str) -> None:
+        """See ``SweepController.lost``."""
+        self._ask("lost", slot, error)
+
+    def cordoned(self, slot: int) -> None:
+        """See ``ControllerActor.cordoned``."""
+        self._ask("cordoned", slot)
+
+    def over(self) -> bool:
+        """See ``SweepController.over``."""
+        return bool(self._ask("over"))
+
+    def close(self) -> str:
+        """See ``SweepController.close``."""
+        return str(self._ask("close"))
+
+    def preparation(self) -> tuple[str, PreparedDataset] | None:
+        """See ``ControllerActor.preparation``."""
+        return cast("tuple[str, PreparedDataset] | None", self._ask("preparation"))
+
+    def example(self) -> TrialRequest:
+        """See ``ControllerActor.example``."""
+        return cast(TrialRequest, self._ask("example"))
+
+    def may_train(self, node: str) -> Literal["good", "bad"] | Admission:
+        """See ``ControllerActor.may_train``."""
+        return cast("Literal['good', 'bad'] | Admission", self._ask("may_train", node))
+
+    def node_checked(self, node: str, host: str, fault: str, reply: str) -> None:
+        """See ``ControllerActor.node_checked``."""
+        self._ask("node_checked", node, host, fault, reply)
+
+    def time(self) -> float:
+        """See ``ControllerActor.time``."""
+        return float(self._ask("time"))
+
+    def cancel(self, reason: str) -> None:
+        """See ``SweepController.cancel``; does not wait, so a signal handler may call it."""
+        self._actor.cancel.remote(reason)

@@ -129,7 +129,7 @@ def room_for(
         slots: what one trial gets, and how many run at a time; None where none fits.
     """
     decodes = exp.trial.image_cache == "shared" and exp.task != "classify" and not exp.is_toy
-    sides = ((picture.width, picture.height) for picture in gate.pictures.values())
+    sides = ((facts.width, facts.height) for facts in gate.image_facts.values())
     copy = copied(gate.layout.root)
     packed = is_address(exp.data) and copy.startswith("unpacked/")  # the archive is staged, too; images pack badly
     return replace(

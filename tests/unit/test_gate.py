@@ -355,8 +355,8 @@ def test_nothing_that_a_terminal_obeys_is_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["check", "set.zip"], 4, "name a folder of your own in XDG_CACHE_HOME"),
-        (["check", "sample:parking"], 4, "name a folder of your own in XDG_CACHE_HOME"),
+        (["check", "set.zip"], 4, "set XDG_CACHE_HOME to a folder of your own"),
+        (["check", "sample:parking"], 4, "set XDG_CACHE_HOME to a folder of your own"),
         (["check", "set", "--report", "set/data.yaml/x.html"], 2, "name another file"),
         (["split", "set", "--out", "set/data.yaml/x"], 2, "name another folder"),
     ],

@@ -189,7 +189,7 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
     "yaml: a zero byte in a path": (yaml('train: "a\\0b"\nval: images/val\n' + NAMES), "is not a path"),
     "yaml: a zero byte in path:": (yaml('path: "a\\0b"\n' + PLAIN + NAMES), "path: must be one folder"),
     "yaml: control characters": (yaml("# \x1b[2J\x07\n" + PLAIN + NAMES), "yaml-bytes"),
-    "yaml: a picture": (yaml(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20), "cannot be read as YAML"),
+    "yaml: a picture": (yaml(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20), "must be a mapping"),
     "yaml: a pickle": (files(poison("data.yaml")), "data.yaml"),
     "yaml: a hostile class name": (yaml(PLAIN + 'names: ["<script>\\e[2J\\u202e", "\\n\\n"]\n'), "has no name"),
     "yaml: path a list": (yaml("path: [a]\n" + PLAIN + NAMES), "path: must be one folder"),

@@ -221,7 +221,7 @@ def test_images_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> No
     result = split_dataset(layout, pictures, labels, tmp_path / "out")
     assert result.left_out == (bad,)
     assert bad.name not in set().union(*listed(tmp_path / "out").values())
-    with pytest.raises(DataError, match="no image that can be read"):
+    with pytest.raises(DataError, match="no readable image"):
         split_dataset(layout, {}, labels, tmp_path / "other")
 
 

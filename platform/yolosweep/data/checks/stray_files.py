@@ -29,14 +29,14 @@ def stray_file_findings(layout: Layout) -> list[Finding]:
     """Return findings about text files in the label folders that belong to no image of the dataset."""
     items = [item for split in layout.splits.values() for item in split if item.label is not None]
     ours = {os.fspath(item.label) for item in items if item.label is not None}
-    beside: dict[Path, set[Path]] = {}
+    folders: dict[Path, set[Path]] = {}
     for item in items:
         if item.label is not None:
-            beside.setdefault(item.label.parent, set()).add(item.image.parent)
+            folders.setdefault(item.label.parent, set()).add(item.image.parent)
     orphans: list[Path] = []
     others: list[Path] = []
     lists: set[Path] = set()
-    for folder, image_folders in sorted(beside.items()):
+    for folder, image_folders in sorted(folders.items()):
         texts = [name for name in _names(folder) if name.endswith((".txt", ".names", ".labels"))]
         lists.update(
             place / name for place in (folder, folder.parent) for name in _CLASS_LISTS if (place / name).is_file()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,10 +107,10 @@ def _leaking(
     split: str, levels: Mapping[str, Iterable[tuple[Path, ...]]], places: Mapping[Path, set[str]], pairs: list[Pair]
 ) -> list[Pair]:
     """Return each leaking image of a split with a source it leaks from, preferably a direct match."""
-    beside: dict[Path, set[Path]] = defaultdict(set)
+    partners: dict[Path, set[Path]] = defaultdict(set)
     for one, two, _ in pairs:
-        beside[one].add(two)
-        beside[two].add(one)
+        partners[one].add(two)
+        partners[two].add(one)
     before = set(_BEFORE[split])
     found: dict[Path, Pair] = {}
     for kind, groups in levels.items():
@@ -118,7 +118,7 @@ def _leaking(
             sources = [file for file in group if places[file] & before]
             for file in group if sources else ():
                 if split in places[file] and file not in found:
-                    direct = [source for source in sources if source in beside[file]]
+                    direct = [source for source in sources if source in partners[file]]
                     itself = [file] if places[file] & before else []
                     found[file] = Pair(file, (itself or direct or sources)[0], kind)
     return sorted(found.values())
@@ -202,16 +202,12 @@ def _same_rows(one: LabelFile, two: LabelFile) -> bool:
     """Return whether two label files agree up to order and rounding."""
     left = list(two.rows)
     for row in one.rows:
-        twin = next(
-            (
-                other
-                for other in left
-                if other.category == row.category
-                and all(abs(a - b) <= _LABEL_TOLERANCE for a, b in zip(row.box, other.box, strict=True))
-            ),
-            None,
-        )
-        if twin is None:
+        same = [other for other in left if other.category == row.category and _close(row.box, other.box)]
+        if not same:
             return False
-        left.remove(twin)
+        left.remove(same[0])
     return not left
+
+
+def _close(one: Sequence[float], two: Sequence[float]) -> bool:
+    return all(abs(a - b) <= _LABEL_TOLERANCE for a, b in zip(one, two, strict=True))

@@ -74,6 +74,13 @@ class DisjointSets:
         low, high = sorted((self.find(one), self.find(two)))
         self._parent[high] = low
 
+    def groups(self) -> list[list[int]]:
+        """Return all sets, each in ascending order."""
+        groups: dict[int, list[int]] = {}
+        for item in range(len(self._parent)):
+            groups.setdefault(self.find(item), []).append(item)
+        return list(groups.values())
+
 
 def connected_groups(pairs: Iterable[Pair]) -> list[tuple[Path, ...]]:
     """Return the connected groups of paired files, sorted, each of two files or more."""
@@ -83,10 +90,7 @@ def connected_groups(pairs: Iterable[Pair]) -> list[tuple[Path, ...]]:
     sets = DisjointSets(len(files))
     for pair in pairs:
         sets.join(number[pair.first], number[pair.second])
-    groups: dict[int, list[Path]] = {}
-    for index, file in enumerate(files):
-        groups.setdefault(sets.find(index), []).append(file)
-    return [tuple(group) for group in groups.values()]
+    return [tuple(files[index] for index in group) for group in sets.groups()]
 
 
 def find_near_duplicates(

@@ -61,10 +61,7 @@ def sequences(signatures: Mapping[Path, str]) -> list[tuple[Path, ...]]:
     thumbnails = decode_signatures([signatures[files[index]] for index in usable])
     for series in _series({index: names[index] or files[index].stem for index in usable}):
         _join_frames(series, place, thumbnails, sets)
-    groups: dict[int, list[Path]] = defaultdict(list)
-    for index, file in enumerate(files):
-        groups[sets.find(index)].append(file)
-    return [tuple(group) for group in groups.values() if len(group) > 1]
+    return [tuple(files[index] for index in group) for group in sets.groups() if len(group) > 1]
 
 
 def _series(stems: Mapping[int, str]) -> list[list[tuple[int, int]]]:

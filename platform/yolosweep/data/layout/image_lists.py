@@ -28,7 +28,7 @@ class ImageCollector:
         """Prefixes of listed paths, each with the folder that replaces it."""
         self.outside, self._hidden = outside, hidden
         self._files: dict[str, str] = {}
-        self._left = _ENTRIES
+        self._budget = _ENTRIES
 
     @property
     def images(self) -> list[str]:
@@ -48,8 +48,8 @@ class ImageCollector:
             try:
                 with os.scandir(here) as entries:
                     for entry in entries:
-                        self._left -= 1
-                        if self._left < 0 or len(above) > _DEPTH:
+                        self._budget -= 1
+                        if self._budget < 0 or len(above) > _DEPTH:
                             raise DataError(
                                 f"{printable(folder)} contains over {_ENTRIES} files or {_DEPTH} levels of folders; "
                                 "name the image folder itself"

@@ -87,7 +87,7 @@ class _Reading:
         names = class_names(self.document, self.source, self.faults, self.findings)
         extra = kept_keys(self.document, self.task, self.faults)
         if self.document.content.get("download"):
-            self._say("yaml-download", "download: in data.yaml is never run", line=self._line("download"))
+            self._report("yaml-download", "download: in data.yaml is never run", line=self._line("download"))
         entries = self._entries(required)
         root = self._root(entries)
         self.allowed = AllowedRoots([self.source.parent, root, *self.roots])
@@ -118,7 +118,7 @@ class _Reading:
     def _line(self, *key: Any) -> int | None:
         return self.document.lines.get(key)
 
-    def _say(self, code: str, message: str, line: int | None = None, split: str | None = None) -> None:
+    def _report(self, code: str, message: str, line: int | None = None, split: str | None = None) -> None:
         self.findings.append(finding(code, message, file=str(self.source), line=line, split=split))
 
     def _fault(self, key: str, message: str) -> None:
@@ -133,15 +133,17 @@ class _Reading:
             value = content.get(key)
             if not value:
                 if split in required:
-                    alike = [printable(name, 30) for name in content if str(name).strip().lower() == split]
+                    variants = [printable(name, 30) for name in content if str(name).strip().lower() == split]
                     message = (
-                        f"; {alike[0]}: must be in lower case" if alike else f"; write e.g. {split}: images/{split}"
+                        f"; {variants[0]}: must be in lower case"
+                        if variants
+                        else f"; write e.g. {split}: images/{split}"
                     )
-                    message += ", or create one with yolosweep split" if split == "val" and not alike else ""
+                    message += ", or create one with yolosweep split" if split == "val" and not variants else ""
                     self._fault(split, f"the key {split}: is missing{message}")
                 continue
             if key != split:
-                self._say("yaml-key-renamed", f"{key}: is read as {split}:", self._line(key), split)
+                self._report("yaml-key-renamed", f"{key}: is read as {split}:", self._line(key), split)
             listed = value if isinstance(value, list) else [value]
             if not all(isinstance(entry, str) for entry in listed):
                 self._fault(
@@ -160,7 +162,9 @@ class _Reading:
         wanted = [listed[0] for split, (_, listed) in entries.items() if split != "test"]
         picked = pick_root(given or "", self.source.parent, self.roots, wanted)
         if picked.message:
-            self._say("yaml-path-two" if picked.doubtful else "yaml-path-resolved", picked.message, self._line("path"))
+            self._report(
+                "yaml-path-two" if picked.doubtful else "yaml-path-resolved", picked.message, self._line("path")
+            )
         return picked.root
 
     def _gather(self, split: str, key: str, values: list[str], needed: bool) -> ImageCollector | None:
@@ -170,7 +174,7 @@ class _Reading:
             found = self.places.find(entry, split)
             if found.place is None:
                 if not needed:
-                    self._say("yaml-test-missing", f"{found.message}; {split} is left out", self._line(key), split)
+                    self._report("yaml-test-missing", f"{found.message}; {split} is left out", self._line(key), split)
                     return None
                 self._fault(key, found.message + self._not_downloaded())
                 continue
@@ -179,7 +183,7 @@ class _Reading:
                 self._fault(key, f"{found.message}, which overlaps with {over}:; write the intended folders")
                 continue
             if found.code:
-                self._say(found.code, found.message, self._line(key), split)
+                self._report(found.code, found.message, self._line(key), split)
             try:
                 if found.place.is_dir():
                     collector.walk(found.place)
@@ -197,7 +201,7 @@ class _Reading:
             )
         for start, base in collector.resolved.items():
             message = f"listed paths starting with {printable(start or 'nothing')!s} are found in {printable(base)}"
-            self._say("yaml-path-resolved", message, split=split)
+            self._report("yaml-path-resolved", message, split=split)
         return collector
 
     def _overlap(self, found: Found, split: str) -> str:

@@ -153,7 +153,7 @@ class EntryResolver:
                 if skipped == 0 or not set(map(str.lower, rest)) <= _ANY_SPLIT:
                     yield from (base.joinpath(*rest) for base in self.bases)
         for base in self.bases:
-            yield _whatever_case(base, parts)
+            yield _ignoring_case(base, parts)
 
     def _missing(self, entry: str, split: str) -> str:
         looked = self.root / entry
@@ -164,13 +164,13 @@ class EntryResolver:
         words = next((group for group in _WORDS if split in group), ())
         others = {word for group in _WORDS for word in group} - set(words)
 
-        def likeness(place: str) -> tuple[int, float]:
+        def match_score(place: str) -> tuple[int, float]:
             parts = set(place.lower().split("/"))
             mine = bool(parts & set(words)) - bool(parts & others)
             return mine, difflib.SequenceMatcher(None, place, entry).ratio()
 
-        known = [place for place in image_folders(self.root) if likeness(place)[0] >= 0]
-        line = printable(max(known, key=likeness)) if known else "the folder of its images"
+        known = [place for place in image_folders(self.root) if match_score(place)[0] >= 0]
+        line = printable(max(known, key=match_score)) if known else "the folder of its images"
         return f"{message}; correct path: or write {split}: {line}"
 
 
@@ -197,13 +197,13 @@ def image_folders(root: Path) -> list[str]:
     return found
 
 
-def _whatever_case(base: Path, parts: Sequence[str]) -> Path:
+def _ignoring_case(base: Path, parts: Sequence[str]) -> Path:
     """Return the path under ``base`` that matches ``parts`` case-insensitively, if exactly one does."""
     place = base
     for part in parts:
         try:
-            alike = sorted(name for name in os.listdir(place) if name.casefold() == part.casefold())
+            matches = sorted(name for name in os.listdir(place) if name.casefold() == part.casefold())
         except OSError:
-            alike = []
-        place = place / (alike[0] if len(alike) == 1 else part)
+            matches = []
+        place = place / (matches[0] if len(matches) == 1 else part)
     return place

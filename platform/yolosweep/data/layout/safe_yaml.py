@@ -134,11 +134,13 @@ def _explained(path: Path, text: str, error: Exception) -> str:
     problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
     if isinstance(error, _Refused):
         hint = problem
+    elif "nesting depth" in problem:  # libyaml's own bound, which it meets first on one line
+        hint = f"more than {_DEPTH} levels; this is not a data.yaml"
     elif "occurrence" in problem:
         hint = "an anchor (&name) is defined twice; rename one"
     elif "\t" in line[: len(line) - len(line.lstrip())]:
         hint = "the line begins with a tab; YAML allows only spaces there"
-    elif "escape" in f"{problem} {error}" and "\\" in line:
+    elif re.search("escape|hexdecimal", problem) and "\\" in line:
         hint = "a backslash is an escape in double quotes; write the path with / or in single quotes"
     elif "mapping values" in problem:
         hint = "quote text that contains a colon and a space, and align each key with the others"
@@ -198,7 +200,7 @@ class _Reader:
     def _mapping(self, node: Any, key: Key) -> dict[Any, Any]:
         content: dict[Any, Any] = {}
         for name_node, value_node in node.value:
-            merge = name_node.value == "<<" and name_node.style is None
+            merge = name_node.value == "<<" and not name_node.style
             if merge or not isinstance(name_node, yaml.ScalarNode):
                 raise _Refused(name_node, "a key must be a plain word or a number (and << is not followed)")
             name, line = self._scalar(name_node), name_node.start_mark.line + 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from yolosweep.data.model.items import Item, Layout
-from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, label_of
+from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, is_image, label_of
 from yolosweep.errors import DataError
 
 __all__ = ["folder_layout"]
@@ -62,9 +62,7 @@ def _class_folders(folder: Path) -> Layout:
 
 def _images(folder: Path) -> Iterator[Path]:
     for place, _, files in os.walk(folder):
-        for name in files:
-            if name.rpartition(".")[2].lower() in IMAGE_SUFFIXES:
-                yield Path(place, name)
+        yield from (Path(place, name) for name in files if is_image(name))
 
 
 def _listed_names(folder: Path) -> dict[int, str]:

@@ -8,18 +8,13 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from yolosweep.errors import DataError
 
 __all__ = [
-    "IMAGE_SUFFIXES",
-    "AllowedRoots",
-    "foreign_parts",
-    "is_image",
-    "label_of",
-    "nearest",
-    "printable",
-    "read_regular",
+    *("IMAGE_SUFFIXES", "AllowedRoots", "foreign_parts", "is_image", "label_of"),
+    *("nearest", "open_regular", "printable", "read_regular"),
 ]
 
 IMAGE_SUFFIXES = frozenset(
@@ -50,20 +45,32 @@ def printable(text: object, limit: int = 160) -> str:
     return clean if len(clean) <= limit and len(raw) <= 2 * limit else f"{clean[: limit // 2]}…{clean[-limit // 2 :]}"
 
 
+def open_regular(path: Path) -> IO[bytes] | None:
+    """Open a regular file; return None for pipes, devices and sockets, which are never opened, so nothing blocks.
+
+    Raises:
+        OSError: The file is missing or unreadable.
+    """
+    if stat.S_ISREG(os.stat(path).st_mode):
+        # The file may have been swapped for a pipe since; without O_NONBLOCK that would wait for a writer forever.
+        stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb")
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return stream
+        stream.close()
+    return None
+
+
 def read_regular(path: Path, limit_bytes: int) -> bytes:
-    """Return the content of a regular file; pipes, devices and sockets are never opened, so nothing blocks.
+    """Return the content of a regular file.
 
     Raises:
         DataError: The file is not regular, is larger than ``limit_bytes``, or cannot be read.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        stream = open_regular(path)
+        if stream is None:
             raise DataError(f"{printable(path)} is not a regular file and is not opened")
-        # The file may have been swapped for a pipe since; without O_NONBLOCK that would wait for a writer forever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise DataError(f"{printable(path)} is not a regular file and is not opened")
+        with stream:
             content = stream.read(limit_bytes + 1)
     except (OSError, ValueError) as error:
         raise DataError(f"{printable(path)} cannot be read: {getattr(error, 'strerror', None) or error}") from error

@@ -66,10 +66,7 @@ def _units(items: Sequence[T], groups: Iterable[Iterable[T]]) -> list[list[int]]
         members = [place[item] for item in group if item in place]
         for member in members[1:]:
             sets.join(members[0], member)
-    units: dict[int, list[int]] = {}
-    for index in range(len(items)):
-        units.setdefault(sets.find(index), []).append(index)
-    return list(units.values())
+    return sets.groups()
 
 
 def _counts(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import struct
 import warnings
 from io import BytesIO
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolosweep.data.model.items import ImageFacts
+from yolosweep.data.model.safe_paths import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -96,21 +96,18 @@ def oddities(facts: ImageFacts) -> dict[str, str]:
 
 
 def _content(path: Path) -> bytes | ImageFacts:
-    """Return a regular file's bytes; anything else is not opened, and opening never blocks.
+    """Return a file's bytes, or the facts about one that must not be read.
 
     Raises:
         OSError: The file is missing or unreadable.
     """
-    seen = path.stat()
-    if not stat.S_ISREG(seen.st_mode):
+    stream = open_regular(path)
+    if stream is None:
         return ImageFacts("", fault="image-not-file")
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as stream:
-        seen = os.fstat(handle)
-        if not stat.S_ISREG(seen.st_mode):
-            return ImageFacts("", fault="image-not-file")
-        if seen.st_size > MOST_BYTES:
-            return ImageFacts("", fault="image-bomb", detail=f"{seen.st_size:,} bytes")
+    with stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > MOST_BYTES:
+            return ImageFacts("", fault="image-bomb", detail=f"{size:,} bytes")
         return stream.read(MOST_BYTES)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from yolosweep.data.model.items import LabelFile, Problem
+from yolosweep.data.model.safe_paths import open_regular
 from yolosweep.data.scan.image_reading import read_image
 from yolosweep.data.scan.label_reading import MOST_BYTES, read_labels
 from yolosweep.data.scan.scan_codec import encode_image, encode_label
@@ -43,11 +43,11 @@ def read(job: Job, rules: Rules) -> str:
 def read_label_file(path: Path, rules: Rules) -> LabelFile:
     """Return a label file's content; a missing file has no hash, no rows and no problems."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        stream = open_regular(path)
+        if stream is None:
             return LabelFile("", problems=(Problem("label-unreadable", None, "not a regular file"),))
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as stream:
-            content = stream.read(MOST_BYTES + 1) or b""
+        with stream:
+            content = stream.read(MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return LabelFile("")
     except OSError as error:

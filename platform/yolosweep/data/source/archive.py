@@ -21,8 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
-from yolosweep.data.model.safe_paths import printable
-from yolosweep.data.source.bounded_stream import BoundedStream, opened
+from yolosweep.data.model.safe_paths import open_regular, printable
+from yolosweep.data.source.bounded_stream import BoundedStream
 from yolosweep.errors import DataError
 from yolosweep.storage.atomic_files import fsync_folder
 
@@ -83,7 +83,10 @@ def unpack(archive: Path, target: Path, *, limits: Limits | None = None) -> Path
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}.", dir=target.parent))
-        with opened(archive) as raw:
+        raw = open_regular(archive)
+        if raw is None:
+            raise DataError(f"data: {printable(archive)} is not a regular file; name the archive itself")
+        with raw:
             _Unpacking(archive, draft, limits, os.fstat(raw.fileno()).st_size).run(raw)
         draft.chmod(0o755)
         draft.rename(target)

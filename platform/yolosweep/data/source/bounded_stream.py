@@ -5,33 +5,16 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import os
-import stat
 import tarfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, cast
 
-from yolosweep.errors import DataError
-
-__all__ = ["BoundedStream", "opened"]
+__all__ = ["BoundedStream"]
 
 _PIECE = 1 << 20
 """Largest single read: tarfile reads a long name whole, and a bomb can claim gigabytes for one."""
 _MEMORY = 1 << 28
 """Memory limit of the xz decoder; ``xz -9`` needs 64 MiB."""
-
-
-def opened(archive: Path) -> IO[bytes]:
-    """Open an archive if it is a regular file; anything else could block.
-
-    Raises:
-        OSError: It is missing or unreadable.
-        DataError: It is not a regular file.
-    """
-    if not stat.S_ISREG(os.stat(archive).st_mode):
-        raise DataError(f"data: {archive} is not a regular file; name the archive itself")
-    return os.fdopen(os.open(archive, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
 class BoundedStream:

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from yolosweep.data.checks.content_findings import content_findings
-from yolosweep.data.model.items import Item, Layout
+from yolosweep.data.checks.image_findings import image_findings
+from yolosweep.data.checks.label_findings import label_findings
+from yolosweep.data.model.items import Images, Item, Labels, Layout
 from yolosweep.data.scan import scan as scan_module
 from yolosweep.data.scan.reader_pool import read_all
 from yolosweep.data.scan.reader_worker import Job, Rules
@@ -82,6 +83,10 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[[], set[str]]:
 def codes(findings: list[Finding]) -> dict[str, Finding]:
     assert len({(finding.code, finding.split) for finding in findings}) == len(findings)
     return {f"{finding.code} {finding.split or ''}".strip(): finding for finding in findings}
+
+
+def content_findings(layout: Layout, image_facts: Images, labels: Labels) -> list[Finding]:
+    return image_findings(layout, image_facts) + label_findings(layout, labels)
 
 
 def findings_of(layout: Layout) -> dict[str, Finding]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yolosweep.data.checks.class_balance import Counts, balance_findings, counts
-from yolosweep.data.checks.content_findings import content_findings
+from yolosweep.data.checks.image_findings import image_findings
+from yolosweep.data.checks.label_findings import label_findings
 from yolosweep.data.duplicates.leaks import LeakReport, leak_findings
 from yolosweep.data.layout.layout import read_layout
 from yolosweep.data.model.finding_codes import CODES
@@ -78,7 +79,8 @@ def examine(
     leaking, leaks = leak_findings(layout, image_facts, labels)
     found = [
         *layout.findings,
-        *content_findings(layout, image_facts, labels),
+        *image_findings(layout, image_facts),
+        *label_findings(layout, labels),
         *leaking,
         *balance_findings(layout, image_facts, labels, imgsz=imgsz),
     ]

@@ -117,7 +117,7 @@ def _absent(split: str, whole: _Split) -> list[Finding]:
 
 
 def _problem(code: str, seen: _Seen, split: str, whole: _Split) -> Finding:
-    message = f"{_count(seen.files, 'label file')} of {split} {TEXTS[code]}"
+    message = f"{seen.files} label file{'s' if seen.files != 1 else ''} of {split} {TEXTS[code]}"
     if seen.rows > seen.files:
         message += f", in {seen.rows} lines"
     more = {}
@@ -143,7 +143,3 @@ def _corners(split: str, whole: _Split) -> list[Finding]:
         f"{whole.outside / rows:.0%} of them extend beyond the image"
     )
     return [finding("label-corners", message, file=str(whole.boxed), split=split, count=rows)]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

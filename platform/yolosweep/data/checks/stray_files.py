@@ -49,7 +49,15 @@ def stray_file_findings(layout: Layout) -> list[Finding]:
                 name.rpartition(".")[0] for place in image_folders for name in _names(place) if name[-4:] != ".txt"
             }
             orphans += (folder / name for name in left if name[:-4] not in stems)
-    return [*_orphans(orphans), *_others(others), *_class_lists(sorted(lists), layout)]
+    found = []
+    if orphans:
+        message = f"{len(orphans)} label files have no image: either images are missing, or the files are leftovers"
+        found.append(finding("label-orphan", message, file=str(orphans[0]), count=len(orphans)))
+    if others:
+        names = ", ".join(sorted({file.name for file in others})[:3])
+        message = f"{len(others)} text files next to the labels are not label files ({names}): they are not read"
+        found.append(finding("label-stranger", message, file=str(others[0]), count=len(others)))
+    return found + _class_lists(sorted(lists), layout)
 
 
 def autolabel_findings(split: str, items: Sequence[Item]) -> list[Finding]:
@@ -87,21 +95,6 @@ def _drawn(place: Path, folder: Path) -> set[str] | None:
 
 def _known_name(name: str) -> bool:
     return name.lower() in _NO_LABELS or name.lower().startswith(("readme", "autosplit_"))
-
-
-def _orphans(files: Sequence[Path]) -> list[Finding]:
-    if not files:
-        return []
-    message = f"{len(files)} label files have no image: either images are missing, or the files are leftovers"
-    return [finding("label-orphan", message, file=str(files[0]), count=len(files))]
-
-
-def _others(files: Sequence[Path]) -> list[Finding]:
-    if not files:
-        return []
-    names = ", ".join(sorted({file.name for file in files})[:3])
-    message = f"{len(files)} text files next to the labels are not label files ({names}): they are not read"
-    return [finding("label-stranger", message, file=str(files[0]), count=len(files))]
 
 
 def _class_lists(files: Iterable[Path], layout: Layout) -> list[Finding]:

@@ -87,9 +87,8 @@ def read_classes(source: Path, roots: Sequence[Path], *, outside: bool, required
         if len(classes) < 2:
             faults.append(f"{printable(splits['train'])} has {len(classes)} class folders; at least two are needed")
     if (source / ".ndjson.yaml").exists():
-        findings.append(
-            finding("yaml-ndjson", "the folder has a hidden .ndjson.yaml", file=str(source / ".ndjson.yaml"))
-        )
+        message = "the folder has a hidden .ndjson.yaml"
+        findings.append(finding("yaml-ndjson", message, file=str(source / ".ndjson.yaml")))
     items = {}
     for split, folder in splits.items():
         collector = ImageCollector(split, allowed, outside=outside, hidden=True)
@@ -116,9 +115,8 @@ def _split_folders(
         if name is not None:
             splits[split] = source / name
             if name != split:
-                findings.append(
-                    finding("yaml-key-renamed", f"the folder {name}/ is read as {split}", file=str(source / name))
-                )
+                message = f"the folder {name}/ is read as {split}"
+                findings.append(finding("yaml-key-renamed", message, file=str(source / name)))
         elif split in required:
             message = f"{printable(source)} has no folder {split}/; classify needs train/<class>/ and val/<class>/"
             with os.scandir(source) as entries:
@@ -137,9 +135,7 @@ def _classes(folder: Path, findings: list[Finding]) -> list[str]:
     for name in names:
         if _hidden(name):
             message = f"{printable(folder / name)} is a hidden folder, not a class"
-            findings.append(
-                finding("file-hidden-class", message, file=printable(folder / name, 1000), split=folder.name)
-            )
+            findings.append(finding("file-hidden-class", message, file=str(folder / name), split=folder.name))
     return [name for name in names if not _hidden(name)]
 
 
@@ -171,17 +167,14 @@ def _items(
         names = ", ".join(printable(name, 40) for name in sorted(unknown))
         faults.append(f"{printable(folder)} has class folders that train lacks: {names}")
     elif not items:
-        faults.append(
-            f"{printable(folder)} contains no images in class folders; {collector.counter.summary() or 'it is empty'}"
-        )
+        why = collector.counter.summary() or "it is empty"
+        faults.append(f"{printable(folder)} contains no images in class folders; {why}")
     if os.path.lexists(cache := folder.with_suffix(".cache")):
         collector.counter.add("file-foreign-cache", str(cache))
     empty = sorted(set(numbers.values()) - {item.category for item in items}) if split == "train" else []
     for number in empty[:10]:
         message = f"the class {printable(classes[number], 60)} has no image in train"
-        findings.append(
-            finding("file-class-empty", message, file=printable(folder / classes[number], 1000), split=split)
-        )
+        findings.append(finding("file-class-empty", message, file=str(folder / classes[number]), split=split))
     findings += collector.counter.findings()
     return tuple(items)
 

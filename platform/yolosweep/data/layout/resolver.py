@@ -94,10 +94,8 @@ class EntryResolver:
     def find(self, entry: str, split: str) -> Found:
         """Resolve an entry; ``message`` is the finding's text, or the fault if ``place`` is None."""
         if "://" in entry:
-            message = (
-                f"{split}: {printable(entry)} is a URL; nothing is downloaded: fetch the images and name their folder"
-            )
-            return Found(None, message=message)
+            fix = "nothing is downloaded: fetch the images and name their folder"
+            return Found(None, message=f"{split}: {printable(entry)} is a URL; {fix}")
         if "\0" in entry or len(entry) > 4096:
             return Found(None, message=f"{split}: {printable(entry)} is not a path")
         plain = self.root / entry

@@ -1,4 +1,4 @@
-"""Every kind of finding of the data checks: its code, severity, fix, and text where it is fixed."""
+"""Every kind of finding of the data checks: its code, severity, fix and predefined text."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class FindingCounter:
     def findings(self) -> list[Finding]:
         """Return one finding per code."""
         return [
-            finding(code, text, file=printable(seen.file, 1000), line=seen.line, split=self.split, count=seen.times)
+            finding(code, text, file=seen.file, line=seen.line, split=self.split, count=seen.times)
             for (code, seen), text in zip(self._seen.items(), self._texts(), strict=True)
         ]
 

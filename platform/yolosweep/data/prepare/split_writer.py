@@ -124,7 +124,7 @@ def write_split(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) 
         "names": layout.names,
         **layout.extra,
     }
-    # JSON is YAML: no class name can be taken for a boolean, a number or a tag.
+    # JSON is valid YAML and quotes every class name, so none is read as a boolean, a number or a tag.
     write_atomic(out / "data.yaml", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return out / "data.yaml"
 

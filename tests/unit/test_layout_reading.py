@@ -478,6 +478,7 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     "utf-16": (("\ufeff" + PLAIN + NAMES).encode("utf-16-le"), ["is in UTF-16; save it as UTF-8"]),
     "a list": ("- a\n- b\n", ["must be a mapping with train:, val: and names:"]),
     "nothing": ("# later\n", ["is empty; it must be a mapping"]),
+    "an anchor twice": ("a: &x 1\nb: &x 2\n", ["line 2: an anchor (&name) is defined twice"]),
     "not closed": ("names: [a\n", ["cannot be read as YAML: line 2"]),
     "two documents": (PLAIN + NAMES + "---\n" + NAMES, ["line 4: a second document begins"]),
 }

@@ -21,7 +21,7 @@ from PIL import Image
 from yolosweep.data.duplicates.near_duplicates import find_near_duplicates
 from yolosweep.data.duplicates.signatures import signature_of
 from yolosweep.data.layout.unsplit_folder import folder_layout
-from yolosweep.data.model.items import LabelFile, Picture, Row
+from yolosweep.data.model.items import ImageFacts, LabelFile, Row
 from yolosweep.data.prepare.split_writer import split_dataset
 from yolosweep.storage.atomic_files import sha256_of
 
@@ -95,7 +95,7 @@ def leak_of_both(folder: Path, clips: int = 20, frames: int = 8) -> tuple[float,
             (folder / "set" / "labels" / f"{file.stem}.txt").write_text(f"{clip % 3} 0.5 0.5 0.2 0.2\n")
             files.append(file)
     layout = folder_layout(folder / "set", "detect")
-    pictures = {file: Picture(sha256_of(file), look=signature_of(Image.open(file))) for file in files}
+    pictures = {file: ImageFacts(sha256_of(file), signature=signature_of(Image.open(file))) for file in files}
     labels = {
         item.label: LabelFile("x", (Row(1, int(item.label.read_text()[0]), (0.5, 0.5, 0.2, 0.2)),))
         for item in layout.splits["train"]

@@ -63,7 +63,8 @@ def memory_mb(what: str) -> float:
 
 def scan_once(root: Path, count: int, workers: int | None) -> None:
     """Scan the first images and print seconds and memory as JSON: what the bench's processes run."""
-    from yolosweep.data.checks.content_findings import content_findings
+    from yolosweep.data.checks.image_findings import image_findings
+    from yolosweep.data.checks.label_findings import label_findings
     from yolosweep.data.model.items import Item, Layout
     from yolosweep.data.scan.scan import scan
 
@@ -79,7 +80,7 @@ def scan_once(root: Path, count: int, workers: int | None) -> None:
     seconds = time.perf_counter() - began
     peak = memory_mb("VmHWM")
     began = time.perf_counter()
-    found = content_findings(layout, pictures, labels)
+    found = image_findings(layout, pictures) + label_findings(layout, labels)
     told = {"seconds": seconds, "mb": peak - before, "findings": time.perf_counter() - began}
     print(json.dumps({**told, "codes": sorted({finding.code for finding in found})}))
 

@@ -179,11 +179,11 @@ def test_a_mask_that_sam_leaves_out_shifts_no_class(
 
 
 WRONG = {
-    "other names": ({"names": {0: "ship"}}, "no class has the same name"),
+    "other names": ({"names": {0: "ship"}}, "no class name is in both"),
     "task without boxes": ({"task": "classify"}, "task classify"),
-    "masks from a detector": ({"task": "segment"}, "or give sam too"),
-    "missing weights": ({"weights": Path("gone.pt")}, "there is no gone.pt"),
-    "missing sam": ({"sam": Path("gone/mobile_sam.pt")}, "there is no gone/mobile_sam.pt"),
+    "masks from a detector": ({"task": "segment"}, "or also give sam"),
+    "missing weights": ({"weights": Path("gone.pt")}, "gone.pt does not exist"),
+    "missing sam": ({"sam": Path("gone/mobile_sam.pt")}, "gone/mobile_sam.pt does not exist"),
 }
 
 
@@ -200,7 +200,7 @@ def test_what_does_not_fit_is_refused(
 def test_classes_the_data_set_lacks_are_left_out(detector: Path, data: Path, tmp_path: Path) -> None:
     names = {0: "WBC", 1: "RBC"}
     result = autolabel(images_of(data)[:4], detector, tmp_path / "auto", task="detect", names=names, conf=CONF)
-    assert result.strangers == ("Platelets",)
+    assert result.unknown_classes == ("Platelets",)
     kinds = {box.category for image in result.images for box in image.drawn}
     assert 1 in kinds
     assert kinds <= {0, 1}

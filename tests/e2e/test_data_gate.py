@@ -1,4 +1,4 @@
-"""The data gate in a whole run: what it refuses, what stands beside every score once it was let pass."""
+"""The data checks in a whole run: what they refuse, and what is shown with every score once it is waived."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_run_on_leaking_data_says_so_beside_every_score(
     assert all(config["dataset_leaks"]["val"] == pytest.approx(0.2) for config in configs[1:])
     assert caveat in [m.values.get("caveats") for m in messages if isinstance(m, Summary)]
 
-    shell("resume", root, "search.trials=4")  # what was let pass stays so
+    shell("resume", root, "search.trials=4")  # waived codes stay waived
     assert list(read_events(folder.ledger))[-1].event == "sweep_ended"
 
 

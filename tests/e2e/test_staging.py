@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from yolosweep.data import examine
-from yolosweep.data.source.locate import place_of
+from yolosweep.data.source.locate import local_path
 from yolosweep.data.source.staging import staged
 from yolosweep.errors import DataError
 
@@ -43,7 +43,7 @@ def test_an_archive_is_staged_then_unpacked(tmp_path: Path) -> None:
     (tmp_path / "set" / "images").mkdir(parents=True)
     (tmp_path / "set" / "data.yaml").write_text("x: 1\n")
     archive = shutil.make_archive(str(tmp_path / "set"), "gztar", tmp_path, "set")
-    assert (place_of(Path(archive).as_uri()) / "data.yaml").read_text() == "x: 1\n"
+    assert (local_path(Path(archive).as_uri()) / "data.yaml").read_text() == "x: 1\n"
 
 
 def test_changed_data_are_other_data(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_folders_and_backslashes(tmp_path: Path) -> None:
 def test_nothing_is_overwritten(tmp_path: Path, there: str) -> None:
     target = tmp_path / "out"
     {"folder": target.mkdir, "file": target.touch, "link": lambda: target.symlink_to("nowhere")}[there]()
-    with pytest.raises(DataError, match="exists and nothing is overwritten; name another folder"):
+    with pytest.raises(DataError, match="exists and is not overwritten; name another folder"):
         unpack(pack(tmp_path / "a.zip", SET), target)
     assert not target.is_dir() or not list(target.iterdir())
 
@@ -101,7 +101,7 @@ def test_nothing_is_overwritten(tmp_path: Path, there: str) -> None:
 def test_a_zip_packed_with_lzma_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as file:
         file.writestr("a", b"x")
-    with pytest.raises(DataError, match="'a' is packed in a way that is not read; pack it with the ordinary zip"):
+    with pytest.raises(DataError, match="'a' has an unsupported compression method; repack it as an ordinary zip"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
 
 

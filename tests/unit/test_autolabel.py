@@ -27,7 +27,7 @@ class Draws:
     """Stands in for the models: sees the same on every image, nothing on ``empty`` and no image in ``broken``."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        self.strangers = ["boat"]
+        self.unknown_classes = ["boat"]
         self.versions = {"ultralytics": "8"}
 
     asked: list[str] = []  # noqa: RUF012
@@ -173,7 +173,7 @@ def test_a_file_that_is_not_ours_is_never_overwritten(label: Call, tmp_path: Pat
     label()
     (tmp_path / "auto" / "autolabel.jsonl").unlink()
     before = files(tmp_path / "auto" / "labels")
-    with pytest.raises(RunFolderError, match="not drawn by machine"):
+    with pytest.raises(RunFolderError, match="not written by autolabel"):
         label()
     assert files(tmp_path / "auto" / "labels") == before
 
@@ -190,7 +190,7 @@ def test_an_unreadable_image_gets_no_file(label: Call, data: Path, tmp_path: Pat
 def test_val_and_test_are_labelled_only_when_asked(label: Call, data: Path, tmp_path: Path) -> None:
     images = [data / "images" / "train" / "a.jpg", data / "images" / "val" / "v.jpg"]
     splits = dict(zip(images, ("train", "val"), strict=True))
-    with pytest.raises(DataError, match=r"1 of 2 images are of val or test.*v\.jpg.*--include-eval"):
+    with pytest.raises(DataError, match=r"1 of 2 images belong to val or test.*v\.jpg.*--include-eval"):
         label(*images, splits=splits)
     assert not (tmp_path / "auto").exists()
     result = label(*images, splits=splits, include_eval=True)
@@ -205,7 +205,7 @@ def test_val_and_test_are_labelled_only_when_asked(label: Call, data: Path, tmp_
 def test_it_is_never_written_beside_people(label: Call, data: Path, out: str) -> None:
     (data.parent / "link").symlink_to(data / "labels", target_is_directory=True)
     before = files(data)
-    with pytest.raises(YolosweepError, match="people's images or labels"):
+    with pytest.raises(YolosweepError, match="the images or human labels"):
         label(out=data / out)
     assert files(data) == before
 
@@ -213,7 +213,7 @@ def test_it_is_never_written_beside_people(label: Call, data: Path, out: str) ->
 def test_a_folder_with_something_else_is_refused(label: Call, tmp_path: Path) -> None:
     (tmp_path / "auto").mkdir()
     (tmp_path / "auto" / "thesis.txt").write_text("mine")
-    with pytest.raises(RunFolderError, match="already holds thesis"):
+    with pytest.raises(RunFolderError, match="already contains thesis"):
         label()
     assert sorted(files(tmp_path / "auto")) == ["thesis.txt"]
 
@@ -221,7 +221,7 @@ def test_a_folder_with_something_else_is_refused(label: Call, tmp_path: Path) ->
 def test_labels_of_other_models_are_not_mixed(label: Call, tmp_path: Path) -> None:
     label()
     (tmp_path / "other.pt").write_bytes(b"other weights")
-    with pytest.raises(RunFolderError, match="drawn with other weights and conf"):
+    with pytest.raises(RunFolderError, match="predicted with other weights and conf"):
         label(weights=tmp_path / "other.pt", conf=0.5)
     (tmp_path / "moved.pt").write_bytes(b"weights")
     assert [image.state for image in label(weights=tmp_path / "moved.pt").images] == ["done"] * 3
@@ -231,7 +231,7 @@ def test_labels_of_other_models_are_not_mixed(label: Call, tmp_path: Path) -> No
 def test_a_damaged_manifest_is_told(label: Call, tmp_path: Path, content: str) -> None:
     label()
     (tmp_path / "auto" / "autolabel.json").write_text(content)
-    with pytest.raises(RunFolderError, match="damaged"):
+    with pytest.raises(RunFolderError, match="corrupt"):
         label()
 
 

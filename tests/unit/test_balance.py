@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from yolosweep.backends.ultralytics.oversampling import epoch_draw, repeat_factors
 from yolosweep.data.checks.class_balance import balance_findings, counts, val_objects_needed
-from yolosweep.data.model.items import Item, LabelFile, Layout, Picture, Problem, Row
+from yolosweep.data.model.items import ImageFacts, Item, LabelFile, Layout, Problem, Row
 from yolosweep.experiment import defaults, identity, settings_of
 from yolosweep.experiment.rules import lint
 from yolosweep.experiment.schema import Experiment
@@ -33,15 +33,15 @@ def a_set(
     size: tuple[int, int] = (640, 480),
     orientation: int = 1,
     **splits: Shown,
-) -> tuple[Layout, dict[Path, Picture], dict[Path, LabelFile]]:
+) -> tuple[Layout, dict[Path, ImageFacts], dict[Path, LabelFile]]:
     """Make a detection data set of one box per class shown."""
     items: dict[str, tuple[Item, ...]] = {}
     pictures, labels = {}, {}
-    for split, shown in splits.items():
-        paths = [Path(f"/d/{split}/{number}.jpg") for number in range(len(shown))]
+    for split, printable in splits.items():
+        paths = [Path(f"/d/{split}/{number}.jpg") for number in range(len(printable))]
         items[split] = tuple(Item(path, path.with_suffix(".txt")) for path in paths)
-        for item, classes in zip(items[split], shown, strict=True):
-            pictures[item.image] = Picture("ab", *size, orientation=orientation)
+        for item, classes in zip(items[split], printable, strict=True):
+            pictures[item.image] = ImageFacts("ab", *size, orientation=orientation)
             rows = tuple(Row(line, number, (0.5, 0.5, *box)) for line, number in enumerate(classes or (), start=1))
             if classes is not None:
                 labels[item.image.with_suffix(".txt")] = LabelFile("cd", rows)
@@ -111,8 +111,8 @@ ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
     [
         ({"train": [[0]] * 99}, "balance-class-untrained", ERROR, "class bus is in val or test"),
         ({"train": [[0]] * 99, "val": [[0]] * 1000}, "balance-class-untrained", ERROR, "class bus"),
-        ({"val": [[0]] * 1000}, "balance-class-unscored", WARNING, "class bus is in train, but without one"),
-        ({"val": [[]] * 9}, "split-val-empty", ERROR, "val has 9 images and not one object"),
+        ({"val": [[0]] * 1000}, "balance-class-unscored", WARNING, "class bus is in train, but without any"),
+        ({"val": [[]] * 9}, "split-val-empty", ERROR, "val has 9 images and no object"),
         ({"names": ["car", "bus", "x" * 99]}, "balance-class-unused", NOTE, f"class {'x' * 39}… is named"),
         ({"names": ["car", "bus", *"cdefghi"]}, "balance-class-unused", NOTE, "7 classes (c, d, e, f, g, h, …) are"),
         ({"train": [*[[0]] * 99, *[[1]] * 29]}, "balance-class-few", WARNING, "fewer than 30 objects, bus 29"),
@@ -120,7 +120,7 @@ ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
         ({"train": [*[[0]] * 800, *[[1]] * 40]}, "balance-uneven", WARNING, "in images 20 to 1"),
         ({"train": [*ENOUGH, *[[]] * 500]}, "balance-empty", NOTE, "500 of 1000 images of train (50%)"),
         ({"train": [[0, 1]] * 40 + [[]] * 50 + [None] * 9}, "balance-empty", WARNING, "(9 of them have no label file)"),
-        ({"val": [[0, 1]] * 125}, "split-val-small", WARNING, "by less than 0.04 cannot be told apart"),
+        ({"val": [[0, 1]] * 125}, "split-val-small", WARNING, "by less than 0.04 cannot be distinguished"),
     ],
 )  # fmt: skip
 def test_what_is_said(about: dict[str, object], code: str, severity: Severity, says: str) -> None:
@@ -148,11 +148,12 @@ def test_a_val_that_is_too_small_names_the_size_that_is_not() -> None:
     assert val_objects_needed() == 1000
     assert val_objects_needed(0.01) == 4000
     assert (
-        told(val=[[0, 1]] * 125)["split-val-small"].fix == "about 1000 objects tell 0.02 apart: 500 images like these"
+        told(val=[[0, 1]] * 125)["split-val-small"].fix
+        == "about 1000 objects distinguish trials that differ by 0.02: 500 images like these"
     )
     assert "split-val-small" not in told(val=[[0, 1]] * 500)
     (found,) = balance_findings(folders(train=[0, 1] * 60, val=[0, 1] * 50, test=[0]), {}, {})
-    assert (found.code, found.fix) == ("split-val-small", "about 1000 images tell 0.02 apart")
+    assert (found.code, found.fix) == ("split-val-small", "about 1000 images distinguish trials that differ by 0.02")
 
 
 def small_boxes(*data: Any, imgsz: Sequence[int]) -> list[Finding]:
@@ -183,7 +184,7 @@ def test_small_boxes_name_the_imgsz_that_would_do(
     assert (one.code, one.split, one.count) == ("balance-boxes-small", "train", 30)
     assert f"at imgsz={imgsz}" in one.message
     if math.isinf(fitting):
-        assert "tiles" in one.fix
+        assert "tile the images" in one.fix
         return
     assert one.fix == f"set train.imgsz to {fitting}"
     assert small_boxes(*data, imgsz=[int(fitting)]) == []
@@ -208,9 +209,9 @@ strengths = st.floats(0, 1)
 
 
 def test_factors_are_those_of_lvis_with_the_most_frequent_class_as_threshold() -> None:
-    shown = [{0}] * 16 + [{0, 1}] * 4 + [set()]
-    assert repeat_factors(shown, 0.5).tolist() == pytest.approx([1.0] * 16 + [math.sqrt(20 / 4)] * 4 + [1.0])
-    assert repeat_factors(shown, 1.0).tolist() == pytest.approx([1.0] * 16 + [5.0] * 4 + [1.0])
+    printable = [{0}] * 16 + [{0, 1}] * 4 + [set()]
+    assert repeat_factors(printable, 0.5).tolist() == pytest.approx([1.0] * 16 + [math.sqrt(20 / 4)] * 4 + [1.0])
+    assert repeat_factors(printable, 1.0).tolist() == pytest.approx([1.0] * 16 + [5.0] * 4 + [1.0])
 
 
 def test_empty_frames_can_be_the_most_frequent_class_but_are_never_repeated() -> None:
@@ -219,21 +220,21 @@ def test_empty_frames_can_be_the_most_frequent_class_but_are_never_repeated() ->
 
 
 @given(images, strengths)
-def test_factors_grow_with_the_strength_and_are_one_at_the_least(shown: list[set[int]], strength: float) -> None:
-    off, some, full = (repeat_factors(shown, s) for s in (0.0, strength, 1.0))
+def test_factors_grow_with_the_strength_and_are_one_at_the_least(printable: list[set[int]], strength: float) -> None:
+    off, some, full = (repeat_factors(printable, s) for s in (0.0, strength, 1.0))
     assert (off == 1).all()
     assert (some >= 1).all()
     assert (some <= full * (1 + 1e-12)).all()
 
 
 @given(images)
-def test_the_rarest_class_is_shown_more_and_more_often(shown: list[set[int]]) -> None:
-    seen = Counter(number for one in shown for number in one)
+def test_the_rarest_class_is_shown_more_and_more_often(printable: list[set[int]]) -> None:
+    seen = Counter(number for one in printable for number in one)
     rare = min(seen, key=lambda number: seen[number], default=None)
 
     def share(strength: float) -> float:
-        factors = repeat_factors(shown, strength)
-        return float(sum(f for f, one in zip(factors, shown, strict=True) if rare in one) / factors.sum())
+        factors = repeat_factors(printable, strength)
+        return float(sum(f for f, one in zip(factors, printable, strict=True) if rare in one) / factors.sum())
 
     shares = [share(strength) for strength in (0.0, 0.25, 0.5, 0.75, 1.0)]
     assert all(b >= a - 1e-9 for a, b in itertools.pairwise(shares))

@@ -69,7 +69,6 @@ def test_a_good_set_passes_and_nothing_beside_it_changes(tmp_path: Path) -> None
     picture(99).save(tmp_path / "set" / "images" / "train" / "train0.png")
     other = examine(str(source), "detect").dataset
     assert other.fingerprint != dataset.fingerprint
-    assert other.labels_digest == dataset.labels_digest
 
 
 def label(text: str) -> Callable[[Path], Any]:
@@ -141,7 +140,7 @@ def test_a_folder_of_images_beside_their_labels_may_be_called_otherwise(tmp_path
     (tmp_path / "a" / "data.yaml").write_text("train: train.txt\nval: val.txt\nnames: [a]\n")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     one, two = (examine(str(tmp_path / name / "data.yaml"), "detect").dataset for name in "ab")
-    assert (one.fingerprint, one.labels_digest) == (two.fingerprint, two.labels_digest)
+    assert one.fingerprint == two.fingerprint
 
 
 def test_labels_that_lie_elsewhere_are_linked_where_the_training_looks(tmp_path: Path) -> None:
@@ -355,8 +354,8 @@ def test_nothing_that_a_terminal_obeys_is_printed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["check", "set.zip"], 4, "name a folder of your own in XDG_CACHE_HOME"),
-        (["check", "sample:parking"], 4, "name a folder of your own in XDG_CACHE_HOME"),
+        (["check", "set.zip"], 4, "set XDG_CACHE_HOME to a folder of your own"),
+        (["check", "sample:parking"], 4, "set XDG_CACHE_HOME to a folder of your own"),
         (["check", "set", "--report", "set/data.yaml/x.html"], 2, "name another file"),
         (["split", "set", "--out", "set/data.yaml/x"], 2, "name another folder"),
     ],

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from yolosweep.data.layout.layout import image_lists as gather
+from yolosweep.data.layout import image_lists
 from yolosweep.data.layout.layout import read_layout
 from yolosweep.data.source import archive
 from yolosweep.data.source.archive import Limits, unpack
@@ -154,8 +154,8 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
     # id: maker, what is said (a finding's code, or words of the error)
     "yaml: laughs": (yaml(LAUGHS + PLAIN + NAMES), "more than 50000 values"),
     "yaml: laughs in names": (yaml(LAUGHS + PLAIN + "names: *a11\n"), "more than 50000 values"),
-    "yaml: an alias to itself": (yaml(PLAIN + "names: &a [*a]\n"), "names nothing that was finished"),
-    "yaml: an alias to nothing": (yaml(PLAIN + "names: *a\n"), "names nothing that was finished"),
+    "yaml: an alias to itself": (yaml(PLAIN + "names: &a [*a]\n"), "refers to nothing that is complete"),
+    "yaml: an alias to nothing": (yaml(PLAIN + "names: *a\n"), "refers to nothing that is complete"),
     "yaml: merged keys": (yaml("x: &x {names: [a]}\n<<: *x\n" + PLAIN), "<< is not followed"),
     "yaml: python object": (
         yaml(PLAIN + "names: !!python/object/apply:os.mkdir [CANARY]\n"),
@@ -178,7 +178,7 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
     "yaml: a list as key": (yaml("? [a, b]\n: 1\n" + PLAIN + NAMES), "a key must be a plain word"),
     "yaml: many values": (yaml("a: [" + "a," * 400_000 + "]"), "more than 50000 values"),
     "yaml: too large": (yaml(b"#" * (2 << 20)), "larger than 1 MiB"),
-    "yaml: one long word": (yaml("train: " + "x" * 1_000_000 + "\nval: images/val\n" + NAMES), "is no path"),
+    "yaml: one long word": (yaml("train: " + "x" * 1_000_000 + "\nval: images/val\n" + NAMES), "is not a path"),
     "yaml: a huge number": (yaml(PLAIN + NAMES + "nc: " + "9" * 100_000), "must be the number of classes"),
     "yaml: nc beyond memory": (yaml(PLAIN + "nc: 99999999999\n"), "must be the number of classes"),
     "yaml: nc infinite": (yaml(PLAIN + "nc: .inf\n"), "must be the number of classes"),
@@ -186,10 +186,10 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
     "yaml: names infinite": (yaml(PLAIN + "names: {.inf: a}\n"), "must be class numbers"),
     "yaml: zero bytes": (yaml(b"train: images/train\x00\nval: images/val\n" + NAMES.encode()), "yaml-bytes"),
     "yaml: nothing but zero bytes": (yaml(bytes(5000)), "is in UTF-16"),
-    "yaml: a zero byte in a path": (yaml('train: "a\\0b"\nval: images/val\n' + NAMES), "is no path"),
+    "yaml: a zero byte in a path": (yaml('train: "a\\0b"\nval: images/val\n' + NAMES), "is not a path"),
     "yaml: a zero byte in path:": (yaml('path: "a\\0b"\n' + PLAIN + NAMES), "path: must be one folder"),
     "yaml: control characters": (yaml("# \x1b[2J\x07\n" + PLAIN + NAMES), "yaml-bytes"),
-    "yaml: a picture": (yaml(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20), "cannot be read as YAML"),
+    "yaml: a picture": (yaml(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20), "must be a mapping"),
     "yaml: a pickle": (files(poison("data.yaml")), "data.yaml"),
     "yaml: a hostile class name": (yaml(PLAIN + 'names: ["<script>\\e[2J\\u202e", "\\n\\n"]\n'), "has no name"),
     "yaml: path a list": (yaml("path: [a]\n" + PLAIN + NAMES), "path: must be one folder"),
@@ -197,7 +197,7 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
     "yaml: keypoints beyond memory": (yaml(PLAIN + NAMES + "channels: 99999999\n"), "channels: 99999999 must be"),
     "yaml: a fifo": (files(fifo("data.yaml")), "is not a regular file"),
     "yaml: a link to a device": (files(linked("data.yaml", "/dev/zero")), "is not a regular file"),
-    "yaml: a link in a circle": (files(linked("data.yaml", "data.yaml")), "there is no"),
+    "yaml: a link in a circle": (files(linked("data.yaml", "data.yaml")), "does not exist"),
     "download: bash": (yaml(PLAIN + NAMES + "download: bash -c 'mkdir CANARY'\n"), "yaml-download"),
     "download: bash and nothing there": (
         yaml("train: gone\nval: gone\n" + NAMES + "download: bash -c 'mkdir CANARY'\n"),
@@ -212,15 +212,15 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
         "is never run",
     ),
     "download: a list": (yaml("train: gone\nval: gone\n" + NAMES + "download: [rm, -rf]\n"), "is never run"),
-    "place: an address": (yaml("train: file:///etc\nval: images/val\n" + NAMES), "is an address"),
-    "place: many levels up": (yaml("train: ../../../../../../../../etc\nval: images/val\n" + NAMES), "outside of"),
+    "place: an address": (yaml("train: file:///etc\nval: images/val\n" + NAMES), "is a URL"),
+    "place: many levels up": (yaml("train: ../../../../../../../../etc\nval: images/val\n" + NAMES), "outside "),
     "place: etc": (yaml("train: /etc/passwd\nval: images/val\n" + NAMES), "there are no images"),
     "place: a device": (yaml("train: /dev/zero\nval: images/val\n" + NAMES), "is not a regular file"),
     "place: standard input": (yaml("train: /dev/stdin\nval: images/val\n" + NAMES), "train"),
     "place: proc": (yaml("train: /proc/self/fd\nval: images/val\n" + NAMES), "there are no images"),
     "place: memory": (yaml("train: /proc/self/mem\nval: images/val\n" + NAMES), "cannot be read"),
     "place: a fifo": (files(fifo("l.txt"), LIST), "is not a regular file"),
-    "place: the whole disk": (yaml("path: /\ntrain: .\nval: images/val\n" + NAMES), "holds over"),
+    "place: the whole disk": (yaml("path: /\ntrain: .\nval: images/val\n" + NAMES), "contains over"),
     "place: a link out": (files(linked("x", "/etc"), "train: x\nval: images/val\n" + NAMES), "through a link or .."),
     "place: shell words": (yaml("train: '$(mkdir CANARY)'\nval: '`mkdir CANARY`'\n" + NAMES), "does not exist"),
     "place: a pattern": (yaml("train: 'images/*'\nval: images/val\n" + NAMES), "does not exist"),
@@ -232,15 +232,15 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
     "links: the disk": (files(linked("images/val/x", "/")), "file-outside"),
     "links: a secret as image": (files(linked("images/val/x.png", "/etc/passwd")), "file-outside"),
     "links: a device as image": (files(linked("images/val/x.png", "/dev/zero")), "file-outside"),
-    "links: a secret as label": (files(linked("labels/val/0.txt", "/etc/passwd")), "no image is left"),
+    "links: a secret as label": (files(linked("labels/val/0.txt", "/etc/passwd")), "no usable image"),
     "links: nothing behind": (files(linked("images/val/x.png", "gone.png")), "file-missing"),
     "files: an image is a fifo": (files(fifo("images/val/x.png")), "file-special"),
     "files: an image is a socket": (files(socket_file), "file-special"),
     "files: an image is a folder": (files(lambda f, c: (f / "images/val/x.png").mkdir()), ""),
-    "files: a label is a fifo": (files(fifo("labels/val/0.txt")), "no image is left"),
+    "files: a label is a fifo": (files(fifo("labels/val/0.txt")), "no usable image"),
     "files: a label is a folder": (
         files(lambda f, c: ((f / "labels/val/0.txt").unlink(), (f / "labels/val/0.txt").mkdir())),
-        "no image is left",
+        "no usable image",
     ),
     "files: a name of bytes": (files(bytes_name), "file-unwritable"),
     "files: a name that clears the screen": (
@@ -255,7 +255,7 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
     "list: a secret": (files(listed("/etc/passwd\n/etc/shadow\n"), LIST), "there are no images in l.txt"),
     "list: an image outside": (files(listed("../outside.png\n./images/train/0.png\n"), LIST), "file-"),
     "list: zero bytes": (files(listed(b"./images/train/0.png\na\0b.png\n"), LIST), "file-list-line"),
-    "list: not text": (files(listed(bytes(range(256)) * 10), LIST), "is no list of images in UTF-8"),
+    "list: not text": (files(listed(bytes(range(256)) * 10), LIST), "is not a UTF-8 list of images"),
     "list: very long lines": (files(listed("x" * 500_000 + ".png\n"), LIST), "do not exist"),
     "list: itself": (files(listed("./l.txt\n"), LIST), "there are no images"),
     "list: dots": (files(listed("./" + "../" * 200 + "etc/x.png\n./images/train/0.png\n"), LIST), "file-missing"),
@@ -274,7 +274,7 @@ def test_a_hostile_dataset_is_inert(
     tmp_path: Path, case: str, events: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make, told = HOSTILE[case]
-    monkeypatch.setattr(gather, "_ENTRIES", 20_000)  # of millions, so that a whole disk is refused within the test
+    monkeypatch.setattr(image_lists, "_ENTRIES", 20_000)  # of millions, so that a whole disk is refused within the test
     folder, canary = tmp_path / "set", tmp_path / "canary"
     folder.mkdir()
     (tmp_path / "outside.png").touch()
@@ -374,10 +374,10 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
     "zip: too many": (lambda: zipped(*((f"{i}", b"") for i in range(51))), "more than 50 members"),
     "zip: too deep": (lambda: zipped(("a/" * 6 + "b", b"")), "more than 5 folders deep"),
     "tar: twice": (lambda: tarred(("a", b"1"), ("a", b"2")), "is in it twice"),
-    "zip: upper and lower case": (lambda: zipped(("Data/a", b"1"), ("Data/A", b"2")), "cannot tell apart"),
-    "zip: two ways to write ü": (lambda: zipped(("\u00fc", b"1"), ("u\u0308", b"2")), "cannot tell apart"),
+    "zip: upper and lower case": (lambda: zipped(("Data/a", b"1"), ("Data/A", b"2")), "cannot distinguish"),
+    "zip: two ways to write ü": (lambda: zipped(("\u00fc", b"1"), ("u\u0308", b"2")), "cannot distinguish"),
     "zip: a file and a folder": (lambda: zipped(("a", b"1"), ("a/b", b"2")), "is in it twice"),
-    "zip: a password": (encrypted, "is protected by a password"),
+    "zip: a password": (encrypted, "is password-protected"),
     "zip: control characters": (lambda: zipped(("a\x1b[2J\n", b"x")), "has control characters"),
     "zip: a name too long": (lambda: zipped(("x" * 300, b"x")), "has a name longer than 255 bytes"),
     "zip: overlapping": (overlapping, "nothing was kept"),
@@ -415,10 +415,10 @@ ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: tarred(("a", b""), pax_headers={"size": "800000"}),
         "",
     ),
-    "tar: cut between members": (lambda: tarred(("a", b"x"), ("b", b"y"))[:1024], "it does not end as a tar does"),
+    "tar: cut between members": (lambda: tarred(("a", b"x"), ("b", b"y"))[:1024], "it has no tar end marker"),
     "tar: damaged in the middle": (
         lambda: tarred(("a", b"x"), ("bbb", b"y")).replace(b"bbb", b"ccc"),
-        "it does not end as a tar does",
+        "it has no tar end marker",
     ),
     "tar: gz cut off": (lambda: tarred(("a", os.urandom(9999)), mode="w:gz")[:-2000], "nothing was kept"),
     "tar: too many": (lambda: tarred(*((f"{i}", b"") for i in range(51)), mode="w:gz"), "more than 50 members"),
@@ -457,7 +457,7 @@ def test_an_archive_that_is_no_file(tmp_path: Path, make: Callable[[Path], objec
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.zip").write_bytes(zipped(("a", b"x" * 100)))
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda path: _Usage())
-    with pytest.raises(DataError, match="has no room for 100 bytes more"):
+    with pytest.raises(DataError, match="has no space for 100 more bytes"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 

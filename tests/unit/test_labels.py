@@ -12,7 +12,7 @@ from PIL import Image
 
 from yolosweep.data.model.items import LabelFile
 from yolosweep.data.scan.label_reading import MOST_BYTES, MOST_PROBLEMS, dropped, read_labels
-from yolosweep.data.scan.scan_codec import label_of_text, text_of_label
+from yolosweep.data.scan.scan_codec import decode_label, encode_label
 
 NAMES = {0: "red car", 1: "car", 2: "0"}
 GOOD = "0 0.5 0.5 0.2 0.2\n"
@@ -159,7 +159,7 @@ def test_every_odd_file_is_told_for_what_it_is(case: Case) -> None:
         first.setdefault(problem.code, problem.line)
     assert first == case.codes
     assert len(label.rows) == case.rows
-    assert label_of_text(text_of_label(label)) == label
+    assert decode_label(encode_label(label)) == label
 
 
 @pytest.mark.slow
@@ -267,13 +267,13 @@ def test_what_is_written_as_shares_is_read_back(boxes: list[tuple[float, ...]]) 
     label = read_labels(text.encode(), "detect", NAMES)
     assert not dropped(label)
     assert [(row.category, *row.box) for row in label.rows] == boxes
-    assert label_of_text(text_of_label(label)) == label
+    assert decode_label(encode_label(label)) == label
 
 
 @given(st.binary(max_size=200), st.sampled_from(["detect", "segment", "obb", "pose"]))
 def test_no_content_raises(content: bytes, task: str) -> None:
     label = read_labels(content, task, NAMES, KPT if task == "pose" else None)
-    assert label_of_text(text_of_label(label)) == label
+    assert decode_label(encode_label(label)) == label
 
 
 @given(st.text("0123456789.,-+ein\n\t a", max_size=80), st.sampled_from(["detect", "segment", "obb", "pose"]))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from yolosweep.data.layout.layout import read_layout
 from yolosweep.data.layout.safe_yaml import read_yaml
 from yolosweep.data.model.items import Layout
-from yolosweep.data.model.safe_paths import is_image, label_of, shown
+from yolosweep.data.model.safe_paths import is_image, label_of, printable
 from yolosweep.errors import DataError
 from yolosweep.records import Severity
 
@@ -408,18 +408,18 @@ def test_classes_as_written(tmp_path: Path, case: str) -> None:
 def test_what_ultralytics_would_call_a_class_is_told(tmp_path: Path) -> None:
     first, second = read(put(tmp_path, USUAL), PLAIN + "names:\n- no\n- 1\n").findings
     assert first.message == (
-        "class 0 is called 'no', which YAML reads as a truth value: "
-        "Ultralytics would call it 'False'; it is kept as written"
+        "class 0 is named 'no', which YAML reads as a boolean: "
+        "Ultralytics would name it 'False'; the name is kept as written"
     )
     assert (first.line, second.line) == (4, 5)
-    assert second.message == "class 1 is called '1', which YAML reads as a number"
+    assert second.message == "class 1 is named '1', which YAML reads as a number"
 
 
 WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     # id: data.yaml, what the error says
     "no val": (
         "train: images/train\n" + NAMES,
-        ["the key val: is missing; write e.g. val: images/val, or let yolosweep split make one"],
+        ["the key val: is missing; write e.g. val: images/val, or create one with yolosweep split"],
     ),
     "Val": (
         "train: images/train\nVal: images/val\n" + NAMES,
@@ -427,7 +427,7 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
     ),
     "nowhere": (
         "train: images/train\nval: images/vall\n" + NAMES,
-        ["val (line 2)", "images/vall does not exist", "images holds val/", "write val: images/val"],
+        ["val (line 2)", "images/vall does not exist", "images contains val/", "write val: images/val"],
     ),
     "all at once": (
         "train: nowhere\nval: [1, 2]\nnames: {0: a, 2: b}\nnc: x\n",
@@ -435,49 +435,50 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
             "4 problems",
             "nowhere does not exist",
             "val (line 2)",
-            "without a gap, not [0, 2]",
+            "without gaps, not [0, 2]",
             "nc: x must be the number",
         ],
     ),
     "no names": (PLAIN, ["names: must list the classes, e.g. names: [red_car, car]"]),
     "names in one text": (PLAIN + "names: car, bus\n", ["write names: [car, bus]"]),
     "names the wrong way round": (PLAIN + "names: {car: 0, bus: 1}\n", ["e.g. names: {0: car, 1: bus}"]),
-    "names within names": (PLAIN + "names: [[car], [bus]]\n", ["must be one list of texts"]),
+    "names within names": (PLAIN + "names: [[car], [bus]]\n", ["must be one flat list of names"]),
     "an empty name": (PLAIN + "names: [car, '']\n", ["names (line 3): class 1 has no name"]),
-    "a class number twice": (PLAIN + "names: {0: a, '0': b}\n", ["class 0 stands twice"]),
+    "a class number twice": (PLAIN + "names: {0: a, '0': b}\n", ["class 0 is defined twice"]),
     "nc differs": (PLAIN + "nc: 3\nnames: [a]\n", ["nc (line 3): nc: 3 but names: has 1 classes; remove nc:"]),
     "nc a truth value": (PLAIN + "nc: yes\nnames: [a]\n", ["nc: True must be the number of classes"]),
     "no images there": (
         "train: images/train\nval: labels/val\n" + NAMES,
         [
             "there are no images in labels/val: ",
-            "labels/val holds 0.txt, 1.txt; formats read: avif, bmp",
-            "or write val: with the folder of other images; yolosweep split makes one",
+            "labels/val contains 0.txt, 1.txt; formats read: avif, bmp",
+            "or set val: to a folder with images; yolosweep split creates one",
         ],
     ),
     "a list that is gone": ("train: gone.txt\nval: images/val\n" + NAMES, ["gone.txt does not exist"]),
-    "an address": ("train: https://x.org/a.zip\nval: images/val\n" + NAMES, ["is an address; nothing is downloaded"]),
+    "an address": ("train: https://x.org/a.zip\nval: images/val\n" + NAMES, ["is a URL; nothing is downloaded"]),
     "download a script": (
         "train: gone\nval: images/val\ndownload: bash get.sh\n" + NAMES,
         ["download: (bash get.sh) is never run", "read it first"],
     ),
     "download an address": (
         "train: gone\nval: images/val\ndownload: https://x.org/a.zip\n" + NAMES,
-        ["is never run: fetch it yourself"],
+        ["is never run: download it yourself"],
     ),
     "both would be the same": (
         "train: /content/a/pics\nval: /content/b/pics\n" + NAMES,
-        ["which overlaps with train:; write the folders"],
+        ["which overlaps with train:; write the intended folders"],
     ),
     "a tab": (b"names:\n\t- a\n" + PLAIN.encode(), ["line 2: the line begins with a tab"]),
     "a path in double quotes": (
         'path: "C:\\Users\\x"\n' + PLAIN + NAMES,
-        ["in double quotes a backslash has a meaning"],
+        ["a backslash is an escape in double quotes"],
     ),
-    "a colon in a name": (PLAIN + "names:\n  0: a: b\n", ["line 4: a text with a colon and a space"]),
+    "a colon in a name": (PLAIN + "names:\n  0: a: b\n", ["line 4: quote text that contains a colon and a space"]),
     "utf-16": (("\ufeff" + PLAIN + NAMES).encode("utf-16-le"), ["is in UTF-16; save it as UTF-8"]),
     "a list": ("- a\n- b\n", ["must be a mapping with train:, val: and names:"]),
     "nothing": ("# later\n", ["is empty; it must be a mapping"]),
+    "an anchor twice": ("a: &x 1\nb: &x 2\n", ["line 2: an anchor (&name) is defined twice"]),
     "not closed": ("names: [a\n", ["cannot be read as YAML: line 2"]),
     "two documents": (PLAIN + NAMES + "---\n" + NAMES, ["line 4: a second document begins"]),
 }
@@ -498,7 +499,7 @@ POSE = {
     "one number": ("kpt_shape: [17]\n", "kpt_shape: is [17]"),
     "a text": ("kpt_shape: 17x3\n", "kpt_shape: is 17x3"),
     "four dimensions": ("kpt_shape: [17, 4]\n", "pose needs [keypoints, 2 or 3]"),
-    "flip too short": ("kpt_shape: [3, 2]\nflip_idx: [0, 1]\n", "flip_idx: must hold each keypoint 0 to 2 once"),
+    "flip too short": ("kpt_shape: [3, 2]\nflip_idx: [0, 1]\n", "flip_idx: must list each keypoint 0 to 2 once"),
 }
 
 
@@ -579,7 +580,7 @@ def test_a_folder_with_one_data_yaml(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_with_two_is_asked_about(tmp_path: Path) -> None:
     put(tmp_path, USUAL, **{"a.yaml": PLAIN + NAMES, "b.yaml": PLAIN + NAMES})
-    with pytest.raises(DataError, match=r"should hold one data\.yaml, found a\.yaml, b\.yaml; name the file itself"):
+    with pytest.raises(DataError, match=r"should contain one data\.yaml, found a\.yaml, b\.yaml; name the file itself"):
         read_layout(tmp_path, "detect")
 
 
@@ -623,12 +624,12 @@ def test_class_folders(tmp_path: Path, case: str) -> None:
 
 
 NO_FOLDERS = {
-    "no val": (PETS, "has no folder val/; classify needs train/<class>/ and val/<class>/; it holds train"),
-    "no val but test": ([*PETS, "test/cat/0.jpg"], "Ultralytics would choose by test/"),
+    "no val": (PETS, "has no folder val/; classify needs train/<class>/ and val/<class>/; it contains train"),
+    "no val but test": ([*PETS, "test/cat/0.jpg"], "Ultralytics would validate on test/"),
     "no train": (["cat/0.jpg", "dog/0.jpg"], "has no folder train/; classify needs train/<class>/ and val/<class>/"),
-    "one class": (["train/cat/0.jpg", "val/cat/0.jpg"], "has 1 class folders; two are needed at least"),
-    "a class of val alone": ([*PETS, "val/cow/0.jpg"], "has class folders that train does not have: cow"),
-    "val is empty": ([*PETS, "val/cat/readme.md"], "val holds no images in class folders"),
+    "one class": (["train/cat/0.jpg", "val/cat/0.jpg"], "has 1 class folders; at least two are needed"),
+    "a class of val alone": ([*PETS, "val/cow/0.jpg"], "has class folders that train lacks: cow"),
+    "val is empty": ([*PETS, "val/cat/readme.md"], "val contains no images in class folders"),
 }
 
 
@@ -652,7 +653,7 @@ def test_classify_wants_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_missing_source_and_an_archive_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"there is no .*gone\.yaml; give the path of a data\.yaml"):
+    with pytest.raises(DataError, match=r"gone\.yaml does not exist; give the path of a data\.yaml"):
         read_layout(tmp_path / "gone.yaml", "detect")
     put(tmp_path, ["set.zip"])
     with pytest.raises(DataError, match="is an archive; unpack it"):
@@ -694,8 +695,8 @@ def test_plain_words_are_what_ultralytics_takes_them_for(tmp_path: Path, word: s
 
 @given(st.text(min_size=1))
 def test_what_is_shown_is_one_printable_line(text: str) -> None:
-    assert shown(text).isprintable()
-    assert len(shown(text)) <= 161
+    assert printable(text).isprintable()
+    assert len(printable(text)) <= 161
 
 
 SAME: dict[str, Callable[[Path], str]] = {
@@ -766,5 +767,5 @@ def test_class_folders_without_their_task_are_told_so(tmp_path: Path, more: list
     with pytest.raises(DataError) as refused:
         read_layout(tmp_path, "detect")
     assert (
-        "train/cat, train/dog look like the classes of a classification set: say task: classify" in str(refused.value)
+        "train/cat, train/dog look like the classes of a classification set: set task: classify" in str(refused.value)
     ) == told

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from yolosweep.data.duplicates.leaks import LeakReport, leak_findings
-from yolosweep.data.duplicates.near_duplicates import joined
+from yolosweep.data.duplicates.near_duplicates import connected_groups
 from yolosweep.data.duplicates.sequences import sequences
 from yolosweep.data.duplicates.signatures import signature_of
 from yolosweep.data.model.finding_codes import CODES
-from yolosweep.data.model.items import Item, LabelFile, Layout, Picture, Row
+from yolosweep.data.model.items import ImageFacts, Item, LabelFile, Layout, Row
 from yolosweep.records import Finding, Severity
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -39,9 +39,11 @@ def scene(seed: int, size: int = 120) -> Image.Image:
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
-def picture(file: Path) -> Picture:
+def picture(file: Path) -> ImageFacts:
     with Image.open(file) as image:
-        return Picture(hashlib.sha256(file.read_bytes()).hexdigest(), *image.size, image.mode, 1, signature_of(image))
+        return ImageFacts(
+            hashlib.sha256(file.read_bytes()).hexdigest(), *image.size, image.mode, 1, signature_of(image)
+        )
 
 
 def label_file(file: Path) -> LabelFile:
@@ -176,8 +178,8 @@ def test_unreadable_pictures_are_left_to_others(tmp_path: Path) -> None:
     assert leak_findings(layout, {}, {})[0] == []
 
 
-def replace_look(read: Picture, sha256: str) -> Picture:
-    return read._replace(sha256=sha256, look="", fault="image-unreadable")
+def replace_look(read: ImageFacts, sha256: str) -> ImageFacts:
+    return read._replace(sha256=sha256, signature="", fault="image-unreadable")
 
 
 @pytest.mark.parametrize(
@@ -340,5 +342,5 @@ def test_everything_planted_among_real_photos_is_found(tmp_path: Path) -> None:
 
 def test_joining_goes_through_others(tmp_path: Path) -> None:
     _, report = found(plain_set(tmp_path))
-    assert joined(report.pairs) == []
+    assert connected_groups(report.pairs) == []
     assert replace(report, groups=((tmp_path,),)) != report

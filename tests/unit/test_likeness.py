@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from yolosweep.data.duplicates.near_duplicates import EXACT, NEAR, find_near_duplicates
-from yolosweep.data.duplicates.signatures import FLAT, SIDE, compare, flipped, pixels_of, signature_of, thumbs, traits
+from yolosweep.data.duplicates.signatures import (
+    FLAT,
+    SIDE,
+    compare,
+    decode_signatures,
+    features,
+    flipped,
+    pixels_of,
+    signature_of,
+)
 
 BCCD = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "bccd" / "images"
 
@@ -105,15 +114,18 @@ def test_a_picture_of_one_colour_has_no_look(image: Image.Image) -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "CMYK", "YCbCr", "HSV", "I", "F"])
 def test_every_mode_has_the_look_of_its_grey(mode: str) -> None:
-    look = signature_of(scene(1).convert("RGB" if mode == "HSV" else mode))
-    assert len(look) == 768
-    assert compare(thumbs([signature_of(scene(1))]), thumbs([look])).explained[0] > 0.98
+    signature = signature_of(scene(1).convert("RGB" if mode == "HSV" else mode))
+    assert len(signature) == 768
+    assert compare(decode_signatures([signature_of(scene(1))]), decode_signatures([signature])).explained[0] > 0.98
 
 
 def test_sixteen_bits_are_not_cut_to_eight() -> None:
     deep = Image.fromarray(np.asarray(scene(2).convert("L")).astype(np.uint16) * 250)
     assert deep.mode == "I;16"
-    assert compare(thumbs([signature_of(scene(2))]), thumbs([signature_of(deep)])).explained[0] > 0.99
+    assert (
+        compare(decode_signatures([signature_of(scene(2))]), decode_signatures([signature_of(deep)])).explained[0]
+        > 0.99
+    )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -128,7 +140,7 @@ def test_a_look_is_upright(orientation: int, tmp_path: Path) -> None:
     stored.save(tmp_path / "turned.png", exif=exif)
     upright.save(tmp_path / "upright.png")
     with Image.open(tmp_path / "turned.png") as image:
-        levels = thumbs([signature_of(image), signature_of(upright)]).astype(int)
+        levels = decode_signatures([signature_of(image), signature_of(upright)]).astype(int)
     assert np.abs(levels[0] - levels[1]).max() <= 2  # one grey level of rounding
     assert pixels_of(tmp_path / "turned.png") == pixels_of(tmp_path / "upright.png") != ""
 
@@ -145,14 +157,14 @@ def test_a_reduced_decode_has_nearly_the_same_look(tmp_path: Path) -> None:
         reduced.draft("L", (100, 100))
         looks = [signature_of(whole), signature_of(reduced)]
         assert reduced.width < 200
-    levels = thumbs(looks).astype(int)
+    levels = decode_signatures(looks).astype(int)
     assert np.abs(levels[0] - levels[1]).max() <= 8
 
 
 @given(st.integers(0, 2**31), st.integers(0, 3))
 def test_traits_know_a_mirrored_picture_by_signs_alone(seed: int, flip: int) -> None:
     pictures = np.random.default_rng(seed).integers(0, 256, (1, SIDE, SIDE), dtype=np.uint8)
-    plain, mirrored = traits(pictures)[0], traits(flipped(pictures, np.array([flip])))[0]
+    plain, mirrored = features(pictures)[0], features(flipped(pictures, np.array([flip])))[0]
     np.testing.assert_allclose(np.abs(plain), np.abs(mirrored), atol=1e-5)
     assert np.linalg.norm(plain) == pytest.approx(1, abs=1e-5)
 

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolosweep.data.scan.image_reading import oddities, read_picture
-from yolosweep.data.scan.scan_codec import picture_of_text, text_of_picture
+from yolosweep.data.scan.image_reading import oddities, read_image
+from yolosweep.data.scan.scan_codec import decode_image, encode_image
 
 SIZE = (64, 48)
 
@@ -140,22 +140,22 @@ def put(folder: Path, name: str, content: bytes) -> Path:
 @pytest.mark.parametrize(("name", "content", "fault"), FAULTS.values(), ids=FAULTS.keys())
 def test_a_file_that_cannot_be_trained_on_is_told(name: str, content: bytes, fault: str, tmp_path: Path) -> None:
     path = put(tmp_path, name, content)
-    picture = read_picture(path)
+    picture = read_image(path)
     assert picture.fault == fault, picture.detail
     assert picture.sha256 == hashlib.sha256(content).hexdigest()
     assert oddities(picture) == {}
     assert path.read_bytes() == content
-    assert picture_of_text(text_of_picture(picture)) == picture
+    assert decode_image(encode_image(picture)) == picture
 
 
 @pytest.mark.parametrize(("name", "content", "odd"), ODD.values(), ids=ODD.keys())
 def test_what_is_odd_about_a_good_image(name: str, content: bytes, odd: set[str], tmp_path: Path) -> None:
-    picture = read_picture(put(tmp_path, name, content))
+    picture = read_image(put(tmp_path, name, content))
     assert (picture.fault, set(oddities(picture))) == ("", odd), picture.detail
     with Image.open(tmp_path / name) as image:
         assert picture.mode == image.mode
     assert (picture.width, picture.height) in (SIZE, (10, 10))
-    assert picture_of_text(text_of_picture(picture)) == picture
+    assert decode_image(encode_image(picture)) == picture
 
 
 def test_16_bit_colours_are_seen_though_pillow_reduces_them(tmp_path: Path) -> None:
@@ -165,13 +165,13 @@ def test_16_bit_colours_are_seen_though_pillow_reduces_them(tmp_path: Path) -> N
     rows = b"".join(b"\0" + bytes(6 * 16) for _ in range(16))
     head = struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0)
     content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    picture = read_picture(put(tmp_path, "a.png", content))
+    picture = read_image(put(tmp_path, "a.png", content))
     assert set(oddities(picture)) == {"image-16bit"}
 
 
 def test_an_image_above_the_limit_is_told_and_not_decoded(tmp_path: Path) -> None:
-    picture = read_picture(put(tmp_path, "a.png", png_of(12_000, 10_000)))
-    assert (picture.fault, oddities(picture), picture.look) == ("", {"image-huge": "12000x10000"}, "")
+    picture = read_image(put(tmp_path, "a.png", png_of(12_000, 10_000)))
+    assert (picture.fault, oddities(picture), picture.signature) == ("", {"image-huge": "12000x10000"}, "")
 
 
 def special(kind: str, path: Path) -> None:
@@ -208,7 +208,7 @@ def test_what_is_no_image_file_is_never_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     special(kind, tmp_path / "a.jpg")
-    picture = read_picture(tmp_path / "a.jpg")
+    picture = read_image(tmp_path / "a.jpg")
     assert (picture.fault, picture.sha256) == (fault, "")
 
 
@@ -268,7 +268,7 @@ def test_ultralytics_drops_rewrites_or_crashes_on_what_has_a_fault(
 @pytest.mark.parametrize(("name", "content", "odd"), ODD.values(), ids=ODD.keys())
 def test_ultralytics_trains_on_what_has_none(name: str, content: bytes, odd: set[str], tmp_path: Path) -> None:
     path = put(tmp_path, name, content)
-    picture = read_picture(path)
+    picture = read_image(path)
     upright = (picture.height, picture.width) if picture.orientation > 4 else (picture.width, picture.height)
     assert theirs(path) == ("trained", upright)
 
@@ -282,7 +282,7 @@ def test_nothing_is_installed_for_an_unknown_file_though_ultralytics_is_loaded(
 
     asked: list[object] = []
     monkeypatch.setattr(ultralytics.utils.checks, "check_requirements", asked.append)
-    assert read_picture(put(tmp_path, "a.jpg", b"\x07" * 500)).fault == "image-unreadable"
+    assert read_image(put(tmp_path, "a.jpg", b"\x07" * 500)).fault == "image-unreadable"
     assert asked == []
     assert theirs(tmp_path / "a.jpg") == ("dropped", None)
     assert asked == ["pi-heif"]
@@ -301,5 +301,5 @@ def test_no_damage_raises(kind: str, how: str, tmp_path: Path) -> None:
     content = saved(kind, **(FRAMES if kind == "MPO" else {}))
     for at in range(0, len(content), max(1, len(content) // 40)):
         broken = mutations[how](content, at)
-        picture = read_picture(put(tmp_path, "a.jpg", broken))
+        picture = read_image(put(tmp_path, "a.jpg", broken))
         assert picture.sha256 == hashlib.sha256(broken).hexdigest()

@@ -29,7 +29,8 @@ def labelled(
 def result(folder: Path, *images: LabelledImage, name: str = "car") -> AutolabelResult:
     measured = agreement((image.drawn, image.known) for image in images if image.known is not None)
     return AutolabelResult(
-        manifest=folder / "auto" / "autolabel.json", names={0: name, 1: "red car"}, images=images, strangers=(name,),
+        manifest=folder / "auto" / "autolabel.json", names={0: name, 1: "red car"}, images=images,
+        unknown_classes=(name,),
         agreement={"train": measured} if measured else {},
     )  # fmt: skip
 
@@ -47,8 +48,8 @@ def test_the_most_doubtful_come_first(tmp_path: Path) -> None:
     assert {tile.name for tile in tiles[:2]} == {"missed.jpg", "differs.jpg"}
     assert [tile.name for tile in tiles[2:]] == ["unsure.jpg", "agrees.jpg", "sure.jpg"]
     assert [mark.machine for mark in tiles[3].marks] == [False, True]
-    assert tiles[2].words == "2 by machine, least sure 0.30"
-    assert tiles[3].words == "1 by machine, least sure 0.80; 1 by people"
+    assert tiles[2].words == "2 predicted, lowest confidence 0.30"
+    assert tiles[3].words == "1 predicted, lowest confidence 0.80; 1 human"
 
 
 def test_the_page_tells_agreement_and_doubt(tmp_path: Path) -> None:

@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from yolosweep.data.checks.content_findings import content_findings
-from yolosweep.data.model.items import Item, Layout
+from yolosweep.data.checks.image_findings import image_findings
+from yolosweep.data.checks.label_findings import label_findings
+from yolosweep.data.model.items import Images, Item, Labels, Layout
+from yolosweep.data.scan import scan as scan_module
 from yolosweep.data.scan.reader_pool import read_all
 from yolosweep.data.scan.reader_worker import Job, Rules
 from yolosweep.data.scan.scan import scan
-from yolosweep.data.scan.scan import scan as scan_module
 from yolosweep.data.scan.scan_cache import ScanCache, stamp_of
-from yolosweep.data.scan.scan_codec import label_of_text, picture_of_text
+from yolosweep.data.scan.scan_codec import decode_image, decode_label
 from yolosweep.records import Finding, Severity
 
 NAMES = {0: "a", 1: "b", 2: "c"}
@@ -84,6 +85,10 @@ def codes(findings: list[Finding]) -> dict[str, Finding]:
     return {f"{finding.code} {finding.split or ''}".strip(): finding for finding in findings}
 
 
+def content_findings(layout: Layout, image_facts: Images, labels: Labels) -> list[Finding]:
+    return image_findings(layout, image_facts) + label_findings(layout, labels)
+
+
 def findings_of(layout: Layout) -> dict[str, Finding]:
     return codes(content_findings(layout, *scan(layout)))
 
@@ -94,7 +99,7 @@ def findings_of(layout: Layout) -> dict[str, Finding]:
 def test_every_image_and_label_file_is_read(tmp_path: Path) -> None:
     layout = layout_of(make(tmp_path / "set"))
     told: list[tuple[int, int]] = []
-    pictures, labels = scan(layout, tell=lambda done, total: told.append((done, total)))
+    pictures, labels = scan(layout, progress=lambda done, total: told.append((done, total)))
     items = [item for split in layout.splits.values() for item in split]
     assert set(pictures) == {item.image for item in items}
     assert set(labels) == {item.label for item in items}
@@ -104,14 +109,15 @@ def test_every_image_and_label_file_is_read(tmp_path: Path) -> None:
     assert content_findings(layout, pictures, labels) == []
 
 
-def test_reader_processes_see_the_same(tmp_path: Path) -> None:
+def test_reader_processes_see_the_same(tmp_path: Path, cache: Path) -> None:
     root = make(tmp_path / "set", 20)
     (root / "images" / "train" / "3.png").write_bytes(b"")
     (root / "labels" / "train" / "5.txt").write_text("9 0.5 0.5 0.2 0.2\n")
     os.rename(root / "images" / "val" / "1.png", root / "images" / "val" / os.fsdecode(b"\xff 'x'.png"))
     layout = layout_of(root)
-    here = scan(layout, workers=0, trust_times=False)
-    there = scan(layout, workers=2, trust_times=False)
+    here = scan(layout, workers=0)
+    cache.unlink()
+    there = scan(layout, workers=2)
     assert here[0] == there[0]
     assert dict(here[1]) == dict(there[1])
 
@@ -127,7 +133,7 @@ def test_classify_has_no_labels(tmp_path: Path) -> None:
 # what was read before
 
 
-def test_an_unchanged_file_is_not_opened_again(tmp_path: Path, opened: Callable[[], set[str]]) -> None:
+def test_an_unchanged_file_is_not_opened_again(tmp_path: Path, cache: Path, opened: Callable[[], set[str]]) -> None:
     layout = layout_of(make(tmp_path / "set"))
     settle()
     first = scan(layout)
@@ -135,7 +141,8 @@ def test_an_unchanged_file_is_not_opened_again(tmp_path: Path, opened: Callable[
     second = scan(layout)
     assert opened() == set()
     assert (first[0], dict(first[1])) == (second[0], dict(second[1]))
-    scan(layout, trust_times=False)
+    cache.unlink()
+    scan(layout)
     assert len(opened()) == 16
 
 
@@ -260,7 +267,7 @@ def test_the_oldest_are_forgotten_when_there_are_too_many(tmp_path: Path) -> Non
 
 READER = """
 import os, signal, time
-from yolosweep.data.scan.scan import reader_worker as reader
+from yolosweep.data.scan import reader_worker as reader
 whole = reader.read
 def read(job, rules):
     name = job.path.name
@@ -287,23 +294,28 @@ def jobs_in(folder: Path, names: list[str]) -> list[Job]:
     for name in names:
         Image.new("RGB", (16, 16)).save(folder / f"{name}.png")
         (folder / f"{name}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
-        jobs += [Job("picture", folder / f"{name}.png"), Job("label", folder / f"{name}.txt")]
+        jobs += [Job("image", folder / f"{name}.png"), Job("label", folder / f"{name}.txt")]
     return jobs
 
 
-def test_a_file_that_kills_or_hangs_its_reader_costs_that_file_only(tmp_path: Path) -> None:
+def test_a_file_that_kills_or_hangs_its_reader_costs_that_file_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = [f"good{index}" for index in range(30)]
     jobs = jobs_in(tmp_path, [*names[:9], "kill", *names[9:20], "hang", "once", *names[20:]])
-    program = [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}\n{READER}"]
-    answers = dict(read_all(jobs, RULES, workers=2, command=program, patience_s=2))
+    program = tmp_path / "python"
+    program.write_text(f"#!{sys.executable}\nimport sys; sys.path[:] = {sys.path!r}\n{READER}")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    answers = dict(read_all(jobs, RULES, workers=2, file_timeout_s=2))
     assert set(answers) == set(jobs)
     said = {}
     for job, text in answers.items():
-        if job.kind == "picture":
-            picture = picture_of_text(text)
+        if job.kind == "image":
+            picture = decode_image(text)
             said[job.path.name] = picture.detail if picture.fault else ""
         else:
-            label = label_of_text(text)
+            label = decode_label(text)
             said[job.path.name] = " ".join(problem.detail for problem in label.problems)
     assert {name: text for name, text in said.items() if text} == {
         "kill.png": "reading it ends the reader (signal 11)",
@@ -312,12 +324,15 @@ def test_a_file_that_kills_or_hangs_its_reader_costs_that_file_only(tmp_path: Pa
     }
 
 
-@pytest.mark.parametrize("command", [["/no/such/program"], [sys.executable, "-c", "raise SystemExit(1)"]])
-def test_where_no_reader_starts_the_files_are_read_here(command: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", ["/no/such/program", "/bin/false"])
+def test_where_no_reader_starts_the_files_are_read_here(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", program)
     jobs = jobs_in(tmp_path, [f"good{index}" for index in range(20)])
-    answers = dict(read_all(jobs, RULES, workers=2, command=command))
+    answers = dict(read_all(jobs, RULES, workers=2))
     assert set(answers) == set(jobs)
-    assert all(picture_of_text(text).width == 16 for job, text in answers.items() if job.kind == "picture")
+    assert all(decode_image(text).width == 16 for job, text in answers.items() if job.kind == "image")
 
 
 def test_leaving_early_leaves_no_process(tmp_path: Path) -> None:
@@ -418,7 +433,7 @@ def test_polygons_in_some_files_only(tmp_path: Path) -> None:
     (root / "labels" / "train" / "1.txt").write_text("0 0.5 0.5 0.2 0.2\n")
     boxes = findings_of(layout_of(root, task="segment"))["label-boxes-only train"]
     assert (boxes.severity, boxes.count) == (Severity.ERROR, 1)
-    assert "refuses the whole dataset" in boxes.message
+    assert "rejects the whole dataset" in boxes.message
     assert {finding.severity for finding in findings_of(layout_of(root)).values()} == {Severity.NOTE}
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageEnhance
 
 from yolosweep.data.duplicates.signatures import signature_of
 from yolosweep.data.layout.unsplit_folder import folder_layout
-from yolosweep.data.model.items import Item, LabelFile, Layout, Picture, Row
+from yolosweep.data.model.items import ImageFacts, Item, LabelFile, Layout, Row
 from yolosweep.data.prepare.split import SHARES, make_split
 from yolosweep.data.prepare.split_writer import SplitResult, split_dataset, write_split
 from yolosweep.errors import DataError, UsageError
@@ -119,9 +119,11 @@ def scene(seed: int, size: int = 160) -> Image.Image:
     return Image.fromarray(np.clip(values.repeat(3, 2), 0, 255).astype(np.uint8))
 
 
-def picture(file: Path) -> Picture:
+def picture(file: Path) -> ImageFacts:
     with Image.open(file) as image:
-        return Picture(hashlib.sha256(file.read_bytes()).hexdigest(), *image.size, image.mode, 1, signature_of(image))
+        return ImageFacts(
+            hashlib.sha256(file.read_bytes()).hexdigest(), *image.size, image.mode, 1, signature_of(image)
+        )
 
 
 def bursts(folder: Path, count: int = 8, frames: int = 5) -> list[set[str]]:
@@ -139,7 +141,7 @@ def bursts(folder: Path, count: int = 8, frames: int = 5) -> list[set[str]]:
     return names
 
 
-def read(layout: Layout) -> tuple[dict[Path, Picture], dict[Path, LabelFile]]:
+def read(layout: Layout) -> tuple[dict[Path, ImageFacts], dict[Path, LabelFile]]:
     labels = {}
     for item in layout.splits["train"]:
         if item.label is not None:
@@ -215,11 +217,11 @@ def test_images_that_cannot_be_read_are_left_out_and_named(tmp_path: Path) -> No
     layout = folder_layout(tmp_path / "set", "detect")
     pictures, labels = read(layout)
     bad = layout.splits["train"][2].image
-    pictures[bad] = Picture("0" * 64, fault="image-unreadable")
+    pictures[bad] = ImageFacts("0" * 64, fault="image-unreadable")
     result = split_dataset(layout, pictures, labels, tmp_path / "out")
     assert result.left_out == (bad,)
     assert bad.name not in set().union(*listed(tmp_path / "out").values())
-    with pytest.raises(DataError, match="no image that can be read"):
+    with pytest.raises(DataError, match="no readable image"):
         split_dataset(layout, {}, labels, tmp_path / "other")
 
 

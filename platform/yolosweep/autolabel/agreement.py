@@ -1,4 +1,4 @@
-"""How far two sets of boxes agree: greedy matching, precision and recall with their uncertainty. Pure functions."""
+"""Agreement of two sets of boxes: greedy matching, precision and recall with confidence intervals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 __all__ = ["Agreement", "Box", "HumanLabel", "PredictedLabel", "agreement", "iou", "matched", "wilson"]
 
 Box = tuple[float, float, float, float]
-"""Middle x, middle y, width, height, as shares of the image."""
+"""Normalized center x, center y, width, height."""
 
 
 class HumanLabel(NamedTuple):
@@ -29,28 +29,28 @@ class PredictedLabel(NamedTuple):
     score: float
     """The model's confidence, 0 to 1."""
     points: tuple[float, ...] = ()
-    """x, y, x, y… of its polygon as shares of the image; empty where it is a box only."""
+    """Normalized x, y, x, y… of its polygon; empty for a plain box."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a model's boxes are worth, measured on a person's."""
+    """Agreement of a model's boxes with human ones."""
 
     right: int
-    """Boxes of the model that match one of the person."""
+    """Model boxes that match a human box."""
     extra: int
-    """Boxes of the model that match none."""
+    """Model boxes without a match."""
     missed: int
-    """Boxes of the person that match none."""
+    """Human boxes without a match."""
 
     @property
     def precision(self) -> float | None:
-        """Share of the model's boxes that are right; None without any."""
+        """Share of the model boxes that match; None without any."""
         return self.right / (self.right + self.extra) if self.right + self.extra else None
 
     @property
     def recall(self) -> float | None:
-        """Share of the person's boxes that were found; None without any."""
+        """Share of the human boxes that were found; None without any."""
         return self.right / (self.right + self.missed) if self.right + self.missed else None
 
     @property
@@ -65,7 +65,7 @@ class Agreement:
 
 
 def iou(one: Box, other: Box) -> float:
-    """Return the intersection of two boxes over their union, 0 to 1; 0 where either has no area."""
+    """Return the intersection over union of two boxes, 0 to 1; 0 if either has no area."""
     sides = []
     for axis in (0, 1):
         low = max(one[axis] - one[axis + 2] / 2, other[axis] - other[axis + 2] / 2)
@@ -79,10 +79,10 @@ def iou(one: Box, other: Box) -> float:
 def matched(
     proposed: Sequence[PredictedLabel], known: Sequence[HumanLabel], least: float = 0.5
 ) -> list[tuple[int, int]]:
-    """Return which of the model's boxes are which of the person's, as pairs of places.
+    """Match model boxes to human boxes and return pairs of indices.
 
-    The model's surest box chooses first, among those of its class that are left, the one it overlaps most (as PASCAL
-    VOC counts, Everingham et al. 2010, and COCO after it), by at least ``least`` (intersection over union).
+    In order of confidence, each model box takes the remaining human box of its class with the greatest overlap, of at
+    least ``least`` (intersection over union), as in PASCAL VOC (Everingham et al. 2010) and COCO.
     """
     free = set(range(len(known)))
     pairs = []
@@ -97,7 +97,7 @@ def matched(
 
 
 def agreement(images: Iterable[tuple[Sequence[PredictedLabel], Sequence[HumanLabel]]]) -> dict[int, Agreement]:
-    """Return the agreement per class over images, by class number; classes that neither side drew are left out."""
+    """Return the agreement over all images by class number, for classes that occur."""
     right, drew, there = Counter[int](), Counter[int](), Counter[int]()
     for proposed, known in images:
         right.update(known[k].category for _, k in matched(proposed, known))
@@ -107,7 +107,7 @@ def agreement(images: Iterable[tuple[Sequence[PredictedLabel], Sequence[HumanLab
 
 
 def wilson(hits: int, tries: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927): honest for few tries too; 0 to 1 without any."""
+    """Return the 95 % interval of a proportion (Wilson 1927), valid for few trials, too; 0 to 1 without any."""
     if not tries:
         return 0.0, 1.0
     z = 1.959964

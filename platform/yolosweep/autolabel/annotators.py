@@ -1,4 +1,4 @@
-"""What draws the labels: a detector, and SAM for the masks, both loaded from files without running what is in them."""
+"""The models that predict labels: a detector, and SAM for masks, loaded without running code from their files."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _TASKS = ("detect", "segment")
 
 
 class Annotator:
-    """Draws labels of the classes of a dataset.
+    """Predicts labels for the classes of a dataset.
 
     Args:
-        weights: a detector or segmentation checkpoint of Ultralytics.
-        names: the dataset's classes; the detector's are found in them by name.
-        task: ``detect`` gives boxes, ``segment`` polygons; with ``sam`` there are polygons in any case.
-        sam: a checkpoint of SAM, SAM 2 or MobileSAM under the file name Ultralytics knows it by (``mobile_sam.pt``…).
-        conf: least confidence of the detector, 0 to 1.
-        device: as Ultralytics names it; empty for the first GPU, or the CPU where there is none.
+        weights: An Ultralytics detection or segmentation checkpoint.
+        names: The dataset's classes; the detector's classes are matched to them by name.
+        task: ``detect`` gives boxes, ``segment`` polygons; with ``sam`` there are always polygons.
+        sam: A checkpoint of SAM, SAM 2 or MobileSAM under Ultralytics' file name for it (``mobile_sam.pt``…).
+        conf: Minimum confidence of the detector, 0 to 1.
+        device: Ultralytics device; empty for the first GPU, or the CPU if there is none.
 
     Raises:
-        TrainingError: a file is missing or cannot be loaded safely, or the parts do not fit together.
+        TrainingError: A file is missing or cannot be loaded safely, or the models do not fit the task.
     """
 
     def __init__(
         self, weights: Path, names: Mapping[int, str], *, task: str, sam: Path | None, conf: float, device: str = ""
     ) -> None:
         if task not in _TASKS:
-            raise TrainingError(f"task {task}: only boxes and masks can be drawn; use a dataset of detect or segment")
+            raise TrainingError(f"task {task}: only boxes and masks can be predicted; use a detect or segment dataset")
         enter()
         import torch
         from ultralytics import __version__
@@ -52,25 +52,27 @@ class Annotator:
         self._sam = _sam(sam) if sam is not None else None
         self._polygons = task == "segment" and sam is None
         if self._detector.task not in _TASKS or (self._polygons and self._detector.task != "segment"):
-            wanted = "a segmentation checkpoint, or give sam too" if self._polygons else "one of detect or segment"
-            raise TrainingError(f"{weights} is a model of {self._detector.task}; give {wanted}")
+            wanted = (
+                "a segmentation checkpoint, or also give sam" if self._polygons else "a detect or segment checkpoint"
+            )
+            raise TrainingError(f"{weights} is a {self._detector.task} model; give {wanted}")
         self._classes = self._known(weights, names)
-        self.strangers = sorted(set(self._detector.names.values()) - set(names.values()))
-        """Classes of the detector that the dataset does not have; what it finds of them is left out."""
+        self.unknown_classes = sorted(set(self._detector.names.values()) - set(names.values()))
+        """Detector classes that the dataset lacks; their detections are dropped."""
 
     def _known(self, weights: Path, names: Mapping[int, str]) -> dict[int, int]:
-        """Return which class of the detector is which of the dataset."""
+        """Map the detector's class numbers to the dataset's."""
         numbers = {name: number for number, name in names.items()}
         known = {mine: numbers[name] for mine, name in self._detector.names.items() if name in numbers}
         if not known:
             theirs, ours = (", ".join(list(part.values())[:8]) for part in (self._detector.names, names))
-            raise TrainingError(f"{weights} knows {theirs}, the dataset {ours}: no class has the same name in both")
+            raise TrainingError(f"{weights} has the classes {theirs}, the dataset {ours}: no class name is in both")
         return known
 
     def draw(self, image: Path) -> tuple[PredictedLabel, ...] | None:
-        """Return what is seen on an image, the surest first; None where the image cannot be read.
+        """Return the labels of an image, most confident first; None if the image cannot be read.
 
-        An object for which SAM finds no mask gets its box as polygon.
+        An object without a SAM mask gets its box as polygon.
         """
         pixels = _pixels(image)
         if pixels is None:
@@ -93,10 +95,10 @@ class Annotator:
         return tuple(sorted(drawn, key=lambda mark: -mark.score))
 
     def _masks(self, pixels: Any, boxes: Any, order: list[int]) -> dict[int, tuple[float, ...]]:
-        """Return the outline of each box's mask by the box's place in ``order``.
+        """Return the mask outline of each box, by its index in ``order``.
 
-        SAM leaves out masks it is not sure of; its results carry in ``cls`` the number of the box they belong to.
-        Ultralytics' ``auto_annotate`` overlooks that, and from there on gives masks the class of another box.
+        SAM omits uncertain masks; ``cls`` of its results is the number of the box. Ultralytics' ``auto_annotate``
+        ignores that and gives all later masks the class of another box.
         """
         assert self._sam is not None
         how = {key: self._how[key] for key in ("device", "verbose", "save")}
@@ -108,7 +110,7 @@ class Annotator:
 
 
 def _outline(points: Any) -> tuple[float, ...]:
-    """Return a polygon as flat shares of the image; empty where it has fewer than three points."""
+    """Return a polygon as flat normalized coordinates; empty if it has fewer than three points."""
     return tuple(round(float(v), 6) for v in points.clip(0, 1).reshape(-1)) if len(points) >= 3 else ()
 
 
@@ -137,7 +139,7 @@ def _pixels(image: Path) -> Any:
                 if head.width * head.height > _MAX_PIXELS:
                     return None
         return imread(str(image))
-    except Exception:  # decoders raise almost anything on damaged files
+    except Exception:  # decoders raise almost anything on corrupt files
         return None
 
 
@@ -145,13 +147,13 @@ def _detector(weights: Path) -> Any:
     from ultralytics import YOLO
 
     if not weights.is_file():
-        raise TrainingError(f"there is no {weights}; give the path of a .pt of Ultralytics, e.g. a sweep's best.pt")
+        raise TrainingError(f"{weights} does not exist; give the path of an Ultralytics .pt, e.g. a sweep's best.pt")
     if weights.suffix.lower() != ".pt":
-        raise TrainingError(f"{weights} is not a .pt; give a checkpoint of Ultralytics")
+        raise TrainingError(f"{weights} is not a .pt; give an Ultralytics checkpoint")
     try:
         return YOLO(weights.absolute())
     except Exception as error:
-        raise TrainingError(f"{weights} cannot be loaded as a checkpoint of Ultralytics: {last_line(error)}") from error
+        raise TrainingError(f"{weights} cannot be loaded as an Ultralytics checkpoint: {last_line(error)}") from error
 
 
 def _sam(weights: Path) -> Any:
@@ -159,20 +161,20 @@ def _sam(weights: Path) -> Any:
     from ultralytics.models.sam.build import sam_model_map
 
     if not weights.is_file():
-        raise TrainingError(f"there is no {weights}; give the path of SAM's weights, e.g. mobile_sam.pt")
+        raise TrainingError(f"{weights} does not exist; give the path of SAM weights, e.g. mobile_sam.pt")
     if not weights.name.endswith(tuple(sam_model_map)):
         known = ", ".join(sam_model_map)
-        raise TrainingError(f"{weights}: Ultralytics tells SAM's kinds by their file name; it must end in {known}")
+        raise TrainingError(f"{weights}: Ultralytics identifies SAM models by file name; it must end in {known}")
     try:
         with _weights_only():
             return SAM(str(weights.absolute()))
     except Exception as error:
-        raise TrainingError(f"{weights} cannot be loaded as weights of SAM: {last_line(error)}") from error
+        raise TrainingError(f"{weights} cannot be loaded as SAM weights: {last_line(error)}") from error
 
 
 @contextmanager
 def _weights_only() -> Iterator[None]:
-    """Let Ultralytics' loader of SAM read numbers only: by itself it runs whatever a pickle says."""
+    """Restrict Ultralytics' SAM loader to tensors; by default it runs any code in the pickle."""
     import ultralytics.models.sam.build as build
 
     before = build.torch_load

@@ -1,4 +1,4 @@
-"""Label files by machine and what is known of them: one line per image, so that nothing is drawn or written twice."""
+"""Journal of predicted label files: one line per image, so that no image is labelled or written twice."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Entry", "Journal", "rows"]
 
 
 class Entry(NamedTuple):
-    """What was drawn on one image."""
+    """The predicted labels of one image."""
 
     label: str
-    """Its label file, relative to the folder, with forward slashes."""
+    """Path of its label file relative to the folder, with forward slashes."""
     sha256: str
-    """Of the label file as it was written."""
+    """Of the label file as written."""
     drawn: tuple[PredictedLabel, ...]
 
 
@@ -32,7 +32,7 @@ class Journal:
     The line is written before the file: a file without a line is not ours, one with another hash was edited.
 
     Raises:
-        OSError: the folder cannot be read or written.
+        OSError: The folder cannot be read or written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,41 +41,43 @@ class Journal:
         self._entries: dict[str, Entry] = {}
         if self._file.exists():
             whole = [line for line in self._file.read_bytes().split(b"\n") if self._take(line)]
-            write_atomic(self._file, b"".join(line + b"\n" for line in whole))  # without a line that was cut off
+            write_atomic(self._file, b"".join(line + b"\n" for line in whole))  # drops a truncated line
 
     def _take(self, line: bytes) -> bool:
-        """Take over a line; tell whether it is one of ours, and whole."""
+        """Load a line; return whether it is valid and complete."""
         try:
-            told = json.loads(line)
-            drawn = tuple(PredictedLabel(int(c), tuple(box), float(s), tuple(p)) for c, box, s, p in told["drawn"])
-            entry = Entry(str(told["label"]), str(told["sha256"]), drawn)
+            fields = json.loads(line)
+            drawn = tuple(PredictedLabel(int(c), tuple(box), float(s), tuple(p)) for c, box, s, p in fields["drawn"])
+            entry = Entry(str(fields["label"]), str(fields["sha256"]), drawn)
         except (ValueError, KeyError, TypeError):
             return False
         if not (self.folder / entry.label).resolve().is_relative_to(self.folder.resolve()):
             return False
-        self._entries[str(told["image"])] = entry
+        self._entries[str(fields["image"])] = entry
         return True
 
     def entry(self, image: Path) -> Entry | None:
-        """Return what was drawn on an image."""
+        """Return the entry of an image."""
         return self._entries.get(str(image))
 
     def state(self, entry: Entry) -> str | None:
-        """Return ``done``, ``edited`` where the label file is another now, or None where it is missing."""
+        """Return ``done``, ``edited`` if the label file has changed, or None if it is missing."""
         place = self.folder / entry.label
         if not place.exists():
             return None
         return "done" if sha256_of(place) == entry.sha256 else "edited"
 
     def write(self, image: Path, label: str, drawn: Sequence[PredictedLabel]) -> Path:
-        """Write down what was drawn on an image, then its label file; return the file.
+        """Append the entry of an image, then write its label file; return the file.
 
         Raises:
-            RunFolderError: a file of that name is there and was not written by this.
+            RunFolderError: A file of that name exists that was not written here.
         """
         place = self.folder / label
         if place.exists():
-            raise RunFolderError(f"{place} is there and was not drawn by machine; move it away, or choose a new folder")
+            raise RunFolderError(
+                f"{place} exists and was not written by autolabel; move it away, or choose a new folder"
+            )
         content = rows(drawn)
         entry = Entry(label, hashlib.sha256(content.encode()).hexdigest(), tuple(drawn))
         line = {"image": str(image), "label": label, "sha256": entry.sha256, "drawn": [_flat(mark) for mark in drawn]}

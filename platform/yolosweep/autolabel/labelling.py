@@ -1,4 +1,4 @@
-"""Labels by machine, in a folder of their own: never among a person's, never in val or test unless asked, resumable."""
+"""Model-predicted labels in a separate folder: never among human labels, resumable, val and test only on request."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ _COMPARED = ("weights", "sam", "conf", "task", "names")
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledImage:
-    """One image and what was drawn on it."""
+    """One image and its labels."""
 
     image: Path
     split: str
     label: Path | None
-    """The label file written by machine; None where the image could not be read."""
+    """The predicted label file; None if the image could not be read."""
     drawn: tuple[PredictedLabel, ...] = ()
     known: tuple[HumanLabel, ...] | None = None
-    """What a person drew on it; None where nobody did."""
+    """Its human labels; None if there are none."""
     state: str = "written"
-    """``written`` now, ``done`` by an earlier call, ``edited`` by somebody since (and left alone), ``unreadable``."""
+    """``written`` now, ``done`` by an earlier call, ``edited`` since then (and left unchanged), or ``unreadable``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AutolabelResult:
-    """What :func:`autolabel` did."""
+    """The result of :func:`autolabel`."""
 
     manifest: Path
     names: dict[int, str]
     images: tuple[LabelledImage, ...]
-    strangers: tuple[str, ...]
-    """Classes of the detector that the dataset does not have; they were left out."""
+    unknown_classes: tuple[str, ...]
+    """Detector classes that the dataset lacks; they were left out."""
     agreement: dict[str, dict[int, Agreement]]
-    """Split to class number to the agreement with the labels of people, where there are any."""
+    """Agreement with human labels, where there are any, by split and class number."""
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers as plain data, for ``--json`` and the manifest."""
@@ -63,15 +63,15 @@ class AutolabelResult:
                 self.names.get(category, str(category)): count
                 for category, count in sorted(Counter(b.category for i in self.images for b in i.drawn).items())
             },
-            "left_out_classes": list(self.strangers),
+            "left_out_classes": list(self.unknown_classes),
             "agreement": {
-                split: {self.names.get(c, str(c)): _told(found) for c, found in by.items()}
+                split: {self.names.get(c, str(c)): _as_dict(found) for c, found in by.items()}
                 for split, by in self.agreement.items()
             },
         }
 
 
-def _told(found: Agreement) -> dict[str, Any]:
+def _as_dict(found: Agreement) -> dict[str, Any]:
     return {
         "right": found.right, "extra": found.extra, "missed": found.missed,
         "precision": found.precision, "precision_95": found.precision_range,
@@ -95,58 +95,58 @@ def autolabel(
     device: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> AutolabelResult:
-    """Draw labels on images by machine and write them as YOLO label files into a folder of their own.
+    """Predict labels and write them as YOLO label files into a separate folder.
 
-    ``out`` gets ``labels/…txt`` (an empty file where nothing is seen), ``autolabel.jsonl`` (a line per image, with
-    confidences) and ``autolabel.json`` (which models drew them, and how far they agree with people). Called again with
-    the same models it goes on where it was stopped; a label file that was edited meanwhile is never touched.
+    ``out`` gets ``labels/…txt`` (an empty file for no detections), ``autolabel.jsonl`` (a line per image, with
+    confidences) and ``autolabel.json`` (the models, and their agreement with human labels). A second call with the same
+    models resumes; label files that were edited since are never changed.
 
     Args:
-        images: absolute paths.
-        weights: a ``.pt`` of Ultralytics; its classes are found in ``names`` by name.
-        out: a folder that is new, or has been written by this function with the same models and settings.
+        images: Absolute paths.
+        weights: An Ultralytics ``.pt``; its classes are matched to ``names`` by name.
+        out: A new folder, or one written by this function with the same models and settings.
         task: ``detect`` or ``segment``.
-        names: the dataset's classes.
-        sam: weights of SAM for masks; there are boxes only without.
-        conf: least confidence, 0 to 1.
-        splits: the split of each image; train where it is not said.
-        human: what people drew, for the images that have such labels; an empty sequence means nothing is there.
-        root: the folder that the label files' places are relative to; else the images' common one.
-        include_eval: also label images of val and test. Scores on labels by machine say nothing.
-        device: as Ultralytics names it; empty chooses.
-        progress: told how many images are done, of how many.
+        names: The dataset's classes.
+        sam: SAM weights for masks; None for boxes only.
+        conf: Minimum confidence, 0 to 1.
+        splits: The split of each image; train by default.
+        human: Human labels of the images that have any; an empty sequence means no objects.
+        root: Base of the label files' relative paths; by default the images' common folder.
+        include_eval: Also label val and test images. Scores on predicted labels are meaningless.
+        device: Ultralytics device; empty for the default.
+        progress: Called with the number of images done so far and in total.
 
     Raises:
-        DataError: images of val or test without ``include_eval``; two images for one label file; ``out`` lies among the
-            images or labels of people.
-        RunFolderError: ``out`` holds something else, labels by other models, is in use, or cannot be written.
-        TrainingError: weights that are missing, unsafe or do not fit, see :class:`Annotator`.
+        DataError: There are val or test images without ``include_eval``, two images with one label file, or ``out`` is
+            among the images or human labels.
+        RunFolderError: ``out`` contains other files or labels by other models, is in use, or cannot be written.
+        TrainingError: The weights are missing, unsafe or do not fit, see :class:`Annotator`.
     """
     splits, human = splits or {}, human or {}
     out = out.absolute()
     _refuse_evaluation(images, splits, include_eval)
     targets = _targets(images, root)
-    _refuse_among_people(out, images)
+    _refuse_overlap(out, images)
     annotator = Annotator(weights, names, task=task, sam=sam, conf=conf, device=device)
-    drawn_by = _drawn_by(weights, sam, conf, task, names)
+    drawn_by = _source_of(weights, sam, conf, task, names)
     _refuse_others(out, drawn_by)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with FileLock(out / ".lock", timeout=0):
-            journal = _opened(out, drawn_by, annotator)
+            journal = _open_journal(out, drawn_by, annotator)
             done = []
             for count, image in enumerate(images, 1):
                 done.append(_label(image, targets[image], annotator, journal, splits.get(image, "train"), human))
                 if progress is not None:
                     progress(count, len(images))
-            return _finished(out, done, names, annotator, drawn_by)
+            return _finish(out, done, names, annotator, drawn_by)
     except Timeout as error:
-        raise RunFolderError(f"{out} is being written by another yolosweep autolabel; wait for it to end") from error
+        raise RunFolderError(f"{out} is being written by another yolosweep autolabel; wait until it ends") from error
     except OSError as error:
-        raise RunFolderError(f"{out} cannot be written: {error}; what was labelled so far is kept") from error
+        raise RunFolderError(f"{out} cannot be written: {error}; labels written so far are kept") from error
 
 
-def _drawn_by(weights: Path, sam: Path | None, conf: float, task: str, names: Mapping[int, str]) -> dict[str, Any]:
+def _source_of(weights: Path, sam: Path | None, conf: float, task: str, names: Mapping[int, str]) -> dict[str, Any]:
     return {
         "weights": {"file": str(weights), "sha256": sha256_of(weights)},
         "sam": {"file": str(sam), "sha256": sha256_of(sam)} if sam is not None else None,
@@ -156,9 +156,9 @@ def _drawn_by(weights: Path, sam: Path | None, conf: float, task: str, names: Ma
     }
 
 
-def _opened(out: Path, drawn_by: Mapping[str, Any], annotator: Annotator) -> Journal:
+def _open_journal(out: Path, drawn_by: Mapping[str, Any], annotator: Annotator) -> Journal:
     _refuse_others(out, drawn_by)
-    write_atomic(out / MANIFEST, _json({"complete": False, **_made(drawn_by, annotator)}))
+    write_atomic(out / MANIFEST, _json({"complete": False, **_provenance(drawn_by, annotator)}))
     return Journal(out)
 
 
@@ -170,7 +170,7 @@ def _label(
     split: str,
     human: Mapping[Path, Sequence[HumanLabel]],
 ) -> LabelledImage:
-    """Label one image, unless that was done before."""
+    """Label one image, unless an earlier call did."""
     known = tuple(human[image]) if image in human else None
     entry = journal.entry(image)
     if entry is not None and (state := journal.state(entry)) is not None:
@@ -183,7 +183,7 @@ def _label(
     return LabelledImage(image=image, split=split, label=place, drawn=drawn, known=known)
 
 
-def _finished(
+def _finish(
     out: Path, done: Sequence[LabelledImage], names: Mapping[int, str], annotator: Annotator, drawn_by: dict[str, Any]
 ) -> AutolabelResult:
     splits = dict.fromkeys(image.split for image in done if image.known is not None and image.label is not None)
@@ -191,7 +191,7 @@ def _finished(
         manifest=out / MANIFEST,
         names=dict(names),
         images=tuple(done),
-        strangers=tuple(annotator.strangers),
+        unknown_classes=tuple(annotator.unknown_classes),
         agreement={
             split: agreement(
                 (i.drawn, i.known) for i in done if i.split == split and i.known is not None and i.label is not None
@@ -210,12 +210,13 @@ def _finished(
         for image in done
     ]
     write_atomic(
-        out / MANIFEST, _json({"complete": True, **_made(drawn_by, annotator), **result.summary(), "files": files})
+        out / MANIFEST,
+        _json({"complete": True, **_provenance(drawn_by, annotator), **result.summary(), "files": files}),
     )
     return result
 
 
-def _made(drawn_by: Mapping[str, Any], annotator: Annotator) -> dict[str, Any]:
+def _provenance(drawn_by: Mapping[str, Any], annotator: Annotator) -> dict[str, Any]:
     return {"made_by": "machine", **drawn_by, "versions": {"yolosweep": __version__, **annotator.versions}}
 
 
@@ -227,13 +228,13 @@ def _refuse_evaluation(images: Sequence[Path], splits: Mapping[Path, str], inclu
     held = [image for image in images if splits.get(image) in _EVALUATION]
     if held and not include_eval:
         raise DataError(
-            f"{len(held)} of {len(images)} images are of val or test, first {held[0]}: scores on labels by machine say "
-            "nothing; leave them out, or say --include-eval"
+            f"{len(held)} of {len(images)} images belong to val or test, first {held[0]}: scores on predicted "
+            "labels are meaningless; leave them out, or use --include-eval"
         )
 
 
 def _targets(images: Sequence[Path], root: Path | None) -> dict[Path, str]:
-    """Return the place of each image's label file below ``out``: the last folder ``images`` becomes ``labels``."""
+    """Return each image's label path below ``out``, without its last folder named ``images``."""
     above = root.absolute() if root else Path(os.path.commonpath([i.parent for i in images])) if images else Path()
     targets: dict[Path, str] = {}
     taken: dict[str, Path] = {}
@@ -251,8 +252,8 @@ def _targets(images: Sequence[Path], root: Path | None) -> dict[Path, str]:
     return targets
 
 
-def _refuse_among_people(out: Path, images: Sequence[Path]) -> None:
-    """Refuse a folder in which images or labels of people are looked for, or which holds some."""
+def _refuse_overlap(out: Path, images: Sequence[Path]) -> None:
+    """Refuse a folder that overlaps with the folders of images or human labels."""
     here = out.resolve()
     for folder in dict.fromkeys(image.parent for image in images):
         parts = folder.parts
@@ -262,27 +263,27 @@ def _refuse_among_people(out: Path, images: Sequence[Path]) -> None:
             places = [top / "images", top / "labels"]
         for place in (place.resolve() for place in places):
             if here.is_relative_to(place) or place.is_relative_to(here):
-                raise DataError(f"--out {out}: {place} is where people's images or labels are; choose a folder apart")
+                raise DataError(f"--out {out}: {place} contains the images or human labels; choose a separate folder")
 
 
 def _refuse_others(out: Path, drawn_by: Mapping[str, Any]) -> None:
     manifest = out / MANIFEST
     if out.exists() and not out.is_dir():
-        raise RunFolderError(f"{out} is a file; choose a new folder for labels by machine")
+        raise RunFolderError(f"{out} is a file; choose a new folder for predicted labels")
     if not manifest.exists():
-        strangers = sorted(path.name for path in out.iterdir() if path.name != ".lock") if out.exists() else []
-        if strangers:
-            raise RunFolderError(f"{out} already holds {strangers[0]}; choose a new folder for labels by machine")
+        others = sorted(path.name for path in out.iterdir() if path.name != ".lock") if out.exists() else []
+        if others:
+            raise RunFolderError(f"{out} already contains {others[0]}; choose a new folder for predicted labels")
         return
     try:
         before = json.loads(manifest.read_text(encoding="utf-8"))
         differ = [key for key in _COMPARED if _identity(before[key]) != _identity(drawn_by[key])]
     except (ValueError, KeyError, TypeError) as error:
-        raise RunFolderError(f"{manifest} is damaged ({error}); choose a new folder for labels by machine") from error
+        raise RunFolderError(f"{manifest} is corrupt ({error}); choose a new folder for predicted labels") from error
     if differ:
-        raise RunFolderError(f"{out} holds labels drawn with other {' and '.join(differ)}; choose a new folder")
+        raise RunFolderError(f"{out} contains labels predicted with other {' and '.join(differ)}; choose a new folder")
 
 
 def _identity(value: Any) -> Any:
-    """Return what tells one model from another: its content, not where it lies."""
+    """Return what identifies a setting; for a model its content, not its path."""
     return value["sha256"] if isinstance(value, Mapping) and "sha256" in value else value

@@ -1,4 +1,4 @@
-"""The review sheet of labels by machine: what was drawn, beside what people drew, the doubtful first; opens offline."""
+"""The review page of predicted labels beside human ones, most doubtful first; works offline."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ _SIDE = 240
 
 
 def render_review(result: AutolabelResult) -> str:
-    """Return the review sheet as HTML below 1 MB, without scripts and without anything outside of it.
+    """Return the review page as self-contained HTML below 1 MB, without scripts.
 
-    Boxes by machine are dashed, those of people are not. Images on which the two differ most come first, then those
-    the model was least sure of; as many are shown as fit.
+    Predicted boxes are dashed, human boxes solid. Images with the most differences come first, then those with the
+    lowest confidence; as many are shown as fit.
     """
     drawn = [image for image in result.images if image.label is not None]
     tiles = review_tiles(result)
-    shown = affordable({"": tiles}, _BUDGET)[""]
+    included = affordable({"": tiles}, _BUDGET)[""]
     template = environment().get_template("review.html.j2")
     return template.render(
         result=result,
         names=result.names,
         summary=result.summary(),
-        tiles=shown,
+        tiles=included,
         labelled=len(drawn),
-        left=len(drawn) - len(shown),
+        left=len(drawn) - len(included),
         unreadable=[image.image.name for image in result.images if image.label is None],
     )
 
 
 def review_tiles(result: AutolabelResult, most: int = _MOST) -> list[Tile]:
-    """Return at most ``most`` pictures with the boxes of machine and people, the most doubtful first."""
+    """Return at most ``most`` images with predicted and human boxes, most doubtful first."""
     drawn = [image for image in result.images if image.label is not None]
     return [_tile(image) for image in sorted(drawn, key=_doubt)[:most]]
 
 
 def _doubt(image: LabelledImage) -> tuple[int, float, str]:
-    """Return what images are sorted by: how many boxes differ from people's, then the least sure box."""
+    """Return the sort key of an image: number of differing boxes, then the lowest confidence."""
     differing = 0
     if image.known is not None:
         pairs = len(matched(image.drawn, image.known))
@@ -57,21 +57,21 @@ def _tile(image: LabelledImage) -> Tile:
         jpeg=thumbnail(image.image, _SIDE),
         name=Path(image.image).name,
         split=image.split,
-        marks=(*_people(image.known or ()), *_machine(image.drawn)),
+        marks=(*_human(image.known or ()), *_predicted(image.drawn)),
         words=_words(image),
     )
 
 
 def _words(image: LabelledImage) -> str:
-    least = f", least sure {image.drawn[-1].score:.2f}" if image.drawn else ""
-    people = "" if image.known is None else f"; {len(image.known)} by people"
+    least = f", lowest confidence {image.drawn[-1].score:.2f}" if image.drawn else ""
+    human = "" if image.known is None else f"; {len(image.known)} human"
     edited = "; edited since" if image.state == "edited" else ""
-    return f"{len(image.drawn)} by machine{least}{people}{edited}"
+    return f"{len(image.drawn)} predicted{least}{human}{edited}"
 
 
-def _machine(drawn: Iterable[PredictedLabel]) -> list[Mark]:
+def _predicted(drawn: Iterable[PredictedLabel]) -> list[Mark]:
     return [Mark(mark.category, mark.box, mark.points, machine=True) for mark in drawn]
 
 
-def _people(known: Iterable[HumanLabel]) -> list[Mark]:
+def _human(known: Iterable[HumanLabel]) -> list[Mark]:
     return [Mark(mark.category, mark.box) for mark in known]

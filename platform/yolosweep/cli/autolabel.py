@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from yolosweep.cli.progress_bar import progress
 from yolosweep.cli.split import pooled_layout
 from yolosweep.data.model.items import Item, Labels
-from yolosweep.data.model.safe_paths import shown
+from yolosweep.data.model.safe_paths import printable
 from yolosweep.data.scan.scan import scan
 from yolosweep.errors import UsageError
 from yolosweep.storage.atomic_files import write_atomic
@@ -39,9 +39,9 @@ def label_images(
         raise UsageError(f"--conf {conf:g}: must be above 0 and below 1")
     task = "segment" if sam is not None else "detect"
     layout = pooled_layout(source, task)
-    pictures, labels = scan(layout, tell=progress("reading the data"))
+    image_facts, labels = scan(layout, progress=progress("reading the data"))
     wanted = {split: items for split, items in layout.splits.items() if include_eval or split == "train"}
-    items = [item for items in wanted.values() for item in items if pictures[item.image].look]
+    items = [item for items in wanted.values() for item in items if image_facts[item.image].signature]
     result = autolabel(
         [item.image for item in items],
         weights,
@@ -83,7 +83,7 @@ def _describe(told: dict[str, Any]) -> None:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     states = ", ".join(f"{count} {state}" for state, count in told["states"].items())
     console.print(f"images     {told['images']} ({states})")
-    drawn = ", ".join(f"{count} {shown(name)}" for name, count in told["boxes"].items())
+    drawn = ", ".join(f"{count} {printable(name)}" for name, count in told["boxes"].items())
     console.print(f"drawn      {drawn or 'nothing'}")
     for split, classes in told["agreement"].items():
         for name, found in classes.items():
@@ -91,9 +91,9 @@ def _describe(told: dict[str, Any]) -> None:
                 f"{what} {found[what]:.2f}" for what in ("precision", "recall") if found[what] is not None
             )
             counts = ", ".join(f"{found[what]} {what}" for what in ("right", "extra", "missed"))
-            console.print(f"agreement  {split}, {shown(name)}: {shares} ({counts})")
+            console.print(f"agreement  {split}, {printable(name)}: {shares} ({counts})")
     if told["left_out_classes"]:
-        strange = ", ".join(map(shown, told["left_out_classes"]))
+        strange = ", ".join(map(printable, told["left_out_classes"]))
         console.print(f"note       the data set has no class {strange}: left out")
     console.print(f"labels     {told['out']}")
     console.print(f"review     {told['review']}")

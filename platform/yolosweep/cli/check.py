@@ -9,7 +9,7 @@ from typing import Any
 
 from yolosweep.cli.progress_bar import progress
 from yolosweep.data import OUTSIDE, Gate, described, examine, with_waived
-from yolosweep.data.model.safe_paths import shown
+from yolosweep.data.model.safe_paths import printable
 from yolosweep.errors import DataError, UsageError
 from yolosweep.experiment import Experiment, load_experiment, sizes_of
 from yolosweep.experiment.addresses import is_address
@@ -53,7 +53,7 @@ def check_data(
     named = source if source.startswith("sample:") or is_address(source) else str(Path(source).absolute())
     tell, copying = progress("reading the data"), progress("copying the data", in_bytes=True)
     place, anywhere = exp.data if exp else named, OUTSIDE in allow
-    gate = with_waived(examine(place, task, imgsz=sizes, anywhere=anywhere, tell=tell, copying=copying), allow)
+    gate = with_waived(examine(place, task, imgsz=sizes, anywhere=anywhere, progress=tell, copying=copying), allow)
     worst = list(Severity)[: list(Severity).index(Severity(fail_on)) + 1]
     stopping = any(found.severity in worst and found.code not in allow for found in gate.dataset.findings)
     code = DataError.exit_code if stopping else 0
@@ -124,7 +124,7 @@ def _describe(gate: Gate, told: dict[str, Any]) -> None:
     from rich.text import Text
 
     console = Console(soft_wrap=True, highlight=False)
-    console.print(Text(f"{shown(told['source'], 4096)}  {told['task']}, fingerprint {told['fingerprint'][:12]}"))
+    console.print(Text(f"{printable(told['source'], 4096)}  {told['task']}, fingerprint {told['fingerprint'][:12]}"))
     heads = ("split", "images", "background", "no labels", "objects", "leaking", "same source")
     table = Table(*heads, box=None, pad_edge=False)
     for split, line in told["splits"].items():
@@ -134,7 +134,7 @@ def _describe(gate: Gate, told: dict[str, Any]) -> None:
     console.print(table)
     classes = Table("class", *told["splits"], box=None, pad_edge=False)
     for name in list(told["names"].values())[:_SHOWN_CLASSES]:
-        classes.add_row(Text(shown(name)), *(str(line["instances"][name]) for line in told["splits"].values()))
+        classes.add_row(Text(printable(name)), *(str(line["instances"][name]) for line in told["splits"].values()))
     console.print(classes)
     if len(told["names"]) > _SHOWN_CLASSES:
         console.print(f"and {len(told['names']) - _SHOWN_CLASSES} more classes: --json lists them all")

@@ -104,11 +104,11 @@ def _samples(gate: Gate) -> dict[int, list[Tile]]:
 def _boxes(gate: Gate) -> list[BoxSize]:
     sizes: list[BoxSize] = []
     for item in _spread(gate.layout.splits.get("train", ()), _BOXES):
-        picture = gate.pictures[item.image]
-        if not picture.width or not picture.height:
+        facts = gate.image_facts[item.image]
+        if not facts.width or not facts.height:
             continue
-        turned = picture.orientation >= 5
-        width, height = (picture.height, picture.width) if turned else (picture.width, picture.height)
+        turned = facts.orientation >= 5
+        width, height = (facts.height, facts.width) if turned else (facts.width, facts.height)
         side = max(width, height)
         sizes += (BoxSize(row.category, row.box[2] * width, row.box[3] * height, side) for row in _rows(gate, item))
     step = max(1, len(sizes) // _BOXES)

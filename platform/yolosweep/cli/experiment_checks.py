@@ -59,7 +59,7 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
         try:
             tell, anywhere = progress("checking the data"), OUTSIDE in allow
             copying = progress("copying the data", in_bytes=True)
-            gate = examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, tell=tell, copying=copying)
+            gate = examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, progress=tell, copying=copying)
             seen.append((gate, waive(gate, allow)))
         except (DataError, UsageError) as error:
             seen.append(error)

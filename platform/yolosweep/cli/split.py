@@ -10,10 +10,10 @@ from yolosweep.cli.progress_bar import progress
 from yolosweep.data.layout.layout import read_layout
 from yolosweep.data.layout.unsplit_folder import folder_layout
 from yolosweep.data.model.items import Layout
-from yolosweep.data.model.safe_paths import shown
+from yolosweep.data.model.safe_paths import printable
 from yolosweep.data.prepare.split_writer import split_dataset
 from yolosweep.data.scan.scan import scan
-from yolosweep.data.source.locate import place_of
+from yolosweep.data.source.locate import local_path
 from yolosweep.errors import UsageError
 
 __all__ = ["pooled_layout", "write_split"]
@@ -25,7 +25,7 @@ def pooled_layout(source: str, task: str) -> Layout:
     Raises:
         DataError: neither can be read.
     """
-    path = place_of(source).absolute()
+    path = local_path(source).absolute()
     described = path.is_file() or any(path.glob("*.yaml")) or any((path / split).is_dir() for split in ("train", "val"))
     return read_layout(path, task, required=("train",)) if described else folder_layout(path, task)
 
@@ -40,11 +40,11 @@ def write_split(source: str, *, out: Path, task: str, val: float, test: float, s
     if val < 0 or test < 0 or val + test >= 1:
         raise UsageError(f"--val {val:g} --test {test:g}: shares are 0 or more, and leave something for train")
     layout = pooled_layout(source, task)
-    pictures, labels = scan(layout, tell=progress("reading the data"))
+    image_facts, labels = scan(layout, progress=progress("reading the data"))
     shares = {"train": 1 - val - test, "val": val, "test": test}
     try:
         result = split_dataset(
-            layout, pictures, labels, out, {name: share for name, share in shares.items() if share}, seed
+            layout, image_facts, labels, out, {name: share for name, share in shares.items() if share}, seed
         )
     except OSError as error:
         raise UsageError(f"--out {out} cannot be written: {error.strerror}; name another folder") from error
@@ -79,7 +79,7 @@ def _describe(told: dict[str, Any]) -> None:
     table = Table("images with", *told["images"], box=None, pad_edge=False)
     table.add_row("(all)", *(str(count) for count in told["images"].values()))
     for name in dict.fromkeys(name for counts in told["classes"].values() for name in counts):
-        table.add_row(Text(shown(name)), *(str(told["classes"][split].get(name, 0)) for split in told["images"]))
+        table.add_row(Text(printable(name)), *(str(told["classes"][split].get(name, 0)) for split in told["images"]))
     console.print(table)
     if told["groups"]:
         console.print(
@@ -87,7 +87,7 @@ def _describe(told: dict[str, Any]) -> None:
             f"the largest has {told['largest_group']}"
         )
     for split, lost in told["missing"].items():
-        console.print(f"note       {split} has no image with {', '.join(map(shown, lost))}", markup=False)
+        console.print(f"note       {split} has no image with {', '.join(map(printable, lost))}", markup=False)
     if told["left_out"]:
         console.print(f"note       {len(told['left_out'])} images cannot be read and are left out", markup=False)
     console.print(f"data       {told['data']}", markup=False)

@@ -130,7 +130,7 @@ def disk_needs(
         allocation: resources and number of concurrent trials; None if no trial fits.
     """
     decodes = exp.trial.image_cache == "shared" and exp.task != "classify" and not exp.is_toy
-    sides = ((picture.width, picture.height) for picture in gate.pictures.values())
+    sides = ((facts.width, facts.height) for facts in gate.image_facts.values())
     copy = copied(gate.layout.root)
     packed = is_address(exp.data) and copy.startswith("unpacked/")  # the staged archive is about as large again
     return replace(

@@ -1,4 +1,4 @@
-"""The data: the gate every dataset passes, the prepared view with its fingerprint, splits, and the built-in samples."""
+"""Datasets: the checks before a sweep, the prepared view that trials train on, splits, and built-in samples."""
 
 from yolosweep.data.checks.gate import OUTSIDE as OUTSIDE
 from yolosweep.data.checks.gate import Gate as Gate

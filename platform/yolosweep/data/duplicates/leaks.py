@@ -1,17 +1,17 @@
-"""Pictures that are in more than one split, or more than once in one: how many, which, and what it does to scores."""
+"""Images that occur in several splits or repeatedly in one: how many, which, and the effect on scores."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolosweep.data.duplicates.near_duplicates import EXACT, NEAR, Pair, find_near_duplicates, joined
-from yolosweep.data.duplicates.pair_cache import remembered
+from yolosweep.data.duplicates.near_duplicates import EXACT, NEAR, Pair, connected_groups, find_near_duplicates
+from yolosweep.data.duplicates.pair_cache import cached_pairs
 from yolosweep.data.duplicates.sequences import sequences
 from yolosweep.data.model.finding_codes import finding
-from yolosweep.data.model.items import Item, LabelFile, Labels, Layout, Pictures
+from yolosweep.data.model.items import Images, Item, LabelFile, Labels, Layout
 from yolosweep.records import Finding, Severity
 
 __all__ = ["SEQUENCE", "LeakReport", "leak_findings", "same_source"]
@@ -19,62 +19,64 @@ __all__ = ["SEQUENCE", "LeakReport", "leak_findings", "same_source"]
 SEQUENCE = "sequence"
 
 _BEFORE = {"val": ("train",), "test": ("train", "val")}
-"""For each split that scores are taken on: the splits that weights and settings were made on before."""
+"""For each evaluation split: the splits that weights and settings were fitted on."""
 
 _HOW = {
-    EXACT: "the very same pictures",
-    NEAR: "the same pictures resized, recompressed, recoloured, mirrored or cropped",
+    EXACT: "identical images",
+    NEAR: "the same image resized, recompressed, recolored, mirrored or cropped",
     SEQUENCE: "frames of the same burst or video, or augmented copies of the same source",
 }
 FEW_NEAR = 0.05
-"""Up to this share of a split, near duplicates are a warning (and stand beside every score): old public sets have some,
-and they move a score by less than two seeds do."""
+"""Up to this share of a split, near-duplicates are only a warning, shown with every score: old public datasets have
+some, and they change a score by less than the seed does."""
 _LABEL_TOLERANCE = 0.02
-"""Boxes of the same picture this close (shares of the image) are the same box."""
+"""Normalized distance up to which boxes of the same image are equal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeakReport:
-    """What repeats itself in a data set."""
+    """Repeated images of a dataset."""
 
     shares: dict[str, float]
-    """Share of val's images that are also in train, and of test's that are also in train or val; exactly or nearly."""
+    """Share of val images that are also in train, and of test images in train or val; exact or near."""
     sequence_shares: dict[str, float]
-    """Share of further images that come from the same burst, video or source picture as one in those splits."""
+    """Share of further images from the same burst, video or source image as one in those splits."""
     pairs: tuple[Pair, ...]
     """For each leaking image: itself, one it leaks from, and the kind; exact first."""
     groups: tuple[tuple[Path, ...], ...]
-    """Images that one split must hold: the same pictures and those of the same source, joined; two or more each."""
+    """Groups of two or more images that must stay in one split: duplicates and images of the same source."""
 
 
-def same_source(pictures: Pictures) -> list[Pair]:
-    """Return pairs of files with the same picture or of the same source, enough to join all that belong together.
+def same_source(image_facts: Images) -> list[Pair]:
+    """Return pairs of files with the same image or source, enough pairs to connect every group.
 
-    Unreadable files have no look and are only found by their bytes.
+    Unreadable files have no signature and are compared by their bytes only.
     """
-    looks = {file: picture.look for file, picture in pictures.items() if picture.look}
-    pairs = find_near_duplicates(looks, {file: picture.sha256 for file, picture in pictures.items() if picture.sha256})
-    return pairs + [Pair(group[0], file, SEQUENCE) for group in sequences(looks) for file in group[1:]]
+    signatures = {file: facts.signature for file, facts in image_facts.items() if facts.signature}
+    pairs = find_near_duplicates(
+        signatures, {file: facts.sha256 for file, facts in image_facts.items() if facts.sha256}
+    )
+    return pairs + [Pair(group[0], file, SEQUENCE) for group in sequences(signatures) for file in group[1:]]
 
 
-def leak_findings(layout: Layout, pictures: Pictures, labels: Labels) -> tuple[list[Finding], LeakReport]:
-    """Return what to say about pictures that are there more than once, and the figures behind it.
+def leak_findings(layout: Layout, image_facts: Images, labels: Labels) -> tuple[list[Finding], LeakReport]:
+    """Return findings about repeated images, and the figures behind them.
 
-    An image is counted once, under the gravest kind: exact, then near, then sequence. A file that is listed in two
-    splits is exact with itself. Near duplicates and frames are never a conflict of labels: what was cropped, mirrored
-    or moved has other boxes; in classify, near duplicates of two classes are.
+    An image is counted once, under its most severe kind: exact, then near, then sequence. A file listed in two splits
+    is an exact duplicate of itself. Near-duplicates and frames are no label conflict, since a cropped, mirrored or
+    moved image has other boxes; in classify, near-duplicates in two classes are.
     """
-    there = {item.image: pictures[item.image] for item in _items(layout) if item.image in pictures}
-    pairs = remembered(there, same_source)
+    there = {item.image: image_facts[item.image] for item in _items(layout) if item.image in image_facts}
+    pairs = cached_pairs(there, same_source)
     places: dict[Path, set[str]] = defaultdict(set)
     for split, items in layout.splits.items():
         for item in items:
             places[item.image].add(split)
     same = [pair for pair in pairs if pair.kind != SEQUENCE]
     levels = {
-        EXACT: [*joined(pair for pair in pairs if pair.kind == EXACT), *((file,) for file in places)],
-        NEAR: joined(same),
-        SEQUENCE: joined(pairs),
+        EXACT: [*connected_groups(pair for pair in pairs if pair.kind == EXACT), *((file,) for file in places)],
+        NEAR: connected_groups(same),
+        SEQUENCE: connected_groups(pairs),
     }
     leaking = {split: _leaking(split, levels, places, pairs) for split in _BEFORE if layout.splits.get(split)}
     shares: dict[str, float] = {}
@@ -84,7 +86,7 @@ def leak_findings(layout: Layout, pictures: Pictures, labels: Labels) -> tuple[l
         frames[split] = sum(pair.kind == SEQUENCE for pair in found) / whole
         shares[split] = sum(pair.kind != SEQUENCE for pair in found) / whole
     findings = [
-        *_told(layout, leaking),
+        *_leaks(layout, leaking),
         *_repeated(layout, levels[EXACT], levels[NEAR]),
         *_conflicts(layout, levels[EXACT], levels[NEAR], labels),
     ]
@@ -104,11 +106,11 @@ def _items(layout: Layout) -> Iterator[Item]:
 def _leaking(
     split: str, levels: Mapping[str, Iterable[tuple[Path, ...]]], places: Mapping[Path, set[str]], pairs: list[Pair]
 ) -> list[Pair]:
-    """Return each image of a split that leaks, with one that it leaks from: one it was found with, if there is."""
-    beside: dict[Path, set[Path]] = defaultdict(set)
+    """Return each leaking image of a split with a source it leaks from, preferably a direct match."""
+    partners: dict[Path, set[Path]] = defaultdict(set)
     for one, two, _ in pairs:
-        beside[one].add(two)
-        beside[two].add(one)
+        partners[one].add(two)
+        partners[two].add(one)
     before = set(_BEFORE[split])
     found: dict[Path, Pair] = {}
     for kind, groups in levels.items():
@@ -116,13 +118,13 @@ def _leaking(
             sources = [file for file in group if places[file] & before]
             for file in group if sources else ():
                 if split in places[file] and file not in found:
-                    direct = [source for source in sources if source in beside[file]]
+                    direct = [source for source in sources if source in partners[file]]
                     itself = [file] if places[file] & before else []
                     found[file] = Pair(file, (itself or direct or sources)[0], kind)
     return sorted(found.values())
 
 
-def _told(layout: Layout, leaking: Mapping[str, list[Pair]]) -> Iterator[Finding]:
+def _leaks(layout: Layout, leaking: Mapping[str, list[Pair]]) -> Iterator[Finding]:
     for split, pairs in leaking.items():
         whole = len(layout.splits[split])
         for kind, how in _HOW.items():
@@ -143,23 +145,23 @@ def _told(layout: Layout, leaking: Mapping[str, list[Pair]]) -> Iterator[Finding
 
 
 def _repeated(layout: Layout, exact: Iterable[tuple[Path, ...]], near: Iterable[tuple[Path, ...]]) -> Iterator[Finding]:
-    """Say how many files of each split repeat another one of it."""
+    """Yield how many files of each split repeat another file of that split."""
     for split, items in layout.splits.items():
         here = {item.image for item in items}
         copies = [[file for file in group if file in here] for group in exact]
         surplus = sum(len(group) - 1 for group in copies if group) + len(items) - len(here)
-        alike = [[file for file in group if file in here] for group in near]
-        more = sum(len(group) - 1 for group in alike if group) - sum(len(group) - 1 for group in copies if group)
+        similar = [[file for file in group if file in here] for group in near]
+        more = sum(len(group) - 1 for group in similar if group) - sum(len(group) - 1 for group in copies if group)
         for kind, count, groups in (
             (EXACT, surplus, copies),
-            (NEAR, more, [group for group in alike if group not in copies]),
+            (NEAR, more, [group for group in similar if group not in copies]),
         ):
             example = next((group for group in groups if len(group) > 1), None)
             if count and (example or kind == EXACT):
-                told = f" (first: {example[0].name} and {example[1]})" if example else " (listed twice)"
+                example_text = f" (first: {example[0].name} and {example[1]})" if example else " (listed twice)"
                 yield finding(
                     f"duplicate-{kind}",
-                    f"{count} of {len(items)} {split} images repeat others of {split}, as {_HOW[kind]}{told}",
+                    f"{count} of {len(items)} {split} images repeat others of {split}, as {_HOW[kind]}{example_text}",
                     file=str(example[0] if example else items[0].image),
                     split=split,
                     count=count,
@@ -169,7 +171,7 @@ def _repeated(layout: Layout, exact: Iterable[tuple[Path, ...]], near: Iterable[
 def _conflicts(
     layout: Layout, exact: Iterable[tuple[Path, ...]], near: Iterable[tuple[Path, ...]], labels: Labels
 ) -> Iterator[Finding]:
-    """Say how many pictures are labelled in two ways."""
+    """Yield how many images have conflicting labels."""
     items = {item.image: item for item in _items(layout)}
     found: list[tuple[Item, Item]] = []
     for group in near if layout.task == "classify" else exact:
@@ -180,7 +182,7 @@ def _conflicts(
         one, two = found[0]
         yield finding(
             "duplicate-conflict",
-            f"{len(found)} pictures are there more than once with different labels"
+            f"{len(found)} images occur more than once with different labels"
             f" (first: {one.image.name} and {two.image}): at least one of the labels is wrong",
             file=str(one.image),
             count=len(found),
@@ -197,19 +199,15 @@ def _differ(one: Item, two: Item, labels: Labels) -> bool:
 
 
 def _same_rows(one: LabelFile, two: LabelFile) -> bool:
-    """Tell whether two label files say the same, in whatever order, but for rounding."""
+    """Return whether two label files agree up to order and rounding."""
     left = list(two.rows)
     for row in one.rows:
-        twin = next(
-            (
-                other
-                for other in left
-                if other.category == row.category
-                and all(abs(a - b) <= _LABEL_TOLERANCE for a, b in zip(row.box, other.box, strict=True))
-            ),
-            None,
-        )
-        if twin is None:
+        same = [other for other in left if other.category == row.category and _close(row.box, other.box)]
+        if not same:
             return False
-        left.remove(twin)
+        left.remove(same[0])
     return not left
+
+
+def _close(one: Sequence[float], two: Sequence[float]) -> bool:
+    return all(abs(a - b) <= _LABEL_TOLERANCE for a, b in zip(one, two, strict=True))

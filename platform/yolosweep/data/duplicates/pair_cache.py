@@ -1,4 +1,4 @@
-"""Pairs of like pictures that were found before: for 100,000 pictures the search takes minutes, reading it none."""
+"""Cache of duplicate pairs: searching 100,000 images takes minutes, reading the result takes none."""
 
 from __future__ import annotations
 
@@ -10,42 +10,44 @@ from collections.abc import Callable
 from pathlib import Path
 
 from yolosweep.data.duplicates.near_duplicates import Pair
-from yolosweep.data.model.items import Pictures
+from yolosweep.data.model.items import Images
 from yolosweep.storage.atomic_files import cache_folder, write_atomic
 
-__all__ = ["remembered"]
+__all__ = ["cached_pairs"]
 
 _FORMAT = 1
-"""Raised when the search or its thresholds change."""
+"""Increment when the search or its thresholds change."""
 _KEPT = 50
-"""Searches that are kept, the ones used last."""
+"""Results kept, most recently used first."""
 
 
-def remembered(pictures: Pictures, search: Callable[[Pictures], list[Pair]]) -> list[Pair]:
-    """Return the pairs a search finds; it runs once for the same files of the same content.
+def cached_pairs(image_facts: Images, search: Callable[[Images], list[Pair]]) -> list[Pair]:
+    """Return the pairs that a search finds; it runs once for the same files with the same content.
 
-    A cache that is damaged or cannot be written only costs time.
+    A damaged or unwritable cache only costs time.
     """
-    files = sorted(pictures)
+    files = sorted(image_facts)
     digest = hashlib.sha256(f"{_FORMAT}\n".encode())
     for file in files:
         digest.update(
-            f"{file}\0{pictures[file].sha256}\0{bool(pictures[file].look)}\n".encode(errors="surrogateescape")
+            f"{file}\0{image_facts[file].sha256}\0{bool(image_facts[file].signature)}\n".encode(
+                errors="surrogateescape"
+            )
         )
     place = cache_folder() / "scan" / f"pairs-{digest.hexdigest()[:40]}.json"
     with contextlib.suppress(OSError, ValueError, TypeError, IndexError):
         known = [Pair(files[one], files[two], str(kind)) for one, two, kind in json.loads(place.read_text())]
         os.utime(place)
         return known
-    pairs = search(pictures)
+    pairs = search(image_facts)
     number = {file: index for index, file in enumerate(files)}
     with contextlib.suppress(OSError):
         write_atomic(place, json.dumps([[number[pair.first], number[pair.second], pair.kind] for pair in pairs]))
-        _forget_oldest(place.parent)
+        _evict(place.parent)
     return pairs
 
 
-def _forget_oldest(folder: Path) -> None:
+def _evict(folder: Path) -> None:
     known = sorted(folder.glob("pairs-*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in known[_KEPT:]:
         path.unlink(missing_ok=True)

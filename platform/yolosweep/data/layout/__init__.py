@@ -1,1 +1,1 @@
-"""From a folder to splits, images and labels."""
+"""Resolves a data.yaml or folder to splits, images and labels."""

@@ -1,4 +1,4 @@
-"""A dataset that is named by its folder: the data.yaml in it, or the class folders of a classification set."""
+"""A dataset named by its folder: the data.yaml in it, or the class folders of a classification set."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from yolosweep.data.layout.image_lists import Gathering
+from yolosweep.data.layout.image_lists import ImageCollector
 from yolosweep.data.layout.resolver import image_folders
 from yolosweep.data.model.finding_codes import finding
 from yolosweep.data.model.items import Item, Layout
-from yolosweep.data.model.safe_paths import Ground, shown
+from yolosweep.data.model.safe_paths import AllowedRoots, printable
 from yolosweep.errors import DataError
 from yolosweep.records import Finding
 
 __all__ = ["data_yaml_in", "read_classes"]
 
 _VAL = ("val", "validation", "valid")
-"""In Ultralytics' order (``check_cls_dataset``)."""
+"""Folder names in Ultralytics' order (``check_cls_dataset``)."""
 
 
 def data_yaml_in(folder: Path) -> Path:
-    """Return the one data.yaml of a folder, looked for as Ultralytics does, but at most one folder further down.
+    """Return the one data.yaml of a folder, searched as Ultralytics does but at most one level deeper.
 
     Raises:
-        DataError: there is none (the message holds one to start from) or more than one.
+        DataError: There is none (the message proposes one), or more than one.
     """
     for pattern in ("*.yaml", "*.yml", "*/*.yaml", "*/*.yml"):
         found = sorted(file for file in folder.glob(pattern) if not file.name.startswith("."))
@@ -34,15 +34,17 @@ def data_yaml_in(folder: Path) -> Path:
                 file for file in found if file.stem in ("data", "dataset")
             ]
             if len(found) != 1:
-                names = ", ".join(shown(file.relative_to(folder), 60) for file in sorted(folder.glob(pattern))[:8])
-                raise DataError(f"data: {shown(folder)} should hold one data.yaml, found {names}; name the file itself")
+                names = ", ".join(printable(file.relative_to(folder), 60) for file in sorted(folder.glob(pattern))[:8])
+                raise DataError(
+                    f"data: {printable(folder)} should contain one data.yaml, found {names}; name the file itself"
+                )
         if found:
             return found[0]
     raise DataError(_proposed(folder))
 
 
 def _proposed(folder: Path) -> str:
-    said = f"data: {shown(folder)} should hold one data.yaml, found none"
+    message = f"data: {printable(folder)} should contain one data.yaml, found none"
     places = image_folders(folder)
     chosen = {
         split: next((place for place in places if set(place.split("/")) & set(words)), None)
@@ -51,31 +53,31 @@ def _proposed(folder: Path) -> str:
     classes = {place for place in places if place.startswith("train/") and place.count("/") == 1}
     labelled = [folder / "labels", folder / "train" / "labels", *(folder / place for place in classes)]
     if len(classes) > 1 and not any(next(place.glob("**/*.txt"), None) for place in labelled):
-        names = ", ".join(shown(place, 40) for place in sorted(classes)[:4])
-        return f"{said}; {names} look like the classes of a classification set: say task: classify (--task classify)"
+        names = ", ".join(printable(place, 40) for place in sorted(classes)[:4])
+        return f"{message}; {names} look like the classes of a classification set: set task: classify (--task classify)"
     if chosen["train"] is None:
-        return f"{said}, and no folder train with images in it; name the data.yaml itself"
+        return f"{message}, and no folder train with images; name the data.yaml itself"
     lines = [f"{split}: {place}" for split, place in chosen.items() if place]
     if chosen["val"] is None:
-        lines.append("val: # a folder of other images; yolosweep split makes one")
+        lines.append("val: # a folder of other images; yolosweep split creates one")
     lines.append("names: [first class, second class] # in the order of the numbers in the label files")
-    return "\n  ".join([f"{said}; write {shown(folder / 'data.yaml')} with", *lines])
+    return "\n  ".join([f"{message}; write {printable(folder / 'data.yaml')} with", *lines])
 
 
 def read_classes(source: Path, roots: Sequence[Path], *, outside: bool, required: Sequence[str]) -> Layout:
     """Return the layout of a classification set: ``train/<class>/**``, ``val`` (or ``valid``), ``test``.
 
-    Classes are numbered in the order of the names of train's folders, as Ultralytics does.
+    Classes are numbered by the sorted folder names of train, as in Ultralytics.
 
     Raises:
-        DataError: a required split is missing or holds no images, or classes do not fit.
+        DataError: A required split is missing or empty, or the classes of the splits differ.
     """
     if not source.is_dir():
         raise DataError(
-            f"data: {shown(source)}: classify needs a folder with train/<class>/ and val/<class>/, not a file"
+            f"data: {printable(source)}: classify needs a folder with train/<class>/ and val/<class>/, not a file"
         )
     source = Path(os.path.realpath(source))
-    ground = Ground([source, *roots])
+    allowed = AllowedRoots([source, *roots])
     findings: list[Finding] = []
     faults: list[str] = []
     splits = _split_folders(source, required, faults, findings)
@@ -83,19 +85,20 @@ def read_classes(source: Path, roots: Sequence[Path], *, outside: bool, required
     if "train" in splits:
         classes = _classes(splits["train"], findings)
         if len(classes) < 2:
-            faults.append(f"{shown(splits['train'])} has {len(classes)} class folders; two are needed at least")
+            faults.append(f"{printable(splits['train'])} has {len(classes)} class folders; at least two are needed")
     if (source / ".ndjson.yaml").exists():
-        findings.append(finding("yaml-ndjson", "there is a hidden .ndjson.yaml", file=str(source / ".ndjson.yaml")))
+        message = "the folder has a hidden .ndjson.yaml"
+        findings.append(finding("yaml-ndjson", message, file=str(source / ".ndjson.yaml")))
     items = {}
     for split, folder in splits.items():
-        gathering = Gathering(split, ground, outside=outside, hidden=True)
+        collector = ImageCollector(split, allowed, outside=outside, hidden=True)
         try:
-            items[split] = _items(split, folder, classes, gathering, faults, findings)
+            items[split] = _items(split, folder, classes, collector, faults, findings)
         except DataError as error:
             faults.append(str(error))
     if faults:
         count = len(faults)
-        head = f"data: {shown(source, 400)} has {count} problem{'s' if count != 1 else ''}"
+        head = f"data: {printable(source, 400)} has {count} problem{'s' if count != 1 else ''}"
         raise DataError("\n  ".join([head, *faults]))
     return Layout(
         task="classify", source=source, root=source, names=dict(enumerate(classes)),
@@ -112,20 +115,18 @@ def _split_folders(
         if name is not None:
             splits[split] = source / name
             if name != split:
-                findings.append(
-                    finding("yaml-key-renamed", f"the folder {name}/ is read as {split}", file=str(source / name))
-                )
+                message = f"the folder {name}/ is read as {split}"
+                findings.append(finding("yaml-key-renamed", message, file=str(source / name)))
         elif split in required:
-            told = f"{shown(source)} has no folder {split}/; classify needs train/<class>/ and val/<class>/"
+            message = f"{printable(source)} has no folder {split}/; classify needs train/<class>/ and val/<class>/"
             with os.scandir(source) as entries:
                 there = sorted(entry.name for entry in entries if os.path.isdir(entry.path))
             if split == "val" and "test" in there:
-                told += "; Ultralytics would choose by test/, and no image would be left for an honest score"
+                message += "; Ultralytics would validate on test/, leaving no image for an unbiased score"
             elif there:
-                told += (
-                    f"; it holds {', '.join(shown(name, 40) for name in there[:8])}; yolosweep split makes the splits"
-                )
-            faults.append(told)
+                listed = ", ".join(printable(name, 40) for name in there[:8])
+                message += f"; it contains {listed}; yolosweep split creates the splits"
+            faults.append(message)
     return splits
 
 
@@ -133,44 +134,48 @@ def _classes(folder: Path, findings: list[Finding]) -> list[str]:
     names = sorted(entry.name for entry in folder.iterdir() if os.path.isdir(entry))
     for name in names:
         if _hidden(name):
-            said = f"{shown(folder / name)} is a hidden folder and no class"
-            findings.append(finding("file-hidden-class", said, file=shown(folder / name, 1000), split=folder.name))
+            message = f"{printable(folder / name)} is a hidden folder, not a class"
+            findings.append(finding("file-hidden-class", message, file=str(folder / name), split=folder.name))
     return [name for name in names if not _hidden(name)]
 
 
 def _items(
-    split: str, folder: Path, classes: Sequence[str], gathering: Gathering, faults: list[str], findings: list[Finding]
+    split: str,
+    folder: Path,
+    classes: Sequence[str],
+    collector: ImageCollector,
+    faults: list[str],
+    findings: list[Finding],
 ) -> tuple[Item, ...]:
     numbers = {name: number for number, name in enumerate(classes)}
     items: list[Item] = []
-    strangers: Counter[str] = Counter()
-    real, inside = gathering.ground.folder(str(folder))
-    if not inside and not gathering.outside:
-        faults.append(
-            f"{shown(folder)} leads to {shown(real)}, outside of the folder; name the folder where it really is"
-        )
+    unknown: Counter[str] = Counter()
+    real, inside = collector.allowed.folder(str(folder))
+    if not inside and not collector.outside:
+        faults.append(f"{printable(folder)} leads to {printable(real)}, outside the folder; name its real path")
         return ()
-    gathering.walk(folder)
-    for image in gathering.images:
+    collector.walk(folder)
+    for image in collector.images:
         name, below, _ = os.path.relpath(image, folder).partition("/")
         if not below:
-            gathering.tally.add("file-no-class", image)
+            collector.counter.add("file-no-class", image)
         elif name in numbers:
             items.append(Item(Path(image), category=numbers[name]))
         elif not _hidden(name):
-            strangers[name] += 1
-    if strangers and classes:
-        names = ", ".join(shown(name, 40) for name in sorted(strangers))
-        faults.append(f"{shown(folder)} has class folders that train does not have: {names}")
+            unknown[name] += 1
+    if unknown and classes:
+        names = ", ".join(printable(name, 40) for name in sorted(unknown))
+        faults.append(f"{printable(folder)} has class folders that train lacks: {names}")
     elif not items:
-        faults.append(f"{shown(folder)} holds no images in class folders; {gathering.tally.told() or 'it is empty'}")
+        why = collector.counter.summary() or "it is empty"
+        faults.append(f"{printable(folder)} contains no images in class folders; {why}")
     if os.path.lexists(cache := folder.with_suffix(".cache")):
-        gathering.tally.add("file-foreign-cache", str(cache))
+        collector.counter.add("file-foreign-cache", str(cache))
     empty = sorted(set(numbers.values()) - {item.category for item in items}) if split == "train" else []
     for number in empty[:10]:
-        said = f"the class {shown(classes[number], 60)} has no image in train"
-        findings.append(finding("file-class-empty", said, file=shown(folder / classes[number], 1000), split=split))
-    findings += gathering.tally.findings()
+        message = f"the class {printable(classes[number], 60)} has no image in train"
+        findings.append(finding("file-class-empty", message, file=str(folder / classes[number]), split=split))
+    findings += collector.counter.findings()
     return tuple(items)
 
 

@@ -1,4 +1,4 @@
-"""Where the label files of images are: where Ultralytics looks for them, or where they really lie."""
+"""Where the label files of images are: where Ultralytics expects them, or where they really are."""
 
 from __future__ import annotations
 
@@ -10,64 +10,68 @@ from pathlib import Path
 from yolosweep.data.model.finding_codes import finding
 from yolosweep.data.model.finding_counter import FindingCounter
 from yolosweep.data.model.items import Item
-from yolosweep.data.model.safe_paths import Ground, label_of, shown
+from yolosweep.data.model.safe_paths import AllowedRoots, label_of, printable
 from yolosweep.records import Finding
 
-__all__ = ["place_labels"]
+__all__ = ["locate_labels"]
 
 _NAMES = ("labels", "Labels", "label", "annotations", "Annotations")
 
 
-def place_labels(
-    images: Mapping[str, Sequence[str]], ground: Ground, tallies: Mapping[str, FindingCounter], *, outside: bool = False
+def locate_labels(
+    images: Mapping[str, Sequence[str]],
+    allowed: AllowedRoots,
+    counters: Mapping[str, FindingCounter],
+    *,
+    outside: bool = False,
 ) -> tuple[dict[str, tuple[Item, ...]], list[Finding]]:
-    """Return the images of every split with the place of their labels, and what there is to say about it.
+    """Return the images of every split with their label paths, and the findings about them.
 
-    A folder of images of which not one has labels at Ultralytics' place (``images`` to ``labels``) gets them from
-    the likely folder that has most of them, unless images of another folder would get the same files. Images whose
-    label is a pipe, a device or a folder, or lies outside, are left out and counted.
+    If no image of a folder has a label where Ultralytics looks (``images`` to ``labels``), the likely folder with most
+    of the labels is used, unless images of another folder would get the same files. Images whose label is a pipe,
+    a device, a folder, or outside the allowed roots, are left out and counted.
     """
     folders: dict[str, list[str]] = defaultdict(list)
     for files in images.values():
         for file in files:
             folders[os.path.dirname(file)].append(os.path.basename(file))
-    listings = _Listings(ground)
+    listings = _Listings(allowed)
     moved = _elsewhere(folders, listings)
     items: dict[str, tuple[Item, ...]] = {}
     findings: list[Finding] = []
     for split, files in images.items():
-        placed, labelled = _placed(files, moved, listings, tallies[split], outside)
+        placed, labelled = _placed(files, moved, listings, counters[split], outside)
         items[split] = placed
-        _count_shared(placed, tallies[split])
-        _count_caches({item.label.parent for item in placed if item.label}, tallies[split])
+        _count_shared(placed, counters[split])
+        _count_caches({item.label.parent for item in placed if item.label}, counters[split])
         if placed and not labelled:
-            first = shown(placed[0].label)
-            said = f"none of the {len(placed)} {split} images has a label file; looked for {first} and so on"
-            findings.append(finding("file-no-labels", said, file=first, split=split, count=len(placed)))
+            first = printable(placed[0].label)
+            message = f"none of the {len(placed)} {split} images has a label file; the first one expected is {first}"
+            findings.append(finding("file-no-labels", message, file=first, split=split, count=len(placed)))
     for folder, labels in sorted(moved.items()):
-        said = (
-            f"the labels of {shown(folder)} are taken from {shown(labels)}; "
-            f"Ultralytics would look for them in {shown(_expected(folder))}"
+        message = (
+            f"the labels of {printable(folder)} are read from {printable(labels)}; "
+            f"Ultralytics would expect them in {printable(_expected(folder))}"
         )
-        findings.append(finding("file-labels-elsewhere", said, file=shown(labels), count=len(folders[folder])))
+        findings.append(finding("file-labels-elsewhere", message, file=printable(labels), count=len(folders[folder])))
     return items, findings
 
 
 def _placed(
-    files: Sequence[str], moved: Mapping[str, str], listings: _Listings, tally: FindingCounter, outside: bool
+    files: Sequence[str], moved: Mapping[str, str], listings: _Listings, counter: FindingCounter, outside: bool
 ) -> tuple[tuple[Item, ...], int]:
-    """Return the images that can be used, each with its label's place, and how many labels there are."""
+    """Return the usable images with their label paths, and the number of existing labels."""
     placed, labelled = [], 0
     for file in files:
         folder, name = os.path.split(file)
         expected = os.path.join(moved.get(folder) or _expected(folder), _stem(name) + ".txt")
         label, there, fault = listings.find(expected)
         if fault:
-            tally.add(fault, expected)
+            counter.add(fault, expected)
             if not (outside and fault == "file-outside"):
                 continue
         if there and label != expected:
-            tally.add("file-label-case", label)
+            counter.add("file-label-case", label)
         labelled += there
         placed.append(Item(Path(file), Path(label)))
     return tuple(placed), labelled
@@ -82,15 +86,15 @@ def _expected(folder: str) -> str:
 
 
 class _Listings:
-    """What folders of labels hold; each is read once."""
+    """Contents of label folders; each is listed once."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+    def __init__(self, allowed: AllowedRoots) -> None:
+        self._allowed = allowed
         self._known: dict[str, dict[str, bool]] = {}
         self._folded: dict[str, dict[str, str]] = {}
 
     def names(self, folder: str) -> dict[str, bool]:
-        """Return the names in a folder, and whether each is plainly a regular file."""
+        """Return the names in a folder, each with whether it is a regular file and no link."""
         if folder not in self._known:
             try:
                 with os.scandir(folder) as entries:
@@ -100,10 +104,10 @@ class _Listings:
         return self._known[folder]
 
     def inside(self, folder: str) -> bool:
-        return self._ground.folder(folder)[1]
+        return self._allowed.folder(folder)[1]
 
     def find(self, expected: str) -> tuple[str, bool, str]:
-        """Return the path of a label file, whether it is there, and what keeps it from being opened."""
+        """Return the path of a label file, whether it exists, and the code of what forbids opening it."""
         folder, name = os.path.split(expected)
         names = self.names(folder)
         if name not in names:
@@ -115,12 +119,12 @@ class _Listings:
         path = os.path.join(folder, name)
         if names[name] and self.inside(folder):
             return path, True, ""
-        fault = self._ground.file(path)[1]
+        fault = self._allowed.file(path)[1]
         return path, True, "file-special" if fault == "file-missing" else fault
 
 
 def _elsewhere(folders: Mapping[str, Sequence[str]], listings: _Listings) -> dict[str, str]:
-    """Return, for folders of images without labels at Ultralytics' place, the folder that has them."""
+    """Map image folders without labels where Ultralytics looks to the folder that has them."""
     moved: dict[str, str] = {}
     for folder, names in folders.items():
         wanted = [_stem(name) + ".txt" for name in names]
@@ -146,7 +150,7 @@ def _elsewhere(folders: Mapping[str, Sequence[str]], listings: _Listings) -> dic
 
 
 def _likely(folder: str) -> list[str]:
-    """Return where people put labels: a sister folder, the same tree under another name, beside, or just above."""
+    """Return common label folders: a sibling, a parallel tree under another name, the image folder, or a subfolder."""
     parts = folder.split("/")
     places = [folder]
     for index in range(len(parts) - 1, 0, -1):
@@ -157,17 +161,17 @@ def _likely(folder: str) -> list[str]:
     return [place for place in dict.fromkeys(places) if place != _expected(folder)]
 
 
-def _count_shared(items: Sequence[Item], tally: FindingCounter) -> None:
+def _count_shared(items: Sequence[Item], counter: FindingCounter) -> None:
     seen: set[Path] = set()
     for item in items:
         if item.label is not None and item.label in seen:
-            tally.add("file-same-label", str(item.image))
+            counter.add("file-same-label", str(item.image))
         elif item.label is not None:
             seen.add(item.label)
 
 
-def _count_caches(folders: set[Path], tally: FindingCounter) -> None:
-    """Count what Ultralytics would load in place of the labels: ``labels/train.cache`` beside ``labels/train``."""
+def _count_caches(folders: set[Path], counter: FindingCounter) -> None:
+    """Count what Ultralytics would load instead of the labels: ``labels/train.cache`` next to ``labels/train``."""
     for folder in sorted(folders):
         if folder.name and os.path.lexists(cache := folder.with_suffix(".cache")):
-            tally.add("file-foreign-cache", str(cache))
+            counter.add("file-foreign-cache", str(cache))

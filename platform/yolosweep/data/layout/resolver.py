@@ -1,4 +1,4 @@
-"""Where the paths in a data.yaml lead: as Ultralytics reads them, else to the one place that they can mean here."""
+"""Resolves the paths of a data.yaml: as Ultralytics does, else to their only possible meaning here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from yolosweep.data.model.safe_paths import Ground, foreign_parts, is_image, label_of, nearest, shown
+from yolosweep.data.model.safe_paths import AllowedRoots, foreign_parts, is_image, label_of, nearest, printable
 from yolosweep.experiment.addresses import is_address, redacted
 
 __all__ = ["EntryResolver", "Found", "Root", "image_folders", "pick_root"]
@@ -19,24 +19,24 @@ _FOLDERS = 2000
 
 
 class Root(NamedTuple):
-    """The folder that the splits are relative to."""
+    """The folder that split paths are relative to."""
 
     root: Path
-    """Without links."""
-    said: str = ""
-    """How it was found, where that is not Ultralytics' way."""
+    """Real path, without links."""
+    message: str = ""
+    """How it was found; empty if Ultralytics finds the same."""
     doubtful: bool = False
-    """Whether there are two that it can be."""
+    """Whether two folders match."""
 
 
 def pick_root(given: str, beside: Path, roots: Sequence[Path], wanted: Sequence[str]) -> Root:
-    """Return the dataset's root: ``path:`` as Ultralytics takes it, or the folder it means on this machine.
+    """Return the dataset root: ``path:`` as Ultralytics resolves it, or the folder it means on this machine.
 
     Args:
         given: ``path:`` of the data.yaml, or empty.
         beside: the folder of the data.yaml.
-        roots: more folders to look in.
-        wanted: entries of the splits; a folder that has none of them is passed over for one that has.
+        roots: More folders to search.
+        wanted: Entries of the splits; a folder that has one of them is preferred.
     """
     real = Path(os.path.realpath(beside))
     if not given.strip() or "\0" in given:
@@ -50,18 +50,23 @@ def pick_root(given: str, beside: Path, roots: Sequence[Path], wanted: Sequence[
     likely += [base.joinpath(*parts[i:]) for i in range(len(parts)) for base in [*bases, beside.parent]]
     there = [place for place in [*likely, beside] if os.path.isdir(place)]
     fitting = [place for place in there if any(_there(place, entry) for entry in wanted)]
-    # Without a fitting one, a folder that was written out explains more than one that was guessed.
+    # Without a match, the folder as written is a better guess than a derived one.
     chosen = (fitting or [place for place in there if place == plain] or [beside])[0]
     root = Path(os.path.realpath(chosen))
     if chosen != plain:
         if os.path.isdir(plain):
-            return Root(root, f"path: {shown(given)} is taken as {shown(root)}: the images are not in {shown(plain)}")
-        where = "the folder of data.yaml" if root == real else shown(root)
-        return Root(root, f"path: {shown(given)} does not exist here; {where} is used")
+            return Root(
+                root,
+                f"path: {printable(given)} is resolved to {printable(root)}: the images are not in {printable(plain)}",
+            )
+        where = "the folder of data.yaml" if root == real else printable(root)
+        return Root(root, f"path: {printable(given)} does not exist here; {where} is used")
     other = beside / given
     if other in fitting and os.path.realpath(other) != str(root):
-        said = f"path: {shown(given)} is {shown(root)} for Ultralytics, which is used, but {shown(other)} is there too"
-        return Root(root, said, doubtful=True)
+        message = (
+            f"path: {printable(given)} is read as {printable(root)}, as in Ultralytics, but {printable(other)} exists"
+        )
+        return Root(root, message, doubtful=True)
     return Root(root)
 
 
@@ -70,64 +75,65 @@ def _there(base: Path, entry: str) -> bool:
 
 
 class Found(NamedTuple):
-    """Where an entry of a split leads."""
+    """The resolution of a split's entry."""
 
     place: Path | None
-    """A folder or a list of images, without links; None if there is nothing, or nothing that may be read."""
+    """Real path of an image folder or list; None if it does not exist or must not be read."""
     code: str = ""
-    """Code of the finding that says how, if there is something to say."""
-    said: str = ""
+    """Code of the finding that reports it; empty for none."""
+    message: str = ""
 
 
 class EntryResolver:
-    """Looks up the entries of the splits."""
+    """Resolves the entries of the splits."""
 
-    def __init__(self, root: Path, beside: Path, roots: Sequence[Path], ground: Ground, outside: bool) -> None:
+    def __init__(self, root: Path, beside: Path, roots: Sequence[Path], allowed: AllowedRoots, outside: bool) -> None:
         self.root = root
         self.bases = list(dict.fromkeys([root, Path(os.path.realpath(beside)), *map(Path.absolute, map(Path, roots))]))
-        self._ground, self._outside = ground, outside
+        self._allowed, self._outside = allowed, outside
 
     def find(self, entry: str, split: str) -> Found:
-        """Return where an entry leads; ``said`` is a finding's text, or the fault where ``place`` is None."""
+        """Resolve an entry; ``message`` is the finding's text, or the fault if ``place`` is None."""
         if is_address(entry):
-            said = f"{split}: {shown(redacted(entry))} is an address; nothing is downloaded"
-            return Found(None, said=f"{said}: fetch the images and name their folder")
+            message = f"{split}: {printable(redacted(entry))} is an address; nothing is downloaded"
+            return Found(None, message=f"{message}: fetch the images and name their folder")
         if "\0" in entry or len(entry) > 4096:
-            return Found(None, said=f"{split}: {shown(entry)} is no path")
+            return Found(None, message=f"{split}: {printable(entry)} is not a path")
         plain = self.root / entry
         if os.path.exists(plain):
             return self._declared(entry, plain, split)
         for place in self._candidates(entry, split):
             real = os.path.realpath(place)
-            if os.path.exists(real) and self._ground.holds(real):
-                said = f"{split}: {shown(entry)} does not exist here; {shown(real)} is used"
-                return Found(Path(real), "yaml-path-resolved", said)
-        return Found(None, said=self._missing(entry, split))
+            if os.path.exists(real) and self._allowed.holds(real):
+                message = f"{split}: {printable(entry)} does not exist here; {printable(real)} is used"
+                return Found(Path(real), "yaml-path-resolved", message)
+        return Found(None, message=self._missing(entry, split))
 
     def _declared(self, entry: str, plain: Path, split: str) -> Found:
-        """Return an entry that exists as it is written, unless a link or ``..`` leads out of the roots with it."""
+        """Resolve an entry that exists as written, unless a link or ``..`` leads out of the allowed roots."""
         real = Path(os.path.realpath(plain))
-        if self._ground.holds(str(real)):
+        if self._allowed.holds(str(real)):
             return Found(real)
         level = self.root.parent / entry[3:] if entry.startswith("../") and ".." not in entry[3:].split("/") else None
         if os.path.isabs(entry) or (level is not None and level == real):
             self._declare(real)
-            said = f"{split}: {shown(entry)} is read from {shown(real)}, outside of the folder of data.yaml"
+            message = f"{split}: {printable(entry)} is read from {printable(real)}, outside the folder of data.yaml"
             if level is not None and os.path.exists(other := self.root / entry[3:]):
-                said += f", as Ultralytics does; {shown(other)} is there too"
-                return Found(real, "yaml-path-two", said)
-            return Found(real, "yaml-path-declared", said)
-        said = f"{split}: {shown(entry)} leads to {shown(real)}, outside of {', '.join(map(shown, self._ground))}"
+                message += f", as Ultralytics does; {printable(other)} exists too"
+                return Found(real, "yaml-path-two", message)
+            return Found(real, "yaml-path-declared", message)
+        roots = ", ".join(map(printable, self._allowed))
+        message = f"{split}: {printable(entry)} leads to {printable(real)}, outside {roots}"
         if not self._outside:
-            way = "write that path plainly in data.yaml, or go on with --allow file-outside"
-            return Found(None, said=f"{said}, through a link or ..; {way}")
+            fix = "write that path in data.yaml, or continue with --allow file-outside"
+            return Found(None, message=f"{message}, through a link or ..; {fix}")
         self._declare(real)
-        return Found(real, "file-outside", said)
+        return Found(real, "file-outside", message)
 
     def _declare(self, real: Path) -> None:
         folder = real if real.is_dir() else real.parent
-        self._ground.declare(folder)
-        self._ground.declare(label_of(folder / "x.jpg").parent)
+        self._allowed.declare(folder)
+        self._allowed.declare(label_of(folder / "x.jpg").parent)
 
     def _candidates(self, entry: str, split: str) -> Iterator[Path]:
         parts = foreign_parts(entry)
@@ -142,33 +148,33 @@ class EntryResolver:
         for written in [parts, *others]:
             for skipped in range(len(written)):
                 rest = written[skipped:]
-                # "images" alone says nothing of the split: it would be the folder over all of them.
+                # "images" alone does not identify the split: it is the parent of all splits.
                 if skipped == 0 or not set(map(str.lower, rest)) <= _ANY_SPLIT:
                     yield from (base.joinpath(*rest) for base in self.bases)
         for base in self.bases:
-            yield _whatever_case(base, parts)
+            yield _ignoring_case(base, parts)
 
     def _missing(self, entry: str, split: str) -> str:
         looked = self.root / entry
-        said = f"{split}: {shown(looked, 240)} does not exist"
+        message = f"{split}: {printable(looked, 240)} does not exist"
         if not os.path.isabs(entry):
-            said += f" (root {shown(self.root)})"
-        said += f"; {nearest(Path(os.path.normpath(looked)))}"
+            message += f" (root {printable(self.root)})"
+        message += f"; {nearest(Path(os.path.normpath(looked)))}"
         words = next((group for group in _WORDS if split in group), ())
         others = {word for group in _WORDS for word in group} - set(words)
 
-        def likeness(place: str) -> tuple[int, float]:
+        def match_score(place: str) -> tuple[int, float]:
             parts = set(place.lower().split("/"))
             mine = bool(parts & set(words)) - bool(parts & others)
             return mine, difflib.SequenceMatcher(None, place, entry).ratio()
 
-        known = [place for place in image_folders(self.root) if likeness(place)[0] >= 0]
-        line = shown(max(known, key=likeness)) if known else "the folder of its images"
-        return f"{said}; correct path: or write {split}: {line}"
+        known = [place for place in image_folders(self.root) if match_score(place)[0] >= 0]
+        line = printable(max(known, key=match_score)) if known else "the folder of its images"
+        return f"{message}; correct path: or write {split}: {line}"
 
 
 def image_folders(root: Path) -> list[str]:
-    """Return the folders under ``root`` that hold images, relative to it; not deeper than 4 and of the first 2000."""
+    """Return the folders under ``root`` that contain images, relative to it: at most 4 levels, first 2000 folders."""
     found, queue = [], [(root, 0)]
     for looked, (folder, depth) in enumerate(queue):
         if looked >= _FOLDERS:
@@ -190,13 +196,13 @@ def image_folders(root: Path) -> list[str]:
     return found
 
 
-def _whatever_case(base: Path, parts: Sequence[str]) -> Path:
-    """Return the path under ``base`` that differs from ``parts`` in upper and lower case alone, if there is one."""
+def _ignoring_case(base: Path, parts: Sequence[str]) -> Path:
+    """Return the path under ``base`` that matches ``parts`` case-insensitively, if exactly one does."""
     place = base
     for part in parts:
         try:
-            alike = sorted(name for name in os.listdir(place) if name.casefold() == part.casefold())
+            matches = sorted(name for name in os.listdir(place) if name.casefold() == part.casefold())
         except OSError:
-            alike = []
-        place = place / (alike[0] if len(alike) == 1 else part)
+            matches = []
+        place = place / (matches[0] if len(matches) == 1 else part)
     return place

@@ -1,4 +1,4 @@
-"""A folder of images with labels and no data.yaml: what people have before they have a split."""
+"""A folder of labelled images without a data.yaml: a dataset that is not split yet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from yolosweep.data.model.items import Item, Layout
-from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, label_of
+from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, is_image, label_of
 from yolosweep.errors import DataError
 
 __all__ = ["folder_layout"]
@@ -18,19 +18,19 @@ _MOST_CLASSES = 10_000
 
 
 def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = None) -> Layout:
-    """Return all images below a folder as one split, ``train``, to be split with :func:`split_dataset`.
+    """Return all images below a folder as one split, ``train``, for :func:`split_dataset`.
 
-    Labels are where Ultralytics looks: the last ``images`` folder of a path becomes ``labels``, else beside the image.
-    Links to folders are not followed. Classify: every folder in it is a class.
+    Labels are where Ultralytics looks: the last ``images`` folder of a path becomes ``labels``, else next to the
+    image. Links to folders are not followed. In classify every subfolder is a class.
 
     Args:
-        folder: holds images, or ``images/`` and ``labels/``, or one folder for each class.
+        folder: Contains images, or ``images/`` and ``labels/``, or one folder per class.
         task: the experiment's task.
-        names: class names by number; by default those of ``classes.txt``, else ``class_0`` and so on, up to the
+        names: Class names by number; by default those of ``classes.txt``, else ``class_0`` and so on up to the
             highest number in the label files.
 
     Raises:
-        DataError: there are no images, or no class.
+        DataError: There are no images, or no classes.
     """
     folder = folder.absolute()
     if not folder.is_dir():
@@ -44,7 +44,7 @@ def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = Non
     found = dict(names) if names else _listed_names(folder) or _numbered(items)
     if not found:
         raise DataError(
-            f"data: no label file was found for the {len(images)} images in {folder}; looked for {items[0].label}"
+            f"data: no label file was found for the {len(images)} images in {folder}; expected {items[0].label}"
         )
     return Layout(task=task, source=folder, root=folder, names=found, splits={"train": items})
 
@@ -52,7 +52,7 @@ def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = Non
 def _class_folders(folder: Path) -> Layout:
     classes = sorted(place.name for place in folder.iterdir() if place.is_dir() and any(_images(place)))
     if len(classes) < 2:
-        raise DataError(f"data: {folder} has {len(classes)} folders with images; two classes are needed at least")
+        raise DataError(f"data: {folder} has {len(classes)} folders with images; at least two classes are needed")
     names = dict(enumerate(classes))
     items = tuple(
         Item(image, category=number) for number, name in names.items() for image in sorted(_images(folder / name))
@@ -62,9 +62,7 @@ def _class_folders(folder: Path) -> Layout:
 
 def _images(folder: Path) -> Iterator[Path]:
     for place, _, files in os.walk(folder):
-        for name in files:
-            if name.rpartition(".")[2].lower() in IMAGE_SUFFIXES:
-                yield Path(place, name)
+        yield from (Path(place, name) for name in files if is_image(name))
 
 
 def _listed_names(folder: Path) -> dict[int, str]:
@@ -77,7 +75,7 @@ def _listed_names(folder: Path) -> dict[int, str]:
 
 
 def _numbered(items: tuple[Item, ...]) -> dict[int, str]:
-    """Return names made from the highest class number of the label files."""
+    """Return generated names up to the highest class number in the label files."""
     highest = -1
     for item in items:
         if item.label is None or not item.label.is_file() or item.label.stat().st_size > _MOST_BYTES:

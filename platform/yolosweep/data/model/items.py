@@ -1,4 +1,4 @@
-"""What the parts of the data gate hand to each other: where images and labels are, and what is in them."""
+"""Where the images and labels of a dataset are, and what they contain: the values that all data code shares."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from yolosweep.records import Finding
 
-__all__ = ["Item", "LabelFile", "Layout", "Picture", "Problem", "Row"]
+__all__ = ["ImageFacts", "Item", "LabelFile", "Layout", "Problem", "Row"]
 
 
 class Item(NamedTuple):
@@ -18,31 +18,31 @@ class Item(NamedTuple):
     image: Path
     """Absolute."""
     label: Path | None = None
-    """Where its labels are looked for, whether there are any or not; None in classify."""
+    """Expected path of its labels, whether or not the file exists; None in classify."""
     category: int | None = None
     """Class number in classify; None elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """A dataset as its description says it lies on disk: nothing of the images or labels has been read."""
+    """The files of a dataset as resolved from its description; no image or label has been read."""
 
     task: str
     source: Path
     """The data.yaml, or the folder of a classification set; absolute."""
     root: Path
-    """What relative paths are relative to."""
+    """Base of relative paths."""
     names: dict[int, str]
     splits: dict[str, tuple[Item, ...]]
-    """train, val, and test where there is one; images in sorted order."""
+    """train, val, and test if present; images in sorted order."""
     extra: dict[str, Any] = field(default_factory=dict)
     """``kpt_shape``, ``flip_idx``, ``kpt_names``, ``channels`` as given."""
     findings: tuple[Finding, ...] = ()
-    """What was resolved, and how."""
+    """How paths and keys were resolved."""
 
 
-class Picture(NamedTuple):
-    """What is known of one image file; small, so that 100,000 of them fit in memory."""
+class ImageFacts(NamedTuple):
+    """Facts about one image file; small, so that 100,000 of them fit in memory."""
 
     sha256: str
     """Of the file, hex."""
@@ -53,12 +53,12 @@ class Picture(NamedTuple):
     """Pillow's mode, e.g. ``RGB``, ``CMYK``, ``I;16``."""
     orientation: int = 1
     """EXIF orientation, 1 to 8; 1 is upright."""
-    look: str = ""
-    """Perceptual hashes and a tiny thumbnail, as text; see ``data.duplicates.signatures``. Empty if unreadable."""
+    signature: str = ""
+    """Tiny thumbnail as text, see ``data.duplicates.signatures``; empty if the image is unreadable."""
     fault: str = ""
-    """Code of the finding that keeps it from being used; empty if it can be read."""
+    """Code of the finding that makes it unusable; empty if it can be read."""
     detail: str = ""
-    """What the decoder said."""
+    """Message of the decoder."""
 
 
 class Row(NamedTuple):
@@ -68,29 +68,29 @@ class Row(NamedTuple):
     """Counted from 1."""
     category: int
     box: tuple[float, float, float, float]
-    """Middle x, middle y, width, height, as shares of the image; around the polygon or the four corners where given."""
+    """Normalized center x, center y, width, height; of polygons and corners the bounding box."""
     points: tuple[float, ...] = ()
-    """x, y (, visibility) of a polygon's points, the corners of an oriented box, or the keypoints; else empty."""
+    """x, y (, visibility) of polygon points, oriented-box corners or keypoints; else empty."""
 
 
 class Problem(NamedTuple):
-    """One thing wrong in a label file."""
+    """One problem in a label file."""
 
     code: str
     line: int | None
     detail: str
-    """What stands there, shortened."""
+    """The offending text, shortened."""
 
 
 class LabelFile(NamedTuple):
     """A label file as read."""
 
     sha256: str
-    """Of the file, hex; empty where there is none."""
+    """Of the file, hex; empty if there is no file."""
     rows: tuple[Row, ...] = ()
-    """Rows that can be used, in their order."""
+    """Usable rows, in file order."""
     problems: tuple[Problem, ...] = ()
 
 
-Pictures = Mapping[Path, Picture]
+Images = Mapping[Path, ImageFacts]
 Labels = Mapping[Path, LabelFile]

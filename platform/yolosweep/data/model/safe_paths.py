@@ -1,4 +1,4 @@
-"""Paths that strangers wrote: shown safely, opened only if they are regular files, kept inside of declared roots."""
+"""Untrusted paths: printed safely, opened only if regular files, and kept within the allowed roots."""
 
 from __future__ import annotations
 
@@ -8,63 +8,79 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from yolosweep.errors import DataError
 
-__all__ = ["IMAGE_SUFFIXES", "Ground", "foreign_parts", "is_image", "label_of", "nearest", "read_regular", "shown"]
+__all__ = [
+    *("IMAGE_SUFFIXES", "AllowedRoots", "foreign_parts", "is_image", "label_of"),
+    *("nearest", "open_regular", "printable", "read_regular"),
+]
 
 IMAGE_SUFFIXES = frozenset(
     ("avif", "bmp", "dng", "heic", "heif", "jp2", "jpeg", "jpg", "mpo", "png", "tif", "tiff", "webp")
 )
-"""What Ultralytics reads (its ``IMG_FORMATS``), in lower case and without the dot."""
+"""Suffixes that Ultralytics reads (its ``IMG_FORMATS``), lower case, without the dot."""
 
 
 def is_image(name: str) -> bool:
-    """Return whether Ultralytics takes a file of this name for an image: by its suffix, whatever its case."""
+    """Return whether Ultralytics treats a file of this name as an image: by its suffix, in any case."""
     return name.rpartition(".")[-1].lower() in IMAGE_SUFFIXES
 
 
 def label_of(image: Path) -> Path:
     """Return where Ultralytics looks for an image's labels (its ``img2label_paths``).
 
-    The last folder called ``images`` becomes ``labels``; without one the labels are beside the image.
+    The last folder named ``images`` becomes ``labels``; without one the labels are next to the image.
     """
     before, separator, after = str(image).rpartition("/images/")
     changed = f"{before}/labels/{after}" if separator else str(image)
     return Path(changed.rpartition(".")[0] + ".txt")
 
 
-def shown(text: object, limit: int = 160) -> str:
-    """Return text of a stranger for a message: on one line, printable, valid Unicode, and not too long."""
+def printable(text: object, limit: int = 160) -> str:
+    """Return untrusted text for a message: on one line, printable, valid Unicode, at most ``limit`` characters."""
     raw = str(text)
     clean = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in raw[: 2 * limit])
     return clean if len(clean) <= limit and len(raw) <= 2 * limit else f"{clean[: limit // 2]}…{clean[-limit // 2 :]}"
 
 
-def read_regular(path: Path, limit_bytes: int) -> bytes:
-    """Return the content of a regular file; a pipe, a device or a socket is never opened, so nothing blocks.
+def open_regular(path: Path) -> IO[bytes] | None:
+    """Open a regular file; return None for pipes, devices and sockets, which are never opened, so nothing blocks.
 
     Raises:
-        DataError: it is not a regular file, is larger than ``limit_bytes``, or cannot be read.
+        OSError: The file is missing or unreadable.
+    """
+    if stat.S_ISREG(os.stat(path).st_mode):
+        # The file may have been swapped for a pipe since; without O_NONBLOCK that would wait for a writer forever.
+        stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb")
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return stream
+        stream.close()
+    return None
+
+
+def read_regular(path: Path, limit_bytes: int) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        DataError: The file is not regular, is larger than ``limit_bytes``, or cannot be read.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise DataError(f"{shown(path)} is not a regular file and is not opened")
-        # It may have been swapped for a pipe since: without O_NONBLOCK that would wait for a writer for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise DataError(f"{shown(path)} is not a regular file and is not opened")
+        stream = open_regular(path)
+        if stream is None:
+            raise DataError(f"{printable(path)} is not a regular file and is not opened")
+        with stream:
             content = stream.read(limit_bytes + 1)
     except (OSError, ValueError) as error:
-        raise DataError(f"{shown(path)} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise DataError(f"{printable(path)} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if len(content) > limit_bytes:
-        raise DataError(f"{shown(path)} is larger than {limit_bytes >> 20} MiB and is not read")
+        raise DataError(f"{printable(path)} is larger than {limit_bytes >> 20} MiB and is not read")
     return content
 
 
-class Ground:
-    """The folders that a dataset may lie in: what the user named, and nothing that a link or ``..`` leads to."""
+class AllowedRoots:
+    """The folders a dataset may use: those the user named, and nothing that a link or ``..`` leads to."""
 
     def __init__(self, roots: Iterable[Path]) -> None:
         self._roots: list[str] = []
@@ -73,7 +89,7 @@ class Ground:
             self.declare(root)
 
     def declare(self, root: Path) -> None:
-        """Add a folder that was named plainly."""
+        """Add a folder that was named explicitly."""
         self._roots.append(os.path.realpath(root))
         self._folders.clear()
 
@@ -81,20 +97,20 @@ class Ground:
         return map(Path, self._roots)
 
     def holds(self, real: str) -> bool:
-        """Return whether a path without links or ``..`` is one of the roots or lies in one."""
+        """Return whether a path without links or ``..`` is a root or inside one."""
         return any(real == root or real.startswith(root.rstrip("/") + "/") for root in self._roots)
 
     def folder(self, folder: str) -> tuple[str, bool]:
-        """Return where a folder really is, and whether that is inside."""
+        """Return a folder's real path, and whether it is allowed."""
         if folder not in self._folders:
             real = os.path.realpath(folder)
             self._folders[folder] = (real, self.holds(real))
         return self._folders[folder]
 
     def file(self, path: str) -> tuple[str, str]:
-        """Return where a file really is, and what keeps it from being opened.
+        """Return a file's real path, and the code of what forbids opening it.
 
-        That is ``file-missing``, ``file-outside``, ``file-special`` (not a regular file), or empty for nothing.
+        The code is ``file-missing``, ``file-outside``, ``file-special`` (not a regular file), or empty.
         """
         folder, inside = self.folder(os.path.dirname(path))
         real = os.path.join(folder, os.path.basename(path))
@@ -112,13 +128,13 @@ class Ground:
 
 
 def foreign_parts(text: str) -> list[str]:
-    """Return the parts of a path that was written on any system: ``C:\\a\\b``, ``/content/a/b``, ``./a//b``."""
+    """Return the parts of a path written on any system: ``C:\\a\\b``, ``/content/a/b``, ``./a//b``."""
     parts = re.split(r"[\\/]+", re.sub(r"^[A-Za-z]:(?=[\\/])", "", text.strip()))
     return [part.strip() for part in parts if part.strip() not in ("", ".", "..", "~")]
 
 
 def nearest(place: Path) -> str:
-    """Return what there is instead of a place that does not exist: its nearest folder, and what that holds."""
+    """Describe the nearest existing folder of a missing path, and what it contains."""
     missing = place
     while not os.path.isdir(place) and place != place.parent:
         missing, place = place, place.parent
@@ -129,4 +145,4 @@ def nearest(place: Path) -> str:
         found = []
     close = difflib.get_close_matches(missing.name, found, n=3)
     held: Sequence[str] = close or [name for name in found if name.endswith("/")][:6] or found[:6]
-    return f"{shown(place)} holds {', '.join(shown(name, 40) for name in held) or 'nothing'}"
+    return f"{printable(place)} contains {', '.join(printable(name, 40) for name in held) or 'nothing'}"

@@ -1,4 +1,4 @@
-"""The prepared view: what the trials train from, written into the run folder; the user's folders stay as they are."""
+"""The prepared view: what trials train on, written to the run folder; the user's folders are not changed."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["write_view"]
 
 _MANIFEST = "manifest.json"
 
-_READ_OTHERWISE = {"file-loop", "file-twice", "file-special", "file-missing", "file-hidden"}
-"""What the gate leaves out of class folders and ``ImageFolder`` does not: it goes round a loop of links 40 times."""
+_READ_DIFFERENTLY = {"file-loop", "file-twice", "file-special", "file-missing", "file-hidden"}
+"""Codes of files that the data checks leave out and ``ImageFolder`` does not: it follows a link cycle 40 times."""
 
 
 def write_view(layout: Layout, dataset: PreparedDataset, folder: RunFolder) -> PreparedDataset:
-    """Write the lists of images, the data.yaml and the manifest of a dataset; return it with what trials train on.
+    """Write a dataset's image lists, data.yaml and manifest; return it with the path that trials train on.
 
-    Where Ultralytics would find the images and their labels itself, the lists name the files; else a folder of links
-    puts them where it looks.
+    The lists name the original files if Ultralytics finds their labels; otherwise a folder of links arranges images
+    and labels as it expects.
 
     Raises:
-        OSError: the run folder cannot be written.
+        OSError: The run folder cannot be written.
     """
     place = folder.dataset
     place.mkdir(parents=True, exist_ok=True)
@@ -47,19 +47,19 @@ def _write_lists(layout: Layout, place: Path) -> Path:
             resolved[split] = f"{split}.txt"
             write_atomic(place / f"{split}.txt", "".join(f"{item.image}\n" for item in items))
     resolved.update(names=layout.names, nc=len(layout.names), **layout.extra)
-    # JSON is YAML: no class name can be taken for a boolean, a number or a tag.
+    # JSON is valid YAML, and quotes every class name, so none is read as a boolean, a number or a tag.
     write_atomic(place / "data.yaml", json.dumps(resolved, indent=2, ensure_ascii=False) + "\n")
     return place / "data.yaml"
 
 
 def _must_be_linked(item: Item) -> bool:
-    """Tell whether a list cannot say this: labels elsewhere, or a name that a line of text does not hold."""
+    """Return whether a list cannot express the item: labels elsewhere, or a name that does not fit on a line."""
     path = str(item.image)
     return item.label != label_of(item.image) or path != path.strip() or len(path.splitlines()) != 1
 
 
 def _link(items: tuple[Item, ...], place: Path, split: str) -> None:
-    """Link images and labels of a split under numbers, in their order."""
+    """Link the images and labels of a split under sequential numbers."""
     width = len(str(len(items)))
     for number, (image, label, _) in enumerate(items):
         name = f"{number:0{width}d}"
@@ -69,8 +69,8 @@ def _link(items: tuple[Item, ...], place: Path, split: str) -> None:
 
 
 def _write_folders(layout: Layout, place: Path) -> Path:
-    """Return the folder of a classification set, or one of links where a training would find other images in it."""
-    if any(finding.code in _READ_OTHERWISE for finding in layout.findings):
+    """Return a classification set's folder, or one of links if a training would find other images in it."""
+    if any(finding.code in _READ_DIFFERENTLY for finding in layout.findings):
         for split, items in layout.splits.items():
             for name in layout.names.values():
                 _folder(place, Path("linked", split, name))
@@ -86,22 +86,22 @@ def _write_folders(layout: Layout, place: Path) -> Path:
 
 
 def _point(place: Path, name: Path, target: Path) -> None:
-    """Make a link below the view's folder, in place of one of that name."""
+    """Create or replace a link below the view's folder."""
     link = _folder(place, name.parent) / name.name
     link.unlink(missing_ok=True)
     link.symlink_to(target)
 
 
 def _folder(place: Path, name: Path) -> Path:
-    """Return a real folder below the view's own, made where it is missing.
+    """Return a real folder below the view's folder, created if missing.
 
     Raises:
-        RunFolderError: there is a link in its place, which would lead out of the run folder.
+        RunFolderError: A link has its name, which would lead out of the run folder.
     """
     folder = place
     for part in name.parts:
         folder /= part
         if folder.is_symlink():
-            raise RunFolderError(f"{folder} is a link where the prepared data have a folder; remove it")
+            raise RunFolderError(f"{folder} is a link where the prepared data need a folder; remove it")
         folder.mkdir(exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""Train, val and test for people who have none: by classes, seeded, and never between pictures of one source."""
+"""Splits a dataset into train, val and test: stratified by class, seeded, and never across a source group."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from yolosweep.data.duplicates.near_duplicates import Sets
+from yolosweep.data.duplicates.near_duplicates import DisjointSets
 from yolosweep.errors import UsageError
 
 __all__ = ["SHARES", "make_split"]
@@ -25,24 +25,24 @@ def make_split(
     shares: Mapping[str, float] = SHARES,
     seed: int = 0,
 ) -> dict[str, list[T]]:
-    """Return which items go where: every item in exactly one split, every group whole, each list in the given order.
+    """Return the items of each split: every item once, every group in one split, each list in the given order.
 
-    Iterative stratification (Sechidis, Tsoumakas, Vlahavas, "On the stratification of multi-label data", 2011), with
-    groups as what is dealt out: the rarest class first, its largest groups first, each to the split that lacks most of
-    that class. Added to it: items without a class are a class of their own (empty images are spread too); the last
-    groups of a class go to the splits that have none of it, so that a class is in every split if it has as many groups
-    as there are splits, and else in the larger ones first; and at the end groups are moved from splits that are
-    too large to those that are too small, the ones that change the classes' shares least.
+    Iterative stratification (Sechidis, Tsoumakas, Vlahavas, "On the stratification of multi-label data", 2011), applied
+    to groups: the rarest class first, its largest groups first, each to the split that lacks most of that class. In
+    addition, items without a class form a class of their own, so that empty images are spread, too; the last groups of
+    a class go to the splits without it, so that a class is in every split if it has enough groups, and else in the
+    larger splits first; finally, groups move from too large to too small splits, those first that change the class
+    shares least.
 
     Args:
-        items: without repeats, in an order that does not change between calls.
-        groups: items that must stay together; groups that share an item are one.
-        classes_of: the classes of an item; none for an empty image.
-        shares: of the items, by split; any positive numbers, of which the shares are taken; 0 makes no such split.
-        seed: the same seed, items and groups give the same split.
+        items: Unique, in a stable order.
+        groups: Items that must stay together; groups that share an item are merged.
+        classes_of: Returns the classes of an item; none for an empty image.
+        shares: Relative size by split, any positive numbers; 0 omits the split.
+        seed: The same seed, items and groups give the same split.
 
     Raises:
-        UsageError: a share is negative, or all are 0.
+        UsageError: A share is negative, or all are 0.
     """
     total = sum(shares.values())
     if min(shares.values(), default=0) < 0 or not 0 < total < float("inf"):
@@ -50,7 +50,7 @@ def make_split(
     wanted = {split: share / total for split, share in shares.items() if share > 0}
     units = _units(items, groups)
     sizes, classes = _counts(items, units, classes_of)
-    chosen = _dealt(sizes, classes, np.array(list(wanted.values())), np.random.default_rng(seed))
+    chosen = _assign(sizes, classes, np.array(list(wanted.values())), np.random.default_rng(seed))
     result: dict[str, list[T]] = {split: [] for split in shares}
     home = {index: chosen[number] for number, unit in enumerate(units) for index in unit}
     for index, item in enumerate(items):
@@ -59,23 +59,20 @@ def make_split(
 
 
 def _units(items: Sequence[T], groups: Iterable[Iterable[T]]) -> list[list[int]]:
-    """Return the positions of the items that stay together, alone or in groups."""
+    """Return the positions of the items of each unit, a group or a single item."""
     place = {item: index for index, item in enumerate(items)}
-    sets = Sets(len(items))
+    sets = DisjointSets(len(items))
     for group in groups:
         members = [place[item] for item in group if item in place]
         for member in members[1:]:
             sets.join(members[0], member)
-    units: dict[int, list[int]] = {}
-    for index in range(len(items)):
-        units.setdefault(sets.find(index), []).append(index)
-    return list(units.values())
+    return sets.groups()
 
 
 def _counts(
     items: Sequence[T], units: Sequence[Sequence[int]], classes_of: Callable[[T], Iterable[int]]
 ) -> tuple[Array, Array]:
-    """Return the number of items of each unit, shape (units,), and of those with each class, shape (units, classes)."""
+    """Return each unit's number of items, shape (units,), and of items per class, shape (units, classes)."""
     empty = -1
     sets = [set(classes_of(item)) or {empty} for item in items]
     columns = {name: column for column, name in enumerate(sorted(set().union(*sets)))}
@@ -87,8 +84,8 @@ def _counts(
     return np.array([len(unit) for unit in units], dtype=float), counts
 
 
-def _dealt(sizes: Array, classes: Array, shares: Array, rng: np.random.Generator) -> Array:
-    """Return the split of each unit, as a position in ``shares``."""
+def _assign(sizes: Array, classes: Array, shares: Array, rng: np.random.Generator) -> Array:
+    """Return the split of each unit, as an index into ``shares``."""
     chosen = np.full(len(sizes), -1)
     lacks = classes.sum(axis=0)[:, None] * shares
     room = sizes.sum() * shares
@@ -102,7 +99,7 @@ def _dealt(sizes: Array, classes: Array, shares: Array, rng: np.random.Generator
             without = ~holds[name]
             must = without.sum() > 0 and left[name] <= without.sum()
             open_to = np.flatnonzero(without) if must else np.arange(len(shares))
-            # Most of the class is lacking; then most room; the share itself decides between what is left.
+            # Prefer the split that lacks most of the class, then the one with most space, then the largest share.
             best = max(open_to.tolist(), key=lambda s: (round(lacks[name, s], 9), round(room[s], 9), shares[s]))
             chosen[unit] = best
             lacks[:, best] -= classes[unit]
@@ -114,7 +111,7 @@ def _dealt(sizes: Array, classes: Array, shares: Array, rng: np.random.Generator
 
 
 def _balance(chosen: Array, sizes: Array, classes: Array, shares: Array) -> None:
-    """Move units between splits while that brings the splits' sizes nearer to their shares; no split loses a class."""
+    """Move units between splits while that improves the split sizes; no split loses a class."""
     target = sizes.sum() * shares
     aim = classes.sum(axis=0)[:, None] * shares
     have = np.stack([classes[chosen == split].sum(axis=0) for split in range(len(shares))], axis=1)

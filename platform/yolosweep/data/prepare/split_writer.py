@@ -1,4 +1,4 @@
-"""A split written down: lists of files and a data.yaml, or class folders of links. No image is moved or copied."""
+"""Writes a split: file lists and a data.yaml, or class folders of links. No image is moved or copied."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yolosweep.data.duplicates.leaks import same_source
-from yolosweep.data.duplicates.near_duplicates import joined
-from yolosweep.data.model.items import Item, Labels, Layout, Pictures
+from yolosweep.data.duplicates.near_duplicates import connected_groups
+from yolosweep.data.model.items import Images, Item, Labels, Layout
 from yolosweep.data.prepare.split import SHARES, make_split
 from yolosweep.errors import DataError, UsageError
 from yolosweep.storage.atomic_files import write_atomic
@@ -23,49 +23,51 @@ __all__ = ["SplitResult", "split_dataset", "write_split"]
 
 @dataclass(frozen=True, kw_only=True)
 class SplitResult:
-    """What was split, and where it was written."""
+    """The result of a split."""
 
     data: Path
-    """What an experiment names as ``data:``: the data.yaml, or the folder of a classification set."""
+    """Value for ``data:`` of an experiment: the data.yaml, or the folder of a classification set."""
     images: dict[str, int]
     classes: dict[str, dict[int, int]]
-    """Images with each class, by split; class -1 are the images without objects."""
+    """Images per class, by split; class -1 stands for images without objects."""
     groups: int
-    """Groups of pictures that were kept together."""
+    """Groups of images that were kept together."""
     largest: int
     """Images of the largest group."""
     grouped: int
     """Images in groups."""
     missing: dict[str, list[int]] = field(default_factory=dict)
-    """Classes that a split has no image of, because there are too few groups with them."""
+    """Classes without an image in a split, because too few groups have them."""
     left_out: tuple[Path, ...] = ()
-    """Images that cannot be read."""
+    """Unreadable images."""
     shares: dict[str, float] = field(default_factory=dict)
     seed: int = 0
 
 
 def split_dataset(
     layout: Layout,
-    pictures: Pictures,
+    image_facts: Images,
     labels: Labels,
     out: Path,
     shares: Mapping[str, float] = SHARES,
     seed: int = 0,
 ) -> SplitResult:
-    """Pool all splits of a data set, split it anew, and write the split to ``out``.
+    """Pool all splits of a dataset, split it again, and write the split to ``out``.
 
-    Images that cannot be read are left out and named. Pictures that are there twice stay, in the same split.
+    Unreadable images are left out and listed in the result. Duplicates are kept, in the same split.
 
     Raises:
-        UsageError: ``out`` is a file or not empty, or the shares make no sense.
-        DataError: there is no image that can be read, or a file cannot be listed or linked.
+        UsageError: ``out`` is a file or not empty, or the shares are invalid.
+        DataError: No image is readable, or a file cannot be listed or linked.
     """
     _refuse_full(out)
     pooled = {item.image: item for items in layout.splits.values() for item in items}
-    readable = {file: pictures[file] for file in sorted(pooled) if file in pictures and pictures[file].look}
+    readable = {
+        file: image_facts[file] for file in sorted(pooled) if file in image_facts and image_facts[file].signature
+    }
     if not readable:
-        raise DataError(f"data: {layout.source} has no image that can be read, so there is nothing to split")
-    groups = joined(same_source(readable))
+        raise DataError(f"data: {layout.source} has no readable image, so there is nothing to split")
+    groups = connected_groups(same_source(readable))
 
     def classes_of(file: Path) -> set[int]:
         item = pooled[file]
@@ -92,16 +94,16 @@ def split_dataset(
 
 
 def write_split(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> Path:
-    """Write a split and return what an experiment names as ``data:``.
+    """Write a split and return the value for ``data:`` of an experiment.
 
     Detect, segment, pose and obb: ``train.txt``, ``val.txt``, ``test.txt`` with absolute paths, and a data.yaml. Labels
-    are found by Ultralytics' rule, beside the listed images. Classify, which reads folders only: hard links
-    ``<split>/<class>/<image>`` to the images (symbolic ones where ``out`` is on another disk; those need ``--allow
-    file-outside``); every class has its folder in every split, so that all number them alike.
+    are found by Ultralytics' rule, relative to the listed images. Classify, which reads only folders: hard links
+    ``<split>/<class>/<image>`` to the images (symbolic links if ``out`` is on another disk; those need ``--allow
+    file-outside``). Every class has a folder in every split, so that all splits number the classes alike.
 
     Raises:
         UsageError: ``out`` is a file or not empty.
-        DataError: a file's name cannot stand in a list, or links cannot be made here.
+        DataError: A file name does not fit in a list, or links cannot be created.
     """
     _refuse_full(out)
     out = out.absolute()
@@ -110,10 +112,10 @@ def write_split(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) 
         return out
     unlisted = [item.image for items in split.values() for item in items if len(str(item.image).splitlines()) != 1]
     if unlisted:
-        raise DataError(f"data: the name of {str(unlisted[0])!r} holds a line break and cannot be listed; rename it")
+        raise DataError(f"data: the name of {str(unlisted[0])!r} contains a line break and cannot be listed; rename it")
     for name, items in split.items():
         write_atomic(out / f"{name}.txt", "".join(f"{item.image}\n" for item in items))
-    # The gate takes listed images below path: only, so that a foreign list cannot reach for files anywhere.
+    # The data checks accept listed images below path: only, so that an untrusted list cannot reach other files.
     files = (file for items in split.values() for item in items for file in item[:2] if file is not None)
     lists = {name: str(out / f"{name}.txt") for name in split}
     content = {
@@ -122,14 +124,14 @@ def write_split(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) 
         "names": layout.names,
         **layout.extra,
     }
-    # JSON is YAML: no class name can be taken for a boolean, a number or a tag.
+    # JSON is valid YAML and quotes every class name, so none is read as a boolean, a number or a tag.
     write_atomic(out / "data.yaml", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return out / "data.yaml"
 
 
 def _refuse_full(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is not an empty folder and nothing is overwritten; name another folder")
+        raise UsageError(f"{out} is not an empty folder and is not overwritten; name another folder")
 
 
 def _link(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> None:
@@ -147,6 +149,6 @@ def _link(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> Non
                 link.symlink_to(item.image)
             except OSError as error:
                 raise DataError(
-                    f"data: {out} cannot hold links ({error.strerror}); classify reads folders, so name a folder"
-                    " for --out on a disk that can"
+                    f"data: {out} does not support links ({error.strerror}); classify reads folders, so choose --out"
+                    " on a file system with links"
                 ) from error

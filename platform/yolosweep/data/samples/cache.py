@@ -1,4 +1,4 @@
-"""The built-in sample data sets, drawn once into the user's cache folder."""
+"""The built-in sample datasets, drawn once into the user's cache folder."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from yolosweep.experiment.schema import SAMPLES as NAMED
 __all__ = ["SAMPLES", "sample_folder"]
 
 SAMPLES = tuple(name.removeprefix("sample:") for name in NAMED)
-"""The samples' own names."""
+"""Names of the samples."""
 
 _EDITION = "1"
-"""Raised when the drawing changes, so that an old cache is not taken for the new one."""
+"""Increment when the drawing changes, so that an old cache is not reused."""
 
 
 def sample_folder(source: str) -> Path:
     """Return the folder of a ``sample:<name>``, drawing it on first use (atomically, under a lock).
 
     Raises:
-        DataError: there is no such sample.
+        DataError: The sample does not exist.
     """
     name = source.partition(":")[2]
     if name not in SAMPLES:
-        raise DataError(f"data: there is no sample {name!r}; known: {', '.join(SAMPLES)}")
+        raise DataError(f"data: there is no sample {name!r}; available: {', '.join(SAMPLES)}")
     folder = cache_folder() / "samples" / f"{name}-{_EDITION}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):

@@ -1,4 +1,8 @@
-"""A scene of the parking sample: a lot seen from above, drawn, so that every box is known exactly."""
+"""Draws a scene of the parking sample: a lot from above, with exactly known boxes.
+
+Kept as code: packaged photos would need downloads or megabytes, and shorter code would change the drawn images, on which
+the expected scores of the quickstart depend.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,17 @@ NAMES = {0: "red_car", 1: "car"}
 """Class number to name, as in the drawn ``data.yaml``."""
 
 _SHARP = 3
-"""Everything is drawn this many times larger, then scaled down: smooth edges, boxes right to a third of a pixel."""
+"""Supersampling factor: smooth edges, and boxes exact to a third of a pixel."""
 
 _BAY_LENGTH, _BAY_WIDTH, _LANE = 5.0, 2.5, 6.2
 _MODULE = 2 * _BAY_LENGTH + _LANE
-"""Metres: two rows of bays that face each other over a lane."""
+"""Meters: two rows of bays that face each other across a lane."""
 
 _RED = ((186, 24, 28), (212, 34, 30), (158, 16, 26), (226, 52, 40))
 _OTHER = ((34, 36, 40), (62, 66, 72), (24, 58, 122), (70, 108, 160), (30, 82, 60), (168, 172, 176), (222, 224, 224))
 
 _LEAST_SEEN = 0.4
-"""Share of a car's box that must lie in the picture; cars with less are not drawn, so no label is missing."""
+"""Minimum share of a car's box within the image; cars with less are not drawn, so no label is missing."""
 
 _Point = tuple[float, float]
 _Edges = tuple[float, float, float, float]
@@ -31,7 +35,7 @@ _Edges = tuple[float, float, float, float]
 
 
 class Box(NamedTuple):
-    """One drawn car: its class, and the tightest upright box around what the image shows of it, in pixels."""
+    """One drawn car: its class, and the tightest upright box around its visible part, in pixels."""
 
     label: int
     left: float
@@ -41,7 +45,7 @@ class Box(NamedTuple):
 
 
 class _Car(NamedTuple):
-    """One parked car, in metres and radians; ``angle`` 0 points along x."""
+    """One parked car, in meters and radians; ``angle`` 0 points along x."""
 
     x: float
     y: float
@@ -52,7 +56,7 @@ class _Car(NamedTuple):
     red: bool
 
     def place(self, outline: tuple[_Point, ...]) -> list[_Point]:
-        """Return points given as shares of half the length and half the width, as metres in the lot."""
+        """Convert points relative to half the length and width to meters in the lot."""
         cos, sin = float(np.cos(self.angle)), float(np.sin(self.angle))
         sides = [(u * self.length / 2, v * self.width / 2) for u, v in outline]
         return [(self.x + a * cos - b * sin, self.y + a * sin + b * cos) for a, b in sides]
@@ -70,12 +74,12 @@ _LAMP = ((0.99, 0.48), (0.93, 0.82), (0.88, 0.7), (0.93, 0.45))
 
 
 class _Lot:
-    """A canvas measured in metres."""
+    """A canvas measured in meters."""
 
-    def __init__(self, size: int, metres: float) -> None:
+    def __init__(self, size: int, meters: float) -> None:
         self.pixels = size * _SHARP
-        self.metres = metres
-        self.scale = self.pixels / metres
+        self.meters = meters
+        self.scale = self.pixels / meters
         self.image = Image.new("RGB", (self.pixels, self.pixels))
 
     def polygon(self, points: list[_Point], colour: tuple[int, int, int], opacity: float = 1.0) -> None:
@@ -117,24 +121,24 @@ def _asphalt(rng: np.random.Generator, lot: _Lot) -> None:
     tint = rng.uniform(-4, 4, 3)
     lot.image = Image.fromarray(np.clip(grey[..., None] + tint, 0, 255).astype(np.uint8))
     for _ in range(int(rng.integers(0, 5))):
-        x, y = rng.uniform(0, lot.metres, 2)
+        x, y = rng.uniform(0, lot.meters, 2)
         lot.disc(x, y, rng.uniform(0.15, 0.6), (40, 40, 42), rng.uniform(0.15, 0.4))
     for _ in range(int(rng.integers(0, 3))):
-        x, y, w, h = *rng.uniform(0, lot.metres, 2), *rng.uniform(0.5, 3, 2)
+        x, y, w, h = *rng.uniform(0, lot.meters, 2), *rng.uniform(0.5, 3, 2)
         lot.rectangle(x, y, x + w, y + h, (58, 58, 60), rng.uniform(0.2, 0.5))
 
 
 def _rows(rng: np.random.Generator, lot: _Lot) -> tuple[list[tuple[float, float]], list[float]]:
-    """Return the bays' middles and the lanes' middle lines (y), in metres, some of them beyond the edge."""
+    """Return the centers of the bays and the center lines (y) of the lanes, in meters; some are beyond the edge."""
     start, shift = rng.uniform(-_MODULE, 0), rng.uniform(-_BAY_WIDTH, 0)
-    columns = [shift + _BAY_WIDTH * (i + 0.5) for i in range(int(lot.metres / _BAY_WIDTH) + 2)]
+    columns = [shift + _BAY_WIDTH * (i + 0.5) for i in range(int(lot.meters / _BAY_WIDTH) + 2)]
     tops = [start + _MODULE * i for i in range(3)]
     rows = [y for top in tops for y in (top + _BAY_LENGTH / 2, top + _MODULE - _BAY_LENGTH / 2)]
     return [(x, y) for y in rows for x in columns], [top + _MODULE / 2 for top in tops]
 
 
 def _paint(rng: np.random.Generator, lot: _Lot, bays: list[tuple[float, float]], lanes: list[float]) -> None:
-    """Draw the bay markings and the arrows in the lanes, more or less worn."""
+    """Draw worn bay markings and lane arrows."""
     paint = (226, 206, 120) if rng.random() < 0.2 else (228, 228, 222)
     worn = rng.uniform(0.45, 0.95)
     for x, y in bays:
@@ -142,17 +146,17 @@ def _paint(rng: np.random.Generator, lot: _Lot, bays: list[tuple[float, float]],
         lot.rectangle(left - 0.06, top, left + 0.06, top + _BAY_LENGTH, paint, worn * rng.uniform(0.7, 1))
     for y in lanes:
         for edge in (y + _LANE / 2 + _BAY_LENGTH, y - _LANE / 2 - _BAY_LENGTH):
-            lot.rectangle(0, edge - 0.06, lot.metres, edge + 0.06, paint, worn)
+            lot.rectangle(0, edge - 0.06, lot.meters, edge + 0.06, paint, worn)
         if rng.random() < 0.6:
-            x, turn = rng.uniform(0, lot.metres), rng.choice([-1, 1])
+            x, turn = rng.uniform(0, lot.meters), rng.choice([-1, 1])
             lot.rectangle(min(x, x - 1.4 * turn), y - 0.1, max(x, x - 1.4 * turn), y + 0.1, paint, worn)
             lot.polygon([(x, y - 0.4), (x + 0.9 * turn, y), (x, y + 0.4)], paint, worn)
         if rng.random() < 0.3:
-            lot.disc(rng.uniform(0, lot.metres), y + rng.uniform(-1, 1), 0.35, (52, 50, 48), 0.9)
+            lot.disc(rng.uniform(0, lot.meters), y + rng.uniform(-1, 1), 0.35, (52, 50, 48), 0.9)
 
 
 def _new_car(rng: np.random.Generator, x: float, y: float, angle: float) -> _Car:
-    """Return a car of a random build and colour near a place; two in five are red."""
+    """Return a car of random size and color near a position; two in five are red."""
     red = bool(rng.random() < 0.4)
     palette = _RED if red else _OTHER
     shade = rng.normal(0, 5, 3) + rng.normal(0, 6)
@@ -169,7 +173,7 @@ def _new_car(rng: np.random.Generator, x: float, y: float, angle: float) -> _Car
 
 
 def _cut(points: list[_Point], axis: int, edge: float, sign: int) -> list[_Point]:
-    """Return a convex polygon without what lies beyond an edge of the canvas (one step of Sutherland and Hodgman)."""
+    """Clip a convex polygon at an edge of the canvas (one step of Sutherland and Hodgman)."""
     kept: list[_Point] = []
     for start, end in zip(points, points[1:] + points[:1], strict=True):
         inside, leaves = sign * (edge - start[axis]) >= 0, sign * (edge - end[axis]) >= 0
@@ -186,10 +190,10 @@ def _extent(points: list[_Point]) -> _Edges:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def _visible(car: _Car, metres: float) -> _Edges | None:
-    """Return the box around what the canvas shows of a car, in metres; None if that is too little to tell it by."""
+def _visible(car: _Car, meters: float) -> _Edges | None:
+    """Return the box of a car's visible part, in meters; None if too little is visible."""
     seen = body = car.place(_BODY)
-    for axis, edge, sign in ((0, 0.0, -1), (0, metres, 1), (1, 0.0, -1), (1, metres, 1)):
+    for axis, edge, sign in ((0, 0.0, -1), (0, meters, 1), (1, 0.0, -1), (1, meters, 1)):
         seen = _cut(seen, axis, edge, sign)
     if not seen:
         return None
@@ -199,7 +203,7 @@ def _visible(car: _Car, metres: float) -> _Edges | None:
 
 
 def _draw_car(lot: _Lot, car: _Car) -> None:
-    """Draw one car: body, glass, roof, bonnet, lamps. Nothing is drawn outside of the body."""
+    """Draw one car: body, glass, roof, hood, lamps; nothing outside the body."""
 
     def shaded(factor: float) -> tuple[int, int, int]:
         r, g, b = (min(255, round(c * factor + 14 * (factor > 1))) for c in car.colour)
@@ -232,7 +236,7 @@ def _tree(rng: np.random.Generator, lot: _Lot, x: float, y: float, sun: tuple[fl
 def _fill(
     rng: np.random.Generator, lot: _Lot, bays: list[tuple[float, float]], lanes: list[float], empty: bool
 ) -> list[tuple[_Car, _Edges]]:
-    """Draw trees, shadows and cars; return each car with the box around what is seen of it."""
+    """Draw trees, shadows and cars; return each car with the box of its visible part."""
     angle = rng.uniform(0, 2 * np.pi)
     sun = (float(np.cos(angle)), float(np.sin(angle)))
     share, cars = rng.uniform(0.35, 0.85), []
@@ -242,43 +246,43 @@ def _fill(
         elif rng.random() < share:
             cars.append(_new_car(rng, x, y, np.pi / 2))
     cars += [
-        _new_car(rng, rng.uniform(0, lot.metres), y + rng.choice([-1.2, 1.2]), 0.0) for y in lanes if rng.random() < 0.4
+        _new_car(rng, rng.uniform(0, lot.meters), y + rng.choice([-1.2, 1.2]), 0.0) for y in lanes if rng.random() < 0.4
     ]
-    shown = [(car, seen) for car in cars if not empty and (seen := _visible(car, lot.metres))]
+    visible = [(car, seen) for car in cars if not empty and (seen := _visible(car, lot.meters))]
     reach = rng.uniform(0.15, 0.6)
-    dropped = [[(x + reach * sun[0], y + reach * sun[1]) for x, y in car.place(_BODY)] for car, _ in shown]
+    dropped = [[(x + reach * sun[0], y + reach * sun[1]) for x, y in car.place(_BODY)] for car, _ in visible]
     lot.shade(dropped, rng.uniform(0.35, 0.6), 0.08)
-    for car, _ in shown:
+    for car, _ in visible:
         _draw_car(lot, car)
-    return shown
+    return visible
 
 
 def _overshadow(rng: np.random.Generator, lot: _Lot) -> None:
-    """Let a building's shadow fall over a corner of some lots."""
+    """Cast a building's shadow over a corner of some lots."""
     if rng.random() < 0.3:
-        far, a, b = 2 * lot.metres, *rng.uniform(0.1, 0.5, 2) * lot.metres
+        far, a, b = 2 * lot.meters, *rng.uniform(0.1, 0.5, 2) * lot.meters
         corner = [(-far, -far), (far, -far), (far, b - far * 0.2), (a, b), (a - far * 0.2, far), (-far, far)]
         lot.shade([corner], rng.uniform(0.55, 0.75), 0.15)
 
 
 def _photograph(rng: np.random.Generator, lot: _Lot, size: int) -> Image.Image:
-    """Return the lot as a camera sees it: brightness and warmth of the light, a slow slope over the picture, noise."""
-    picture = np.asarray(lot.image.resize((size, size), Image.Resampling.BOX))
+    """Return the lot as a camera sees it: exposure, color temperature, a brightness gradient, noise."""
+    pixels = np.asarray(lot.image.resize((size, size), Image.Resampling.BOX))
     along = np.linspace(-1, 1, size)
     slope = rng.uniform(-0.07, 0.07) * along[None, :] + rng.uniform(-0.07, 0.07) * along[:, None]
     warmth = rng.uniform(-0.05, 0.05)
     gain = rng.uniform(0.75, 1.15) * (1 + slope)[..., None] * np.array([1 + warmth, 1, 1 - warmth])
-    noisy = picture * gain + rng.normal(0, rng.uniform(1, 4), picture.shape)
+    noisy = pixels * gain + rng.normal(0, rng.uniform(1, 4), pixels.shape)
     return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
 
 
 def scene(rng: np.random.Generator, size: int, *, empty: bool = False) -> tuple[Image.Image, list[Box]]:
-    """Draw one square view of a parking lot, 11.5 to 14.5 metres wide.
+    """Draw one square view of a parking lot, 11.5 to 14.5 meters wide.
 
     Args:
-        rng: decides everything; the same state draws the same scene.
-        size: side of the image, pixels. A car is about an eighth of it wide and a third of it long.
-        empty: draw the lot without a car.
+        rng: Determines everything; the same state draws the same scene.
+        size: Side of the image, pixels. A car is about an eighth of it wide and a third of it long.
+        empty: Draw the lot without cars.
 
     Returns:
         The RGB image and one box per drawn car, clipped to the image.
@@ -290,7 +294,7 @@ def scene(rng: np.random.Generator, size: int, *, empty: bool = False) -> tuple[
     cars = _fill(rng, lot, bays, lanes, empty)
     _overshadow(rng, lot)
     image = _photograph(rng, lot, size)
-    scale = size / lot.metres
+    scale = size / lot.meters
     boxes = [Box(int(not car.red), *(min(max(scale * v, 0.0), float(size)) for v in seen)) for car, seen in cars]
     if rng.random() < 0.5:
         image = image.transpose(Image.Transpose.TRANSPOSE)

@@ -1,1 +1,1 @@
-"""Reading every image and label once, in parallel, remembered between runs."""
+"""Reads every image and label once, in parallel, and caches the results between runs."""

@@ -1,40 +1,39 @@
-"""One image file: read once, hashed, decoded to its end, and what a training would make of it.
+"""Reads one image file: hashes it, decodes it fully, and checks how a training would handle it.
 
-What Ultralytics does with an image was read in, and tried on, ``ultralytics.data.utils.check_image`` and
-``ultralytics.utils.patches.imread`` of 8.4.190. A JPEG that does not end with its end marker is written anew, *in the
-user's folder*; formats other than JPEG and PNG are checked by their header only, and end the training when a batch
-meets the damage.
+Ultralytics' behavior was verified with ``ultralytics.data.utils.check_image`` and ``ultralytics.utils.patches.imread``
+of 8.4.190. It rewrites a JPEG without a final end marker *in the user's folder*; of formats other than JPEG and PNG it
+checks only the header, and the training fails when a batch loads a corrupt one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import stat
 import struct
 import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolosweep.data.model.items import Picture
+from yolosweep.data.model.items import ImageFacts
+from yolosweep.data.model.safe_paths import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MOST_BYTES", "MOST_PIXELS", "oddities", "read_picture"]
+__all__ = ["MOST_BYTES", "MOST_PIXELS", "oddities", "read_image"]
 
 MOST_BYTES = 1 << 30
 """A larger image file is not read."""
 
 MOST_PIXELS = 89_478_485
-"""A larger image is not decoded; one of twice as many pixels is taken for a decompression bomb (as in Pillow)."""
+"""A larger image is not decoded; one of twice as many pixels counts as a decompression bomb (as in Pillow)."""
 
 _LEAST_SIDE = 10
 """Pixels; Ultralytics drops smaller images."""
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "AVIF", "JPEG2000")
-"""What both Pillow and Ultralytics read; JPEG includes MPO. Others are never decoded: some readers start programs."""
+"""Formats that Pillow and Ultralytics read; JPEG includes MPO. Others are never decoded: some plugins run programs."""
 
 _SUFFIXES = {
     "JPEG": "jpg jpeg mpo", "MPO": "jpg jpeg mpo", "PNG": "png", "BMP": "bmp", "WEBP": "webp", "TIFF": "tif tiff dng",
@@ -47,80 +46,77 @@ _SIGNS = {
     b"PK\3\4": "a zip archive",
     b"version https://git-lfs": "a Git LFS pointer without its file",
 }  # fmt: skip
-"""First bytes of what people have instead of images."""
+"""Leading bytes of files that are often mistaken for images."""
 
 _DRAFT = 48
-"""A JPEG is decoded to the smallest size that keeps both sides above this, which still reads all of it."""
+"""A JPEG is decoded to the smallest size with both sides above this, which still reads the whole file."""
 
 _TURN = 0x0112
 
 
-def read_picture(path: Path) -> Picture:
-    """Return what is known of an image file after one reading; nothing is ever raised.
+def read_image(path: Path) -> ImageFacts:
+    """Return the facts about an image file; never raises.
 
-    ``fault`` is set where the file cannot or should not be trained on. Otherwise ``detail`` names what is odd about it
-    (see :func:`oddities`).
+    ``fault`` is set if the file cannot or should not be trained on. Otherwise ``detail`` lists its oddities (see
+    :func:`oddities`).
     """
     try:
         content = _content(path)
     except OSError as error:
-        return Picture("", fault="image-unreadable", detail=error.strerror or type(error).__name__)
-    if isinstance(content, Picture):
+        return ImageFacts("", fault="image-unreadable", detail=error.strerror or type(error).__name__)
+    if isinstance(content, ImageFacts):
         return content
     digest = hashlib.sha256(content).hexdigest()
     if not content:
-        return Picture(digest, fault="image-empty")
+        return ImageFacts(digest, fault="image-empty")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return _decode(content, digest, path.suffix[1:].lower())
         except MemoryError:
-            return Picture(digest, fault="image-bomb", detail="not enough memory to decode it")
-        except Exception as error:  # Pillow's readers raise anything on hostile files
+            return ImageFacts(digest, fault="image-bomb", detail="not enough memory to decode it")
+        except Exception as error:  # Pillow's plugins raise anything on hostile files
             return _undecodable(content, digest, error)
 
 
-def oddities(picture: Picture) -> dict[str, str]:
-    """Return codes of findings about an image that can be trained on, each with what was seen (may be empty)."""
-    if picture.fault:
+def oddities(facts: ImageFacts) -> dict[str, str]:
+    """Return the finding codes of a usable image, each with a detail (may be empty)."""
+    if facts.fault:
         return {}
-    found = dict(part.partition(":")[::2] for part in picture.detail.split())
-    if picture.orientation != 1:
-        found["image-rotated"] = str(picture.orientation)
-    if picture.mode == "CMYK":
+    found = dict(part.partition(":")[::2] for part in facts.detail.split())
+    if facts.orientation != 1:
+        found["image-rotated"] = str(facts.orientation)
+    if facts.mode == "CMYK":
         found["image-cmyk"] = ""
-    elif picture.mode in ("P", "PA"):
+    elif facts.mode in ("P", "PA"):
         found["image-palette"] = ""
-    elif picture.mode in ("1", "L", "LA", "I", "F") or picture.mode.startswith("I;"):
+    elif facts.mode in ("1", "L", "LA", "I", "F") or facts.mode.startswith("I;"):
         found["image-grey"] = ""
     return found
 
 
-def _content(path: Path) -> bytes | Picture:
-    """Return a regular file's bytes. Anything else is not opened, and an opening never waits.
+def _content(path: Path) -> bytes | ImageFacts:
+    """Return a file's bytes, or the facts about one that must not be read.
 
     Raises:
-        OSError: it is not there or cannot be read.
+        OSError: The file is missing or unreadable.
     """
-    seen = path.stat()
-    if not stat.S_ISREG(seen.st_mode):
-        return Picture("", fault="image-not-file")
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as stream:
-        seen = os.fstat(handle)
-        if not stat.S_ISREG(seen.st_mode):
-            return Picture("", fault="image-not-file")
-        if seen.st_size > MOST_BYTES:
-            return Picture("", fault="image-bomb", detail=f"{seen.st_size:,} bytes")
+    stream = open_regular(path)
+    if stream is None:
+        return ImageFacts("", fault="image-not-file")
+    with stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size > MOST_BYTES:
+            return ImageFacts("", fault="image-bomb", detail=f"{size:,} bytes")
         return stream.read(MOST_BYTES)
 
 
-def _decode(content: bytes, digest: str, suffix: str) -> Picture:
+def _decode(content: bytes, digest: str, suffix: str) -> ImageFacts:
     from yolosweep.data.duplicates.signatures import signature_of
 
     with _opened(content) as image:
         width, height = _stored_size(image)
-        known = Picture(digest, width, height, image.mode)
+        known = ImageFacts(digest, width, height, image.mode)
         if width * height > 2 * MOST_PIXELS:
             return known._replace(fault="image-bomb", detail=f"{width} x {height} pixels")
         if min(width, height) < _LEAST_SIDE:
@@ -134,37 +130,37 @@ def _decode(content: bytes, digest: str, suffix: str) -> Picture:
         if image.format == "JPEG":
             image.draft("L", (_DRAFT, _DRAFT))
         if image.format == "PNG":
-            _opened(content).verify()  # checksums, which loading leaves out
+            _opened(content).verify()  # checksums, which loading skips
         image.load()
         if image.mode in ("RGBA", "LA") and image.getchannel("A").getextrema()[0] != 255:
             odd.append("image-alpha")
-        known = known._replace(look=signature_of(image), detail=" ".join(odd))
+        known = known._replace(signature=signature_of(image), detail=" ".join(odd))
     if image.format == "JPEG" and not content.endswith(b"\xff\xd9"):
-        said = "bytes after its end" if b"\xff\xd9" in content[-4096:] else "no end marker"
-        return known._replace(fault="image-rewritten", detail=said)
+        message = "bytes after its end" if b"\xff\xd9" in content[-4096:] else "no end marker"
+        return known._replace(fault="image-rewritten", detail=message)
     return known
 
 
 def _odd_file(image: Image, content: bytes, suffix: str) -> list[str]:
-    """Return what is odd about the file itself, as words of :attr:`Picture.detail`."""
+    """Return the oddities of the file itself, as words of :attr:`ImageFacts.detail`."""
     odd = []
     if suffix not in _SUFFIXES[image.format or ""].split():
         odd.append(f"image-extension:{image.format}")
     if image.format != "MPO" and getattr(image, "is_animated", False):
         odd.append("image-frames")
-    # Pillow reduces 16-bit colours to 8 bits without a word; the header of a PNG tells.
+    # Pillow silently reduces 16-bit color to 8 bits; only the PNG header shows it.
     if image.mode.startswith("I;16") or (image.format == "PNG" and content[24:25] == b"\x10"):
         odd.append("image-16bit")
     return odd
 
 
 def _opened(content: bytes) -> Image:
-    """Return an image whose header was read.
+    """Return an image after reading its header.
 
-    Not by ``Image.open``: once Ultralytics is imported, that one installs a package for whatever it cannot identify.
+    ``Image.open`` is avoided: once imported, Ultralytics patches it to install packages for unknown formats.
 
     Raises:
-        UnidentifiedImageError: it is of no known format; readers raise other things for damaged files.
+        UnidentifiedImageError: The format is unknown; plugins raise other errors for corrupt files.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -181,29 +177,31 @@ def _opened(content: bytes) -> Image:
 
 
 def _stored_size(image: Image) -> tuple[int, int]:
-    """Return width and height before any rotation; newer releases of Pillow swap those of rotated TIFFs."""
+    """Return width and height before any rotation; newer Pillow releases swap those of rotated TIFFs."""
     tags = getattr(image, "tag_v2", {})
     return (tags[256], tags[257]) if image.format == "TIFF" else image.size
 
 
 def _orientation(image: Image) -> int:
-    """Return the EXIF orientation; 1 where the tag is missing, damaged or out of range."""
+    """Return the EXIF orientation; 1 if the tag is missing, corrupt or out of range."""
     try:
         turn = image.getexif().get(_TURN, 1)
-    except Exception:  # damaged EXIF raises anything; the image is then taken as it is
+    except Exception:  # corrupt EXIF raises anything; the image then counts as upright
         return 1
     return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
 
 
-def _undecodable(content: bytes, digest: str, error: Exception) -> Picture:
-    """Return what is wrong with a file that could not be decoded."""
+def _undecodable(content: bytes, digest: str, error: Exception) -> ImageFacts:
+    """Return the fault of a file that could not be decoded."""
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, Image.DecompressionBombError):
-        return Picture(digest, fault="image-bomb", detail=str(error)[:120])
+        return ImageFacts(digest, fault="image-bomb", detail=str(error)[:120])
     if not isinstance(error, UnidentifiedImageError):
-        return Picture(digest, fault="image-truncated", detail=str(error)[:120])
+        return ImageFacts(digest, fault="image-truncated", detail=str(error)[:120])
     if content[4:8] == b"ftyp" and content[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
-        return Picture(digest, fault="image-format", detail="HEIC")
+        return ImageFacts(digest, fault="image-format", detail="HEIC")
     kind = next((name for sign, name in _SIGNS.items() if content.startswith(sign)), "")
-    return Picture(digest, fault="image-format" if kind else "image-unreadable", detail=kind or "no known image format")
+    return ImageFacts(
+        digest, fault="image-format" if kind else "image-unreadable", detail=kind or "no known image format"
+    )

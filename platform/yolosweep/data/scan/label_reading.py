@@ -1,8 +1,7 @@
-"""One label file: its rows as Ultralytics will read them, and everything that is wrong with them.
+"""Reads one label file: its rows as Ultralytics reads them, and every problem in it.
 
-The rule of ``ultralytics.data.utils.verify_image_label`` decides how grave a problem is: a file with one row that it
-does not accept loses its whole image, with a line in the log at most. Nothing is repaired here, since the trials train
-on what Ultralytics reads.
+``ultralytics.data.utils.verify_image_label`` determines the severity of a problem: one rejected row drops the whole
+image, with at most one line in the log. Nothing is repaired here, since trials train on what Ultralytics reads.
 """
 
 from __future__ import annotations
@@ -27,16 +26,16 @@ MOST_PROBLEMS = 100
 """Problems of one kind kept per file."""
 
 TOLERANCE = 0.01
-"""How far outside of 0 to 1 Ultralytics accepts a coordinate."""
+"""How far outside 0 to 1 Ultralytics accepts a coordinate."""
 
 _PIXELS = 2.0
-"""A coordinate from here on is no share of anything."""
+"""From this value on, a coordinate cannot be meant as normalized."""
 
 _WORDS = 6
-"""A class name of as many words is not looked for."""
+"""Class names with this many words are not searched."""
 
 _BOX = 5
-"""Columns of a box: class, middle x, middle y, width, height."""
+"""Columns of a box: class, center x, center y, width, height."""
 
 
 class _Rules(NamedTuple):
@@ -45,9 +44,9 @@ class _Rules(NamedTuple):
     keypoints: int
     dims: int
     polygons: bool
-    """Whether Ultralytics reads this file as polygons: one row of it has more than six columns."""
+    """Whether Ultralytics reads this file as polygons: some row has more than six columns."""
     numbers: dict[str, int]
-    """Class numbers by name; filled when the first name is met in a file."""
+    """Class numbers by name; filled at the first name in a file."""
 
     @property
     def columns(self) -> int:
@@ -65,16 +64,16 @@ class _Line(NamedTuple):
 def read_labels(
     content: bytes, task: str, names: Mapping[int, str], kpt_shape: Sequence[int] | None = None
 ) -> LabelFile:
-    """Return the rows of a label file that can be used, and its problems in the order of the lines.
+    """Return the usable rows of a label file and its problems, in line order.
 
-    Values are 32-bit floats, as in Ultralytics, and a box's are clipped to 0 and 1. Rows that repeat another are left
-    out. Problems of one kind are kept up to :data:`MOST_PROBLEMS`.
+    Values are 32-bit floats, as in Ultralytics, and boxes are clipped to 0 to 1. Duplicate rows are dropped. At most
+    :data:`MOST_PROBLEMS` problems of each kind are kept.
 
     Args:
-        content: the file's bytes.
+        content: The file's bytes.
         task: ``detect``, ``segment``, ``pose`` or ``obb``.
-        names: class names by number.
-        kpt_shape: number of keypoints, and 2 or 3 values for each.
+        names: Class names by number.
+        kpt_shape: Number of keypoints, and 2 or 3 values for each.
     """
     digest = hashlib.sha256(content).hexdigest()
     if len(content) > MOST_BYTES:
@@ -98,12 +97,12 @@ def read_labels(
 
 
 def dropped(label: LabelFile) -> bool:
-    """Tell whether an image is lost, or does harm, because of what stands in its label file."""
+    """Return whether the label file has an error, so that its image is dropped or harmful."""
     return any(CODES[problem.code].severity is Severity.ERROR for problem in label.problems)
 
 
 def _without_keypoints(lines: list[_Line], task: str, keypoints: int, dims: int) -> tuple[list[_Line], list[Problem]]:
-    """Take the boxes of pose rows where the task has no keypoints, as Ultralytics does."""
+    """Reduce pose rows to their boxes if the task has no keypoints, as Ultralytics does."""
     long = _BOX + keypoints * dims
     if task == "pose" or not keypoints or not (cut := [line for line in lines if len(line.parts) == long]):
         return lines, []
@@ -112,7 +111,7 @@ def _without_keypoints(lines: list[_Line], task: str, keypoints: int, dims: int)
 
 
 def _shape_problems(lines: list[_Line], rules: _Rules) -> list[Problem]:
-    """Return the problems of a file whose rows are of the wrong kind."""
+    """Return the problem of a file whose rows have the wrong kind of shape."""
     boxes = [line for line in lines if len(line.parts) == _BOX]
     if rules.polygons and boxes:
         return [boxes[0].problem("label-mixed", f"{len(boxes)} boxes among {len(lines)} rows")]
@@ -154,7 +153,7 @@ def _rows(lines: Iterable[_Line], rules: _Rules) -> tuple[list[Row], list[Proble
 
 
 def _values(line: _Line, rules: _Rules) -> tuple[array[float] | None, Problem | None]:
-    """Return a row's numbers, class first; None for a row that the file's own problem accounts for."""
+    """Return a row's numbers, class first; None without a problem if a file-level problem covers the row."""
     try:
         values = array("f", map(float, line.parts))
     except ValueError:
@@ -175,7 +174,7 @@ def _values(line: _Line, rules: _Rules) -> tuple[array[float] | None, Problem | 
 
 
 def _no_number(line: _Line, rules: _Rules) -> Problem:
-    """Return what is wrong with a row that does not consist of numbers."""
+    """Return the problem of a row that does not consist of numbers."""
     if not rules.numbers:
         rules.numbers.update((" ".join(name.split()), number) for number, name in rules.names.items())
     starts = (" ".join(line.parts[:words]) for words in range(1, min(len(line.parts), _WORDS)))
@@ -191,14 +190,14 @@ def _no_number(line: _Line, rules: _Rules) -> Problem:
 
 
 def _box(line: _Line, values: array[float], rules: _Rules) -> tuple[array[float], float, Problem | None]:
-    """Return a row's box, the largest coordinate that Ultralytics looks at, and why it does not accept the row."""
+    """Return a row's box, the largest coordinate that Ultralytics checks, and why it rejects the row."""
     if rules.polygons:
         left, right, top, bottom = _extent(values[1:])
         box = array("f", ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top))
     else:
         box = values[1:_BOX]
     high, low = max(box), min(box)
-    if rules.task == "pose":  # its box is held to be above 0 only
+    if rules.task == "pose":  # of its box, only the lower bound is checked
         points = values[_BOX:]
         high = max((points[at] for at in range(len(points)) if at % rules.dims < 2), default=high)
         low = min(low, *points) if points else low
@@ -212,7 +211,7 @@ def _box(line: _Line, values: array[float], rules: _Rules) -> tuple[array[float]
 
 
 def _remarks(line: _Line, box: array[float], values: array[float], rules: _Rules) -> list[Problem]:
-    """Return the problems of a row that Ultralytics trains on."""
+    """Return the problems of a row that Ultralytics accepts."""
     found = []
     x, y, width, height = box
     if width == 0 or height == 0:
@@ -249,7 +248,7 @@ def _clip(value: float) -> float:
 
 
 def _short(text: str) -> str:
-    """Return foreign text in a form that can be shown on one line."""
+    """Return untrusted text on one line of at most 60 characters."""
     text = "".join(letter if letter.isprintable() else "?" for letter in text[:61])
     return text if len(text) <= 60 else text[:59] + "…"
 

@@ -1,7 +1,8 @@
-"""Reader processes: a file that crashes, hangs or bloats a decoder costs that file and no other.
+"""A pool of reader processes: a file that crashes, hangs or bloats a decoder costs that file and no other.
 
-They are plain programs that answer lines of JSON, not ``multiprocessing``: its pools cannot tell which file killed a
-process, and its processes run the caller's main module.
+Readers are plain programs that answer lines of JSON. ``multiprocessing`` pools do not report which file killed a
+process and import the caller's main module. ``pebble.ProcessPool`` reports the file, but builds on ``multiprocessing``:
+spawned processes import the main module, and forking is unsafe with the threads that run here.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from yolosweep.data.model.items import LabelFile, Picture, Problem
+from yolosweep.data.model.items import ImageFacts, LabelFile, Problem
 from yolosweep.data.scan.reader_worker import Job, Rules, read
-from yolosweep.data.scan.scan_codec import text_of_label, text_of_picture
+from yolosweep.data.scan.scan_codec import encode_image, encode_label
 
 __all__ = ["read_all"]
 
 CHUNK = 16
-"""Files asked for in one line."""
+"""Files per request."""
 
 FEW = 400
-"""Files that are read here: starting processes takes longer."""
+"""Up to this many files are read in this process; starting others takes longer."""
 
-PATIENCE_S = 60.0
-"""Seconds one file may take."""
+FILE_TIMEOUT_S = 60.0
+"""Time limit per file."""
 
 _START_S = 120.0
-"""Seconds a process may take to start; a busy machine with a slow disk takes many."""
+"""Time limit for the start of a process; a busy machine with a slow disk is slow."""
 
 Answer = tuple[Job, str]
 
@@ -47,20 +48,18 @@ def read_all(
     rules: Rules,
     *,
     workers: int | None = None,
-    command: Sequence[str] | None = None,
-    patience_s: float = PATIENCE_S,
+    file_timeout_s: float = FILE_TIMEOUT_S,
 ) -> Iterator[Answer]:
-    """Yield every job with its answer, in the order in which they are done.
+    """Yield every job with its result, in order of completion.
 
-    A file over which a reader process died or took longer than ``patience_s`` is tried once more in a new one, then
-    reported as unreadable.
+    A file that kills its reader process or exceeds ``file_timeout_s`` is retried once in a new process, then reported
+    as unreadable.
 
     Args:
-        jobs: the files.
-        rules: for label files.
-        workers: processes; None for as many as there are CPU cores, and for none at all where there are few files.
-        command: the program to start, in place of our own.
-        patience_s: seconds one file may take.
+        jobs: The files.
+        rules: For label files.
+        workers: Processes; None for one per CPU core, or none at all for few files.
+        file_timeout_s: Time limit per file.
     """
     count = min(workers if workers is not None else _cores(), -(-len(jobs) // CHUNK))
     if count == 0 or (workers is None and len(jobs) < FEW):
@@ -68,7 +67,7 @@ def read_all(
         return
     left = dict.fromkeys(jobs)
     try:
-        for answer in _crewed(jobs, rules, count, command or _program(), patience_s):
+        for answer in _read_in_pool(jobs, rules, count, file_timeout_s):
             left.pop(answer[0], None)
             yield answer
     except _CannotStart:
@@ -88,15 +87,13 @@ def _program() -> list[str]:
     ]
 
 
-def _crewed(
-    jobs: Sequence[Job], rules: Rules, count: int, command: Sequence[str], patience_s: float
-) -> Iterator[Answer]:
+def _read_in_pool(jobs: Sequence[Job], rules: Rules, count: int, file_timeout_s: float) -> Iterator[Answer]:
     todo: SimpleQueue[Sequence[Job]] = SimpleQueue()
     for start in range(0, len(jobs), CHUNK):
         todo.put(jobs[start : start + CHUNK])
     done: SimpleQueue[Answer | Exception] = SimpleQueue()
-    crew = [_Reader(command, rules, patience_s) for _ in range(count)]
-    threads = [threading.Thread(target=reader.work, args=(todo, done), daemon=True) for reader in crew]
+    readers = [_Reader(rules, file_timeout_s) for _ in range(count)]
+    threads = [threading.Thread(target=reader.work, args=(todo, done), daemon=True) for reader in readers]
     try:
         for thread in threads:
             thread.start()
@@ -106,36 +103,36 @@ def _crewed(
                 raise answer
             yield answer
     finally:
-        for reader in crew:
+        for reader in readers:
             reader.end()
         for thread in threads:
             thread.join()
 
 
 class _Reader:
-    """One reader process at a time, started anew when it dies; ``work`` runs in a thread of its own."""
+    """One reader process at a time, replaced when it dies; ``work`` runs in its own thread."""
 
-    def __init__(self, command: Sequence[str], rules: Rules, patience_s: float) -> None:
-        self._command, self._rules, self._patience_s = command, rules, patience_s
+    def __init__(self, rules: Rules, file_timeout_s: float) -> None:
+        self._rules, self._file_timeout_s = rules, file_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
         self._ended = False
         self._lock = threading.Lock()
 
     def work(self, todo: SimpleQueue[Sequence[Job]], done: SimpleQueue[Answer | Exception]) -> None:
-        """Take chunks of jobs until there are none left."""
+        """Process chunks of jobs until none are left."""
         try:
             with suppress(Empty):
                 while not self._ended:
                     for answer in self._answers(todo.get_nowait()):
                         done.put(answer)
-        except Exception as error:  # told in the thread that waits for answers
+        except Exception as error:  # raised again in the thread that waits for answers
             done.put(error)
         finally:
             self._stop(0)
 
     def end(self) -> None:
-        """Stop at once, whatever it is doing; for another thread to call, so it closes nothing that is in use."""
+        """Stop at once; called from another thread, so it closes nothing that is in use."""
         self._ended = True
         with self._lock:
             if self._process is not None:
@@ -157,7 +154,7 @@ class _Reader:
                 tried = jobs[0]
 
     def _ask(self, jobs: Sequence[Job]) -> Iterator[str]:
-        """Yield answers until all are there, or the process died or hangs."""
+        """Yield answers until all jobs are done, or the process dies or hangs."""
         process = self._started()
         if process is None or process.stdin is None:
             return
@@ -165,7 +162,7 @@ class _Reader:
             process.stdin.write(json.dumps([(job.kind, os.fspath(job.path)) for job in jobs]).encode() + b"\n")
             process.stdin.flush()
             for _ in jobs:
-                if (text := self._line(process, self._patience_s)) is None:
+                if (text := self._line(process, self._file_timeout_s)) is None:
                     return
                 yield text
 
@@ -177,11 +174,11 @@ class _Reader:
                 return None
             try:
                 self._process = process = subprocess.Popen(
-                    self._command,
+                    _program(),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
-                    start_new_session=True,  # Ctrl-C is for us; it ends when its stdin does
+                    start_new_session=True,  # Ctrl-C must not reach it; it exits at the end of stdin
                 )
             except OSError as error:
                 raise _CannotStart from error
@@ -194,14 +191,14 @@ class _Reader:
             raise _CannotStart
         return process
 
-    def _line(self, process: subprocess.Popen[bytes], patience_s: float) -> str | None:
-        """Return the next line of the process; None if it ended or takes too long."""
+    def _line(self, process: subprocess.Popen[bytes], file_timeout_s: float) -> str | None:
+        """Return the next line of the process; None if it exited or timed out."""
         if process.stdout is None:
             return None
         handle = process.stdout.fileno()
         waiting = select.poll()
         waiting.register(handle, select.POLLIN)
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + file_timeout_s
         parts = [self._buffer]
         while b"\n" not in parts[-1]:
             if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000) or not (got := os.read(handle, 1 << 16)):
@@ -211,7 +208,7 @@ class _Reader:
         return line.decode("ascii")
 
     def _stop(self, grace_s: float) -> str:
-        """End the process, if it does not do so itself, and return why it has to be."""
+        """Wait ``grace_s`` for the process to exit, else kill it; return the reason."""
         with self._lock:
             process, self._process = self._process, None
         if process is None:
@@ -226,11 +223,11 @@ class _Reader:
                 with suppress(OSError):
                     stream.close()
         if code is None:
-            return f"reading it takes longer than {self._patience_s:.0f} s"
+            return f"reading it takes longer than {self._file_timeout_s:.0f} s"
         return f"reading it ends the reader (signal {-code})" if code < 0 else f"reading it ends the reader ({code})"
 
 
 def _failed(job: Job, why: str) -> str:
-    if job.kind == "picture":
-        return text_of_picture(Picture("", fault="image-unreadable", detail=why))
-    return text_of_label(LabelFile("", problems=(Problem("label-unreadable", None, why),)))
+    if job.kind == "image":
+        return encode_image(ImageFacts("", fault="image-unreadable", detail=why))
+    return encode_label(LabelFile("", problems=(Problem("label-unreadable", None, why),)))

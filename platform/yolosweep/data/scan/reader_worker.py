@@ -1,24 +1,24 @@
-"""Reading one file, and the program of its own that does so for :mod:`yolosweep.data.scan.reader_pool`."""
+"""Reads one file; also the program that reader processes of :mod:`yolosweep.data.scan.reader_pool` run."""
 
 from __future__ import annotations
 
 import json
 import os
-import stat
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from yolosweep.data.model.items import LabelFile, Problem
-from yolosweep.data.scan.image_reading import read_picture
+from yolosweep.data.model.safe_paths import open_regular
+from yolosweep.data.scan.image_reading import read_image
 from yolosweep.data.scan.label_reading import MOST_BYTES, read_labels
-from yolosweep.data.scan.scan_codec import text_of_label, text_of_picture
+from yolosweep.data.scan.scan_codec import encode_image, encode_label
 
 __all__ = ["Job", "Rules", "main", "read", "read_label_file"]
 
 
 class Rules(NamedTuple):
-    """What the rows of a label file are held to."""
+    """What label rows are checked against."""
 
     task: str
     names: dict[int, str]
@@ -29,25 +29,25 @@ class Job(NamedTuple):
     """One file to read."""
 
     kind: str
-    """``picture`` or ``label``."""
+    """``image`` or ``label``."""
     path: Path
 
 
 def read(job: Job, rules: Rules) -> str:
-    """Return what is in a file, as the text of a :class:`Picture` or a :class:`LabelFile`; nothing is raised."""
-    if job.kind == "picture":
-        return text_of_picture(read_picture(job.path))
-    return text_of_label(read_label_file(job.path, rules))
+    """Return an encoded :class:`ImageFacts` or :class:`LabelFile`; never raises."""
+    if job.kind == "image":
+        return encode_image(read_image(job.path))
+    return encode_label(read_label_file(job.path, rules))
 
 
 def read_label_file(path: Path, rules: Rules) -> LabelFile:
-    """Return what is in a label file; one that is not there has no hash, no rows and no problems."""
+    """Return a label file's content; a missing file has no hash, no rows and no problems."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        stream = open_regular(path)
+        if stream is None:
             return LabelFile("", problems=(Problem("label-unreadable", None, "not a regular file"),))
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as stream:
-            content = stream.read(MOST_BYTES + 1) or b""
+        with stream:
+            content = stream.read(MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return LabelFile("")
     except OSError as error:
@@ -56,12 +56,12 @@ def read_label_file(path: Path, rules: Rules) -> LabelFile:
 
 
 def main() -> None:
-    """Answer lines on stdin: first the rules, then lists of jobs; one line of text for each file.
+    """Read the rules, then lists of jobs from stdin; answer each file with one line on stdout.
 
-    Ends with stdin, so it never outlives the process that started it for longer than one file.
+    Exits at the end of stdin, so it outlives its parent process by at most one file.
     """
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)  # whatever a decoder prints must not be taken for an answer
+    os.dup2(2, 1)  # output of decoders must not be read as an answer
     task, names, kpt_shape = json.loads(sys.stdin.readline())
     rules = Rules(task, {int(number): name for number, name in names.items()}, kpt_shape)
     print("ready", file=answers, flush=True)

@@ -1,4 +1,4 @@
-"""All images and label files of a dataset, read once and remembered between runs."""
+"""Reads all images and label files of a dataset once, and caches the results between runs."""
 
 from __future__ import annotations
 
@@ -10,47 +10,43 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from yolosweep.data.duplicates import signatures
-from yolosweep.data.model.items import Labels, Layout, Pictures
+from yolosweep.data.model.items import Images, Labels, Layout
 from yolosweep.data.scan import image_reading, label_reading, reader_worker, scan_codec
 from yolosweep.data.scan.reader_pool import read_all
 from yolosweep.data.scan.reader_worker import Job, Rules
 from yolosweep.data.scan.scan_cache import ScanCache, stamp_of
-from yolosweep.data.scan.scan_codec import PackedLabels, picture_of_text
+from yolosweep.data.scan.scan_codec import PackedLabels, decode_image
 
 __all__ = ["scan"]
 
 _DECIDING = (scan_codec, label_reading, signatures, image_reading, reader_worker)
-"""Our modules that decide what is read of a file: where one of them changes, nothing read before is of use."""
+"""Modules that determine what is read from a file; a change in one of them invalidates the cache."""
 
 _KEEP_AT_ONCE = 1000
 
-Tell = Callable[[int, int], None]
-
 
 def scan(
-    layout: Layout, *, tell: Tell | None = None, workers: int | None = None, trust_times: bool = True
-) -> tuple[Pictures, Labels]:
+    layout: Layout, *, progress: Callable[[int, int], None] | None = None, workers: int | None = None
+) -> tuple[Images, Labels]:
     """Read every image and every label file of a layout, each path once.
 
-    A file whose size, times and inode number are as in an earlier run is not opened. At most 4 kB are held for an
-    image with its ten boxes; label files are unpacked whenever they are asked for.
+    A file with the size, times and inode number of an earlier run is not opened. An image with ten boxes takes at most
+    4 kB; label files are decoded on access.
 
     Args:
-        layout: where the files are.
-        tell: called with the numbers of files done and of all files, now and then.
-        workers: reader processes; None for as many as there are CPU cores.
-        trust_times: False reads all files anew.
+        layout: The dataset's files.
+        progress: Called with the number of files read so far and in total.
+        workers: Reader processes; None for one per CPU core.
     """
     rules = Rules(layout.task, layout.names, _kpt_shape(layout.extra.get("kpt_shape")))
     items = [item for split in layout.splits.values() for item in split]
     texts: dict[str, dict[Path, str]] = {
-        "picture": dict.fromkeys((item.image for item in items), ""),
+        "image": dict.fromkeys((item.image for item in items), ""),
         "label": dict.fromkeys((item.label for item in items if item.label is not None), ""),
     }
-    memory, stamps = ScanCache(), {kind: _stamps(paths) for kind, paths in texts.items()}
+    cache, stamps = ScanCache(), {kind: _stamps(paths) for kind, paths in texts.items()}
     for kind, paths in texts.items():
-        if trust_times:
-            paths.update(memory.find(_kind(kind, rules), stamps[kind]))
+        paths.update(cache.find(_kind(kind, rules), stamps[kind]))
     jobs = [Job(kind, path) for kind, paths in texts.items() for path, text in paths.items() if not text]
     total = sum(map(len, texts.values()))
     fresh: list[Job] = []
@@ -58,20 +54,20 @@ def scan(
         texts[job.kind][job.path] = text
         fresh.append(job)
         if len(fresh) == _KEEP_AT_ONCE:
-            _keep(memory, fresh, texts, stamps, rules)
+            _keep(cache, fresh, texts, stamps, rules)
             fresh = []
-        if tell and count % 64 == 0:
-            tell(count, total)
-    _keep(memory, fresh, texts, stamps, rules)
-    if tell:
-        tell(total, total)
-    raw = texts["picture"]
-    pictures = {path: picture_of_text(raw.pop(path)) for path in list(raw)}  # never all of both at a time
-    return pictures, PackedLabels(texts["label"])
+        if progress and count % 64 == 0:
+            progress(count, total)
+    _keep(cache, fresh, texts, stamps, rules)
+    if progress:
+        progress(total, total)
+    raw = texts["image"]
+    image_facts = {path: decode_image(raw.pop(path)) for path in list(raw)}  # never both in full, to save memory
+    return image_facts, PackedLabels(texts["label"])
 
 
 def _kpt_shape(given: object) -> tuple[int, ...] | None:
-    """Return a usable ``kpt_shape``; of any other the reader of data.yaml has told."""
+    """Return a valid ``kpt_shape``; an invalid one is reported when data.yaml is read."""
     if isinstance(given, (list, tuple)) and len(given) == 2 and all(type(one) is int and one >= 0 for one in given):
         return tuple(given)
     return None
@@ -92,7 +88,7 @@ def _stamps(paths: Iterable[Path]) -> dict[Path, str]:
 
 
 def _kind(kind: str, rules: Rules) -> str:
-    """Return what facts of this kind hang on besides the file."""
+    """Return the cache key of a kind of file: everything but the file that the result depends on."""
     from PIL import __version__ as pillow
 
     digest = hashlib.sha256(json.dumps([kind, pillow, rules if kind == "label" else None]).encode())
@@ -102,15 +98,15 @@ def _kind(kind: str, rules: Rules) -> str:
 
 
 def _keep(
-    memory: ScanCache,
+    cache: ScanCache,
     jobs: Iterable[Job],
     texts: Mapping[str, Mapping[Path, str]],
     stamps: Mapping[str, Mapping[Path, str]],
     rules: Rules,
 ) -> None:
-    """Remember what was read, except of files that could not be read: that may pass."""
+    """Cache the results, except those of unreadable files, which may become readable."""
     for kind, known in stamps.items():
         mine = (job.path for job in jobs if job.kind == kind and job.path in known)
         kept = [(path, known[path], text) for path in mine if not (text := texts[kind][path]).startswith('["",')]
         if kept:
-            memory.keep(_kind(kind, rules), kept)
+            cache.keep(_kind(kind, rules), kept)

@@ -1,7 +1,7 @@
-"""What earlier runs read of files that have not changed since: a small database in yolosweep's own cache folder.
+"""Cache of scan results of unchanged files: a small database in yolosweep's cache folder.
 
-A file counts as unchanged while its path, size, times and inode number are the same. Losing the database, or finding it
-damaged, locked or on a full disk, costs time and nothing else.
+A file is unchanged if its path, size, times and inode number are the same. A database that is missing, corrupt, locked
+or on a full disk only costs time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from yolosweep.storage.atomic_files import cache_folder
 __all__ = ["ScanCache", "stamp_of"]
 
 MOST_BYTES = 1 << 30
-"""The database forgets its oldest quarter above this."""
+"""Above this size the oldest quarter is evicted."""
 
 _AT_ONCE = 500
 _DAY_S = 86_400
@@ -31,10 +31,10 @@ _TABLE = (
 
 
 def stamp_of(seen: os.stat_result, now_ns: int) -> str | None:
-    """Return what changes whenever a file does; None while a further change could leave it as it is.
+    """Return a value that changes whenever a file does; None while a further change could go unnoticed.
 
-    Times have a grain (4 ms in Linux's common file systems, 2 s in FAT), so a file changed just now may change again
-    unnoticed.
+    File times have a resolution (4 ms in common Linux file systems, 2 s in FAT), so a file changed just now may change
+    again without a new time.
     """
     newest = max(seen.st_mtime_ns, seen.st_ctime_ns)
     grain = 2_100_000_000 if newest % 1_000_000_000 == 0 else 50_000_000
@@ -44,14 +44,14 @@ def stamp_of(seen: os.stat_result, now_ns: int) -> str | None:
 
 
 class ScanCache:
-    """Facts by kind and path, each with the stamp of the file that it was read from."""
+    """Scan results by kind and path, each with the stamp of its file."""
 
     def __init__(self, folder: Path | None = None, *, most_bytes: int = MOST_BYTES) -> None:
         self._file = (folder or cache_folder() / "scan") / "known-1.sqlite"
         self._most_bytes = most_bytes
 
     def find(self, kind: str, stamps: Mapping[Path, str]) -> dict[Path, str]:
-        """Return the facts of the files whose stamps are as they were."""
+        """Return the results of files whose stamps are unchanged."""
         found: dict[Path, str] = {}
         day = int(time.time() // _DAY_S)
         try:
@@ -65,11 +65,11 @@ class ScanCache:
                             found[some[path]] = facts
                     base.execute(f"UPDATE known SET day = ? WHERE {where} AND day < ?", (day, kind, *some, day))
         except (sqlite3.Error, OSError, AttributeError) as error:
-            self._lost(error)
+            self._discard(error)
         return found
 
     def keep(self, kind: str, facts: Iterable[tuple[Path, str, str]]) -> None:
-        """Keep path, stamp and facts of files, and forget the oldest if there are too many."""
+        """Store the results with path and stamp, and evict the oldest if the database is too large."""
         day = int(time.time() // _DAY_S)
         rows = ((kind, os.fsencode(path), stamp, zlib.crc32(text.encode()), text, day) for path, stamp, text in facts)
         try:
@@ -80,13 +80,13 @@ class ScanCache:
                     oldest = "SELECT rowid FROM known ORDER BY day, rowid LIMIT ?"
                     base.execute(f"DELETE FROM known WHERE rowid IN ({oldest})", (count,))
         except (sqlite3.Error, OSError) as error:
-            self._lost(error)
+            self._discard(error)
 
     def _open(self) -> sqlite3.Connection:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         base = sqlite3.connect(self._file, timeout=5)
         try:
-            base.execute("PRAGMA synchronous = OFF")  # it can be made again
+            base.execute("PRAGMA synchronous = OFF")  # the cache can be rebuilt
             base.execute(_TABLE)
         except BaseException:
             base.close()
@@ -100,8 +100,8 @@ class ScanCache:
         )
         return int((pages - free) * size)
 
-    def _lost(self, error: Exception) -> None:
-        """Remove a database that is no database any more; leave one that is locked, or on a full disk."""
+    def _discard(self, error: Exception) -> None:
+        """Remove a corrupt database; keep one that is locked or on a full disk."""
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
             with suppress(OSError):
                 self._file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What was read of a file as one line of text: how reader processes answer, and how it is kept between runs."""
+"""Encodes scan results as one line of text, for reader processes and for the scan cache."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from yolosweep.data.model.items import LabelFile, Picture, Problem, Row
+from yolosweep.data.model.items import ImageFacts, LabelFile, Problem, Row
 
-__all__ = ["PackedLabels", "label_of_text", "picture_of_text", "text_of_label", "text_of_picture"]
-
-
-def text_of_picture(picture: Picture) -> str:
-    """Return a picture as text."""
-    return json.dumps(picture)
+__all__ = ["PackedLabels", "decode_image", "decode_label", "encode_image", "encode_label"]
 
 
-def picture_of_text(text: str) -> Picture:
-    """Return the picture that :func:`text_of_picture` wrote."""
-    return Picture(*json.loads(text))
+def encode_image(facts: ImageFacts) -> str:
+    """Return image facts as text."""
+    return json.dumps(facts)
 
 
-def text_of_label(label: LabelFile) -> str:
-    """Return a label file as text, of about 40 letters a box: numbers as 32 bits each, in base64."""
+def decode_image(text: str) -> ImageFacts:
+    """Return the facts that :func:`encode_image` encoded."""
+    return ImageFacts(*json.loads(text))
+
+
+def encode_label(label: LabelFile) -> str:
+    """Return a label file as text of about 40 characters per box: 32-bit numbers in base64."""
     heads, values = array("i"), array("f")
     for row in label.rows:
         heads.extend((row.line, row.category, len(row.points)))
@@ -34,8 +34,8 @@ def text_of_label(label: LabelFile) -> str:
     return json.dumps([label.sha256, *packed, label.problems])
 
 
-def label_of_text(text: str) -> LabelFile:
-    """Return the label file that :func:`text_of_label` wrote."""
+def decode_label(text: str) -> LabelFile:
+    """Return the label file that :func:`encode_label` encoded."""
     digest, heads, values, problems = json.loads(text)
     numbers, floats = array("i", b64decode(heads)), array("f", b64decode(values))
     return LabelFile(digest, tuple(_rows(numbers, floats)), tuple(Problem(*one) for one in problems))
@@ -51,13 +51,13 @@ def _rows(heads: array[int], values: array[float]) -> Iterator[Row]:
 
 
 class PackedLabels(Mapping[Path, LabelFile]):
-    """Label files by path, each unpacked when it is asked for: polygons as Python numbers would fill the memory."""
+    """Label files by path, decoded on access: polygons as Python numbers would fill the memory."""
 
     def __init__(self, texts: Mapping[Path, str]) -> None:
         self._texts = texts
 
     def __getitem__(self, path: Path) -> LabelFile:
-        return label_of_text(self._texts[path])
+        return decode_label(self._texts[path])
 
     def __contains__(self, path: object) -> bool:
         return path in self._texts

@@ -1,50 +1,33 @@
-"""A tar's bytes as a stream that only goes forward, in small pieces, and counts what it gives."""
+"""The uncompressed bytes of a tar as a forward-only stream with bounded reads and a byte count."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
 import lzma
-import os
-import stat
 import tarfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, cast
 
-from yolosweep.errors import DataError
-
-__all__ = ["BoundedStream", "opened"]
+__all__ = ["BoundedStream"]
 
 _PIECE = 1 << 20
-"""The most that is read at once: tarfile reads long names whole, and a bomb can claim gigabytes for one."""
+"""Largest single read: tarfile reads a long name whole, and a bomb can claim gigabytes for one."""
 _MEMORY = 1 << 28
-"""The most that an xz stream may make its decoder keep; ``xz -9`` needs 64 MiB."""
-
-
-def opened(archive: Path) -> IO[bytes]:
-    """Open an archive if it is a regular file; anything else could block.
-
-    Raises:
-        OSError: it is not there, or cannot be read.
-        DataError: it is no regular file.
-    """
-    if not stat.S_ISREG(os.stat(archive).st_mode):
-        raise DataError(f"data: {archive} is not a regular file; name the archive itself")
-    return os.fdopen(os.open(archive, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+"""Memory limit of the xz decoder; ``xz -9`` needs 64 MiB."""
 
 
 class BoundedStream:
     """The uncompressed bytes of a ``.tar``, ``.tar.gz``, ``.tar.bz2`` or ``.tar.xz``, as ``tarfile`` reads them."""
 
-    def __init__(self, raw: IO[bytes], room: Callable[[int], None]) -> None:
-        """Begin at the start of ``raw``; ``room`` is called with the bytes so far and raises when they are too many."""
+    def __init__(self, raw: IO[bytes], check: Callable[[int], None]) -> None:
+        """Start at the beginning of ``raw``; ``check`` gets the byte count after each read and may raise."""
         magic = raw.read(6)
         raw.seek(0)
-        self._room = room
+        self._check = check
         self._at = 0
         self.last = b""
-        """What was given last."""
+        """Result of the last read."""
         self._source: IO[bytes]
         if magic[:2] == b"\x1f\x8b":
             self._source = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
@@ -65,17 +48,17 @@ class BoundedStream:
         return True
 
     def tell(self) -> int:
-        """Return how many bytes were given."""
+        """Return the number of bytes read."""
         return self._at
 
     def seek(self, position: int) -> int:
         """Skip forward to a position.
 
         Raises:
-            ValueError: it lies behind; no archive that is whole asks for that.
+            ValueError: The position is behind; an intact archive never needs that.
         """
         if position < self._at:
-            raise ValueError("the archive leads back to bytes that were read")
+            raise ValueError("the archive points back to bytes that were already read")
         while self._at < position:
             if not self.read(min(_PIECE, position - self._at)):
                 break
@@ -85,7 +68,7 @@ class BoundedStream:
         """Return ``size`` bytes, fewer only at the end.
 
         Raises:
-            ValueError: more is asked for than any header of a whole archive has.
+            ValueError: ``size`` is more than any header of an intact archive needs.
         """
         if size < 0 or size > _PIECE:
             raise ValueError("a header claims to be larger than 1 MiB")
@@ -97,12 +80,12 @@ class BoundedStream:
         content = b"".join(pieces)
         self._at += len(content)
         self.last = content
-        self._room(self._at)
+        self._check(self._at)
         return content
 
 
 class _Xz:
-    """Reads xz streams one after the other with bounded memory, which ``lzma.open`` cannot."""
+    """Reads concatenated xz streams with bounded memory, which ``lzma.open`` cannot."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
@@ -119,6 +102,6 @@ class _Xz:
             elif self._decoder.needs_input:
                 packed = self._raw.read(1 << 16)
                 if not packed:
-                    raise EOFError("the archive is cut off")
+                    raise EOFError("the archive is truncated")
             if content := self._decoder.decompress(packed, size):
                 return content

@@ -1,4 +1,4 @@
-"""What the user named as data, as a file or folder here: samples drawn, archives unpacked, storage staged."""
+"""Turns the user's data source into a local file or folder: draws samples, unpacks archives, stages remote data."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from yolosweep.errors import DataError
 from yolosweep.experiment.addresses import is_address, redacted
 from yolosweep.storage.atomic_files import cache_folder, sha256_of
 
-__all__ = ["ARCHIVES", "copied", "place_of"]
+__all__ = ["ARCHIVES", "copied", "local_path"]
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-"""What is taken for an archive, by the end of its name."""
+"""Suffixes of archives."""
 
 
-def place_of(source: str, copying: Callable[[int, int], None] | None = None) -> Path:
-    """Return where the data are: samples, archives and what was staged lie in yolosweep's own cache folder.
+def local_path(source: str, copying: Callable[[int, int], None] | None = None) -> Path:
+    """Return the local path of the data; samples, archives and remote data go to yolosweep's cache folder.
 
     Args:
-        source: what the user named.
-        copying: called with the number of bytes copied from a storage, and of all.
+        source: The user's data source.
+        copying: Called with the number of bytes copied from a storage so far and in total.
 
     Raises:
-        DataError: there is no such sample, the archive is refused (:func:`yolosweep.data.source.archive.unpack`), the
-            storage cannot be read (``staging.staged``), or the cache folder cannot be written.
+        DataError: The sample does not exist, the archive is rejected (:func:`yolosweep.data.source.archive.unpack`),
+            the storage cannot be read (``staging.staged``), or the cache folder cannot be written.
     """
     try:
         if source.startswith("sample:"):
@@ -37,12 +37,12 @@ def place_of(source: str, copying: Callable[[int, int], None] | None = None) -> 
         path = staged(source, copying) if is_address(source) else Path(source)
         return _unpacked(path) if path.name.lower().endswith(ARCHIVES) and path.is_file() else path
     except OSError as error:
-        way = "give yourself the right to, or name a folder of your own in XDG_CACHE_HOME"
-        raise DataError(f"data: {redacted(source)} cannot be laid down in {cache_folder()}: {error}; {way}") from error
+        fix = "grant yourself write access, or set XDG_CACHE_HOME to a folder of your own"
+        raise DataError(f"data: {redacted(source)} cannot be stored in {cache_folder()}: {error}; {fix}") from error
 
 
 def _unpacked(archive: Path) -> Path:
-    """Return the folder of an unpacked archive, by its content: once, whoever names it."""
+    """Return the folder of an unpacked archive; each content is unpacked once."""
     target = cache_folder() / "unpacked" / sha256_of(archive)[:40]
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with FileLock(target.with_suffix(".lock")):
@@ -53,10 +53,10 @@ def _unpacked(archive: Path) -> Path:
 
 
 def copied(root: Path) -> str:
-    """Return which folder of the cache folder holds data that were staged or unpacked, relative to it.
+    """Return the folder of staged or unpacked data, relative to the cache folder.
 
     Args:
-        root: of the data as they lie here. Other data give "": every machine reads them where they are.
+        root: Root of the data on this machine. Other data give "": every machine reads them in place.
     """
     for kind in ("staged", "unpacked"):
         every, real = (cache_folder() / kind).resolve(), root.resolve()

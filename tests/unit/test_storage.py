@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolosweep.errors import RunFolderError
-from yolosweep.experiment.addresses import address_fault
 from yolosweep.ledger import Ledger, RunFolder, read_events, runs_below
 from yolosweep.records import FileRef
 from yolosweep.search.checkpoint_retention import forget
 from yolosweep.storage import Objects, lease, outages, patience, segments
+from yolosweep.storage.addresses import address_fault
 from yolosweep.storage.atomic_files import sha256_of
 
 

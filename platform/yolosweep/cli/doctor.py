@@ -43,7 +43,7 @@ def what_matters(checked: Checked | None, storage: str | None, marker: str = "")
         return Asked(storage=storage, marker=marker)
     exp, copy = checked.experiment, copied(checked.gate.layout.root)
     gpus = exp.resources.gpus_per_trial != 0
-    return Asked(torch=not exp.is_toy, gpus=gpus, storage=storage, marker=marker, copy=copy)
+    return Asked(torch=exp.backend.uses_torch, gpus=gpus, storage=storage, marker=marker, copy=copy)
 
 
 def room(checked: Checked, place: str, slots: Allocation | None) -> DiskEstimate:

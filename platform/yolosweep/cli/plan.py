@@ -11,19 +11,16 @@ from yolosweep.cli.experiment_checks import Checked
 from yolosweep.cluster import room_of
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import baseline
-from yolosweep.experiment.addresses import is_address
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.runtime.resources import allot
 from yolosweep.runtime.tune_adapter import named_cluster
 from yolosweep.search.pruners.asha import rungs
 from yolosweep.storage import cached_at
+from yolosweep.storage.addresses import is_address
 from yolosweep.tracking import choose_mode
 
 __all__ = ["describe_plan", "plan_of"]
-
-_PROCESS_MB = 1000
-"""Resident memory of one small training process on CPU, MiB, as measured on yolo11n."""
 
 
 def plan_of(checked: Checked) -> dict[str, Any]:
@@ -57,7 +54,7 @@ def plan_of(checked: Checked) -> dict[str, Any]:
         if seconds is None or most is None
         else round(most * seconds / max(slots or 1, 1) / 3600, 3),
         "disk_mb": round(room.storage_mb(slots or exp.resources.max_concurrent or 1) + (trials or 100) * 0.05, 1),
-        "memory_mb": None if slots is None else slots * (150 if exp.is_toy else _PROCESS_MB),
+        "memory_mb": None if slots is None else slots * exp.backend.process_mb,
         "tracking": choose_mode(exp.track.wandb, os.environ).line,
         "notes": list(checked.notes),
     }

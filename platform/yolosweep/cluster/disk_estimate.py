@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,27 +10,14 @@ from typing import NamedTuple
 from yolosweep.cluster.trial_capacity import Allocation
 from yolosweep.data import Gate, copied
 from yolosweep.experiment import sizes_of
-from yolosweep.experiment.addresses import is_address
 from yolosweep.experiment.schema import Experiment
 from yolosweep.ledger import RunFolder
+from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import cache_folder
 
 __all__ = ["DiskEstimate", "DiskNeed", "decoded_mb", "room_for", "room_of"]
 
 _MIB = 2.0**20
-_STATE_BYTES = 20
-"""Of a parameter in a resumable state: weights, their average, AdamW's two moments, a held gradient, 4 bytes each.
-
-States of small models were 9.5 to 9.8 times their ``best.pt`` with AdamW and MuSGD, 7.8 times with SGD.
-"""
-_WEIGHTS_BYTES = 2
-"""Of a parameter in ``best.pt``: half precision."""
-_MILLIONS = {"n": 3, "t": 3, "s": 12, "m": 26, "b": 26, "c": 26, "l": 45, "e": 60, "x": 70}
-"""Parameters of Ultralytics' models by the letter of their size: the largest of all families."""
-_MOST_MILLIONS = 160
-"""Ultralytics has no larger model (yolov5x6u: 155): a larger file holds more than weights in half precision."""
-_SIZE = re.compile(r"yolo(?:v|e-)?\d+([a-z]?)", re.IGNORECASE)
-_TOY_MB = 0.01
 _SMALL_MB = 50.0
 """Logs; label caches."""
 
@@ -104,11 +90,7 @@ def room_of(exp: Experiment, model_bytes: int | None = None) -> DiskEstimate:
         model_bytes: size of its model file; where it is none yet, the letter in the model's name says how large it is.
     """
     trial = exp.trial
-    state = weights = _TOY_MB
-    if not exp.is_toy:
-        told = model_bytes / _WEIGHTS_BYTES if model_bytes else _millions(exp.model) * 1e6
-        parameters = min(told, _MOST_MILLIONS * 1e6)
-        state, weights = parameters * _STATE_BYTES / _MIB, parameters * _WEIGHTS_BYTES / _MIB
+    state, weights = exp.backend.checkpoint_size(exp.model, model_bytes)
     return DiskEstimate(
         rank_mb=state + 2 * weights,
         trial_mb=(trial.keep_checkpoints + 1) * (state + weights),
@@ -128,7 +110,7 @@ def room_for(
         place: address of the run or its folder, or of the storage.
         slots: what one trial gets, and how many run at a time; None where none fits.
     """
-    decodes = exp.trial.image_cache == "shared" and exp.task != "classify" and not exp.is_toy
+    decodes = exp.trial.image_cache == "shared" and exp.backend.tasks[exp.task].shares_images
     sides = ((picture.width, picture.height) for picture in gate.pictures.values())
     copy = copied(gate.layout.root)
     packed = is_address(exp.data) and copy.startswith("unpacked/")  # the archive is staged, too; images pack badly
@@ -150,12 +132,6 @@ def decoded_mb(sides: Iterable[tuple[int, int]], sizes: Iterable[int]) -> float:
     """Return how much images of these widths and heights take when they are decoded at all of these sizes."""
     shares = sum(min(side) / max(side) for side in sides if all(side))
     return sum(3 * size * size * shares for size in sizes) / _MIB
-
-
-def _millions(model: str) -> int:
-    """Return the parameters by the name; a YAML without a letter is of the smallest size, a strange name of any."""
-    found = _SIZE.search(model)
-    return _MILLIONS.get(found[1].lower() or "n", _MILLIONS["x"]) if found else _MILLIONS["x"]
 
 
 def _count(number: int, what: str) -> str:

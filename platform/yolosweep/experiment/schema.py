@@ -1,4 +1,4 @@
-"""What may stand in an experiment file: frozen, strict models with every field explained."""
+"""The keys of an experiment file: frozen, strict models with every field explained."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from yolosweep.backends import ArgumentSpace, Backend, backend_for
 from yolosweep.experiment.space import Parameter
 from yolosweep.records.policy import Seconds, TrialPolicy, Whole
 
 __all__ = [
-    "DEFAULT_METRIC",
     "SAMPLES",
     "SCHEMA_FILE",
-    "TOY_MODEL",
     "Experiment",
     "Resources",
     "Search",
@@ -22,23 +21,11 @@ __all__ = [
     "Wandb",
 ]
 
-TOY_MODEL = "toy/red"
-"""The course's first model: runs the whole platform in seconds without torch."""
-
 SAMPLES = ("sample:parking",)
-"""Data sets that are built in: drawn into a cache when first used."""
+"""Built-in data sets: drawn into the cache when first used."""
 
 SCHEMA_FILE = Path(__file__).with_name("experiment.schema.json")
-"""JSON schema of the file, for editors; made by ``python -m yolosweep.experiment.json_schema``."""
-
-DEFAULT_METRIC = {
-    "detect": "metrics/mAP50-95(B)",
-    "segment": "metrics/mAP50-95(M)",
-    "pose": "metrics/mAP50-95(P)",
-    "obb": "metrics/mAP50-95(B)",
-    "classify": "metrics/accuracy_top1",
-}
-"""What Ultralytics' own task metric is called; trials are ranked by it unless ``search.metric`` says otherwise."""
+"""JSON schema of the file, for editors; written by ``python -m yolosweep.experiment.json_schema``."""
 
 
 class _Strict(BaseModel):
@@ -96,6 +83,12 @@ class Resources(_Strict):
     """Trials at the same time. On an existing cluster so many are asked for, also where fewer fit now: machines that
     join are used. By default what fits at the start."""
 
+    @property
+    def ranks(self) -> int:
+        """Processes that train one trial together; 1 where ``gpus_per_trial`` is ``auto``."""
+        gpus = 0.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial
+        return self.workers or max(1, int(gpus))
+
 
 class Wandb(_Strict):
     """Weights & Biases: a mirror of the ledger. The API key comes from the environment or netrc, never from here."""
@@ -151,6 +144,19 @@ class Experiment(_Strict):
     """Where results are mirrored to."""
 
     @property
-    def is_toy(self) -> bool:
-        """Whether this runs the toy trainer instead of Ultralytics."""
-        return self.model == TOY_MODEL
+    def backend(self) -> Backend:
+        """The backend that trains the model."""
+        return backend_for(self.model)
+
+    @property
+    def space(self) -> ArgumentSpace:
+        """The train arguments as the backend's rules see them."""
+        return ArgumentSpace(
+            model=self.model,
+            task=self.task,
+            fixed=self.train,
+            searched={name: parameter.corners() for name, parameter in self.search.parameters.items()},
+            pipelines=self.augmentations,
+            ranks=self.resources.ranks,
+            defaults=self.backend.arguments.defaults,
+        )

@@ -1,23 +1,19 @@
-"""What the ledger knows beyond a training's own record, and the record of one that cannot write its own."""
+"""What the ledger adds to a training's record, and the record of a training whose process died."""
 
 from __future__ import annotations
 
-import statistics
-
+from yolosweep.backends import backend_for
 from yolosweep.diagnosis.curves import diverged
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import TrialHistory
-from yolosweep.records import Cause, Ending, FileRef, TrialRecord
+from yolosweep.records import Cause, Ending, FileRef, Outcome, TrialRecord, record_of
 from yolosweep.storage.atomic_files import sha256_of
 
 __all__ = ["death_cause", "ending_from_rows", "finalize_record", "record_from_rows"]
 
-_PATIENCE = 100
-"""Ultralytics' default."""
-
 
 def finalize_record(record: TrialRecord, known: TrialHistory) -> TrialRecord:
-    """Return a record with its retries, and as ``diverged`` where the whole curve fell apart without any NaN."""
+    """Return a record with its retries, and as ``diverged`` if its curve shows that."""
     change: dict[str, object] = {"retries": known.retries}
     if record.ending in (Ending.FINISHED, Ending.PATIENCE):
         fell_apart = diverged(known.rows, known.request.mode)
@@ -27,7 +23,7 @@ def finalize_record(record: TrialRecord, known: TrialHistory) -> TrialRecord:
 
 
 def ending_from_rows(known: TrialHistory) -> tuple[Ending, str] | None:
-    """Tell how a trial ended that died between its last row and its record; None where it has epochs left."""
+    """Return how a trial ended whose process died after its last row; None if it has epochs left."""
     if not known.rows:
         return None
     last, request = known.rows[-1], known.request
@@ -35,58 +31,43 @@ def ending_from_rows(known: TrialHistory) -> tuple[Ending, str] | None:
         return Ending.PRUNED, f"behind the other trials after epoch {last.epoch}"
     if last.epoch >= request.epochs:
         return Ending.FINISHED, f"all {last.epoch} epochs trained"
-    patience = int(request.settings.get("patience", _PATIENCE) or 0)
+    patience = backend_for(request.model).arguments.patience(request.settings)
     if patience and last.epochs_without_gain >= patience:
         return Ending.PATIENCE, f"no gain for {patience} epochs after epoch {last.best_epoch}"
     return None
 
 
 def death_cause(folder: RunFolder, known: TrialHistory, error: str) -> tuple[Cause, str]:
-    """Return why a trial's process is gone, and that in words: it left its stacks where it stood still."""
+    """Return why a trial's process is gone, and a sentence: one that stalled left its stacks."""
     stacks = folder.bring(folder.stacks(known.request.trial, known.retries))
     if not (stacks.is_file() and stacks.stat().st_size > 0):
         return Cause.INFRA, f"its worker died: {error}"
     where = stacks.relative_to(folder.root).as_posix()
-    return Cause.STALLED, f"it stood still; the stacks of its threads are in {where}"
+    return Cause.STALLED, f"it stalled; the stacks of its threads are in {where}"
 
 
 def record_from_rows(
     folder: RunFolder, known: TrialHistory, ending: Ending, reason: str, *, cause: Cause | None, error: str | None
 ) -> TrialRecord:
-    """Return a record from a trial's rows; the best weights come from its last whole checkpoint."""
-    last = known.rows[-1] if known.rows else None
-    seconds = [row.seconds for row in known.rows if row.seconds is not None]
-    speeds = [row.images_per_s for row in known.rows if row.images_per_s is not None]
-    batch = known.request.lowered if last is None or last.batch is None else last.batch
-    return TrialRecord(
-        trial=known.request.trial,
-        number=known.request.number,
+    """Return a record from a trial's rows; the best weights come from its last intact checkpoint."""
+    last, request = known.rows[-1] if known.rows else None, known.request
+    batch = request.lowered if last is None or last.batch is None else last.batch
+    outcome = Outcome(
         ending=ending,
         reason=reason,
-        asked=known.request.asked,
-        used=known.request.asked if batch is None else {**known.request.asked, "batch": batch},
-        score=last.best_score if last else None,
-        best_epoch=last.best_epoch if last else None,
-        epochs=len(known.rows),
-        seconds=round(sum(seconds), 3),
-        files=_best_file(folder, known),
         cause=cause,
-        device=last.device if last else "unknown" if known.request.gpus else "cpu",
-        host=last.host if last else "",
-        world_size=known.request.world_size,
-        threads=known.request.threads,
-        epoch_seconds=statistics.median(seconds) if seconds else None,
-        images_per_s=statistics.median(speeds) if speeds else None,
-        memory_mb=max((row.memory_mb for row in known.rows if row.memory_mb is not None), default=None),
-        gpu_memory_mb=max((row.gpu_memory_mb for row in known.rows if row.gpu_memory_mb is not None), default=None),
-        recoveries=last.recoveries if last else 0,
-        notes=("recorded from its rows: its process ended before it could",),
         error=error,
+        used=request.asked if batch is None else {**request.asked, "batch": batch},
+        device=last.device if last else "unknown" if request.gpus else "cpu",
+        host=last.host if last else "",
+        files=_best_file(folder, known),
+        notes=("recorded from its rows, because its process ended first",),
     )
+    return record_of(request, known.rows, outcome)
 
 
 def _best_file(folder: RunFolder, known: TrialHistory) -> dict[str, FileRef]:
-    """Publish the best weights of the trial's checkpoints, if they are whole and the ones its best row tells of."""
+    """Publish the best weights of the trial's checkpoints, if they are intact and those of its best row."""
     best_epoch = known.rows[-1].best_epoch if known.rows else None
     for checkpoint in reversed(known.checkpoints):
         if checkpoint.best is None or best_epoch is None or checkpoint.epoch < best_epoch:

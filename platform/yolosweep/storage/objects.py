@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from yolosweep.errors import RunFolderError
-from yolosweep.experiment.addresses import address_fault
+from yolosweep.storage.addresses import address_fault
 from yolosweep.storage.atomic_files import HashingWriter, cache_folder, write_atomic
 from yolosweep.storage.patience import patiently
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 import socket
-import statistics
 import tempfile
 import time
 from collections.abc import Mapping
@@ -14,9 +13,9 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
-from yolosweep.backends.backend import Cancelled, Report
 from yolosweep.backends.checkpoints import Checkpoints
 from yolosweep.backends.failure_causes import cause_of
+from yolosweep.backends.toy.arguments import ARGUMENTS
 from yolosweep.backends.toy.crops import Crops, read_crops
 from yolosweep.backends.toy.model import (
     ACCURACY,
@@ -28,6 +27,7 @@ from yolosweep.backends.toy.model import (
     save_results,
     save_state,
 )
+from yolosweep.backends.trainer import Cancelled, Report
 from yolosweep.diagnosis.curves import Progress, progress
 from yolosweep.errors import TrainingError
 from yolosweep.ledger import RunFolder
@@ -37,17 +37,17 @@ from yolosweep.records import (
     Ending,
     EpochResult,
     FileRef,
+    Outcome,
     TrialRecord,
     TrialRequest,
     Validation,
     Verdict,
+    record_of,
 )
 
 __all__ = ["ToyTrainer"]
 
-_DEFAULTS = {"batch": 16, "lr0": 0.01, "weight_decay": 0.0005, "patience": 100, "seed": 0}
-"""As in Ultralytics."""
-
+_DEFAULTS = {name: ARGUMENTS.defaults[name] for name in ("batch", "lr0", "weight_decay", "patience")} | {"seed": 0}
 _LEFT = ("args.yaml", "best.pt", "last.pt", "results.csv")
 
 
@@ -264,33 +264,21 @@ class _Run:
         request = self.request
         if request.world_size > 1:
             self._notes.append(f"toy/red trains in one process: {request.world_size - 1} of its ranks were idle")
-        return TrialRecord(
-            trial=request.trial,
-            number=request.number,
+        outcome = Outcome(
             ending=end.ending,
             reason=end.reason,
-            asked=request.asked,
+            cause=end.cause,
+            error=end.error,
             used={**request.asked, "batch": self._settings["batch"], "optimizer": "SGD"},
-            score=self._state.best_score,
-            best_epoch=self._state.best_epoch,
-            epochs=len(self._rows),
+            device="cpu",
+            host=socket.gethostname(),
             seconds=self._seconds(),
+            world_size=1,
             files=self._files,
             checkpoint=self._left,
-            cause=end.cause,
-            host=socket.gethostname(),
-            epoch_seconds=_median([row.seconds for row in self._rows]),
-            images_per_s=_median([row.images_per_s for row in self._rows]),
-            memory_mb=max((row.memory_mb for row in self._rows if row.memory_mb is not None), default=None),
-            retries=request.attempt,
-            notes=tuple(self._notes),
-            error=end.error,
+            notes=self._notes,
         )
-
-
-def _median(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
+        return record_of(request, self._rows, outcome)
 
 
 def _resident_mb() -> float:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from yolosweep.backends.failure_causes import last_line
+from yolosweep.backends.preview import Preview
+from yolosweep.backends.ultralytics.arguments import acts_in
 from yolosweep.backends.ultralytics.augmentation_pipelines import build_pipeline
 from yolosweep.backends.ultralytics.environment import enter
+from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.errors import TrainingError
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-__all__ = ["Preview", "previews"]
+__all__ = ["previews"]
 
 _POOL = 24
 """Least number of images that a mosaic chooses from."""
@@ -31,24 +29,6 @@ _OFF: dict[str, Any] = {
 }
 _ALWAYS: dict[str, Any] = {"fraction": 1.0, "cache": False, "rect": False, "single_cls": False, "classes": None}
 _MAX_POINTS = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """One sample as a training would see it."""
-
-    look: str
-    """``as it is``, ``mosaic``, ``hsv``, the name of a pipeline, or ``all together``."""
-    image: Path
-    """The sample; a mosaic shows others beside it."""
-    pixels: NDArray[np.uint8]
-    """Height x width x 3, RGB."""
-    categories: tuple[int, ...]
-    """Class numbers: one per box, or the image's own in classify."""
-    boxes: tuple[tuple[float, float, float, float], ...] = ()
-    """Left, top, right, bottom in pixels."""
-    polygons: tuple[tuple[float, ...], ...] = ()
-    """x, y, x, y… in pixels: one per box in segment and obb, else none at all."""
 
 
 def previews(
@@ -109,7 +89,7 @@ def _looks(
     from_settings = {"imgsz": settings.get("imgsz", DEFAULTS["imgsz"])}
     hsv = {name: settings.get(name, DEFAULTS[name]) for name in _HSV}
     looks: dict[str, dict[str, Any]] = {"as it is": {}}
-    if task != "classify":
+    if acts_in("mosaic", task):
         if settings.get("mosaic", DEFAULTS["mosaic"]) > 0:
             looks["mosaic"] = {"mosaic": 1.0}
         if any(hsv.values()):
@@ -131,7 +111,7 @@ def _dataset(
     from yolosweep.backends.ultralytics.sampling import pure_datasets
 
     arguments = get_cfg(overrides={**settings, "task": task, "mode": "train"})
-    if task == "classify":
+    if TASKS[task].from_folders:
         return _classified(pool, names, arguments, seed)
     data = {"names": dict(names), "nc": len(names), "channels": 3, **extra}
     with tempfile.TemporaryDirectory(prefix="yolosweep-preview-") as folder, pure_datasets():
@@ -160,7 +140,7 @@ def _preview(dataset: Any, place: int, look: str, task: str) -> Preview:
     pixels = np.ascontiguousarray(scaled.numpy().transpose(1, 2, 0)[..., :3])
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, 2)
-    if task == "classify":
+    if TASKS[task].from_folders:
         file, category = dataset.samples[place][:2]
         return Preview(look=look, image=Path(file), pixels=pixels, categories=(category,))
     instances, categories = sample["kept"]
@@ -169,7 +149,7 @@ def _preview(dataset: Any, place: int, look: str, task: str) -> Preview:
     instances.denormalize(width, height)
     left, top, right, bottom = (instances.bboxes[:, side].tolist() for side in range(4))
     polygons: tuple[tuple[float, ...], ...] = ()
-    if task in ("segment", "obb") and len(instances.segments):
+    if TASKS[task].polygons == "drawn" and len(instances.segments):
         step = -(-instances.segments.shape[1] // _MAX_POINTS)
         polygons = tuple(tuple(points[::step].reshape(-1).tolist()) for points in instances.segments)
     return Preview(

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from yolosweep.backends.ultralytics.environment import see_only
+from yolosweep.backends.ultralytics.patches import replaced
 
 __all__ = ["ddp_trainer", "enter_group", "my_rank"]
 
@@ -90,8 +91,5 @@ def _one_device_each() -> Iterator[None]:
     def wrapped(model: Any, device_ids: Any = None, **kwargs: Any) -> Any:
         return real(model, device_ids=device_ids if device_ids and device_ids[0] is not None else None, **kwargs)
 
-    parallel.DistributedDataParallel = wrapped
-    try:
+    with replaced("torch.nn.parallel:DistributedDataParallel", wrapped):
         yield
-    finally:
-        parallel.DistributedDataParallel = real

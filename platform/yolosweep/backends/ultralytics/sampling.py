@@ -17,12 +17,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import ultralytics.data.build as build
-import ultralytics.models.yolo.classify.train as classify
 from torch.utils.data import Sampler, SequentialSampler
 from ultralytics.data.dataset import ClassificationDataset, YOLODataset
 
 from yolosweep.backends.ultralytics.oversampling import epoch_draw, repeat_factors
+from yolosweep.backends.ultralytics.patches import replaced
 from yolosweep.image_cache.shared import shared_store
 from yolosweep.image_cache.store import ImageStore
 from yolosweep.records import TrialPolicy
@@ -226,13 +225,12 @@ def _albumentations(dataset: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def pure_datasets() -> Iterator[None]:
-    """Let Ultralytics build pure data sets while the ``with`` block runs."""
-    before = build.YOLODataset, classify.ClassificationDataset
-    build.YOLODataset, classify.ClassificationDataset = PureYOLODataset, PureClassificationDataset
-    try:
+    """Make Ultralytics build pure data sets while the ``with`` block runs."""
+    with (
+        replaced("ultralytics.data.build:YOLODataset", PureYOLODataset),
+        replaced("ultralytics.models.yolo.classify.train:ClassificationDataset", PureClassificationDataset),
+    ):
         yield
-    finally:
-        build.YOLODataset, classify.ClassificationDataset = before
 
 
 def with_sampler(loader: Any, *, seed: int, rank: int = 0, world_size: int = 1) -> Any:

@@ -6,25 +6,25 @@ import contextlib
 import gc
 import shutil
 import socket
-import statistics
 import tempfile
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yolosweep.backends.backend import Cancelled, Report
 from yolosweep.backends.failure_causes import End, classified
+from yolosweep.backends.trainer import Cancelled, Report
+from yolosweep.backends.ultralytics.arguments import train_arguments
 from yolosweep.backends.ultralytics.augmentation_pipelines import build_pipeline
 from yolosweep.backends.ultralytics.callbacks import Diverged, TrainingCallbacks, TrainingCancelled
 from yolosweep.backends.ultralytics.ddp import ddp_trainer, my_rank
 from yolosweep.backends.ultralytics.environment import enter, log_to, scan_findings, see_only
 from yolosweep.backends.ultralytics.label_cache import scan_labels
+from yolosweep.backends.ultralytics.tasks import class_of
 from yolosweep.backends.ultralytics.trainer_mixins import make_trainer_class
-from yolosweep.backends.ultralytics.validation import class_of, validated
+from yolosweep.backends.ultralytics.validation import validated
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Checkpoint, Ending, FileRef, TrialRecord, TrialRequest, Validation
+from yolosweep.records import Checkpoint, Ending, FileRef, Outcome, TrialRecord, TrialRequest, Validation, record_of
 
 __all__ = ["YoloTrainer"]
 
@@ -51,7 +51,6 @@ class YoloTrainer:
         scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{request.sweep}-{request.trial}-"))
         watch = TrainingCallbacks(request, report, cancelled, scratch)
         run = _Run(request, watch, scratch)
-        started = time.monotonic()
         try:
             refused = run.resume()
             with log_to(watch.log_file):
@@ -60,7 +59,7 @@ class YoloTrainer:
         finally:
             _forget(run)
             shutil.rmtree(scratch, ignore_errors=True)
-        return run.record(end, time.monotonic() - started)
+        return run.record(end)
 
     def validate(
         self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], gpus: float
@@ -131,7 +130,7 @@ class _Run:
         return end
 
     def _may_lower(self, end: End) -> bool:
-        begun = bool(self.watch.scores) or self.request.world_size > 1
+        begun = bool(self.watch.rows) or self.request.world_size > 1
         return (
             end.ending is Ending.OOM and self.request.policy.on_oom == "lower_batch" and not begun and self._batch() > 1
         )
@@ -147,7 +146,7 @@ class _Run:
         except Diverged as error:
             return End(Ending.DIVERGED, f"{error}; lower lr0", error=str(error))
         except Exception as error:
-            return classified(error, batch=self._batch(), begun=bool(self.watch.scores) or self._in_loop())
+            return classified(error, batch=self._batch(), begun=bool(self.watch.rows) or self._in_loop())
         finally:
             self._remember()
 
@@ -191,15 +190,16 @@ class _Run:
         return min(int(asked), most)
 
     def _batch(self) -> int:
-        asked = self._lowered or self.request.settings.get("batch", 16)
+        asked = self._lowered or train_arguments().batch(self.request.settings)
         return int(getattr(self.trainer, "batch_size", asked))
 
     def _remember(self) -> None:
         """Note what was really used and what was changed on the way, also after a failure."""
-        asked_batch = self.request.settings.get("batch", 16)
+        arguments, settings = train_arguments(), self.request.settings
+        asked_batch = arguments.batch(settings)
         args = vars(self.trainer.args) if self.trainer is not None else {}
         used = {name: args.get(name, value) for name, value in self.request.asked.items() if name != "augmentations"}
-        used = {**self.request.asked, **used, "imgsz": args.get("imgsz", self.request.settings.get("imgsz", 640))}
+        used = {**self.request.asked, **used, "imgsz": args.get("imgsz", arguments.value(settings, "imgsz"))}
         optimizer = getattr(self.trainer, "optimizer", None)
         if optimizer is not None:
             used["optimizer"] = type(optimizer).__name__
@@ -207,7 +207,7 @@ class _Run:
         self._used = used
         if used["batch"] != asked_batch:
             self.notes.append(f"out of memory: batch {asked_batch} was lowered to {used['batch']}")
-        asked_size = self.request.settings.get("imgsz", used["imgsz"])
+        asked_size = settings.get("imgsz", used["imgsz"])
         if used["imgsz"] != asked_size:
             self.notes.append(f"imgsz {asked_size} was rounded to {used['imgsz']}, a multiple of the model's stride")
         if self.watch.recoveries:
@@ -225,7 +225,7 @@ class _Run:
             sources += sorted(self.scratch.glob("*.png")) + sorted(self.scratch.glob("*.jpg"))
         if my_rank():
             return end
-        if self.watch.best is None:  # no epoch gave a score: there is nothing worth keeping in the weights
+        if self.watch.best_epoch is None:  # no epoch gave a score: there is nothing worth keeping in the weights
             sources = [source for source in sources if source.suffix != ".pt"]
         try:
             self.watch.checkpoints.settle()
@@ -239,40 +239,23 @@ class _Run:
             return classified(error, batch=self._batch(), begun=True)
         return end
 
-    def record(self, end: End, seconds: float) -> TrialRecord:
+    def record(self, end: End) -> TrialRecord:
         """Return the training's record."""
-        rows = self.watch.rows
-        return TrialRecord(
-            trial=self.request.trial,
-            number=self.request.number,
+        outcome = Outcome(
             ending=end.ending,
             reason=end.reason,
-            asked=self.request.asked,
-            used=self._used,
-            score=self.watch.best,
-            best_epoch=self.watch.best_epoch,
-            epochs=len(self.watch.scores),
-            seconds=round(seconds, 3),
-            files=self.files,
-            checkpoint=self._checkpoint,
             cause=end.cause,
+            error=end.error,
+            used=self._used,
             device=self.device_name,
             host=socket.gethostname(),
-            world_size=self.request.world_size,
-            threads=self.threads,
-            epoch_seconds=_median(row.seconds for row in rows),
-            images_per_s=_median(row.images_per_s for row in rows),
-            memory_mb=max((row.memory_mb for row in rows if row.memory_mb is not None), default=None),
-            gpu_memory_mb=max((row.gpu_memory_mb for row in rows if row.gpu_memory_mb is not None), default=None),
+            seconds=self.watch.seconds,
             recoveries=self.watch.recoveries,
-            notes=tuple(self.notes),
-            error=end.error,
+            files=self.files,
+            checkpoint=self._checkpoint,
+            notes=self.notes,
         )
-
-
-def _median(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
+        return record_of(self.request, self.watch.rows, outcome)
 
 
 def _forget(run: _Run) -> None:

@@ -4,7 +4,7 @@ How to add a backend
 --------------------
 
 1. Write a class that satisfies :class:`Backend`. Importing its module must not load torch or another heavy library:
-   import those inside of the methods.
+   import those within the methods.
 2. Add an instance to ``BACKENDS`` in :mod:`yolosweep.backends.registry`. The first backend whose ``matches`` accepts
    the model of an experiment is used; Ultralytics accepts everything and stays last.
 3. Subclass ``BackendContract`` (``tests/contract/test_backend.py``) and ``TrainerContract``
@@ -135,7 +135,7 @@ class Backend(Protocol):
         """Estimate the size of a training's files; ``model_bytes`` is the size of the model file, if there is one."""
 
     def starter(self, task: str, train_images: int | None) -> Starter:
-        """Return the starting point for an experiment; ``train_images`` is None where it is not known."""
+        """Return the starting point for an experiment; ``train_images`` is None if it is unknown."""
 
     def previews(
         self,

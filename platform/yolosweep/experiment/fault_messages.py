@@ -37,7 +37,7 @@ def check(content: Mapping[str, Any]) -> tuple[Experiment | None, list[Fault]]:
     try:
         exp = Experiment.model_validate(content)
     except ValidationError as error:
-        found = [(_place(item["loc"]), item) for item in error.errors()]
+        found = [(_path_of(item["loc"]), item) for item in error.errors()]
         faults = list({_dotted(where): _fault(where, item) for where, item in reversed(found)}.values())[::-1]
         return None, faults + _rest(content, [where for where, _ in found])
     return exp, lint(exp)
@@ -87,7 +87,7 @@ def _remove(content: dict[str, Any], where: list[str | int]) -> None:
         parent.pop(where[-1], None)
 
 
-def _place(location: Sequence[str | int]) -> list[str | int]:
+def _path_of(location: Sequence[str | int]) -> list[str | int]:
     """Return the path of an error in the file: pydantic appends the branch of a union, or ``[key]``."""
     where = list(location)
     while len(where) > 1 and where[:-1] != ["search", "parameters"] and _is_branch(where[-1]):

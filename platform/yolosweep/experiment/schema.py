@@ -40,7 +40,7 @@ class Search(_Strict):
     time_budget: Seconds | None = None
     """Start no trial after this long (``90s``, ``30m``, ``8h``, ``2d``); running trials are cancelled and kept."""
     epoch_budget: Annotated[Whole, Field(ge=1)] | None = None
-    """Start no trial once this many epochs were trained over all trials."""
+    """Start no trial once this many epochs were trained in all trials together."""
     metric: str | None = None
     """Metric that ranks trials, picks each ``best.pt`` and drives patience; the task's own by default."""
     mode: Literal["max", "min"] = "max"
@@ -52,13 +52,13 @@ class Search(_Strict):
     grace_epochs: Annotated[Whole, Field(ge=1)] | None = None
     """No trial is pruned before this epoch. Default: a tenth of ``epochs``, at least 3."""
     reduction_factor: Annotated[Whole, Field(ge=2)] = 3
-    """At each rung the best 1/n of the trials go on; rungs lie at grace_epochs x n^k."""
+    """At each rung the best 1/n of the trials continue; rungs are at grace_epochs x n^k."""
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
     """The search space, one entry per Ultralytics train argument, in the form W&B sweep files use."""
 
 
 def _share_or_whole(gpus: float) -> float:
-    """Refuse 1.5 GPUs: Ray gives shares of one GPU, or whole ones."""
+    """Refuse 1.5 GPUs: Ray grants shares of one GPU, or whole GPUs."""
     if gpus > 1 and gpus != int(gpus):
         raise ValueError("must be a share of one GPU (0 to 1) or a whole number of GPUs")
     return gpus
@@ -69,7 +69,7 @@ Gpus = Annotated[float, Field(strict=True, ge=0), AfterValidator(_share_or_whole
 
 
 class Resources(_Strict):
-    """What one trial gets. ``auto`` is decided once, from the cluster, and recorded."""
+    """What one trial gets. ``auto`` is resolved once, from the cluster, and recorded."""
 
     gpus_per_trial: Gpus | Literal["auto"] = "auto"
     """0 trains on the CPU, 1 on one GPU, 0.25 puts four trials on one, N trains one trial on N GPUs of one node.
@@ -80,8 +80,8 @@ class Resources(_Strict):
     cpus_per_trial: Annotated[float, Field(strict=True, ge=1)] | Literal["auto"] = "auto"
     """CPU cores of one trial, over all ranks: torch threads on CPU, loader workers on GPU. ``auto``: a fair share."""
     max_concurrent: Annotated[Whole, Field(ge=1)] | None = None
-    """Trials at the same time. On an existing cluster so many are asked for, also where fewer fit now: machines that
-    join are used. By default what fits at the start."""
+    """Trials at the same time. On an existing cluster this many are requested even if fewer fit now, so machines that
+    join later are used. Default: what fits at the start."""
 
     @property
     def ranks(self) -> int:
@@ -98,7 +98,7 @@ class Wandb(_Strict):
     entity: str | None = None
     """W&B user or team; your default one if not given."""
     mode: Literal["auto", "online", "off"] = "auto"
-    """``auto``: online when an API key is found, else off, saying so. ``yolosweep track push`` sends later."""
+    """``auto``: online if an API key is found, else off with a note. ``yolosweep track push`` sends later."""
     tags: tuple[str, ...] = ()
     """Tags on every run of the sweep."""
 
@@ -107,7 +107,7 @@ class Track(_Strict):
     """Where results are mirrored to."""
 
     wandb: Wandb | None = None
-    """Mirror to Weights & Biases; nothing is sent where this is not given."""
+    """Mirror to Weights & Biases; nothing is sent without this key."""
 
 
 class Experiment(_Strict):
@@ -118,7 +118,7 @@ class Experiment(_Strict):
     task: Literal["detect", "segment", "classify", "pose", "obb"] = "detect"
     """What the model predicts."""
     model: Annotated[str, Field(min_length=1)]
-    """``yolo26n.pt`` starts from trained weights (advised); ``yolo26n.yaml`` from scratch; ``toy/red`` is the toy."""
+    """``yolo26n.pt`` starts from trained weights (recommended), ``yolo26n.yaml`` from scratch; ``toy/red`` is a toy."""
     data: Annotated[str, Field(min_length=1)]
     """An Ultralytics ``data.yaml``, or for classify a folder ``train/<class>/*.jpg``; relative to this file.
     An archive of it, or an address in an object storage (``s3://bucket/set``), is staged on every machine first.
@@ -128,7 +128,7 @@ class Experiment(_Strict):
     train: dict[str, Any] = {}
     """Ultralytics train arguments that stay the same in all trials, under their own names."""
     augmentations: dict[str, list[dict[str, dict[str, Any]]]] = {}
-    """Named Albumentations pipelines: ``blur: [{Blur: {p: 0.3}}]``. ``none`` and ``default`` are always there."""
+    """Named Albumentations pipelines: ``blur: [{Blur: {p: 0.3}}]``. ``none`` and ``default`` always exist."""
     search: Search
     """What is searched."""
     resources: Resources = Resources()
@@ -136,10 +136,10 @@ class Experiment(_Strict):
     trial: TrialPolicy = TrialPolicy()
     """How one trial is kept alive."""
     storage: Annotated[str, Field(min_length=1)] = "./runs"
-    """Folder for run folders, relative to where the command runs; on a cluster one that every node sees, or an address
-    in an object storage (``s3://bucket/sweeps``, ``gs://…``, ``abfs://…``): then nodes need share nothing else."""
+    """Folder for run folders, relative to where the command runs; on a cluster one that every node mounts, or an
+    address in an object storage (``s3://bucket/sweeps``, ``gs://…``, ``abfs://…``): then nodes share nothing else."""
     keep_top: Annotated[Whole, Field(ge=1)] = 3
-    """Checkpoints are kept for the best this many trials; the others keep their rows and settings."""
+    """Checkpoints are kept for this many best trials; the others keep their rows and settings."""
     track: Track = Track()
     """Where results are mirrored to."""
 

@@ -62,11 +62,11 @@ def explain_unknown(where: list[str | int], value: object) -> str:
         where: path of the key, the key itself last.
         value: its value.
     """
-    name, place = str(where[-1]), where[:-1]
-    siblings = fields_at(place)
+    name, section = str(where[-1]), where[:-1]
+    siblings = fields_at(section)
     if siblings == set(Parameter.model_fields) and name in _AXIS:
         return f"unknown key; {_AXIS[name]}"
-    parent = ".".join(str(part) for part in place)
+    parent = ".".join(str(part) for part in section)
     close = nearest_name(name, siblings, cutoff=0.8)
     if close is not None and _field_elsewhere(name) is None:
         return f"unknown key; did you mean {parent}{'.' if parent else ''}{close}?"
@@ -89,7 +89,7 @@ def _field_elsewhere(name: str) -> str | None:
 
 
 def _argument(name: str, value: object) -> str | None:
-    """Return where a train argument belongs that was written as a key of this file, or why it has no place in it."""
+    """Return where a train argument belongs that was written as a key of this file, or why it does not belong there."""
     for arguments in (backend.arguments for backend in BACKENDS):
         if name in arguments.owned:
             return f"unknown key; {arguments.owned[name]}"

@@ -28,8 +28,10 @@ class Outcome:
     """Wall time of all processes that trained it, setup included; None: the sum over the rows."""
     world_size: int | None = None
     """Ranks that trained; None: as requested."""
+    threads: int | None = None
+    """CPU threads of torch in each rank; None without torch."""
     recoveries: int | None = None
-    """Epochs trained again inside of the training; None: as the last row counts them."""
+    """Epochs trained again within the training; None: as the last row counts them."""
     files: Mapping[str, FileRef] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
     notes: Sequence[str] = ()
@@ -62,7 +64,7 @@ def record_of(request: TrialRequest, rows: Sequence[EpochResult], outcome: Outco
         device=outcome.device,
         host=outcome.host,
         world_size=request.world_size if outcome.world_size is None else outcome.world_size,
-        threads=request.threads,
+        threads=outcome.threads,
         epoch_seconds=_median(row.seconds for row in rows),
         images_per_s=_median(row.images_per_s for row in rows),
         memory_mb=max(_known(row.memory_mb for row in rows), default=None),

@@ -60,6 +60,7 @@ def record_from_rows(
         used=request.asked if batch is None else {**request.asked, "batch": batch},
         device=last.device if last else "unknown" if request.gpus else "cpu",
         host=last.host if last else "",
+        threads=request.threads,
         files=_best_file(folder, known),
         notes=("recorded from its rows, because its process ended first",),
     )

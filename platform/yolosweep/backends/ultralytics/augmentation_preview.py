@@ -1,4 +1,4 @@
-"""What the augmentations of an experiment do to samples, built as a training builds them."""
+"""Samples under the augmentations of an experiment, built as in a training."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def previews(
     with every step applied, however rare it is in training; and ``all together``, with the settings' probabilities.
 
     Args:
-        images: of train, absolute; some are drawn from them. Their labels are looked for where Ultralytics does.
+        images: of train, absolute; some are drawn. Their labels are found by Ultralytics' own rule.
         names: of the classes.
         task: detect, segment, pose, obb or classify (whose class is the name of the image's folder).
         settings: train arguments of Ultralytics; ``augmentations`` as in the YAML.
         pipelines: named Albumentations pipelines as in the YAML.
         count: samples per part.
-        seed: which samples, and every draw; the same gives the same pixels.
+        seed: of the choice of samples and of every draw; the same seed gives the same pixels.
         extra: what else the data.yaml says: ``kpt_shape``, ``flip_idx``, ``channels``.
 
     Raises:
-        TrainingError: a pipeline cannot be built, or Ultralytics refuses settings or samples; it names the part.
+        TrainingError: a pipeline cannot be built, or Ultralytics refuses settings or samples; names the part.
     """
     if not images or count < 1:
         return []
@@ -74,7 +74,7 @@ def previews(
             if steps:
                 changed = {**changed, "augmentations": build_pipeline(steps)}
             dataset = _dataset(pool, names, task, changed, seed, extra or {})
-            found += [_preview(dataset, place, look, task) for place in range(min(count, len(dataset)))]
+            found += [_preview(dataset, index, look, task) for index in range(min(count, len(dataset)))]
         except Exception as error:
             raise TrainingError(f"the augmentation {look!r} cannot be shown: {last_line(error)}") from error
     return found
@@ -124,24 +124,24 @@ def _dataset(
 
 
 def _keep(sample: dict[str, Any]) -> dict[str, Any]:
-    """Put the labels aside as they are before they become tensors."""
+    """Keep a copy of the labels before they become tensors."""
     from copy import deepcopy
 
     sample["kept"] = deepcopy(sample["instances"]), sample["cls"].reshape(-1).astype(int).tolist()
     return sample
 
 
-def _preview(dataset: Any, place: int, look: str, task: str) -> Preview:
+def _preview(dataset: Any, index: int, look: str, task: str) -> Preview:
     import numpy as np
 
-    sample = dataset[place]
+    sample = dataset[index]
     image = sample["img"]
     scaled = (image * 255).round().clamp(0, 255).byte() if image.dtype.is_floating_point else image
     pixels = np.ascontiguousarray(scaled.numpy().transpose(1, 2, 0)[..., :3])
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, 2)
     if TASKS[task].from_folders:
-        file, category = dataset.samples[place][:2]
+        file, category = dataset.samples[index][:2]
         return Preview(look=look, image=Path(file), pixels=pixels, categories=(category,))
     instances, categories = sample["kept"]
     height, width = pixels.shape[:2]
@@ -154,7 +154,7 @@ def _preview(dataset: Any, place: int, look: str, task: str) -> Preview:
         polygons = tuple(tuple(points[::step].reshape(-1).tolist()) for points in instances.segments)
     return Preview(
         look=look,
-        image=Path(dataset.im_files[place]),
+        image=Path(dataset.im_files[index]),
         pixels=pixels,
         categories=tuple(categories),
         boxes=tuple(zip(left, top, right, bottom, strict=True)),
@@ -163,7 +163,7 @@ def _preview(dataset: Any, place: int, look: str, task: str) -> Preview:
 
 
 def _classified(pool: Sequence[Path], names: Mapping[int, str], arguments: Any, seed: int) -> Any:
-    """Return a data set of classification images that lie anywhere: their folder's name is their class."""
+    """Return a data set of classification images in any location; the name of the folder is the class."""
     from yolosweep.backends.ultralytics.sampling import PureClassificationDataset
 
     class Unscanned(PureClassificationDataset):

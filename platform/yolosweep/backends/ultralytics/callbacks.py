@@ -1,4 +1,4 @@
-"""Sees every epoch of one Ultralytics training: a row and a checkpoint out, a verdict in."""
+"""Callbacks of one Ultralytics training: a row and a checkpoint out after every epoch, a verdict in."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["Diverged", "TrainingCallbacks", "TrainingCancelled", "device_name"]
 
 
 class TrainingCancelled(Exception):
-    """Raised between two batches when the sweep asks to stop now; the last whole epoch's files stay."""
+    """Raised between two batches when the sweep asks to stop now; the files of the last complete epoch stay."""
 
 
 class Diverged(Exception):
-    """Raised when the loss is not finite and nothing is left to go back to: Ultralytics would train on."""
+    """Raised when the loss is not finite and there is no state to return to; Ultralytics would train on."""
 
 
 class TrainingCallbacks:
@@ -44,7 +44,7 @@ class TrainingCallbacks:
         self._request, self._report, self._cancelled, self._scratch = request, report, cancelled, scratch
         self.checkpoints = Checkpoints(request)
         self.resumed: dict[str, Any] | None = None
-        """State it goes on from."""
+        """The state it is resumed from."""
         self._best_file: FileRef | None = None
         self._best_stored = self._epoch_stored = 0
         self._state: Path | None = None
@@ -60,7 +60,7 @@ class TrainingCallbacks:
         """Epochs trained again after a NaN or an out-of-memory error."""
 
     def restarted(self) -> TrainingCallbacks:
-        """Return one that has seen nothing but one recovery more, in an empty scratch folder but for the log."""
+        """Return callbacks for a restart with one more recovery; the scratch folder is emptied, except for the log."""
         for left in self._scratch.iterdir():
             if left.is_dir():
                 shutil.rmtree(left)
@@ -82,7 +82,7 @@ class TrainingCallbacks:
         return self._scratch / "train.log"
 
     def resume_from(self, state: dict[str, Any], checkpoint: Checkpoint) -> None:
-        """Take over what another process had seen of this training."""
+        """Take over what an earlier process has seen of this training."""
         self.resumed = state
         self.rows, self.recoveries = rows_of(state, self._request.mode), state["recoveries"]
         self._spent = state.get("spent", state["seconds"])
@@ -105,7 +105,7 @@ class TrainingCallbacks:
             "on_train_epoch_start": self._epoch_start,
             "on_train_batch_end": self._batch_end,
             "on_train_epoch_end": self._train_end,
-            "on_val_batch_end": lambda validator: self._cancelled(),  # a sign of life; it is obeyed in training only
+            "on_val_batch_end": lambda validator: self._cancelled(),  # a heartbeat; only training obeys it
             "on_fit_epoch_end": self._epoch_end,
         }
 
@@ -131,7 +131,7 @@ class TrainingCallbacks:
             raise Diverged("the loss of the first epoch is not finite")
 
     def _epoch_end(self, trainer: Any) -> None:
-        if trainer.rank_:  # rank 0 tells and stores; the others only need what they may have to go back to
+        if trainer.rank_:  # rank 0 reports and stores; the others only keep a state to return to
             trainer.save_state(rows=[], spent=0.0, recoveries=0, log="")
             return
         row = self._row(trainer)
@@ -140,7 +140,7 @@ class TrainingCallbacks:
         seen = {"rows": rows, "spent": self.seconds, "recoveries": self.recoveries, "log": self._log()}
         save = partial(trainer.save_state, **seen)
         checkpoint = self._stored(save) if self._is_due(row.epoch) else None
-        if checkpoint is None:  # the epoch after this one may have to go back to it all the same
+        if checkpoint is None:  # the next epoch may have to return to it
             save()
         else:
             trainer.state_file = self.checkpoints.file(checkpoint.state)
@@ -158,7 +158,7 @@ class TrainingCallbacks:
         return epoch % every == 0 if isinstance(every, int) else time.monotonic() - self._stored_at >= every
 
     def _stored(self, state: Content) -> Checkpoint:
-        """Store what the training needs to go on, and its best weights where they are newer than the stored ones."""
+        """Store a resumable state, and the best weights if they are newer than the stored ones."""
         best: Path | FileRef | None = self._best_file
         if self.best_epoch is not None and self.best_epoch > self._best_stored and self.best_pt.exists():
             best = self.best_pt
@@ -168,7 +168,7 @@ class TrainingCallbacks:
         return checkpoint
 
     def last_checkpoint(self) -> Checkpoint | None:
-        """Store the last whole epoch of a training that was stopped; None where it is stored already."""
+        """Store the last complete epoch of a stopped training; None if it is stored already."""
         if self._state is None or self._epoch_stored == len(self.rows):
             return None
         return self._stored(self._state)
@@ -202,7 +202,7 @@ class TrainingCallbacks:
         return row
 
     def ending(self, trainer: Any) -> tuple[Ending, str]:
-        """Return how a training that ended by itself ended, and why in one sentence."""
+        """Return the ending of a training that ended by itself, and a sentence on why."""
         epochs = len(self.rows)
         if self.verdict is Verdict.PRUNE:
             return Ending.PRUNED, f"behind the other trials after epoch {epochs}"

@@ -140,7 +140,7 @@ def _no_teacher(space: ArgumentSpace) -> str | None:
 
 
 def _policy(space: ArgumentSpace) -> str | None:
-    # data/augment.py classify_augmentations: an automatic policy takes the place of colour jitter.
+    # data/augment.py classify_augmentations: an automatic policy replaces colour jitter.
     policies = space.values("auto_augment")
     named = all(isinstance(policy, str) and policy.isalpha() for policy in policies)
     if not (named and acts_in("auto_augment", space.task)):

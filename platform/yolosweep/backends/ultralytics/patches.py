@@ -1,8 +1,8 @@
 """Everything of Ultralytics that yolosweep replaces or overrides, in one table.
 
-Ultralytics is pinned to one release. Each entry names what is changed, why, what upstream would have to offer so that
-it can go, and the test that fails without it. It also records the source of the upstream code it depends on:
-``tests/contract/test_patches.py`` fails where a new release changes that code, or where an override is not listed.
+Ultralytics is pinned to one release. Each entry says what is changed and why, what upstream would have to offer to make
+it unnecessary, and which test fails without it. It also records the source of the upstream code it depends on:
+``tests/contract/test_patches.py`` fails if a new release changes that code, or if an override is not listed.
 """
 
 from __future__ import annotations
@@ -318,7 +318,7 @@ _OVERRIDDEN = (
     ),
     _override(
         f"{_BASE}.save_model",
-        "best.pt is written lean, and only on a gain; the state is a file of its own",
+        "best.pt is written without the optimizer, and only on a gain; the state is a separate file",
         _RESUME,
         (f"{_BASE}.save_model", "de4f31e4a5a1"),
         test="trainer",

@@ -1,4 +1,4 @@
-"""The real trainer: one in-process Ultralytics training on the device Ray granted."""
+"""One Ultralytics training in this process, on the device that Ray granted."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ __all__ = ["YoloTrainer"]
 _KEPT = ("weights/best.pt", "weights/last.pt", "results.csv", "args.yaml", "train.log")
 _MAX_NOTES = 20
 _LOWERINGS = 3
-"""How often a batch that does not fit is halved by beginning anew (Ultralytics' own number for halving on the way)."""
+"""How often a training restarts with half the batch (Ultralytics halves as often within a training)."""
 
 
 class YoloTrainer:
-    """Runs Ultralytics trainings; see :class:`yolosweep.backends.backend.Trainer`."""
+    """Runs Ultralytics trainings; see :class:`yolosweep.backends.Trainer`."""
 
     def prepare(self, request: TrialRequest) -> None:
-        """Scan the labels, where no scan of them is kept."""
+        """Scan the labels, unless a scan is stored."""
         see_only(request.gpus)
         with contextlib.suppress(Exception):
             enter()
             scan_labels(request.task, request.data, request.settings)
 
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
-        """Train as asked, or go on from a checkpoint; return the record; whatever goes wrong becomes its ending."""
+        """Train, or resume from a checkpoint, and return the record; an error becomes its ending."""
         see_only(request.gpus)
         enter()
         scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{request.sweep}-{request.trial}-"))
@@ -69,7 +69,7 @@ class YoloTrainer:
 
 
 class _Run:
-    """One training while it runs: the trainer object, and what to tell afterwards."""
+    """One training while it runs: the trainer object, and what the record needs."""
 
     def __init__(self, request: TrialRequest, watch: TrainingCallbacks, scratch: Path) -> None:
         self.request, self.watch, self.scratch = request, watch, scratch
@@ -83,7 +83,7 @@ class _Run:
         self._lowered = request.lowered
 
     def resume(self) -> End | None:
-        """Take over the newest whole checkpoint of an earlier process; return how it ended where that fails."""
+        """Take over the newest intact checkpoint of an earlier process; return the ending if that fails."""
         try:
             self._resume()
         except Exception as error:
@@ -96,10 +96,10 @@ class _Run:
 
         if not self.request.resume:
             return
-        checkpoint, notes = self.watch.checkpoints.newest_whole()
+        checkpoint, notes = self.watch.checkpoints.newest_intact()
         self.notes += notes
         if checkpoint is None:
-            self.notes.append("no whole checkpoint is left: trained again from the first epoch")
+            self.notes.append("no intact checkpoint is left: restarted from the first epoch")
             return
         state = load_state(self.watch.checkpoints.file(checkpoint.state))
         if checkpoint.best is not None:
@@ -109,10 +109,10 @@ class _Run:
         self.watch.resume_from(state, checkpoint)
 
     def go(self) -> End:
-        """Train and return how it ended; what does not fit in the first epoch begins anew with half the batch.
+        """Train and return how it ended; a training that does not fit restarts with half the batch in its first epoch.
 
-        Ultralytics itself halves it where a training batch does not fit, not where building, validating or the first
-        optimizer step does not. A training that has a row, or goes on from one, keeps its batch.
+        Ultralytics halves the batch if a training batch does not fit, but not if building, validating or the first
+        optimizer step does not. A training that has a row, or is resumed, keeps its batch.
         """
         from ultralytics.utils import LOGGER
 
@@ -122,7 +122,7 @@ class _Run:
             if not self._may_lower(end):
                 break
             self._lowered = self._batch() // 2
-            LOGGER.warning(f"out of memory at batch {self._batch()}: begun anew with batch {self._lowered}")
+            LOGGER.warning(f"out of memory at batch {self._batch()}: restarted with batch {self._lowered}")
             del self.notes[known:]
             _forget(self)
             self.watch = self.watch.restarted()
@@ -156,10 +156,10 @@ class _Run:
     def _trainer(self) -> Any:
         base = class_of(self.request.task, "Trainer")
         settings = dict(self.request.settings)
-        settings.pop("balance", None)  # ours: Ultralytics does not know it
+        settings.pop("balance", None)  # not an argument of Ultralytics
         if "augmentations" in settings:
             settings["augmentations"] = build_pipeline(settings["augmentations"])
-        if self.watch.resumed is not None:  # lowered by an out-of-memory error before
+        if self.watch.resumed is not None:  # may have been lowered after an out-of-memory error
             settings["batch"] = self.watch.resumed["batch"]
         elif self._lowered is not None:
             settings["batch"] = self._lowered
@@ -181,7 +181,7 @@ class _Run:
         return (ddp_trainer(ours) if self.request.world_size > 1 else ours)(overrides=settings)
 
     def _workers(self, asked: int | None, on_gpu: bool) -> int:
-        """Return how many processes load images: within the cores of this trial, and none by default on CPU."""
+        """Return the number of loader workers: within the cores of this trial, by default none on CPU."""
         if asked is None:
             return min(self.threads, 8) if on_gpu else 0
         most = max(2, self.threads)
@@ -194,7 +194,7 @@ class _Run:
         return int(getattr(self.trainer, "batch_size", asked))
 
     def _remember(self) -> None:
-        """Note what was really used and what was changed on the way, also after a failure."""
+        """Note what was used and what was changed during the training, also after a failure."""
         arguments, settings = train_arguments(), self.request.settings
         asked_batch = arguments.batch(settings)
         args = vars(self.trainer.args) if self.trainer is not None else {}
@@ -218,14 +218,14 @@ class _Run:
             self.notes.append(f"… and {len(found) - _MAX_NOTES} more findings in the labels")
 
     def publish(self, end: End) -> End:
-        """Copy what the training left into the run folder; return how it ended, where this failed anew."""
+        """Copy the files of the training into the run folder; return the ending, changed if this fails."""
         folder = RunFolder(self.request.folder)
         sources = [self.scratch / name for name in _KEPT]
         if self.request.settings.get("plots"):
             sources += sorted(self.scratch.glob("*.png")) + sorted(self.scratch.glob("*.jpg"))
         if my_rank():
             return end
-        if self.watch.best_epoch is None:  # no epoch gave a score: there is nothing worth keeping in the weights
+        if self.watch.best_epoch is None:  # no epoch gave a score, so the weights are worth nothing
             sources = [source for source in sources if source.suffix != ".pt"]
         try:
             self.watch.checkpoints.settle()
@@ -250,6 +250,7 @@ class _Run:
             device=self.device_name,
             host=socket.gethostname(),
             seconds=self.watch.seconds,
+            threads=self.threads,
             recoveries=self.watch.recoveries,
             files=self.files,
             checkpoint=self._checkpoint,
@@ -259,11 +260,11 @@ class _Run:
 
 
 def _forget(run: _Run) -> None:
-    """Free what a training holds, so that the next one in this process starts clean."""
+    """Free the memory of a training, so that the next one in this process starts clean."""
     run.trainer = None
     gc.collect()
     import torch
 
-    if torch.cuda.is_initialized():  # else this would take a piece of a GPU that a training on the CPU never asked for
+    if torch.cuda.is_initialized():  # otherwise this would initialise a GPU that a training on the CPU does not use
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

@@ -504,7 +504,7 @@ class TestGoingOn:
         second = counter.run()
         assert first is not None
         assert second is not None
-        assert [note.split(" passed")[0] for note in second.notes[:2]] == [
+        assert [note.split(" skipped")[0] for note in second.notes[:2]] == [
             "checkpoint of epoch 5",
             "checkpoint of epoch 4",
         ]

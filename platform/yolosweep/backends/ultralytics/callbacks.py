@@ -214,7 +214,7 @@ class TrainingCallbacks:
 
 
 def rows_of(state: Mapping[str, Any], mode: str) -> list[EpochResult]:
-    """Return the epochs a state has seen; of states from before version 0.2 only the scores are known."""
+    """Return the epochs a state has seen; states of earlier releases contain only the scores."""
     if "rows" in state:
         return [EpochResult.model_validate(row) for row in state["rows"]]
     rows = []

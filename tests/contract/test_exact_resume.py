@@ -205,13 +205,13 @@ def test_a_damaged_checkpoint_is_told_by_its_hash_and_the_one_before_is_used(mak
     again = request.model_copy(update={"attempt": 1, "resume": tuple(reversed(told.checkpoints))})
     rest, record = train(again, stop_after=1)
     assert rest.rows[0].epoch == 2
-    assert any("checkpoint of epoch 2 passed over" in note for note in record.notes)
+    assert any("checkpoint of epoch 2 skipped" in note for note in record.notes)
 
     for checkpoint in told.checkpoints:
         folder.resolve(checkpoint.state).write_bytes(b"torn")
     rest, record = train(again.model_copy(update={"attempt": 2}), stop_after=1)
     assert rest.rows[0].epoch == 1
-    assert any("no whole checkpoint is left" in note for note in record.notes)
+    assert any("no intact checkpoint is left" in note for note in record.notes)
 
 
 @pytest.mark.parametrize(("every", "epochs"), [(2, [2, 3]), ("10m", [3]), (1e-9, [1, 2, 3])])
@@ -335,7 +335,7 @@ def test_what_does_not_fit_beside_the_batches_begins_anew_with_half_of_it(make: 
     assert record.recoveries == 1, "the next training would be given this process"
     assert set(seen) == {False}, "what did not fit was still in memory"
     log = RunFolder(make("run").folder).resolve(record.files["train.log"]).read_text()
-    assert "out of memory at batch 8: begun anew with batch 4" in log
+    assert "out of memory at batch 8: restarted with batch 4" in log
     asked, _ = train(make("asked", epochs=2, nbs=8, batch=4))
     assert measured(told.rows) == measured(asked.rows)
     assert weights(make("run"), told.checkpoints[-1]) == weights(make("asked"), asked.checkpoints[-1])

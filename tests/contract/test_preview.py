@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolosweep.backends.ultralytics.augmentation_preview import Preview, previews
+from yolosweep.backends.preview import Preview
+from yolosweep.backends.ultralytics.augmentation_preview import previews
 from yolosweep.errors import TrainingError
 from yolosweep.report.preview_sheets import galleries
 from yolosweep.storage.atomic_files import sha256_of

@@ -185,7 +185,7 @@ def test_two_ranks_go_on_to_the_bit(request_of: Any) -> None:
     older = again.model_copy(update={"resume": ()})  # to this rank the checkpoint looked damaged
     records = [TrialRecord.model_validate(told["record"][0]) for told in train(again, older)]
     assert [record.cause for record in records] == [Cause.UNKNOWN] * 2
-    assert "the ranks would go on in different epochs (2, 1)" in records[0].reason
+    assert "the ranks would resume in different epochs (2, 1)" in records[0].reason
 
 
 def test_a_nan_on_one_rank_sends_all_of_them_back(request_of: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from yolosweep.storage.atomic_files import sha256_of
 Make = Callable[..., TrialRequest]
 FILES = {"best.pt", "last.pt", "results.csv", "args.yaml"}
 MEASURED_LIVE = {"seconds", "images_per_s", "memory_mb", "gpu_memory_mb"}
-"""Fields of a row that hang on the machine, not on the request."""
+"""Fields of a row that depend on the machine, not on the request."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class TrainerContract:
     def test_files_are_published_with_their_hash(self, finished: Done) -> None:
         assert finished.record.files.keys() >= FILES
         for name, reference in finished.record.files.items():
-            assert reference.path == f"trials/{finished.request.trial}/{name}"
+            assert reference.path == f"trials/{finished.request.trial}/attempts/a00/{name}"
             assert sha256_of(finished.file(name)) == reference.sha256
             assert finished.file(name).stat().st_size == reference.size > 0
 
@@ -225,6 +226,20 @@ class TrainerContract:
         assert [getattr(rest.record, name) for name in about] == [getattr(finished.record, name) for name in about]
         _, *lines = rest.file("results.csv").read_text().splitlines()
         assert [int(line.split(",")[0]) for line in lines] == [row.epoch for row in finished.rows]
+
+    def test_the_record_of_a_resumed_training_covers_all_its_epochs(self, trainer: Trainer, make: Make) -> None:
+        """A process that is resumed knows what the earlier ones measured."""
+        first = run(trainer, make(), [Verdict.CANCEL])
+        rest = run(trainer, going_on(first), [Verdict.CANCEL])
+        rows = first.rows + rest.rows
+        seconds = [row.seconds for row in rows if row.seconds is not None]
+        assert rest.record.epochs == len(rows) == len(seconds) == 2
+        assert rest.record.seconds >= sum(seconds)
+        assert rest.record.seconds > first.record.seconds
+        assert rest.record.epoch_seconds == pytest.approx(statistics.median(seconds))
+        assert rest.record.images_per_s == pytest.approx(statistics.median(row.images_per_s or 0.0 for row in rows))
+        assert rest.record.memory_mb == max(row.memory_mb or 0.0 for row in rows)
+        assert rest.record.retries == 1
 
     def test_a_damaged_checkpoint_is_passed_over(self, trainer: Trainer, make: Make) -> None:
         first = run(trainer, make(), [Verdict.CONTINUE, Verdict.CANCEL])

@@ -80,7 +80,7 @@ def test_an_experiment_with_hostile_weights_is_refused_before_anything_starts(tm
     hostile_checkpoint(weights, canary)
     search = {"trials": 1, "parameters": {"lr0": {"value": 0.01}}}
     exp = Experiment.model_validate({"name": "x", "model": str(weights), "data": "d.yaml", "search": search})
-    (fault,) = check_arguments(exp)
+    (fault,) = check_arguments(exp.space)
     assert fault.key == "model"
     assert "posix.system" in fault.message
     assert not canary.exists()
@@ -93,6 +93,6 @@ def test_weights_of_another_task_are_refused_whatever_they_are_called(tmp_path: 
     torch.save({"model": None, "train_args": {"task": "segment"}}, weights)
     named = {"name": "x", "model": str(weights), "data": "d.yaml"}
     named["search"] = {"trials": 1, "parameters": {"box": {"value": 7.5}}}
-    (fault,) = check_arguments(Experiment.model_validate({**named, "task": "pose"}))
+    (fault,) = check_arguments(Experiment.model_validate({**named, "task": "pose"}).space)
     assert (fault.key, "made for segment, not for pose; set task: segment" in fault.message) == ("model", True)
-    assert check_arguments(Experiment.model_validate({**named, "task": "segment"})) == []
+    assert check_arguments(Experiment.model_validate({**named, "task": "segment"}).space) == []

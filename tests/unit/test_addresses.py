@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
-from yolosweep.experiment.addresses import Address, address_fault, is_address, redacted
+from yolosweep.storage.addresses import Address, address_fault, is_address, redacted
 
 CANARY = "c4n4ryc4n4ry"
 FORMS = [

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from yolosweep.backends import backend_for
 from yolosweep.backends.ultralytics.oversampling import epoch_draw, repeat_factors
 from yolosweep.data.checks.class_balance import balance_findings, counts, val_objects_needed
 from yolosweep.data.model.items import ImageFacts, Item, LabelFile, Layout, Problem, Row
-from yolosweep.experiment import defaults, identity, settings_of
+from yolosweep.experiment import identity, settings_of
 from yolosweep.experiment.rules import lint
 from yolosweep.experiment.schema import Experiment
 from yolosweep.records import Finding, Severity
@@ -314,7 +315,7 @@ def test_a_range_beyond_1_is_refused() -> None:
 
 
 def test_it_is_part_of_what_a_trial_is() -> None:
-    assert defaults()["balance"] == 0.0
+    assert backend_for("yolo26n.pt").arguments.defaults["balance"] == 0.0
     exp = experiment(balance={"min": 0.0, "max": 1.0})
     settings = [settings_of(exp, {"balance": strength}) for strength in (0.0, 0.5)]
     assert [one["balance"] for one in settings] == [0.0, 0.5]

@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 
+from yolosweep.backends.ultralytics.arguments import TASKS_OF, train_arguments
 from yolosweep.experiment import (
     Experiment,
     baseline,
-    defaults,
     identity,
     lint_with_data,
     load_experiment,
     notes,
     settings_of,
 )
-from yolosweep.experiment.arguments import ALIASES, NOT_TRAINING, OWNED, SCORING, TASKS_OF, explanations
 
 HEAD = "name: demo\nmodel: yolo26n.pt\ndata: data.yaml\n"
 
@@ -151,16 +150,19 @@ def test_trial_0_is_the_defaults_or_the_nearest_point_to_them(tmp_path: Path) ->
 
 BASE: dict[str, Any] = {"epochs": 5, "lr0": 0.01, "workers": 2, "plots": False, "verbose": False, "seed": 0}
 OTHER: dict[str, Any] = {"model": "yolo26n.pt", "task": "detect", "data_fingerprint": "f"}
+RUNTIME_ONLY = train_arguments().runtime_only
 
 
 @pytest.mark.parametrize("name", ["workers", "plots", "verbose", "save_period"])
 def test_how_a_trial_runs_is_not_its_identity(name: str) -> None:
-    assert identity(BASE, **OTHER) == identity({**BASE, name: 99}, **OTHER)
+    other = identity({**BASE, name: 99}, **OTHER, runtime_only=RUNTIME_ONLY)
+    assert identity(BASE, **OTHER, runtime_only=RUNTIME_ONLY) == other
 
 
 @pytest.mark.parametrize("name", ["lr0", "epochs", "seed", "imgsz", "augmentations", "cache", "fraction"])
 def test_what_a_trial_learns_is_its_identity(name: str) -> None:
-    assert identity(BASE, **OTHER) != identity({**BASE, name: 99}, **OTHER)
+    other = identity({**BASE, name: 99}, **OTHER, runtime_only=RUNTIME_ONLY)
+    assert identity(BASE, **OTHER, runtime_only=RUNTIME_ONLY) != other
 
 
 @pytest.mark.parametrize("name", sorted(OTHER))
@@ -243,14 +245,17 @@ def test_what_may_surprise_is_told(text: str, told: str, tmp_path: Path) -> None
 
 
 def test_every_argument_named_in_a_table_exists_in_the_installed_release() -> None:
-    known = set(defaults())
+    arguments = train_arguments()
+    known = set(arguments.defaults)
     assert known > {"lr0", "mosaic", "augmentations"}
     assert set(TASKS_OF) <= known
-    assert known >= SCORING
-    assert known >= NOT_TRAINING
-    assert set(ALIASES.values()) <= known
-    assert not set(ALIASES) & known
-    assert set(OWNED) - {"save_dir"} <= known
-    assert set(explanations()) == known
-    assert defaults()["lr0"] == 0.01
-    assert "learning rate" in explanations()["lr0"]
+    assert known >= arguments.scoring
+    assert known >= arguments.not_training
+    assert known >= arguments.quiet.keys()
+    assert set(arguments.aliases.values()) <= known
+    assert not set(arguments.aliases) & known
+    assert set(arguments.owned) - {"save_dir"} <= known
+    assert arguments.runtime_only - {"save_dir"} <= known
+    assert set(arguments.explanations) == known
+    assert arguments.defaults["lr0"] == 0.01
+    assert "learning rate" in arguments.explanations["lr0"]

@@ -456,7 +456,7 @@ WRONG: dict[str, tuple[str | bytes, list[str]]] = {
         ],
     ),
     "a list that is gone": ("train: gone.txt\nval: images/val\n" + NAMES, ["gone.txt does not exist"]),
-    "an address": ("train: https://x.org/a.zip\nval: images/val\n" + NAMES, ["is a URL; nothing is downloaded"]),
+    "an address": ("train: https://x.org/a.zip\nval: images/val\n" + NAMES, ["is an address; nothing is downloaded"]),
     "download a script": (
         "train: gone\nval: images/val\ndownload: bash get.sh\n" + NAMES,
         ["download: (bash get.sh) is never run", "read it first"],

@@ -490,7 +490,7 @@ class TestGoingOn:
         assert second is not None
         (note,) = second.notes
         assert reference.path in note
-        assert f"checkpoint of epoch {epoch} passed over" in note
+        assert f"checkpoint of epoch {epoch} skipped" in note
         counter.stored.remove(newest)
         assert counter.outcome(second) == whole.outcome(first)
 
@@ -504,11 +504,11 @@ class TestGoingOn:
         second = counter.run()
         assert first is not None
         assert second is not None
-        assert [note.split(" passed")[0] for note in second.notes[:2]] == [
+        assert [note.split(" skipped")[0] for note in second.notes[:2]] == [
             "checkpoint of epoch 5",
             "checkpoint of epoch 4",
         ]
-        assert second.notes[2] == "no whole checkpoint is left: it started over"
+        assert second.notes[2] == "no intact checkpoint is left: restarted from the first epoch"
         assert counter.outcome(second) == whole.outcome(first)
 
     def test_what_was_noted_stays_noted(self, parking: Path, tmp_path: Path) -> None:
@@ -520,7 +520,7 @@ class TestGoingOn:
         record = counter.run()
         assert record is not None
         (note,) = record.notes
-        assert "checkpoint of epoch 4 passed over" in note
+        assert "checkpoint of epoch 4 skipped" in note
 
     def test_an_attempt_that_was_replaced_deletes_nothing_of_its_successor(self, parking: Path, tmp_path: Path) -> None:
         """Taken for dead at its third row and told to stop: what its successor goes on from is still there."""

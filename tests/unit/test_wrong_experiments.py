@@ -46,7 +46,7 @@ SYNTAX = [
     wrong("tab", "name: a\n\tmodel: b\n", ("YAML", 2, "indents with spaces")),
     wrong("bracket left open", "name: a\nsearch: {trials: 3\n", ("YAML", 3, "brackets")),
     wrong("colon in a value", "name: a\nmodel: C: b\n", ("YAML", 2, "quotes")),
-    wrong("key twice", TOP + "name: other\n", ("name", 4, "stands twice (first on line 1); remove one")),
+    wrong("key twice", TOP + "name: other\n", ("name", 4, "is written twice (first on line 1); remove one")),
     wrong("nested key twice", HEAD + "train:\n  epochs: 5\n  epochs: 6\n", ("train.epochs", 7, "first on line 6")),
     wrong(
         "two keys twice, one of them in braces and quotes",
@@ -131,7 +131,7 @@ UNKNOWN = [
     ),
     wrong("in train", HEAD + "train:\n  epoch: 5\n", ("train.epoch", 6, "did you mean train.epochs?")),
     wrong("in train, foreign", HEAD + "train: {lr: 5}\n", ("train.lr", 5, "did you mean train.lr0?")),
-    wrong("in train, nothing close", HEAD + "train: {qqqqqq: 5}\n", ("train.qqqqqq", 5, "Ultralytics train settings")),
+    wrong("in train, nothing close", HEAD + "train: {qqqqqq: 5}\n", ("train.qqqqqq", 5, "see the train settings")),
     wrong("searched, unknown", axis("lr9000", "{min: 0.1, max: 0.2}"), ("search.parameters.lr9000", 5, "did you mean")),
     wrong("key is a number", HEAD + "train: {1: 2}\n", ("train.1", 5, "put it in quotes")),
 ]
@@ -298,7 +298,7 @@ AXES = [
     wrong(
         "q missing",
         axis("lr0", "{min: 0.1, max: 1, distribution: q_uniform}"),
-        ("search.parameters.lr0", 5, "go together"),
+        ("search.parameters.lr0", 5, "q (the step) needs distribution"),
     ),
     wrong(
         "int_uniform of fractions",
@@ -323,7 +323,7 @@ AXES = [
     wrong(
         "W&B's normal",
         axis("lr0", "{mu: 0, sigma: 1, distribution: normal}"),
-        ("search.parameters.lr0", 5, "has to be bounded"),
+        ("search.parameters.lr0", 5, "must be bounded"),
     ),
     wrong("W&B's beta", axis("lr0", "{distribution: beta}"), ("search.parameters.lr0", 5, "distribution: uniform")),
     wrong(
@@ -394,7 +394,7 @@ LINT = [
     wrong(
         "owned",
         HEAD + "train: {device: 0, resume: true, seed: 3}\n",
-        ("train.device", 5, "Ray decides it"),
+        ("train.device", 5, "Ray assigns devices"),
         ("train.resume", 5, "whole sweeps"),
         ("train.seed", 5, "seed:"),
     ),
@@ -438,7 +438,7 @@ LINT = [
     wrong(
         "grid over a billion points",
         TOP + "search: {searcher: grid, parameters: {box: {min: 0, max: 1000000000}}}\n",
-        ("search.parameters.box", 4, "a range of 1000000001 grid points; give values"),
+        ("search.parameters.box", 4, "a range of 1000000001 has too many grid points; give values"),
     ),
     wrong(
         "pipeline not defined",
@@ -457,7 +457,7 @@ LINT = [
         "toy",
         HEAD.replace("yolo26n.pt", "toy/red").replace("box", "lr0").replace("4.0, max: 9.0", "0.1, max: 0.9")
         + "train: {mosaic: 0.5}\n",
-        ("train.mosaic", 5, "it knows epochs"),
+        ("train.mosaic", 5, "which has epochs"),
     ),
 ]
 
@@ -570,7 +570,7 @@ def test_a_missing_or_unreadable_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         load_experiment(tmp_path)
     (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
-    with pytest.raises(UsageError, match=r"not in UTF-8 \(byte 7\); save it as UTF-8"):
+    with pytest.raises(UsageError, match=r"not UTF-8 \(byte 7\); save it as UTF-8"):
         load_experiment(tmp_path / "latin.yaml")
 
 

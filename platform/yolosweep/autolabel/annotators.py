@@ -12,6 +12,7 @@ from typing import Any
 from yolosweep.autolabel.agreement import PredictedLabel
 from yolosweep.backends.failure_causes import last_line
 from yolosweep.backends.ultralytics.environment import enter
+from yolosweep.backends.ultralytics.patches import replaced
 from yolosweep.errors import TrainingError
 
 __all__ = ["Annotator"]
@@ -177,9 +178,6 @@ def _weights_only() -> Iterator[None]:
     """Restrict Ultralytics' SAM loader to tensors; by default it runs any code in the pickle."""
     import ultralytics.models.sam.build as build
 
-    before = build.torch_load
-    build.torch_load = functools.partial(before, weights_only=True, map_location="cpu")
-    try:
+    numbers_only = functools.partial(build.torch_load, weights_only=True, map_location="cpu")
+    with replaced("ultralytics.models.sam.build:torch_load", numbers_only):
         yield
-    finally:
-        build.torch_load = before

@@ -1,24 +1,30 @@
-"""One training from request to record: the Ultralytics adapter and the toy trainer.
+"""Model families behind one Protocol: descriptions that import nothing heavy, and their trainers.
 
-This is the only door to ultralytics and torch; both are imported when a trainer is asked for, not before.
+Only this package and ``autolabel`` import torch and ultralytics, and only once a trainer is asked for.
 """
 
-from __future__ import annotations
+from yolosweep.backends.arguments import Arguments as Arguments
+from yolosweep.backends.arguments import ArgumentSpace as ArgumentSpace
+from yolosweep.backends.backend import Backend as Backend
+from yolosweep.backends.backend import Task as Task
+from yolosweep.backends.registry import BACKENDS as BACKENDS
+from yolosweep.backends.registry import DEFAULT_BACKEND as DEFAULT_BACKEND
+from yolosweep.backends.registry import backend_for as backend_for
+from yolosweep.backends.registry import trainer_for as trainer_for
+from yolosweep.backends.trainer import Cancelled as Cancelled
+from yolosweep.backends.trainer import Report as Report
+from yolosweep.backends.trainer import Trainer as Trainer
 
-from yolosweep.backends.backend import Cancelled as Cancelled
-from yolosweep.backends.backend import Report as Report
-from yolosweep.backends.backend import Trainer as Trainer
-from yolosweep.experiment.schema import TOY_MODEL
-
-__all__ = ["Cancelled", "Report", "Trainer", "trainer_for"]
-
-
-def trainer_for(model: str) -> Trainer:
-    """Return the trainer that knows a model: the toy, or Ultralytics for everything else."""
-    if model == TOY_MODEL:
-        from yolosweep.backends.toy.trainer import ToyTrainer
-
-        return ToyTrainer()
-    from yolosweep.backends.ultralytics.trainer import YoloTrainer
-
-    return YoloTrainer()
+__all__ = [
+    "BACKENDS",
+    "DEFAULT_BACKEND",
+    "ArgumentSpace",
+    "Arguments",
+    "Backend",
+    "Cancelled",
+    "Report",
+    "Task",
+    "Trainer",
+    "backend_for",
+    "trainer_for",
+]

@@ -1,45 +1,162 @@
-"""The seam of this room: what a trainer is, so that the real one and the toy can stand in for each other."""
+"""What a backend is: everything the platform knows about one family of models.
+
+How to add a backend
+--------------------
+
+1. Write a class that satisfies :class:`Backend`. Importing its module must not load torch or another heavy library:
+   import those within the methods.
+2. Add an instance to ``BACKENDS`` in :mod:`yolosweep.backends.registry`. The first backend whose ``matches`` accepts
+   the model of an experiment is used; Ultralytics accepts everything and stays last.
+3. Subclass ``BackendContract`` (``tests/contract/test_backend.py``) and ``TrainerContract``
+   (``tests/contract/test_trainer.py``): a few class attributes each.
+
+Nothing else names a model family: experiment, search, cluster and CLI read the attributes below.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from yolosweep.records import Checkpoint, EpochResult, TrialRecord, TrialRequest, Validation, Verdict
+from yolosweep.backends.arguments import Arguments, ArgumentSpace
+from yolosweep.backends.preview import Preview
+from yolosweep.backends.trainer import Trainer
+from yolosweep.errors import Fault
 
-__all__ = ["Cancelled", "Report", "Trainer"]
-
-Report = Callable[[EpochResult, Checkpoint | None], Verdict]
-"""Hand over one epoch, and the checkpoint stored after it if there is one; its files are in the run folder already.
-
-Both are durable when this returns. The answer says whether to go on."""
-
-Cancelled = Callable[[], bool]
-"""Asked between batches: True means stop now, keep what there is. Cheap: it never waits."""
+__all__ = ["Backend", "CheckpointSize", "Starter", "Task", "small_batch"]
 
 
-class Trainer(Protocol):
-    """One training from request to record, and scoring of the checkpoint it leaves."""
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a model of the backend can be trained for."""
 
-    def prepare(self, request: TrialRequest) -> None:
-        """Make ready what trainings like this one share on this machine; what goes wrong is left to them to tell."""
+    metrics: tuple[str, ...]
+    """Names of the metrics that every epoch reports, losses aside."""
+    default_metric: str
+    """The metric that ranks trials unless ``search.metric`` names another."""
+    shares_images: bool = False
+    """Whether the trials of a node share decoded images (``trial.image_cache``)."""
 
-    def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
-        """Train, report each epoch, publish ``best.pt``, ``last.pt``, ``results.csv`` and ``args.yaml``.
 
-        Where the request names checkpoints, training goes on from the newest whole one, as if it had never stopped; it
-        starts over where all are damaged. Rows are reported from the epoch after it. What goes wrong in a training is
-        an ending of the record with its cause, not an exception.
+class CheckpointSize(NamedTuple):
+    """Estimated size of the files of one training, MiB."""
+
+    state_mb: float
+    """A resumable state."""
+    weights_mb: float
+    """``best.pt``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Starter:
+    """What ``yolosweep init`` writes for a data set: YAML lines, with their comments."""
+
+    model: str
+    train: tuple[str, ...]
+    space: tuple[str, ...]
+
+
+class Backend(Protocol):
+    """One family of models: a cheap description, and the way to its trainer."""
+
+    @property
+    def name(self) -> str:
+        """Name in messages, e.g. ``Ultralytics``."""
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The tasks that can be trained, by the word the experiment file uses."""
+
+    @property
+    def arguments(self) -> Arguments:
+        """The train arguments."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Installed distributions whose version can change a result."""
+
+    @property
+    def uses_torch(self) -> bool:
+        """Whether nodes need a working torch, and GPUs are of use."""
+
+    @property
+    def several_ranks(self) -> bool:
+        """Whether several processes can train one trial together."""
+
+    @property
+    def process_mb(self) -> int:
+        """Resident memory of one small training process on CPU, MiB."""
+
+    def matches(self, model: str) -> bool:
+        """Return whether this backend trains the model an experiment names."""
+
+    def faults(self, space: ArgumentSpace) -> Iterator[Fault]:
+        """Yield arguments that are contradictory or have no effect, as far as the experiment file shows."""
+
+    def data_faults(self, space: ArgumentSpace, train_images: int, *, polygons: bool) -> Iterator[Fault]:
+        """Yield faults that depend on the data.
+
+        Args:
+            space: what is set and searched.
+            train_images: size of the training split.
+            polygons: whether any label is a polygon.
         """
 
-    def validate(
-        self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], gpus: float
-    ) -> Validation:
-        """Score a checkpoint file on one split, with the settings (imgsz, batch…) it was trained with.
+    def notes(self, space: ArgumentSpace) -> Iterator[str]:
+        """Yield what is legal but may surprise, one sentence each."""
 
-        What was trained without a GPU (``gpus`` is 0) is scored without one.
+    def misnamed(self, model: str, task: str) -> str | None:
+        """Return why a model cannot be trained for a task, judged by its name; None if it may."""
+
+    def model_faults(self, model: str, task: str) -> list[Fault]:
+        """Return what is wrong with the model: missing, or made for another task."""
+
+    def locate_model(self, model: str, *, fetch: bool = True) -> Path | str:
+        """Return the model's file, or its bare name where the library ships it.
+
+        Args:
+            model: what the experiment names.
+            fetch: whether to download weights that are not on this machine; if False the file may not exist yet.
 
         Raises:
-            TrainingError: the file cannot be read or the data are not there.
+            DataError: there is no such model.
         """
+
+    def check_arguments(self, space: ArgumentSpace) -> list[Fault]:
+        """Return what the library itself refuses, of arguments, pipelines and weights.
+
+        Raises:
+            TrainingError: the library cannot be imported.
+        """
+
+    def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
+        """Estimate the size of a training's files; ``model_bytes`` is the size of the model file, if there is one."""
+
+    def starter(self, task: str, train_images: int | None) -> Starter:
+        """Return the starting point for an experiment; ``train_images`` is None if it is unknown."""
+
+    def previews(
+        self,
+        images: Sequence[Path],
+        names: Mapping[int, str],
+        *,
+        task: str,
+        settings: Mapping[str, Any],
+        pipelines: Mapping[str, Sequence[Mapping[str, Mapping[str, Any]]]],
+        count: int,
+        seed: int,
+        extra: Mapping[str, Any],
+    ) -> list[Preview]:
+        """Return samples as a training would see them; empty for a backend that does not augment."""
+
+    def trainer(self) -> Trainer:
+        """Return a trainer; this may import heavy libraries."""
+
+
+def small_batch(train_images: int | None) -> int:
+    """Return a batch for a starter file: 16, or for very small sets a power of two that leaves about four batches."""
+    if train_images is None or train_images >= 64:
+        return 16
+    return max(1 << (max(train_images, 1) // 4).bit_length() - 1, 1) if train_images >= 4 else 1

@@ -14,11 +14,11 @@ from yolosweep.storage.atomic_files import Content, sha256_of
 __all__ = ["Checkpoints"]
 
 _OF_ATTEMPT = re.compile(r"(\.?)a(\d+)-e\d+")
-"""How names of checkpoint files begin; those of half-written drafts have a dot in front."""
+"""Start of the names of checkpoint files; half-written drafts have a leading dot."""
 
 
 class Checkpoints:
-    """The checkpoints of one training in the run folder: stored under the attempt's name, verified, the old removed."""
+    """The checkpoints of one training: stored under the attempt's name, verified, old ones removed."""
 
     def __init__(self, request: TrialRequest) -> None:
         self._request, self._folder = request, RunFolder(request.folder)
@@ -26,30 +26,30 @@ class Checkpoints:
         self._remover = ThreadPoolExecutor(1, thread_name_prefix="tidy")
         self._removing: Future[None] | None = None
 
-    def newest_whole(self) -> tuple[Checkpoint | None, list[str]]:
-        """Return the newest checkpoint whose files are as recorded, and a note on each that was passed over."""
+    def newest_intact(self) -> tuple[Checkpoint | None, list[str]]:
+        """Return the newest checkpoint whose files are as recorded, and a note on each damaged one."""
         notes: list[str] = []
-        for place, checkpoint in enumerate(self._request.resume):
+        for age, checkpoint in enumerate(self._request.resume):
             files = [file for file in (checkpoint.state, checkpoint.best) if file is not None]
-            damaged = next((file for file in files if not self._is_whole(file)), None)
+            damaged = next((file for file in files if not self._is_intact(file)), None)
             if damaged is None:
-                self._kept = list(reversed(self._request.resume[place:]))
+                self._kept = list(reversed(self._request.resume[age:]))
                 return checkpoint, notes
-            notes.append(f"checkpoint of epoch {checkpoint.epoch} passed over: {damaged.path} is not as it was stored")
+            notes.append(f"checkpoint of epoch {checkpoint.epoch} skipped: {damaged.path} differs from what was stored")
         return None, notes
 
-    def _is_whole(self, file: FileRef) -> bool:
+    def _is_intact(self, file: FileRef) -> bool:
         try:
             return sha256_of(self._folder.resolve(file)) == file.sha256
         except OSError:
             return False
 
     def file(self, reference: FileRef) -> Path:
-        """Return where a stored file is."""
+        """Return the path of a stored file."""
         return self._folder.resolve(reference)
 
     def store(self, epoch: int, state: Content, best: Path | FileRef | None) -> Checkpoint:
-        """Write a state into the run folder (a path is copied), and the best weights where they are not there yet.
+        """Write a state into the run folder (a path is copied), and the best weights if they are not there yet.
 
         Raises:
             OSError: the disk is full, or the run folder cannot be written.
@@ -62,12 +62,12 @@ class Checkpoints:
         return self._kept[-1]
 
     def tidy(self) -> None:
-        """Delete what no kept checkpoint needs, of this attempt and earlier ones, beside the next epoch.
+        """Delete what no kept checkpoint needs, of this attempt and earlier ones, while the next epoch trains.
 
-        Only once the newest is recorded, and only while this attempt is the one that counts.
+        Call it once the newest checkpoint is recorded, and only while this attempt is the current one.
 
         Raises:
-            OSError, RunFolderError: what was to be deleted before could not be.
+            OSError, RunFolderError: the previous deletion failed.
         """
         self.settle()
         del self._kept[: -self._request.policy.keep_checkpoints]
@@ -80,7 +80,7 @@ class Checkpoints:
             is_draft, attempt = bool(found[1]), int(found[2])
             if attempt < self._request.attempt or (attempt == self._request.attempt and not is_draft):
                 doomed.append(file)
-        if doomed:  # to free 40 MB takes the system as long as to write them
+        if doomed:  # freeing 40 MB takes as long as writing them
             self._removing = self._remover.submit(self._remove, doomed)
 
     def _remove(self, files: Sequence[Path]) -> None:
@@ -88,7 +88,7 @@ class Checkpoints:
             self._folder.remove(file)
 
     def settle(self) -> None:
-        """Wait for what :meth:`tidy` deletes; it raises what this raises."""
+        """Wait for the deletion by :meth:`tidy`; raises what it raised."""
         removing, self._removing = self._removing, None
         if removing is not None:
             removing.result()

@@ -1,4 +1,4 @@
-"""What an error of a training means: how it ended, and whether trying again makes sense."""
+"""What an error of a training means: its ending, and whether to try again."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from yolosweep.records import Cause, Ending
 __all__ = ["End", "cause_of", "classified", "last_line"]
 
 _STORAGE = frozenset((errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT, errno.ESTALE))
-"""What the system says where the run folder, not the training, is in trouble."""
+"""Error numbers that mean the run folder, not the training, has a problem."""
 
 _MEMORY = re.compile(
     r"out of memory|can(no|')t allocate memory|CU(BLAS|DNN)_STATUS_ALLOC_FAILED|unable to find an engine", re.IGNORECASE
 )
-"""What torch and its libraries say where memory ran out; Ultralytics lowers the batch for these too."""
+"""Messages of torch and its libraries if memory ran out; Ultralytics lowers the batch for these too."""
 
 _CONFIG = re.compile(r"froze the entire model|final batch=1|does not exist|no such file", re.IGNORECASE)
-"""What Ultralytics says of settings, besides the types of error it raises for them."""
+"""Messages of Ultralytics about settings, besides the types of error it raises for them."""
 
 _DATA = re.compile(r"dataset|images? (found|not found)|no labels|image not found|label", re.IGNORECASE)
-"""What Ultralytics says of images and labels it cannot use."""
+"""Messages of Ultralytics about images and labels it cannot use."""
 
 
 class End(NamedTuple):
@@ -42,7 +42,7 @@ def classified(error: Exception, *, batch: int, begun: bool) -> End:
     Args:
         error: what was raised.
         batch: the batch it ran with.
-        begun: whether the first epoch had begun: before, errors come from settings or data.
+        begun: whether the first epoch had started; earlier errors come from settings or data.
     """
     text = last_line(error)
     if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
@@ -65,12 +65,14 @@ def cause_of(error: Exception, *, begun: bool) -> Cause:
         return Cause.UNKNOWN
     if isinstance(error, (FileNotFoundError, RuntimeError, ValueError)) and _DATA.search(str(error)):
         return Cause.DATA
-    said = isinstance(error, (FileNotFoundError, RuntimeError)) and _CONFIG.search(str(error))
-    return Cause.CONFIG if said or isinstance(error, (TypeError, ValueError, SyntaxError, KeyError)) else Cause.UNKNOWN
+    of_settings = isinstance(error, (FileNotFoundError, RuntimeError)) and _CONFIG.search(str(error))
+    if of_settings or isinstance(error, (TypeError, ValueError, SyntaxError, KeyError)):
+        return Cause.CONFIG
+    return Cause.UNKNOWN
 
 
 def last_line(error: BaseException) -> str:
-    """Return the last telling line of an exception."""
+    """Return the most informative line of an exception."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = 0 if lines and lines[0].startswith("CUDA error") else -1  # advice on debugging follows
-    return (lines[telling] if lines else type(error).__name__)[:500]
+    chosen = 0 if lines and lines[0].startswith("CUDA error") else -1  # advice on debugging follows
+    return (lines[chosen] if lines else type(error).__name__)[:500]

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from yolosweep.backends import DEFAULT_BACKEND
 from yolosweep.cli.progress_bar import progress
 from yolosweep.data import OUTSIDE, Gate, described, examine, with_waived
 from yolosweep.data.model.safe_paths import printable
 from yolosweep.errors import DataError, UsageError
 from yolosweep.experiment import Experiment, load_experiment, sizes_of
-from yolosweep.experiment.addresses import is_address
 from yolosweep.records import Finding, Severity
+from yolosweep.storage.addresses import is_address
 
 __all__ = ["check_data"]
 
@@ -49,7 +50,7 @@ def check_data(
         raise UsageError(f"--fail-on {fail_on}: choose from {', '.join(severity.value for severity in Severity)}")
     exp = _experiment(source)
     task = task or (exp.task if exp else "detect")
-    sizes = list(imgsz) or (sizes_of(exp) if exp else [640])
+    sizes = list(imgsz) or (sizes_of(exp) if exp else [DEFAULT_BACKEND.arguments.imgsz({})])
     named = source if source.startswith("sample:") or is_address(source) else str(Path(source).absolute())
     tell, copying = progress("reading the data"), progress("copying the data", in_bytes=True)
     place, anywhere = exp.data if exp else named, OUTSIDE in allow

@@ -62,7 +62,7 @@ def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence
             for first, second, kind in gate.leaks.pairs[:_PAIRS]
         ],
         pairs_found=len(gate.leaks.pairs),
-        previews=_previews(gate, exp) if exp is not None and not exp.is_toy else (),
+        previews=_previews(gate, exp) if exp is not None else (),
     )
     write_atomic(target.absolute(), render_data_page(view))
 
@@ -117,14 +117,13 @@ def _boxes(gate: Gate) -> list[BoxSize]:
 
 def _previews(gate: Gate, exp: Experiment) -> Sequence[Gallery]:
     """Return what the augmentations of an experiment do to some images; none where that cannot be shown."""
-    from yolosweep.backends.ultralytics.augmentation_preview import previews
     from yolosweep.experiment.settings import baseline, settings_of
     from yolosweep.report.preview_sheets import galleries
 
     # Ultralytics looks for labels by its own rule.
     images = [item.image for item in gate.layout.splits["train"] if item.label in (None, label_of(item.image))]
     return galleries(
-        previews(
+        exp.backend.previews(
             images,
             gate.layout.names,
             task=gate.layout.task,

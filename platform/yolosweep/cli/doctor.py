@@ -27,10 +27,10 @@ from yolosweep.cluster import (
 )
 from yolosweep.data import copied
 from yolosweep.errors import ClusterError, DataError
-from yolosweep.experiment.addresses import is_address
 from yolosweep.experiment.schema import Experiment
 from yolosweep.runtime.resources import allot
 from yolosweep.runtime.tune_adapter import Cluster, connected
+from yolosweep.storage.addresses import is_address
 
 __all__ = ["examine_cluster", "good_nodes", "needs_of", "probe_request"]
 
@@ -44,7 +44,7 @@ def probe_request(checked: Checked | None, storage: str | None, marker: str = ""
         return ProbeRequest(storage=storage, marker=marker)
     exp, copy = checked.experiment, copied(checked.gate.layout.root)
     gpus = exp.resources.gpus_per_trial != 0
-    return ProbeRequest(torch=not exp.is_toy, gpus=gpus, storage=storage, marker=marker, copy=copy)
+    return ProbeRequest(torch=exp.backend.uses_torch, gpus=gpus, storage=storage, marker=marker, copy=copy)
 
 
 def needs_of(checked: Checked, address: str, allocation: Allocation | None) -> DiskEstimate:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolosweep.backends.ultralytics.argument_check import check_arguments
-from yolosweep.backends.ultralytics.model_files import locate_model, model_faults
 from yolosweep.cli.progress_bar import progress
 from yolosweep.data import OUTSIDE, Gate, described, examine, waive
 from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
 from yolosweep.experiment import Experiment, baseline, lint_with_data, load_experiment, notes, sizes_of
-from yolosweep.experiment.addresses import address_fault, is_address
 from yolosweep.records import PreparedDataset, Severity
+from yolosweep.storage.addresses import address_fault, is_address
 
 __all__ = ["Checked", "check"]
 
@@ -77,7 +75,7 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
     assert isinstance(seen[0], tuple), "an error of the data is a fault of the experiment"
     gate, dataset = seen[0]
     _, told = baseline(exp)
-    model = locate_model(exp.model, fetch=fetch)
+    model = exp.backend.locate_model(exp.model, fetch=fetch)
     if isinstance(model, Path) and not model.is_file():
         told.append(f"{exp.model} is not on this machine: a run downloads it first")
     return Checked(
@@ -92,8 +90,8 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
 
 def _rules(exp: Experiment) -> list[Fault]:
     """Return what the training library has against the model and the arguments."""
-    named = model_faults(exp)
-    return [*named, *(fault for fault in check_arguments(exp) if fault.key != "model" or not named)]
+    named = exp.backend.model_faults(exp.model, exp.task)
+    return [*named, *(fault for fault in exp.backend.check_arguments(exp.space) if fault.key != "model" or not named)]
 
 
 def _told(error: DataError | UsageError) -> str:

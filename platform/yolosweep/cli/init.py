@@ -6,16 +6,14 @@ import os
 from importlib import resources
 from pathlib import Path
 
-from yolosweep.backends.ultralytics.model_files import misnamed
+from yolosweep.backends import DEFAULT_BACKEND, backend_for
 from yolosweep.data import examine
 from yolosweep.data.samples.cache import SAMPLES
 from yolosweep.errors import UsageError
-from yolosweep.experiment.addresses import is_address
+from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import write_atomic
 
 __all__ = ["write_sample", "write_starter"]
-
-TASKS = ("detect", "segment", "classify", "pose", "obb")
 
 
 def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path:
@@ -27,9 +25,10 @@ def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path
     """
     from yolosweep.experiment.starter import starter
 
-    if task not in TASKS:
-        raise UsageError(f"--task {task}: must be one of {', '.join(TASKS)}")
-    if model is not None and (fault := misnamed(model, task)):
+    backend = DEFAULT_BACKEND if model is None else backend_for(model)
+    if task not in backend.tasks:
+        raise UsageError(f"--task {task}: must be one of {', '.join(backend.tasks)}")
+    if model is not None and (fault := backend.misnamed(model, task)):
         raise UsageError(f"--task {task} --model {model}: {fault}")
     if out.exists():
         raise UsageError(f"{out} exists and is not overwritten; choose another with --out")

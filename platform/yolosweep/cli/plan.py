@@ -11,7 +11,6 @@ from yolosweep.cli.experiment_checks import Checked
 from yolosweep.cluster import checkpoint_needs
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import baseline
-from yolosweep.experiment.addresses import is_address
 from yolosweep.experiment.choices import PRUNERS
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
@@ -19,12 +18,10 @@ from yolosweep.runtime.resources import allot
 from yolosweep.runtime.tune_adapter import named_cluster
 from yolosweep.search.pruners.asha import rungs
 from yolosweep.storage import address_of_run, cached_at
+from yolosweep.storage.addresses import is_address
 from yolosweep.tracking import choose_mode
 
 __all__ = ["describe_plan", "plan_of"]
-
-_PROCESS_MB = 1000
-"""Resident memory of one small training process on CPU, MiB, as measured on yolo11n."""
 
 
 def plan_of(checked: Checked) -> dict[str, Any]:
@@ -61,7 +58,7 @@ def plan_of(checked: Checked) -> dict[str, Any]:
         if seconds is None or most is None
         else round(most * seconds / max(slots or 1, 1) / 3600, 3),
         "disk_mb": round(needs.storage_mb(slots or exp.resources.max_concurrent or 1) + (trials or 100) * 0.05, 1),
-        "memory_mb": None if slots is None else slots * (150 if exp.is_toy else _PROCESS_MB),
+        "memory_mb": None if slots is None else slots * exp.backend.process_mb,
         "tracking": choose_mode(exp.track.wandb, os.environ).line,
         "notes": list(checked.notes),
     }

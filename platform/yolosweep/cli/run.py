@@ -31,7 +31,6 @@ from yolosweep.cluster import (
 )
 from yolosweep.cluster.versions import versions
 from yolosweep.errors import Interrupted, RunFolderError, TrainingError, YolosweepError
-from yolosweep.experiment.addresses import is_address
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import PreparedDataset
@@ -40,6 +39,7 @@ from yolosweep.report import summary, write_report
 from yolosweep.runtime.resources import Allocation, allot
 from yolosweep.runtime.tune_adapter import connected, run_trials
 from yolosweep.search.checkpoint_retention import clear_leftovers
+from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import sha256_of
 from yolosweep.tracking import Mirror, choose_mode, start_mirror
 

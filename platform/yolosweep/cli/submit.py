@@ -22,8 +22,8 @@ from yolosweep.cluster.secret_delivery import SecretSender
 from yolosweep.cluster.versions import versions
 from yolosweep.errors import ClusterError, Interrupted, UsageError
 from yolosweep.experiment import load_experiment
-from yolosweep.experiment.addresses import is_address
 from yolosweep.storage import address_of_run
+from yolosweep.storage.addresses import is_address
 
 __all__ = ["describe_jobs", "follow_job", "list_jobs", "stop_job", "submit_doctor", "submit_resume", "submit_sweep"]
 

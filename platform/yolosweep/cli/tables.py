@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolosweep.errors import RunFolderError, UsageError
-from yolosweep.experiment.addresses import is_address
 from yolosweep.ledger import runs_below
 from yolosweep.ledger.history import History
+from yolosweep.storage.addresses import is_address
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,8 +9,8 @@ from typing import Any
 from yolosweep.cluster.credentials import import_credentials
 from yolosweep.cluster.node_preparation import fingerprint_here, prepare_node
 from yolosweep.errors import DataError, YolosweepError
-from yolosweep.experiment.addresses import is_address
 from yolosweep.records import PreparedDataset
+from yolosweep.storage.addresses import is_address
 
 __all__ = ["data_fault", "verify_data"]
 

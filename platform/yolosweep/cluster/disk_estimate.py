@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,27 +10,14 @@ from typing import NamedTuple
 from yolosweep.cluster.trial_capacity import Allocation
 from yolosweep.data import Gate, copied
 from yolosweep.experiment import sizes_of
-from yolosweep.experiment.addresses import is_address
 from yolosweep.experiment.schema import Experiment
 from yolosweep.ledger import RunFolder
+from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import cache_folder
 
 __all__ = ["DiskEstimate", "DiskNeed", "checkpoint_needs", "decoded_mb", "disk_needs"]
 
 _MIB = 2.0**20
-_STATE_BYTES = 20
-"""Per parameter of a resumable state: weights, their EMA, AdamW's two moments, a gradient, 4 bytes each.
-
-Measured states of small models were 9.5 to 9.8 times their ``best.pt`` with AdamW and MuSGD, 7.8 times with SGD.
-"""
-_WEIGHTS_BYTES = 2
-"""Per parameter of ``best.pt``, which is half precision."""
-_MILLIONS = {"n": 3, "t": 3, "s": 12, "m": 26, "b": 26, "c": 26, "l": 45, "e": 60, "x": 70}
-"""Parameters of Ultralytics' models by size letter: the largest of all model families."""
-_MOST_MILLIONS = 160
-"""Ultralytics' largest model has 155 (yolov5x6u): a larger file holds more than half-precision weights."""
-_SIZE = re.compile(r"yolo(?:v|e-)?\d+([a-z]?)", re.IGNORECASE)
-_TOY_MB = 0.01
 _SMALL_MB = 50.0
 """Allowance for logs, and for label caches."""
 
@@ -105,11 +91,7 @@ def checkpoint_needs(exp: Experiment, model_bytes: int | None = None) -> DiskEst
         model_bytes: size of its model file; None to estimate it from the size letter in the model's name.
     """
     trial = exp.trial
-    state = weights = _TOY_MB
-    if not exp.is_toy:
-        likely = model_bytes / _WEIGHTS_BYTES if model_bytes else _millions(exp.model) * 1e6
-        parameters = min(likely, _MOST_MILLIONS * 1e6)
-        state, weights = parameters * _STATE_BYTES / _MIB, parameters * _WEIGHTS_BYTES / _MIB
+    state, weights = exp.backend.checkpoint_size(exp.model, model_bytes)
     return DiskEstimate(
         rank_mb=state + 2 * weights,
         trial_mb=(trial.keep_checkpoints + 1) * (state + weights),
@@ -129,7 +111,7 @@ def disk_needs(
         address: address or folder of the run, or of the storage.
         allocation: resources and number of concurrent trials; None if no trial fits.
     """
-    decodes = exp.trial.image_cache == "shared" and exp.task != "classify" and not exp.is_toy
+    decodes = exp.trial.image_cache == "shared" and exp.backend.tasks[exp.task].shares_images
     sides = ((facts.width, facts.height) for facts in gate.image_facts.values())
     copy = copied(gate.layout.root)
     packed = is_address(exp.data) and copy.startswith("unpacked/")  # the staged archive is about as large again
@@ -151,12 +133,6 @@ def decoded_mb(sides: Iterable[tuple[int, int]], sizes: Iterable[int]) -> float:
     """Return the size of images with these widths and heights, decoded at each of these image sizes, MiB."""
     shares = sum(min(side) / max(side) for side in sides if all(side))
     return sum(3 * size * size * shares for size in sizes) / _MIB
-
-
-def _millions(model: str) -> int:
-    """Return a model's parameters by its name: no size letter means the smallest, an unknown name the largest."""
-    found = _SIZE.search(model)
-    return _MILLIONS.get(found[1].lower() or "n", _MILLIONS["x"]) if found else _MILLIONS["x"]
 
 
 def _count(number: int, what: str) -> str:

@@ -18,7 +18,7 @@ from yolosweep.cluster.data_files import data_files
 from yolosweep.data import OUTSIDE
 from yolosweep.errors import DataError, ExperimentError, Fault, RunFolderError
 from yolosweep.experiment import Experiment
-from yolosweep.experiment.addresses import is_address
+from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import sha256_of
 
 __all__ = [

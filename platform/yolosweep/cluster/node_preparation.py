@@ -9,9 +9,9 @@ from filelock import FileLock
 
 from yolosweep.data import OUTSIDE, Gate, examine, write_view
 from yolosweep.errors import DataError
-from yolosweep.experiment.addresses import is_address
 from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset, TrialRequest
+from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import cache_folder, write_atomic
 
 __all__ = [

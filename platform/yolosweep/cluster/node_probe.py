@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from yolosweep.cluster.versions import versions
 from yolosweep.errors import YolosweepError
-from yolosweep.experiment.addresses import is_address
 from yolosweep.storage import Objects
+from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import cache_folder
 
 __all__ = ["Disk", "NodeFacts", "ProbeRequest", "probe", "remove_probe", "take_reply", "write_probe"]

@@ -8,16 +8,19 @@ from collections.abc import Mapping
 from importlib import metadata
 
 from yolosweep import __version__
+from yolosweep.backends import BACKENDS
 
 __all__ = ["releases", "versions"]
 
-_PACKAGES = ("ultralytics-opencv-headless", "torch", "ray", "optuna", "albumentations", "numpy")
+_PACKAGES = ("ray", "optuna")
+"""Packages of the platform itself; each backend names its own."""
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of every package that can change a result."""
     found = {"python": platform.python_version(), "yolosweep": __version__}
-    for package in _PACKAGES:
+    of_backends = (package for backend in BACKENDS for package in backend.packages)
+    for package in dict.fromkeys((*of_backends, *_PACKAGES)):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found

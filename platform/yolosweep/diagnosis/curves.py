@@ -1,4 +1,4 @@
-"""Pure functions of a trial's curves: best so far, epochs without gain, and whether it silently diverged."""
+"""Pure functions of a trial's curves: best so far, epochs without gain, silent divergence."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from yolosweep.records import EpochResult
 __all__ = ["Progress", "diverged", "progress"]
 
 _STAYS = 5
-"""Epochs, the last ones, that must all be bad: healthy trainings of small data were seen bad for two and recover."""
+"""The last so many epochs must all be bad: healthy trainings on small data were bad for two, then recovered."""
 _EXPLODED = 10.0
-"""Times its own earlier minimum. Warm-up, noise and the end of mosaic move a loss by a factor of two or three."""
+"""Multiple of its own earlier minimum. Warm-up, noise and the end of mosaic change a loss two- or threefold."""
 _LOST = 0.05
-"""Share of the best score below which nothing of what was learned is left."""
+"""Share of the best score below which the model has lost what it learned."""
 _LEARNED = 0.05
-"""Score (a share, as mAP and accuracy are) that is more than the flicker of the first epochs, seen up to 0.02."""
+"""Score (a share, as mAP and accuracy are) above the noise of the first epochs, which was up to 0.02."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a curve stands after its last epoch."""
+    """The state of a curve after its last epoch."""
 
     best_score: float | None
     best_epoch: int | None
@@ -34,7 +34,7 @@ def progress(scores: Sequence[float | None], mode: str = "max") -> Progress:
     """Return best so far and epochs since the last gain.
 
     A missing or NaN score is no gain. The count follows Ultralytics' ``EarlyStopping``: while the best score is still
-    0 (a model that has learned nothing yet) every epoch restarts it, so it says what patience will really do.
+    0 (a model that has learned nothing yet) every epoch restarts it, so it predicts what patience will do.
 
     Args:
         scores: one value per epoch, oldest first.
@@ -56,19 +56,19 @@ def progress(scores: Sequence[float | None], mode: str = "max") -> Progress:
 
 
 def diverged(rows: Sequence[EpochResult], mode: str = "max") -> str | None:
-    """Return in one sentence how a training fell apart without any NaN; None if it did not.
+    """Return a sentence on how a training diverged without any NaN; None if it did not.
 
-    It looks back from the last row, and only a state that lasts counts: all of the last five epochs. Any one of:
+    Only a lasting state counts: all of the last five epochs. Any one of:
 
-    - the training loss (sum of ``train/``) is over ten times its own earlier minimum, and over where it began: near
-      zero, ten times nearly nothing is still a good fit;
+    - the training loss (sum of ``train/``) is above ten times its own earlier minimum, and above its first value:
+      near zero, ten times the minimum is still a good fit;
     - the same for the validation loss (sum of ``val/``), and at least half of the best score is lost as well. The
       loss alone proves nothing: it grows with overconfidence while the score stands, and in the first epochs of healthy
       YOLO trainings it jumps to a hundred times its minimum and back;
     - the score is below 5 % of a best that was at least 0.05 and came before. Not judged in mode ``min``, where the
       score is a loss, and the rules above are for losses.
 
-    Epochs in which a value is missing are passed over by the rules that need it.
+    Rules skip epochs in which a value they need is missing.
 
     Args:
         rows: one per epoch, oldest first.

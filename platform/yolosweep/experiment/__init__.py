@@ -1,6 +1,5 @@
-"""The experiment file: schema, defaults, search space, and every fault at once."""
+"""The experiment file: schema, search space, rules, and all faults at once."""
 
-from yolosweep.experiment.arguments import defaults as defaults
 from yolosweep.experiment.loading import load_experiment as load_experiment
 from yolosweep.experiment.rules import lint_with_data as lint_with_data
 from yolosweep.experiment.rules import notes as notes
@@ -16,7 +15,6 @@ __all__ = [
     "Experiment",
     "Parameter",
     "baseline",
-    "defaults",
     "identity",
     "lint_with_data",
     "load_experiment",

@@ -1,7 +1,7 @@
-"""From pydantic's findings to faults in the words of the file, and every fault at once.
+"""Faults in the terms of the file, made from pydantic's errors, and all of them at once.
 
-pydantic stops at the shape of the file; the rules across fields need a whole experiment. So what is faulty is taken
-out, the rest is checked again, and both lists are shown together.
+pydantic checks the shape of the file; the rules across fields need a complete experiment. So the faulty keys are
+removed, the rest is checked again, and both lists are shown together.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from yolosweep.backends.arguments import nearest_name
 from yolosweep.errors import Fault
-from yolosweep.experiment.rules import lint, lint_names, nearest_name
+from yolosweep.experiment.rules import lint, lint_names
 from yolosweep.experiment.schema import Experiment
 from yolosweep.experiment.unknown_keys import explain_unknown
 
@@ -32,28 +33,28 @@ _TASKS: tuple[str, ...] = get_args(Experiment.model_fields["task"].annotation)
 
 
 def check(content: Mapping[str, Any]) -> tuple[Experiment | None, list[Fault]]:
-    """Return the experiment a file describes (None where it is not even one) and everything that is wrong with it."""
+    """Return the experiment a file describes (None if its shape is wrong) and every fault in it."""
     try:
         exp = Experiment.model_validate(content)
     except ValidationError as error:
-        found = [(_place(item["loc"]), item) for item in error.errors()]
+        found = [(_path_of(item["loc"]), item) for item in error.errors()]
         faults = list({_dotted(where): _fault(where, item) for where, item in reversed(found)}.values())[::-1]
         return None, faults + _rest(content, [where for where, _ in found])
     return exp, lint(exp)
 
 
 def _rest(content: Mapping[str, Any], faulty: Sequence[list[str | int]]) -> list[Fault]:
-    """Return the faults across fields that do not hang on what is faulty already."""
+    """Return the faults across fields that do not depend on a faulty key."""
     keys = {_dotted(where) for where in faulty}
     if keys & {"train", "search", "search.parameters", "augmentations"}:
         return []
     healthy = copy.deepcopy(dict(content))
     for where in faulty:
-        _take_out(healthy, where)
+        _remove(healthy, where)
     try:
         candidates = [healthy] if "task" not in keys else [{**healthy, "task": task} for task in _TASKS]
         experiments = [Experiment.model_validate(candidate) for candidate in candidates]
-    except ValidationError:  # what was taken out was needed by what is left
+    except ValidationError:  # a removed key was needed by another
         return []
     per_task = [lint(exp) for exp in experiments]
     names = {(fault.key, fault.message) for fault in lint_names(experiments[0])}
@@ -61,15 +62,15 @@ def _rest(content: Mapping[str, Any], faulty: Sequence[list[str | int]]) -> list
     axes = {_dotted(where[:3]) for where in faulty if where[:2] == ["search", "parameters"]}
     rest = []
     for fault in per_task[0]:
-        told = any(fault.key == key or fault.key.startswith((f"{key}.", f"{key}[")) for key in keys | axes)
+        known = any(fault.key == key or fault.key.startswith((f"{key}.", f"{key}[")) for key in keys | axes)
         what = (fault.key, fault.message)
-        if what in common and (not told or what in names):
+        if what in common and (not known or what in names):
             rest.append(fault)
     return rest
 
 
-def _take_out(content: dict[str, Any], where: list[str | int]) -> None:
-    """Remove a faulty key; where the file needs one there, put something in that no rule can object to."""
+def _remove(content: dict[str, Any], where: list[str | int]) -> None:
+    """Remove a faulty key; where the file requires one, insert a value that no rule objects to."""
     if where[:2] == ["search", "parameters"] and len(where) > 2:
         content["search"]["parameters"][where[2]] = {"values": ["?", "??"]}
         return
@@ -86,8 +87,8 @@ def _take_out(content: dict[str, Any], where: list[str | int]) -> None:
         parent.pop(where[-1], None)
 
 
-def _place(location: Sequence[str | int]) -> list[str | int]:
-    """Return a finding's path in the file: pydantic puts the branch of a union, or ``[key]``, behind it."""
+def _path_of(location: Sequence[str | int]) -> list[str | int]:
+    """Return the path of an error in the file: pydantic appends the branch of a union, or ``[key]``."""
     where = list(location)
     while len(where) > 1 and where[:-1] != ["search", "parameters"] and _is_branch(where[-1]):
         where.pop()
@@ -99,7 +100,7 @@ def _is_branch(part: str | int) -> bool:
 
 
 def _fault(where: list[str | int], item: Mapping[str, Any]) -> Fault:
-    """Turn one pydantic finding into a fault: value, rule and way out."""
+    """Return one pydantic error as a fault: value, rule and fix."""
     key, kind, value = _dotted(where), str(item["type"]), item.get("input")
     if kind == "extra_forbidden":
         message = explain_unknown(where, value)
@@ -114,12 +115,12 @@ def _fault(where: list[str | int], item: Mapping[str, Any]) -> Fault:
         message = str(item["msg"]).removeprefix("Value error, ")
     else:
         rule = _rule(key, kind, value, item.get("ctx") or {})
-        message = f"{_shown(value)}{'' if rule.startswith(':') else ' '}{rule}"
+        message = f"{_abbreviated(value)}{'' if rule.startswith(':') else ' '}{rule}"
     return Fault(key=key, message=message)
 
 
 def _rule(key: str, kind: str, value: object, context: Mapping[str, Any]) -> str:
-    """Return the broken rule and the way out, by key where one is known and else by pydantic's type of error."""
+    """Return the broken rule and the fix, by key if there is a text for it, else by pydantic's type of error."""
     if key in _BY_KEY:
         return _BY_KEY[key](value)
     if kind == "literal_error":
@@ -136,7 +137,7 @@ def _rule(key: str, kind: str, value: object, context: Mapping[str, Any]) -> str
     for start, rule in _BY_TYPE:
         if kind.startswith(start):
             return rule
-    raise AssertionError(f"no words for pydantic's {kind} at {key}")  # pragma: no cover
+    raise AssertionError(f"no text for pydantic's {kind} at {key}")  # pragma: no cover
 
 
 _PIPELINE = "must be a list of transforms with their settings, e.g. [{Blur: {p: 0.3}}, {CLAHE: {p: 0.1}}]"
@@ -171,7 +172,7 @@ _BY_KEY: dict[str, Callable[[object], str]] = {
 }
 
 
-def _shown(value: object) -> str:
+def _abbreviated(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 

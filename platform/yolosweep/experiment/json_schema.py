@@ -1,6 +1,6 @@
 """The JSON schema of the experiment file, which editors read to complete keys and underline faults.
 
-``yolosweep schema > platform/yolosweep/experiment/experiment.schema.json`` writes it anew.
+``yolosweep schema > platform/yolosweep/experiment/experiment.schema.json`` updates the file.
 """
 
 from __future__ import annotations
@@ -9,34 +9,35 @@ import json
 import sys
 from typing import Any
 
-from yolosweep.experiment.arguments import NOT_TRAINING, OWNED, defaults, explanations, how_not_what
+from yolosweep.backends import DEFAULT_BACKEND
 from yolosweep.experiment.schema import Experiment
 
 __all__ = ["json_schema", "text"]
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
-"""What the YAML language server reads; pydantic's ``$defs`` and ``$ref`` mean the same in it."""
+"""The draft the YAML language server reads; pydantic's ``$defs`` and ``$ref`` mean the same in it."""
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the schema, with Ultralytics' train arguments described under ``train`` and ``search.parameters``.
+    """Return the schema, with the default backend's arguments described under ``train`` and ``search.parameters``.
 
-    Arguments that are not listed pass: another Ultralytics release may have more. Rules across fields are not in it;
-    ``yolosweep check`` knows those.
+    Arguments that are not listed pass: another release or backend may have more. Rules across fields are not part of
+    the schema; ``yolosweep check`` applies them.
     """
-    schema = Experiment.model_json_schema()
-    known = {name: value for name, value in defaults().items() if name not in OWNED and name not in NOT_TRAINING}
-    told = explanations()
+    schema, arguments = Experiment.model_json_schema(), DEFAULT_BACKEND.arguments
+    hidden = {*arguments.owned, *arguments.not_training}
+    known = {name: value for name, value in arguments.defaults.items() if name not in hidden}
+    explained = arguments.explanations
     train = schema["properties"]["train"]
     train["properties"] = {
-        name: {"description": told[name], **({} if value is None else {"default": value})}
+        name: {"description": explained[name], **({} if value is None else {"default": value})}
         for name, value in known.items()
     }
     parameters = schema["$defs"]["Search"]["properties"]["parameters"]
     parameters["properties"] = {
-        name: {"description": told[name], "allOf": [parameters["additionalProperties"]]}
+        name: {"description": explained[name], "allOf": [parameters["additionalProperties"]]}
         for name in known
-        if not how_not_what(name) and name not in ("epochs", "patience")
+        if name not in arguments.runtime_only and name not in ("epochs", "patience")
     }
     return {"$schema": _DRAFT, "title": "yolosweep experiment", **{k: v for k, v in schema.items() if k != "title"}}
 

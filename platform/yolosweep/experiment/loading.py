@@ -11,22 +11,25 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from yolosweep.errors import ExperimentError, Fault, UsageError
-from yolosweep.experiment.addresses import is_address, redacted
 from yolosweep.experiment.fault_messages import check
 from yolosweep.experiment.schema import SAMPLES, Experiment
 from yolosweep.experiment.settings import resolved
+from yolosweep.storage.addresses import is_address, redacted
 
 __all__ = ["load_experiment", "parse_override"]
 
 _LIMIT = 1 << 20
 _LEVELS = 50
 _VALUES = 20_000
-"""Far more than an experiment needs: what is above is a slip, such as an alias inside of what it names."""
-_TOO_DEEP = f"more than {_LEVELS} levels, or an alias (*name) inside of what it names; write the values out"
+"""Far more than an experiment needs: more is a mistake, such as an alias inside the value it names."""
+_TOO_DEEP = f"more than {_LEVELS} levels, or an alias (*name) inside the value it names; write the values out"
 
+
+_DECIDING = ("task", "train.epochs")
+"""Keys that defaults depend on: with a fault in one, nothing further is checked."""
 
 Further = Callable[[Experiment], Sequence[Fault]]
-"""Checks that need more than the file: the data, the training library's own rules."""
+"""Checks that need more than the file: the data, the rules of the training library."""
 
 
 def load_experiment(path: Path | str, overrides: Sequence[str] = (), further: Further | None = None) -> Experiment:
@@ -35,7 +38,7 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = (), further: Fu
     Args:
         path: the YAML file.
         overrides: ``key=value`` pairs, e.g. ``search.trials=8``; the value is read as YAML.
-        further: called with the resolved experiment, so that its faults are listed with the others.
+        further: called with the resolved experiment; its faults are listed with the others.
 
     Raises:
         ExperimentError: with all faults at once, each with its line.
@@ -47,10 +50,10 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = (), further: Fu
         keys, value = parse_override(text)
         _put(content, keys, value, text)
     exp, faults = check(content)
-    if exp is not None and not any(fault.key == "train.epochs" for fault in faults):
+    if exp is not None and not any(fault.key in _DECIDING for fault in faults):
         exp = resolved(exp.model_copy(update=_anchored(exp, path)))
-        told = {fault.key for fault in faults}
-        faults = [*faults, *(fault for fault in (further(exp) if further else ()) if fault.key not in told)]
+        known = {fault.key for fault in faults}
+        faults = [*faults, *(fault for fault in (further(exp) if further else ()) if fault.key not in known)]
     if exp is None or faults:
         placed = [_with_line(fault, lines, overrides) for fault in faults]
         raise ExperimentError(path.name, sorted(placed, key=lambda fault: fault.line or 0))
@@ -58,7 +61,7 @@ def load_experiment(path: Path | str, overrides: Sequence[str] = (), further: Fu
 
 
 def _anchored(exp: Experiment, path: Path) -> dict[str, Any]:
-    """Make what is relative to the experiment file absolute: the data, and a model file that lies beside it."""
+    """Return absolute paths for what is relative to the experiment file: the data, and a model file beside it."""
     base = path.absolute().parent
     change: dict[str, Any] = {}
     if exp.data not in SAMPLES and not is_address(exp.data):
@@ -104,15 +107,13 @@ def _text(path: Path) -> str:
             f"there is no file {redacted(str(path))}; `yolosweep init DATA` writes a starter file"
         ) from error
     except UnicodeDecodeError as error:
-        raise UsageError(
-            f"cannot read {path}: it is not in UTF-8 (byte {error.start + 1}); save it as UTF-8"
-        ) from error
+        raise UsageError(f"cannot read {path}: it is not UTF-8 (byte {error.start + 1}); save it as UTF-8") from error
     except OSError as error:
         raise UsageError(f"cannot read {redacted(str(path))}: {error.strerror}") from error
 
 
 def _syntax_fault(error: MarkedYAMLError, text: str) -> Fault:
-    """Say where the file stops being YAML, and what usually helps."""
+    """Return where the file stops being YAML, and what usually helps."""
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark else None
     written = text.splitlines()[line - 1] if line and line <= len(text.splitlines()) else ""
@@ -131,11 +132,11 @@ def _syntax_fault(error: MarkedYAMLError, text: str) -> Fault:
 
 
 def _collect_lines(node: Node | None, prefix: str, lines: dict[str, int], level: int = 0) -> Iterator[Fault]:
-    """Fill in the line of every dotted key; yield a fault for each key that stands twice in its mapping.
+    """Fill in the line of every dotted key; yield a fault for each key that occurs twice in its mapping.
 
     Raises:
         RecursionError: more levels than an experiment has.
-        ValueError: more values than an experiment has; an alias counts what it repeats.
+        ValueError: more values than an experiment has; an alias counts as often as it is used.
     """
     if level > _LEVELS:
         raise RecursionError
@@ -147,7 +148,8 @@ def _collect_lines(node: Node | None, prefix: str, lines: dict[str, int], level:
             name, line = str(key.value), key.start_mark.line + 1
             dotted = f"{prefix}.{name}" if prefix else name
             if name in first:
-                yield Fault(key=dotted, message=f"stands twice (first on line {first[name]}); remove one", line=line)
+                message = f"is written twice (first on line {first[name]}); remove one"
+                yield Fault(key=dotted, message=message, line=line)
             lines[dotted] = first[name] = line
             yield from _collect_lines(value, dotted, lines, level + 1)
     elif isinstance(node, SequenceNode):
@@ -181,10 +183,10 @@ def _put(content: dict[str, Any], keys: Sequence[str], value: Any, text: str) ->
 
 
 def _with_line(fault: Fault, lines: Mapping[str, int], overrides: Sequence[str]) -> Fault:
-    """Add the line of the key, or of the nearest key above it that stands in the file."""
+    """Return the fault with the line of its key, or of the nearest key above it in the file."""
     key = fault.key
     if any(f"{key}.".startswith(f"{text.partition('=')[0]}.") for text in overrides):
-        return fault  # it came from the command line, so no line of the file is to blame
+        return fault  # it came from the command line, not from a line of the file
     while key and key not in lines:
         key = key[: max(key.rfind("."), key.rfind("["), 0)]
     return Fault(key=fault.key, message=fault.message, line=lines.get(key))

@@ -1,4 +1,4 @@
-"""What may stand in an experiment file: frozen, strict models with every field explained."""
+"""The keys of an experiment file: frozen, strict models with every field explained."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from yolosweep.backends import ArgumentSpace, Backend, backend_for
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS
 from yolosweep.experiment.space import Parameter
 from yolosweep.records.policy import Seconds, TrialPolicy, Whole
 
 __all__ = [
-    "DEFAULT_METRIC",
     "SAMPLES",
     "SCHEMA_FILE",
-    "TOY_MODEL",
     "Experiment",
     "Resources",
     "Search",
@@ -25,23 +24,11 @@ __all__ = [
     "Wandb",
 ]
 
-TOY_MODEL = "toy/red"
-"""The course's first model: runs the whole platform in seconds without torch."""
-
 SAMPLES = ("sample:parking",)
-"""Data sets that are built in: drawn into a cache when first used."""
+"""Built-in data sets: drawn into the cache when first used."""
 
 SCHEMA_FILE = Path(__file__).with_name("experiment.schema.json")
-"""JSON schema of the file, for editors; made by ``python -m yolosweep.experiment.json_schema``."""
-
-DEFAULT_METRIC = {
-    "detect": "metrics/mAP50-95(B)",
-    "segment": "metrics/mAP50-95(M)",
-    "pose": "metrics/mAP50-95(P)",
-    "obb": "metrics/mAP50-95(B)",
-    "classify": "metrics/accuracy_top1",
-}
-"""What Ultralytics' own task metric is called; trials are ranked by it unless ``search.metric`` says otherwise."""
+"""JSON schema of the file, for editors; written by ``python -m yolosweep.experiment.json_schema``."""
 
 
 class _Strict(BaseModel):
@@ -73,7 +60,7 @@ class Search(_Strict):
     time_budget: Seconds | None = None
     """Start no trial after this long (``90s``, ``30m``, ``8h``, ``2d``); running trials are cancelled and kept."""
     epoch_budget: Annotated[Whole, Field(ge=1)] | None = None
-    """Start no trial once this many epochs were trained over all trials."""
+    """Start no trial once this many epochs were trained in all trials together."""
     metric: str | None = None
     """Metric that ranks trials, picks each ``best.pt`` and drives patience; the task's own by default."""
     mode: Literal["max", "min"] = "max"
@@ -85,13 +72,13 @@ class Search(_Strict):
     grace_epochs: Annotated[Whole, Field(ge=1)] | None = None
     """No trial is pruned before this epoch. Default: a tenth of ``epochs``, at least 3."""
     reduction_factor: Annotated[Whole, Field(ge=2)] = 3
-    """At each rung the best 1/n of the trials go on; rungs lie at grace_epochs x n^k."""
+    """At each rung the best 1/n of the trials continue; rungs are at grace_epochs x n^k."""
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
     """The search space, one entry per Ultralytics train argument, in the form W&B sweep files use."""
 
 
 def _share_or_whole(gpus: float) -> float:
-    """Refuse 1.5 GPUs: Ray gives shares of one GPU, or whole ones."""
+    """Refuse 1.5 GPUs: Ray grants shares of one GPU, or whole GPUs."""
     if gpus > 1 and gpus != int(gpus):
         raise ValueError("must be a share of one GPU (0 to 1) or a whole number of GPUs")
     return gpus
@@ -102,7 +89,7 @@ Gpus = Annotated[float, Field(strict=True, ge=0), AfterValidator(_share_or_whole
 
 
 class Resources(_Strict):
-    """What one trial gets. ``auto`` is decided once, from the cluster, and recorded."""
+    """What one trial gets. ``auto`` is resolved once, from the cluster, and recorded."""
 
     gpus_per_trial: Gpus | Literal["auto"] = "auto"
     """0 trains on the CPU, 1 on one GPU, 0.25 puts four trials on one, N trains one trial on N GPUs of one node.
@@ -113,8 +100,14 @@ class Resources(_Strict):
     cpus_per_trial: Annotated[float, Field(strict=True, ge=1)] | Literal["auto"] = "auto"
     """CPU cores of one trial, over all ranks: torch threads on CPU, loader workers on GPU. ``auto``: a fair share."""
     max_concurrent: Annotated[Whole, Field(ge=1)] | None = None
-    """Trials at the same time. On an existing cluster so many are asked for, also where fewer fit now: machines that
-    join are used. By default what fits at the start."""
+    """Trials at the same time. On an existing cluster this many are requested even if fewer fit now, so machines that
+    join later are used. Default: what fits at the start."""
+
+    @property
+    def ranks(self) -> int:
+        """Processes that train one trial together; 1 where ``gpus_per_trial`` is ``auto``."""
+        gpus = 0.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial
+        return self.workers or max(1, int(gpus))
 
 
 class Wandb(_Strict):
@@ -125,7 +118,7 @@ class Wandb(_Strict):
     entity: str | None = None
     """W&B user or team; your default one if not given."""
     mode: Literal["auto", "online", "off"] = "auto"
-    """``auto``: online when an API key is found, else off, saying so. ``yolosweep track push`` sends later."""
+    """``auto``: online if an API key is found, else off with a note. ``yolosweep track push`` sends later."""
     tags: tuple[str, ...] = ()
     """Tags on every run of the sweep."""
 
@@ -134,7 +127,7 @@ class Track(_Strict):
     """Where results are mirrored to."""
 
     wandb: Wandb | None = None
-    """Mirror to Weights & Biases; nothing is sent where this is not given."""
+    """Mirror to Weights & Biases; nothing is sent without this key."""
 
 
 class Experiment(_Strict):
@@ -145,7 +138,7 @@ class Experiment(_Strict):
     task: Literal["detect", "segment", "classify", "pose", "obb"] = "detect"
     """What the model predicts."""
     model: Annotated[str, Field(min_length=1)]
-    """``yolo26n.pt`` starts from trained weights (advised); ``yolo26n.yaml`` from scratch; ``toy/red`` is the toy."""
+    """``yolo26n.pt`` starts from trained weights (recommended), ``yolo26n.yaml`` from scratch; ``toy/red`` is a toy."""
     data: Annotated[str, Field(min_length=1)]
     """An Ultralytics ``data.yaml``, or for classify a folder ``train/<class>/*.jpg``; relative to this file.
     An archive of it, or an address in an object storage (``s3://bucket/set``), is staged on every machine first.
@@ -155,7 +148,7 @@ class Experiment(_Strict):
     train: dict[str, Any] = {}
     """Ultralytics train arguments that stay the same in all trials, under their own names."""
     augmentations: dict[str, list[dict[str, dict[str, Any]]]] = {}
-    """Named Albumentations pipelines: ``blur: [{Blur: {p: 0.3}}]``. ``none`` and ``default`` are always there."""
+    """Named Albumentations pipelines: ``blur: [{Blur: {p: 0.3}}]``. ``none`` and ``default`` always exist."""
     search: Search
     """What is searched."""
     resources: Resources = Resources()
@@ -163,14 +156,27 @@ class Experiment(_Strict):
     trial: TrialPolicy = TrialPolicy()
     """How one trial is kept alive."""
     storage: Annotated[str, Field(min_length=1)] = "./runs"
-    """Folder for run folders, relative to where the command runs; on a cluster one that every node sees, or an address
-    in an object storage (``s3://bucket/sweeps``, ``gs://…``, ``abfs://…``): then nodes need share nothing else."""
+    """Folder for run folders, relative to where the command runs; on a cluster one that every node mounts, or an
+    address in an object storage (``s3://bucket/sweeps``, ``gs://…``, ``abfs://…``): then nodes share nothing else."""
     keep_top: Annotated[Whole, Field(ge=1)] = 3
-    """Checkpoints are kept for the best this many trials; the others keep their rows and settings."""
+    """Checkpoints are kept for this many best trials; the others keep their rows and settings."""
     track: Track = Track()
     """Where results are mirrored to."""
 
     @property
-    def is_toy(self) -> bool:
-        """Whether this runs the toy trainer instead of Ultralytics."""
-        return self.model == TOY_MODEL
+    def backend(self) -> Backend:
+        """The backend that trains the model."""
+        return backend_for(self.model)
+
+    @property
+    def space(self) -> ArgumentSpace:
+        """The train arguments as the backend's rules see them."""
+        return ArgumentSpace(
+            model=self.model,
+            task=self.task,
+            fixed=self.train,
+            searched={name: parameter.corners() for name, parameter in self.search.parameters.items()},
+            pipelines=self.augmentations,
+            ranks=self.resources.ranks,
+            defaults=self.backend.arguments.defaults,
+        )

@@ -1,4 +1,4 @@
-"""One searched parameter, in the form W&B sweep files use, and what can be asked of it."""
+"""One searched parameter, in the form of W&B sweep files."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _UNSUPPORTED = {
     "inv_log_uniform": "write distribution: log_uniform_values",
     "inv_log_uniform_values": "write distribution: log_uniform_values",
     "q_log_uniform": "write distribution: q_log_uniform_values with the values themselves",
-    "normal": "a range has to be bounded; write distribution: uniform with min and max",
-    "q_normal": "a range has to be bounded; write distribution: q_uniform with min, max and q",
-    "log_normal": "a range has to be bounded; write distribution: log_uniform_values with min and max",
-    "q_log_normal": "a range has to be bounded; write distribution: q_log_uniform_values with min, max and q",
+    "normal": "a range must be bounded; write distribution: uniform with min and max",
+    "q_normal": "a range must be bounded; write distribution: q_uniform with min, max and q",
+    "log_normal": "a range must be bounded; write distribution: log_uniform_values with min and max",
+    "q_log_normal": "a range must be bounded; write distribution: q_log_uniform_values with min, max and q",
     "beta": "write distribution: uniform with min and max",
     "categorical_w_probabilities": "write distribution: categorical; the searcher learns the probabilities",
 }
 
 
 def _check_distribution(distribution: str, one: bool, many: bool, span: bool, q: float | None) -> None:
-    """Refuse a distribution that does not go with the keys beside it.
+    """Refuse a distribution that does not match the other keys.
 
     Raises:
-        ValueError: it does not fit; pydantic turns it into a fault with the key.
+        ValueError: it does not match; pydantic turns this into a fault with the key.
     """
     if distribution in _RANGES and not span:
         raise ValueError(f"distribution {distribution} needs min and max")
@@ -48,7 +48,7 @@ def _check_distribution(distribution: str, one: bool, many: bool, span: bool, q:
     if distribution == "constant" and not one:
         raise ValueError("distribution constant needs value")
     if distribution.startswith("q_") != (q is not None):
-        raise ValueError("q (the step) and a distribution q_uniform or q_log_uniform_values go together")
+        raise ValueError("q (the step) needs distribution q_uniform or q_log_uniform_values, and these need q")
 
 
 class Parameter(BaseModel):
@@ -75,9 +75,9 @@ class Parameter(BaseModel):
     def _explain_unsupported(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             raise ValueError("must be a mapping such as {min: 0.1, max: 0.9}, {values: [8, 16]} or {value: 3}")
-        way_out = _UNSUPPORTED.get(str(data.get("distribution")))
-        if way_out:
-            raise ValueError(f"distribution {data['distribution']} is not supported; {way_out}")
+        fix = _UNSUPPORTED.get(str(data.get("distribution")))
+        if fix:
+            raise ValueError(f"distribution {data['distribution']} is not supported; {fix}")
         return data
 
     @model_validator(mode="after")
@@ -96,11 +96,11 @@ class Parameter(BaseModel):
                     f"min {self.min} must be below max {self.max}; for a single value write value: {self.min}"
                 )
         if self.values is not None and len({repr(v) for v in self.values}) != len(self.values):
-            raise ValueError(f"values {self.values} holds the same value twice")
+            raise ValueError(f"values {self.values} contains the same value twice")
         if self.distribution is not None:
             _check_distribution(self.distribution, one, many, span, self.q)
         elif self.q is not None:
-            raise ValueError("q goes with distribution: q_uniform or q_log_uniform_values")
+            raise ValueError("q needs distribution: q_uniform or q_log_uniform_values")
         if self.is_log and self.min is not None and self.min <= 0:
             raise ValueError(f"min {self.min} must be above 0 on a logarithmic scale; write e.g. min: 1.0e-6")
         if self.kind == "int" and (float(self.min or 0) % 1 or float(self.max or 0) % 1):
@@ -109,12 +109,12 @@ class Parameter(BaseModel):
 
     @model_serializer(mode="wrap")
     def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Write only what was given: ``value: null`` would read back as a constant."""
+        """Write only the given keys: ``value: null`` would read back as a constant."""
         return {key: value for key, value in handler(self).items() if key in self.model_fields_set}
 
     @property
     def kind(self) -> Literal["constant", "categorical", "int", "float"]:
-        """Which of the four kinds of axis this is."""
+        """The kind of this parameter."""
         if self.values is not None:
             return "categorical"
         if self.min is None:
@@ -128,7 +128,7 @@ class Parameter(BaseModel):
         return self.distribution in ("log_uniform_values", "q_log_uniform_values")
 
     def corners(self) -> list[Any]:
-        """Return the values that bound this axis: all choices, or both ends."""
+        """Return the extreme values: all choices, or both ends of a range."""
         if self.kind == "categorical":
             return list(self.values or ())
         if self.kind == "constant":
@@ -151,9 +151,9 @@ class Parameter(BaseModel):
         return None if count is None else count + 1
 
     def nearest(self, value: Any) -> Any:
-        """Return ``value`` if it lies on this axis, else the closest point that does.
+        """Return ``value`` if this parameter can take it, else the closest value it can take.
 
-        A choice that is not a number has no nearest one: the first choice stands in.
+        Choices that are not numbers have no closest one: the first choice is returned.
         """
         if self.kind in ("int", "float"):
             low, high = self.corners()
@@ -182,7 +182,7 @@ class Parameter(BaseModel):
         low, high = self.corners()
         if self.kind == "int":
             return int(low + step)
-        # In decimal, as it was written: 0.1 + 2 * 0.1 is to be 0.3.
+        # In decimal, as written in the file: 0.1 + 2 * 0.1 must be 0.3.
         return min(float(Decimal(repr(low)) + step * Decimal(repr(self.q))), float(high))
 
 

@@ -1,4 +1,4 @@
-"""What people write who come from other tools, and the key it is called here."""
+"""Keys that users of other tools write, and what they are called here."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from yolosweep.experiment.arguments import ALIASES, NOT_TRAINING, OWNED, defaults
-from yolosweep.experiment.rules import nearest_name
+from yolosweep.backends import BACKENDS
+from yolosweep.backends.arguments import nearest_name
 from yolosweep.experiment.schema import Experiment
 from yolosweep.experiment.space import Parameter
 
@@ -39,7 +39,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("hyperparameters", "hyp", "overrides", "args", "hyps"), "train"),
     **dict.fromkeys(("pipelines", "transforms"), "augmentations"),
 }
-"""Keys of Ray Tune, W&B sweeps, Optuna and Ultralytics, and where the same thing stands in this file."""
+"""Keys of Ray Tune, W&B sweeps, Optuna and Ultralytics → the key of the same thing in this file."""
 
 _AXIS = {
     **dict.fromkeys(("low", "lower", "minimum", "start"), "write min:"),
@@ -49,24 +49,24 @@ _AXIS = {
     "step": "write q: with distribution: q_uniform",
     "log": "write distribution: log_uniform_values",
     "probabilities": "remove it; the searcher learns what works",
-    **dict.fromkeys(("mu", "sigma"), "a range has to be bounded; write min: and max:"),
-    "default": "remove it; trial 0 takes Ultralytics' default",
+    **dict.fromkeys(("mu", "sigma"), "a range must be bounded; write min: and max:"),
+    "default": "remove it; trial 0 has the default",
 }
-"""Keys of a parameter in other tools, and the way out."""
+"""Keys of a parameter in other tools, and the fix."""
 
 
 def explain_unknown(where: list[str | int], value: object) -> str:
-    """Return the message for a key that may not stand where it stands.
+    """Return the message for a key that is not allowed where it is.
 
     Args:
-        where: path of the key, itself last.
-        value: what is written there.
+        where: path of the key, the key itself last.
+        value: its value.
     """
-    name, place = str(where[-1]), where[:-1]
-    siblings = fields_at(place)
+    name, section = str(where[-1]), where[:-1]
+    siblings = fields_at(section)
     if siblings == set(Parameter.model_fields) and name in _AXIS:
         return f"unknown key; {_AXIS[name]}"
-    parent = ".".join(str(part) for part in place)
+    parent = ".".join(str(part) for part in section)
     close = nearest_name(name, siblings, cutoff=0.8)
     if close is not None and _field_elsewhere(name) is None:
         return f"unknown key; did you mean {parent}{'.' if parent else ''}{close}?"
@@ -89,18 +89,19 @@ def _field_elsewhere(name: str) -> str | None:
 
 
 def _argument(name: str, value: object) -> str | None:
-    """Return where an Ultralytics argument belongs that was written as a key of this file, or why it does not."""
-    if name in OWNED:
-        return f"unknown key; {OWNED[name]}"
-    name = ALIASES.get(name, name)
-    if name not in defaults() or name in NOT_TRAINING:
-        return None
-    axis = isinstance(value, Mapping) and bool(set(value) & {"min", "max", "values", "distribution"})
-    return f"search.parameters.{name}" if axis else f"train.{name}"
+    """Return where a train argument belongs that was written as a key of this file, or why it does not belong there."""
+    for arguments in (backend.arguments for backend in BACKENDS):
+        if name in arguments.owned:
+            return f"unknown key; {arguments.owned[name]}"
+        canonical = arguments.aliases.get(name, name)
+        if canonical in arguments.defaults and canonical not in arguments.not_training:
+            axis = isinstance(value, Mapping) and bool(set(value) & {"min", "max", "values", "distribution"})
+            return f"search.parameters.{canonical}" if axis else f"train.{canonical}"
+    return None
 
 
 def fields_at(where: list[str] | list[str | int]) -> set[str]:
-    """Return the keys that may stand at a place in the file."""
+    """Return the keys that are allowed at a path of the file."""
     if [str(part) for part in where[:2]] == ["search", "parameters"]:
         return set(Parameter.model_fields)
     model: type[BaseModel] = Experiment

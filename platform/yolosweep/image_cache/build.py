@@ -1,4 +1,4 @@
-"""Making an image store: sizes from the headers, disk space taken, then all images decoded in threads."""
+"""Building an image store: sizes from the headers, disk space reserved, then all images decoded in threads."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from yolosweep.image_cache.store import ROW, ImageStore, layout, open_store, sea
 __all__ = ["build"]
 
 _LOG = logging.getLogger("ultralytics")
-_TELL_S = 10.0
+_LOG_EVERY_S = 10.0
 _MOST_THREADS = 8
 
 
 def build(shelf: Shelf, key: str, source: Source, limit: int) -> ImageStore | None:
     """Decode all images of ``source`` into a new file of ``shelf``; the caller holds the lock for ``key``.
 
-    An image that cannot be decoded is left out: the store then does what Ultralytics does when it is asked for.
+    An image that cannot be decoded is left out; on access the store then raises as Ultralytics does.
 
     Returns:
-        The store; None where it would take more than ``limit`` bytes, or an image file changed meanwhile.
+        The store; None if it would take more than ``limit`` bytes, or an image file changed meanwhile.
 
     Raises:
         OSError: the folder cannot be written.
     """
     start = layout(len(source.files))
-    slots = _slots(_ByKey(key, source))
-    ends = start + np.cumsum(slots)
+    extents = _extents(_ByKey(key, source))
+    ends = start + np.cumsum(extents)
     if ends[-1] > limit:
         _LOG.info(f"decoded images at imgsz {source.imgsz} do not fit into {limit >> 20} MiB and are not shared")
         return None
@@ -46,9 +46,9 @@ def build(shelf: Shelf, key: str, source: Source, limit: int) -> ImageStore | No
         if draft is None:
             _LOG.info(f"other trials use the {limit >> 20} MiB for decoded images; imgsz {source.imgsz} is not shared")
             return None
-        rows = np.zeros(len(slots), ROW)
-        rows["offset"] = ends - slots
-        _Decoding(draft, source, slots, rows).run()
+        rows = np.zeros(len(extents), ROW)
+        rows["offset"] = ends - extents
+        _Decoding(draft, source, extents, rows).run()
         if source.key() != key:
             _LOG.info("image files changed while they were decoded; they are not shared")
             return None
@@ -58,7 +58,7 @@ def build(shelf: Shelf, key: str, source: Source, limit: int) -> ImageStore | No
 
 
 class _ByKey:
-    """A source that compares by its key, so that what was learned of it is kept."""
+    """A source that compares by its key, so that it can be a key of the cache."""
 
     def __init__(self, key: str, source: Source) -> None:
         self.key, self.source = key, source
@@ -70,21 +70,21 @@ class _ByKey:
         return isinstance(other, _ByKey) and other.key == self.key
 
 
-@lru_cache(maxsize=8)  # a warm process asks again for every trial, also where the answer was "too big"
-def _slots(asked: _ByKey) -> np.ndarray[Any, Any]:
+@lru_cache(maxsize=8)  # a warm process asks for every trial, also after the answer was "too big"
+def _extents(asked: _ByKey) -> np.ndarray[Any, Any]:
     """Return the bytes of every decoded image."""
     source = asked.source
-    return np.fromiter((source.slot_bytes(index) for index in range(len(source.files))), np.int64, len(source.files))
+    return np.fromiter((source.decoded_bytes(index) for index in range(len(source.files))), np.int64, len(source.files))
 
 
 class _Decoding:
-    """Threads that decode (OpenCV does it without the interpreter's lock) and write each image to its own place."""
+    """Threads that decode (OpenCV releases the interpreter lock) and write each image to its own extent."""
 
-    def __init__(self, draft: Draft, source: Source, slots: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]) -> None:
-        self._draft, self._source, self._slots, self._rows = draft, source, slots, rows
+    def __init__(self, draft: Draft, source: Source, extents: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]) -> None:
+        self._draft, self._source, self._extents, self._rows = draft, source, extents, rows
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._next = 0
-        self._told_at = time.monotonic()
+        self._logged_at = time.monotonic()
 
     def run(self) -> None:
         """Decode all images.
@@ -92,7 +92,7 @@ class _Decoding:
         Raises:
             OSError: the pixels could not be written.
         """
-        threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)), len(self._slots))
+        threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)), len(self._extents))
         with ThreadPoolExecutor(threads) as pool:
             try:
                 for done in [pool.submit(self._work) for _ in range(threads)]:
@@ -104,7 +104,7 @@ class _Decoding:
         try:
             while not self._stop.is_set():
                 index = self._turn()
-                if index >= len(self._slots):
+                if index >= len(self._extents):
                     return
                 self._one(index)
         except BaseException:
@@ -116,21 +116,21 @@ class _Decoding:
             index = self._next
             self._next += 1
             now = time.monotonic()
-            if now - self._told_at > _TELL_S:
-                self._told_at = now
-                _LOG.info(f"decoding images at imgsz {self._source.imgsz} for all trials: {index}/{len(self._slots)}")
+            if now - self._logged_at > _LOG_EVERY_S:
+                self._logged_at = now
+                _LOG.info(f"decoding images at imgsz {self._source.imgsz} for all trials: {index}/{len(self._extents)}")
         return index
 
     def _one(self, index: int) -> None:
         try:
             image, original, _ = self._source.load(index)
-        except Exception as error:  # decoders raise all sorts of errors; whoever asks for this image gets it then
+        except Exception as error:  # decoders raise any type; the error is raised again on access
             _LOG.warning(f"{self._source.files[index]} cannot be decoded: {error}")
             return
-        if image.dtype != np.uint8 or image.nbytes > self._slots[index]:
+        if image.dtype != np.uint8 or image.nbytes > self._extents[index]:
             return
         pixels = np.ascontiguousarray(image)
         row = self._rows[index]
         if os.pwrite(self._draft.descriptor, pixels.data, int(row["offset"])) != pixels.nbytes:
-            raise OSError("the disk took only a part of the decoded images")
+            raise OSError("the disk stored only part of the decoded images")
         row["shape"], row["original"], row["crc"] = pixels.shape, original, zlib.crc32(pixels.data)

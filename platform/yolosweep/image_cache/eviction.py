@@ -1,4 +1,4 @@
-"""The folder of decoded images: how much it may hold, who may leave, and drafts that become whole files or nothing."""
+"""The folder of decoded images: its size limit, eviction, and drafts that become complete files or nothing."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 @dataclass(frozen=True)
 class Draft:
-    """A file being written, its space already taken on disk."""
+    """A file being written, with its disk space reserved."""
 
     path: Path
     descriptor: int
 
     def publish(self, target: Path) -> None:
-        """Bring the content to the disk and give it its name; from then on others may open it."""
+        """Flush the content to disk and rename the file; from then on others may open it."""
         os.fsync(self.descriptor)
         self.path.replace(target)
         fsync_folder(target.parent)
@@ -38,10 +38,10 @@ class Draft:
 
 
 class Shelf:
-    """A folder of large files that can be made again. A file that somebody reads carries a shared ``flock``.
+    """A folder of large files that can be rebuilt. A file in use carries a shared ``flock``.
 
-    The lock belongs to the open file, so that loader workers that were forked share it and a process that dies gives
-    it back. Files without one may be evicted, the one used longest ago first (modification time = last use).
+    The lock belongs to the open file, so forked loader workers share it and a process that dies releases it. Files
+    without a lock may be evicted, the least recently used first (modification time = last use).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -53,7 +53,7 @@ class Shelf:
         return self.folder / f"{key[:40]}{_SUFFIX}"
 
     def building(self, key: str) -> FileLock:
-        """Return the lock that the one process holds that makes the file for ``key``."""
+        """Return the lock of the process that builds the file for ``key``."""
         return FileLock(self.folder / f".build-{int(key[:8], 16) % _LOCKS:02d}.lock")
 
     def limit(self, budget_mb: int | None) -> int:
@@ -67,9 +67,9 @@ class Shelf:
 
     @contextmanager
     def draft(self, target: Path, size: int, limit: int) -> Iterator[Draft | None]:
-        """Take ``size`` bytes of disk for a new file, evicting what nobody reads; None where it does not fit.
+        """Reserve ``size`` bytes of disk for a new file, evicting unused files; None if it does not fit.
 
-        A draft that was not published is gone after the block.
+        A draft that was not published is removed after the block.
         """
         taken = self._take(target, size, limit)
         try:
@@ -82,7 +82,7 @@ class Shelf:
     def _take(self, target: Path, size: int, limit: int) -> Draft | None:
         with FileLock(self.folder / ".budget.lock"):
             self._drop_dead_drafts()
-            if not self._make_room(size, limit):
+            if not self._evict(size, limit):
                 return None
             path = self.folder / f".{target.stem}.{secrets.token_hex(4)}.draft"
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -95,8 +95,8 @@ class Shelf:
                 raise
             return Draft(path, descriptor)
 
-    def _make_room(self, size: int, limit: int) -> bool:
-        """Evict what is needed for ``size`` more bytes, or nothing at all if that is not enough."""
+    def _evict(self, size: int, limit: int) -> bool:
+        """Evict enough files for ``size`` more bytes, or none if that is not possible."""
         excess = self._used() + size - limit
         victims: list[tuple[Path, int]] = []
         try:
@@ -135,9 +135,9 @@ class Shelf:
 
 
 def _claim(path: Path) -> int | None:
-    """Return a descriptor that holds the file's exclusive lock, or None where somebody has the file open."""
+    """Return a descriptor that holds the file's exclusive lock, or None if the file is in use."""
     try:
-        descriptor = os.open(path, os.O_RDWR)  # network file systems want a writable one for an exclusive lock
+        descriptor = os.open(path, os.O_RDWR)  # network file systems need a writable one for an exclusive lock
     except OSError:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The decoded images of a data set, made by the first process of a node that asks, then shared by all."""
+"""The decoded images of a data set: made by the first process of a node that needs them, shared by all."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _LOG = logging.getLogger("ultralytics")
 def shared_store(
     files: Sequence[str], imgsz: int, *, budget_mb: int | None = None, channels: int = 3
 ) -> ImageStore | None:
-    """Return the decoded images of ``files`` at ``imgsz``; the first process of a node makes them, others wait for it.
+    """Return the decoded images of ``files`` at ``imgsz``; the first process of a node decodes, others wait for it.
 
     Args:
         files: image files, in the order of the data set.
-        imgsz: length of the longer side, pixels. Anything but a whole number gives None.
+        imgsz: length of the longer side, pixels. Anything but an integer gives None.
         budget_mb: MiB of disk for all stores of this node; by default a quarter of its memory or free disk.
         channels: 3 for colour (BGR), 1 for grayscale, others as they are in the file.
 
     Returns:
-        The store, or None where it does not fit or cannot be written; the caller then decodes as usual.
+        The store, or None if it does not fit or cannot be written; the caller then decodes as usual.
     """
     if type(imgsz) is not int or imgsz < 1 or not files:
         return None
@@ -41,7 +41,7 @@ def shared_store(
 
 
 def store_of(source: Source, folder: Path, budget_mb: int | None = None) -> ImageStore | None:
-    """Return the store of ``source`` in ``folder``, made now if need be; None where it does not fit.
+    """Return the store of ``source`` in ``folder``, building it if necessary; None if it does not fit.
 
     Raises:
         OSError: the folder cannot be written.
@@ -53,6 +53,6 @@ def store_of(source: Source, folder: Path, budget_mb: int | None = None) -> Imag
     with shelf.building(key):
         found = open_store(shelf.file(key), key, source)
         if found is None:
-            shelf.file(key).unlink(missing_ok=True)  # torn, or not ours
+            shelf.file(key).unlink(missing_ok=True)  # incomplete, or foreign
             found = build(shelf, key, source, shelf.limit(budget_mb))
         return found

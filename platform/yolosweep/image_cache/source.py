@@ -1,4 +1,4 @@
-"""Where the pixels of an image store come from: the user's files, read by Ultralytics' own function."""
+"""The source of an image store: the user's files, read by Ultralytics' own function."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Source:
     channels: int = 3
 
     def key(self) -> str:
-        """Return a SHA-256 (hex) of what decides the pixels: files, their sizes and times, imgsz, library versions."""
+        """Return a SHA-256 (hex) of all that determines the pixels: files, sizes, times, imgsz, library versions."""
         digest = hashlib.sha256(repr((self.imgsz, self.channels, *self.versions())).encode())
         for file in self.files:
             digest.update(os.fsencode(file) + b"\0")
@@ -75,15 +75,15 @@ class Source:
         image, original, resized = BaseDataset.load_image(dataset, 0)
         return image, original, resized
 
-    def slot_bytes(self, index: int) -> int:
-        """Return how many bytes the decoded image will take, from its header alone; the most possible if unreadable."""
+    def decoded_bytes(self, index: int) -> int:
+        """Return the size of a decoded image, from its header only; the maximum if it cannot be read."""
         from PIL import Image
 
         try:
             with Image.open(self.files[index]) as image:
                 width, height = image.size
             ratio = self.imgsz / max(width, height)
-        except Exception:  # Pillow's plugins raise all sorts of errors; whether it can be decoded shows later
+        except Exception:  # Pillow's plugins raise any type; decoding comes later
             return self.imgsz * self.imgsz * self.channels
         sides = [min(math.ceil(side * ratio), self.imgsz) for side in (width, height)]
         return sides[0] * sides[1] * self.channels

@@ -3,11 +3,11 @@
 .. code-block:: text
 
     head     magic, key, number of images, size of the file, SHA-256 of head and rows
-    rows     one per image: where its pixels lie, their shape, the original shape, CRC-32 of the pixels
+    rows     one per image: offset of its pixels, their shape, the original shape, CRC-32 of the pixels
     pixels   uint8, height x width x channels, on a page boundary
 
 The file is written once (temporary name, fsync, rename), then only read. Head and rows are checked when it is opened,
-every image's pixels when a process first uses them; what does not fit is decoded from the user's file instead.
+every image's pixels when a process first uses them; a mismatch is decoded from the user's file instead.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DIGEST = hashlib.sha256().digest_size
 ROW = np.dtype(
     [("offset", "<i8"), ("shape", "<i4", 3), ("original", "<i4", 2), ("crc", "<u4")],
 )
-"""One image in the file; height 0 says that the store does not hold it."""
+"""One image in the file; height 0 means that the store does not contain it."""
 
 
 def layout(count: int) -> int:
@@ -45,7 +45,7 @@ def layout(count: int) -> int:
 
 
 def seal(descriptor: int, key: str, rows: np.ndarray[Any, Any]) -> None:
-    """Write head and rows into a file whose pixels are in place."""
+    """Write head and rows into a file whose pixels are written."""
     head = _HEAD.pack(_MAGIC, key.encode(), len(rows), os.fstat(descriptor).st_size)
     body = rows.tobytes()
     content = head + hashlib.sha256(head + body).digest() + body
@@ -54,29 +54,29 @@ def seal(descriptor: int, key: str, rows: np.ndarray[Any, Any]) -> None:
 
 
 def open_store(path: Path, key: str, source: Source) -> ImageStore | None:
-    """Map the store at ``path``; None where it is missing, torn, or not the one for ``key``."""
+    """Map the store at ``path``; None if it is missing, incomplete, or not the one for ``key``."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for an eviction to be over
+        fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for an eviction to end
         if os.fstat(descriptor).st_nlink == 0 or os.fstat(descriptor).st_size == 0:
             return None
         pages = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)  # keeps the open file, and so the lock
     finally:
         os.close(descriptor)
-    if not _whole(pages, key, len(source.files)):
+    if not _is_intact(pages, key, len(source.files)):
         return None
     try:
         os.utime(path)
     except OSError:
-        _LOG.debug(f"the time of last use of {path} could not be noted")
+        _LOG.debug(f"the time of last use of {path} could not be updated")
     return ImageStore(path, key, source, pages)
 
 
-def _whole(pages: mmap.mmap, key: str, count: int) -> bool:
-    """Tell whether head and rows are unharmed and belong to ``key``."""
+def _is_intact(pages: mmap.mmap, key: str, count: int) -> bool:
+    """Return whether head and rows are intact and belong to ``key``."""
     start = _HEAD.size + _DIGEST
     if len(pages) < layout(count):
         return False
@@ -111,13 +111,13 @@ class ImageStore:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         again = open_store(self.path, self._key, self._source)
-        if again is None:  # evicted on the way: this copy decodes
+        if again is None:  # evicted meanwhile: this copy decodes
             self._attach(None)
         else:
             self.__dict__.update(again.__dict__)
 
     def image(self, index: int) -> Loaded:
-        """Return what Ultralytics' ``load_image(index)`` returns, to the bit; the pixels are the caller's own copy.
+        """Return exactly what Ultralytics' ``load_image(index)`` returns; the pixels are the caller's own copy.
 
         Raises:
             FileNotFoundError: the image cannot be decoded; Ultralytics raises the same.
@@ -137,7 +137,7 @@ class ImageStore:
         return pixels.reshape(height, width, channels).copy(), original, (height, width)
 
     def _drop(self, index: int) -> None:
-        """Take a damaged file away: the next process makes it again, this one decodes what is harmed."""
+        """Remove a damaged file: the next process rebuilds it, this one decodes the damaged images."""
         self._bad[index] = 1
         _LOG.warning(f"{self.path} is damaged; {self._source.files[index]} is decoded again")
         self.path.unlink(missing_ok=True)

@@ -20,10 +20,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from yolosweep.errors import RunFolderError
-from yolosweep.experiment.addresses import is_address
 from yolosweep.ledger.owner import describe_owner, now, token_of
 from yolosweep.records import FileRef
 from yolosweep.storage import Lease, Objects, address_of_run, cached_at, check_hold, pull
+from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import Content, fsync_folder, sha256_of, write_atomic
 
 __all__ = ["RunFolder", "runs_below"]

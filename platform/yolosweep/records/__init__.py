@@ -1,5 +1,7 @@
-"""The values that cross rooms. They are frozen, know how to become JSON, and decide nothing."""
+"""Frozen values that cross packages; they decide nothing."""
 
+from yolosweep.records.assembly import Outcome as Outcome
+from yolosweep.records.assembly import record_of as record_of
 from yolosweep.records.dataset import Finding as Finding
 from yolosweep.records.dataset import PreparedDataset as PreparedDataset
 from yolosweep.records.dataset import Severity as Severity

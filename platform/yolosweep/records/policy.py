@@ -26,7 +26,7 @@ def _seconds(value: object) -> object:
 
 Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=float | str), Field(gt=0, strict=True)]
 Whole = Annotated[int, Field(strict=True)]
-"""A whole number as such: ``true`` and ``"5"`` are not numbers in YAML."""
+"""A whole number; ``true`` and ``"5"`` are not numbers in YAML."""
 
 
 def _interval(value: object) -> object:
@@ -44,7 +44,7 @@ Interval = Annotated[
 
 
 class TrialPolicy(BaseModel):
-    """How one trial is kept alive, and what happens when it is in trouble."""
+    """How one trial is kept alive, and what happens if it runs into trouble."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -63,6 +63,6 @@ class TrialPolicy(BaseModel):
     recycle_after: Annotated[Whole, Field(ge=1)] = 50
     """Trainings after which a worker process is replaced by a fresh one; after an error it always is."""
     image_cache: Literal["shared", "off"] = "shared"
-    """``shared``: decoded images lie in one memory-mapped file per data set and imgsz, for all trials of a node."""
+    """``shared``: decoded images are in one memory-mapped file per data set and imgsz, for all trials of a node."""
     image_cache_budget: Annotated[Whole, Field(ge=1)] | None = None
     """MiB of disk that decoded images may take on a node; by default a quarter of its memory or free disk."""

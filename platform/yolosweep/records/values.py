@@ -1,4 +1,4 @@
-"""What all values that cross rooms have in common."""
+"""The base of all values that cross packages."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ SCHEMA_VERSION = 1
 
 
 def _finite(value: object) -> object:
-    """Map NaN and infinities to None: JSON has no word for them, and no rule of ours may rank them."""
+    """Return None for NaN and infinities: JSON has no word for them, and no rule may rank them."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 Number = Annotated[float | None, BeforeValidator(_finite)]
-"""A measured value; None where it was NaN, infinite or not measured."""
+"""A measured value; None if it was NaN, infinite or not measured."""
 
 
 class Record(BaseModel):
-    """A frozen value that travels between rooms; unknown fields are refused."""
+    """A frozen value that crosses packages; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

@@ -16,7 +16,7 @@ import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from yolosweep.backends import trainer_for
-from yolosweep.backends.backend import Cancelled, Report
+from yolosweep.backends.trainer import Cancelled, Report
 from yolosweep.backends.ultralytics.ddp import enter_group
 from yolosweep.backends.ultralytics.rendezvous import Rendezvous, bind_transport
 from yolosweep.cluster import import_credentials, prepare_node, training_lock, with_local_paths

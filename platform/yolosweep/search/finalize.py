@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
-
+from yolosweep.backends import backend_for
 from yolosweep.diagnosis.curves import diverged
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import TrialHistory
-from yolosweep.records import Cause, Ending, FileRef, TrialRecord, Verdict
+from yolosweep.records import Cause, Ending, FileRef, Outcome, TrialRecord, Verdict, record_of
 from yolosweep.storage.atomic_files import sha256_of
 
 __all__ = ["death_cause", "ending_from_rows", "finalize_record", "record_from_rows"]
-
-_PATIENCE = 100
-"""Ultralytics' default."""
 
 
 def finalize_record(record: TrialRecord, known: TrialHistory) -> TrialRecord:
@@ -35,7 +31,7 @@ def ending_from_rows(known: TrialHistory) -> tuple[Ending, str] | None:
         return Ending.PRUNED, f"behind the other trials after epoch {last.epoch}"
     if last.epoch >= request.epochs:
         return Ending.FINISHED, f"all {last.epoch} epochs trained"
-    patience = int(request.settings.get("patience", _PATIENCE) or 0)
+    patience = backend_for(request.model).arguments.patience(request.settings)
     if patience and last.epochs_without_gain >= patience:
         return Ending.PATIENCE, f"no gain for {patience} epochs after epoch {last.best_epoch}"
     return None
@@ -53,36 +49,22 @@ def death_cause(folder: RunFolder, known: TrialHistory, error: str) -> tuple[Cau
 def record_from_rows(
     folder: RunFolder, known: TrialHistory, ending: Ending, reason: str, *, cause: Cause | None, error: str | None
 ) -> TrialRecord:
-    """Return a record assembled from a trial's rows; the best weights come from its newest intact checkpoint."""
-    last = known.rows[-1] if known.rows else None
-    seconds = [row.seconds for row in known.rows if row.seconds is not None]
-    speeds = [row.images_per_s for row in known.rows if row.images_per_s is not None]
-    batch = known.request.lowered if last is None or last.batch is None else last.batch
-    return TrialRecord(
-        trial=known.request.trial,
-        number=known.request.number,
+    """Return a record from a trial's rows; the best weights come from its last intact checkpoint."""
+    last, request = known.rows[-1] if known.rows else None, known.request
+    batch = request.lowered if last is None or last.batch is None else last.batch
+    outcome = Outcome(
         ending=ending,
         reason=reason,
-        asked=known.request.asked,
-        used=known.request.asked if batch is None else {**known.request.asked, "batch": batch},
-        score=last.best_score if last else None,
-        best_epoch=last.best_epoch if last else None,
-        epochs=len(known.rows),
-        seconds=round(sum(seconds), 3),
-        files=_best_file(folder, known),
         cause=cause,
-        device=last.device if last else "unknown" if known.request.gpus else "cpu",
-        host=last.host if last else "",
-        world_size=known.request.world_size,
-        threads=known.request.threads,
-        epoch_seconds=statistics.median(seconds) if seconds else None,
-        images_per_s=statistics.median(speeds) if speeds else None,
-        memory_mb=max((row.memory_mb for row in known.rows if row.memory_mb is not None), default=None),
-        gpu_memory_mb=max((row.gpu_memory_mb for row in known.rows if row.gpu_memory_mb is not None), default=None),
-        recoveries=last.recoveries if last else 0,
-        notes=("recorded from its rows: its process ended before it could",),
         error=error,
+        used=request.asked if batch is None else {**request.asked, "batch": batch},
+        device=last.device if last else "unknown" if request.gpus else "cpu",
+        host=last.host if last else "",
+        threads=request.threads,
+        files=_best_file(folder, known),
+        notes=("recorded from its rows, because its process ended first",),
     )
+    return record_of(request, known.rows, outcome)
 
 
 def _best_file(folder: RunFolder, known: TrialHistory) -> dict[str, FileRef]:

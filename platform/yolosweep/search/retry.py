@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from yolosweep.backends import backend_for
 from yolosweep.ledger.history import TrialHistory
 from yolosweep.records import Cause, Ending, TrialPolicy
 from yolosweep.records.events import TrialResumed
@@ -30,7 +31,7 @@ def lower_batch(known: TrialHistory, ending: Ending, policy: TrialPolicy) -> int
     times = sum(event.batch is not None for event in known.resumes)
     if ending is not Ending.OOM or policy.on_oom != "lower_batch" or ranks == 1 or known.rows or times == LOWERINGS:
         return None
-    half = int(request.lowered or request.settings.get("batch", 16)) // 2
+    half = (request.lowered or backend_for(request.model).arguments.batch(request.settings)) // 2
     return half if half >= ranks else None
 
 

@@ -91,6 +91,7 @@ class TrialGenerator:
                 task=self._exp.task,
                 data_fingerprint=self._data_fingerprint,
                 world_size=self._world_size,
+                runtime_only=self._exp.backend.arguments.runtime_only,
             )
             if key in self._tried:
                 continue
@@ -118,7 +119,7 @@ class TrialGenerator:
         return f"not tried, as at least as big as what did not fit on the GPUs that were free: {named}"
 
     def _is_too_big(self, settings: Mapping[str, Any], device: str | None) -> bool:
-        batch, imgsz = _size(settings)
+        batch, imgsz = self._size(settings)
         return any(
             batch >= known.batch and imgsz >= known.imgsz and device in (None, known.device) for known in self._too_big
         )
@@ -139,14 +140,13 @@ class TrialGenerator:
 
     def _learn_size(self, record: TrialRecord) -> None:
         """Remember the smallest batch that did not fit: the one it ended at, or twice the one that did."""
-        asked, imgsz = _size(self._asked[record.trial])
+        asked, imgsz = self._size(self._asked[record.trial])
         used = int(record.used.get("batch", asked))
         failed = used if record.ending is Ending.OOM else 2 * used if used < asked else None
         if failed is not None:
             self._too_big.append(_TooBig(batch=failed, imgsz=imgsz, device=record.device))
 
-
-def _size(settings: Mapping[str, Any]) -> tuple[int, int]:
-    """Return batch and imgsz of a trial, Ultralytics' defaults where they are not set."""
-    imgsz = settings.get("imgsz", 640)
-    return int(settings.get("batch", 16)), int(max(imgsz) if isinstance(imgsz, (list, tuple)) else imgsz)
+    def _size(self, settings: Mapping[str, Any]) -> tuple[int, int]:
+        """Return batch and imgsz of a trial."""
+        arguments = self._exp.backend.arguments
+        return arguments.batch(settings), arguments.imgsz(settings)

@@ -1,6 +1,6 @@
 """Storage of run folders and data: its objects, the hold on a run, and the segments of a ledger."""
 
-from yolosweep.experiment.addresses import Address
+from yolosweep.storage.addresses import Address
 from yolosweep.storage.backend import Stored
 from yolosweep.storage.lease import Lease, check_hold
 from yolosweep.storage.objects import Objects, address_of_run, cached_at

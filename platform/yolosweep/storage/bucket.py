@@ -17,7 +17,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolosweep.experiment.addresses import Address
+from yolosweep.storage.addresses import Address
 from yolosweep.storage.backend import CHUNK, Stored, Version
 from yolosweep.storage.retry import Conflict, Refused
 

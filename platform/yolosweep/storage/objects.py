@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from yolosweep.errors import RunFolderError, YolosweepError
-from yolosweep.experiment.addresses import Address
+from yolosweep.storage.addresses import Address
 from yolosweep.storage.atomic_files import HashingWriter, cache_folder, write_atomic
 from yolosweep.storage.backend import Backend, Stored, Version
 from yolosweep.storage.retry import Conflict, retrying

@@ -1,4 +1,4 @@
-"""What the toy trainer learns from: the mean red of every crop, read once."""
+"""The data of the toy trainer: the mean red of every crop, read once."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_crops(data: str, split: str) -> Crops:
     """Read a split of a classification folder (each image is a crop) or of a detection data.yaml (each box is one).
 
     Raises:
-        TrainingError: the split is not there, holds no crops, or a file cannot be read; the message names the file.
+        TrainingError: the split is missing or empty, or a file cannot be read; the message names the file.
     """
     root = Path(data)
     pairs, names = _of_folders(root, split) if root.is_dir() else _of_boxes(root, split)
@@ -61,7 +61,7 @@ def _of_folders(root: Path, split: str) -> tuple[Iterator[tuple[float, str]], li
         raise TrainingError(f"there is no folder {folder}; toy/red needs {split}/<class>/ there, or a data.yaml")
     names = sorted(place.name for place in folder.iterdir() if place.is_dir())
     if len(names) < 2:
-        raise TrainingError(f"{folder} has {len(names)} class folders; toy/red tells two apart")
+        raise TrainingError(f"{folder} has {len(names)} class folders; toy/red distinguishes two")
     files = ((file, name) for name in names for file in _images(folder / name))
     return ((float(_red(file).mean()), name) for file, name in files), names
 
@@ -74,8 +74,8 @@ def _of_boxes(path: Path, split: str) -> tuple[Iterator[tuple[float, str]], list
     entries = content.get(split)
     if not entries:
         raise TrainingError(f"{path} has no {split}:; write e.g. {split}: images/{split}")
-    places = [root / str(entry) for entry in (entries if isinstance(entries, list) else [entries])]
-    return _boxes([file for place in places for file in _images(place)], by_number), sorted(by_number.values())
+    sources = [root / str(entry) for entry in (entries if isinstance(entries, list) else [entries])]
+    return _boxes([file for source in sources for file in _images(source)], by_number), sorted(by_number.values())
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _boxes(files: list[Path], names: dict[int, str]) -> Iterator[tuple[float, st
 
 
 def _mean_inside(red: Floats, x: float, y: float, w: float, h: float) -> float:
-    """Return the mean of a box given as shares of the picture; a box of less than a pixel counts as one pixel."""
+    """Return the mean of a box given as shares of the image; a box of less than a pixel counts as one pixel."""
     high, wide = red.shape
     left = min(max(round((x - w / 2) * wide), 0), wide - 1)
     top = min(max(round((y - h / 2) * high), 0), high - 1)
@@ -131,7 +131,7 @@ def _red(file: Path) -> Floats:
     try:
         with Image.open(file) as image:
             return np.asarray(image.convert("RGB"), dtype=np.float64)[..., 0]
-    except (OSError, ImportError) as error:  # where ultralytics was imported, its Image.open asks for pi-heif instead
+    except (OSError, ImportError) as error:  # once ultralytics is imported, its Image.open needs pi-heif
         raise TrainingError(f"cannot read {file}: {_first_line(error)}") from error
 
 

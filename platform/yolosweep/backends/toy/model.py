@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 ACCURACY = "metrics/accuracy_top1"
-"""Name of the toy's metric: the share of crops told right."""
+"""Name of the toy's metric: the share of crops classified correctly."""
 
 Bools = npt.NDArray[np.bool_]
 
@@ -40,7 +40,7 @@ _STATE_FORMAT = "toy/red state 1"
 
 @dataclass(frozen=True)
 class RedModel:
-    """Two numbers, in the units of the picture: mean red runs from 0 to 255."""
+    """Two numbers, in the units of the image: mean red runs from 0 to 255."""
 
     w: float
     b: float
@@ -50,15 +50,15 @@ class RedModel:
         # As tanh: exp would overflow for large |z|.
         return np.asarray(0.5 * (1 + np.tanh((self.w * mean_red + self.b) / 2)))
 
-    def tells_right(self, crops: Crops) -> Bools:
-        """Return whether each crop is told right."""
+    def is_correct(self, crops: Crops) -> Bools:
+        """Return whether each crop is classified correctly."""
         return np.asarray((self.predict(crops.mean_red) > 0.5) == (crops.is_red == 1))
 
     def measured(self, crops: Crops) -> dict[str, float | None]:
         """Return the metrics of a split."""
         return {
             "val/loss": mean_squared_error(self.predict(crops.mean_red), crops.is_red),
-            ACCURACY: float(np.mean(self.tells_right(crops))),
+            ACCURACY: float(np.mean(self.is_correct(crops))),
         }
 
 
@@ -71,7 +71,7 @@ class Descent:
     """Stochastic gradient descent on the mean squared error, batch by batch.
 
     Inside, mean red is standardised with the training split's mean and spread, so that learning rates between 0.01
-    and 1 mean something; outside, the model is given in the picture's own units.
+    and 1 mean something; outside, the model is in the units of the image.
     """
 
     def __init__(self, crops: Crops, *, batch: int, lr0: float, weight_decay: float, seed: int) -> None:
@@ -91,7 +91,7 @@ class Descent:
         for start in range(0, len(order), self._batch):
             chosen = order[start : start + self._batch]
             x, y = self._x[chosen], self._y[chosen]
-            with np.errstate(all="ignore"):  # a descent that runs away is seen in the loss
+            with np.errstate(all="ignore"):  # a diverging descent shows in the loss
                 f = RedModel(self._w, self._b).predict(x)
                 slope = 2 * (f - y) * f * (1 - f)
                 self._w -= self._lr * (float(np.mean(slope * x)) + self._decay * self._w)
@@ -99,13 +99,13 @@ class Descent:
                 yield float(np.sum((f - y) ** 2))
 
     def model(self) -> RedModel:
-        """Return the model as it is now, in the picture's units."""
+        """Return the current model, in the units of the image."""
         w = self._w / self._spread
         return RedModel(w=w, b=self._b - w * self._middle)
 
     @property
     def weights(self) -> tuple[float, float]:
-        """w and b as they are inside: all that changes while it descends."""
+        """w and b in internal units: all that changes during the descent."""
         return self._w, self._b
 
     @weights.setter
@@ -113,12 +113,12 @@ class Descent:
         self._w, self._b = weights
 
     def normalisation(self) -> dict[str, float]:
-        """Return what mean red was standardised with inside."""
+        """Return what mean red is standardised with internally."""
         return {"mean": self._middle, "std": self._spread}
 
 
 def save_checkpoint(path: Path, model: RedModel, **more: Any) -> None:
-    """Write a checkpoint: JSON text, so that reading one can run nothing."""
+    """Write a checkpoint: JSON text, so that reading it runs no code."""
     content = {"format": _FORMAT, "w": model.w, "b": model.b, **more}
     path.write_text(
         json.dumps(content, indent=2, sort_keys=True, default=str, allow_nan=False) + "\n", encoding="utf-8"
@@ -129,7 +129,7 @@ def load_checkpoint(path: Path) -> RedModel:
     """Read a checkpoint back.
 
     Raises:
-        TrainingError: the file is not there, or is not one of the toy's.
+        TrainingError: the file is missing, or is not a checkpoint of the toy.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -151,10 +151,10 @@ def save_results(path: Path, rows: Sequence[EpochResult]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """All a training needs to go on as if it had never stopped; order and patience follow from seed, epoch and rows."""
+    """All a training needs to resume exactly; order and patience follow from seed, epoch and rows."""
 
     weights: tuple[float, float]
-    """As inside of :class:`Descent`."""
+    """In the internal units of :class:`Descent`."""
     rows: list[EpochResult]
     """Every epoch trained."""
     seconds: float
@@ -173,7 +173,7 @@ def load_state(path: Path) -> State:
     """Read a state back.
 
     Raises:
-        TrainingError: the file is not there, or is not one of the toy's.
+        TrainingError: the file is missing, or is not a checkpoint of the toy.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,11 +1,10 @@
-"""The toy trainer: the whole contract of a trainer in milliseconds, with numpy and Pillow alone."""
+"""The toy trainer: the complete contract of a trainer in milliseconds, with numpy and Pillow only."""
 
 from __future__ import annotations
 
 import math
 import shutil
 import socket
-import statistics
 import tempfile
 import time
 from collections.abc import Mapping
@@ -14,9 +13,9 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
-from yolosweep.backends.backend import Cancelled, Report
 from yolosweep.backends.checkpoints import Checkpoints
 from yolosweep.backends.failure_causes import cause_of
+from yolosweep.backends.toy.arguments import ARGUMENTS
 from yolosweep.backends.toy.crops import Crops, read_crops
 from yolosweep.backends.toy.model import (
     ACCURACY,
@@ -28,6 +27,7 @@ from yolosweep.backends.toy.model import (
     save_results,
     save_state,
 )
+from yolosweep.backends.trainer import Cancelled, Report
 from yolosweep.diagnosis.curves import Progress, progress
 from yolosweep.errors import TrainingError
 from yolosweep.ledger import RunFolder
@@ -37,28 +37,28 @@ from yolosweep.records import (
     Ending,
     EpochResult,
     FileRef,
+    Outcome,
     TrialRecord,
     TrialRequest,
     Validation,
     Verdict,
+    record_of,
 )
 
 __all__ = ["ToyTrainer"]
 
-_DEFAULTS = {"batch": 16, "lr0": 0.01, "weight_decay": 0.0005, "patience": 100, "seed": 0}
-"""As in Ultralytics."""
-
-_LEFT = ("args.yaml", "best.pt", "last.pt", "results.csv")
+_DEFAULTS = {name: ARGUMENTS.defaults[name] for name in ("batch", "lr0", "weight_decay", "patience")} | {"seed": 0}
+_FILES = ("args.yaml", "best.pt", "last.pt", "results.csv")
 
 
 class ToyTrainer:
-    """Learns to tell red crops from others; see :class:`yolosweep.backends.backend.Trainer`."""
+    """Learns to distinguish red crops from others; see :class:`yolosweep.backends.Trainer`."""
 
     def prepare(self, request: TrialRequest) -> None:
-        """Do nothing: its images are read by every training."""
+        """Do nothing: every training reads its images itself."""
 
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
-        """Train as asked and return the record; whatever goes wrong becomes its ending."""
+        """Train and return the record; an error becomes its ending."""
         run = _Run(request, report, cancelled)
         try:
             with tempfile.TemporaryDirectory(prefix=f"yolosweep-{request.sweep}-{request.trial}-") as scratch:
@@ -74,10 +74,10 @@ class ToyTrainer:
         """Score a checkpoint on one split.
 
         Raises:
-            TrainingError: the file is no checkpoint of the toy, or the data are not there.
+            TrainingError: the file is not a checkpoint of the toy, or the data are missing.
         """
         model, crops = load_checkpoint(Path(weights)), read_crops(data, split)
-        right = model.tells_right(crops)
+        right = model.is_correct(crops)
         kinds = {crops.positive: crops.is_red == 1, f"not {crops.positive}": crops.is_red == 0}
         return Validation(
             split=split,
@@ -116,18 +116,18 @@ class _Run:
         self._checkpoints = Checkpoints(request)
         self._best: tuple[int | None, FileRef | None] = (None, None)
         self._epoch_stored = 0
-        self._left: Checkpoint | None = None
+        self._last_checkpoint: Checkpoint | None = None
         self._started = self._stored_at = time.monotonic()
         self._spent = 0.0
 
     def go(self, scratch: Path) -> _End:
-        """Train, from the newest whole checkpoint where the request names some; return how it ended."""
+        """Train, from the newest intact checkpoint if the request names any; return how it ended."""
         try:
             self._write_arguments(scratch / "args.yaml")
             try:
                 train, val = (read_crops(self.request.data, split) for split in ("train", "val"))
                 if len(set(train.is_red)) < 2:
-                    raise TrainingError(f"all {len(train)} crops of train are of one kind; toy/red tells two apart")
+                    raise TrainingError(f"all {len(train)} crops of train are of one kind; toy/red distinguishes two")
             except (TrainingError, OSError, UnicodeDecodeError) as error:
                 return _failure(error, Cause.DATA)
             descent = Descent(
@@ -140,15 +140,15 @@ class _Run:
             self._resume(descent, scratch)
             end = self._epochs(descent, len(train), val, scratch)
             if end.ending is Ending.CANCELLED and self._epoch_stored < len(self._rows):
-                self._left = self._checkpoint(descent, scratch)
+                self._last_checkpoint = self._checkpoint(descent, scratch)
             self._checkpoints.settle()
             return end
         except Exception as error:
             return _failure(error)
 
     def _resume(self, descent: Descent, scratch: Path) -> None:
-        """Put back where the newest whole checkpoint stood; without one the training starts over."""
-        checkpoint, passed_over = self._checkpoints.newest_whole()
+        """Restore the newest intact checkpoint; without one the training restarts."""
+        checkpoint, skipped = self._checkpoints.newest_intact()
         if checkpoint is not None:
             state = load_state(self._checkpoints.file(checkpoint.state))
             descent.weights = state.weights
@@ -159,9 +159,9 @@ class _Run:
                 shutil.copyfile(self._checkpoints.file(checkpoint.best), scratch / "best.pt")
             self._save(scratch / "last.pt", descent)
             self._checkpoints.tidy()
-        elif passed_over:
-            passed_over.append("no whole checkpoint is left: it started over")
-        self._notes += passed_over
+        elif skipped:
+            skipped.append("no intact checkpoint is left: restarted from the first epoch")
+        self._notes += skipped
 
     def _epochs(self, descent: Descent, size: int, val: Crops, scratch: Path) -> _End:
         for epoch in range(len(self._rows) + 1, self.request.epochs + 1):
@@ -196,7 +196,7 @@ class _Run:
         return bool(self._rows) and self._state.epochs_without_gain >= self._patience
 
     def _is_due(self, epoch: int) -> bool:
-        """Tell whether a checkpoint is stored after this epoch: the last one always is."""
+        """Return whether a checkpoint is stored after this epoch; after the last one it always is."""
         every = self.request.policy.checkpoint_every
         due = epoch % every == 0 if isinstance(every, int) else time.monotonic() - self._stored_at >= every
         return due or epoch == self.request.epochs or self._out_of_patience() or self._cancelled()
@@ -250,47 +250,35 @@ class _Run:
             yaml.dump({**asked, **self._settings}, stream)
 
     def publish(self, scratch: Path) -> None:
-        """Copy what the training left into the run folder."""
+        """Copy the files of the training into the run folder."""
         if self._rows:
             save_results(scratch / "results.csv", self._rows)
         folder = RunFolder(self.request.folder)
-        for name in _LEFT:
+        for name in _FILES:
             if (scratch / name).exists():
                 target = folder.attempt(self.request.trial, self.request.attempt, name)
                 self._files[name] = folder.publish(scratch / name, target)
 
     def record(self, end: _End) -> TrialRecord:
-        """Sum the training up, its earlier attempts included."""
+        """Return the record of the training, earlier attempts included."""
         request = self.request
         if request.world_size > 1:
             self._notes.append(f"toy/red trains in one process: {request.world_size - 1} of its ranks were idle")
-        return TrialRecord(
-            trial=request.trial,
-            number=request.number,
+        outcome = Outcome(
             ending=end.ending,
             reason=end.reason,
-            asked=request.asked,
-            used={**request.asked, "batch": self._settings["batch"], "optimizer": "SGD"},
-            score=self._state.best_score,
-            best_epoch=self._state.best_epoch,
-            epochs=len(self._rows),
-            seconds=self._seconds(),
-            files=self._files,
-            checkpoint=self._left,
             cause=end.cause,
-            host=socket.gethostname(),
-            epoch_seconds=_median([row.seconds for row in self._rows]),
-            images_per_s=_median([row.images_per_s for row in self._rows]),
-            memory_mb=max((row.memory_mb for row in self._rows if row.memory_mb is not None), default=None),
-            retries=request.attempt,
-            notes=tuple(self._notes),
             error=end.error,
+            used={**request.asked, "batch": self._settings["batch"], "optimizer": "SGD"},
+            device="cpu",
+            host=socket.gethostname(),
+            seconds=self._seconds(),
+            world_size=1,
+            files=self._files,
+            checkpoint=self._last_checkpoint,
+            notes=self._notes,
         )
-
-
-def _median(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
+        return record_of(request, self._rows, outcome)
 
 
 def _resident_mb() -> float:

@@ -1,6 +1,6 @@
-"""Ultralytics' own checks, called on the corners of the search space and on the weights before anything starts.
+"""Ultralytics' own checks of arguments and weights, before anything starts.
 
-They run in a short-lived process of their own, so that the driver stays free of torch.
+They run in a short-lived process, so that the driver stays free of torch.
 """
 
 from __future__ import annotations
@@ -12,30 +12,33 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from yolosweep.backends.arguments import ArgumentSpace
 from yolosweep.backends.ultralytics.model_files import other_task
 from yolosweep.errors import Fault, TrainingError
-from yolosweep.experiment.schema import Experiment
 
 __all__ = ["check_arguments"]
 
+_OURS = ("augmentations", "balance")
+"""Arguments that Ultralytics' own check does not know."""
 
-def check_arguments(exp: Experiment) -> list[Fault]:
-    """Return the values Ultralytics or Albumentations refuse, and weights that may not be loaded: a fault for each.
+
+def check_arguments(space: ArgumentSpace) -> list[Fault]:
+    """Return a fault for each value that Ultralytics or Albumentations refuses, and for unusable weights.
 
     Raises:
-        TrainingError: the checking process itself could not run (a broken installation); says what it printed.
+        TrainingError: the checking process could not run (a broken installation); names what it printed.
     """
-    if exp.is_toy:
-        return []
-    values: list[tuple[str, str, Any]] = [(f"train.{k}", k, v) for k, v in exp.train.items()]
-    for name, parameter in exp.search.parameters.items():
-        values += [(f"search.parameters.{name}", name, corner) for corner in parameter.corners()]
-    weights = Path(exp.model).expanduser()
+    weights = Path(space.model).expanduser()
     question = {
         "weights": str(weights) if weights.suffix == ".pt" and weights.is_file() else None,
-        "task": exp.task,
-        "values": [item for item in values if item[1] not in ("augmentations", "balance")],
-        "pipelines": [(f"augmentations.{name}", steps) for name, steps in exp.augmentations.items()],
+        "task": space.task,
+        "values": [
+            (key, name, value)
+            for key, name in space.keys.items()
+            for value in (space.searched[name] if key.startswith("search.") else [space.fixed[name]])
+            if name not in _OURS
+        ],
+        "pipelines": [(f"augmentations.{name}", steps) for name, steps in space.pipelines.items()],
     }
     done = subprocess.run(
         [sys.executable, "-m", "yolosweep.backends.ultralytics.argument_check"],
@@ -74,7 +77,7 @@ def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _refused(weights: str | None, task: str) -> str | None:
-    """Return why weights cannot be used for a task; they are loaded without running any code they bring along."""
+    """Return why weights cannot be used for a task; loading them runs no code they contain."""
     if weights is None:
         return None
     import torch
@@ -82,15 +85,15 @@ def _refused(weights: str | None, task: str) -> str | None:
 
     try:
         checkpoint, _ = torch_safe_load(weights, safe_only=True)
-    except Exception as error:  # a damaged file fails in every way there is
+    except Exception as error:  # a damaged file can raise anything
         with contextlib.suppress(Exception):
-            if strange := sorted(torch.serialization.get_unsafe_globals_in_checkpoint(weights)):
+            if unsafe := sorted(torch.serialization.get_unsafe_globals_in_checkpoint(weights)):
                 return (
-                    f"{weights} is refused: beside tensors it names {', '.join(strange[:3])}, which Ultralytics' "
-                    "checkpoints do not; loading that could run somebody's code; take weights from Ultralytics or "
+                    f"{weights} is refused: besides tensors it names {', '.join(unsafe[:3])}, which no checkpoint of "
+                    "Ultralytics does, and loading it could run foreign code; use weights from Ultralytics or from "
                     "your own trainings"
                 )
-        return f"{weights} is not whole, or no checkpoint of Ultralytics ({type(error).__name__}); copy it again"
+        return f"{weights} is damaged, or not an Ultralytics checkpoint ({type(error).__name__}); copy it again"
     trained = checkpoint.get("train_args") if isinstance(checkpoint, dict) else None
     made_for = trained.get("task") if isinstance(trained, dict) else None
     return other_task(weights, made_for, task) if made_for else None

@@ -1,4 +1,4 @@
-"""Named Albumentations pipelines: from the YAML's ``- Blur: {p: 0.3}`` to transforms."""
+"""Named Albumentations pipelines: from ``- Blur: {p: 0.3}`` in the YAML to transforms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["build_pipeline"]
 def build_pipeline(steps: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """Return a pipeline in Albumentations' own serialised form, which Ultralytics takes and stores in checkpoints.
 
-    Ultralytics itself only logs a pipeline that cannot be built and trains without it, so it is built here first.
+    Ultralytics only logs a pipeline that cannot be built, and trains without it; so it is built here first.
 
     Raises:
         TrainingError: a transform or one of its arguments does not exist, or its value is refused.
@@ -33,7 +33,7 @@ def build_pipeline(steps: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[dic
             raise TrainingError("Lambda cannot be stored in a checkpoint; choose another transform")
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error", UserWarning)  # unknown arguments are only warned about
+                warnings.simplefilter("error", UserWarning)  # Albumentations only warns of unknown arguments
                 built.append(albumentations.to_dict(transform(**arguments)))
         except (TypeError, ValueError, UserWarning) as error:
             raise TrainingError(f"{name}: {' '.join(str(error).split())[:300]}") from error

@@ -1,24 +1,22 @@
-"""What the augmentations of an experiment do to samples, built as a training builds them."""
+"""Samples under the augmentations of an experiment, built as in a training."""
 
 from __future__ import annotations
 
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from yolosweep.backends.failure_causes import last_line
+from yolosweep.backends.preview import Preview
+from yolosweep.backends.ultralytics.arguments import acts_in
 from yolosweep.backends.ultralytics.augmentation_pipelines import build_pipeline
 from yolosweep.backends.ultralytics.environment import enter
+from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.errors import TrainingError
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-__all__ = ["Preview", "previews"]
+__all__ = ["previews"]
 
 _POOL = 24
 """Least number of images that a mosaic chooses from."""
@@ -31,24 +29,6 @@ _OFF: dict[str, Any] = {
 }
 _ALWAYS: dict[str, Any] = {"fraction": 1.0, "cache": False, "rect": False, "single_cls": False, "classes": None}
 _MAX_POINTS = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """One sample as a training would see it."""
-
-    look: str
-    """``as it is``, ``mosaic``, ``hsv``, the name of a pipeline, or ``all together``."""
-    image: Path
-    """The sample; a mosaic shows others beside it."""
-    pixels: NDArray[np.uint8]
-    """Height x width x 3, RGB."""
-    categories: tuple[int, ...]
-    """Class numbers: one per box, or the image's own in classify."""
-    boxes: tuple[tuple[float, float, float, float], ...] = ()
-    """Left, top, right, bottom in pixels."""
-    polygons: tuple[tuple[float, ...], ...] = ()
-    """x, y, x, y… in pixels: one per box in segment and obb, else none at all."""
 
 
 def previews(
@@ -68,17 +48,17 @@ def previews(
     with every step applied, however rare it is in training; and ``all together``, with the settings' probabilities.
 
     Args:
-        images: of train, absolute; some are drawn from them. Their labels are looked for where Ultralytics does.
+        images: of train, absolute; some are drawn. Their labels are found by Ultralytics' own rule.
         names: of the classes.
         task: detect, segment, pose, obb or classify (whose class is the name of the image's folder).
         settings: train arguments of Ultralytics; ``augmentations`` as in the YAML.
         pipelines: named Albumentations pipelines as in the YAML.
         count: samples per part.
-        seed: which samples, and every draw; the same gives the same pixels.
+        seed: of the choice of samples and of every draw; the same seed gives the same pixels.
         extra: what else the data.yaml says: ``kpt_shape``, ``flip_idx``, ``channels``.
 
     Raises:
-        TrainingError: a pipeline cannot be built, or Ultralytics refuses settings or samples; it names the part.
+        TrainingError: a pipeline cannot be built, or Ultralytics refuses settings or samples; names the part.
     """
     if not images or count < 1:
         return []
@@ -94,7 +74,7 @@ def previews(
             if steps:
                 changed = {**changed, "augmentations": build_pipeline(steps)}
             dataset = _dataset(pool, names, task, changed, seed, extra or {})
-            found += [_preview(dataset, place, look, task) for place in range(min(count, len(dataset)))]
+            found += [_preview(dataset, index, look, task) for index in range(min(count, len(dataset)))]
         except Exception as error:
             raise TrainingError(f"the augmentation {look!r} cannot be shown: {last_line(error)}") from error
     return found
@@ -109,7 +89,7 @@ def _looks(
     from_settings = {"imgsz": settings.get("imgsz", DEFAULTS["imgsz"])}
     hsv = {name: settings.get(name, DEFAULTS[name]) for name in _HSV}
     looks: dict[str, dict[str, Any]] = {"as it is": {}}
-    if task != "classify":
+    if acts_in("mosaic", task):
         if settings.get("mosaic", DEFAULTS["mosaic"]) > 0:
             looks["mosaic"] = {"mosaic": 1.0}
         if any(hsv.values()):
@@ -131,7 +111,7 @@ def _dataset(
     from yolosweep.backends.ultralytics.sampling import pure_datasets
 
     arguments = get_cfg(overrides={**settings, "task": task, "mode": "train"})
-    if task == "classify":
+    if TASKS[task].from_folders:
         return _classified(pool, names, arguments, seed)
     data = {"names": dict(names), "nc": len(names), "channels": 3, **extra}
     with tempfile.TemporaryDirectory(prefix="yolosweep-preview-") as folder, pure_datasets():
@@ -144,24 +124,24 @@ def _dataset(
 
 
 def _keep(sample: dict[str, Any]) -> dict[str, Any]:
-    """Put the labels aside as they are before they become tensors."""
+    """Keep a copy of the labels before they become tensors."""
     from copy import deepcopy
 
     sample["kept"] = deepcopy(sample["instances"]), sample["cls"].reshape(-1).astype(int).tolist()
     return sample
 
 
-def _preview(dataset: Any, place: int, look: str, task: str) -> Preview:
+def _preview(dataset: Any, index: int, look: str, task: str) -> Preview:
     import numpy as np
 
-    sample = dataset[place]
+    sample = dataset[index]
     image = sample["img"]
     scaled = (image * 255).round().clamp(0, 255).byte() if image.dtype.is_floating_point else image
     pixels = np.ascontiguousarray(scaled.numpy().transpose(1, 2, 0)[..., :3])
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, 2)
-    if task == "classify":
-        file, category = dataset.samples[place][:2]
+    if TASKS[task].from_folders:
+        file, category = dataset.samples[index][:2]
         return Preview(look=look, image=Path(file), pixels=pixels, categories=(category,))
     instances, categories = sample["kept"]
     height, width = pixels.shape[:2]
@@ -169,12 +149,12 @@ def _preview(dataset: Any, place: int, look: str, task: str) -> Preview:
     instances.denormalize(width, height)
     left, top, right, bottom = (instances.bboxes[:, side].tolist() for side in range(4))
     polygons: tuple[tuple[float, ...], ...] = ()
-    if task in ("segment", "obb") and len(instances.segments):
+    if TASKS[task].polygons == "drawn" and len(instances.segments):
         step = -(-instances.segments.shape[1] // _MAX_POINTS)
         polygons = tuple(tuple(points[::step].reshape(-1).tolist()) for points in instances.segments)
     return Preview(
         look=look,
-        image=Path(dataset.im_files[place]),
+        image=Path(dataset.im_files[index]),
         pixels=pixels,
         categories=tuple(categories),
         boxes=tuple(zip(left, top, right, bottom, strict=True)),
@@ -183,7 +163,7 @@ def _preview(dataset: Any, place: int, look: str, task: str) -> Preview:
 
 
 def _classified(pool: Sequence[Path], names: Mapping[int, str], arguments: Any, seed: int) -> Any:
-    """Return a data set of classification images that lie anywhere: their folder's name is their class."""
+    """Return a data set of classification images in any location; the name of the folder is the class."""
     from yolosweep.backends.ultralytics.sampling import PureClassificationDataset
 
     class Unscanned(PureClassificationDataset):

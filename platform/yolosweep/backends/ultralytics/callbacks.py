@@ -1,4 +1,4 @@
-"""Sees every epoch of one Ultralytics training: a row and a checkpoint out, a verdict in."""
+"""Callbacks of one Ultralytics training: a row and a checkpoint out after every epoch, a verdict in."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from yolosweep.backends.backend import Cancelled, Report
 from yolosweep.backends.checkpoints import Checkpoints
+from yolosweep.backends.trainer import Cancelled, Report
 from yolosweep.diagnosis.curves import progress
 from yolosweep.records import Checkpoint, Ending, EpochResult, FileRef, TrialRequest, Verdict
 from yolosweep.storage.atomic_files import Content
@@ -22,11 +23,11 @@ __all__ = ["Diverged", "TrainingCallbacks", "TrainingCancelled", "device_name"]
 
 
 class TrainingCancelled(Exception):
-    """Raised between two batches when the sweep asks to stop now; the last whole epoch's files stay."""
+    """Raised between two batches when the sweep asks to stop now; the files of the last complete epoch stay."""
 
 
 class Diverged(Exception):
-    """Raised when the loss is not finite and nothing is left to go back to: Ultralytics would train on."""
+    """Raised when the loss is not finite and there is no state to return to; Ultralytics would train on."""
 
 
 class TrainingCallbacks:
@@ -43,25 +44,23 @@ class TrainingCallbacks:
         self._request, self._report, self._cancelled, self._scratch = request, report, cancelled, scratch
         self.checkpoints = Checkpoints(request)
         self.resumed: dict[str, Any] | None = None
-        """State it goes on from."""
+        """The state it is resumed from."""
         self._best_file: FileRef | None = None
         self._best_stored = self._epoch_stored = 0
         self._state: Path | None = None
         self._stored_at = time.monotonic()
         self._epoch_started = self._train_seconds = 0.0
         self._seen_epoch = -1
-        self.scores: list[float | None] = []
         self.rows: list[EpochResult] = []
-        """Rows of this process; those before are in the ledger."""
-        self.best: float | None = None
-        self.best_epoch: int | None = None
+        """All epochs trained, also by earlier processes."""
+        self._started, self._spent = time.monotonic(), 0.0
         self.verdict = Verdict.CONTINUE
         self._over = False
         self.recoveries = 0
         """Epochs trained again after a NaN or an out-of-memory error."""
 
     def restarted(self) -> TrainingCallbacks:
-        """Return one that has seen nothing but one recovery more, in an empty scratch folder but for the log."""
+        """Return callbacks for a restart with one more recovery; the scratch folder is emptied, except for the log."""
         for left in self._scratch.iterdir():
             if left.is_dir():
                 shutil.rmtree(left)
@@ -69,6 +68,7 @@ class TrainingCallbacks:
                 left.unlink()
         fresh = TrainingCallbacks(self._request, self._report, self._cancelled, self._scratch)
         fresh.recoveries = self.recoveries + 1  # counted like an epoch trained again
+        fresh._started = self._started
         return fresh
 
     @property
@@ -82,13 +82,22 @@ class TrainingCallbacks:
         return self._scratch / "train.log"
 
     def resume_from(self, state: dict[str, Any], checkpoint: Checkpoint) -> None:
-        """Take over what another process had seen of this training."""
+        """Take over what an earlier process has seen of this training."""
         self.resumed = state
-        self.scores, self.recoveries = list(state["scores"]), state["recoveries"]
-        so_far = progress(self.scores, self._request.mode)
-        self.best, self.best_epoch = so_far.best_score, so_far.best_epoch
+        self.rows, self.recoveries = rows_of(state, self._request.mode), state["recoveries"]
+        self._spent = state.get("spent", state["seconds"])
         self._best_file, self._best_stored = checkpoint.best, self.best_epoch or 0
         self._epoch_stored = checkpoint.epoch
+
+    @property
+    def best_epoch(self) -> int | None:
+        """Epoch of the best score so far, counted from 1; None while no epoch gave one."""
+        return self.rows[-1].best_epoch if self.rows else None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all processes that trained this trial, setup included."""
+        return self._spent + time.monotonic() - self._started
 
     def callbacks(self) -> dict[str, Callable[[Any], Any]]:
         """Return our callbacks by Ultralytics' event names."""
@@ -96,7 +105,7 @@ class TrainingCallbacks:
             "on_train_epoch_start": self._epoch_start,
             "on_train_batch_end": self._batch_end,
             "on_train_epoch_end": self._train_end,
-            "on_val_batch_end": lambda validator: self._cancelled(),  # a sign of life; it is obeyed in training only
+            "on_val_batch_end": lambda validator: self._cancelled(),  # a heartbeat; only training obeys it
             "on_fit_epoch_end": self._epoch_end,
         }
 
@@ -122,14 +131,16 @@ class TrainingCallbacks:
             raise Diverged("the loss of the first epoch is not finite")
 
     def _epoch_end(self, trainer: Any) -> None:
-        if trainer.rank_:  # rank 0 tells and stores; the others only need what they may have to go back to
-            trainer.save_state(scores=[], recoveries=0, log="")
+        if trainer.rank_:  # rank 0 reports and stores; the others only keep a state to return to
+            trainer.save_state(rows=[], spent=0.0, recoveries=0, log="")
             return
         row = self._row(trainer)
         self._over = bool(trainer.stop)
-        save = partial(trainer.save_state, scores=self.scores, recoveries=self.recoveries, log=self._log())
+        rows = [row.model_dump(mode="json") for row in self.rows]
+        seen = {"rows": rows, "spent": self.seconds, "recoveries": self.recoveries, "log": self._log()}
+        save = partial(trainer.save_state, **seen)
         checkpoint = self._stored(save) if self._is_due(row.epoch) else None
-        if checkpoint is None:  # the epoch after this one may have to go back to it all the same
+        if checkpoint is None:  # the next epoch may have to return to it
             save()
         else:
             trainer.state_file = self.checkpoints.file(checkpoint.state)
@@ -147,18 +158,18 @@ class TrainingCallbacks:
         return epoch % every == 0 if isinstance(every, int) else time.monotonic() - self._stored_at >= every
 
     def _stored(self, state: Content) -> Checkpoint:
-        """Store what the training needs to go on, and its best weights where they are newer than the stored ones."""
+        """Store a resumable state, and the best weights if they are newer than the stored ones."""
         best: Path | FileRef | None = self._best_file
         if self.best_epoch is not None and self.best_epoch > self._best_stored and self.best_pt.exists():
             best = self.best_pt
-        checkpoint = self.checkpoints.store(len(self.scores), state, best)
+        checkpoint = self.checkpoints.store(len(self.rows), state, best)
         self._best_file, self._best_stored = checkpoint.best, self.best_epoch or 0
-        self._stored_at, self._epoch_stored = time.monotonic(), len(self.scores)
+        self._stored_at, self._epoch_stored = time.monotonic(), len(self.rows)
         return checkpoint
 
     def last_checkpoint(self) -> Checkpoint | None:
-        """Store the last whole epoch of a training that was stopped; None where it is stored already."""
-        if self._state is None or self._epoch_stored == len(self.scores):
+        """Store the last complete epoch of a stopped training; None if it is stored already."""
+        if self._state is None or self._epoch_stored == len(self.rows):
             return None
         return self._stored(self._state)
 
@@ -169,9 +180,7 @@ class TrainingCallbacks:
         values = {**trainer.label_loss_items(trainer.tloss), **trainer.metrics, **trainer.lr}
         metrics = {name: float(value) for name, value in values.items()}
         score = metrics[self._request.metric]
-        self.scores.append(score if math.isfinite(score) else None)
-        state = progress(self.scores, self._request.mode)
-        self.best, self.best_epoch = state.best_score, state.best_epoch
+        state = progress([*(row.score for row in self.rows), score], self._request.mode)
         images = len(trainer.train_loader.dataset)
         row = EpochResult(
             epoch=trainer.epoch + 1,
@@ -193,8 +202,8 @@ class TrainingCallbacks:
         return row
 
     def ending(self, trainer: Any) -> tuple[Ending, str]:
-        """Return how a training that ended by itself ended, and why in one sentence."""
-        epochs = len(self.scores)
+        """Return the ending of a training that ended by itself, and a sentence on why."""
+        epochs = len(self.rows)
         if self.verdict is Verdict.PRUNE:
             return Ending.PRUNED, f"behind the other trials after epoch {epochs}"
         if self.verdict is Verdict.CANCEL and not self._over:
@@ -202,6 +211,19 @@ class TrainingCallbacks:
         if epochs < self._request.epochs:
             return Ending.PATIENCE, f"no gain for {trainer.args.patience} epochs after epoch {self.best_epoch}"
         return Ending.FINISHED, f"all {epochs} epochs trained"
+
+
+def rows_of(state: Mapping[str, Any], mode: str) -> list[EpochResult]:
+    """Return the epochs a state has seen; states of earlier releases contain only the scores."""
+    if "rows" in state:
+        return [EpochResult.model_validate(row) for row in state["rows"]]
+    rows = []
+    for epoch, score in enumerate(state["scores"], 1):
+        so_far = progress(state["scores"][:epoch], mode)
+        rows.append(
+            EpochResult(epoch=epoch, metrics={}, score=score, seconds=None, images_per_s=None, **asdict(so_far))
+        )
+    return rows
 
 
 def device_name(device: Any) -> str:

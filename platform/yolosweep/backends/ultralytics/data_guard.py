@@ -1,33 +1,24 @@
-"""Descriptions of data that somebody else may have written, checked before Ultralytics reads them.
+"""Descriptions of data from untrusted sources, checked before Ultralytics reads them.
 
-A ``data.yaml`` can name code under ``download:``, which Ultralytics runs where images are missing. yolosweep stages
-data itself, so in its processes nothing is downloaded, unpacked or run, whatever a run folder or a bucket holds.
+A ``data.yaml`` can name code under ``download:``, which Ultralytics runs if images are missing. yolosweep stages data
+itself, so in its processes nothing is downloaded, unpacked or run, whatever a run folder or a bucket contains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-__all__ = ["install"]
+__all__ = ["folders_only", "reading_only", "unconverted"]
 
 _LARGEST = 64 << 20
 """Bytes of a data.yaml; ImageNet-21k's names take 1 MB."""
 
 
-def install(*modules: ModuleType) -> None:
-    """Replace the readers of data descriptions in Ultralytics modules by ones that only read."""
-    from ultralytics.data import utils
+def reading_only(read: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Return ``check_det_dataset`` without downloading, unpacking or running anything."""
 
-    det, cls = _reading_only(utils.check_det_dataset), _folders_only(utils.check_cls_dataset)
-    for module in (utils, *modules):
-        module.check_det_dataset, module.check_cls_dataset = det, cls
-        module.convert_ndjson_to_yolo_if_needed = lambda data, *rest, **named: data
-
-
-def _reading_only(read: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     def check_det_dataset(dataset: str | Path, autodownload: bool = False, split: str = "") -> dict[str, Any]:
         file = Path(dataset)
         if file.suffix not in (".yaml", ".yml") or not file.is_file():
@@ -41,10 +32,17 @@ def _reading_only(read: Callable[..., dict[str, Any]]) -> Callable[..., dict[str
     return check_det_dataset
 
 
-def _folders_only(read: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+def folders_only(read: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Return ``check_cls_dataset`` for folders that are split already."""
+
     def check_cls_dataset(dataset: str | Path, split: str = "") -> dict[str, Any]:
         if not Path(dataset, "train").is_dir():  # without it Ultralytics would copy the images into a split of its own
             raise FileNotFoundError(f"{dataset} is not a folder of images with train/ in it")
         return read(dataset, split=split)
 
     return check_cls_dataset
+
+
+def unconverted(data: Any, *rest: Any, **named: Any) -> Any:
+    """Return the data as they are, in place of ``convert_ndjson_to_yolo_if_needed``."""
+    return data

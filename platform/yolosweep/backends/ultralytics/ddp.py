@@ -1,7 +1,7 @@
-"""One training on several ranks: each a process of its own with a GPU of its own, in one process group.
+"""One training on several ranks: each is a process with its own GPU, in one process group.
 
 Ultralytics' own launcher starts processes that Ray does not know of, on one node only. Here every rank runs the same
-trainer in a process Ray has placed, and Ultralytics finds the group already made.
+trainer in a process that Ray has placed, and the process group exists before Ultralytics starts.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ from datetime import timedelta
 from typing import Any
 
 from yolosweep.backends.ultralytics.environment import see_only
+from yolosweep.backends.ultralytics.patches import replaced
 
 __all__ = ["ddp_trainer", "enter_group", "my_rank"]
 
-_PATIENCE = timedelta(minutes=30)
+_STEP_TIMEOUT = timedelta(minutes=30)
 """How long a rank waits for the others in one step: the first may be decoding the images of a large data set."""
 
 
 def my_rank() -> int:
-    """Return this process's rank; 0 where it is alone."""
+    """Return the rank of this process; 0 outside a group."""
     return int(os.environ.get("RANK", "0"))
 
 
 def enter_group(rank: int, world_size: int, address: str, *, on_gpu: bool) -> None:
-    """Join the process group of a trial; returns when all ranks are there. A process can do this once.
+    """Join the process group of a trial and wait for all ranks. A process can do this once.
 
     Args:
         rank: counted from 0.
@@ -40,12 +41,12 @@ def enter_group(rank: int, world_size: int, address: str, *, on_gpu: bool) -> No
     import torch.distributed
 
     torch.distributed.init_process_group(
-        "nccl" if on_gpu else "gloo", init_method=address, rank=rank, world_size=world_size, timeout=_PATIENCE
+        "nccl" if on_gpu else "gloo", init_method=address, rank=rank, world_size=world_size, timeout=_STEP_TIMEOUT
     )
 
 
 def ddp_trainer(base: type[Any]) -> type[Any]:
-    """Return our trainer class as one that is a rank of the process group."""
+    """Return our trainer class for a rank of the process group."""
     import torch
     import torch.distributed as dist
 
@@ -54,7 +55,7 @@ def ddp_trainer(base: type[Any]) -> type[Any]:
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            # Ultralytics counts the devices it was given: one here, none on CPU, where it would scale the loss by 0.
+            # Ultralytics counts the devices it was given: one here, none on CPU, which would scale the loss by 0.
             self.ddp, self.world_size = False, self.world_size_
             self.wdir.mkdir(parents=True, exist_ok=True)
 
@@ -67,12 +68,12 @@ def ddp_trainer(base: type[Any]) -> type[Any]:
                 super()._setup_train()
             starts: list[Any] = [None] * self.world_size_
             dist.all_gather_object(starts, self.start_epoch)
-            if len(set(starts)) > 1:  # the checkpoints looked whole to some ranks only
-                told = ", ".join(str(start + 1) for start in starts)
-                raise RuntimeError(f"the ranks would go on in different epochs ({told}): they read different files")
+            if len(set(starts)) > 1:  # only some ranks found the checkpoint intact
+                epochs = ", ".join(str(start + 1) for start in starts)
+                raise RuntimeError(f"the ranks would resume in different epochs ({epochs}): they read different files")
 
         def any_rank(self, value: bool) -> bool:
-            """Tell whether this holds on any rank; all ranks must ask."""
+            """Return whether this is true on any rank; all ranks must call it."""
             flag = torch.tensor([int(value)], device=self.device)
             dist.all_reduce(flag, op=dist.ReduceOp.MAX)
             return bool(flag.item())
@@ -82,7 +83,7 @@ def ddp_trainer(base: type[Any]) -> type[Any]:
 
 @contextlib.contextmanager
 def _one_device_each() -> Iterator[None]:
-    """Let Ultralytics wrap a model whose device has no index: on CPU it would name ``[None]``."""
+    """Let Ultralytics wrap a model whose device has no index; on CPU it would pass ``[None]``."""
     from torch.nn import parallel
 
     real = parallel.DistributedDataParallel
@@ -90,8 +91,5 @@ def _one_device_each() -> Iterator[None]:
     def wrapped(model: Any, device_ids: Any = None, **kwargs: Any) -> Any:
         return real(model, device_ids=device_ids if device_ids and device_ids[0] is not None else None, **kwargs)
 
-    parallel.DistributedDataParallel = wrapped
-    try:
+    with replaced("torch.nn.parallel:DistributedDataParallel", wrapped):
         yield
-    finally:
-        parallel.DistributedDataParallel = real

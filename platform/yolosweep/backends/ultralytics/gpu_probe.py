@@ -1,6 +1,6 @@
 """``python -m yolosweep.backends.ultralytics.gpu_probe``: what torch and OpenCV see here, as JSON.
 
-A program of its own: whoever looks takes no memory of a GPU, and a library that crashes takes nobody along.
+A separate program, so that probing takes no GPU memory in the caller and a crashing library ends only the probe.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def seen() -> dict[str, Any]:
 
 
 def _gpus() -> dict[str, Any]:
-    with warnings.catch_warnings(record=True) as told:  # a driver too old for torch is told as a warning
+    with warnings.catch_warnings(record=True) as warned:  # torch reports a driver that is too old as a warning
         warnings.simplefilter("always")
         try:
             import torch
@@ -27,19 +27,19 @@ def _gpus() -> dict[str, Any]:
             for index in range(torch.cuda.device_count()):
                 try:
                     names.append(_working(torch, index))
-                except Exception as error:  # of whatever kind (torch has several), the others may be fine
+                except Exception as error:  # of any type (torch has several); the other GPUs may work
                     broken.append(f"GPU {index}: {_line(error)}")
             if broken:
                 return {"gpus": names, "gpu_error": "; ".join(broken)}
             built = "no GPU is visible to it" if torch.version.cuda else "this torch is built without CUDA"
         except (ImportError, OSError, RuntimeError) as error:
             return {"gpus": [], "gpu_error": _line(error)}
-    cuda = [str(one.message) for one in told if "CUDA" in str(one.message) or "driver" in str(one.message)]
+    cuda = [str(one.message) for one in warned if "CUDA" in str(one.message) or "driver" in str(one.message)]
     return {"gpus": names, "gpu_error": "" if names else _line(cuda[0] if cuda else built)}
 
 
 def _working(torch: Any, index: int) -> str:
-    """Return the name of a GPU that computes; it raises where it does not."""
+    """Return the name of a GPU; raises if it cannot compute."""
     square = torch.ones(8, 8, device=f"cuda:{index}")
     square @ square
     torch.cuda.synchronize(index)

@@ -1,8 +1,8 @@
-"""Scanned labels, kept in our own cache folder: once per node for every list of files, checked before they are used.
+"""Label scans in our own cache folder: made once per node and list of files, verified before use.
 
-Ultralytics keeps one pickle beside the user's labels, named after their folder: two lists over the same folder (another
-``fraction``, another split) overwrite each other, trials that start at once all scan, and whoever can write to the data
-set can make a training run his code. Here a file beside the data is neither read nor written.
+Ultralytics keeps one pickle beside the user's labels, named after their folder. So two lists over the same folder
+(another ``fraction``, another split) overwrite each other, trials that start together all scan, and anybody with write
+access to the data set can make a training run their code. Here no file beside the data is read or written.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ from typing import Any
 
 from filelock import FileLock
 
+from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.storage.atomic_files import cache_folder, write_atomic
 
-__all__ = ["install", "scan_findings", "scan_labels"]
+__all__ = ["load", "load_or_scan", "save", "scan_findings", "scan_labels", "verify_images"]
 
 _LOG = logging.getLogger("ultralytics")
 _MAGIC = b"yolosweep-labels-1\n"
 _DIGEST = hashlib.sha256().digest_size
 _LOCKS = 16
 _KEPT = 200
-"""Scans that are kept on disk, the ones used last; a changed data set makes a new one."""
+"""Most recently used scans kept on disk; a changed data set makes a new one."""
 
 _findings: list[str] = []
 
 
 class _Now(threading.local):
-    """What the scan that runs in this thread may load instead: a checked pickle, or nothing."""
+    """What the scan of this thread may load: a verified pickle, or nothing."""
 
     content: bytes | None = None
 
@@ -44,37 +45,40 @@ _now = _Now()
 
 
 def scan_findings() -> list[str]:
-    """Return what the label scans of this process reported since the last call: skipped images, odd labels."""
+    """Return what the label scans of this process reported since the last call: skipped images, unusual labels."""
     found, _findings[:] = list(dict.fromkeys(_findings)), []
     return found
 
 
-def install() -> None:
-    """Put our cache in the place of Ultralytics' own, for all its data sets."""
-    import ultralytics.data.dataset as dataset
+def load_or_scan(scan: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``YOLODataset._load_or_scan_cache`` over our cache."""
 
-    scan: Callable[..., Any] = dataset.YOLODataset._load_or_scan_cache
-    verify: Callable[..., Any] = dataset.ClassificationDataset.verify_images
+    def load_or_scan_cache(self: Any, cache_path: Path, cache_hash: str) -> Any:
+        from ultralytics.data.dataset import DATASET_CACHE_VERSION
 
-    def load_or_scan(self: Any, cache_path: Path, cache_hash: str) -> Any:
-        with _once(_place(cache_path, cache_hash, dataset.DATASET_CACHE_VERSION)):
+        with _once(_place(cache_path, cache_hash, DATASET_CACHE_VERSION)):
             return scan(self, cache_path, cache_hash)
 
-    def verify_images(self: Any) -> Any:
-        cache_path = Path(self.root).with_suffix(".cache")
-        cache_hash = dataset.get_hash([sample[0] for sample in self.samples] + self.base.classes)
-        with _once(_place(cache_path, cache_hash, dataset.DATASET_CACHE_VERSION)):
+    return load_or_scan_cache
+
+
+def verify_images(verify: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``ClassificationDataset.verify_images`` over our cache."""
+
+    def verify_all(self: Any) -> Any:
+        from ultralytics.data.dataset import DATASET_CACHE_VERSION, get_hash
+
+        cache_hash = get_hash([sample[0] for sample in self.samples] + self.base.classes)
+        with _once(_place(Path(self.root).with_suffix(".cache"), cache_hash, DATASET_CACHE_VERSION)):
             return verify(self)
 
-    dataset.YOLODataset._load_or_scan_cache = load_or_scan
-    dataset.ClassificationDataset.verify_images = verify_images
-    dataset.load_dataset_cache_file, dataset.save_dataset_cache_file = _load, _save
+    return verify_all
 
 
 def scan_labels(task: str, data: str, settings: Mapping[str, Any]) -> None:
-    """Let Ultralytics read the data as for a training with these settings; its trainer then finds all scans kept.
+    """Scan the data as a training with these settings would, so that its trainer finds the scans.
 
-    Raises what a training would: the data are not there, or not one image of them can be used.
+    Raises what a training would: the data are missing, or no image can be used.
     """
     from ultralytics.cfg import get_cfg
     from ultralytics.data import build, dataset, utils
@@ -82,19 +86,20 @@ def scan_labels(task: str, data: str, settings: Mapping[str, Any]) -> None:
     _LOG.setLevel("ERROR")
     given = {name: settings[name] for name in ("fraction", "single_cls") if name in settings}  # nothing else matters
     args = get_cfg(overrides={**given, "task": task})
-    found = (utils.check_cls_dataset if task == "classify" else utils.check_det_dataset)(data)
+    from_folders = TASKS[task].from_folders
+    found = (utils.check_cls_dataset if from_folders else utils.check_det_dataset)(data)
     if args.single_cls:
         found["names"] = {0: "item"}
     for mode in ("train", "val"):
-        if task == "classify":
+        if from_folders:
             dataset.ClassificationDataset(found[mode], args, augment=mode == "train", prefix=mode)
         else:
             build.build_yolo_dataset(args, found[mode], args.batch, found, mode=mode)
-    scan_findings()  # every training tells them itself
+    scan_findings()  # every training reports them itself
 
 
 def _place(path: Path, file_hash: str, version: str) -> Path:
-    """Return our file for what Ultralytics would keep at ``path``.
+    """Return our file for the cache that Ultralytics would keep at ``path``.
 
     Args:
         path: Ultralytics' own name for the cache.
@@ -107,7 +112,7 @@ def _place(path: Path, file_hash: str, version: str) -> Path:
 
 @contextmanager
 def _once(place: Path) -> Iterator[None]:
-    """Let :func:`_load` find what is kept at ``place``; where nothing whole is, one process at a time goes on."""
+    """Let :func:`load` find what is kept at ``place``; where nothing intact is, one process at a time continues."""
     content = _checked(place)
     if content is None:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -123,7 +128,7 @@ def _once(place: Path) -> Iterator[None]:
 
 
 def _checked(place: Path) -> bytes | None:
-    """Return the pickle kept at ``place`` if its SHA-256 is right."""
+    """Return the pickle kept at ``place`` if its SHA-256 matches."""
     try:
         content = place.read_bytes()
         os.utime(place)
@@ -134,14 +139,14 @@ def _checked(place: Path) -> bytes | None:
     return body if content[:start] == _MAGIC + hashlib.sha256(body).digest() else None
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
     """Return the scan in place of ``ultralytics.data.utils.load_dataset_cache_file``, which reads ``path`` itself.
 
     Raises:
-        FileNotFoundError: there is none; Ultralytics scans.
+        FileNotFoundError: there is none, so Ultralytics scans.
     """
     if _now.content is None:
-        raise FileNotFoundError(f"no checked scan is kept for {path}")
+        raise FileNotFoundError(f"no verified scan is kept for {path}")
     collecting = gc.isenabled()
     gc.disable()  # many small objects, none of them garbage; Ultralytics does the same
     try:
@@ -153,8 +158,8 @@ def _load(path: Path) -> dict[str, Any]:
     return found
 
 
-def _save(prefix: str, path: Path, x: dict[str, Any], version: str) -> None:
-    """Keep a scan, in place of ``ultralytics.data.utils.save_dataset_cache_file``; a full disk is only told."""
+def save(prefix: str, path: Path, x: dict[str, Any], version: str) -> None:
+    """Keep a scan, in place of ``ultralytics.data.utils.save_dataset_cache_file``; a full disk is only logged."""
     x["version"] = version
     _findings.extend(str(message) for message in x.get("msgs", ()))
     place = _place(path, str(x["hash"]), version)
@@ -163,7 +168,7 @@ def _save(prefix: str, path: Path, x: dict[str, Any], version: str) -> None:
         write_atomic(place, _MAGIC + hashlib.sha256(body).digest() + body)
         _forget_oldest(place.parent)
     except OSError as error:
-        _LOG.warning(f"{prefix}the scanned labels could not be kept: {error}")
+        _LOG.warning(f"{prefix}the scanned labels could not be stored: {error}")
 
 
 def _forget_oldest(folder: Path) -> None:

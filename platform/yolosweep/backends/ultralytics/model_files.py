@@ -1,4 +1,4 @@
-"""Finding the model a user named: a file, a name Ultralytics knows, or official weights to fetch once."""
+"""The model a user names: a file, a name Ultralytics ships, or official weights to download once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.errors import DataError, Fault
-from yolosweep.experiment.schema import TOY_MODEL, Experiment
 from yolosweep.storage.atomic_files import cache_folder
 
 __all__ = ["locate_model", "misnamed", "model_faults", "other_task"]
@@ -18,22 +18,18 @@ _SCALED = re.compile(r"^(yolo(?:v?\d+))[nsmlxtce](.*)$")
 """``yolo26n-seg.yaml`` is ``yolo26-seg.yaml`` at scale n: the letter is not part of a file's name."""
 
 _OFFICIAL = re.compile(r"yolo(?:v?\d+)[a-z]?u?(?:-(seg|cls|pose|obb|sem|depth))?\.(?:pt|ya?ml)")
-_TASK = {
-    None: "detect", "seg": "segment", "cls": "classify", "pose": "pose", "obb": "obb", "sem": "semantic",
-    "depth": "depth",
+_TASK_OF: dict[str | None, str] = {
+    **{task.suffix: name for name, task in TASKS.items()}, "sem": "semantic", "depth": "depth",
 }  # fmt: skip
-"""What the end of an official model's name stands for."""
-_TRAINED = ("detect", "segment", "classify", "pose", "obb")
+"""End of an official model's name → the task it is made for, also for tasks that cannot be trained here."""
 
 
-def model_faults(exp: Experiment) -> list[Fault]:
-    """Return what is wrong with the model an experiment names: not there, or official and for another task."""
-    if exp.is_toy:
-        return []
-    if fault := misnamed(exp.model, exp.task):
+def model_faults(model: str, task: str) -> list[Fault]:
+    """Return what is wrong with the model an experiment names: missing, or official and for another task."""
+    if fault := misnamed(model, task):
         return [Fault(key="model", message=fault)]
     try:
-        locate_model(exp.model, fetch=False)
+        locate_model(model, fetch=False)
     except DataError as error:
         return [Fault(key="model", message=str(error).removeprefix("model: "))]
     return []
@@ -42,32 +38,30 @@ def model_faults(exp: Experiment) -> list[Fault]:
 def misnamed(model: str, task: str) -> str | None:
     """Return why an official model cannot be trained for a task, by its name; None for any other model."""
     official = _OFFICIAL.fullmatch(Path(model).name)
-    return other_task(model, _TASK[official[1]], task) if official else None
+    return other_task(model, _TASK_OF[official[1]], task) if official else None
 
 
 def other_task(model: str, made_for: str, task: str) -> str | None:
-    """Return why a model cannot be trained for a task, where it is made for another: every trial would fail."""
+    """Return why a model made for another task cannot be trained for this one; None if the tasks are the same."""
     if made_for == task:
         return None
-    end = next((end for end, known in _TASK.items() if known == task), None)
-    way_out = f"set task: {made_for}, or a model" if made_for in _TRAINED else "choose a model"
-    return f"{model} is made for {made_for}, not for {task}; {way_out} such as yolo26n{f'-{end}' if end else ''}.pt"
+    suffix = TASKS[task].suffix
+    fix = f"set task: {made_for}, or a model" if made_for in TASKS else "choose a model"
+    return f"{model} is made for {made_for}, not for {task}; {fix} such as yolo26n{f'-{suffix}' if suffix else ''}.pt"
 
 
 def locate_model(model: str, *, fetch: bool = True) -> Path | str:
-    """Return the file of a model, or its bare name where Ultralytics ships the YAML itself.
+    """Return the file of a model, or its bare name where Ultralytics ships the YAML.
 
     Official weights that are not on this machine are downloaded once into yolosweep's cache folder.
 
     Args:
         model: what the experiment names.
-        fetch: False downloads nothing: the returned file may not exist yet.
+        fetch: whether to download; if False the returned file may not exist yet.
 
     Raises:
-        DataError: there is no such file, and nothing could be fetched.
+        DataError: there is no such file, and it could not be downloaded.
     """
-    if model == TOY_MODEL:
-        return model
     path = Path(model).expanduser()
     if path.is_file():
         return path.absolute()
@@ -93,10 +87,10 @@ def _shipped(name: str) -> bool:
 
 
 def _download(target: Path) -> None:
-    """Fetch official weights in a process of its own: the driver stays free of torch.
+    """Download official weights in a separate process, so that the driver stays free of torch.
 
     Raises:
-        DataError: the name is not an official one, or there is no network.
+        DataError: the name is not official, or there is no network.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     code = (
@@ -106,6 +100,6 @@ def _download(target: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(target)], capture_output=True, text=True, check=False)
     if not target.is_file():
         raise DataError(
-            f"model: there is no file {target.name} here and it could not be downloaded; "
-            "copy the weights here and give their path, or train from scratch with a .yaml"
+            f"model: there is no file {target.name} on this machine, and it could not be downloaded; "
+            "copy the weights here and set their path, or train from scratch with a .yaml"
         )

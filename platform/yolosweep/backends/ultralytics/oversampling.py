@@ -1,12 +1,12 @@
-"""``train.balance``: which images an epoch shows how often, so that rare classes are seen more.
+"""``train.balance``: how often an epoch shows each image, so that rare classes are seen more often.
 
 The repeat factor of LVIS (Gupta, Dollár, Girshick 2019, arXiv:1908.03195, appendix): with f(c) the share of the images
 that show class c, r(c) = max(1, sqrt(t / f(c))), and an image's factor is the largest of its classes. Here t is the
-largest f(c), so that there is no threshold to choose, and the exponent 1/2 is the strength: 0 changes nothing, 0.5 is
+largest f(c), so there is no threshold to choose, and the exponent 1/2 is the strength: 0 changes nothing, 0.5 is
 LVIS' square root, 1 aims at every class as often as the most frequent one. Frames without an object count as a class
 of their own, which can be the most frequent one but is never repeated.
 
-An epoch keeps its length: factors are shares of it, so what is repeated takes the place of what is frequent.
+An epoch keeps its length: repeated images replace frequent ones.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def repeat_factors(classes: Sequence[Collection[int]], strength: float) -> np.nd
         strength: 0 to 1; the exponent.
 
     Returns:
-        Factors from 1 up, shape (images,); all 1 where the strength is 0 or all classes are equally frequent.
+        Factors from 1 up, shape (images,); all 1 if the strength is 0 or all classes are equally frequent.
     """
     shown = [set(one) or {_NOTHING} for one in classes]
     images_with = Counter(number for one in shown for number in one)

@@ -1,8 +1,8 @@
-"""Which image comes when, and how it is changed: a pure function of the seed, the epoch and the image's number.
+"""The order and augmentation of images, as a pure function of seed, epoch and image number.
 
-Ultralytics draws both from generators that live as long as the process, and fills mosaics from images it happened to
-load before. Here the sampler's keys carry the epoch, and every sample seeds the generators for itself alone. So a
-training that goes on in another process sees what it would have seen, whatever the number of loader workers.
+Ultralytics draws both from generators that live as long as the process, and fills mosaics from images loaded recently.
+Here the sampler's keys contain the epoch, and every sample seeds its own generators. So a training that is resumed in
+another process sees the same samples, with any number of loader workers.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import ultralytics.data.build as build
-import ultralytics.models.yolo.classify.train as classify
 from torch.utils.data import Sampler, SequentialSampler
 from ultralytics.data.dataset import ClassificationDataset, YOLODataset
 
 from yolosweep.backends.ultralytics.oversampling import epoch_draw, repeat_factors
+from yolosweep.backends.ultralytics.patches import replaced
 from yolosweep.image_cache.shared import shared_store
 from yolosweep.image_cache.store import ImageStore
 from yolosweep.records import TrialPolicy
@@ -48,8 +47,8 @@ def seeded(*numbers: int) -> int:
 class EpochSampler(Sampler[int]):  # type: ignore[misc]
     """Yields keys ``epoch x size + index``: a permutation of the data set for every epoch, split over the ranks.
 
-    With ``weights`` an epoch of the same length holds images repeatedly: the key of the k-th repetition stands for the
-    epoch ``epoch + k x 2^32``, so that each is changed in its own way.
+    With ``weights`` an epoch of the same length repeats images: the key of the k-th repetition is that of the
+    epoch ``epoch + k x 2^32``, so that each is augmented differently.
 
     Args:
         size: number of samples in the data set.
@@ -57,7 +56,7 @@ class EpochSampler(Sampler[int]):  # type: ignore[misc]
         shuffle: False keeps the order of the data set in every epoch.
         rank: which of the ranks this process is.
         world_size: number of ranks; each takes every world_size-th sample of the permutation, padded from its start.
-        weights: how often each sample is to come, compared to the others, shape (size,); None: once in every epoch.
+        weights: relative frequency of each sample, shape (size,); None: once in every epoch.
     """
 
     def __init__(
@@ -93,22 +92,22 @@ class EpochSampler(Sampler[int]):  # type: ignore[misc]
         self._epoch = epoch + 1
 
     def begin_at(self, epoch: int) -> None:
-        """Let the next pass be this epoch's; passes that loader workers have begun ahead are not changed by it."""
+        """Make the next pass that of this epoch; passes that loader workers have started already do not change."""
         self._epoch = epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Do nothing: Ultralytics calls this on several ranks, where loader workers may be an epoch ahead already."""
+        """Do nothing: Ultralytics calls this on several ranks, where loader workers may already be an epoch ahead."""
 
 
 class _PureSamples:
-    """Mixed into a data set of Ultralytics: samples by key, each with generators of its own."""
+    """Mixed into a data set of Ultralytics: samples by key, each with its own generators."""
 
     seed = 0
     balance = 0.0
     """Strength of oversampling, 0 to 1; see :mod:`yolosweep.backends.ultralytics.oversampling`."""
 
     def weights(self) -> np.ndarray | None:
-        """Return how often each sample is to come, compared to the others; None where all come alike."""
+        """Return the relative frequency of each sample; None if all are equal."""
         factors = repeat_factors(self.classes_shown(), self.balance) if self.balance else np.empty(0)
         return factors if len(set(factors.tolist())) > 1 else None
 
@@ -121,7 +120,7 @@ class _PureSamples:
         with _own_generators(_mixed(self.seed, epoch, index)) as seed:
             for pipeline in _albumentations(self):
                 pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
-                pipeline.seed = seed  # what Ultralytics compares: else it seeds it again, differently in each worker
+                pipeline.seed = seed  # what Ultralytics compares: otherwise it seeds again, differently in each worker
             return super().__getitem__(index)  # type: ignore[misc]
 
 
@@ -143,30 +142,30 @@ class PureYOLODataset(_PureSamples, YOLODataset):  # type: ignore[misc]
     _partners: _Partners | None = None
 
     def classes_shown(self) -> list[set[int]]:
-        """Return the classes of every image; none for a frame without an object."""
+        """Return the classes of every image; empty for a frame without an object."""
         return [set(label["cls"].astype(int).ravel().tolist()) for label in self.labels]
 
     def weights(self) -> np.ndarray | None:
-        """Return how often each image is to come, and let mosaics and mixes choose the images they add alike."""
+        """Return the relative frequency of each image, and make mosaics and mixes draw by it too."""
         found = super().weights()
         if found is not None:
             self._partners = _Partners(self, found)
-            _let_choose(self.transforms, self._partners)
+            _draw_from(self.transforms, self._partners)
         return found
 
     def build_transforms(self, hyp: Any = None) -> Any:
-        """Build them with mosaics that choose from all images: the buffer of images seen lately hangs on history."""
+        """Build transforms whose mosaics choose from all images; the buffer of recent images depends on history."""
         before, self.cache = self.cache, "ram"
         try:
             transforms = super().build_transforms(hyp)
         finally:
             self.cache = before
         if self._partners is not None:
-            _let_choose(transforms, self._partners)
+            _draw_from(transforms, self._partners)
         return transforms
 
     def load_image(self, i: int, rect_mode: bool = True, resize_short: bool = False) -> Any:
-        """Load one resized image, from the store all trials share where there is one; never one changed before."""
+        """Load one resized image, from the shared store if there is one; never one that was augmented before."""
         if self.store is not None and rect_mode and not resize_short:
             return self.store.image(i)
         image, original, resized = super().load_image(i, rect_mode, resize_short)
@@ -176,7 +175,7 @@ class PureYOLODataset(_PureSamples, YOLODataset):  # type: ignore[misc]
 class _Partners:
     """A data set as mosaics and mixes see it: an index drawn evenly gives an image drawn by weight.
 
-    Without it three of four pictures in a mosaic would come alike, whatever the sampler repeats.
+    Without it three of the four images in a mosaic would be drawn evenly, whatever the sampler repeats.
     """
 
     def __init__(self, dataset: PureYOLODataset, weights: np.ndarray) -> None:
@@ -187,23 +186,23 @@ class _Partners:
         return len(self._ends)
 
     def get_image_and_label(self, index: int) -> Any:
-        """Return an image from this part of the data set, where parts are as long as their weights."""
-        place = (index + random.random()) / len(self)
-        return self._dataset.get_image_and_label(min(bisect.bisect(self._ends, place), len(self) - 1))
+        """Return an image from this part of the data set, where each part is as long as its weight."""
+        share = (index + random.random()) / len(self)
+        return self._dataset.get_image_and_label(min(bisect.bisect(self._ends, share), len(self) - 1))
 
 
-def _let_choose(transform: Any, partners: _Partners) -> None:
-    """Let all transforms that add other images (``BaseMixTransform``), also nested ones, choose them here."""
+def _draw_from(transform: Any, partners: _Partners) -> None:
+    """Make all transforms that add other images (``BaseMixTransform``), also nested ones, draw from here."""
     if hasattr(transform, "get_indexes"):
         transform.dataset = partners
     for inner in (*getattr(transform, "transforms", ()), getattr(transform, "pre_transform", None)):
         if inner is not None:
-            _let_choose(inner, partners)
+            _draw_from(inner, partners)
 
 
 @contextlib.contextmanager
 def _own_generators(seed: int) -> Iterator[int]:
-    """Seed the generators of this process for one sample, and put them back: the training uses them too."""
+    """Seed the generators of this process for one sample, then restore them: the training uses them too."""
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed % 2**32)
@@ -226,20 +225,19 @@ def _albumentations(dataset: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def pure_datasets() -> Iterator[None]:
-    """Let Ultralytics build pure data sets while the ``with`` block runs."""
-    before = build.YOLODataset, classify.ClassificationDataset
-    build.YOLODataset, classify.ClassificationDataset = PureYOLODataset, PureClassificationDataset
-    try:
+    """Make Ultralytics build pure data sets while the ``with`` block runs."""
+    with (
+        replaced("ultralytics.data.build:YOLODataset", PureYOLODataset),
+        replaced("ultralytics.models.yolo.classify.train:ClassificationDataset", PureClassificationDataset),
+    ):
         yield
-    finally:
-        build.YOLODataset, classify.ClassificationDataset = before
 
 
 def with_sampler(loader: Any, *, seed: int, rank: int = 0, world_size: int = 1) -> Any:
     """Return the same loader over an :class:`EpochSampler`; the given one must not have been used.
 
-    It shuffles where Ultralytics chose to: also with ``rect``, where all images have one shape. There the batches are
-    fixed all the same, so nothing is repeated.
+    It shuffles if Ultralytics does, also with ``rect`` if all images have one shape. With ``rect`` batches are fixed,
+    so nothing is repeated.
     """
     shuffle = not isinstance(loader.sampler, SequentialSampler) and getattr(loader.sampler, "shuffle", True)
     weights = None if getattr(loader.dataset, "rect", False) else loader.dataset.weights()
@@ -263,7 +261,7 @@ def with_sampler(loader: Any, *, seed: int, rank: int = 0, world_size: int = 1) 
 def shared(dataset: Any, policy: TrialPolicy) -> ImageStore | None:
     """Return the decoded images of a detection-like data set that all trials of this node share.
 
-    None where the policy says off, the data set is of another kind, or they do not fit: then it decodes as usual.
+    None if the policy says off, the data set is of another kind, or the images do not fit: then it decodes as usual.
     """
     if policy.image_cache != "shared" or not isinstance(dataset, PureYOLODataset) or type(dataset.imgsz) is not int:
         return None

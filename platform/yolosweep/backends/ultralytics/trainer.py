@@ -1,4 +1,4 @@
-"""The real trainer: one in-process Ultralytics training on the device Ray granted."""
+"""One Ultralytics training in this process, on the device that Ray granted."""
 
 from __future__ import annotations
 
@@ -6,52 +6,51 @@ import contextlib
 import gc
 import shutil
 import socket
-import statistics
 import tempfile
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from yolosweep.backends.backend import Cancelled, Report
 from yolosweep.backends.failure_causes import End, classified
+from yolosweep.backends.trainer import Cancelled, Report
+from yolosweep.backends.ultralytics.arguments import train_arguments
 from yolosweep.backends.ultralytics.augmentation_pipelines import build_pipeline
 from yolosweep.backends.ultralytics.callbacks import Diverged, TrainingCallbacks, TrainingCancelled
 from yolosweep.backends.ultralytics.ddp import ddp_trainer, my_rank
 from yolosweep.backends.ultralytics.environment import enter, log_to, scan_findings, see_only
 from yolosweep.backends.ultralytics.label_cache import scan_labels
+from yolosweep.backends.ultralytics.tasks import class_of
 from yolosweep.backends.ultralytics.trainer_mixins import make_trainer_class
-from yolosweep.backends.ultralytics.validation import class_of, validated
+from yolosweep.backends.ultralytics.validation import validated
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Checkpoint, Ending, FileRef, TrialRecord, TrialRequest, Validation
+from yolosweep.records import Checkpoint, Ending, FileRef, Outcome, TrialRecord, TrialRequest, Validation, record_of
 
 __all__ = ["YoloTrainer"]
 
 _KEPT = ("weights/best.pt", "weights/last.pt", "results.csv", "args.yaml", "train.log")
 _MAX_NOTES = 20
 _LOWERINGS = 3
-"""How often a batch that does not fit is halved by beginning anew (Ultralytics' own number for halving on the way)."""
+"""How often a training restarts with half the batch (Ultralytics halves as often within a training)."""
 
 
 class YoloTrainer:
-    """Runs Ultralytics trainings; see :class:`yolosweep.backends.backend.Trainer`."""
+    """Runs Ultralytics trainings; see :class:`yolosweep.backends.Trainer`."""
 
     def prepare(self, request: TrialRequest) -> None:
-        """Scan the labels, where no scan of them is kept."""
+        """Scan the labels, unless a scan is stored."""
         see_only(request.gpus)
         with contextlib.suppress(Exception):
             enter()
             scan_labels(request.task, request.data, request.settings)
 
     def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
-        """Train as asked, or go on from a checkpoint; return the record; whatever goes wrong becomes its ending."""
+        """Train, or resume from a checkpoint, and return the record; an error becomes its ending."""
         see_only(request.gpus)
         enter()
         scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{request.sweep}-{request.trial}-"))
         watch = TrainingCallbacks(request, report, cancelled, scratch)
         run = _Run(request, watch, scratch)
-        started = time.monotonic()
         try:
             refused = run.resume()
             with log_to(watch.log_file):
@@ -60,7 +59,7 @@ class YoloTrainer:
         finally:
             _forget(run)
             shutil.rmtree(scratch, ignore_errors=True)
-        return run.record(end, time.monotonic() - started)
+        return run.record(end)
 
     def validate(
         self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], gpus: float
@@ -70,7 +69,7 @@ class YoloTrainer:
 
 
 class _Run:
-    """One training while it runs: the trainer object, and what to tell afterwards."""
+    """One training while it runs: the trainer object, and what the record needs."""
 
     def __init__(self, request: TrialRequest, watch: TrainingCallbacks, scratch: Path) -> None:
         self.request, self.watch, self.scratch = request, watch, scratch
@@ -84,7 +83,7 @@ class _Run:
         self._lowered = request.lowered
 
     def resume(self) -> End | None:
-        """Take over the newest whole checkpoint of an earlier process; return how it ended where that fails."""
+        """Take over the newest intact checkpoint of an earlier process; return the ending if that fails."""
         try:
             self._resume()
         except Exception as error:
@@ -97,10 +96,10 @@ class _Run:
 
         if not self.request.resume:
             return
-        checkpoint, notes = self.watch.checkpoints.newest_whole()
+        checkpoint, notes = self.watch.checkpoints.newest_intact()
         self.notes += notes
         if checkpoint is None:
-            self.notes.append("no whole checkpoint is left: trained again from the first epoch")
+            self.notes.append("no intact checkpoint is left: restarted from the first epoch")
             return
         state = load_state(self.watch.checkpoints.file(checkpoint.state))
         if checkpoint.best is not None:
@@ -110,10 +109,10 @@ class _Run:
         self.watch.resume_from(state, checkpoint)
 
     def go(self) -> End:
-        """Train and return how it ended; what does not fit in the first epoch begins anew with half the batch.
+        """Train and return how it ended; a training that does not fit restarts with half the batch in its first epoch.
 
-        Ultralytics itself halves it where a training batch does not fit, not where building, validating or the first
-        optimizer step does not. A training that has a row, or goes on from one, keeps its batch.
+        Ultralytics halves the batch if a training batch does not fit, but not if building, validating or the first
+        optimizer step does not. A training that has a row, or is resumed, keeps its batch.
         """
         from ultralytics.utils import LOGGER
 
@@ -123,7 +122,7 @@ class _Run:
             if not self._may_lower(end):
                 break
             self._lowered = self._batch() // 2
-            LOGGER.warning(f"out of memory at batch {self._batch()}: begun anew with batch {self._lowered}")
+            LOGGER.warning(f"out of memory at batch {self._batch()}: restarted with batch {self._lowered}")
             del self.notes[known:]
             _forget(self)
             self.watch = self.watch.restarted()
@@ -131,7 +130,7 @@ class _Run:
         return end
 
     def _may_lower(self, end: End) -> bool:
-        begun = bool(self.watch.scores) or self.request.world_size > 1
+        begun = bool(self.watch.rows) or self.request.world_size > 1
         return (
             end.ending is Ending.OOM and self.request.policy.on_oom == "lower_batch" and not begun and self._batch() > 1
         )
@@ -147,7 +146,7 @@ class _Run:
         except Diverged as error:
             return End(Ending.DIVERGED, f"{error}; lower lr0", error=str(error))
         except Exception as error:
-            return classified(error, batch=self._batch(), begun=bool(self.watch.scores) or self._in_loop())
+            return classified(error, batch=self._batch(), begun=bool(self.watch.rows) or self._in_loop())
         finally:
             self._remember()
 
@@ -157,10 +156,10 @@ class _Run:
     def _trainer(self) -> Any:
         base = class_of(self.request.task, "Trainer")
         settings = dict(self.request.settings)
-        settings.pop("balance", None)  # ours: Ultralytics does not know it
+        settings.pop("balance", None)  # not an argument of Ultralytics
         if "augmentations" in settings:
             settings["augmentations"] = build_pipeline(settings["augmentations"])
-        if self.watch.resumed is not None:  # lowered by an out-of-memory error before
+        if self.watch.resumed is not None:  # may have been lowered after an out-of-memory error
             settings["batch"] = self.watch.resumed["batch"]
         elif self._lowered is not None:
             settings["batch"] = self._lowered
@@ -182,7 +181,7 @@ class _Run:
         return (ddp_trainer(ours) if self.request.world_size > 1 else ours)(overrides=settings)
 
     def _workers(self, asked: int | None, on_gpu: bool) -> int:
-        """Return how many processes load images: within the cores of this trial, and none by default on CPU."""
+        """Return the number of loader workers: within the cores of this trial, by default none on CPU."""
         if asked is None:
             return min(self.threads, 8) if on_gpu else 0
         most = max(2, self.threads)
@@ -191,15 +190,16 @@ class _Run:
         return min(int(asked), most)
 
     def _batch(self) -> int:
-        asked = self._lowered or self.request.settings.get("batch", 16)
+        asked = self._lowered or train_arguments().batch(self.request.settings)
         return int(getattr(self.trainer, "batch_size", asked))
 
     def _remember(self) -> None:
-        """Note what was really used and what was changed on the way, also after a failure."""
-        asked_batch = self.request.settings.get("batch", 16)
+        """Note what was used and what was changed during the training, also after a failure."""
+        arguments, settings = train_arguments(), self.request.settings
+        asked_batch = arguments.batch(settings)
         args = vars(self.trainer.args) if self.trainer is not None else {}
         used = {name: args.get(name, value) for name, value in self.request.asked.items() if name != "augmentations"}
-        used = {**self.request.asked, **used, "imgsz": args.get("imgsz", self.request.settings.get("imgsz", 640))}
+        used = {**self.request.asked, **used, "imgsz": args.get("imgsz", arguments.value(settings, "imgsz"))}
         optimizer = getattr(self.trainer, "optimizer", None)
         if optimizer is not None:
             used["optimizer"] = type(optimizer).__name__
@@ -207,7 +207,7 @@ class _Run:
         self._used = used
         if used["batch"] != asked_batch:
             self.notes.append(f"out of memory: batch {asked_batch} was lowered to {used['batch']}")
-        asked_size = self.request.settings.get("imgsz", used["imgsz"])
+        asked_size = settings.get("imgsz", used["imgsz"])
         if used["imgsz"] != asked_size:
             self.notes.append(f"imgsz {asked_size} was rounded to {used['imgsz']}, a multiple of the model's stride")
         if self.watch.recoveries:
@@ -218,14 +218,14 @@ class _Run:
             self.notes.append(f"… and {len(found) - _MAX_NOTES} more findings in the labels")
 
     def publish(self, end: End) -> End:
-        """Copy what the training left into the run folder; return how it ended, where this failed anew."""
+        """Copy the files of the training into the run folder; return the ending, changed if this fails."""
         folder = RunFolder(self.request.folder)
         sources = [self.scratch / name for name in _KEPT]
         if self.request.settings.get("plots"):
             sources += sorted(self.scratch.glob("*.png")) + sorted(self.scratch.glob("*.jpg"))
         if my_rank():
             return end
-        if self.watch.best is None:  # no epoch gave a score: there is nothing worth keeping in the weights
+        if self.watch.best_epoch is None:  # no epoch gave a score, so the weights are worth nothing
             sources = [source for source in sources if source.suffix != ".pt"]
         try:
             self.watch.checkpoints.settle()
@@ -239,48 +239,32 @@ class _Run:
             return classified(error, batch=self._batch(), begun=True)
         return end
 
-    def record(self, end: End, seconds: float) -> TrialRecord:
+    def record(self, end: End) -> TrialRecord:
         """Return the training's record."""
-        rows = self.watch.rows
-        return TrialRecord(
-            trial=self.request.trial,
-            number=self.request.number,
+        outcome = Outcome(
             ending=end.ending,
             reason=end.reason,
-            asked=self.request.asked,
-            used=self._used,
-            score=self.watch.best,
-            best_epoch=self.watch.best_epoch,
-            epochs=len(self.watch.scores),
-            seconds=round(seconds, 3),
-            files=self.files,
-            checkpoint=self._checkpoint,
             cause=end.cause,
+            error=end.error,
+            used=self._used,
             device=self.device_name,
             host=socket.gethostname(),
-            world_size=self.request.world_size,
+            seconds=self.watch.seconds,
             threads=self.threads,
-            epoch_seconds=_median(row.seconds for row in rows),
-            images_per_s=_median(row.images_per_s for row in rows),
-            memory_mb=max((row.memory_mb for row in rows if row.memory_mb is not None), default=None),
-            gpu_memory_mb=max((row.gpu_memory_mb for row in rows if row.gpu_memory_mb is not None), default=None),
             recoveries=self.watch.recoveries,
-            notes=tuple(self.notes),
-            error=end.error,
+            files=self.files,
+            checkpoint=self._checkpoint,
+            notes=self.notes,
         )
-
-
-def _median(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.median(known) if known else None
+        return record_of(self.request, self.watch.rows, outcome)
 
 
 def _forget(run: _Run) -> None:
-    """Free what a training holds, so that the next one in this process starts clean."""
+    """Free the memory of a training, so that the next one in this process starts clean."""
     run.trainer = None
     gc.collect()
     import torch
 
-    if torch.cuda.is_initialized():  # else this would take a piece of a GPU that a training on the CPU never asked for
+    if torch.cuda.is_initialized():  # otherwise this would initialise a GPU that a training on the CPU does not use
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()

@@ -1,6 +1,6 @@
-"""What is ours in an Ultralytics training: score, order of the images, steps, checkpoints, recovery.
+"""Our overrides of Ultralytics' trainer: score, order of the images, steps, checkpoints, recovery.
 
-``patience`` belongs to Ultralytics. It and ``best.pt`` follow the searched metric, so that there is one owner of best.
+``patience`` belongs to Ultralytics. It and ``best.pt`` follow the searched metric, so there is one definition of best.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from yolosweep.storage.atomic_files import HashingWriter
 __all__ = ["make_trainer_class"]
 
 _RECOVERIES = 3
-"""How often one epoch is trained again after a NaN (Ultralytics' own number)."""
+"""How often one epoch is trained again after a NaN (as in Ultralytics)."""
 
 
 def make_trainer_class(
     base: type[Any], request: TrialRequest, watch: TrainingCallbacks, *, threads: int, workers: int
 ) -> type[Any]:
-    """Return ``base`` (a task's trainer class) with everything that is ours; see the mixed-in classes.
+    """Return ``base`` (a task's trainer class) with our overrides; see the mixed-in classes.
 
     Args:
         base: Ultralytics' trainer of the task.
         request: the training.
-        watch: sees its epochs.
+        watch: its callbacks.
         threads: CPU threads of torch.
         workers: processes that load images.
     """
@@ -40,7 +40,7 @@ def make_trainer_class(
 
 
 class _Trainer:
-    """What the classes below use of Ultralytics' trainer."""
+    """The attributes of Ultralytics' trainer that the classes below use."""
 
     args: Any
     device: Any
@@ -67,7 +67,7 @@ class _Trainer:
 
 
 class _CheckpointMixin(_Trainer):
-    """Starting, scoring, keeping and recovering: what is kept is written once, and put back to the bit."""
+    """Start, score, checkpoints and recovery: a state is written once, and restored exactly."""
 
     watch_: TrainingCallbacks
     threads_: int
@@ -80,7 +80,7 @@ class _CheckpointMixin(_Trainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.state_file = self.wdir / "last.state"  # where this training goes back to after a NaN
+        self.state_file = self.wdir / "last.state"  # the state to return to after a NaN
         self.seed_ = int(self.args.seed)
         self._held: dict[str, Any] | None = None
         import torch
@@ -92,12 +92,12 @@ class _CheckpointMixin(_Trainer):
             self.add_callback(event, callback)
 
     def _setup_train(self) -> None:
-        from yolosweep.backends.ultralytics.trainer_state import put_back
+        from yolosweep.backends.ultralytics.trainer_state import restore
 
         super()._setup_train()  # type: ignore[misc]
         state = self.watch_.resumed
         if state is not None:
-            put_back(self, state)
+            restore(self, state)
             self.start_epoch = state["epoch"]
             if not self.rank_:
                 self.csv.write_text(state["results"])
@@ -114,22 +114,22 @@ class _CheckpointMixin(_Trainer):
         self.final_eval()
 
     def begin_epoch(self) -> None:
-        """Draw this epoch's own random numbers, and take over the gradients held before it."""
+        """Seed the generators for this epoch, and restore the gradients held before it."""
         from yolosweep.backends.ultralytics.sampling import seeded
-        from yolosweep.backends.ultralytics.trainer_state import put_back_gradients
+        from yolosweep.backends.ultralytics.trainer_state import restore_gradients
 
         seeded(self.seed_, self.draw_of_epoch(), self.rank_)
         self.order_epoch()
         if self._held is not None:
-            put_back_gradients(self, self._held)
+            restore_gradients(self, self._held)
             if self._held is self.watch_.resumed and not self.nan_recovery_attempts:
                 self.train_time_start -= self._held["seconds"]
             self._held = None
-        if self.ours.policy.on_oom == "fail" or self.start_epoch:  # a batch halved later would be another training
+        if self.ours.policy.on_oom == "fail" or self.start_epoch:  # halving the batch later would change the training
             self._oom_retries = 3
 
     def save_state(self, out: HashingWriter | None = None, **seen: Any) -> None:
-        """Write everything this training needs to go on after this epoch, to its own folder if nowhere else."""
+        """Write a resumable state after this epoch, by default into the training's own folder."""
         from yolosweep.backends.ultralytics.trainer_state import captured, save_state
 
         self.state_file, self.state_epoch = self.wdir / "last.state", self.epoch + 1
@@ -151,7 +151,7 @@ class _CheckpointMixin(_Trainer):
         return metrics, fitness
 
     def save_model(self) -> bool:
-        """Write ``best.pt`` where this epoch gained (not where it ties); the resumable state goes with the row."""
+        """Write ``best.pt`` if this epoch gained (not if it ties); the resumable state goes with the row."""
         from yolosweep.backends.ultralytics.weights import save_weights
 
         if self.gained:
@@ -159,23 +159,23 @@ class _CheckpointMixin(_Trainer):
         return True
 
     def final_eval(self) -> None:
-        """Write ``last.pt``; nothing is validated again here: the winner is, when it is picked."""
+        """Write ``last.pt``; only the winner is validated again, when it is selected."""
         from yolosweep.backends.ultralytics.weights import save_weights
 
         if not self.rank_:
             save_weights(self, self.last)
 
     def step_back(self) -> None:
-        """Write ``last.pt`` of the last whole epoch, after being stopped in the middle of one."""
-        from yolosweep.backends.ultralytics.trainer_state import load_state, put_back
+        """Write ``last.pt`` of the last complete epoch, after a stop in the middle of one."""
+        from yolosweep.backends.ultralytics.trainer_state import load_state, restore
 
         if self.state_file.exists():
-            put_back(self, load_state(self.state_file))
+            restore(self, load_state(self.state_file))
             self.final_eval()
 
     def _handle_nan_recovery(self, epoch: int) -> bool:
-        """Go back to the state before an epoch that left something not finite, and train it on other draws."""
-        from yolosweep.backends.ultralytics.trainer_state import not_finite, put_back
+        """Return to the state before an epoch that left non-finite values, and train it again on other draws."""
+        from yolosweep.backends.ultralytics.trainer_state import not_finite, restore
 
         broken = not_finite(self)
         if not self.any_rank(bool(broken)):
@@ -183,12 +183,12 @@ class _CheckpointMixin(_Trainer):
         what = " and ".join(broken) or "loss of another rank"
         self.nan_recovery_attempts += 1
         if self.nan_recovery_attempts > _RECOVERIES:
-            raise Diverged(f"the {what} of epoch {epoch + 1} is not finite, also after {_RECOVERIES} new tries")
+            raise Diverged(f"the {what} of epoch {epoch + 1} is not finite, even after {_RECOVERIES} retries")
         state = self._state_before(epoch)
         if state is None:
             raise Diverged(f"the {what} of epoch {epoch + 1} is not finite")
         self._model_train()
-        put_back(self, state)
+        restore(self, state)
         self.scheduler.last_epoch = epoch - 1
         self._held = state
         return True
@@ -202,7 +202,7 @@ class _CheckpointMixin(_Trainer):
         return resumed if resumed is not None and resumed["epoch"] == epoch else None
 
     def any_rank(self, value: bool) -> bool:
-        """Tell whether this holds on any rank; one process is all ranks here."""
+        """Return whether this is true on any rank; here one process is all ranks."""
         return value
 
 
@@ -227,7 +227,7 @@ class _DataMixin(_Trainer):
         return dataset
 
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
-        """Build a loader; for training over our sampler."""
+        """Build a loader; for training, over our sampler."""
         from yolosweep.backends.ultralytics.sampling import with_sampler
 
         loader = super().get_dataloader(dataset_path, batch_size, rank, mode)  # type: ignore[misc]
@@ -237,11 +237,11 @@ class _DataMixin(_Trainer):
         return with_sampler(loader, seed=self.seed_, rank=self.rank_, world_size=self.world_size_)
 
     def draw_of_epoch(self) -> int:
-        """Return which draw this epoch is trained on: its number, or one nobody else has after a NaN."""
+        """Return the draw this epoch trains on: its number, or an unused one after a NaN."""
         return int(self.epoch + self.nan_recovery_attempts * self.epochs)
 
     def order_epoch(self) -> None:
-        """Let the loader yield this epoch's draw, also where the one before was not this one's predecessor."""
+        """Make the loader yield the draw of this epoch, also if the last one was not its predecessor."""
         draw = self.draw_of_epoch()
         if draw != self._next_draw:
             self.train_loader.sampler.begin_at(draw)
@@ -254,10 +254,10 @@ class _DataMixin(_Trainer):
 
 
 class _StepMixin(_Trainer):
-    """When the optimizer steps: Ultralytics' own cadence, with its counter where a resumed training can put it back.
+    """When the optimizer steps: as in Ultralytics, with a counter that a resumed training can restore.
 
-    In Ultralytics the counter is a local of the training loop, which asks ``ni - counter >= accumulate``. Inside of the
-    loop ``accumulate`` therefore reads 1, and the question is asked again here.
+    In Ultralytics the counter is a local of the training loop, which tests ``ni - counter >= accumulate``. So within
+    the loop ``accumulate`` reads 1, and :meth:`optimizer_step` makes the real test.
     """
 
     last_step = -1
@@ -284,7 +284,7 @@ class _StepMixin(_Trainer):
         super()._build_train_pipeline()  # type: ignore[misc]
 
     def optimizer_step(self) -> None:
-        """Step where enough batches have come since the last step."""
+        """Step if enough batches have passed since the last step."""
         now = self._batch + len(self.train_loader) * self.epoch
         if now - self.last_step >= self._accumulate:
             super().optimizer_step()  # type: ignore[misc]

@@ -1,8 +1,8 @@
-"""Everything an Ultralytics training holds after a whole epoch, and how it is put back to the bit.
+"""The state of an Ultralytics training after a complete epoch, and how to restore it exactly.
 
 Ultralytics' own resume starts from the averaged weights in half precision and loses held gradients. This state has the
-raw weights, the averaged ones, the optimizer and the gradients as they are. It is a file of tensors, numbers and text:
-loading it runs no code.
+raw weights, the averaged ones, the optimizer and the gradients in full precision. The file contains tensors, numbers
+and text: loading it runs no code.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import torch
 from yolosweep.errors import TrainingError
 from yolosweep.storage.atomic_files import HashingWriter
 
-__all__ = ["captured", "load_state", "not_finite", "put_back", "put_back_gradients", "save_state", "write_tensors"]
+__all__ = ["captured", "load_state", "not_finite", "restore", "restore_gradients", "save_state", "write_tensors"]
 
 _FORMAT = "yolosweep state 1"
 
 
 def captured(trainer: Any) -> dict[str, Any]:
-    """Return the state of a trainer after a whole epoch; the tensors are the live ones, so save it before going on."""
+    """Return the state of a trainer after a complete epoch; the tensors are live, so save it before the next step."""
     from ultralytics.utils.torch_utils import unwrap_model
 
     model = unwrap_model(trainer.model)
@@ -52,10 +52,10 @@ def captured(trainer: Any) -> dict[str, Any]:
 
 
 def not_finite(trainer: Any) -> list[str]:
-    """Return what of an epoch is NaN or infinite: loss, score, weights, or gradients held for a later step.
+    """Return what is NaN or infinite after an epoch: loss, score, weights, or gradients held for a later step.
 
-    A NaN in the middle of an epoch leaves a finite last loss and a score of 0, so the weights are asked too. With a
-    gradient scaler (mixed precision) infinite gradients are everyday: it skips the step itself.
+    A NaN in the middle of an epoch leaves a finite last loss and a score of 0, so the weights are checked too. With a
+    gradient scaler (mixed precision) infinite gradients are normal: it skips the step itself.
     """
     from ultralytics.utils.torch_utils import unwrap_model
 
@@ -85,7 +85,7 @@ def save_state(state: dict[str, Any], out: Path | HashingWriter) -> None:
 
 
 def write_tensors(value: dict[str, Any], out: Path | HashingWriter) -> None:
-    """Write what ``torch.load`` reads.
+    """Write a file that ``torch.load`` reads.
 
     Raises:
         OSError: the disk is full, or cannot be written.
@@ -93,18 +93,18 @@ def write_tensors(value: dict[str, Any], out: Path | HashingWriter) -> None:
     try:
         with contextlib.nullcontext(out) if isinstance(out, HashingWriter) else out.open("wb") as file:
             torch.save(value, file)
-    except RuntimeError as error:  # torch closes its archive, fails at that too, and tells only this
+    except RuntimeError as error:  # torch fails again while closing its archive, and raises only that error
         if not isinstance(error.__context__, OSError):
             raise
-        place = None if isinstance(out, HashingWriter) else str(out)
-        raise OSError(error.__context__.errno, error.__context__.strerror, place) from error
+        path = None if isinstance(out, HashingWriter) else str(out)
+        raise OSError(error.__context__.errno, error.__context__.strerror, path) from error
 
 
 def load_state(path: Path) -> dict[str, Any]:
     """Read a state.
 
     Raises:
-        TrainingError: it is no state of this version.
+        TrainingError: it is not a state of this version.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -117,10 +117,10 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def put_back(trainer: Any, state: dict[str, Any]) -> None:
-    """Put a state into a trainer whose model, optimizer and loaders are built; gradients are put back separately.
+def restore(trainer: Any, state: dict[str, Any]) -> None:
+    """Restore a state into a trainer whose model, optimizer and loaders are built; not the gradients.
 
-    The trainer's loop clears gradients before its first epoch: see :func:`put_back_gradients`.
+    The trainer's loop clears gradients before its first epoch, so :func:`restore_gradients` follows later.
     """
     from ultralytics.utils.torch_utils import unwrap_model
 
@@ -131,9 +131,9 @@ def put_back(trainer: Any, state: dict[str, Any]) -> None:
         trainer.ema.updates = state["ema_updates"]
     optimizer = deepcopy(state["optimizer"])  # the optimizer keeps these tensors and changes them in place
     for saved, group in zip(optimizer["param_groups"], trainer.optimizer.param_groups, strict=True):
-        saved["fused"] = group.get("fused")  # the device, not the checkpoint, picks the kernel
+        saved["fused"] = group.get("fused")  # the device, not the checkpoint, selects the kernel
     trainer.optimizer.load_state_dict(optimizer)
-    if state["scaler"]:  # empty where it was trained without one: on the CPU
+    if state["scaler"]:  # empty if it was trained on the CPU
         trainer.scaler.load_state_dict(state["scaler"])
     vars(trainer.stopper).update(state["stopper"])
     trainer.best_fitness = state["best_fitness"]
@@ -145,8 +145,8 @@ def put_back(trainer: Any, state: dict[str, Any]) -> None:
     trainer.scheduler.last_epoch = state["epoch"] - 1
 
 
-def put_back_gradients(trainer: Any, state: dict[str, Any]) -> None:
-    """Put back the gradients that were held for a later optimizer step, and when the last step was."""
+def restore_gradients(trainer: Any, state: dict[str, Any]) -> None:
+    """Restore the gradients held for a later optimizer step, and the time of the last step."""
     from ultralytics.utils.torch_utils import unwrap_model
 
     held = state["gradients"]

@@ -1,45 +1,32 @@
-"""A checkpoint scored on one split, and Ultralytics' classes by task."""
+"""A checkpoint scored on one split."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from yolosweep.backends.failure_causes import last_line
+from yolosweep.backends.ultralytics.arguments import train_arguments
 from yolosweep.backends.ultralytics.environment import enter
+from yolosweep.backends.ultralytics.tasks import TASKS, class_of
 from yolosweep.errors import TrainingError
 from yolosweep.records import Validation
 
-__all__ = ["class_of", "validated"]
-
-_TASKS = {
-    "detect": ("detect", "Detection"),
-    "segment": ("segment", "Segmentation"),
-    "classify": ("classify", "Classification"),
-    "pose": ("pose", "Pose"),
-    "obb": ("obb", "OBB"),
-}
-
-
-def class_of(task: str, kind: str) -> Any:
-    """Return Ultralytics' class of a task; ``kind`` is ``Trainer`` or ``Validator``."""
-    folder, prefix = _TASKS[task]
-    return getattr(import_module(f"ultralytics.models.yolo.{folder}"), f"{prefix}{kind}")
+__all__ = ["validated"]
 
 
 def validated(
     weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], on_gpu: bool
 ) -> Validation:
-    """Score a checkpoint on one split the way Ultralytics does it at the end of a training.
+    """Score a checkpoint on one split, as Ultralytics does at the end of a training.
 
-    ``on_gpu`` allows a GPU where torch finds one.
+    ``on_gpu`` allows a GPU if torch finds one.
 
     Raises:
-        TrainingError: the file cannot be loaded, or the data are not there.
+        TrainingError: the file cannot be loaded, or the data are missing.
     """
     enter()
     from ultralytics.utils import LOGGER
@@ -47,11 +34,10 @@ def validated(
     LOGGER.setLevel("ERROR")
     scratch = Path(tempfile.mkdtemp(prefix="yolosweep-val-"))
     how = {key: settings[key] for key in ("imgsz", "iou", "max_det", "single_cls") if key in settings}
-    # The validator of a training gets twice the training batch, rectangular: same grouping, same score.
-    double = task not in ("obb", "classify")
-    batch = int(settings.get("batch", 16)) * (2 if double else 1)
+    # The validator of a training groups images like this: same grouping, same score.
+    batch = train_arguments().batch(settings) * (2 if TASKS[task].doubles_val_batch else 1)
     arguments = {
-        **how, "batch": batch, "rect": task != "classify", "plots": False, "verbose": False, "mode": "val",
+        **how, "batch": batch, "rect": TASKS[task].rectangular_val, "plots": False, "verbose": False, "mode": "val",
         "task": task, "data": data, "split": split, "workers": 0, "save_dir": str(scratch), "model": str(weights),
         "device": None if on_gpu else "cpu",
     }  # fmt: skip

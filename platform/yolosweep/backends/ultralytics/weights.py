@@ -1,7 +1,7 @@
-"""The checkpoint a user gets: averaged weights in half precision, as Ultralytics leaves it after stripping.
+"""The checkpoint for users: averaged weights in half precision, as Ultralytics leaves it after stripping.
 
-Ultralytics writes weights, optimizer and all twice each epoch and strips them at the end. Here the resumable state is a
-file of its own, so this one is written lean, and only where the score improved.
+Ultralytics writes weights and optimizer twice each epoch and strips them at the end. Here the resumable state is a
+separate file, so this one is written without it, and only if the score improved.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def save_weights(trainer: Any, path: Path) -> None:
     from yolosweep.backends.ultralytics.trainer_state import write_tensors
 
     model = deepcopy(trainer.ema.ema)
-    if hasattr(model, "student_model"):  # distillation: the teacher is not handed over
+    if hasattr(model, "student_model"):  # distillation: the teacher is left out
         model._remove_feature_hooks()
         model = model.student_model
     if hasattr(model, "criterion"):

@@ -19,8 +19,8 @@ from yolosweep.data.model.items import Images, Item, Labels, Layout
 from yolosweep.data.scan.scan import scan
 from yolosweep.data.source.locate import local_path
 from yolosweep.errors import DataError, UsageError
-from yolosweep.experiment.addresses import is_address
 from yolosweep.records import Finding, PreparedDataset, Severity
+from yolosweep.storage.addresses import is_address
 
 __all__ = ["OUTSIDE", "Gate", "described", "examine", "waive", "with_waived"]
 

@@ -11,7 +11,7 @@ from yolosweep.data.samples.cache import sample_folder
 from yolosweep.data.source.archive import unpack
 from yolosweep.data.source.staging import staged
 from yolosweep.errors import DataError
-from yolosweep.experiment.addresses import is_address, redacted
+from yolosweep.storage.addresses import is_address, redacted
 from yolosweep.storage.atomic_files import cache_folder, sha256_of
 
 __all__ = ["ARCHIVES", "copied", "local_path"]

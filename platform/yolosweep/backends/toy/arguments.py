@@ -1,0 +1,17 @@
+"""The toy's train arguments, under Ultralytics' names."""
+
+from __future__ import annotations
+
+from yolosweep.backends.arguments import Arguments
+from yolosweep.backends.ultralytics.arguments import ALIASES, NOT_TRAINING, OWNED
+
+__all__ = ["ARGUMENTS"]
+
+ARGUMENTS = Arguments(
+    defaults={"epochs": 100, "batch": 16, "lr0": 0.01, "weight_decay": 0.0005, "patience": 100, "plots": True},
+    owned=OWNED,
+    aliases=ALIASES,
+    not_training=NOT_TRAINING,
+    runtime_only=frozenset(("plots",)),
+)
+"""Same defaults as in Ultralytics."""

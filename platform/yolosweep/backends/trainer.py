@@ -1,0 +1,45 @@
+"""What a trainer is: one Protocol, one contract test class (``tests/contract/test_trainer.py``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from yolosweep.records import Checkpoint, EpochResult, TrialRecord, TrialRequest, Validation, Verdict
+
+__all__ = ["Cancelled", "Report", "Trainer"]
+
+Report = Callable[[EpochResult, Checkpoint | None], Verdict]
+"""Report one epoch, and the checkpoint stored after it if there is one; its files are already in the run folder.
+
+Both are durable when the call returns. The verdict says whether to continue."""
+
+Cancelled = Callable[[], bool]
+"""Polled between batches: True means stop now and keep what there is. It never blocks."""
+
+
+class Trainer(Protocol):
+    """Runs one training from request to record, and scores the checkpoint it leaves."""
+
+    def prepare(self, request: TrialRequest) -> None:
+        """Prepare what similar trainings share on this machine; errors are left for the trainings to report."""
+
+    def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
+        """Train, report each epoch, publish ``best.pt``, ``last.pt``, ``results.csv`` and ``args.yaml``.
+
+        If the request names checkpoints, training resumes from the newest intact one, as if it had never stopped; if
+        all are damaged, it restarts. Rows are reported from the next epoch on. The record covers all epochs, also those
+        of earlier processes. A training that goes wrong does not raise: its record holds the ending and the cause.
+        """
+
+    def validate(
+        self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], gpus: float
+    ) -> Validation:
+        """Score a checkpoint file on one split, with the settings (imgsz, batch…) it was trained with.
+
+        A model trained without a GPU (``gpus`` is 0) is scored without one.
+
+        Raises:
+            TrainingError: the file cannot be read, or the data are missing.
+        """

@@ -1,0 +1,125 @@
+"""Ultralytics' YOLO models as a backend; nothing here imports torch or ultralytics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from yolosweep.backends.arguments import Arguments, ArgumentSpace
+from yolosweep.backends.backend import CheckpointSize, Starter, Task, small_batch
+from yolosweep.backends.preview import Preview
+from yolosweep.backends.trainer import Trainer
+from yolosweep.backends.ultralytics import argument_check, model_files, rules
+from yolosweep.backends.ultralytics.arguments import train_arguments
+from yolosweep.backends.ultralytics.starter import starter
+from yolosweep.backends.ultralytics.tasks import TASKS
+from yolosweep.errors import Fault
+
+__all__ = ["UltralyticsBackend"]
+
+_MIB = 2.0**20
+_STATE_BYTES = 20
+"""Of a parameter in a resumable state: weights, their average, AdamW's two moments, a held gradient, 4 bytes each.
+
+States of small models were 9.5 to 9.8 times their ``best.pt`` with AdamW and MuSGD, 7.8 times with SGD.
+"""
+_WEIGHTS_BYTES = 2
+"""Of a parameter in ``best.pt``: half precision."""
+_MILLIONS = {"n": 3, "t": 3, "s": 12, "m": 26, "b": 26, "c": 26, "l": 45, "e": 60, "x": 70}
+"""Parameters by the letter of a model's size: those of the largest generation."""
+_MOST_MILLIONS = 160
+"""Ultralytics has no larger model (yolov5x6u: 155): a larger file holds more than weights in half precision."""
+_SIZE = re.compile(r"yolo(?:v|e-)?\d+([a-z]?)", re.IGNORECASE)
+
+
+class UltralyticsBackend:
+    """Everything Ultralytics trains; see :class:`yolosweep.backends.backend.Backend`."""
+
+    name = "Ultralytics"
+    packages = ("ultralytics-opencv-headless", "torch", "albumentations", "numpy")
+    uses_torch = True
+    several_ranks = True
+    process_mb = 1000
+    """As measured on yolo11n."""
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """The five tasks that Ultralytics trains on labelled images."""
+        return TASKS
+
+    @property
+    def arguments(self) -> Arguments:
+        """The train arguments of the installed release, and those yolosweep adds."""
+        return train_arguments()
+
+    def matches(self, model: str) -> bool:
+        """Accept any model: a wrong one is a fault that names the model."""
+        return True
+
+    def faults(self, space: ArgumentSpace) -> Iterator[Fault]:
+        """Yield arguments that are wrong, or have no effect."""
+        return rules.faults(space)
+
+    def data_faults(self, space: ArgumentSpace, train_images: int, *, polygons: bool) -> Iterator[Fault]:
+        """Yield arguments that have no effect on these data, or ruin the training."""
+        return rules.data_faults(space, train_images, polygons=polygons)
+
+    def notes(self, space: ArgumentSpace) -> Iterator[str]:
+        """Yield what is legal but may surprise."""
+        return rules.notes(space)
+
+    def misnamed(self, model: str, task: str) -> str | None:
+        """Return why an official model cannot be trained for a task, by its name; None for any other model."""
+        return model_files.misnamed(model, task)
+
+    def model_faults(self, model: str, task: str) -> list[Fault]:
+        """Return what is wrong with the model: missing, or official and for another task."""
+        return model_files.model_faults(model, task)
+
+    def locate_model(self, model: str, *, fetch: bool = True) -> Path | str:
+        """Return the file of a model, or the name of a YAML that Ultralytics ships.
+
+        Raises:
+            DataError: there is no such file, and it could not be downloaded.
+        """
+        return model_files.locate_model(model, fetch=fetch)
+
+    def check_arguments(self, space: ArgumentSpace) -> list[Fault]:
+        """Return what Ultralytics or Albumentations refuse.
+
+        Raises:
+            TrainingError: they cannot be imported.
+        """
+        return argument_check.check_arguments(space)
+
+    def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
+        """Estimate a training's files from the size of its model file, else from the letter in the model's name."""
+        estimate = model_bytes / _WEIGHTS_BYTES if model_bytes else _millions(model) * 1e6
+        parameters = min(estimate, _MOST_MILLIONS * 1e6)
+        return CheckpointSize(parameters * _STATE_BYTES / _MIB, parameters * _WEIGHTS_BYTES / _MIB)
+
+    def starter(self, task: str, train_images: int | None) -> Starter:
+        """Return the smallest YOLO26 of the task, AdamW, and the arguments most worth searching."""
+        return starter(task, small_batch(train_images), train_images)
+
+    def previews(
+        self, images: Sequence[Path], names: Mapping[int, str], *, task: str, settings: Mapping[str, Any], **how: Any
+    ) -> list[Preview]:
+        """Return samples under each part of the augmentation."""
+        from yolosweep.backends.ultralytics.augmentation_preview import previews
+
+        return previews(images, names, task=task, settings=settings, **how)
+
+    def trainer(self) -> Trainer:
+        """Return the trainer; this imports torch and ultralytics."""
+        from yolosweep.backends.ultralytics.trainer import YoloTrainer
+
+        return YoloTrainer()
+
+
+def _millions(model: str) -> int:
+    """Return the parameters by the name; a YAML without a letter is the smallest size, an unknown name may be any."""
+    found = _SIZE.search(model)
+    return _MILLIONS.get(found[1].lower() or "n", _MILLIONS["x"]) if found else _MILLIONS["x"]

@@ -1,0 +1,173 @@
+"""Arguments that have no effect because of the values of other arguments.
+
+Each rule was read in the source of Ultralytics 8.4.190, in the function named beside it. A rule applies only if the
+argument has no effect in any trial of the search.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+
+from yolosweep.backends.arguments import ArgumentSpace
+from yolosweep.backends.ultralytics.arguments import acts_in
+from yolosweep.errors import Fault
+
+__all__ = ["fixed_notes", "ineffective", "ineffective_on_boxes"]
+
+_ADAM = ("adam", "adamax", "adamw", "nadam", "radam")
+_MIXES = ("mosaic", "mixup", "cutmix")
+_CLOSED = (*_MIXES, "copy_paste")
+
+_Rule = Callable[[ArgumentSpace], str | None]
+
+
+def ineffective(space: ArgumentSpace) -> Iterator[Fault]:
+    """Yield searched arguments without effect, and fixed ones that differ from their default.
+
+    A fixed argument at its default misleads nobody: it may come from a copied ``args.yaml``. One without effect only
+    because the training is short is a note (:func:`fixed_notes`): ``train.epochs=1`` is how users try an experiment.
+    """
+    for rule, name, why in _found(space):
+        if name in space.searched:
+            yield Fault(key=f"search.parameters.{name}", message=why)
+        elif _misleads(space, name) and rule not in (_single_epoch, _closed):
+            yield Fault(key=f"train.{name}", message=why)
+
+
+def fixed_notes(space: ArgumentSpace) -> Iterator[str]:
+    """Yield a sentence for each fixed argument that has no effect because the training is short."""
+    for rule, name, why in _found(space):
+        if rule in (_single_epoch, _closed) and name not in space.searched and _misleads(space, name):
+            yield f"train.{name} {why}"
+
+
+def ineffective_on_boxes(space: ArgumentSpace) -> Iterator[Fault]:
+    """Yield arguments that need polygons, for labels without any (data/augment.py CopyPaste)."""
+    for key, given in (
+        ("search.parameters.copy_paste", "copy_paste" in space.searched),
+        ("train.copy_paste", _misleads(space, "copy_paste")),
+    ):
+        if given:
+            message = "has no effect: it cuts out polygons, and the labels of train are boxes; remove it"
+            yield Fault(key=key, message=message)
+
+
+def _misleads(space: ArgumentSpace, name: str) -> bool:
+    return name in space.fixed and space.fixed[name] != space.defaults.get(name)
+
+
+def _found(space: ArgumentSpace) -> Iterator[tuple[_Rule, str, str]]:
+    """Yield rule, argument and reason of everything without effect."""
+    for names, rule in _RULES:
+        why = rule(space)
+        if why is not None:
+            for name in names:
+                yield rule, name, f"has no effect {why}".replace(" :", ":", 1)
+
+
+def _auto(space: ArgumentSpace) -> str | None:
+    # engine/trainer.py build_optimizer: "auto" replaces lr0 and sets warmup_bias_lr to 0.
+    if "auto" not in [str(value).lower() for value in space.values("optimizer")]:
+        return None
+    if "optimizer" in space.searched:
+        return "in the trials with optimizer auto; take auto out of search.parameters.optimizer"
+    return "with train.optimizer=auto; set train.optimizer, e.g. AdamW"
+
+
+def _adam(space: ArgumentSpace) -> str | None:
+    # engine/trainer.py _do_train: warmup writes "momentum" of the parameter groups, and Adam's groups have "betas".
+    chosen = [str(value) for value in space.values("optimizer")]
+    if all(name.lower() in _ADAM for name in chosen):
+        return f"with optimizer {' or '.join(chosen)} (it warms up the momentum of SGD, MuSGD and RMSProp); remove it"
+    return None
+
+
+def _no_warmup(space: ArgumentSpace) -> str | None:
+    return "with warmup_epochs=0; remove it, or set train.warmup_epochs" if space.always("warmup_epochs", 0) else None
+
+
+def _single_epoch(space: ArgumentSpace) -> str | None:
+    # engine/trainer.py: warmup leaves the last epoch out, and the schedule starts at its full learning rate.
+    return "with train.epochs=1; train longer, or remove it" if space.fixed.get("epochs") == 1 else None
+
+
+def _flat_schedule(space: ArgumentSpace) -> str | None:
+    return "with lrf=1 (the learning rate stays the same); set train.lrf below 1" if space.always("lrf", 1) else None
+
+
+def _closed(space: ArgumentSpace) -> str | None:
+    # data/dataset.py close_mosaic: mosaic, mixup, cutmix and copy_paste are 0 in the last close_mosaic epochs.
+    epochs, closing = space.epochs, space.values("close_mosaic")
+    whole = [value for value in closing if isinstance(value, (int, float))]
+    if not (acts_in("close_mosaic", space.task) and isinstance(epochs, int) and len(whole) == len(closing)):
+        return None
+    if min(whole) < epochs:
+        return None
+    fix = "set train.close_mosaic: 0 or train longer"
+    return f": the last close_mosaic={min(whole)} of {epochs} epochs switch it off; {fix}"
+
+
+def _rect(space: ArgumentSpace) -> str | None:
+    # data/dataset.py build_transforms: rectangular batches switch the mixing augmentations off.
+    if not acts_in("rect", space.task) or not space.always("rect", True):
+        return None
+    return "with train.rect=True, which switches it off; set train.rect: false"
+
+
+def _fixed_order(space: ArgumentSpace) -> str | None:
+    # data/base.py set_rectangle: every image has its batch, whose shape it is brought to.
+    if not acts_in("rect", space.task) or not space.always("rect", True):
+        return None
+    return "with train.rect=True, which fixes what is in each batch; set train.rect: false"
+
+
+def _nothing_to_close(space: ArgumentSpace) -> str | None:
+    if _rect(space) is None and not all(space.always(name, 0) for name in _MIXES):
+        return None
+    return "while mosaic, mixup, cutmix and copy_paste are off; remove it" if space.always("copy_paste", 0) else None
+
+
+def _no_copy_paste(space: ArgumentSpace) -> str | None:
+    # data/augment.py CopyPaste.__call__
+    return "with copy_paste=0; set train.copy_paste, e.g. 0.3" if space.always("copy_paste", 0) else None
+
+
+def _no_teacher(space: ArgumentSpace) -> str | None:
+    # engine/trainer.py _setup_train: only a DistillationModel reads it.
+    return "without train.distill_model; name a teacher, or remove it" if space.always("distill_model", None) else None
+
+
+def _policy(space: ArgumentSpace) -> str | None:
+    # data/augment.py classify_augmentations: an automatic policy replaces colour jitter.
+    policies = space.values("auto_augment")
+    named = all(isinstance(policy, str) and policy.isalpha() for policy in policies)
+    if not (named and acts_in("auto_augment", space.task)):
+        return None
+    return "while train.auto_augment is on; set train.auto_augment: null"
+
+
+def _older_pose(space: ArgumentSpace) -> str | None:
+    # nn/tasks.py: only the head of YOLO26 (Pose26) has the likelihood loss.
+    older = re.match(r"yolo(v8|11|12)[nslmx]", PurePosixPath(space.model).name.lower())
+    if not acts_in("rle", space.task) or not older:
+        return None
+    return f"on {space.model}: only YOLO26 pose models have that loss; remove it"
+
+
+_RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
+    (("lr0", "warmup_bias_lr"), _auto),
+    (("warmup_momentum",), _adam),
+    (("warmup_momentum", "warmup_bias_lr"), _no_warmup),
+    (("warmup_epochs", "warmup_momentum", "warmup_bias_lr", "lrf", "cos_lr"), _single_epoch),
+    (("cos_lr",), _flat_schedule),
+    (_CLOSED, _closed),
+    (_MIXES, _rect),
+    (("balance",), _fixed_order),
+    (("close_mosaic",), _nothing_to_close),
+    (("copy_paste_mode",), _no_copy_paste),
+    (("dis",), _no_teacher),
+    (("hsv_h", "hsv_s", "hsv_v"), _policy),
+    (("rle",), _older_pose),
+)

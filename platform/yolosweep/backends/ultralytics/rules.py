@@ -1,0 +1,122 @@
+"""Rules for Ultralytics' train arguments: wrong task, unknown words, what data and ranks rule out.
+
+Arguments without effect because of other arguments are in :mod:`yolosweep.backends.ultralytics.ineffective_arguments`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from yolosweep.backends.arguments import ArgumentSpace, nearest_name
+from yolosweep.backends.ultralytics.arguments import TASKS_OF, acts_in
+from yolosweep.backends.ultralytics.ineffective_arguments import fixed_notes, ineffective, ineffective_on_boxes
+from yolosweep.backends.ultralytics.tasks import TASKS
+from yolosweep.errors import Fault
+
+__all__ = ["data_faults", "faults", "notes"]
+
+_OPTIMIZERS = ("SGD", "MuSGD", "Adam", "Adamax", "AdamW", "NAdam", "RAdam", "RMSProp", "auto")
+_WORDS = {
+    "optimizer": _OPTIMIZERS,
+    "copy_paste_mode": ("flip", "mixup"),
+    "auto_augment": ("randaugment", "autoaugment", "augmix"),
+}
+"""Arguments that take one of a few words, which Ultralytics checks only while it trains."""
+_BALANCE = "must be a number from 0 (off) to 1 (all classes as often as the most frequent one), e.g. 0.5"
+_MOST_ADAM_STEPS = 10_000
+"""``engine/trainer.py`` build_optimizer: up to so many iterations "auto" is AdamW, without warmup."""
+
+
+def faults(space: ArgumentSpace) -> Iterator[Fault]:
+    """Yield every fault that shows without the data."""
+    for rule in (_task, _words, _balance, _ranks, ineffective):
+        yield from rule(space)
+
+
+def _task(space: ArgumentSpace) -> Iterator[Fault]:
+    for key, name in space.keys.items():
+        if not acts_in(name, space.task):
+            tasks = TASKS_OF[name]
+            where = f"it acts in {', '.join(tasks)} only" if tasks else "it belongs to another task"
+            yield Fault(key=key, message=f"has no effect with task={space.task}: {where}; remove it")
+
+
+def _words(space: ArgumentSpace) -> Iterator[Fault]:
+    for name, words in _WORDS.items():
+        allowed = [word.lower() if name == "optimizer" else word for word in words]
+        for value in space.values(name):
+            text = str(value).lower() if name == "optimizer" else value
+            if text in allowed or (name == "auto_augment" and not value):
+                continue
+            guess = nearest_name(str(value), words)
+            hint = f"did you mean {guess}?" if guess else f"one of {', '.join(words)}"
+            article = "an" if name[0] in "ao" else "a"
+            message = f"{value!r} is not {article} {name} of Ultralytics; {hint}"
+            yield Fault(key=space.key(name), message=message)
+
+
+def _balance(space: ArgumentSpace) -> Iterator[Fault]:
+    """Yield a fault for the first strength that is not a number from 0 to 1."""
+    for value in space.values("balance"):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            yield Fault(key=space.key("balance"), message=f"{value!r} {_BALANCE}")
+            return
+
+
+def _ranks(space: ArgumentSpace) -> Iterator[Fault]:
+    if space.ranks > 1 and space.fixed.get("rect"):
+        message = f"batches of one shape cannot be shared by {space.ranks} ranks; remove it"
+        yield Fault(key="train.rect", message=message)
+
+
+def data_faults(space: ArgumentSpace, train_images: int, *, polygons: bool) -> Iterator[Fault]:
+    """Yield the faults that depend on the size of the training split, and on whether any label is a polygon."""
+    yield from _held_gradients(space, train_images)
+    yield from _auto_is_adam(space, train_images)
+    if not polygons and TASKS[space.task].polygons == "optional":
+        yield from ineffective_on_boxes(space)
+
+
+def _held_gradients(space: ArgumentSpace, train_images: int) -> Iterator[Fault]:
+    """Yield a fault where gradients are held for longer than an epoch: next to nothing would be learned.
+
+    ``nbs`` (nominal batch size) makes Ultralytics hold gradients over round(nbs / batch) batches.
+    """
+    nominal = max(space.numbers("nbs"), default=64)
+    for batch in sorted(space.numbers("batch")):
+        held, batches = round(nominal / batch), math.ceil(train_images / batch)
+        if held > batches:
+            yield Fault(
+                key=space.key("nbs"),
+                message=f"{nominal:g} holds the gradients of {held} batches of {batch:g}, but the {train_images} "
+                f"training images make only {batches}: the weights would change less than once per epoch; "
+                f"set train.nbs: {int(min(batch, train_images))}",
+            )
+            return
+
+
+def _auto_is_adam(space: ArgumentSpace, train_images: int) -> Iterator[Fault]:
+    epochs, batch = space.epochs, min(space.numbers("batch"), default=space.defaults["batch"])
+    steps = math.ceil(train_images / max(batch, min(space.numbers("nbs"), default=64))) * epochs
+    if not space.always("optimizer", "auto") or steps > _MOST_ADAM_STEPS:
+        return
+    for name in ("momentum", "warmup_momentum"):
+        if name in space.searched:
+            yield Fault(
+                key=f"search.parameters.{name}",
+                message=f"has no effect: with {train_images} images and {epochs} epochs train.optimizer=auto is AdamW "
+                "with its own momentum; set train.optimizer, e.g. SGD",
+            )
+
+
+def notes(space: ArgumentSpace) -> Iterator[str]:
+    """Yield what is legal but may surprise, one sentence each."""
+    yield from fixed_notes(space)
+    if "copy_paste" in space.searched and TASKS[space.task].polygons == "optional":
+        yield "search.parameters.copy_paste acts only where the labels are polygons: boxes cannot be cut out"
+    epochs = space.epochs
+    warmup = max(space.numbers("warmup_epochs"), default=0)
+    if isinstance(epochs, int) and warmup >= math.ceil(epochs / 2) and epochs > 1:
+        fix = f"set train.warmup_epochs: {int(epochs > 2)}"
+        yield f"warmup_epochs={warmup:g} takes half or more of {epochs} epochs; {fix}"

@@ -1,8 +1,8 @@
-"""A sweep as a plain Ray job: ``ray job submit … -- python jobs/sweep.py EXPERIMENT [KEY=VALUE…]``.
+"""Run a sweep as a plain Ray job: ``ray job submit … -- python jobs/sweep.py EXPERIMENT [KEY=VALUE…]``.
 
-yolosweep has to be installed on the nodes, and ``storage`` to be a folder that all of them see. ``yolosweep submit``
-does the same, and brings its own code, small data, and credentials that nobody can read on the way. Start the head with
-``RAY_JOB_STOP_WAIT_TIME_S=60`` (the files in ``cluster/`` do): else ``ray job stop`` kills this after 3 s.
+The nodes need yolosweep, and ``storage`` must be a folder or bucket that all of them share. ``yolosweep submit`` does
+the same, and also sends its own code, small data and encrypted credentials. Start the head with
+``RAY_JOB_STOP_WAIT_TIME_S=60``, as the files in ``cluster/`` do; otherwise ``ray job stop`` kills this job after 3 s.
 """
 
 import sys

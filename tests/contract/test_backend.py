@@ -202,7 +202,7 @@ def test_a_third_backend_is_planned(line: LineBackend, tmp_path: Path, monkeypat
     from typer.testing import CliRunner
 
     from yolosweep.cli.app import app
-    from yolosweep.cluster.disk_estimate import room_of
+    from yolosweep.cluster.disk_estimate import checkpoint_needs
 
     for split in ("train", "val"):
         for number, name in enumerate(("blue", "red")):
@@ -218,7 +218,7 @@ def test_a_third_backend_is_planned(line: LineBackend, tmp_path: Path, monkeypat
     done = CliRunner().invoke(app, ["plan", str(file), "--json"])
     assert done.exit_code == 0, done.output
     assert '"epochs_per_trial": 7' in done.stdout
-    assert room_of(load_experiment(file)).rank_mb == 2.0
+    assert checkpoint_needs(load_experiment(file)).rank_mb == 2.0
 
 
 def _draw(file: Path, number: int, split: str) -> None:

@@ -149,7 +149,7 @@ def test_a_job_outlives_its_client_stops_on_request_and_goes_on(
     leaving.send_signal(signal.SIGINT)
     _, err = leaving.communicate(timeout=60)
     assert leaving.returncode == 130, err
-    assert f"detached; {job} goes on" in err
+    assert f"detached; {job} continues" in err
     assert f"yolosweep stop {job}" in err
 
     follower = shell.start("follow", job, *ways, **head.environ)

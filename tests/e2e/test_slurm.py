@@ -1,4 +1,4 @@
-"""``cluster/slurm/sweep.sbatch`` as a job of two nodes: pre-empted in the middle, queued again, ended.
+"""``cluster/slurm/sweep.sbatch`` as a job of two nodes: preempted in the middle, requeued, ended.
 
 There is no SLURM here: ``srun`` and ``scontrol`` are stand-ins that run what they are given on this machine, once per
 node. The Ray head, the second node, the token, the sweep and the signal are real.
@@ -43,7 +43,7 @@ exit "$code"
 """
 
 SCONTROL = """#!/usr/bin/env bash
-# A stand-in for scontrol: names the two nodes of the job, and writes down what is queued again.
+# A stand-in for scontrol: names the two nodes of the job, and writes down what is requeued.
 case $1 in
   show) printf 'node-a\\nnode-b\\n' ;;
   requeue) echo "$2" >> "$HOME/requeued" ;;
@@ -175,8 +175,8 @@ def test_a_pre_empted_job_ends_resumable_and_goes_on_when_it_is_queued_again(
     finally:
         second.kill()
     assert second.returncode == 0, told
-    assert "going on with" in told
-    assert (job.home / "requeued").read_text().split() == [str(job.number)], "a finished job is not queued again"
+    assert "resuming " in told
+    assert (job.home / "requeued").read_text().split() == [str(job.number)], "a finished job is not requeued"
     after = History.of(job.run_folder())
     assert len(after.trials) == 8
     endings = {i: t.record.ending.value for i, t in after.trials.items() if t.record is not None}
@@ -232,7 +232,7 @@ def test_a_job_that_is_stopped_while_ray_starts_leaves_nothing_and_is_not_queued
         ("toy.yaml", "{runs}/toy-1", "resume {runs}/toy-1"),
         ("{home}/old/toy-1", "{home}/old/toy-1", "resume {home}/old/toy-1 search.trials=8"),
     ],
-    ids=["a new sweep", "queued again", "an older run"],
+    ids=["a new sweep", "requeued", "an older run"],
 )
 def test_what_the_job_runs(job: Job, first: str, left: str | None, runs: str) -> None:
     """Only which command is chosen: Ray and yolosweep are stand-ins too."""

@@ -1,4 +1,4 @@
-"""A machine that has to go: its trainings are told and waited for, the cloud is asked. Real locks and processes."""
+"""Draining a node: its trainings get the notice and are waited for; the cloud is polled. Real locks and processes."""
 
 import signal
 import socket
@@ -15,7 +15,7 @@ import pytest
 from yolosweep.cluster.preemption import NOTICE_TTL_S, clear_notice, drain, is_draining, training_lock
 from yolosweep.cluster.spot_notice import has_notice
 
-AT_WORK = """
+TRAINING = """
 import sys
 from yolosweep.cluster.preemption import training_lock, is_draining
 with training_lock():
@@ -31,7 +31,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def training(meanwhile: str) -> "subprocess.Popen[str]":
     """Start a process that is at work, and return once it is."""
-    text = AT_WORK.format(meanwhile=meanwhile)
+    text = TRAINING.format(meanwhile=meanwhile)
     process = subprocess.Popen(
         [sys.executable, "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )  # fmt: skip

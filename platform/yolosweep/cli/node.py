@@ -60,7 +60,10 @@ def run_node(command: Sequence[str], *, grace_s: float, cloud: str | None) -> in
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: notice.set())
     try:
-        node = subprocess.Popen(list(command), start_new_session=True)  # a signal to our group must not end it yet
+        # In a session of its own: a signal to our group must not end it yet. Trials are drained here before Ray gets
+        # SIGTERM, so Ray's own drain (30 s, for actors that only hold their resources) is turned off.
+        environment = {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0", **os.environ}
+        node = subprocess.Popen(list(command), env=environment, start_new_session=True)
     except OSError as error:
         raise UsageError(f"cannot start {command[0]}: {error.strerror}") from error
     _wait(node, notice, cloud)
@@ -89,6 +92,7 @@ def _end(node: subprocess.Popen[bytes]) -> None:
     try:
         node.wait(_KILL_AFTER_S)
     except subprocess.TimeoutExpired:
+        _info(f"the node has not ended within {_KILL_AFTER_S:g} s and is killed")
         with contextlib.suppress(ProcessLookupError):
             os.killpg(node.pid, signal.SIGKILL)
 

@@ -115,7 +115,7 @@ def package_of(
 
 
 def storage_fault(storage: str) -> Fault | None:
-    """Return what is wrong with a storage inside a job, whose own folder is removed when it ends."""
+    """Return why a job cannot use this storage, or None; Ray removes a job's own folder when it ends."""
     if is_address(storage) or os.path.isabs(os.path.expanduser(storage)):
         return None
     return Fault(

@@ -25,7 +25,7 @@ from yolosweep.backends import trainer_for
 from yolosweep.cli.experiment_checks import check
 from yolosweep.data import write_view
 from yolosweep.data.samples.dataset import draw_parking
-from yolosweep.ledger import RunFolder, Tail, read_events
+from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import Checkpoint, EpochResult, FileRef, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.controller import SweepController
@@ -74,42 +74,42 @@ class Told:
 
     def take(self, event: dict[str, Any]) -> None:
         """Check one event against all before it."""
-        assert event.seq == len(self.events), "a line is missing or double"
+        assert event["seq"] == len(self.events), "a line is missing or double"
         self.events.append(event)
         getattr(self, f"_{event['event']}", lambda event: None)(event)
 
     def count(self, kind: str) -> int:
-        return sum(event.event == kind for event in self.events)
+        return sum(event["event"] == kind for event in self.events)
 
     def _sweep_started(self, event: dict[str, Any]) -> None:
-        assert event.seq == 0, "a sweep begins once"
+        assert event["seq"] == 0, "a sweep begins once"
 
     def _trial_started(self, event: dict[str, Any]) -> None:
-        name = event.request.trial
+        name = event["request"]["trial"]
         assert name == f"t{len(self.trials):04d}", "trials are numbered as they come"
         self.trials[name] = TrialTold()
 
     def _row(self, event: dict[str, Any]) -> None:
-        trial, row = self.trials[event.trial], event.row
+        trial, row = self.trials[event["trial"]], event["row"]
         assert not trial.ended, "an ended trial trains no more"
         assert row["epoch"] == len(trial.rows) + 1, "no gap, no epoch twice"
         trial.rows.append(row)
-        assert event.checkpoint is not None, "every epoch is resumable"
-        trial.checkpoint = Checkpoint.model_validate(event.checkpoint)
+        assert event["checkpoint"] is not None, "every epoch is resumable"
+        trial.checkpoint = Checkpoint.model_validate(event["checkpoint"])
         assert trial.checkpoint.epoch == row["epoch"], "the checkpoint is of this epoch"
         named = f"/a{trial.attempt:02d}-e{row['epoch']:04d}.state"
         assert trial.checkpoint.state.path.endswith(named), "a file of this attempt"
 
     def _trial_resumed(self, event: dict[str, Any]) -> None:
-        trial = self.trials[event.trial]
+        trial = self.trials[event["trial"]]
         assert not trial.ended, "an ended trial is not run again"
-        assert event.attempt == trial.attempt + 1, "attempts are counted one by one"
-        assert event.cause in ("infra", "resumed"), "a kill is nothing else"
-        assert event.from_epoch == len(trial.rows), "no acknowledged epoch is trained again"
-        trial.attempt, trial.record = event.attempt, None
+        assert event["attempt"] == trial.attempt + 1, "attempts are counted one by one"
+        assert event["cause"] in ("infra", "resumed"), "a kill is nothing else"
+        assert event["from_epoch"] == len(trial.rows), "no acknowledged epoch is trained again"
+        trial.attempt, trial.record = event["attempt"], None
 
     def _trial_ended(self, event: dict[str, Any]) -> None:
-        record = TrialRecord.model_validate(event.record)
+        record = TrialRecord.model_validate(event["record"])
         trial = self.trials[record.trial]
         assert trial.record is None, "a trial ends once"
         assert record.epochs == len(trial.rows), "the record sums up the rows"
@@ -125,6 +125,11 @@ class Told:
             if trial.checkpoint is not None and trial.record is None:
                 for reference in (trial.checkpoint.state, trial.checkpoint.best):
                     assert reference is None or is_whole(folder, reference), reference
+
+
+def lines_of(folder: RunFolder) -> list[dict[str, Any]]:
+    """Return the ledger as it is written, not as the product reads it."""
+    return [json.loads(line) for line in folder.ledger.read_text().splitlines()]
 
 
 def is_whole(folder: RunFolder, reference: FileRef) -> bool:
@@ -192,7 +197,7 @@ class Disturbed:
         self._until(lambda: found.extend(set(shell.cwd.glob("runs/*/ledger.jsonl")) - before) or found)
         assert found, self._end()
         self.folder = RunFolder(found[0].parent)
-        self._tail = Tail(self.folder.ledger)
+        self._offset = 0
 
     def run(self, kills: Sequence[Kill]) -> None:
         """Do all of it; return when the sweep has ended by itself."""
@@ -207,8 +212,13 @@ class Disturbed:
         self.outcome = json.loads(out)
 
     def _read(self) -> None:
-        for event in self._tail.read():
-            self.told.take(event)
+        if self.folder.ledger.exists():
+            with self.folder.ledger.open("rb") as stream:
+                stream.seek(self._offset)
+                whole = stream.read().rpartition(b"\n")[0]
+            self._offset += len(whole) + 1 if whole else 0
+            for line in whole.splitlines():
+                self.told.take(json.loads(line))
 
     def _until(self, condition: Callable[[], Any]) -> bool:
         """Wait until a condition holds; False where the command ended before."""
@@ -229,8 +239,8 @@ class Disturbed:
                 return False
             seen = 0
             for place, event in enumerate(self.told.events):
-                seen += event.event == "row"
-                if seen >= rows and place >= first and kill.then in (None, event.event):
+                seen += event["event"] == "row"
+                if seen >= rows and place >= first and kill.then in (None, event["event"]):
                     return True
             return kill.rows == 0 and kill.then is None
 
@@ -292,7 +302,7 @@ def end(process: psutil.Process) -> None:
 def same_sweep(disturbed: Disturbed, undisturbed: History) -> None:
     """Check what the disturbed sweep left against the model and against the undisturbed one."""
     folder, told = disturbed.folder, disturbed.told
-    assert list(read_events(folder.ledger)) == told.events, "what was acknowledged once stays as it was"
+    assert lines_of(folder) == told.events, "what was acknowledged once stays as it was"
     history = History.of(folder)
     assert history.ended is not None
     assert history.ended.status == "finished"
@@ -466,7 +476,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> str:
     data = draw_parking(place / "parking", images={"train": 12, "val": 8}, size=64)
     folder, toy = RunFolder(place / "run"), repository / "jobs" / "experiments" / "toy.yaml"
     undisturbed(toy, [*one_at_a_time(2), f"data={data}", "train.epochs=3", "search.pruner=none"], folder)
-    events = list(read_events(folder.ledger))
+    events = lines_of(folder)
     here = place_of(events, "row", 3) + 1
     resumed = {"event": "trial_resumed", "trial": "t0001", "attempt": 1, "cause": "infra", "from_epoch": 1}
     after = json.dumps(events[here:]).replace("a00-e", "a01-e").replace('"retries": 0', '"retries": 1')
@@ -546,7 +556,7 @@ class TestModel:
 
 def place_of(events: list[dict[str, Any]], kind: str, number: int) -> int:
     """Return where the event of a kind stands, counted from 0."""
-    return [place for place, event in enumerate(events) if event.event == kind][number]
+    return [place for place, event in enumerate(events) if event["event"] == kind][number]
 
 
 def numbered(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -90,7 +90,7 @@ def test_the_schema_command_prints_the_shipped_file() -> None:
         (["ls", "nowhere"], 2, "there is no folder nowhere"),
         (["sample", "harbour", "x"], 2, "known: parking"),
         (["docs", "data-chekcs"], 2, "did you mean data-checks?"),
-        (["init", "gone.yaml"], 4, "there is no"),
+        (["init", "gone.yaml"], 4, "does not exist"),
         (["init", "sample:parking", "--task", "detct"], 2, "must be one of detect"),
         (["init", "sample:parking", "--model", "yolo26n-seg.pt"], 2, "made for segment, not for detect"),
         (["sample", "parking", "/dev/null/lot"], 2, "cannot write /dev/null/lot: Not a directory"),

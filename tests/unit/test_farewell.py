@@ -68,7 +68,7 @@ def test_nobody_at_work_is_not_waited_for() -> None:
 
 def test_a_notice_runs_out(tmp_path: Path) -> None:
     drain(0)
-    (notice,) = (tmp_path / "cache").rglob("replacing")
+    (notice,) = (tmp_path / "cache").rglob("leaving")
     notice.write_text(str(float(notice.read_text()) - NOTICE_TTL_S))
     assert not is_draining()
 

@@ -212,7 +212,7 @@ HOSTILE: dict[str, tuple[Callable[[Path, Path], Path], str]] = {
         "is never run",
     ),
     "download: a list": (yaml("train: gone\nval: gone\n" + NAMES + "download: [rm, -rf]\n"), "is never run"),
-    "place: an address": (yaml("train: file:///etc\nval: images/val\n" + NAMES), "is a URL"),
+    "place: an address": (yaml("train: file:///etc\nval: images/val\n" + NAMES), "is an address"),
     "place: many levels up": (yaml("train: ../../../../../../../../etc\nval: images/val\n" + NAMES), "outside "),
     "place: etc": (yaml("train: /etc/passwd\nval: images/val\n" + NAMES), "there are no images"),
     "place: a device": (yaml("train: /dev/zero\nval: images/val\n" + NAMES), "is not a regular file"),

@@ -166,7 +166,7 @@ def test_no_link_in_a_run_folder_leads_a_write_or_a_deletion_outside(name: str, 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_name_in_a_ledger_leads_outside(name: str, run: RunFolder, victim: Path) -> None:
     lines = [json.loads(line) for line in run.ledger.read_text().splitlines()]
-    lines[1].request["trial"] = lines[2].record["trial"] = name
+    lines[1]["request"]["trial"] = lines[2]["record"]["trial"] = name
     run.ledger.write_text("".join(json.dumps(line) + "\n" for line in lines))
     before = snapshot(run.root.parents[1])
     with pytest.raises(RunFolderError):

@@ -244,7 +244,7 @@ def test_a_winner_that_is_not_the_best_is_told_apart(tmp_path: Path) -> None:
 
 def test_the_page_shows_these_numbers(tmp_path: Path) -> None:
     folder = write_run(
-        tmp_path, ([0.1, 0.4], Ending.FINISHED), ([0.5, 0.3], Ending.PRUNED), note={"text": "batch was lowered"}
+        tmp_path, ([0.1, 0.4], Ending.FINISHED), ([0.5, 0.3], Ending.PRUNED), note=Note(text="batch was lowered")
     )
     page = write_report(folder).read_text()
     for shown in ("0.5000", "+0.1000", "batch was lowered", "2.60", "9 train, 3 val"):
@@ -369,7 +369,7 @@ def test_watching_a_sweep_taken_up_again_tells_only_what_is_new(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_run(
-        tmp_path, ([0.4], Ending.FINISHED), ([0.5], Ending.CANCELLED), ([0.3], None), note={"text": "an old note"}
+        tmp_path, ([0.4], Ending.FINISHED), ([0.5], Ending.CANCELLED), ([0.3], None), note=Note(text="an old note")
     )
     take_up_again(folder).close()  # an earlier time: not told either
     ledger = take_up_again(folder)
@@ -537,7 +537,7 @@ def test_every_colour_of_a_figure_is_in_both_themes(tmp_path: Path) -> None:
 
 
 def test_nothing_in_a_run_becomes_markup_or_code(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, ([0.1], Ending.FAILED), name=HOSTILE, note={"text": HOSTILE, "trial": "t0000"})
+    folder = write_run(tmp_path, ([0.1], Ending.FAILED), name=HOSTILE, note=Note(text=HOSTILE, trial="t0000"))
     page = write_report(folder).read_text()
     plotly = max(page.split("<script>"), key=len)
     own = page.replace(plotly, "")

@@ -160,7 +160,7 @@ def _without_superseded(messages: list[Message]) -> list[Message]:
 
 
 def send(folder: RunFolder, outbox: Outbox, *, final: Callable[[], bool], poll_s: float = 0.5) -> None:
-    """Send a sweep until everything arrived and either it ended or ``final`` says that no more events come.
+    """Send a sweep until it ended, or ``final`` is true, and everything arrived.
 
     Args:
         folder: the run folder.
@@ -169,7 +169,7 @@ def send(folder: RunFolder, outbox: Outbox, *, final: Callable[[], bool], poll_s
         poll_s: time between two looks at the ledger.
 
     Raises:
-        NotSent: something did not arrive; the state says so too.
+        NotSent: something did not arrive; the saved state holds the reason.
         RunFolderError: the ledger is damaged.
     """
     tail = Tail(folder.ledger)

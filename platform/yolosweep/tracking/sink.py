@@ -186,7 +186,7 @@ class Sink(Protocol):
         """Check before an explicit push that credentials are available.
 
         Raises:
-            UsageError: they are not; the text says how to provide them.
+            UsageError: they are not; the text names the fix.
         """
 
     def address(self, environ: Mapping[str, str]) -> str:

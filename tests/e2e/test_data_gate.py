@@ -45,7 +45,7 @@ def test_a_run_on_leaking_data_says_so_beside_every_score(
     assert caveat in folder.report.read_text()
     assert json.loads((folder.winner / "winner.json").read_text())["caveats"] == [caveat]
     events = list(read_events(folder.ledger))
-    assert events[0].dataset["allowed"] == ["leak-exact"]
+    assert events[0].dataset.allowed == ("leak-exact",)
     planner = Planner("wandb", WandbSink().run_id)
     messages = [message for event in events for message in planner.add(event)]
     configs = [message.config for message in messages if isinstance(message, Open)]

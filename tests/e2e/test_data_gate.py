@@ -13,8 +13,9 @@ from PIL import Image
 
 from yolosweep.data import examine, waive, write_view
 from yolosweep.ledger import RunFolder, read_events
-from yolosweep.tracking.messages import Open, Summary
-from yolosweep.tracking.planner import plan
+from yolosweep.tracking.planner import Planner
+from yolosweep.tracking.sink import Open, Summary
+from yolosweep.tracking.wandb import WandbSink
 
 pytestmark = pytest.mark.slow
 
@@ -44,8 +45,9 @@ def test_a_run_on_leaking_data_says_so_beside_every_score(
     assert caveat in folder.report.read_text()
     assert json.loads((folder.winner / "winner.json").read_text())["caveats"] == [caveat]
     events = list(read_events(folder.ledger))
-    assert events[0].dataset["allowed"] == ["leak-exact"]
-    messages = plan(events, {})
+    assert events[0].dataset.allowed == ("leak-exact",)
+    planner = Planner("wandb", WandbSink().run_id)
+    messages = [message for event in events for message in planner.add(event)]
     configs = [message.config for message in messages if isinstance(message, Open)]
     assert configs[0]["dataset"]["leaks"]["val"] == pytest.approx(0.2)
     assert all(config["dataset_leaks"]["val"] == pytest.approx(0.2) for config in configs[1:])

@@ -1,4 +1,4 @@
-"""The mirror against a real server: what the ledger says is what arrives, once, whatever goes wrong on the way."""
+"""The mirror against a real W&B server: everything in the ledger arrives exactly once, whatever fails on the way."""
 
 import importlib.util
 import json
@@ -27,8 +27,8 @@ from yolosweep.records.events import (
 )
 from yolosweep.storage.atomic_files import write_atomic
 from yolosweep.tracking import push, start_mirror
-from yolosweep.tracking.messages import run_id
 from yolosweep.tracking.mirror_state import MirrorState
+from yolosweep.tracking.wandb import WandbSink
 
 _spec = importlib.util.spec_from_file_location("wandb_server", Path(__file__).with_name("wandb_server.py"))
 wandb_server = importlib.util.module_from_spec(_spec)
@@ -39,6 +39,7 @@ pytestmark = [
     pytest.mark.skipif(wandb_server.find() is None, reason=wandb_server.HOW_TO),
 ]
 
+run_id = WandbSink().run_id
 KEY = "canary" + "0123456789abcdef" * 3
 ENDINGS = (
     Ending.FINISHED,
@@ -140,7 +141,7 @@ def add_row(ledger, number, epoch):
 
 
 def resume(folder, ledger, number, attempt, from_epoch):
-    about = {"attempt": attempt, "cause": "resumed", "reason": "taken up again", "from_epoch": from_epoch}
+    about = {"attempt": attempt, "cause": "resumed", "reason": "resumed", "from_epoch": from_epoch}
     ledger.append(TrialResumed(trial=f"t{number:04}", **about))
 
 
@@ -162,7 +163,12 @@ def end_trial(folder, ledger, number, ending=None, **more):
 def end(folder, ledger, winner=1, status="finished"):
     reference = write_atomic(folder.winner / "best.pt", f"weights of {winner}".encode() * 100)
     file = reference.model_copy(update={"path": "winner/best.pt"}).model_dump(mode="json")
-    ledger.append(WinnerSelected(trial=f"t{winner:04}", score=0.14, file=file))
+    ledger.append(
+        WinnerSelected(
+            trial=f"t{winner:04}", score=0.14, metric="metrics/mAP50-95(B)", validations={}, file=file, settings={},
+            identity=f"i{winner}", model="yolo26n.pt", data_fingerprint="f00d",
+        )
+    )  # fmt: skip
     ledger.append(SweepEnded(status=status, reason="all trials done"))
 
 
@@ -234,12 +240,12 @@ def check_all_arrived(server, folder, again=0, endings=1):
     assert len(tables) == endings
     models = server.rows("SELECT * FROM artifacts WHERE artifact_type='model'")
     assert {(model["run_id"], model["name"]) for model in models} == {(sweep_run, f"{folder.sweep}-best")}
-    assert len(server.digests) == 1, "W&B makes one version of equal contents, also where they are sent again"
+    assert len(server.digests) == 1, "W&B makes one version of equal contents, even if they are sent again"
     assert json.loads(models[0]["metadata_json"])["winner"] == "t0001"
 
 
 def counts(server):
-    """What is there; a model that is sent again counts where its contents are new, as at W&B."""
+    """Return what the server has; a model that is sent again counts only if its contents are new, as at W&B."""
     found = ("runs", "metrics", "artifacts WHERE artifact_type != 'model'")
     counted = {table: server.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in found}
     return {**counted, "models": len(server.digests)}
@@ -264,7 +270,7 @@ def mirror_processes(folder):
     return found
 
 
-def told(result, folder):
+def describe(result, folder):
     return f"{result}\n{folder.mirror('wandb.log').read_text()}"
 
 
@@ -272,19 +278,19 @@ def test_push_sends_everything_once(server, folder, ledger, tmp_path):
     first_half(folder, ledger)
     second_half(folder, ledger)
     server.connect()
-    result = push(folder)
-    assert result.warning is None, told(result, folder)
+    result = push(folder, "wandb")
+    assert result.warning is None, describe(result, folder)
     assert (result.complete, result.runs) == (True, len(EPOCHS) + 1)
     assert result.url.endswith("/parking")
     check_all_arrived(server, folder)
     before, asked = counts(server), server.requests
 
-    again = push(folder)
+    again = push(folder, "wandb")
     assert (again.complete, again.warning) == (True, None)
-    assert (counts(server), server.requests) == (before, asked), "nothing was said at all"
+    assert (counts(server), server.requests) == (before, asked), "no request was made"
 
     folder.mirror("wandb.json").unlink()
-    lost = push(folder)
+    lost = push(folder, "wandb")
     assert (lost.complete, lost.warning) == (True, None)
     assert counts(server) == before, "the server's own steps kept rows from being there twice"
     check_all_arrived(server, folder)
@@ -294,17 +300,17 @@ def test_push_sends_everything_once(server, folder, ledger, tmp_path):
 def test_a_push_between_leaves_running_trials_running(server, folder, ledger):
     server.connect()
     first_half(folder, ledger)
-    early = push(folder)
+    early = push(folder, "wandb")
     assert (early.complete, early.warning, early.runs) == (False, None, 1)
     assert steps_at(server, run_of(folder, 1)) == [1, 2]
     assert set(server.exit_codes) == {run_of(folder, 0)}, "the other trial and the sweep go on"
     second_half(folder, ledger)
-    assert push(folder).complete
+    assert push(folder, "wandb").complete
     check_all_arrived(server, folder)
 
 
 def last_summaries(server, monkeypatch):
-    """Note the last whole summary sent of each run: W&B replaces the old one by it, the test's server adds to it."""
+    """Record the last summary sent of each run: W&B replaces the old one, the test's server merges the two."""
     summaries, note = {}, server.note
 
     def noted(path, body, answer):
@@ -320,7 +326,7 @@ def last_summaries(server, monkeypatch):
 def test_kills_and_resumes_leave_every_run_once(server, folder, ledger, monkeypatch):
     summaries = last_summaries(server, monkeypatch)
     server.connect()
-    mirror = start_mirror(folder)
+    mirror = start_mirror(folder, "wandb")
     first_half(folder, ledger)
     end_trial(folder, ledger, 1, Ending.CANCELLED)
     until(lambda: server.exit_codes.get(run_of(folder, 1)) == 255)
@@ -330,22 +336,22 @@ def test_kills_and_resumes_leave_every_run_once(server, folder, ledger, monkeypa
     add_row(ledger, 1, 2)
     add_row(ledger, 1, 3)
     end_trial(folder, ledger, 1, Ending.CANCELLED, error="gone")
-    until(lambda: steps_at(server, run_of(folder, 1)) == [1, 2, 3])  # its closed run was opened again
+    until(lambda: steps_at(server, run_of(folder, 1)) == [1, 2, 3])  # its closed run was reopened
     until(lambda: summaries[run_of(folder, 1)].get("error") == "gone")
     mirror.stop()
-    end(folder, ledger, winner=0, status="cancelled")  # nobody sends this winner before its file is replaced
+    end(folder, ledger, winner=0, status="cancelled")  # this winner is not sent before its file is replaced
 
     ledger.append(SweepResumed(**about_the_sweep(trials=7)))
     resume(folder, ledger, 1, attempt=2, from_epoch=2)
     second_half(folder, ledger, retries=2, recoveries=1, host="n7", threads=2, memory_mb=900.0, images_per_s=80.0)
-    result = push(folder)
-    assert (result.complete, result.warning, result.runs) == (True, None, len(EPOCHS) + 1), told(result, folder)
+    result = push(folder, "wandb")
+    assert (result.complete, result.warning, result.runs) == (True, None, len(EPOCHS) + 1), describe(result, folder)
     check_all_arrived(server, folder, again=2, endings=2)
     summary = summaries[run_of(folder, 1)]
     expected = {"retries": 2, "recoveries": 1, "peak_memory_mb": 900.0, "median_images_per_s": 80.0}
     assert expected.items() <= summary.items()
     assert summary["images_per_s"] == 11, "the last epoch's"
-    assert "error" not in summary, "the ending that said so does not hold any more"
+    assert "error" not in summary, "the ending that said so no longer holds"
     runs = {row["run_id"]: row for row in server.rows("SELECT * FROM runs")}
     config = json.loads(runs[run_of(folder, 1)]["config_json"])
     ran_on = {key: config[key]["value"] for key in ("host", "threads", "world_size", "device")}
@@ -357,32 +363,32 @@ def test_kills_and_resumes_leave_every_run_once(server, folder, ledger, monkeypa
 
     before = counts(server)
     folder.mirror("wandb.json").unlink()
-    assert push(folder).warning is None
-    assert counts(server) == before, "not even a mirror without memory sends anything twice"
+    assert push(folder, "wandb").warning is None
+    assert counts(server) == before, "even a mirror without its state file sends nothing twice"
     check_all_arrived(server, folder, again=2, endings=2)
 
 
 def test_a_server_that_comes_late_gets_everything(server, folder, ledger, tmp_path):
-    mirror = start_mirror(folder)
+    mirror = start_mirror(folder, "wandb")
     first_half(folder, ledger)
     warning = until(lambda: mirror.warning)
     assert "\n" not in warning
     server.connect()
     second_half(folder, ledger)
     result = mirror.finish(timeout_s=300)
-    assert (result.complete, result.warning) == (True, None), told(result, folder)
+    assert (result.complete, result.warning) == (True, None), describe(result, folder)
     check_all_arrived(server, folder)
     check_no_secret_and_no_litter(folder, tmp_path)
 
 
 def test_rows_arrive_while_the_sweep_runs_and_no_argument_holds_the_key(server, folder, ledger, tmp_path):
     server.connect()
-    mirror = start_mirror(folder)
+    mirror = start_mirror(folder, "wandb")
     first_half(folder, ledger)
     until(lambda: steps_at(server, run_of(folder, 1)) == [1, 2])
     process = min(mirror_processes(folder), key=psutil.Process.create_time)
     family = process.children(recursive=True)
-    assert any("wandb-core" in child.name() for child in family), "the SDK's own process is among those looked at"
+    assert any("wandb-core" in child.name() for child in family), "the SDK's own process is among those checked"
     for member in [process, *family]:
         assert not any(KEY in argument for argument in member.cmdline())
     second_half(folder, ledger)
@@ -391,32 +397,32 @@ def test_rows_arrive_while_the_sweep_runs_and_no_argument_holds_the_key(server, 
     check_no_secret_and_no_litter(folder, tmp_path)
 
 
-def test_a_killed_mirror_is_made_up_for(server, folder, ledger):
+def test_push_completes_what_a_killed_mirror_left(server, folder, ledger):
     server.connect()
-    mirror = start_mirror(folder)
+    mirror = start_mirror(folder, "wandb")
     first_half(folder, ledger)
     until(lambda: steps_at(server, run_of(folder, 1)) == [1, 2])
     process = min(mirror_processes(folder), key=psutil.Process.create_time)
     os.killpg(process.pid, signal.SIGKILL)
     assert mirror.finish().complete is False
     second_half(folder, ledger)
-    result = push(folder)
-    assert (result.complete, result.warning) == (True, None), told(result, folder)
+    result = push(folder, "wandb")
+    assert (result.complete, result.warning) == (True, None), describe(result, folder)
     check_all_arrived(server, folder)
 
 
 def test_uploads_that_are_lost_on_the_way_are_noticed_and_sent_again(server, folder, ledger):
-    """The SDK's finish returns normally after a fatal upload error; the mirror must not take that for success."""
+    """The SDK's finish returns normally after a fatal upload error; the mirror must not count that as success."""
     server.connect()
     server.refuse_uploads = True
-    mirror = start_mirror(folder)
+    mirror = start_mirror(folder, "wandb")
     first_half(folder, ledger)
     until(lambda: mirror.warning)
-    assert not any(run.closed for run in MirrorState.load(folder, server.url).runs.values())
+    assert not any(run.closed for run in MirrorState.load(folder, "wandb", server.url).runs.values())
     server.refuse_uploads = False
     second_half(folder, ledger)
     result = mirror.finish(timeout_s=300)
-    assert (result.complete, result.warning) == (True, None), told(result, folder)
+    assert (result.complete, result.warning) == (True, None), describe(result, folder)
     check_all_arrived(server, folder)
 
 
@@ -426,7 +432,7 @@ def test_a_wrong_key_gives_one_warning_and_an_end(server, folder, ledger, monkey
     monkeypatch.setenv("WANDB_API_KEY", wrong)
     first_half(folder, ledger)
     second_half(folder, ledger)
-    result = push(folder)
+    result = push(folder, "wandb")
     assert result.complete is False
     assert "\n" not in result.warning
     assert "401" in result.warning
@@ -436,14 +442,14 @@ def test_a_wrong_key_gives_one_warning_and_an_end(server, folder, ledger, monkey
     for file in folder.root.rglob("*"):
         assert not file.is_file() or wrong.encode() not in file.read_bytes()
     monkeypatch.setenv("WANDB_API_KEY", KEY)
-    assert push(folder).complete, "with the right key it is made up for"
+    assert push(folder, "wandb").complete, "with the right key everything is sent"
     check_all_arrived(server, folder)
 
 
 def test_a_server_that_never_comes_ends_in_a_warning(server, folder, ledger):
     first_half(folder, ledger)
     second_half(folder, ledger)
-    mirror = start_mirror(folder)
+    mirror = start_mirror(folder, "wandb")
     until(lambda: mirror.warning)
     early = mirror.finish(timeout_s=0)
     assert (early.complete, early.runs) == (False, 0)
@@ -455,26 +461,26 @@ def test_a_server_that_never_comes_ends_in_a_warning(server, folder, ledger):
 
 
 def test_a_mirror_outlives_its_driver_just_long_enough(server, folder, ledger):
-    """The driver dies without a word: what the ledger has is sent, and the mirror ends by itself."""
+    """The driver is killed: the mirror sends what is in the ledger and ends by itself."""
     server.connect()
     first_half(folder, ledger)
     code = "import os, sys; from yolosweep.tracking import start_mirror; from yolosweep.ledger import RunFolder\n"
-    code += "start_mirror(RunFolder(sys.argv[1])); os._exit(9)"
+    code += "start_mirror(RunFolder(sys.argv[1]), 'wandb'); os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code, str(folder.root)]).returncode == 9
     until(lambda: folder.mirror("wandb.json").exists() and not mirror_processes(folder))
     assert steps_at(server, run_of(folder, 0)) == [1, 2, 3, 4]
     assert steps_at(server, run_of(folder, 1)) == [1, 2]
     assert server.exit_codes[run_of(folder, 1)] == 255, "W&B does not show it as running"
-    assert not MirrorState.load(folder, server.url).complete
-    mirror = start_mirror(folder)
+    assert not MirrorState.load(folder, "wandb", server.url).complete
+    mirror = start_mirror(folder, "wandb")
     second_half(folder, ledger)
     assert mirror.finish(timeout_s=300).complete
     check_all_arrived(server, folder)
 
 
-def test_a_stopped_mirror_takes_its_processes_along(server, folder, ledger, tmp_path):
+def test_a_stopped_mirror_ends_its_child_processes(server, folder, ledger, tmp_path):
     server.connect()
-    mirror = start_mirror(folder)
+    mirror = start_mirror(folder, "wandb")
     first_half(folder, ledger)
     until(lambda: run_of(folder, 0) in server.exit_codes)
     process = min(mirror_processes(folder), key=psutil.Process.create_time)

@@ -1,4 +1,4 @@
-"""Whole sweeps with W&B: what the ledger says is at the server, live or pushed later, and the key is nowhere."""
+"""Whole sweeps with W&B: the server has what the ledger says, live or pushed later, and the key is stored nowhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from yolosweep.tracking.messages import run_id
+from yolosweep.tracking.wandb import WandbSink
 
 _spec = importlib.util.spec_from_file_location("wandb_server", Path(__file__).with_name("wandb_server.py"))
 wandb_server = importlib.util.module_from_spec(_spec)
@@ -18,6 +18,7 @@ _spec.loader.exec_module(wandb_server)
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(wandb_server.find() is None, reason=wandb_server.HOW_TO)]
 
+run_id = WandbSink().run_id
 KEY = "canary" + "fedcba9876543210" * 3
 OVERRIDES = ("search.trials=4", "train.epochs=5", "track={wandb: {project: toys}}")
 
@@ -61,7 +62,7 @@ def test_a_sweep_is_mirrored_while_it_runs(shell: Any, toy: Path, server: Any) -
         assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
 
 
-def test_a_server_that_is_down_costs_one_warning_and_push_makes_up_for_it(shell: Any, toy: Path, server: Any) -> None:
+def test_a_server_that_is_down_costs_one_warning_and_push_sends_the_rest(shell: Any, toy: Path, server: Any) -> None:
     environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
     sweep = shell.run(toy, *OVERRIDES, **environment)
     assert len([line for line in sweep.err.splitlines() if line.startswith("warning")]) == 1
@@ -71,7 +72,7 @@ def test_a_server_that_is_down_costs_one_warning_and_push_makes_up_for_it(shell:
     shell("track", "push", sweep.folder.root, **environment)
     check_everything_arrived_once(server, sweep)
     before = server.requests
-    assert "5 runs are complete" in shell("track", "push", sweep.folder.root, **environment).out
+    assert "W&B: 5 runs are complete at" in shell("track", "push", sweep.folder.root, **environment).out
     check_everything_arrived_once(server, sweep)
     assert server.requests == before
 

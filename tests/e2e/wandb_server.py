@@ -1,8 +1,8 @@
 """A W&B server for tests: openwandb behind a small gateway.
 
-openwandb keeps what it gets in SQLite, but takes any key, does not keep groups and exit codes, and gives no usable
-answer to the SDK's question how far a run is. The gateway adds just that: it checks the key, notes what passes, and
-answers the question from what passed. It can also be cut off, or refuse uploads.
+openwandb stores runs in SQLite, but accepts any key, drops groups and exit codes, and gives no usable answer when the
+SDK asks how far a run is. The gateway adds these: it checks the key, records what passes, and answers from the record.
+It can also be disconnected, or refuse uploads.
 """
 
 import base64
@@ -53,7 +53,7 @@ class Server:
         )
 
     def ready(self):
-        """Return whether openwandb answers."""
+        """Return whether openwandb accepts connections."""
         if self._process.poll() is not None:
             raise RuntimeError((self.folder / "server.log").read_text())
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._inner), 1):
@@ -61,7 +61,7 @@ class Server:
         return False
 
     def connect(self):
-        """Start the gateway: before, connections to ``url`` are refused."""
+        """Start the gateway; until then, connections to ``url`` are refused."""
         self._gateway = _Gateway(("127.0.0.1", self.port), _Handler)
         self._gateway.server = self
         threading.Thread(target=self._gateway.serve_forever, args=(0.05,), daemon=True).start()
@@ -96,31 +96,30 @@ class Server:
             inner.close()
 
     def note(self, path, body, answer):
-        """Write down what passed; complete the answer to the SDK's question how far a run is."""
+        """Record what passes; complete the answer where the SDK asks how far a run is."""
         if path.endswith("/file_stream"):
-            told, run = json.loads(body), path.split("/")[-2]
-            self.history.setdefault(run, []).extend(
-                told.get("files", {}).get("wandb-history.jsonl", {}).get("content", [])
-            )
-            if told.get("complete"):
-                self.exit_codes[run] = told["exitcode"]
+            upload, run = json.loads(body), path.split("/")[-2]
+            lines = upload.get("files", {}).get("wandb-history.jsonl", {}).get("content", [])
+            self.history.setdefault(run, []).extend(lines)
+            if upload.get("complete"):
+                self.exit_codes[run] = upload["exitcode"]
         elif path.startswith("/graphql"):
-            asked = json.loads(body)
-            if asked.get("operationName") == "UpsertBucket" and asked["variables"]["groupName"]:
-                run = asked["variables"]
+            query = json.loads(body)
+            if query.get("operationName") == "UpsertBucket" and query["variables"]["groupName"]:
+                run = query["variables"]
                 self.groups[run["name"]] = (run["groupName"], run["jobType"], run["displayName"])
-            if asked.get("operationName") == "CreateArtifact":
-                made = asked["variables"]["input"]
+            if query.get("operationName") == "CreateArtifact":
+                made = query["variables"]["input"]
                 if made["artifactTypeName"] == "model":
                     self.digests.add(made["digest"])
-            if asked.get("operationName") == "RunResumeStatus":
-                told = json.loads(answer)
-                bucket = ((told.get("data") or {}).get("model") or {}).get("bucket")
+            if query.get("operationName") == "RunResumeStatus":
+                status = json.loads(answer)
+                bucket = ((status.get("data") or {}).get("model") or {}).get("bucket")
                 if bucket:
                     lines = self.history.get(bucket["name"], [])
                     bucket |= {"historyLineCount": len(lines), "historyTail": json.dumps(lines[-1:])}
                     bucket |= {"eventsTail": "[]", "wandbConfig": json.dumps({"t": {}})}
-                return json.dumps(told).encode()
+                return json.dumps(status).encode()
         return answer
 
 
@@ -128,7 +127,7 @@ class _Gateway(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request, client_address):
-        """A client that went away is no fault of the test's."""
+        """Ignore clients that disconnected."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -153,5 +152,5 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = _handle
 
-    def log_message(self, *told):
-        """Say nothing."""
+    def log_message(self, *arguments):
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""The mirror's pure parts: whether to mirror, what to say, how the journal is tailed."""
+"""The mirror's pure parts: whether to mirror, which messages an event gives, how the journal is tailed."""
 
 import json
 import os
@@ -12,20 +12,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolosweep.errors import RunFolderError, UsageError
-from yolosweep.experiment.schema import Wandb
+from yolosweep.experiment.schema import Track, Wandb
 from yolosweep.ledger import Ledger, RunFolder, Tail
 from yolosweep.ledger.history import History
 from yolosweep.records import EpochResult
 from yolosweep.records.events import event_of_json
-from yolosweep.tracking import choose_mode, push
-from yolosweep.tracking.messages import Artifact, Close, Open, Row, Summary, Table, run_id
+from yolosweep.tracking import choose_sinks, push, sinks_of
 from yolosweep.tracking.mirror import _spawn
 from yolosweep.tracking.mirror_state import MirrorState, SentRun
 from yolosweep.tracking.outbox import Outbox
-from yolosweep.tracking.planner import Planner, plan
-from yolosweep.tracking.wandb import Runs, isolate
+from yolosweep.tracking.planner import Planner
+from yolosweep.tracking.sink import Artifact, Close, Open, Row, Summary, Table
+from yolosweep.tracking.wandb import WandbSink, isolate
 
 CANARY = "c4n4ry" * 8
+SINK = WandbSink()
+run_id = SINK.run_id
+
+
+def choose(wandb, environ):
+    (choice,) = choose_sinks(Track(wandb=wandb), environ)
+    assert choice.sink == "wandb"
+    return choice
+
+
+def plan(events, sent=None):
+    """Return the messages of events that did not arrive yet; ``sent`` is the last event that arrived, by run."""
+    planner = Planner("wandb", run_id)
+    messages = [message for event in events for message in planner.add(event)]
+    return [message for message in messages if message.seq > (sent or {}).get(message.run, -1)]
 
 
 @pytest.fixture
@@ -34,67 +49,67 @@ def home(tmp_path):
 
 
 class TestChoice:
-    def test_nothing_is_said_where_nothing_is_asked(self, home):
-        choice = choose_mode(None, {**home, "WANDB_API_KEY": CANARY})
-        assert (choice.mode, choice.line) == ("off", "")
+    def test_without_a_section_it_is_off_without_a_line(self, home):
+        choice = choose(None, {**home, "WANDB_API_KEY": CANARY})
+        assert (choice.online, choice.line) == (False, "")
 
     def test_off_stays_off_with_a_key(self, home):
-        assert choose_mode(Wandb(mode="off"), {**home, "WANDB_API_KEY": CANARY}).mode == "off"
+        assert choose(Wandb(mode="off"), {**home, "WANDB_API_KEY": CANARY}).online is False
 
     @pytest.mark.parametrize("name", ["WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"])
-    def test_auto_is_online_with_a_key_and_does_not_tell_it(self, home, name):
-        choice = choose_mode(Wandb(), {**home, name: CANARY})
-        assert choice.mode == "online"
+    def test_auto_is_online_with_a_key_and_does_not_reveal_it(self, home, name):
+        choice = choose(Wandb(), {**home, name: CANARY})
+        assert choice.online
         assert "api.wandb.ai" in choice.line
         assert CANARY not in repr(choice)
 
-    def test_auto_without_a_key_says_how_to_send_later(self, home):
-        choice = choose_mode(Wandb(), home)
-        assert choice.mode == "off"
+    def test_auto_without_a_key_names_the_command_to_send_later(self, home):
+        choice = choose(Wandb(), home)
+        assert not choice.online
         assert "wandb login" in choice.line
         assert "yolosweep track push RUN" in choice.line
         assert "\n" not in choice.line
 
-    def test_online_without_a_key_is_refused_with_the_way_out(self, home):
+    def test_online_without_a_key_is_refused_with_the_fix(self, home):
         with pytest.raises(UsageError, match=r"track\.wandb\.mode=online.*wandb login.*mode: auto"):
-            choose_mode(Wandb(mode="online"), home)
+            choose(Wandb(mode="online"), home)
 
     @pytest.mark.parametrize("asked", ["offline", "disabled", "dryrun"])
     def test_auto_respects_wandb_mode(self, home, asked):
-        assert choose_mode(Wandb(), {**home, "WANDB_API_KEY": CANARY, "WANDB_MODE": asked}).mode == "off"
+        assert choose(Wandb(), {**home, "WANDB_API_KEY": CANARY, "WANDB_MODE": asked}).online is False
 
     @pytest.mark.parametrize(
-        ("machine", "base_url", "mode"),
+        ("machine", "base_url", "online"),
         [
-            ("api.wandb.ai", None, "online"),
-            ("wandb.example.org", None, "off"),
-            ("wandb.example.org:8080", "http://wandb.example.org:8080/", "online"),
-            ("api.wandb.ai", "http://wandb.example.org", "off"),
+            ("api.wandb.ai", None, True),
+            ("wandb.example.org", None, False),
+            ("wandb.example.org:8080", "http://wandb.example.org:8080/", True),
+            ("api.wandb.ai", "http://wandb.example.org", False),
         ],
     )
-    def test_netrc_counts_for_its_server_only(self, home, tmp_path, machine, base_url, mode):
+    def test_netrc_counts_for_its_server_only(self, home, tmp_path, machine, base_url, online):
         (tmp_path / ".netrc").write_text(f"machine {machine}\n  login user\n  password {CANARY}\n")
         environ = {**home, "WANDB_BASE_URL": base_url} if base_url else home
-        choice = choose_mode(Wandb(), environ)
-        assert choice.mode == mode
+        choice = choose(Wandb(), environ)
+        assert choice.online == online
         assert CANARY not in repr(choice)
 
     def test_netrc_can_be_elsewhere(self, home, tmp_path):
         elsewhere = tmp_path / "keys"
         elsewhere.write_text(f"machine api.wandb.ai login user password {CANARY}\n")
-        assert choose_mode(Wandb(), {**home, "NETRC": str(elsewhere)}).mode == "online"
-        assert choose_mode(Wandb(), {**home, "NETRC": str(tmp_path / "none")}).mode == "off"
+        assert choose(Wandb(), {**home, "NETRC": str(elsewhere)}).online
+        assert choose(Wandb(), {**home, "NETRC": str(tmp_path / "none")}).online is False
 
     def test_damaged_netrc_is_no_key(self, home, tmp_path):
         (tmp_path / ".netrc").write_text("machine api.wandb.ai what is this\n")
-        assert choose_mode(Wandb(), home).mode == "off"
+        assert choose(Wandb(), home).online is False
 
     def test_server_stored_by_wandb_login_counts(self, home, tmp_path):
         (tmp_path / ".config" / "wandb").mkdir(parents=True)
         (tmp_path / ".config" / "wandb" / "settings").write_text("[default]\nbase_url = https://own.example.org\n")
         (tmp_path / ".netrc").write_text(f"machine own.example.org\n  login user\n  password {CANARY}\n")
-        choice = choose_mode(Wandb(), home)
-        assert choice.mode == "online"
+        choice = choose(Wandb(), home)
+        assert choice.online
         assert "own.example.org" in choice.line
 
 
@@ -121,11 +136,11 @@ def trial_started(number):
 
 
 def row(number, epoch):
-    told = {
+    result = {
         "epoch": epoch, "metrics": {"train/box_loss": 1 / epoch, "val/box_loss": None}, "score": epoch / 10,
         "best_score": epoch / 10, "best_epoch": epoch, "epochs_without_gain": 0, "seconds": 1.5, "images_per_s": None,
     }  # fmt: skip
-    return ("row", {"trial": f"t{number:04}", "row": told})
+    return ("row", {"trial": f"t{number:04}", "row": result})
 
 
 def trial_ended(number, ending="finished", score=0.5, **more):
@@ -145,8 +160,8 @@ def winner(number):
     return ("winner", {**about, "file": file})
 
 
-def numbered(told):
-    return [event_at(seq, name, payload) for seq, (name, payload) in enumerate(told)]
+def events_of(entries):
+    return [event_at(seq, name, payload) for seq, (name, payload) in enumerate(entries)]
 
 
 def event_at(seq, name, payload):
@@ -171,12 +186,12 @@ def of_type(kind, messages):
 
 class TestPlan:
     def test_a_trial_is_one_run_from_open_to_close(self):
-        told = [started(tags=("red",)), trial_started(0), row(0, 1), row(0, 2), trial_ended(0, "patience")]
+        entries = [started(tags=("red",)), trial_started(0), row(0, 1), row(0, 2), trial_ended(0, "patience")]
         run = run_id(SWEEP, "t0000")
-        messages = [message for message in plan(numbered(told), {}) if message.run == run]
+        messages = [message for message in plan(events_of(entries)) if message.run == run]
         assert [type(message) for message in messages] == [Open, Row, Row, Close]
         opening, first, _, close = messages
-        assert (opening.name, opening.group, opening.job_type, opening.tags) == ("t0000", SWEEP, "trial", ("red",))
+        assert (opening.name, opening.sweep, opening.kind, opening.tags) == ("t0000", SWEEP, "trial", ("red",))
         assert opening.config["batch"] == 16
         assert opening.config["dataset_fingerprint"] == "f00d"
         assert first.step == 1
@@ -187,25 +202,25 @@ class TestPlan:
         assert close.summary["ending"] == "patience"
 
     @pytest.mark.parametrize(
-        ("ending", "code"),
+        ("ending", "outcome"),
         [
-            ("finished", 0),
-            ("patience", 0),
-            ("pruned", 0),
-            ("failed", 1),
-            ("oom", 1),
-            ("diverged", 1),
-            ("cancelled", 255),
+            ("finished", "finished"),
+            ("patience", "finished"),
+            ("pruned", "finished"),
+            ("failed", "failed"),
+            ("oom", "failed"),
+            ("diverged", "failed"),
+            ("cancelled", "cancelled"),
         ],
     )
-    def test_exit_code_says_how_it_ended(self, ending, code):
-        told = [started(), trial_started(0), trial_ended(0, ending)]
-        (close,) = of_type(Close, plan(numbered(told), {}))
-        assert close.exit_code == code
+    def test_every_ending_has_an_outcome(self, ending, outcome):
+        entries = [started(), trial_started(0), trial_ended(0, ending)]
+        (close,) = of_type(Close, plan(events_of(entries)))
+        assert close.outcome == outcome
 
-    def test_losers_are_told_by_reference_and_only_the_winner_is_uploaded(self):
+    def test_only_the_winner_is_uploaded_and_the_others_are_referenced(self):
         best = {"best.pt": {"path": "trials/t0001/best.pt", "sha256": "1" * 64, "size": 4}}
-        told = [
+        entries = [
             started(),
             trial_started(0),
             trial_started(1),
@@ -214,15 +229,15 @@ class TestPlan:
             winner(0),
             END,
         ]
-        messages = plan(numbered(told), {})
+        messages = plan(events_of(entries))
         (artifact,) = of_type(Artifact, messages)
         assert artifact.file.path == "winner/best.pt"
         loser = next(close for close in of_type(Close, messages) if close.run == run_id(SWEEP, "t0001"))
         assert loser.summary["checkpoint_sha256"] == "1" * 64
 
     def test_the_table_compares_with_the_defaults(self):
-        told = [started(), trial_started(0), trial_started(1), trial_ended(0, score=0.5), trial_ended(1, score=0.75)]
-        messages = plan(numbered([*told, ("checkpoints_dropped", {"trial": "t0000"}), END]), {})
+        entries = [started(), trial_started(0), trial_started(1), trial_ended(0, score=0.5), trial_ended(1, score=0.75)]
+        messages = plan(events_of([*entries, ("checkpoints_dropped", {"trial": "t0000"}), END]))
         (table,) = of_type(Table, messages)
         rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
         assert [row["gain_over_defaults"] for row in rows] == [0, 0.25]
@@ -232,76 +247,83 @@ class TestPlan:
     def test_less_is_better_in_mode_min(self):
         first = started()
         first[1]["experiment"]["search"]["mode"] = "min"
-        told = [first, trial_started(0), trial_started(1), trial_ended(0, score=0.5), trial_ended(1, score=0.25), END]
-        summary = of_type(Close, plan(numbered(told), {}))[-1].summary
+        entries = [
+            first,
+            trial_started(0),
+            trial_started(1),
+            trial_ended(0, score=0.5),
+            trial_ended(1, score=0.25),
+            END,
+        ]
+        summary = of_type(Close, plan(events_of(entries)))[-1].summary
         assert (summary["best_trial"], summary["gain_over_defaults"]) == ("t0001", 0.25)
 
-    def test_a_resumed_sweep_goes_on_in_the_same_runs(self):
-        told = [started(), trial_started(0), row(0, 1), row(0, 2), trial_ended(0, "cancelled", error="gone"), END]
+    def test_a_resumed_sweep_continues_in_the_same_runs(self):
+        entries = [started(), trial_started(0), row(0, 1), row(0, 2), trial_ended(0, "cancelled", error="gone"), END]
         again = [sweep_resumed(tags=("night",)), resumed(0, 1, 1), row(0, 2), row(0, 3), trial_ended(0), END]
-        messages = plan(numbered([*told, *again]), {})
+        messages = plan(events_of([*entries, *again]))
         assert {message.run for message in messages} == {run_id(SWEEP, "t0000"), run_id(SWEEP, "sweep")}
         trial = [message for message in messages if message.run == run_id(SWEEP, "t0000")]
         assert [type(message) for message in trial] == [Open, Row, Row, Close, Open, Summary, Row, Close]
-        assert [message.step for message in of_type(Row, trial)] == [1, 2, 3], "epoch 2 stands already"
+        assert [message.step for message in of_type(Row, trial)] == [1, 2, 3], "epoch 2 was sent before"
         assert trial[4].tags == ("night",), "it has no ending now"
-        assert (trial[-1].tags, trial[-1].exit_code) == (("night", "finished"), 0)
+        assert (trial[-1].tags, trial[-1].outcome) == (("night", "finished"), "finished")
         sweep = [message for message in messages if message.run == run_id(SWEEP, "sweep")]
         first, second = [Open, Row, Table, Close], [Open, Summary, Row, Table, Close]
         assert [type(message) for message in sweep] == [*first, *second]
         assert sweep[5].values == {"status": None, "reason": None, "resumes": 1}
 
-    def test_nothing_of_an_ending_is_left_when_a_trial_goes_on(self):
+    def test_nothing_of_an_ending_is_left_when_a_trial_is_resumed(self):
         files = {"best.pt": {"path": "trials/t0000/best.pt", "sha256": "1" * 64, "size": 4}}
         lost = trial_ended(0, "cancelled", error="gone", best_epoch=1, files=files)
-        told = [started(), trial_started(0), row(0, 1), lost, sweep_resumed(), resumed(0, 1, 1)]
-        (summary,) = [m for m in of_type(Summary, plan(numbered(told), {})) if m.run == run_id(SWEEP, "t0000")]
+        entries = [started(), trial_started(0), row(0, 1), lost, sweep_resumed(), resumed(0, 1, 1)]
+        (summary,) = [m for m in of_type(Summary, plan(events_of(entries))) if m.run == run_id(SWEEP, "t0000")]
         emptied = {key for key, value in summary.values.items() if value is None}
         assert {"ending", "reason", "error", "checkpoint_path", "checkpoint_sha256"} <= emptied
-        assert not {"best_score", "best_epoch"} & set(summary.values), "what its rows say still holds"
+        assert not {"best_score", "best_epoch"} & set(summary.values), "what its rows report still holds"
         assert summary.values["retries"] == 1
 
-    def test_a_retry_goes_on_in_the_open_run_and_says_why(self):
-        told = [started(), trial_started(0), row(0, 1), row(0, 2), resumed(0, 1, 1, "infra"), row(0, 2), row(0, 3)]
-        trial = [m for m in plan(numbered(told), {}) if m.run == run_id(SWEEP, "t0000")]
+    def test_a_retry_continues_in_the_open_run_with_its_cause(self):
+        entries = [started(), trial_started(0), row(0, 1), row(0, 2), resumed(0, 1, 1, "infra"), row(0, 2), row(0, 3)]
+        trial = [m for m in plan(events_of(entries)) if m.run == run_id(SWEEP, "t0000")]
         assert [type(message) for message in trial] == [Open, Row, Row, Summary, Row]
         assert trial[3].values == {"retries": 1, "last_retry": "infra, from epoch 2: its worker died"}
 
-    def test_the_record_says_what_it_ran_on(self):
+    def test_the_record_holds_what_it_ran_on(self):
         ran = {
             "device": "A100", "host": "n7", "world_size": 2, "threads": 4, "retries": 2, "recoveries": 1,
             "epoch_seconds": 1.5, "images_per_s": 80.0, "memory_mb": 900.0, "gpu_memory_mb": 7000.0, "cause": "stalled",
         }  # fmt: skip
-        (close,) = of_type(Close, plan(numbered([started(), trial_started(0), trial_ended(0, "failed", **ran)]), {}))
+        (close,) = of_type(Close, plan(events_of([started(), trial_started(0), trial_ended(0, "failed", **ran)])))
         config = {"lr0": 0.01, "batch": 8, "device": "A100", "host": "n7", "world_size": 2, "threads": 4}
         assert close.config == config
-        told = {
+        measured = {
             "retries": 2, "recoveries": 1, "median_epoch_seconds": 1.5, "median_images_per_s": 80.0,
             "peak_memory_mb": 900.0, "peak_gpu_memory_mb": 7000.0, "cause": "stalled",
         }  # fmt: skip
-        assert told.items() <= close.summary.items()
-        assert not set(told) - {"retries", "recoveries", "cause"} & set(EpochResult.model_fields), (
+        assert measured.items() <= close.summary.items()
+        assert not set(measured) - {"retries", "recoveries", "cause"} & set(EpochResult.model_fields), (
             "rows overwrite theirs"
         )
 
-    def test_the_best_so_far_does_not_drop_when_its_trial_goes_on(self):
-        told = [started(), *map(trial_started, range(2)), trial_ended(1, "cancelled", 0.8), sweep_resumed()]
-        messages = plan(numbered([*told, resumed(1, 1, 2), trial_ended(0, score=0.5)]), {})
+    def test_the_best_so_far_does_not_drop_when_its_trial_is_resumed(self):
+        entries = [started(), *map(trial_started, range(2)), trial_ended(1, "cancelled", 0.8), sweep_resumed()]
+        messages = plan(events_of([*entries, resumed(1, 1, 2), trial_ended(0, score=0.5)]))
         headline = [m for m in of_type(Row, messages) if m.run == run_id(SWEEP, "sweep")][-1].values
         assert (headline["best_score"], headline["trials_ended"]) == (0.8, 1)
 
-    def test_runs_stay_in_the_project_that_was_asked_for_first(self):
-        first, planner = started(), Planner()
+    def test_runs_stay_where_the_experiment_sent_them_first(self):
+        first, planner = started(), Planner("wandb", run_id)
         del first[1]["experiment"]["track"]
         later = [sweep_resumed(project="parking", entity="us"), sweep_resumed(project="elsewhere")]
-        for event, project in zip(numbered([first, *later]), ("cars", "parking", "parking"), strict=True):
+        for event, project in zip(events_of([first, *later]), (None, "parking", "parking"), strict=True):
             planner.add(event)
-            assert planner.project == project
-        assert planner.entity == "us"
+            assert (planner.section or {}).get("project") == project
+        assert planner.section["entity"] == "us"
 
-    def test_only_the_last_word_ends_a_sweep(self):
-        planner = Planner()
-        for event in numbered([started(), trial_started(0), END]):
+    def test_a_sweep_that_is_resumed_has_not_ended(self):
+        planner = Planner("wandb", run_id)
+        for event in events_of([started(), trial_started(0), END]):
             planner.add(event)
         assert planner.ended
         planner.add(event_at(3, "sweep_resumed", sweep_resumed()[1]))
@@ -309,19 +331,23 @@ class TestPlan:
         planner.add(event_at(4, "sweep_ended", END[1]))
         assert planner.ended
 
-    def test_unknown_events_and_rows_of_unknown_trials_say_nothing(self):
-        told = [row(7, 1), ("a_later_invention", {"x": 1}), ("note", {"text": "hm"})]
-        assert plan(numbered(told), {}) == []
-        assert len(plan(numbered([started(), *told]), {})) == 1
+    def test_notes_and_unknown_events_give_no_message(self):
+        entries = [("a_later_invention", {"x": 1}), ("note", {"text": "hm"})]
+        assert plan(events_of(entries)) == []
+        assert len(plan(events_of([started(), *entries]))) == 1
+
+    def test_a_row_of_a_trial_that_never_started_is_a_damaged_ledger(self):
+        with pytest.raises(RunFolderError, match="t0007"):
+            plan(events_of([started(), row(7, 1)]))
 
     def test_run_ids_are_stable_and_fit_wandb(self):
         assert run_id("a", "t0000") == run_id("a", "t0000") != run_id("b", "t0000")
         assert run_id("ä/ö?", "t0000").isalnum()
 
 
-TOLD = st.lists(
+TRIALS = [trial_started(number) for number in range(4)]
+ENTRIES = st.lists(
     st.one_of(
-        st.builds(trial_started, st.integers(0, 3)),
         st.builds(row, st.integers(0, 3), st.integers(1, 6)),
         st.builds(trial_ended, st.integers(0, 3), st.sampled_from(["finished", "pruned", "failed", "cancelled"])),
         st.builds(winner, st.integers(0, 3)),
@@ -329,18 +355,17 @@ TOLD = st.lists(
         st.just(sweep_resumed()),
         st.just(END),
         st.just(("note", {"text": "x"})),
-        st.builds(started),
     ),
     max_size=40,
-)
+).map(lambda entries: [started(), *TRIALS, *entries])
 
 
 class TestSplits:
     @settings(max_examples=150, deadline=None)
-    @given(told=TOLD, data=st.data())
-    def test_a_ledger_read_in_pieces_says_everything_once(self, told, data):
-        events = numbered([started(), *told])
-        whole = plan(events, {})
+    @given(entries=ENTRIES, data=st.data())
+    def test_a_ledger_read_in_pieces_gives_every_message_once(self, entries, data):
+        events = events_of(entries)
+        whole = plan(events)
         pieces, sent = [], {}
         for end in sorted({*data.draw(st.sets(st.integers(0, len(events)))), len(events)}):
             fresh = plan(events[:end], sent)
@@ -352,57 +377,57 @@ class TestSplits:
             assert [m for m in pieces if m.run == run] == [m for m in whole if m.run == run], "in order, too"
 
     @settings(max_examples=150, deadline=None)
-    @given(told=TOLD)
-    def test_runs_are_well_formed(self, told):
-        messages = plan(numbered([started(), *told]), {})
+    @given(entries=ENTRIES)
+    def test_runs_are_well_formed(self, entries):
+        messages = plan(events_of(entries))
         for run in {message.run for message in messages}:
             is_open, steps = False, []
             for message in (message for message in messages if message.run == run):
-                assert is_open or isinstance(message, Open), "nothing is said to a closed run"
+                assert is_open or isinstance(message, Open), "a closed run gets no message"
                 is_open = not isinstance(message, Close)
                 steps += [message.step] if isinstance(message, (Row, Table)) else []
             assert steps == sorted(set(steps)), "steps grow"
 
     @settings(max_examples=50, deadline=None)
-    @given(told=TOLD)
-    def test_what_arrived_is_not_planned_again(self, told):
-        events = numbered([started(), *told])
-        sent = {message.run: message.seq for message in plan(events, {})}
+    @given(entries=ENTRIES)
+    def test_what_arrived_is_not_planned_again(self, entries):
+        events = events_of(entries)
+        sent = {message.run: message.seq for message in plan(events)}
         assert plan(events, sent) == []
 
 
 @st.composite
 def interrupted_sweeps(draw):
-    """Ledgers as a controller writes them: trials are retried and cancelled, the sweep ends or dies, and goes on."""
-    told, trials, attempt = [started()], {0: 0, 1: 0, 2: 0}, 0
-    told += [trial_started(number) for number in trials]
+    """Ledgers as a controller writes them: trials are retried and cancelled, the sweep ends or dies and is resumed."""
+    entries, trials, attempt = [started()], {0: 0, 1: 0, 2: 0}, 0
+    entries += [trial_started(number) for number in trials]
     for _ in range(draw(st.integers(1, 4))):
         for number in draw(st.lists(st.sampled_from(sorted(trials)), max_size=8)):
             if draw(st.booleans()):
                 trials[number] += 1
-                told.append(row(number, trials[number]))
+                entries.append(row(number, trials[number]))
             else:
                 attempt, trials[number] = attempt + 1, draw(st.integers(0, trials[number]))
-                told.append(resumed(number, attempt, trials[number], "infra"))
+                entries.append(resumed(number, attempt, trials[number], "infra"))
         closed = draw(st.booleans())
         if closed:
-            told += [trial_ended(number, "cancelled", epochs=epoch) for number, epoch in trials.items()]
-            told += [winner(0), END]
-        told.append(sweep_resumed())
+            entries += [trial_ended(number, "cancelled", epochs=epoch) for number, epoch in trials.items()]
+            entries += [winner(0), END]
+        entries.append(sweep_resumed())
         attempt += 1
         for number in trials:
             trials[number] = draw(st.integers(0, trials[number]))
-            told.append(resumed(number, attempt, trials[number]))
-    told += [trial_ended(number, epochs=epoch) for number, epoch in trials.items() if draw(st.booleans())]
-    return [*told, *draw(st.sampled_from([[], [END]]))]
+            entries.append(resumed(number, attempt, trials[number]))
+    entries += [trial_ended(number, epochs=epoch) for number, epoch in trials.items() if draw(st.booleans())]
+    return [*entries, *draw(st.sampled_from([[], [END]]))]
 
 
 class TestResumes:
     @settings(max_examples=150, deadline=None)
-    @given(told=interrupted_sweeps())
-    def test_the_mirror_agrees_with_the_history(self, told):
-        events = numbered(told)
-        history, messages = History(), plan(events, {})
+    @given(entries=interrupted_sweeps())
+    def test_the_mirror_agrees_with_the_history(self, entries):
+        events = events_of(entries)
+        history, messages = History(), plan(events)
         history.extend(events)
         for name, trial in history.trials.items():
             run = [message for message in messages if message.run == run_id(SWEEP, name)]
@@ -418,45 +443,63 @@ class TestResumes:
             listed = {cells[0] for cells in of_type(Table, sweep)[-1].rows}
             assert listed == {name for name, trial in history.trials.items() if trial.record is not None}
 
-    def test_of_several_winners_that_wait_only_the_last_is_uploaded(self, tmp_path):
-        """The others' file is gone: all winners have one place."""
-        told = [started(), trial_started(0), trial_ended(0), winner(0), END, sweep_resumed(), winner(0), END]
-        heard = []
-
-        class Heard(Runs):
-            def send(self, opening, messages, *, known_step):
-                heard.extend(messages)
-
-            def finish(self, run, close):
-                return 0
-
-        def connect(to):
-            return Heard(to, RunFolder(tmp_path), tmp_path, follow=False)
-
-        outbox = Outbox(RunFolder(tmp_path), "http://a", connect)
-        for event in numbered(told):
+    def test_of_several_pending_winners_only_the_last_is_uploaded(self, tmp_path):
+        """The file of the others is gone: all winners have one path."""
+        entries = [started(), trial_started(0), trial_ended(0), winner(0), END, sweep_resumed(), winner(0), END]
+        outbox, messages = outbox_in(tmp_path)
+        for event in events_of(entries):
             outbox.take(event)
         outbox.deliver(flush=True)
-        assert [message.seq for message in of_type(Artifact, heard)] == [6]
-        assert all(run.closed for run in MirrorState.load(RunFolder(tmp_path), "http://a").runs.values())
+        assert [message.seq for message in of_type(Artifact, messages)] == [6]
+        assert all(run.closed for run in MirrorState.load(RunFolder(tmp_path), "wandb", "http://a").runs.values())
 
-    def test_a_run_that_goes_on_does_not_count_as_complete(self, tmp_path):
-        told = numbered([started(), trial_started(0), trial_ended(0, "cancelled"), resumed(0, 1, 0)])
+    def test_a_sink_gets_only_the_messages_it_supports(self, tmp_path):
+        outbox, messages = outbox_in(tmp_path, supports=frozenset({Summary}))
+        for event in events_of([started(), trial_started(0), row(0, 1), trial_ended(0), winner(0), END]):
+            outbox.take(event)
+        outbox.deliver(flush=True)
+        assert {type(message) for message in messages} == {Row, Summary, Close}
+        assert outbox.empty
+
+    def test_a_resumed_run_does_not_count_as_complete(self, tmp_path):
+        entries = events_of([started(), trial_started(0), trial_ended(0, "cancelled"), resumed(0, 1, 0)])
         run = run_id(SWEEP, "t0000")
         state = MirrorState(server="http://a", runs={run: SentRun(name="t0000", seq=2, closed=True)})
-        state.save(RunFolder(tmp_path))
-        outbox = Outbox(RunFolder(tmp_path), "http://a", lambda to: pytest.fail("nothing is to be sent"))
-        for event in told[:3]:
+        state.save(RunFolder(tmp_path), "wandb")
+        outbox, messages = outbox_in(tmp_path)
+        for event in entries[:3]:
             outbox.take(event)
         assert outbox.state.runs[run].closed
-        outbox.take(told[3])
+        outbox.take(entries[3])
         assert not outbox.state.runs[run].closed
+        assert messages == []
+
+
+def outbox_in(folder, **attributes):
+    """Return an outbox whose connection only notes its messages, and the list of them."""
+    messages = []
+
+    class Noted:
+        url, warnings = None, {}
+
+        def open(self, opening, *, closes):
+            return -1
+
+        def send(self, run, sent):
+            messages.extend(sent)
+
+        def finish(self, run, close):
+            pass
+
+    sink = WandbSink()
+    vars(sink).update(attributes)
+    return Outbox(RunFolder(folder), sink, "http://a", lambda planner: Noted()), messages
 
 
 class TestTail:
-    def test_a_line_that_is_being_written_is_left_for_later(self, tmp_path):
+    def test_an_incomplete_line_is_left_for_later(self, tmp_path):
         path = tmp_path / "ledger.jsonl"
-        first, second = (event.line(event.seq).decode() for event in numbered([started(), END]))
+        first, second = (event.line(event.seq).decode() for event in events_of([started(), END]))
         path.write_text(first + second[:7])
         tail = Tail(path)
         assert [event.seq for event in tail.read()] == [0]
@@ -474,46 +517,62 @@ class TestTail:
 
 
 class TestState:
-    def test_it_comes_back_for_the_same_server_only(self, tmp_path):
+    def test_it_is_read_for_the_same_sink_and_server_only(self, tmp_path):
         folder = RunFolder(tmp_path)
         state = MirrorState(server="http://a", runs={"ys1": SentRun(name="t0000", seq=7, step=3, closed=True)})
-        state.save(folder)
-        assert MirrorState.load(folder, "http://a").runs == state.runs
-        assert MirrorState.load(folder, "http://b").runs == {}
+        state.save(folder, "wandb")
+        assert MirrorState.load(folder, "wandb", "http://a").runs == state.runs
+        assert MirrorState.load(folder, "wandb", "http://b").runs == {}
+        assert MirrorState.load(folder, "csv", "http://a").runs == {}
 
-    def test_a_damaged_file_is_an_empty_memory(self, tmp_path):
+    def test_the_file_of_an_earlier_version_is_read(self, tmp_path):
+        """As version 0.1 wrote it."""
+        folder = RunFolder(tmp_path)
+        folder.mirror("x").parent.mkdir()
+        folder.mirror("wandb.json").write_text(
+            '{"server": "http://a", "runs": {"ys0123456789abcdef01": {"name": "t0000", "seq": 7, "step": 3, '
+            '"closed": true}}, "complete": true, "url": "http://a/p", "last_error": null, '
+            '"at": "2026-01-01T12:00:00+00:00"}'
+        )
+        state = MirrorState.load(folder, "wandb", "http://a")
+        assert state.runs == {"ys0123456789abcdef01": SentRun(name="t0000", seq=7, step=3, closed=True)}
+        assert (state.complete, state.url) == (True, "http://a/p")
+        assert run_id(SWEEP, "t0000") == "ys59d6f8f2952b061892", "ids never change"
+
+    def test_a_damaged_file_is_an_empty_state(self, tmp_path):
         folder = RunFolder(tmp_path)
         folder.mirror("x").parent.mkdir()
         folder.mirror("wandb.json").write_text("{half")
-        assert MirrorState.load(folder, "http://a").runs == {}
+        assert MirrorState.load(folder, "wandb", "http://a").runs == {}
 
 
 def test_a_sent_sweep_is_pushed_again_without_wandb(tmp_path):
-    """Nothing to say: the process ends without the SDK, and without a server."""
+    """Nothing to send: the process ends without the SDK, and without a server."""
     folder = RunFolder.create(tmp_path, "cars")
     ledger = Ledger(folder)
-    events = [ledger.append(event) for event in numbered([started(), trial_started(0), trial_ended(0), END])]
+    events = [ledger.append(event) for event in events_of([started(), trial_started(0), trial_ended(0), END])]
     ledger.close()
-    sent = {message.run: SentRun(name="", seq=message.seq, closed=True) for message in plan(events, {})}
-    MirrorState(server="http://127.0.0.1:9", runs=sent).save(folder)
+    sent = {message.run: SentRun(name="", seq=message.seq, closed=True) for message in plan(events)}
+    MirrorState(server="http://127.0.0.1:9", runs=sent).save(folder, "wandb")
     code = (
-        "import sys; sys.modules['wandb'] = None; sys.argv = ['x', sys.argv[1]]\n"
+        "import sys; sys.modules['wandb'] = None; sys.argv = ['x', sys.argv[1], '--sink', 'wandb']\n"
         "from yolosweep.tracking.__main__ import main; sys.exit(main())"
     )
     environ = {"WANDB_BASE_URL": "http://127.0.0.1:9", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    environ |= {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
     done = subprocess.run([sys.executable, "-c", code, str(folder.root)], env=environ, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert MirrorState.load(folder, "http://127.0.0.1:9").complete
+    assert MirrorState.load(folder, "wandb", "http://127.0.0.1:9").complete
 
 
-def test_importing_the_room_imports_no_wandb():
+def test_importing_the_package_imports_no_wandb():
     code = "import sys, yolosweep.tracking; sys.exit('wandb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_summary_of_the_winner_is_told_at_once():
-    told = [started(), trial_started(0), trial_ended(0), winner(0)]
-    (summary,) = of_type(Summary, plan(numbered(told), {}))
+def test_the_winner_is_sent_at_once():
+    entries = [started(), trial_started(0), trial_ended(0), winner(0)]
+    (summary,) = of_type(Summary, plan(events_of(entries)))
     assert summary.values == {"winner": "t0000", "winner_score": 0.5}
 
 
@@ -522,8 +581,8 @@ def test_two_mirrors_of_one_run_do_not_mix(tmp_path, monkeypatch):
     folder = RunFolder.create(tmp_path, "cars")
     Ledger(folder).close()
     folder.mirror("x").parent.mkdir()
-    with FileLock(folder.mirror(".lock")):
-        result = _spawn(folder, "--wait", "0").finish(timeout_s=60)
+    with FileLock(folder.mirror(".wandb.lock")):
+        result = _spawn(folder, "wandb", "--wait", "0").finish(timeout_s=60)
     assert (result.complete, result.runs) == (False, 0)
     assert "another process" in result.warning
 
@@ -535,10 +594,10 @@ def test_push_without_a_key_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     folder = RunFolder.create(tmp_path, "cars")
     with pytest.raises(RunFolderError, match="not a run folder"):
-        push(folder)
+        push(folder, "wandb")
     Ledger(folder).close()
     with pytest.raises(UsageError, match="wandb login"):
-        push(folder)
+        push(folder, "wandb")
 
 
 def test_a_users_settings_for_trainings_do_not_reach_the_mirror(tmp_path, monkeypatch):
@@ -548,3 +607,12 @@ def test_a_users_settings_for_trainings_do_not_reach_the_mirror(tmp_path, monkey
     assert not {"WANDB_RUN_ID", "WANDB_SWEEP_ID"} & set(environ)
     assert {"WANDB_API_KEY", "WANDB_BASE_URL", "X"} <= set(environ)
     assert environ["WANDB_DIR"] == str(tmp_path)
+
+
+def test_push_goes_to_the_sinks_of_the_experiment_or_the_default_one(tmp_path):
+    folder = RunFolder.create(tmp_path, "cars")
+    ledger = Ledger(folder)
+    assert sinks_of(folder) == ("wandb",)
+    ledger.append(*events_of([started(tags=["a"])]))
+    ledger.close()
+    assert sinks_of(folder) == ("wandb",)

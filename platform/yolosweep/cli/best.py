@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ from yolosweep.ledger.history import History
 from yolosweep.records import Validation
 from yolosweep.records.events import Winner, WinnerSelected
 from yolosweep.report.winner import best_trial, data_of, select_winner
-from yolosweep.tracking.mirror_state import MirrorState
-from yolosweep.tracking.wandb_mode import server
+from yolosweep.tracking import page_of
 
 __all__ = ["describe_winner", "select_winner_in", "select_winner_of", "winner_as_json"]
 
@@ -52,8 +50,7 @@ def select_winner_in(folder: RunFolder) -> Winner:
         asked = trial.request
         return trainer.validate(weights, task=asked.task, data=data, split=split, settings=settings, gpus=asked.gpus)
 
-    mirrored = MirrorState.load(folder, server(os.environ))
-    return select_winner(folder, history, validate, link=mirrored.url)
+    return select_winner(folder, history, validate, link=page_of(folder, "wandb"))
 
 
 def winner_as_json(folder: RunFolder, winner: Winner) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from yolosweep.runtime.tune_adapter import named_cluster
 from yolosweep.search.pruners.asha import rungs
 from yolosweep.storage import address_of_run, cached_at
 from yolosweep.storage.addresses import is_address
-from yolosweep.tracking import choose_mode
+from yolosweep.tracking import choose_sinks
 
 __all__ = ["describe_plan", "plan_of"]
 
@@ -59,7 +59,7 @@ def plan_of(checked: Checked) -> dict[str, Any]:
         else round(most * seconds / max(slots or 1, 1) / 3600, 3),
         "disk_mb": round(needs.storage_mb(slots or exp.resources.max_concurrent or 1) + (trials or 100) * 0.05, 1),
         "memory_mb": None if slots is None else slots * exp.backend.process_mb,
-        "tracking": choose_mode(exp.track.wandb, os.environ).line,
+        "tracking": "; ".join(choice.line for choice in choose_sinks(exp.track, os.environ) if choice.line),
         "notes": list(checked.notes),
     }
 

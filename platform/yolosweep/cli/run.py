@@ -41,7 +41,7 @@ from yolosweep.runtime.tune_adapter import connected, run_trials
 from yolosweep.search.checkpoint_retention import clear_leftovers
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import sha256_of
-from yolosweep.tracking import Mirror, choose_mode, start_mirror
+from yolosweep.tracking import Choice, Mirror, choose_sinks, start_mirror
 
 __all__ = ["resume_sweep", "run_sweep"]
 
@@ -54,15 +54,14 @@ def run_sweep(source: Path, overrides: Sequence[str], *, allow: Sequence[str] = 
     """
     _say("checking the experiment and the data …")
     checked = check(source, overrides, allow=allow)
-    choice = choose_mode(checked.experiment.track.wandb, os.environ)
+    choices = choose_sinks(checked.experiment.track, os.environ)
     for note in checked.notes:
         _say(f"note: {note}")
-    if choice.line:
-        _say(choice.line)
+    sinks = _online(choices)
     folder = RunFolder.create(checked.experiment.storage, checked.experiment.name)
     try:
         with folder.held():
-            return _Sweep(folder, checked, online=choice.mode == "online", as_json=as_json).run()
+            return _Sweep(folder, checked, sinks=sinks, as_json=as_json).run()
     except BaseException:
         if not folder.ledger.exists():  # nothing was started: leave nothing behind
             folder.discard()
@@ -81,15 +80,21 @@ def resume_sweep(place: str, overrides: Sequence[str], *, allow: Sequence[str], 
         checked, about = check_again(folder, history, overrides, allow)
         for note in checked.notes:
             _say(f"note: {note}")
-        choice = choose_mode(checked.experiment.track.wandb, os.environ)
-        if choice.line:
-            _say(choice.line)
-        sweep = _Sweep(folder, checked, online=choice.mode == "online", as_json=as_json, about=about)
+        sinks = _online(choose_sinks(checked.experiment.track, os.environ))
+        sweep = _Sweep(folder, checked, sinks=sinks, as_json=as_json, about=about)
         if is_complete(checked, history):
             _say("every trial has ended: nothing is left to train (search.trials=N asks for more)")
             clear_leftovers(folder, history)
             return sweep.run(reason="all trials ran")
         return sweep.run()
+
+
+def _online(choices: Sequence[Choice]) -> list[str]:
+    """Print what was decided for each sink; return the names of those that the sweep is mirrored to."""
+    for choice in choices:
+        if choice.line:
+            _say(choice.line)
+    return [choice.sink for choice in choices if choice.online]
 
 
 def _say(text: str) -> None:
@@ -104,14 +109,14 @@ class _Sweep:
         folder: RunFolder,
         checked: Checked,
         *,
-        online: bool,
+        sinks: Sequence[str],
         as_json: bool,
         about: dict[str, Any] | None = None,
     ) -> None:
-        self._folder, self._checked, self._online, self._as_json = folder, checked, online, as_json
+        self._folder, self._checked, self._sinks, self._as_json = folder, checked, sinks, as_json
         self._about = about or {}
         self._stop = Stop(_say)
-        self._mirror: Mirror | None = None
+        self._mirrors: list[Mirror] = []
         self._failure: YolosweepError = TrainingError("no trial has a score")
 
     def run(self, *, reason: str | None = None) -> int:
@@ -146,8 +151,7 @@ class _Sweep:
 
     def _finish(self, reason: str) -> int:
         """Select the winner, write the report, bring the mirror up to date; return the exit code."""
-        if self._online and self._mirror is None:
-            self._mirror = start_mirror(self._folder)
+        self._start_mirrors()
         ledger = Ledger(self._folder)
         try:
             winner = self._select_winner(ledger)
@@ -157,14 +161,17 @@ class _Sweep:
             ledger.close()
             _clear_scratch(self._folder.sweep)
         page = write_report(self._folder)
-        if self._mirror is not None:
-            result = self._mirror.finish()
-            if result.warning:
-                _say(f"warning: {result.warning}")
+        for mirror in self._mirrors:
+            if warning := mirror.finish().warning:
+                _say(f"warning: {warning}")
         self._print_result(winner, page)
         if (number := self._stop.signal) is not None:
             raise Interrupted(f"stopped on request; all results are kept; {self._go_on()}", signal_number=number)
         return 0 if winner is not None else self._failure.exit_code
+
+    def _start_mirrors(self) -> None:
+        if not self._mirrors:
+            self._mirrors = [start_mirror(self._folder, sink) for sink in self._sinks]
 
     def _search(self) -> str:
         """Run the trials; return why the search ended."""
@@ -195,7 +202,7 @@ class _Sweep:
             told = {"experiment": exp.model_dump(mode="json"), "header": header}
             known = {"nodes": list(good), "admission": admission, "places": slots.concurrent}
             controller = ControllerClient.start(self._folder, {**trained, **about, **told, **known})
-            self._mirror = start_mirror(self._folder) if self._online else None
+            self._start_mirrors()
             live = LiveView(self._folder, exp.search.trials, int(exp.train["epochs"]))
             with self._stop.tells(controller.cancel), live:
                 run_trials(self._folder, controller, slots, bad)

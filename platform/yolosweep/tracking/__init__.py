@@ -1,14 +1,16 @@
-"""Weights & Biases as a mirror of the ledger: one process beside the driver reads events and sends them.
+"""Mirrors of the ledger at trackers such as Weights & Biases: one process per tracker reads events and sends them.
 
-Trials never talk to W&B, and nothing is ever read back from it as truth. ``wandb`` is imported by the mirror process
-alone, so importing this room costs nothing.
+Trials never talk to a tracker, and nothing is read back from one as truth. Only the mirror process loads a client
+library, so importing this package is cheap.
 """
 
 from yolosweep.tracking.mirror import Mirror as Mirror
 from yolosweep.tracking.mirror import MirrorResult as MirrorResult
+from yolosweep.tracking.mirror import page_of as page_of
 from yolosweep.tracking.mirror import push as push
+from yolosweep.tracking.mirror import sinks_of as sinks_of
 from yolosweep.tracking.mirror import start_mirror as start_mirror
-from yolosweep.tracking.wandb_mode import Choice as Choice
-from yolosweep.tracking.wandb_mode import choose_mode as choose_mode
+from yolosweep.tracking.registry import choose_sinks as choose_sinks
+from yolosweep.tracking.sink import Choice as Choice
 
-__all__ = ["Choice", "Mirror", "MirrorResult", "choose_mode", "push", "start_mirror"]
+__all__ = ["Choice", "Mirror", "MirrorResult", "choose_sinks", "page_of", "push", "sinks_of", "start_mirror"]

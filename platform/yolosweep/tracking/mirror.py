@@ -1,4 +1,4 @@
-"""The driver's side: start the mirror process, wait for it within bounds, say what it did."""
+"""The driver's side of a mirror: start its process, wait within bounds, report what arrived."""
 
 from __future__ import annotations
 
@@ -7,62 +7,71 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from yolosweep.errors import UsageError
-from yolosweep.experiment.schema import Wandb
-from yolosweep.ledger import RunFolder
+from yolosweep.ledger import RunFolder, read_events
+from yolosweep.ledger.history import History
 from yolosweep.tracking.mirror_state import MirrorState
-from yolosweep.tracking.wandb_mode import choose_mode, server
+from yolosweep.tracking.registry import SINKS
+from yolosweep.tracking.sink import Sink
 
-__all__ = ["BUSY", "Mirror", "MirrorResult", "push", "start_mirror"]
+__all__ = ["BUSY", "Mirror", "MirrorResult", "page_of", "push", "sinks_of", "start_mirror"]
 
 BUSY = 75
-"""Exit code of a mirror process that found another one at work on the same run folder."""
+"""Exit code of a mirror process that found another one working on the same run folder."""
 
-_LEFT: list[subprocess.Popen[bytes]] = []
-"""Processes that go on without us; forgetting one would be reported as a leak."""
+_DETACHED: list[subprocess.Popen[bytes]] = []
+"""Processes that outlive this one; without a reference, Python would report them as a leak."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorResult:
-    """What arrived at W&B."""
+    """What arrived at a sink."""
 
+    sink: str
+    """Name for users."""
     complete: bool
-    """The sweep ended and everything of it arrived."""
+    """The sweep ended and everything arrived."""
     runs: int
-    """W&B runs that arrived with their ending, the sweep's own run among them."""
+    """Tracked runs that arrived with their ending, including the sweep's own run."""
     url: str | None
-    """The W&B project's page."""
+    """Page of the sweep at the tracker."""
     warning: str | None
-    """One line where something is missing, with the way out."""
+    """One line where something is missing, with the fix."""
 
 
 class Mirror:
-    """A mirror process beside a sweep. It can be slow, fail or die: the sweep does not notice."""
+    """A mirror process beside a sweep. It may be slow, fail or die without affecting the sweep."""
 
-    def __init__(self, folder: RunFolder, process: subprocess.Popen[bytes]) -> None:
-        self._folder, self._process = folder, process
+    def __init__(self, folder: RunFolder, sink: Sink, process: subprocess.Popen[bytes]) -> None:
+        self._folder, self._sink, self._process = folder, sink, process
 
     @property
     def warning(self) -> str | None:
-        """The trouble it has now, in one line; None where it has none. Never waits."""
-        state = MirrorState.load(self._folder, server(os.environ))
-        return f"W&B: {state.last_error}" if state.last_error else None
+        """The current problem in one line, or None. Never waits."""
+        error = self._state().last_error
+        return f"{self._sink.title}: {error}" if error else None
 
-    def finish(self, timeout_s: float = 60.0) -> MirrorResult:
-        """Wait until the mirror is done, at most ``timeout_s``, and say what arrived. Call it after ``sweep_ended``.
+    def finish(self, timeout_s: float | None = 60.0) -> MirrorResult:
+        """Wait until the mirror is done, at most ``timeout_s``, and return what arrived. Call it after ``sweep_ended``.
 
-        A mirror that needs longer is left alone: it ends by itself after a bounded number of tries, and ending it
-        here would throw away an upload that is under way.
+        A mirror that needs longer keeps running: it ends by itself after a bounded number of attempts, and ending it
+        here would discard an upload in progress.
         """
         try:
             code: int | None = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             code = None
-            _LEFT.append(self._process)
-        return self._result(code)
+            _DETACHED.append(self._process)
+        state = self._state()
+        return MirrorResult(
+            sink=self._sink.title,
+            complete=state.complete and code == 0,
+            runs=sum(run.closed for run in state.runs.values()),
+            url=state.url,
+            warning=self._warning(code, state.last_error),
+        )
 
     def stop(self) -> None:
-        """End the mirror process now; what did not arrive is sent by the next one."""
+        """End the mirror process now; the next one sends what did not arrive."""
         self._process.terminate()
         try:
             self._process.wait(10)
@@ -70,70 +79,77 @@ class Mirror:
             self._process.kill()
             self._process.wait()
 
-    def _result(self, code: int | None) -> MirrorResult:
-        state = MirrorState.load(self._folder, server(os.environ))
-        way_out = f"`yolosweep track push {self._folder.named}` sends what is missing"
-        warning = None
+    def _state(self) -> MirrorState:
+        return MirrorState.load(self._folder, self._sink.name, self._sink.address(os.environ))
+
+    def _warning(self, code: int | None, error: str | None) -> str | None:
+        title, fix = self._sink.title, f"`yolosweep track push {self._folder.named}` sends what is missing"
         if code is None:
-            warning = f"W&B: still sending in the background{_because(state.last_error)}; {way_out}"
-        elif code == BUSY:
-            warning = f"W&B: another process is sending {self._folder.sweep}; try again when it is done"
-        elif code != 0:
-            log = self._folder.mirror("wandb.log").relative_to(self._folder.root)
-            warning = f"W&B: not everything arrived{_because(state.last_error or f'see {log}')}; {way_out}"
-        elif state.last_error:
-            warning = f"W&B: {state.last_error}"
-        closed = sum(run.closed for run in state.runs.values())
-        return MirrorResult(complete=state.complete and code == 0, runs=closed, url=state.url, warning=warning)
+            return f"{title}: still sending in the background{f' ({error})' if error else ''}; {fix}"
+        if code == BUSY:
+            return f"{title}: another process is sending {self._folder.sweep}; try again when it is done"
+        if code != 0:
+            log = self._folder.mirror(f"{self._sink.name}.log").relative_to(self._folder.root)
+            return f"{title}: not everything arrived ({error or f'see {log}'}); {fix}"
+        return f"{title}: {error}" if error else None
 
 
-def start_mirror(folder: RunFolder) -> Mirror:
-    """Start mirroring a sweep that is about to run, or to be resumed.
+def start_mirror(folder: RunFolder, sink: str) -> Mirror:
+    """Start to mirror a sweep that is about to run or to be resumed.
 
-    The process has a session of its own, so Ctrl-C in the terminal does not reach it, and writes to
-    ``mirror/wandb.log``. It ends when the sweep ended and everything arrived, or when this process is gone.
+    The process has its own session, so Ctrl-C in the terminal does not reach it, and logs to ``mirror/<sink>.log``. It
+    ends when the sweep has ended and everything arrived, or when this process is gone.
     """
-    return _spawn(folder, "--follow", "--parent", str(os.getpid()), "--wait", "-1")
+    return _spawn(folder, sink, "--follow", "--parent", str(os.getpid()), "--wait", "-1")
 
 
-def push(folder: RunFolder, *, follow: bool = False) -> MirrorResult:
-    """Send what W&B does not have yet; pushing twice changes nothing.
+def push(folder: RunFolder, sink: str) -> MirrorResult:
+    """Send what a sink does not have yet; a second push changes nothing.
 
     Args:
-        folder: the run folder, of a sweep that ended, was interrupted or still runs.
-        follow: go on until the sweep ends.
+        folder: run folder of a sweep that ended, was interrupted or still runs.
+        sink: name of the sink.
 
     Raises:
-        UsageError: there is no API key.
+        UsageError: credentials are missing.
         RunFolderError: there is no ledger.
     """
     RunFolder.open(folder.address)
+    SINKS[sink].require_credentials(os.environ)
+    mirror = _spawn(folder, sink)
     try:
-        choose_mode(Wandb(mode="online"), os.environ)
-    except UsageError as error:
-        raise UsageError("track push: no W&B API key was found; run `wandb login`, or set WANDB_API_KEY") from error
-    mirror = _spawn(folder, *(["--follow"] if follow else []))
-    try:
-        code = mirror._process.wait()
+        return mirror.finish(timeout_s=None)
     except BaseException:
         mirror.stop()
         raise
-    return mirror._result(code)
 
 
-def _spawn(folder: RunFolder, *arguments: str) -> Mirror:
-    log_file = folder.mirror("wandb.log")
+def sinks_of(folder: RunFolder) -> tuple[str, ...]:
+    """Return the sinks that a run's experiment names; the default one where it names none.
+
+    Raises:
+        RunFolderError: the ledger is damaged.
+    """
+    history = History()
+    history.extend(read_events(folder.ledger))
+    track = (history.experiment.get("track") or {}) if history.has_begun else {}
+    return tuple(name for name in SINKS if track.get(name) is not None) or (next(iter(SINKS)),)
+
+
+def page_of(folder: RunFolder, sink: str) -> str | None:
+    """Return the sweep's page at a sink, where it was mirrored."""
+    return MirrorState.load(folder, sink, SINKS[sink].address(os.environ)).url
+
+
+def _spawn(folder: RunFolder, sink: str, *arguments: str) -> Mirror:
+    log_file = folder.mirror(f"{sink}.log")
     log_file.parent.mkdir(parents=True, exist_ok=True)
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "yolosweep.tracking", folder.address, *arguments],
+            [sys.executable, "-m", "yolosweep.tracking", folder.address, "--sink", sink, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Mirror(folder, process)
-
-
-def _because(text: str | None) -> str:
-    return f" ({text})" if text else ""
+    return Mirror(folder, SINKS[sink], process)

@@ -1,4 +1,4 @@
-"""What the mirror remembers between processes: ``mirror/wandb.json``. Losing it costs time, never a duplicate."""
+"""What a mirror remembers between processes: ``mirror/<sink>.json``. Losing it costs time, never a duplicate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["MirrorState", "SentRun"]
 
 
 class SentRun(BaseModel):
-    """What is known to have arrived of one W&B run."""
+    """What is known to have arrived of one tracked run."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -28,32 +28,32 @@ class SentRun(BaseModel):
 
 
 class MirrorState(BaseModel):
-    """The mirror's memory, and what it tells the driver."""
+    """What has arrived at one sink; also how the mirror process reports to the process that started it."""
 
     model_config = ConfigDict(extra="ignore")
 
     server: str
-    """Address the runs were sent to; what went elsewhere does not count."""
+    """Address the runs were sent to; what another address received does not count."""
     runs: dict[str, SentRun] = {}
-    """By W&B run id."""
+    """By id of the tracked run."""
     complete: bool = False
     """The sweep ended and everything arrived."""
     url: str | None = None
-    """The W&B project's page."""
+    """Page of the sweep at the tracker."""
     last_error: str | None = None
-    """One line; None once things went well again."""
+    """One line; None after a success."""
     at: str = ""
 
     @classmethod
-    def load(cls, folder: RunFolder, server: str) -> MirrorState:
-        """Read the memory; an absent or damaged file, or one about another server, starts an empty one."""
+    def load(cls, folder: RunFolder, sink: str, server: str) -> MirrorState:
+        """Read the state; a missing or damaged file, or one of another address, gives an empty one."""
         try:
-            state = cls.model_validate_json((folder.mirror("wandb.json")).read_bytes())
+            state = cls.model_validate_json(folder.mirror(f"{sink}.json").read_bytes())
         except (OSError, ValidationError):
             return cls(server=server)
         return state if state.server == server else cls(server=server)
 
-    def save(self, folder: RunFolder) -> None:
-        """Write the memory atomically."""
+    def save(self, folder: RunFolder, sink: str) -> None:
+        """Write the state atomically."""
         self.at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        write_atomic(folder.mirror("wandb.json"), self.model_dump_json(indent=1) + "\n")
+        write_atomic(folder.mirror(f"{sink}.json"), self.model_dump_json(indent=1) + "\n")

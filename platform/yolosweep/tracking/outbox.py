@@ -1,7 +1,7 @@
-"""Tail the ledger, send, remember what arrived; the first failure ends it (``supervise`` starts it anew).
+"""Tail the ledger, send messages, remember what arrived; the first failure ends it (``supervise`` restarts it).
 
-A W&B run's messages count as arrived once the run was finished without loss. What did not arrive is sent again to a
-run that is opened anew; the server's own last step keeps a line of history from being there twice.
+The messages of a run count as arrived once the run was finished without loss. The rest is sent again after the run was
+reopened; the tracker's own last step prevents duplicate lines of history.
 """
 
 from __future__ import annotations
@@ -11,109 +11,129 @@ from collections.abc import Callable
 
 from yolosweep.ledger import RunFolder, Tail
 from yolosweep.records.events import Event
-from yolosweep.tracking.messages import Artifact, Close, Message, Open, Row, Table
 from yolosweep.tracking.mirror_state import MirrorState, SentRun
 from yolosweep.tracking.planner import Planner
-from yolosweep.tracking.wandb import Destination, NotSent, Runs
+from yolosweep.tracking.sink import Artifact, Close, Connection, Message, NotSent, Open, Row, Sink, Summary, Table
 
 __all__ = ["Outbox", "send"]
 
-_POLL_S = 0.5
+_OPTIONAL = (Summary, Table, Artifact)
 
 
 class Outbox:
-    """Messages on their way, per W&B run, and what is known to have arrived.
+    """Messages to be sent, per tracked run, and what is known to have arrived.
 
     Args:
         folder: the run folder.
-        server: address of the W&B server.
-        make_runs: connects to it; called when there is something to send, not before.
-        alive: called between any two things the SDK is asked to do.
+        sink: where messages go.
+        address: the sink's address.
+        connect: connects to the sink; called when there is something to send, with the planner, which knows where to.
+        heartbeat: called between any two requests to the sink.
     """
 
     def __init__(
         self,
         folder: RunFolder,
-        server: str,
-        make_runs: Callable[[Destination], Runs],
-        alive: Callable[[], None] = lambda: None,
+        sink: Sink,
+        address: str,
+        connect: Callable[[Planner], Connection],
+        heartbeat: Callable[[], None] = lambda: None,
     ) -> None:
-        self.alive, self.state = alive, MirrorState.load(folder, server)
-        self.planner = Planner()
-        self._folder, self._server, self._make_runs = folder, server, make_runs
-        self._runs: Runs | None = None
-        self._waiting: dict[str, list[Message]] = {}
-        self._handed: dict[str, int] = {}
+        self.heartbeat, self.state = heartbeat, MirrorState.load(folder, sink.name, address)
+        self.planner = Planner(sink.name, sink.run_id)
+        self._folder, self._sink, self._connect = folder, sink, connect
+        self._connection: Connection | None = None
+        self._steps: dict[str, int] = {}
+        """Last history step of each run that is open in this connection."""
+        self._pending: dict[str, list[Message]] = {}
+        self._sent: dict[str, int] = {}
+        """How many of a run's pending messages the connection has."""
 
     def take(self, event: Event) -> None:
-        """Put what an event says in the queue, unless it arrived before."""
+        """Queue an event's messages, except those that arrived before or that the sink cannot show."""
         for message in self.planner.add(event):
-            sent = self.state.runs.get(message.run)
-            if sent is None or message.seq > sent.seq:
-                if sent is not None and isinstance(message, Open):
-                    sent.closed = False
-                self._waiting.setdefault(message.run, []).append(message)
+            arrived = self.state.runs.get(message.run)
+            if arrived is not None and message.seq <= arrived.seq:
+                continue
+            if arrived is not None and isinstance(message, Open):
+                arrived.closed = False
+            if not isinstance(message, _OPTIONAL) or type(message) in self._sink.supports:
+                self._pending.setdefault(message.run, []).append(message)
 
     def close(self) -> None:
-        """End the connection, once everything arrived."""
-        if self._runs is not None:
-            self._runs.close()
+        """Release the connection, once everything arrived."""
+        if self._connection is not None:
+            self._connection.close()
 
     @property
     def empty(self) -> bool:
         """Everything arrived."""
-        return not self._waiting
+        return not self._pending
 
     @property
-    def news(self) -> bool:
-        """Something was not handed over yet, or an ended run is not finished yet."""
+    def has_news(self) -> bool:
+        """A message was not sent yet, or an ended run is not finished yet."""
         return any(
-            self._handed.get(run, 0) < len(messages) or isinstance(messages[-1], Close)
-            for run, messages in self._waiting.items()
+            self._sent.get(run, 0) < len(messages) or isinstance(messages[-1], Close)
+            for run, messages in self._pending.items()
         )
 
     def deliver(self, *, flush: bool = False) -> None:
-        """Send what is waiting.
+        """Send all pending messages.
 
         Args:
-            flush: also finish runs whose trial goes on, so that everything counts as arrived.
+            flush: also finish runs of trials that continue, so that everything counts as arrived.
 
         Raises:
-            NotSent: something did not arrive. The other runs were tried too, unless the server is out of reach for all.
+            NotSent: something did not arrive. The other runs were tried too, unless no run could be opened at all.
         """
         failure: NotSent | None = None
-        for run in list(self._waiting):
-            self.alive()
+        for run in list(self._pending):
+            self.heartbeat()
             try:
                 self._deliver_run(run, flush=flush)
             except NotSent as error:
-                if error.refused or self._runs is None or not self._runs.any_open:
+                if error.refused or not self._steps:
                     raise
                 failure = failure or error
         if failure is not None:
             raise failure
 
     def _deliver_run(self, run: str, *, flush: bool) -> None:
-        """Send all that waits for a run: endings that do not hold any more are said on the way, the last one closes."""
-        runs, messages = self._connected(), self._waiting[run]
-        sent = self.state.runs.get(run)
-        fresh = _without_superseded(messages[self._handed.get(run, 0) :])
-        runs.send(self.planner.opened[run], fresh, known_step=sent.step if sent else -1)
-        self._handed[run] = len(messages)
+        """Send a run's pending messages; endings that no longer hold are sent on the way, the last one closes it."""
+        connection, messages = self._connected(), self._pending[run]
+        fresh = _without_superseded(messages[self._sent.get(run, 0) :])
         close = messages[-1] if isinstance(messages[-1], Close) else None
+        if run not in self._steps:
+            arrived = self.state.runs.get(run)
+            step = connection.open(self.planner.opened[run], closes=close is not None)
+            self._steps[run] = max(step, arrived.step if arrived else -1)
+            fresh = fresh[isinstance(fresh[0], Open) :]
+        connection.send(run, self._without_known_steps(run, fresh))
+        self._sent[run] = len(messages)
         if close is None and not flush:
             return
-        runs.finish(run, close)
-        self._arrived(run, messages, closed=close is not None)
-        del self._handed[run], self._waiting[run]
+        del self._steps[run]  # also where finishing fails: the run is opened again
+        connection.finish(run, close)
+        self._mark_arrived(run, messages, closed=close is not None)
+        del self._sent[run], self._pending[run]
 
-    def _connected(self) -> Runs:
-        if self._runs is None:
-            project = self.planner.project or self._folder.sweep
-            self._runs = self._make_runs(Destination(server=self._server, project=project, entity=self.planner.entity))
-        return self._runs
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._connect(self.planner)
+        return self._connection
 
-    def _arrived(self, run: str, messages: list[Message], *, closed: bool) -> None:
+    def _without_known_steps(self, run: str, messages: list[Message]) -> list[Message]:
+        fresh = []
+        for message in messages:
+            if isinstance(message, (Row, Table)):
+                if message.step <= self._steps[run]:
+                    continue
+                self._steps[run] = message.step
+            fresh.append(message)
+        return fresh
+
+    def _mark_arrived(self, run: str, messages: list[Message], *, closed: bool) -> None:
         before = self.state.runs.get(run)
         steps = [message.step for message in messages if isinstance(message, (Row, Table))]
         self.state.runs[run] = SentRun(
@@ -122,51 +142,52 @@ class Outbox:
             step=max([*steps, before.step if before else -1]),
             closed=closed,
         )
-        self.report(None)
+        self.record(None)
 
-    def report(self, error: str | None) -> None:
-        """Write down where things stand; a lasting remark of the SDK's side counts as the error where there is none."""
-        remarks = list(self._runs.warnings.values()) if self._runs else []
-        self.state.last_error = error or (remarks[0] if remarks else None)
-        self.state.url = (self._runs.url if self._runs else None) or self.state.url
+    def record(self, error: str | None) -> None:
+        """Save the state; where there is no error, a lasting warning of the connection takes its place."""
+        warnings = list(self._connection.warnings.values()) if self._connection else []
+        self.state.last_error = error or (warnings[0] if warnings else None)
+        self.state.url = (self._connection.url if self._connection else None) or self.state.url
         self.state.complete = self.planner.ended and self.empty
-        self.state.save(self._folder)
+        self.state.save(self._folder, self._sink.name)
 
 
 def _without_superseded(messages: list[Message]) -> list[Message]:
-    """Leave out all winners but the last: it took the place of the earlier ones' file in the run folder."""
+    """Drop all winners but the last, whose file has replaced the earlier ones in the run folder."""
     artifacts = [message for message in messages if isinstance(message, Artifact)]
     return [message for message in messages if message not in artifacts[:-1]]
 
 
-def send(folder: RunFolder, outbox: Outbox, *, final: Callable[[], bool]) -> None:
-    """Send a sweep until it ended, or ``final`` says that no more events come, and everything arrived.
+def send(folder: RunFolder, outbox: Outbox, *, final: Callable[[], bool], poll_s: float = 0.5) -> None:
+    """Send a sweep until it ended, or ``final`` is true, and everything arrived.
 
     Args:
         folder: the run folder.
         outbox: an empty one.
-        final: no more events are to be waited for.
+        final: whether to stop waiting for events.
+        poll_s: time between two looks at the ledger.
 
     Raises:
-        NotSent: something did not arrive; it is written down, too.
+        NotSent: something did not arrive; the saved state holds the reason.
         RunFolderError: the ledger is damaged.
     """
     tail = Tail(folder.ledger)
     while True:
-        outbox.alive()
+        outbox.heartbeat()
         last = final()
         for event in tail.read():
             outbox.take(event)
         last = last or outbox.planner.ended
         try:
-            if outbox.news or (last and not outbox.empty):
+            if outbox.has_news or (last and not outbox.empty):
                 outbox.deliver(flush=last)
                 if outbox.state.last_error:
-                    outbox.report(None)
+                    outbox.record(None)
         except NotSent as error:
-            outbox.report(str(error))
+            outbox.record(str(error))
             raise
         if last and outbox.empty:
-            outbox.report(None)
+            outbox.record(None)
             return
-        time.sleep(_POLL_S)
+        time.sleep(poll_s)

@@ -1,19 +1,19 @@
-"""Pure core of the mirror: which messages each ledger event gives rise to.
+"""Which messages each ledger event gives rise to: pure, and on top of the ledger's own fold.
 
-What an event says depends on the events before it alone, so a ledger read in one piece, in many, or twice over gives
-the same messages. What was sent is one number per W&B run: the last event that is known to have arrived.
+The messages of an event depend only on the events before it, so a ledger that is read in one piece, in many, or twice
+gives the same messages. What was sent is one number per tracked run: the last event that is known to have arrived.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import singledispatchmethod
-from typing import Any
+from typing import Any, Literal
 
-from yolosweep.records import Ending, TrialRequest
+from yolosweep.ledger.history import History
+from yolosweep.records import Ending, TrialRecord, TrialRequest
 from yolosweep.records.events import (
-    CheckpointsDropped,
     EpochRecorded,
     Event,
     SweepEnded,
@@ -24,151 +24,106 @@ from yolosweep.records.events import (
     TrialStarted,
     WinnerSelected,
 )
-from yolosweep.tracking.messages import Artifact, Close, Message, Open, Row, Summary, Table, run_id
-from yolosweep.tracking.sweep_state import SweepState, config_of, going_on, summary_of
+from yolosweep.tracking.message_values import headline_of, resumption_of, settings_of, summary_of, table_of
+from yolosweep.tracking.sink import Artifact, Close, Message, Open, Outcome, Row, Summary, Table
 
-__all__ = ["Planner", "plan"]
+__all__ = ["Planner"]
 
-_EXIT_CODES = {Ending.FINISHED: 0, Ending.PATIENCE: 0, Ending.PRUNED: 0, Ending.CANCELLED: 255}
-_SWEEP_EXIT_CODES = {"failed": 1, "error": 1, "cancelled": 255, "interrupted": 255}
-
-
-def plan(events: Iterable[Event], sent: Mapping[str, int]) -> list[Message]:
-    """Return what is still to be sent.
-
-    Args:
-        events: the ledger from its first event on.
-        sent: for each W&B run id the number of the last event that arrived.
-    """
-    planner = Planner()
-    messages = [message for event in events for message in planner.add(event)]
-    return [message for message in messages if message.seq > sent.get(message.run, -1)]
+_OUTCOMES: dict[Ending, Outcome] = {
+    Ending.FINISHED: "finished",
+    Ending.PATIENCE: "finished",
+    Ending.PRUNED: "finished",
+    Ending.CANCELLED: "cancelled",
+}
+_SWEEP_OUTCOMES: dict[str, Outcome] = {
+    "failed": "failed",
+    "error": "failed",
+    "cancelled": "cancelled",
+    "interrupted": "cancelled",
+}
 
 
 class Planner:
-    """The fold behind ``plan``, for a ledger that is still being written."""
+    """Turns the events of one ledger into messages for one sink.
 
-    def __init__(self) -> None:
-        self.ended = False
-        """The last thing heard is that the sweep ended; a sweep that is resumed goes on."""
-        self.project: str | None = None
-        """W&B project; None until the sweep's first event was seen."""
-        self.entity: str | None = None
+    Args:
+        sink: the sink's name, which is the key of its section in the experiment's ``track``.
+        run_id: gives the id of a tracked run, from the sweep's identifier and a trial (or ``sweep``).
+    """
+
+    def __init__(self, sink: str, run_id: Callable[[str, str], str]) -> None:
+        self.history = History()
+        self.section: dict[str, Any] | None = None
+        """The sink's section, as of the first time the experiment had one: runs stay where they were sent first."""
         self.opened: dict[str, Open] = {}
         """How to open each run, also one whose start was sent long ago."""
-        self._sweep = ""
-        self._sweep_run = ""
+        self._sink, self._run_id = sink, run_id
         self._tags: tuple[str, ...] = ()
-        self._asked = False
-        """The experiment has said where its runs go."""
-        self._dataset: dict[str, Any] = {}
         self._open: set[str] = set()
-        self._started: set[str] = set()
-        self._standings = SweepState()
         self._epochs: dict[str, int] = {}
-        """Last epoch told of each trial: an epoch that is trained again is not told again."""
-        self._resumes = 0
-        self._winner: dict[str, Any] = {}
+        """Last epoch sent of each trial: an epoch that is trained again is not sent again."""
+        self._records: dict[str, TrialRecord] = {}
+        """Last ending of each trial, also of one that was resumed since, which the history forgets."""
 
     def add(self, event: Event) -> list[Message]:
-        """Fold one event in and return its messages; kinds of events the tracker does not show have none."""
-        if not self._sweep and not isinstance(event, SweepStarted):
-            return []
-        if isinstance(event, (SweepResumed, TrialStarted, TrialResumed, EpochRecorded, TrialEnded)):
-            self.ended = False
-        return self._messages(event, event.seq)
+        """Fold one event in and return its messages; some kinds of events have none.
+
+        Raises:
+            RunFolderError: the ledger is damaged.
+        """
+        self.history.add(event)
+        return self._messages(event) if self.history.has_begun else []
+
+    @property
+    def ended(self) -> bool:
+        """The sweep ended and was not resumed."""
+        return self.history.ended is not None
 
     @singledispatchmethod
-    def _messages(self, event: Event, seq: int) -> list[Message]:
+    def _messages(self, event: Event) -> list[Message]:
         """Return the messages of an event; the kinds that have any have a method of their own below."""
         return []
 
     @_messages.register
-    def _(self, event: CheckpointsDropped, seq: int) -> list[Message]:
-        self._standings.drop(event.trial)
-        return []
+    def _(self, event: SweepStarted) -> list[Message]:
+        return [self._open_sweep(event)]
 
     @_messages.register
-    def _(self, event: SweepStarted, seq: int) -> list[Message]:
-        experiment = event.experiment
-        self.ended = False
-        self._sweep = event.sweep
-        self._sweep_run = run_id(self._sweep, "sweep")
-        self._standings.sign = -1.0 if experiment["search"].get("mode") == "min" else 1.0
-        return self._open_sweep(event, seq)
-
-    @_messages.register
-    def _(self, event: SweepResumed, seq: int) -> list[Message]:
-        self._resumes += 1
+    def _(self, event: SweepResumed) -> list[Message]:
         stale = {} if self._sweep_run in self._open else {"status": None, "reason": None}
-        messages = self._open_sweep(event, seq)
-        return [*messages, Summary(run=self._sweep_run, seq=seq, values={**stale, "resumes": self._resumes})]
+        values = {**stale, "resumes": len(self.history.resumes)}
+        return [self._open_sweep(event), Summary(run=self._sweep_run, seq=event.seq, values=values)]
 
-    def _open_sweep(self, event: SweepStarted | SweepResumed, seq: int) -> list[Message]:
-        """Open the sweep's run as its newest event says; a run stays in the project that was asked for first."""
-        experiment = event.experiment
-        dataset = event.dataset.model_dump(mode="json") if event.dataset is not None else {}
-        wandb = (experiment.get("track") or {}).get("wandb")
-        if wandb and not self._asked:
-            self._asked, self.project, self.entity = True, wandb.get("project"), wandb.get("entity")
-        self.project = self.project or experiment["name"]
-        if wandb:
-            self._tags = tuple(wandb.get("tags") or ())
-        self._dataset = dataset
-        config = {
-            "experiment": experiment,
-            "dataset": {
-                key: dataset.get(key) for key in ("task", "images", "fingerprint", "leaks", "same_source", "allowed")
-            },
-            "versions": event.versions,
-        }
-        return [self._opening(self._sweep_run, seq, name=self._sweep, job_type="sweep", config=config)]
+    @property
+    def _sweep_run(self) -> str:
+        return self._run("sweep")
 
-    def _opening(self, run: str, seq: int, *, name: str, job_type: str, config: dict[str, Any]) -> Open:
-        self.opened[run] = Open(
-            run=run, seq=seq, name=name, job_type=job_type, group=self._sweep, tags=self._tags, config=config
+    def _run(self, part: str) -> str:
+        return self._run_id(self.history.sweep, part)
+
+    def _open_sweep(self, event: SweepStarted | SweepResumed) -> Open:
+        """Open the sweep's run as its newest event describes it."""
+        section = (event.experiment.get("track") or {}).get(self._sink)
+        if section:
+            self.section = self.section or section
+            self._tags = tuple(section.get("tags") or ())
+        dataset = self.history.dataset.model_dump(
+            mode="json", include={"task", "images", "fingerprint", "leaks", "same_source", "allowed"}
         )
+        config = {"experiment": event.experiment, "dataset": dataset, "versions": event.versions}
+        return self._opening("sweep", event.seq, name=self.history.sweep, kind="sweep", config=config)
+
+    def _opening(
+        self, part: str, seq: int, *, name: str, kind: Literal["sweep", "trial"], config: dict[str, Any]
+    ) -> Open:
+        run, sweep = self._run(part), self.history.sweep
+        opening = Open(run=run, seq=seq, name=name, kind=kind, sweep=sweep, tags=self._tags, config=config)
+        self.opened[run] = opening
         self._open.add(run)
-        return self.opened[run]
+        return opening
 
-    @_messages.register
-    def _(self, event: TrialStarted, seq: int) -> list[Message]:
-        request = event.request
-        run = run_id(self._sweep, request.trial)
-        self._started.add(request.trial)
-        self._standings.start(request.trial)
-        return [self._opening(run, seq, name=request.trial, job_type="trial", config=self._config(request))]
-
-    @_messages.register
-    def _(self, event: TrialResumed, seq: int) -> list[Message]:
-        trial = event.trial
-        if trial not in self._started:
-            return []
-        run = run_id(self._sweep, trial)
-        values = going_on(self._standings.go_on(trial), event)
-        return [*self._again(run, seq), Summary(run=run, seq=seq, values=values)]
-
-    def _config(self, request: TrialRequest) -> dict[str, Any]:
-        return {
-            **request.settings,
-            "task": request.task,
-            "model": request.model,
-            "asked": request.asked,
-            "world_size": request.world_size,
-            "dataset_fingerprint": self._dataset.get("fingerprint"),
-            "dataset_leaks": self._dataset.get("leaks") or {},
-            "dataset_same_source": self._dataset.get("same_source") or {},
-            "yolosweep": {
-                "sweep": self._sweep,
-                "number": request.number,
-                "identity": request.identity,
-                "metric": request.metric,
-                "mode": request.mode,
-            },
-        }
-
-    def _again(self, run: str, seq: int) -> list[Message]:
-        """Say that a closed run goes on; nothing where it is open."""
+    def _reopening(self, run: str, seq: int) -> list[Message]:
+        """Return the message that reopens a closed run; none where it is open."""
         if run in self._open:
             return []
         self._open.add(run)
@@ -176,71 +131,91 @@ class Planner:
         return [self.opened[run]]
 
     @_messages.register
-    def _(self, event: EpochRecorded, seq: int) -> list[Message]:
-        trial, row = event.trial, event.row
-        run = run_id(self._sweep, trial)
-        if trial not in self._started or row.epoch <= self._epochs.get(trial, 0):
-            return []
-        self._epochs[trial] = row.epoch
-        measured = row.model_dump(exclude={"metrics"})
-        values = {key: value for key, value in {**row.metrics, **measured}.items() if value is not None}
-        return [*self._again(run, seq), Row(run=run, seq=seq, step=row.epoch, values=values)]
+    def _(self, event: TrialStarted) -> list[Message]:
+        trial = event.request.trial
+        return [self._opening(trial, event.seq, name=trial, kind="trial", config=self._config(event.request))]
+
+    def _config(self, request: TrialRequest) -> dict[str, Any]:
+        dataset = self.history.dataset
+        return {
+            **request.settings,
+            "task": request.task,
+            "model": request.model,
+            "asked": request.asked,
+            "world_size": request.world_size,
+            "dataset_fingerprint": dataset.fingerprint,
+            "dataset_leaks": dict(dataset.leaks),
+            "dataset_same_source": dict(dataset.same_source),
+            "yolosweep": {
+                "sweep": self.history.sweep,
+                "number": request.number,
+                "identity": request.identity,
+                "metric": request.metric,
+                "mode": request.mode,
+            },
+        }
 
     @_messages.register
-    def _(self, event: TrialEnded, seq: int) -> list[Message]:
-        record = event.record
-        run = run_id(self._sweep, record.trial)
-        if record.trial not in self._started:
+    def _(self, event: EpochRecorded) -> list[Message]:
+        row, run = event.row, self._run(event.trial)
+        if row.epoch <= self._epochs.get(event.trial, 0):
             return []
-        self._standings.end(record)
-        messages = self._again(run, seq)
-        messages.append(
-            Close(
-                run=run,
-                seq=seq,
-                exit_code=_EXIT_CODES.get(record.ending, 1),
-                tags=(*self._tags, record.ending.value),
-                config=config_of(record),
-                summary=summary_of(record),
-            )
-        )
+        self._epochs[event.trial] = row.epoch
+        measured = {**row.metrics, **row.model_dump(exclude={"metrics"})}
+        values = {key: value for key, value in measured.items() if value is not None}
+        return [*self._reopening(run, event.seq), Row(run=run, seq=event.seq, step=row.epoch, values=values)]
+
+    @_messages.register
+    def _(self, event: TrialResumed) -> list[Message]:
+        run = self._run(event.trial)
+        ended = None if run in self._open else self._records.get(event.trial)
+        values = resumption_of(event, ended)
+        return [*self._reopening(run, event.seq), Summary(run=run, seq=event.seq, values=values)]
+
+    @_messages.register
+    def _(self, event: TrialEnded) -> list[Message]:
+        record, seq, run = event.record, event.seq, self._run(event.record.trial)
+        self._records[record.trial] = record
+        outcome = _OUTCOMES.get(record.ending, "failed")
+        tags, settings, summary = (*self._tags, record.ending.value), settings_of(record), summary_of(record)
+        close = Close(run=run, seq=seq, outcome=outcome, tags=tags, config=settings, summary=summary)
+        messages = [*self._reopening(run, seq), close]
         self._open.discard(run)
-        row = {**self._standings.headline(), "score": record.score, "ledger_seq": seq}
+        row = {**headline_of(self.history, self._records), "score": record.score, "ledger_seq": seq}
         values = {key: value for key, value in row.items() if value is not None}
+        messages += self._reopening(self._sweep_run, seq)
+        return [*messages, Row(run=self._sweep_run, seq=seq, step=seq, values=values)]
+
+    @_messages.register
+    def _(self, event: WinnerSelected) -> list[Message]:
+        run, seq, file, values = self._sweep_run, event.seq, event.file, self._winner()
+        metadata = {**values, "trial_run": self._run(event.trial), "sha256": file.sha256, "size": file.size}
+        name = f"{self.history.sweep}-best"
         return [
-            *messages,
-            *self._again(self._sweep_run, seq),
-            Row(run=self._sweep_run, seq=seq, step=seq, values=values),
+            *self._reopening(run, seq),
+            Summary(run=run, seq=seq, values=values),
+            Artifact(run=run, seq=seq, name=name, file=file, metadata=metadata),
         ]
 
-    @_messages.register
-    def _(self, event: WinnerSelected, seq: int) -> list[Message]:
-        self._winner = {"winner": event.trial, "winner_score": event.score}
-        if event.caveats:
-            self._winner["caveats"] = " | ".join(event.caveats)
-        messages = self._again(self._sweep_run, seq)
-        messages.append(Summary(run=self._sweep_run, seq=seq, values=self._winner))
-        file, trial = event.file, run_id(self._sweep, event.trial)
-        metadata = {**self._winner, "trial_run": trial, "sha256": file.sha256, "size": file.size}
-        name = f"{self._sweep}-best"
-        messages.append(Artifact(run=self._sweep_run, seq=seq, name=name, file=file, metadata=metadata))
-        return messages
+    def _winner(self) -> dict[str, Any]:
+        winner = self.history.winner
+        if winner is None:
+            return {}
+        caveats = {"caveats": " | ".join(winner.caveats)} if winner.caveats else {}
+        return {"winner": winner.trial, "winner_score": winner.score, **caveats}
 
     @_messages.register
-    def _(self, event: SweepEnded, seq: int) -> list[Message]:
-        self.ended = True
-        status = event.status
-        columns, rows = self._standings.table(lambda trial: run_id(self._sweep, trial))
-        messages = self._again(self._sweep_run, seq)
-        messages.append(Table(run=self._sweep_run, seq=seq, step=seq, columns=columns, rows=rows))
-        messages.append(
-            Close(
-                run=self._sweep_run,
-                seq=seq,
-                exit_code=_SWEEP_EXIT_CODES.get(status, 0),
-                tags=(*self._tags, status) if status else self._tags,
-                summary={**self._standings.headline(), **self._winner, "status": status, "reason": event.reason},
-            )
+    def _(self, event: SweepEnded) -> list[Message]:
+        run, seq, status = self._sweep_run, event.seq, event.status
+        headline = headline_of(self.history, self._records)
+        columns, rows = table_of(self.history, self._records, self._run)
+        close = Close(
+            run=run,
+            seq=seq,
+            outcome=_SWEEP_OUTCOMES.get(status, "finished"),
+            tags=(*self._tags, status) if status else self._tags,
+            summary={**headline, **self._winner(), "status": status, "reason": event.reason},
         )
-        self._open.discard(self._sweep_run)
+        messages = [*self._reopening(run, seq), Table(run=run, seq=seq, step=seq, columns=columns, rows=rows), close]
+        self._open.discard(run)
         return messages

@@ -1,8 +1,8 @@
-"""Keep one sender at work, and start it anew when it fails.
+"""Keep one sender process running, and restart it when it fails.
 
-The SDK cannot be trusted to come back from a failure: after an ``init`` that failed it holds the run id until its own
-process ends, and some of its calls wait without a limit. So the sender is a process that may be killed at any time:
-what arrived stands in the memory and on the server, and the next sender goes on from there.
+Client libraries cannot be trusted to recover: after a failed ``init`` W&B's holds the run id until its own process
+ends, and some of its calls wait without a limit. So a sender is a process that may be killed at any time: the state
+file and the tracker know what arrived, and the next sender continues from there.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -25,98 +24,115 @@ import psutil
 
 from yolosweep.errors import YolosweepError
 from yolosweep.ledger import RunFolder, Tail
+from yolosweep.ledger.history import History
 from yolosweep.tracking.mirror_state import MirrorState
 from yolosweep.tracking.outbox import Outbox, send
 from yolosweep.tracking.planner import Planner
-from yolosweep.tracking.wandb import NotSent, Runs, isolate
-from yolosweep.tracking.wandb_mode import server
+from yolosweep.tracking.sink import Connection, Destination, NotSent, Sink
 
-__all__ = ["supervise"]
+__all__ = ["Limits", "supervise"]
 
-_POLL_S = 0.5
-_BACKOFF_S = (2.0, 60.0)
-_FINAL_TRIES = 3
-_STALLED_S = 900.0
-"""Longer than anything the SDK was given a limit for."""
 _DONE, _FAILED, _REFUSED = 0, 1, 2
 _FORK = multiprocessing.get_context("fork")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Times and counts of a supervisor."""
+
+    poll_s: float = 0.5
+    backoff_s: float = 2.0
+    """Wait after the first failure; it doubles with each further one."""
+    longest_backoff_s: float = 60.0
+    final_attempts: int = 3
+    """Attempts after the sweep has ended."""
+    stalled_s: float = 900.0
+    """Silence after which a sender is killed; longer than any limit a sink sets for its client library."""
+
+
 @dataclass
 class _Watch:
-    """What the supervisor knows of the sweep, without sending anything."""
+    """What the supervisor knows of the sweep."""
 
     folder: RunFolder
     follow: bool
     parent: int | None
+    _history: History = field(default_factory=History)
 
     def __post_init__(self) -> None:
-        self._tail, self._planner = Tail(self.folder.ledger), Planner()
+        self._tail = Tail(self.folder.ledger)
 
-    def final(self) -> bool:
-        """No more events are to be waited for: the sweep ended, its driver is gone, or nobody asked to wait."""
-        for event in self._tail.read():
-            self._planner.add(event)
-        return self.alone() or self._planner.ended
+    def is_final(self) -> bool:
+        """Whether to stop waiting for events: the sweep ended, its driver is gone, or nobody asked to follow it."""
+        self._history.extend(self._tail.read())
+        return self.is_alone() or self._history.ended is not None
 
-    def alone(self) -> bool:
-        """What is there is all that will come."""
+    def is_alone(self) -> bool:
+        """Whether no process adds events that this one waits for."""
         return not self.follow or (self.parent is not None and os.getppid() != self.parent)
 
 
-def supervise(folder: RunFolder, *, follow: bool, parent: int | None) -> int:
-    """Send a sweep, with as many tries as it takes while it runs and a few at its end.
+def supervise(
+    folder: RunFolder, sink: Sink, *, follow: bool, parent: int | None = None, limits: Limits | None = None
+) -> int:
+    """Send a sweep to a sink, with unlimited attempts while it runs and a few at its end.
 
     Args:
         folder: the run folder.
-        follow: wait for events of a sweep that runs; else send what is there.
-        parent: process that runs the sweep; when it is gone, what is there is sent and that is all.
+        sink: where to.
+        follow: wait for events of a running sweep; else send what is there.
+        parent: process that runs the sweep; once it is gone, only what is there is sent.
+        limits: times and counts.
 
     Returns:
         Exit code: 0 when everything that could be sent has arrived.
+
+    Raises:
+        RunFolderError: the ledger is damaged.
     """
-    watch = _Watch(folder, follow, parent)
+    watch, limits = _Watch(folder, follow, parent), limits or Limits()
     failures, final_failures = 0, 0
     while True:
-        code = _one_sender(folder, watch)
+        code = _run_sender(sink, watch, limits)
         if code in (_DONE, _REFUSED):
             return code
         failures += 1
-        final_failures += watch.final()
-        if final_failures >= _FINAL_TRIES:
+        final_failures += watch.is_final()
+        if final_failures >= limits.final_attempts:
             return _FAILED
-        wait_s = min(_BACKOFF_S[0] * 2 ** (failures - 1), _BACKOFF_S[1])
-        _wait(wait_s, until=None if watch.final() else watch.final)
+        wait_s = min(limits.backoff_s * 2 ** (failures - 1), limits.longest_backoff_s)
+        _wait(wait_s, limits.poll_s, until=None if watch.is_final() else watch.is_final)
 
 
-def _wait(seconds: float, *, until: Callable[[], bool] | None) -> None:
+def _wait(seconds: float, poll_s: float, *, until: Callable[[], bool] | None) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not (until is not None and until()):
-        time.sleep(_POLL_S)
+        time.sleep(poll_s)
 
 
-def _one_sender(folder: RunFolder, watch: _Watch) -> int:
+def _run_sender(sink: Sink, watch: _Watch, limits: Limits) -> int:
     alone = _FORK.Event()
     beat = _FORK.Value("d", time.monotonic())
-    scratch = Path(tempfile.mkdtemp(prefix="yolosweep-wandb-"))
-    sender = _FORK.Process(target=_send, args=(folder, watch.follow, scratch, alone.is_set, beat), daemon=False)
+    scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{sink.name}-"))
+    arguments = (watch.folder, sink, watch.follow, scratch, alone.is_set, beat, limits.poll_s)
+    sender = _FORK.Process(target=_sender, args=arguments, daemon=False)
     sender.start()
     try:
         while sender.is_alive():
-            if watch.alone():
+            if watch.is_alone():
                 alone.set()
-            if time.monotonic() - beat.value > _STALLED_S:
-                _tell(folder, f"the W&B SDK did not answer for {_STALLED_S:.0f} s")
+            if time.monotonic() - beat.value > limits.stalled_s:
+                _record(watch.folder, sink, f"the {sink.title} client did not answer for {limits.stalled_s:.0f} s")
                 break
-            sender.join(_POLL_S)
+            sender.join(limits.poll_s)
     finally:
-        _end(sender)
+        _kill(sender)
         shutil.rmtree(scratch, ignore_errors=True)
     return sender.exitcode if sender.exitcode in (_DONE, _REFUSED) else _FAILED
 
 
-def _end(sender: BaseProcess) -> None:
-    """End a sender and the SDK's own process with it; what they had under way is sent again."""
+def _kill(sender: BaseProcess) -> None:
+    """Kill a sender and the processes of its client library; what they were sending is sent again."""
     if sender.is_alive() and sender.pid is not None:
         _kill_children_of(sender.pid)
         sender.kill()
@@ -130,27 +146,38 @@ def _kill_children_of(pid: int) -> None:
                 child.kill()
 
 
-def _tell(folder: RunFolder, error: str) -> None:
-    state = MirrorState.load(folder, server(os.environ))
+def _record(folder: RunFolder, sink: Sink, error: str) -> None:
+    state = MirrorState.load(folder, sink.name, sink.address(os.environ))
     state.last_error = error
-    state.save(folder)
+    state.save(folder, sink.name)
 
 
-def _send(folder: RunFolder, follow: bool, scratch: Path, alone: Callable[[], bool], beat: Any) -> None:
-    """Life of a sender: its exit code says how it went."""
-    supervisor = os.getppid()
-    isolate(os.environ, scratch)
+def _sender(
+    folder: RunFolder, sink: Sink, follow: bool, scratch: Path, alone: Callable[[], bool], beat: Any, poll_s: float
+) -> None:
+    """Run a sender process; its exit code is the result."""
+    supervisor, address = os.getppid(), sink.address(os.environ)
 
-    def alive() -> None:
+    def heartbeat() -> None:
         beat.value = time.monotonic()
         if os.getppid() != supervisor:
             os._exit(_FAILED)
 
-    connect = partial(Runs, folder=folder, scratch=scratch, follow=follow)
-    outbox = Outbox(folder, server(os.environ), connect, alive)
+    def connect(planner: Planner) -> Connection:
+        destination = Destination(
+            address=address,
+            section=planner.section or {},
+            experiment=planner.history.started.experiment["name"],
+            folder=folder,
+            scratch=scratch,
+            follow=follow,
+        )
+        return sink.connect(destination)
+
+    outbox = Outbox(folder, sink, address, connect, heartbeat)
     code = _FAILED
     try:
-        send(folder, outbox, final=lambda: not follow or alone())
+        send(folder, outbox, final=lambda: not follow or alone(), poll_s=poll_s)
         outbox.close()
         code = _DONE
     except NotSent as error:
@@ -162,5 +189,5 @@ def _send(folder: RunFolder, follow: bool, scratch: Path, alone: Callable[[], bo
         sys.stderr.flush()
     if code != _DONE:
         _kill_children_of(os.getpid())
-    # The SDK's exit hook would wait for the network once more; what did not arrive is not marked as sent.
+    # An exit hook of the client library would wait for the network again; what did not arrive is not marked as sent.
     os._exit(code)

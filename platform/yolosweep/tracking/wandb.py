@@ -1,28 +1,34 @@
-"""The only door to ``wandb``: open, fill and close W&B runs, many at a time in one process.
+"""Weights & Biases: the only module that imports ``wandb``, and only in the mirror process.
 
-The SDK is asked for nothing but runs: no console capture, no git, no code, no system metrics, no machine details. Its
-working files live in a temporary folder of the mirror process.
+The SDK does nothing but send runs: no console capture, no git, no code, no system metrics, no machine details. Its
+working files are in a temporary folder of the mirror process.
 """
 
 from __future__ import annotations
 
+import configparser
 import contextlib
+import hashlib
 import json
+import netrc
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from yolosweep.ledger import RunFolder
+from yolosweep.errors import UsageError
+from yolosweep.experiment.schema import Track
 from yolosweep.storage.atomic_files import sha256_of
-from yolosweep.tracking.messages import Artifact, Close, Message, Open, Row, Summary, Table
+from yolosweep.tracking.sink import Artifact, Choice, Close, Destination, Message, NotSent, Open, Row, Summary, Table
 
-__all__ = ["Destination", "NotSent", "Runs", "isolate"]
+__all__ = ["WandbConnection", "WandbSink", "isolate"]
 
+_DEFAULT_SERVER = "https://api.wandb.ai"
+_MODES_THAT_SEND_NOTHING = ("offline", "dryrun", "disabled")
 _KEPT = (
     "WANDB_API_KEY",
     "WANDB_BASE_URL",
@@ -36,38 +42,103 @@ _KEPT = (
     "WANDB_X_EXTRA_HTTP_HEADERS",
 )
 _REFUSED = re.compile(r"AuthenticationError|\b40[13]\b|permission denied|api key", re.IGNORECASE)
+_EXIT_CODES = {"finished": 0, "failed": 1, "cancelled": 255}
+"""W&B shows 0 as *finished*, 255 (what the SDK sends for Ctrl-C) as *killed*, and anything else as *failed*."""
 _INIT_TIMEOUT_S = 20.0
 _FINISH_TIMEOUT_S = {"trial": 60.0, "sweep": 600.0}
 """A trial's run carries numbers; the sweep's run uploads the winner's checkpoint."""
 
 
-class NotSent(Exception):
-    """Something did not arrive; the text is one line for people."""
+class WandbSink:
+    """Weights & Biases, switched on by ``track.wandb`` and an API key.
 
-    def __init__(self, text: str, *, refused: bool = False) -> None:
-        super().__init__(text)
-        self.refused = refused
-        """The server does not accept this key: trying again is no use."""
+    A key counts as found when ``WANDB_API_KEY`` or ``WANDB_IDENTITY_TOKEN_FILE`` is set, or the netrc file has an entry
+    for the server. Only its presence is checked.
+    """
+
+    name = "wandb"
+    title = "W&B"
+    supports: frozenset[type[Message]] = frozenset({Summary, Table, Artifact})
+
+    def choose(self, track: Track, environ: Mapping[str, str]) -> Choice:
+        """Decide whether to mirror; ``mode: auto`` follows ``WANDB_MODE`` and whether there is a key.
+
+        Raises:
+            UsageError: ``mode: online`` without a key.
+        """
+        wandb = track.wandb
+        if wandb is None:
+            return self._off("")
+        if wandb.mode == "off":
+            return self._off("W&B: off (track.wandb.mode=off)")
+        mode = environ.get("WANDB_MODE", "").lower()
+        if wandb.mode == "auto" and mode in _MODES_THAT_SEND_NOTHING:
+            return self._off(f"W&B: off (WANDB_MODE={mode}); send later with `yolosweep track push RUN`")
+        server = self.address(environ)
+        host = urlsplit(server).netloc
+        if _has_key(server, environ):
+            return Choice(sink=self.name, online=True, line=f"W&B: mirrored to {host}")
+        problem = f"no API key for {host} in WANDB_API_KEY or the netrc file"
+        if wandb.mode == "online":
+            raise UsageError(
+                f"track.wandb.mode=online: {problem}; run `wandb login`, or set track.wandb.mode: auto and send later "
+                "with `yolosweep track push RUN`"
+            )
+        return self._off(f"W&B: off, {problem}; `wandb login`, then `yolosweep track push RUN` sends everything")
+
+    def _off(self, line: str) -> Choice:
+        return Choice(sink=self.name, online=False, line=line)
+
+    def require_credentials(self, environ: Mapping[str, str]) -> None:
+        """Check that there is an API key.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if not _has_key(self.address(environ), environ):
+            raise UsageError("track push: no W&B API key found; run `wandb login`, or set WANDB_API_KEY")
+
+    def address(self, environ: Mapping[str, str]) -> str:
+        """Return ``WANDB_BASE_URL``, else the server that ``wandb login --host`` stored, else W&B's own."""
+        if url := environ.get("WANDB_BASE_URL"):
+            return url.rstrip("/")
+        folder = environ.get("WANDB_CONFIG_DIR") or str(_home(environ) / ".config" / "wandb")
+        stored = configparser.ConfigParser(interpolation=None)
+        try:
+            stored.read(Path(folder) / "settings", encoding="utf-8")
+            return stored.get("default", "base_url", fallback=_DEFAULT_SERVER).rstrip("/")
+        except (configparser.Error, OSError, UnicodeDecodeError):
+            return _DEFAULT_SERVER
+
+    def run_id(self, sweep: str, part: str) -> str:
+        """Return the W&B run id, within the characters and the length that W&B accepts."""
+        return "ys" + hashlib.sha256(f"{sweep}/{part}".encode()).hexdigest()[:18]
+
+    def connect(self, destination: Destination) -> WandbConnection:
+        """Prepare this process for the SDK."""
+        isolate(os.environ, destination.scratch)
+        return WandbConnection(destination)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Destination:
-    """Where runs go."""
+def _has_key(server: str, environ: Mapping[str, str]) -> bool:
+    if environ.get("WANDB_API_KEY") or environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    named = environ.get("NETRC")
+    home = _home(environ)
+    files = [Path(named).expanduser()] if named else [home / ".netrc", home / "_netrc"]
+    for file in files:
+        with contextlib.suppress(OSError, netrc.NetrcParseError, UnicodeDecodeError):
+            if netrc.netrc(str(file)).authenticators(urlsplit(server).netloc) is not None:
+                return True
+    return False
 
-    server: str
-    project: str
-    entity: str | None
 
-
-@dataclass
-class _Handle:
-    run: Any
-    step: int
-    """Last step the server has, or was handed."""
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ["HOME"]) if environ.get("HOME") else Path.home()
 
 
 def isolate(environ: MutableMapping[str, str], scratch: Path) -> None:
-    """Keep a user's W&B settings for trainings (run id, group, sweep…) out, and the SDK's files in ``scratch``."""
+    """Drop a user's W&B settings for trainings (run id, group, sweep…), and keep the SDK's files in ``scratch``."""
     for name in [name for name in environ if name.startswith("WANDB_") and name not in _KEPT]:
         del environ[name]
     for name in ("WANDB_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR"):
@@ -76,82 +147,23 @@ def isolate(environ: MutableMapping[str, str], scratch: Path) -> None:
     environ["TMPDIR"] = tempfile.tempdir = str(scratch)
 
 
-class Runs:
-    """W&B runs that are open in this process.
+class WandbConnection:
+    """W&B runs that are open in this process, many at a time."""
 
-    Args:
-        destination: where they go.
-        folder: the run folder the winner's checkpoint is in.
-        scratch: folder for the SDK's working files.
-        follow: this process stays until the sweep ends, so the state of every run is its to set; else a run that goes
-            on elsewhere keeps its state.
-    """
-
-    def __init__(self, destination: Destination, folder: RunFolder, scratch: Path, *, follow: bool) -> None:
-        self._destination, self._folder, self._scratch, self._follow = destination, folder, scratch, follow
-        self._handles: dict[str, _Handle] = {}
+    def __init__(self, destination: Destination) -> None:
+        self._destination = destination
+        self._runs: dict[str, Any] = {}
         self.url: str | None = None
-        """The project's page, once a run was opened."""
         self.warnings: dict[str, str] = {}
-        """What could not be sent and never will be, by name, e.g. a winner's file that is gone."""
 
-    def send(self, opening: Open, messages: list[Message], *, known_step: int) -> None:
-        """Hand messages of one run to the SDK, which sends them in the background.
-
-        Args:
-            opening: how to open the run, if it is not open.
-            messages: oldest first, at least one; history steps that the server has are left out.
-            known_step: last history step that arrived as far as we know; the server is asked too.
-
-        Raises:
-            NotSent: the run cannot be opened, or the SDK refuses.
-        """
-        with _translated():
-            handle = self._handles.get(opening.run)
-            if handle is None:
-                closes = isinstance(messages[-1], Close)
-                handle = self._handles[opening.run] = self._open(opening, known_step, closes=closes)
-                messages = messages[isinstance(messages[0], Open) :]
-            for message in messages:
-                self._say(handle, message)
-
-    def finish(self, run: str, close: Close | None) -> int:
-        """Close a run and return the last step it has; everything handed over has arrived when this returns.
-
-        Args:
-            run: W&B run id.
-            close: how the run ended; None where it did not, and W&B is told that it was killed.
-
-        Raises:
-            NotSent: not everything arrived in time, or the server refused it.
-        """
-        handle = self._handles.pop(run)
-        log = Path(handle.run.settings.log_internal)
-        with _translated():
-            handle.run.finish(exit_code=close.exit_code if close else 255)
-            _raise_for_lost_data(log)
-        with contextlib.suppress(OSError):
-            shutil.rmtree(log.parent.parent)
-        return handle.step
-
-    def close(self) -> None:
-        """End the SDK's own process, once all runs are finished."""
-        import wandb
-
-        wandb.teardown()
-
-    @property
-    def any_open(self) -> bool:
-        """At least one run could be opened."""
-        return bool(self._handles)
-
-    def _open(self, opening: Open, known_step: int, *, closes: bool) -> _Handle:
+    def open(self, opening: Open, *, closes: bool) -> int:
+        """Open a run and return the last history step the server has."""
         import wandb
 
         settings = wandb.Settings(
             mode="online",
-            base_url=self._destination.server,
-            root_dir=str(self._scratch),
+            base_url=self._destination.address,
+            root_dir=str(self._destination.scratch),
             console="off",
             disable_git=True,
             disable_code=True,
@@ -164,30 +176,31 @@ class Runs:
             x_save_requirements=False,
             silent=True,
             init_timeout=_INIT_TIMEOUT_S,
-            finish_timeout=_FINISH_TIMEOUT_S[opening.job_type],
+            finish_timeout=_FINISH_TIMEOUT_S[opening.kind],
             finish_timeout_raises=True,
-            stop_fn=_not_stopped_from_outside,
-            x_update_finish_state=closes or self._follow,
+            stop_fn=_ignore_stop_button,
+            x_update_finish_state=closes or self._destination.follow,
         )
-        run = self._init(opening, settings)
-        self.url = run.project_url or self.url
-        is_sweep = opening.job_type == "sweep"
-        axis = "trials_ended" if is_sweep else "epoch"
-        run.define_metric(axis)
-        run.define_metric("*", step_metric=axis)
-        # Its summary says nothing of its history: the SDK sends the summary first, and may die in between.
-        return _Handle(run=run, step=max(known_step, run.starting_step - 1))
+        with _translated():
+            run = self._runs[opening.run] = self._init(opening, settings)
+            self.url = run.project_url or self.url
+            axis = "trials_ended" if opening.kind == "sweep" else "epoch"
+            run.define_metric(axis)
+            run.define_metric("*", step_metric=axis)
+        # The run's summary cannot be used: the SDK sends it before the history, and may die in between.
+        return int(run.starting_step) - 1
 
     def _init(self, opening: Open, settings: Any) -> Any:
         import wandb
 
+        section = self._destination.section
         return wandb.init(
-            project=self._destination.project,
-            entity=self._destination.entity,
+            project=section.get("project") or self._destination.experiment,
+            entity=section.get("entity"),
             id=opening.run,
             name=opening.name,
-            group=opening.group,
-            job_type=opening.job_type,
+            group=opening.sweep,
+            job_type=opening.kind,
             tags=list(opening.tags),
             config=opening.config,
             reinit="create_new",
@@ -195,38 +208,55 @@ class Runs:
             settings=settings,
         )
 
-    def _say(self, handle: _Handle, message: Message) -> None:
-        run = handle.run
+    def send(self, run: str, messages: Sequence[Message]) -> None:
+        """Hand messages to the SDK, which sends them in the background."""
+        with _translated():
+            for message in messages:
+                self._send(self._runs[run], message)
+
+    def _send(self, run: Any, message: Message) -> None:
         if isinstance(message, (Row, Table)):
-            if message.step > handle.step:
-                handle.step = message.step
-                run.log(_history(message), step=message.step, commit=True)
-        elif isinstance(message, Open):
-            run.tags = message.tags
-            run.config.update(message.config, allow_val_change=True)
+            run.log(_history(message), step=message.step, commit=True)
         elif isinstance(message, Summary):
             run.summary.update(message.values)
         elif isinstance(message, Artifact):
             self._upload(run, message)
-        elif isinstance(message, Close):
+        elif isinstance(message, (Open, Close)):
             run.tags = message.tags
             run.config.update(message.config, allow_val_change=True)
-            run.summary.update(message.summary)
+            if isinstance(message, Close):
+                run.summary.update(message.summary)
 
     def _upload(self, run: Any, message: Artifact) -> None:
-        """Upload the winner; where it is there already, W&B sees that its contents are equal and makes no version."""
+        """Upload the winner; W&B makes no new version of equal contents."""
         import wandb
 
         self.warnings.pop(message.name, None)
-        path = self._folder.resolve(message.file)
+        path = self._destination.folder.resolve(message.file)
         if not path.is_file() or sha256_of(path) != message.file.sha256:
             self.warnings[message.name] = (
-                f"{message.file.path} was not uploaded: it is gone, or is not what the ledger recorded"
+                f"{message.file.path} was not uploaded: it is missing, or differs from what the ledger recorded"
             )
             return
         artifact = wandb.Artifact(message.name, type="model", metadata=dict(message.metadata))
         artifact.add_file(str(path), name="best.pt", skip_cache=True, policy="immutable")
         run.log_artifact(artifact, aliases=["best"])
+
+    def finish(self, run: str, close: Close | None) -> None:
+        """Close a run, once everything sent has arrived; one whose trial continues ends as killed."""
+        open_run = self._runs.pop(run)
+        log = Path(open_run.settings.log_internal)
+        with _translated():
+            open_run.finish(exit_code=_EXIT_CODES[close.outcome if close else "cancelled"])
+            _raise_for_lost_data(log)
+        with contextlib.suppress(OSError):
+            shutil.rmtree(log.parent.parent)
+
+    def close(self) -> None:
+        """End the SDK's own process."""
+        import wandb
+
+        wandb.teardown()
 
 
 def _history(message: Row | Table) -> Mapping[str, Any]:
@@ -238,13 +268,13 @@ def _history(message: Row | Table) -> Mapping[str, Any]:
     return {"trials": table, "ledger_seq": message.seq}
 
 
-def _not_stopped_from_outside() -> None:
-    """Pass over the stop button of W&B's web page: a mirror has nothing to stop."""
+def _ignore_stop_button() -> None:
+    """Ignore the stop button of W&B's web page: a mirror has nothing to stop."""
 
 
 @contextlib.contextmanager
 def _translated() -> Iterator[None]:
-    """Turn whatever the SDK raises into one line without the key."""
+    """Turn any exception of the SDK into one line without the key."""
     try:
         yield
     except NotSent:
@@ -270,7 +300,7 @@ def _raise_for_lost_data(log: Path) -> None:
     for line in lines:
         with contextlib.suppress(ValueError, AttributeError):
             entry = json.loads(line)
-            said = str(entry.get("msg", ""))
+            text = str(entry.get("msg", ""))
             fatal = str(entry.get("level", "")).startswith("ERROR+")
-            if fatal or said.startswith(("runupserter: failed", "runfiles:")):
-                raise NotSent(" ".join(f"{said} {entry.get('error', '')}".split())[:300])
+            if fatal or text.startswith(("runupserter: failed", "runfiles:")):
+                raise NotSent(" ".join(f"{text} {entry.get('error', '')}".split())[:300])

@@ -1,0 +1,199 @@
+"""The interface to a tracker: what a sink provides, and the messages it receives.
+
+To add a tracker, write a module with a :class:`Sink`, list it in :data:`yolosweep.tracking.registry.SINKS`, and give it
+a section in the experiment's ``track``. ``tests/contract/test_sink.py`` holds the contract that every sink passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from yolosweep.experiment.schema import Track
+from yolosweep.ledger import RunFolder
+from yolosweep.records import FileRef
+
+__all__ = [
+    "Artifact",
+    "Choice",
+    "Close",
+    "Connection",
+    "Destination",
+    "Message",
+    "NotSent",
+    "Open",
+    "Outcome",
+    "Row",
+    "Sink",
+    "Summary",
+    "Table",
+]
+
+Outcome = Literal["finished", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One statement about one tracked run."""
+
+    run: str
+    """Id of the tracked run."""
+    seq: int
+    """Number of the ledger event it comes from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Open(Message):
+    """Start a tracked run, or resume it."""
+
+    name: str
+    """Trial, or the sweep's identifier."""
+    kind: Literal["sweep", "trial"]
+    sweep: str
+    """What groups the runs of one sweep."""
+    tags: tuple[str, ...]
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row(Message):
+    """One line of history; steps only grow."""
+
+    step: int
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary(Message):
+    """Headline values of a run that continues."""
+
+    values: dict[str, Any]
+    """None removes a value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(Message):
+    """The table of all trials; it counts as a line of history, so that trackers keep its earlier versions."""
+
+    step: int
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact(Message):
+    """The winner's checkpoint: the only file that is uploaded."""
+
+    name: str
+    file: FileRef
+    metadata: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Close(Message):
+    """End of a run."""
+
+    outcome: Outcome
+    tags: tuple[str, ...]
+    config: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+class NotSent(Exception):
+    """Something did not arrive; the text is one line for users and contains no secret."""
+
+    def __init__(self, text: str, *, refused: bool = False) -> None:
+        super().__init__(text)
+        self.refused = refused
+        """The tracker rejects these credentials, so a retry is pointless."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Whether a sweep is mirrored to a sink."""
+
+    sink: str
+    online: bool
+    line: str
+    """One line for the user; empty where the experiment does not ask for this sink."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """Where the messages of a sweep go, and what a sink may use on the way."""
+
+    address: str
+    """As :meth:`Sink.address` returned it."""
+    section: Mapping[str, Any]
+    """The sink's section of ``track``, as of the first time the experiment had one; empty where it never had."""
+    experiment: str
+    """Name of the experiment."""
+    folder: RunFolder
+    """The run folder, which holds the winner's checkpoint."""
+    scratch: Path
+    """Folder for working files, deleted with the process."""
+    follow: bool
+    """The process stays until the sweep ends, so it owns the state of every run. Else a run that another process
+    continues keeps its state."""
+
+
+class Connection(Protocol):
+    """Tracked runs that are open in the sender process. All methods but ``close`` may raise ``NotSent``."""
+
+    url: str | None
+    """Page of the sweep, once known."""
+    warnings: dict[str, str]
+    """What can never be sent, by name, for example a winner's file that is missing."""
+
+    def open(self, opening: Open, *, closes: bool) -> int:
+        """Open a run and return the last history step that the tracker has, -1 without any.
+
+        Args:
+            opening: name, group, tags and settings.
+            closes: the run's messages include its end.
+        """
+
+    def send(self, run: str, messages: Sequence[Message]) -> None:
+        """Send messages to an open run, oldest first; delivery may happen in the background."""
+
+    def finish(self, run: str, close: Close | None) -> None:
+        """Close a run; returns once everything sent has arrived. ``close`` is None where the trial continues."""
+
+    def close(self) -> None:
+        """Release the connection after all runs are finished."""
+
+
+class Sink(Protocol):
+    """A tracker that sweeps can be mirrored to. Only ``connect`` may load a client library or use the network."""
+
+    name: str
+    """Key of its section in the experiment's ``track``; also names its files in the run folder."""
+    title: str
+    """Name in messages for users."""
+    supports: frozenset[type[Message]]
+    """Which of ``Summary``, ``Table`` and ``Artifact`` it can show; it receives no others. The rest is required."""
+
+    def choose(self, track: Track, environ: Mapping[str, str]) -> Choice:
+        """Decide whether to mirror, from the sink's section of ``track`` and the environment.
+
+        Raises:
+            UsageError: the experiment requires the sink, and credentials are missing.
+        """
+
+    def require_credentials(self, environ: Mapping[str, str]) -> None:
+        """Check before an explicit push that credentials are available.
+
+        Raises:
+            UsageError: they are not; the text names the fix.
+        """
+
+    def address(self, environ: Mapping[str, str]) -> str:
+        """Return the address that runs are sent to."""
+
+    def run_id(self, sweep: str, part: str) -> str:
+        """Return the id of a trial's run, or of the sweep's own run (part ``sweep``); it never changes."""
+
+    def connect(self, destination: Destination) -> Connection:
+        """Connect; called once in a sender process, which may change its environment and be killed at any time."""

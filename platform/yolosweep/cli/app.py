@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -153,9 +152,9 @@ def show(run_folder: Run, as_json: AsJson = False) -> None:
     from yolosweep.cli.tables import describe_run
     from yolosweep.ledger import RunFolder
     from yolosweep.ledger.history import History
-    from yolosweep.report import summary
+    from yolosweep.report import summarize
 
-    _print(summary(History.of(RunFolder.open(run_folder))), as_json, describe_run)
+    _print(summarize(History.of(RunFolder.open(run_folder))), as_json, describe_run)
 
 
 @app.command("ls")
@@ -234,9 +233,6 @@ def track_push(run_folder: Run) -> None:
 
 def _print(value: Any, as_json: bool, describe: Callable[[Any], None]) -> None:
     """Print a value as JSON on standard output, or let its own function print it for people."""
-    if as_json:
-        import json
+    from yolosweep.cli.console import emit
 
-        sys.stdout.write(json.dumps(value, indent=2) + "\n")
-    else:
-        describe(value)
+    emit(value, as_json, describe)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from yolosweep.cli.console import print_line, print_table
 from yolosweep.cli.experiment_checks import Checked
 from yolosweep.cluster import room_of
 from yolosweep.errors import RunFolderError
@@ -14,6 +16,7 @@ from yolosweep.experiment import baseline
 from yolosweep.experiment.addresses import is_address
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
+from yolosweep.records.plan import Plan
 from yolosweep.runtime.resources import allot
 from yolosweep.runtime.tune_adapter import named_cluster
 from yolosweep.search.pruners.asha import rungs
@@ -26,46 +29,55 @@ _PROCESS_MB = 1000
 """Resident memory of one small training process on CPU, MiB, as measured on yolo11n."""
 
 
-def plan_of(checked: Checked) -> dict[str, Any]:
-    """Return the plan as plain data.
+def plan_of(checked: Checked) -> Plan:
+    """Return what a run would do and cost.
 
     Raises:
         UsageError: ``track.wandb.mode: online`` without a key.
     """
     exp = checked.experiment
-    search = exp.search
-    epochs = int(exp.train["epochs"])
-    trials = search.trials
-    most = None if trials is None else trials * epochs
-    if search.epoch_budget is not None:
-        most = min(search.epoch_budget, most) if most is not None else search.epoch_budget
-    slots = None if named_cluster(os.environ) else _local_slots(checked)
-    runs = cached_at(str(address_of_run(exp.storage))) if is_address(exp.storage) else Path(exp.storage)
-    seconds = _known_epoch_seconds(runs, checked)
-    room = room_of(exp, checked.model_bytes)
-    return {
-        "experiment": exp.model_dump(mode="json"),
-        "data": checked.dataset.model_dump(mode="json"),
-        "model": str(checked.model),
-        "trials": trials,
-        "first_trial": baseline(exp)[0],
-        "epochs_per_trial": epochs,
-        "epochs_at_most": most,
-        "rungs": rungs(search.grace_epochs or 1, search.reduction_factor, epochs) if search.pruner == "asha" else [],
-        "concurrent": slots,
-        "seconds_per_epoch": seconds,
-        "hours_at_most": None
+    search, epochs = exp.search, int(exp.train["epochs"])
+    most = _epochs_at_most(search.trials, epochs, search.epoch_budget)
+    concurrent = None if named_cluster(os.environ) else _local_concurrency(checked)
+    seconds = _known_epoch_seconds(_local_copy(exp.storage), checked)
+    disk = room_of(exp, checked.model_bytes)
+    return Plan(
+        experiment=exp.model_dump(mode="json"),
+        data=checked.dataset,
+        model=str(checked.model),
+        trials=search.trials,
+        first_trial=baseline(exp)[0],
+        epochs_per_trial=epochs,
+        epochs_at_most=most,
+        rungs=tuple(rungs(search.grace_epochs or 1, search.reduction_factor, epochs))
+        if search.pruner == "asha"
+        else (),
+        concurrent=concurrent,
+        seconds_per_epoch=seconds,
+        hours_at_most=None
         if seconds is None or most is None
-        else round(most * seconds / max(slots or 1, 1) / 3600, 3),
-        "disk_mb": round(room.storage_mb(slots or exp.resources.max_concurrent or 1) + (trials or 100) * 0.05, 1),
-        "memory_mb": None if slots is None else slots * (150 if exp.is_toy else _PROCESS_MB),
-        "tracking": choose_mode(exp.track.wandb, os.environ).line,
-        "notes": list(checked.notes),
-    }
+        else round(most * seconds / max(concurrent or 1, 1) / 3600, 3),
+        disk_mb=round(
+            disk.storage_mb(concurrent or exp.resources.max_concurrent or 1) + (search.trials or 100) * 0.05, 1
+        ),
+        memory_mb=None if concurrent is None else concurrent * (150 if exp.is_toy else _PROCESS_MB),
+        tracking=choose_mode(exp.track.wandb, os.environ).line,
+        notes=checked.notes,
+    )
 
 
-def _local_slots(checked: Checked) -> int | None:
-    """Return how many trials would run at a time here; None where GPUs decide it (they are not looked at)."""
+def _epochs_at_most(trials: int | None, epochs: int, budget: int | None) -> int | None:
+    limits = [limit for limit in (None if trials is None else trials * epochs, budget) if limit is not None]
+    return min(limits, default=None)
+
+
+def _local_copy(storage: str) -> Path:
+    """Return the folder of runs on this machine: the storage itself, or the cache of a bucket."""
+    return cached_at(str(address_of_run(storage))) if is_address(storage) else Path(storage)
+
+
+def _local_concurrency(checked: Checked) -> int | None:
+    """Return how many trials would run at a time on this machine; None if GPUs decide (they are not counted)."""
     exp = checked.experiment
     if exp.resources.gpus_per_trial not in ("auto", 0, 0.0):
         return None
@@ -74,7 +86,7 @@ def _local_slots(checked: Checked) -> int | None:
 
 
 def _known_epoch_seconds(storage: Path, checked: Checked) -> float | None:
-    """Return the median seconds of an epoch from earlier runs of the same model on the same data, if there are any."""
+    """Return the median seconds per epoch of earlier runs of this model on these data; None without any."""
     seconds: list[float] = []
     for ledger in sorted(storage.glob("*/ledger.jsonl"), reverse=True)[:10]:
         try:
@@ -87,49 +99,38 @@ def _known_epoch_seconds(storage: Path, checked: Checked) -> float | None:
     return round(statistics.median(seconds), 3) if seconds else None
 
 
-def describe_plan(plan: dict[str, Any]) -> None:
+def describe_plan(plan: Plan) -> None:
     """Print a plan for people."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(soft_wrap=True, highlight=False)
-    exp, search = plan["experiment"], plan["experiment"]["search"]
-    images = ", ".join(f"{count} {split}" for split, count in plan["data"]["images"].items())
-    console.print(f"[bold]{exp['name']}[/bold]: {exp['task']} with {plan['model']}")
-    console.print(f"data       {plan['data']['source']} ({images}; {len(plan['data']['names'])} classes)")
-    console.print(f"fixed      {_pairs(exp['train'])}, seed={exp['seed']}")
-    table = Table("parameter", "searched", box=None, pad_edge=False)
-    for name, parameter in search["parameters"].items():
-        table.add_row(name, _pairs(parameter))
-    console.print(table)
-    trials = plan["trials"] if plan["trials"] is not None else "as many as the budget allows"
-    console.print(
+    exp, search = plan.experiment, plan.experiment["search"]
+    images = ", ".join(f"{count} {split}" for split, count in plan.data.images.items())
+    print_line(f"{exp['name']}: {exp['task']} with {plan.model}", style="bold")
+    print_line(f"data       {plan.data.source} ({images}; {len(plan.data.names)} classes)")
+    print_line(f"fixed      {_pairs(exp['train'])}, seed={exp['seed']}")
+    print_table(("parameter", "searched"), [(name, _pairs(space)) for name, space in search["parameters"].items()])
+    trials = plan.trials if plan.trials is not None else "as many as the budget allows"
+    print_line(
         f"search     {search['searcher']}, {search['mode']} {search['metric']}, {trials} trials, the defaults first"
     )
-    console.print(f"trial 0    {_pairs(plan['first_trial'])}", markup=False)
-    if plan["rungs"]:
-        levels = ", ".join(map(str, plan["rungs"]))
-        console.print(f"pruning    asha: the best 1/{search['reduction_factor']} go on after epochs {levels}")
-    console.print(
-        f"cost       at most {plan['epochs_at_most'] or '?'} epochs ({plan['epochs_per_trial']} a trial){_time(plan)}"
-    )
-    memory = f", about {plan['memory_mb']} MB of memory" if plan["memory_mb"] else ""
-    console.print(
-        f"           about {plan['disk_mb']:g} MB of disk (checkpoints, the best {exp['keep_top']} kept){memory}"
-    )
-    at_a_time = f"{plan['concurrent']} at a time" if plan["concurrent"] else "as many at a time as the GPUs hold"
-    console.print(f"runs in    {exp['storage']}, {at_a_time}", markup=False)
-    if plan["tracking"]:
-        console.print(f"mirror     {plan['tracking']}", markup=False)
-    for note in plan["notes"]:
-        console.print(f"note       {note}", markup=False)
+    print_line(f"trial 0    {_pairs(plan.first_trial)}")
+    if plan.rungs:
+        levels = ", ".join(map(str, plan.rungs))
+        print_line(f"pruning    asha: the best 1/{search['reduction_factor']} continue after epochs {levels}")
+    print_line(f"cost       at most {plan.epochs_at_most or '?'} epochs ({plan.epochs_per_trial} a trial){_time(plan)}")
+    memory = f", about {plan.memory_mb} MB of memory" if plan.memory_mb else ""
+    print_line(f"           about {plan.disk_mb:g} MB of disk (checkpoints, the best {exp['keep_top']} kept){memory}")
+    at_a_time = f"{plan.concurrent} at a time" if plan.concurrent else "as many at a time as the GPUs hold"
+    print_line(f"runs in    {exp['storage']}, {at_a_time}")
+    if plan.tracking:
+        print_line(f"mirror     {plan.tracking}")
+    for note in plan.notes:
+        print_line(f"note       {note}")
 
 
-def _time(plan: dict[str, Any]) -> str:
-    if plan["hours_at_most"] is None:
-        return "; the time is forecast once an epoch is known"
-    return f", about {plan['hours_at_most']:g} h at {plan['seconds_per_epoch']:g} s an epoch in earlier runs"
+def _time(plan: Plan) -> str:
+    if plan.hours_at_most is None:
+        return "; the time is estimated once the duration of an epoch is known"
+    return f", about {plan.hours_at_most:g} h at {plan.seconds_per_epoch:g} s per epoch, as in earlier runs"
 
 
-def _pairs(values: dict[str, Any]) -> str:
+def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in values.items())

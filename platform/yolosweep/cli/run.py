@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.cli.best import describe_winner, select_winner_in
+from yolosweep.cli.console import print_json, print_line
 from yolosweep.cli.doctor import good_nodes, room, what_matters
 from yolosweep.cli.experiment_checks import Checked, check
 from yolosweep.cli.live_view import LiveView
@@ -37,7 +38,7 @@ from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import PreparedDataset
 from yolosweep.records.events import Note, SweepEnded, Winner, WinnerSelected
-from yolosweep.report import summary, write_report
+from yolosweep.report import summarize, write_report
 from yolosweep.runtime.resources import Allocation, allot
 from yolosweep.runtime.tune_adapter import ControllerClient, connected, run_trials
 from yolosweep.search.checkpoint_retention import clear_leftovers
@@ -257,18 +258,13 @@ class _Sweep:
         return winner
 
     def _print_result(self, winner: Winner | None, page: Path) -> None:
-        told = summary(History.of(self._folder))
+        summary = summarize(History.of(self._folder))
         if self._as_json:
-            import json
-
-            selected = None if winner is None else winner.model_dump(mode="json")
-            sys.stdout.write(
-                json.dumps({"run": self._folder.address, "summary": told, "winner": selected}, indent=2) + "\n"
-            )
+            print_json({"run": self._folder.address, "summary": summary, "winner": winner})
             return
         if winner is not None:
-            describe_winner(self._folder, winner, gain=told["winner"]["gain"])
-        print(f"report     {page}")
+            describe_winner(self._folder, winner, gain=summary.winner.gain if summary.winner else None)
+        print_line(f"report     {page}")
 
 
 def _clear_scratch(sweep: str) -> None:

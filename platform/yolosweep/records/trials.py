@@ -41,6 +41,21 @@ class Ending(str, Enum):
     CANCELLED = "cancelled"
     """The user, a signal or a spent budget stopped the sweep while it ran."""
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether the training itself went wrong; its reason is worth a line of its own."""
+        return self in (Ending.DIVERGED, Ending.OOM, Ending.FAILED)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the trial is over for good; a cancelled one continues when the sweep is resumed."""
+        return self is not Ending.CANCELLED
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the training ended as planned, or was stopped because more epochs would not pay."""
+        return self in (Ending.FINISHED, Ending.PATIENCE, Ending.PRUNED)
+
 
 class Cause(str, Enum):
     """Why a training did not reach its end: decides whether it is tried again (as Kubernetes' pod failure policy)."""

@@ -13,12 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from yolosweep.report.ending_styles import STYLES
+
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
     from PIL.Image import Image
 
-__all__ = ["PALETTE", "Mark", "Tile", "affordable", "colour", "encoded", "environment", "overlay", "thumbnail", "told"]
+__all__ = [
+    "PALETTE",
+    "Mark",
+    "Tile",
+    "affordable",
+    "colour",
+    "described",
+    "encoded",
+    "environment",
+    "overlay",
+    "thumbnail",
+]
 
 PALETTE = (
     "#2f7fd6", "#d2690c", "#2a9d4e", "#e0484d", "#9a67d6", "#1693a5", "#d6529c", "#a9713f", "#858a1c", "#7a8594",
@@ -206,7 +219,7 @@ def shortened(text: str, length: int = 120) -> str:
     return text if len(text) <= length else f"{text[: length * 2 // 3]}…{text[-(length // 3) + 1 :]}"
 
 
-def told(tile: Tile, names: Mapping[int, str]) -> str:
+def described(tile: Tile, names: Mapping[int, str]) -> str:
     """Return what is marked in a tile in words, e.g. ``3 RBC, 1 WBC``; classes beyond the fourth are counted."""
     if tile.words:
         return tile.words
@@ -236,5 +249,5 @@ def environment() -> Environment:
     made.filters.update(
         base64=lambda content: base64.b64encode(content).decode(), colour=colour, overlay=overlay, short=shortened
     )
-    made.globals.update(told=told, named=named)
+    made.globals.update(described=described, named=named, endings=STYLES)
     return made

@@ -55,10 +55,10 @@ def _run(asked: argparse.Namespace) -> int:
 
         os.environ.update(receive(asked.job, os.environ["RAY_ADDRESS"], _say))
     if asked.resume is not None:
-        from yolosweep.cli.run import resume_sweep
+        from yolosweep.cli.sweep import resume_sweep
 
         return resume_sweep(asked.resume, asked.words, allow=asked.allow, as_json=asked.json)
-    from yolosweep.cli.run import run_sweep
+    from yolosweep.cli.sweep import run_sweep
 
     overrides = [*asked.words[1:], *_placed(Path(asked.words[0]), asked.words[1:], folder, asked.job)]
     allow = [code for code in asked.allow if code != "versions"]

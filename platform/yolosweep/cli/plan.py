@@ -1,105 +1,38 @@
-"""``yolosweep plan``: what a run would do, and what it can cost at most."""
+"""``yolosweep plan``."""
 
 from __future__ import annotations
 
-import os
-import statistics
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from yolosweep.cli.console import print_line, print_table
-from yolosweep.cli.experiment_checks import Checked
-from yolosweep.cluster import room_of
-from yolosweep.errors import RunFolderError
-from yolosweep.experiment import baseline
-from yolosweep.experiment.addresses import is_address
-from yolosweep.ledger import RunFolder
-from yolosweep.ledger.history import History
-from yolosweep.records.plan import Plan
-from yolosweep.runtime.resources import allot
-from yolosweep.runtime.tune_adapter import named_cluster
-from yolosweep.search.pruners.asha import rungs
-from yolosweep.storage import address_of_run, cached_at
-from yolosweep.tracking import choose_mode
+import typer
 
-__all__ = ["describe_plan", "plan_of"]
+from yolosweep.cli.console import emit, print_line, print_table
+from yolosweep.cli.options import AllowCodes, AsJson, ExperimentFile, Overrides
 
-_PROCESS_MB = 1000
-"""Resident memory of one small training process on CPU, MiB, as measured on yolo11n."""
+if TYPE_CHECKING:
+    from yolosweep.records.plan import Plan
+
+__all__ = ["plan", "register"]
 
 
-def plan_of(checked: Checked) -> Plan:
-    """Return what a run would do and cost.
-
-    Raises:
-        UsageError: ``track.wandb.mode: online`` without a key.
-    """
-    exp = checked.experiment
-    search, epochs = exp.search, int(exp.train["epochs"])
-    most = _epochs_at_most(search.trials, epochs, search.epoch_budget)
-    concurrent = None if named_cluster(os.environ) else _local_concurrency(checked)
-    seconds = _known_epoch_seconds(_local_copy(exp.storage), checked)
-    disk = room_of(exp, checked.model_bytes)
-    return Plan(
-        experiment=exp.model_dump(mode="json"),
-        data=checked.dataset,
-        model=str(checked.model),
-        trials=search.trials,
-        first_trial=baseline(exp)[0],
-        epochs_per_trial=epochs,
-        epochs_at_most=most,
-        rungs=tuple(rungs(search.grace_epochs or 1, search.reduction_factor, epochs))
-        if search.pruner == "asha"
-        else (),
-        concurrent=concurrent,
-        seconds_per_epoch=seconds,
-        hours_at_most=None
-        if seconds is None or most is None
-        else round(most * seconds / max(concurrent or 1, 1) / 3600, 3),
-        disk_mb=round(
-            disk.storage_mb(concurrent or exp.resources.max_concurrent or 1) + (search.trials or 100) * 0.05, 1
-        ),
-        memory_mb=None if concurrent is None else concurrent * (150 if exp.is_toy else _PROCESS_MB),
-        tracking=choose_mode(exp.track.wandb, os.environ).line,
-        notes=checked.notes,
-    )
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(plan)
 
 
-def _epochs_at_most(trials: int | None, epochs: int, budget: int | None) -> int | None:
-    limits = [limit for limit in (None if trials is None else trials * epochs, budget) if limit is not None]
-    return min(limits, default=None)
+def plan(
+    experiment: ExperimentFile, overrides: Overrides = None, allow: AllowCodes = None, as_json: AsJson = False
+) -> None:
+    """Print what a run would do and cost at most; write nothing."""
+    from yolosweep.cli.experiment_checks import check
+    from yolosweep.cli.sweep_plan import plan_of
+
+    checked = check(experiment, overrides or [], fetch=False, allow=allow or [])
+    emit(plan_of(checked), as_json, _describe)
 
 
-def _local_copy(storage: str) -> Path:
-    """Return the folder of runs on this machine: the storage itself, or the cache of a bucket."""
-    return cached_at(str(address_of_run(storage))) if is_address(storage) else Path(storage)
-
-
-def _local_concurrency(checked: Checked) -> int | None:
-    """Return how many trials would run at a time on this machine; None if GPUs decide (they are not counted)."""
-    exp = checked.experiment
-    if exp.resources.gpus_per_trial not in ("auto", 0, 0.0):
-        return None
-    resources = exp.resources.model_copy(update={"gpus_per_trial": 0.0})
-    return allot(resources, [{"CPU": float(os.cpu_count() or 1)}], exp.search.trials).concurrent
-
-
-def _known_epoch_seconds(storage: Path, checked: Checked) -> float | None:
-    """Return the median seconds per epoch of earlier runs of this model on these data; None without any."""
-    seconds: list[float] = []
-    for ledger in sorted(storage.glob("*/ledger.jsonl"), reverse=True)[:10]:
-        try:
-            history = History.of(RunFolder(ledger.parent))
-        except RunFolderError:
-            continue
-        same_data = history.started.dataset.fingerprint == checked.dataset.fingerprint
-        if same_data and history.experiment["model"] == checked.experiment.model:
-            seconds += [row.seconds for trial in history.trials.values() for row in trial.rows if row.seconds]
-    return round(statistics.median(seconds), 3) if seconds else None
-
-
-def describe_plan(plan: Plan) -> None:
+def _describe(plan: Plan) -> None:
     """Print a plan for people."""
     exp, search = plan.experiment, plan.experiment["search"]
     images = ", ".join(f"{count} {split}" for split, count in plan.data.images.items())
@@ -115,7 +48,9 @@ def describe_plan(plan: Plan) -> None:
     if plan.rungs:
         levels = ", ".join(map(str, plan.rungs))
         print_line(f"pruning    asha: the best 1/{search['reduction_factor']} continue after epochs {levels}")
-    print_line(f"cost       at most {plan.epochs_at_most or '?'} epochs ({plan.epochs_per_trial} a trial){_time(plan)}")
+    print_line(
+        f"cost       at most {plan.epochs_at_most or '?'} epochs ({plan.epochs_per_trial} a trial){_time_text(plan)}"
+    )
     memory = f", about {plan.memory_mb} MB of memory" if plan.memory_mb else ""
     print_line(f"           about {plan.disk_mb:g} MB of disk (checkpoints, the best {exp['keep_top']} kept){memory}")
     at_a_time = f"{plan.concurrent} at a time" if plan.concurrent else "as many at a time as the GPUs hold"
@@ -126,7 +61,7 @@ def describe_plan(plan: Plan) -> None:
         print_line(f"note       {note}")
 
 
-def _time(plan: Plan) -> str:
+def _time_text(plan: Plan) -> str:
     if plan.hours_at_most is None:
         return "; the time is estimated once the duration of an epoch is known"
     return f", about {plan.hours_at_most:g} h at {plan.seconds_per_epoch:g} s per epoch, as in earlier runs"

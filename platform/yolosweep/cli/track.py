@@ -1,26 +1,30 @@
-"""``yolosweep track push``: bring W&B up to date with a ledger."""
+"""``yolosweep track push``."""
 
 from __future__ import annotations
 
-import sys
+import typer
 
-from yolosweep.ledger import RunFolder
-from yolosweep.tracking import push
+from yolosweep.cli.console import notify, print_line
+from yolosweep.cli.options import Run
 
-__all__ = ["push_run"]
+__all__ = ["push_run", "register"]
 
 
-def push_run(place: str) -> int:
-    """Send what is missing, tell what is there, and return the exit code (1 when not everything arrived).
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    track = typer.Typer(no_args_is_help=True, help="Mirror runs to Weights & Biases.", rich_markup_mode=None)
+    track.command("push")(push_run)
+    app.add_typer(track, name="track")
 
-    Raises:
-        RunFolderError: not a run folder.
-        UsageError: there is no API key.
-    """
-    result = push(RunFolder.open(place))
+
+def push_run(run_folder: Run) -> None:
+    """Send what W&B does not have yet; sending twice changes nothing."""
+    from yolosweep.ledger import RunFolder
+    from yolosweep.tracking import push
+
+    result = push(RunFolder.open(run_folder))
     where = f" at {result.url}" if result.url else ""
-    print(f"{result.runs} runs are complete{where}")
+    print_line(f"{result.runs} runs are complete{where}")
     if result.warning:
-        print(f"warning: {result.warning}", file=sys.stderr)
-        return 1
-    return 0
+        notify(f"warning: {result.warning}")
+        raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""What the page of a dataset shows, drawn from the gate's result."""
+"""The page of a data set, built from the result of its checks."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _SIDE = 160
 
 
 def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence[int], code: int) -> None:
-    """Write the page of a dataset; with an experiment it also shows what its augmentations do.
+    """Write the page of a data set; with an experiment it also shows what its augmentations do.
 
     Args:
-        gate: the dataset as examined, with the codes that are let pass.
+        gate: the result of the checks, with the waived codes.
         exp: the experiment, if one was checked.
         target: the file to write.
-        imgsz: image sizes that are trained with.
+        imgsz: image sizes used for training.
         code: exit code of the check.
 
     Raises:
@@ -68,7 +68,7 @@ def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence
 
 
 def _spread(values: Sequence[Item], most: int) -> Iterable[Item]:
-    """Return at most so many values, evenly from all of them."""
+    """Return at most ``most`` values, spread evenly over all of them."""
     step = max(1, len(values) // most)
     return values[::step][:most]
 
@@ -79,7 +79,7 @@ def _rows(gate: Gate, item: Item) -> tuple[Row, ...]:
 
 
 def _tile(gate: Gate, item: Item, split: str) -> Tile:
-    shape = 3 if gate.layout.task == "pose" else 0  # keypoints are no outline
+    shape = 3 if gate.layout.task == "pose" else 0  # keypoints are not an outline
     marks = [Mark(row.category, row.box, () if shape else row.points) for row in _rows(gate, item)]
     return Tile(jpeg=thumbnail(item.image, _SIDE), name=item.image.name, split=split, marks=tuple(marks))
 
@@ -116,12 +116,12 @@ def _boxes(gate: Gate) -> list[BoxSize]:
 
 
 def _previews(gate: Gate, exp: Experiment) -> Sequence[Gallery]:
-    """Return what the augmentations of an experiment do to some images; none where that cannot be shown."""
+    """Return samples of the augmentations of an experiment; none if they cannot be shown."""
     from yolosweep.backends.ultralytics.augmentation_preview import previews
     from yolosweep.experiment.settings import baseline, settings_of
     from yolosweep.report.preview_sheets import galleries
 
-    # Ultralytics looks for labels by its own rule.
+    # Ultralytics finds labels by its own rule.
     images = [item.image for item in gate.layout.splits["train"] if item.label in (None, label_of(item.image))]
     return galleries(
         previews(

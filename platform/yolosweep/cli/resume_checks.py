@@ -1,4 +1,4 @@
-"""``yolosweep resume``: is this still the same sweep, and what is left of it."""
+"""Checks before a run is resumed: is it still the same sweep, and is anything left to train."""
 
 from __future__ import annotations
 
@@ -13,32 +13,31 @@ from yolosweep.data.model.finding_codes import CODES
 from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.records import Ending
 from yolosweep.runtime.resources import ranks_of
 from yolosweep.storage.atomic_files import sha256_of
 
 __all__ = ["ALLOWABLE", "changed_versions", "check_again", "is_complete"]
 
 ALLOWABLE = ("data", "versions")
-"""What may differ from the recorded sweep where the user says so (``--allow``); it is recorded."""
+"""What may differ from the recorded sweep if the user accepts it (``--allow``); this is recorded."""
 
 _CHANGEABLE = (
     *("search.trials", "search.time_budget", "search.epoch_budget", "keep_top", "trial", "track"),
     *("resources.max_concurrent", "resources.cpus_per_trial", "resources.gpus_per_trial"),
 )
-"""What may be changed when a sweep is taken up again: how long and where it runs, not what it is."""
+"""What may change when a sweep is resumed: how long and where it runs, not what it is."""
 
 
 def check_again(
     folder: RunFolder, history: History, overrides: Sequence[str], allow: Sequence[str]
 ) -> tuple[Checked, dict[str, Any]]:
-    """Return the experiment of a run that may go on, and what differs from the recorded one.
+    """Return the experiment of a run that can be resumed, and what differs from the recorded one.
 
     Raises:
-        RunFolderError: it would be another sweep; all differences are listed, with what can be done.
-        UsageError: an override or ``allow`` names something that does not exist.
-        ExperimentError: an override is wrong.
-        DataError: the data are not there any more.
+        RunFolderError: it would be another sweep; the message lists all differences with their fixes.
+        UsageError: an override or ``allow`` contains an unknown name.
+        ExperimentError: an override is invalid.
+        DataError: the data no longer exist.
     """
     unknown = [name for name in allow if name not in ALLOWABLE and name not in CODES]
     if unknown:
@@ -61,7 +60,7 @@ def check_again(
     if ranks != before:
         wrong.append(
             f"a trial had {before} ranks and would have {ranks}: BatchNorm sees each rank's images alone, so scores "
-            "would not compare; keep resources as it was"
+            "would not compare; keep resources as before"
         )
     recorded_versions = history.versions
     releases_differ, builds_differ = changed_versions(recorded_versions, versions())
@@ -70,7 +69,7 @@ def check_again(
     wrong += faults
     if wrong:
         lines = "\n".join(f"  {line}" for line in wrong)
-        raise RunFolderError(f"{folder.address} cannot be taken up again as it was:\n{lines}")
+        raise RunFolderError(f"{folder.address} cannot be resumed as the same sweep:\n{lines}")
     notes = (*checked.notes, *builds_differ)
     return replace(checked, model=model, notes=notes), {"changes": changes, "allowed": sorted(allow)}
 
@@ -90,16 +89,16 @@ def _other_data(checked: Checked, history: History, allow: Sequence[str]) -> lis
         return []
     return [
         f"the data in {checked.dataset.source} have changed (fingerprint {now[:12]}, recorded {before[:12]}): scores "
-        "would not compare; put the old data back, or go on with --allow data"
+        "would not compare; restore the old data, or continue with --allow data"
     ]
 
 
 def changed_versions(recorded: Mapping[str, str], now: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return a line for every package of another release than recorded, and one for every other build of the same."""
+    """Return a line per package whose release differs from the recorded one, and one per differing build."""
     before, after = releases(recorded), releases(now)
     others = [
         f"{package} was {before.get(package)} and is {after.get(package)}: results may differ; install the old one, "
-        "or go on with --allow versions"
+        "or continue with --allow versions"
         for package in sorted({*before, *after})
         if before.get(package) != after.get(package)
     ]
@@ -112,21 +111,19 @@ def changed_versions(recorded: Mapping[str, str], now: Mapping[str, str]) -> tup
 
 
 def _stored_model(folder: RunFolder, checked: Checked, history: History) -> tuple[Path | str, list[str]]:
-    """Return the model file kept in the run folder, and what is wrong with it."""
+    """Return the model file in the run folder, and the problems with it."""
     if isinstance(checked.model, str):
         return checked.model, []
     stored, recorded = folder.bring(folder.model(checked.model.name)), history.started.model_fingerprint
     if not stored.is_file():
-        return stored, [f"{stored} is missing: the model every trial starts from; put it back"]
+        return stored, [f"{stored} is missing: every trial starts from this model; restore it"]
     if sha256_of(stored) != recorded:
-        return stored, [f"{stored} was changed since (SHA-256 recorded {recorded}); put the old file back"]
+        return stored, [f"{stored} was changed since (SHA-256 recorded {recorded}); restore the old file"]
     return stored, []
 
 
 def is_complete(checked: Checked, history: History) -> bool:
-    """Tell whether every trial asked for has ended for good."""
+    """Return whether every requested trial has ended for good."""
     trials = checked.experiment.search.trials
-    ended = all(
-        trial.record is not None and trial.record.ending is not Ending.CANCELLED for trial in history.trials.values()
-    )
+    ended = all(trial.record is not None and trial.record.ending.is_final for trial in history.trials.values())
     return ended and trials is not None and len(history.trials) >= trials

@@ -194,7 +194,7 @@ class _Sweep:
             controller = ControllerClient(self._folder, {**trained, **about, **recorded, **known})
             self._mirror = start_mirror(self._folder) if self._online else None
             live = LiveView(self._folder, exp.search.trials, int(exp.train["epochs"]))
-            with self._stop.tells(partial(controller.tell, "cancel")), live:
+            with self._stop.cancels(partial(controller.tell, "cancel")), live:
                 run_trials(self._folder, controller, slots, bad)
             reason = str(controller.ask("close"))
             remove_probe(self._folder.address, marker)

@@ -1,4 +1,4 @@
-"""The values that cross rooms. They are frozen, know how to become JSON, and decide nothing."""
+"""Frozen values that cross packages. They serialize to JSON and contain no decisions."""
 
 from yolosweep.records.dataset import Finding as Finding
 from yolosweep.records.dataset import PreparedDataset as PreparedDataset

@@ -1,4 +1,4 @@
-"""What the data gate says of a data set."""
+"""The result of the data checks of a data set."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ class Severity(str, Enum):
     """What a finding in the data means for a sweep."""
 
     ERROR = "error"
-    """Scores would lie, or images would be lost: nothing starts, unless the user allows the finding's code."""
+    """Scores would be misleading, or images would be lost: no sweep starts unless the user waives the code."""
     WARNING = "warning"
-    """It costs quality or trust, and is shown wherever scores are shown."""
+    """It may lower quality or trust; shown with every score."""
     NOTE = "note"
-    """Good to know: resolved, or harmless."""
+    """Resolved, or harmless."""
 
 
 class Finding(Record):
-    """One thing the data gate has to say about a dataset."""
+    """One result of the data checks."""
 
     code: str
-    """Stable name of the kind of finding, e.g. ``label-class-range``: what ``--allow`` takes."""
+    """Stable code of the kind of finding, e.g. ``label-class-range``; the value of ``--allow``."""
     severity: Severity
     message: str
-    """What is there and why it matters, with figures; one sentence."""
+    """What was found and why it matters, with numbers; one sentence."""
     fix: str
-    """The way out, one sentence; empty for notes that need none."""
+    """How to fix it, one sentence; empty for notes that need none."""
     file: str | None = None
-    """The file it was seen in first; the user can open it."""
+    """The first file it was found in; the user can open it."""
     line: int | None = None
     """Line in that file, counted from 1."""
     split: str | None = None
     count: int = 1
-    """How many files or rows it is about; ``file`` and ``line`` are of the first."""
+    """Number of files or rows it concerns; ``file`` and ``line`` are of the first."""
 
 
 class PreparedDataset(Record):
-    """What the trials train from: a resolved view of the user's dataset."""
+    """What the trials train from: a resolved view of the user's data set."""
 
     task: str
     source: str
-    """What the experiment named, absolute."""
+    """What the experiment names, absolute."""
     train_on: str
-    """What Ultralytics gets as ``data=``: a resolved data.yaml, or the folder itself for classify."""
+    """The ``data=`` of Ultralytics: a resolved data.yaml, or for classify the folder itself."""
     names: dict[int, str]
     images: dict[str, int]
     """Number of images per split (train, val, test)."""
@@ -57,24 +57,24 @@ class PreparedDataset(Record):
     fingerprint: str
     """SHA-256 over names, splits, and the content of every image and label; independent of paths and times."""
     labels_digest: str = ""
-    """SHA-256 over the content of the label files alone: tells other labels from other images."""
+    """SHA-256 over the content of the label files alone: distinguishes changed labels from changed images."""
     notes: tuple[str, ...] = ()
-    """What was resolved or looked odd, one sentence each."""
+    """What was resolved or looks unusual, one sentence each."""
     findings: tuple[Finding, ...] = ()
-    """Everything the data gate found, errors first."""
+    """All findings of the data checks, errors first."""
     allowed: tuple[str, ...] = ()
-    """Codes of errors that the user let pass."""
+    """Codes of errors that the user waived."""
     leaks: dict[str, float] = Field(default_factory=dict)
-    """Share of the images of val and test that are also in another split, as such or nearly (0 to 1)."""
+    """Share of the images of val and test that are also in another split, identical or near-duplicate (0 to 1)."""
     same_source: dict[str, float] = Field(default_factory=dict)
-    """Share of further images of val and test that are of the same burst, video or source as one in another split."""
+    """Share of further images of val and test from the same burst, video or source as one in another split."""
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What has to be said wherever a score on these data is shown, one sentence each."""
-        told = ((self.leaks, "also"), (self.same_source, "of a burst, video or source that is"))
-        shares = [(split, share, how) for by, how in told for split, share in by.items() if share]
+        """What to state wherever a score on these data is shown, one sentence each."""
+        kinds = ((self.leaks, "also"), (self.same_source, "of a burst, video or source that is"))
+        shares = [(split, share, how) for by, how in kinds for split, share in by.items() if share]
         tail = "in another split: its scores are too high"
         leaking = [f"{share:.1%} of {split} is {how} {tail}" for split, share, how in shares]
-        passed = (f for f in self.findings if f.code in self.allowed and not (leaking and f.code.startswith("leak-")))
-        return (*leaking, *(f"{f.code} was let pass: {f.message}" for f in passed))
+        waived = (f for f in self.findings if f.code in self.allowed and not (leaking and f.code.startswith("leak-")))
+        return (*leaking, *(f"{f.code} is waived: {f.message}" for f in waived))

@@ -94,7 +94,7 @@ def seen(dom: str) -> dict[str, Any]:
 def test_it_opens_offline_and_the_console_is_silent(browse: Browse, views: Any, theme: tuple[str, ...]) -> None:
     dom, told = browse(render_data_page(views.full("plain")), *theme)
     assert told == []
-    assert "No sweep starts on this data" in dom
+    assert "No sweep can start on these data" in dom
     assert dom.count("<figure>") == 5
 
 

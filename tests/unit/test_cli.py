@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -13,7 +14,9 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from yolosweep.cli.app import app
+from yolosweep.cli.app import COMMANDS, app
+from yolosweep.cli.console import notify, print_json, print_line, print_table, show_error
+from yolosweep.records.summary import DamagedRun
 
 runner = CliRunner()
 
@@ -59,13 +62,72 @@ def test_help_and_reading_commands_import_nothing_heavy() -> None:
     code = (
         "import sys\nfrom yolosweep.cli.app import app\n"
         "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
-        "import yolosweep.cli.tables, yolosweep.cli.best, yolosweep.cli.plan, yolosweep.cli.experiment_checks\n"
+        "import yolosweep.cli.tables, yolosweep.cli.winner_selection, yolosweep.cli.sweep_plan, yolosweep.cli.sweep\n"
         "heavy = {'torch', 'ray', 'ultralytics', 'wandb', 'optuna', 'plotly', 'cv2'} & set(sys.modules)\n"
         "print(sorted(heavy), file=sys.stderr)\nsys.exit(bool(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Exit codes" in done.stdout
+
+
+def test_the_help_loads_no_model_of_values_and_no_table() -> None:
+    """``--help`` has to answer within half a second; pydantic and rich alone take most of that."""
+    code = (
+        "import sys\nfrom yolosweep.cli.app import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'pydantic', 'numpy', 'yolosweep.experiment', 'yolosweep.records'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("\n[]\n")
+
+
+JOBS = {"submit.py", "job_commands.py", "job_driver.py", "node.py", "doctor.py", "docs.py"}
+"""Modules that still print by themselves."""
+
+
+def test_only_the_console_prints() -> None:
+    package = Path(__file__).parents[2] / "platform" / "yolosweep" / "cli"
+    wrong = []
+    for file in sorted(package.glob("*.py")):
+        if file.name in JOBS | {"console.py"}:
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            named = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            if named in ("print", "typer.echo", "json.dumps", "Console", "sys.stdout.write", "sys.stderr.write"):
+                wrong.append(f"{file.name} line {node.lineno}: {named}")
+    assert wrong == []
+
+
+def test_a_command_is_one_module_and_one_line() -> None:
+    package = Path(__file__).parents[2] / "platform" / "yolosweep" / "cli"
+    having = {file.stem for file in package.glob("*.py") if "\ndef register(app: typer.Typer)" in file.read_text()}
+    assert having == set(COMMANDS)
+    assert len(set(COMMANDS)) == len(COMMANDS)
+
+
+def test_text_is_never_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "[bold red]x[/bold red] [link=file:///etc/passwd]y[/link] :smile:"
+    print_line(hostile)
+    print_line(hostile, style="bold")
+    print_table(("head [b]", hostile), [(hostile, 1)])
+    print_table(("head [b]", hostile), [(hostile, 1)], right=[hostile], box=True)
+    out = capsys.readouterr().out
+    assert out.count(hostile) == 6
+    assert out.count("head [b]") == 2
+
+
+def test_records_are_printed_as_json_at_any_depth(capsys: pytest.CaptureFixture[str]) -> None:
+    run = DamagedRun(run="runs/a", fault="no event")
+    print_json({"runs": [run, None], "one": run, "count": 2})
+    fields = {"run": "runs/a", "started": "", "status": "damaged", "fault": "no event"}
+    assert json.loads(capsys.readouterr().out) == {"runs": [fields, None], "one": fields, "count": 2}
+
+
+def test_messages_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    notify("a note")
+    show_error("no disk")
+    assert capsys.readouterr() == ("", "a note\nerror: no disk\n")
 
 
 def test_python_dash_m_is_the_same_command() -> None:

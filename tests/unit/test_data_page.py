@@ -101,15 +101,15 @@ def full(name: str, **more: Any) -> DataView:
 
 
 VERDICTS = {
-    "nothing": ((), (), "Nothing speaks against"),
-    "note": ((found(Severity.NOTE),), (), "Nothing speaks against"),
+    "nothing": ((), (), "found no problem: a sweep can start"),
+    "note": ((found(Severity.NOTE),), (), "found no problem: a sweep can start"),
     "warning": ((found(Severity.WARNING),), (), "A sweep can start; 1 warning"),
-    "error": ((found(Severity.ERROR), found(Severity.WARNING)), (), "No sweep starts on this data: 1 error."),
-    "allowed": ((found(Severity.ERROR),), ("label-class-range",), "only because 1 error was let pass"),
+    "error": ((found(Severity.ERROR), found(Severity.WARNING)), (), "No sweep can start on these data: 1 error."),
+    "allowed": ((found(Severity.ERROR),), ("label-class-range",), "only because 1 error is waived"),
     "one allowed": (
         (found(Severity.ERROR), found(Severity.ERROR, "leak-exact")),
         ("leak-exact",),
-        "No sweep starts on this data: 1 error.",
+        "No sweep can start on these data: 1 error.",
     ),
 }
 
@@ -195,7 +195,7 @@ def test_the_page_stays_small_and_says_what_is_left_out() -> None:
     shown = page.count('<div class="pair">')
     assert f"{shown} of 700 pairs are shown" in page
     assert re.search(r"\d+ more classes did not fit", page)
-    assert "and 600 rarer ones" in page
+    assert "and 600 rarer classes" in page
 
 
 def test_pictures_are_shared_out_evenly() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from yolosweep.cli.run import _clear_scratch
+from yolosweep.cli.sweep import _clear_scratch
 from yolosweep.data import examine, write_view
 from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.errors import RunFolderError, YolosweepError

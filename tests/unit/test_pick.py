@@ -144,7 +144,7 @@ def test_changed_and_missing_checkpoints_are_refused(tmp_path: Path) -> None:
 def test_the_data_are_found_in_a_copy_of_the_run(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "a", (0.6, Ending.FINISHED))
     history = History.of(folder)
-    with pytest.raises(DataError, match="not there any more"):
+    with pytest.raises(DataError, match="no longer exist"):
         data_of(folder, history)
     folder.dataset.mkdir()
     (folder.dataset / "data.yaml").write_text("{}")

@@ -12,6 +12,11 @@ from yolosweep.cli.app import app
 from yolosweep.data.samples.dataset import draw_parking
 
 runner = CliRunner()
+KEYS = (
+    "experiment", "data", "model", "trials", "first_trial", "epochs_per_trial", "epochs_at_most", "rungs",
+    "concurrent", "seconds_per_epoch", "hours_at_most", "disk_mb", "memory_mb", "tracking", "notes",
+)  # fmt: skip
+"""The keys of ``plan --json`` as of release 0.1, in order: scripts rely on them."""
 TRACKED = "track={wandb: {project: lot}}"
 
 
@@ -37,7 +42,7 @@ def test_it_tells_what_is_run_where_and_at_what_cost(experiment: Path) -> None:
     lines = {line[:11].strip(): line[11:] for line in done.stdout.splitlines()}
     assert lines["search"] == "tpe, max metrics/accuracy_top1, 7 trials, the defaults first"
     assert lines["trial 0"] == "lr0=0.01, batch=8"
-    assert lines["pruning"] == "asha: the best 1/3 go on after epochs 2, 6"
+    assert lines["pruning"] == "asha: the best 1/3 continue after epochs 2, 6"
     assert lines["cost"].startswith("at most 63 epochs (9 a trial)")
     assert lines["runs in"] == "./mine, 1 at a time"
     assert lines["mirror"].startswith("W&B: off, no API key")
@@ -46,10 +51,11 @@ def test_it_tells_what_is_run_where_and_at_what_cost(experiment: Path) -> None:
 
 
 def test_as_json_it_is_the_same(experiment: Path) -> None:
-    told = json.loads(runner.invoke(app, ["plan", str(experiment), "--json"]).stdout)
-    assert (told["trials"], told["epochs_at_most"], told["concurrent"], told["tracking"]) == (7, 63, 1, "")
-    assert told["first_trial"] == {"lr0": 0.01, "batch": 8}
-    assert told["experiment"]["search"]["metric"] == "metrics/accuracy_top1"
+    plan = json.loads(runner.invoke(app, ["plan", str(experiment), "--json"]).stdout)
+    assert (plan["trials"], plan["epochs_at_most"], plan["concurrent"], plan["tracking"]) == (7, 63, 1, "")
+    assert plan["first_trial"] == {"lr0": 0.01, "batch": 8}
+    assert plan["experiment"]["search"]["metric"] == "metrics/accuracy_top1"
+    assert tuple(plan) == KEYS
 
 
 def test_a_mirror_that_must_be_online_needs_a_key_before_anything_starts(experiment: Path) -> None:

@@ -11,7 +11,6 @@ import re
 import threading
 from collections.abc import Mapping
 from html.parser import HTMLParser
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,8 @@ from yolosweep.records.events import (
     TrialStarted,
     WinnerSelected,
 )
-from yolosweep.report import summary, write_report
+from yolosweep.records.summary import Restart, Summary
+from yolosweep.report import summarize, write_report
 
 METRIC = "metrics/mAP50-95(B)"
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>"
@@ -137,8 +137,8 @@ def winner(trial: str, score: float, *, test: float | None = None, label: str = 
     )  # fmt: skip
 
 
-def told(folder: RunFolder) -> dict[str, Any]:
-    return summary(History.of(folder))
+def summary_of(folder: RunFolder) -> Summary:
+    return summarize(History.of(folder))
 
 
 def figures_of(page: str) -> dict[str, Any]:
@@ -180,66 +180,113 @@ def test_the_gain_is_over_trial_0_and_every_trial_is_there(tmp_path: Path) -> No
     folder = write_run(
         tmp_path, ([0.1, 0.4], Ending.FINISHED), ([0.5, 0.3], Ending.PRUNED), ([], Ending.FAILED), ([0.2], None)
     )
-    numbers = told(folder)
-    assert (numbers["best_trial"], numbers["best_score"], numbers["baseline_score"]) == ("t0001", 0.5, 0.4)
-    assert numbers["gain"] == pytest.approx(0.1)
-    assert numbers["gain_percent"] == 25.0
-    assert numbers["endings"] == {"finished": 1, "pruned": 1, "failed": 1, "running": 1}
-    assert numbers["epochs"] == 5
-    assert numbers["seconds"] == 10.0
-    assert [trial["gain"] for trial in numbers["trials"]] == [0.0, pytest.approx(0.1), None, pytest.approx(-0.2)]
-    assert numbers["trials"][1]["parameters"]["batch"] == 4  # as used, not the 8 that was asked for
-    assert "better than the defaults" in numbers["verdict"]
-    assert sum(line["epochs"] for line in numbers["cost"]) == 5
+    numbers = summary_of(folder)
+    assert (numbers.best_trial, numbers.best_score, numbers.baseline_score) == ("t0001", 0.5, 0.4)
+    assert numbers.gain == pytest.approx(0.1)
+    assert numbers.gain_percent == 25.0
+    assert numbers.endings == {"finished": 1, "pruned": 1, "failed": 1, "running": 1}
+    assert numbers.epochs == 5
+    assert numbers.seconds == 10.0
+    assert [trial.gain for trial in numbers.trials] == [0.0, pytest.approx(0.1), None, pytest.approx(-0.2)]
+    assert numbers.trials[1].parameters["batch"] == 4  # as used, not the 8 that was asked for
+    assert "better than the defaults" in numbers.verdict
+    assert sum(line.epochs for line in numbers.cost) == 5
+
+
+KEYS = {
+    "summary": (
+        "sweep", "name", "status", "reason", "started_at", "ended_at", "metric", "mode", "best_trial", "best_score",
+        "baseline_score", "gain", "gain_percent", "verdict", "winner", "endings", "epochs", "seconds", "cost",
+        "resumes", "caveats", "warnings", "trials", "notes",
+    ),
+    "trial": (
+        "trial", "number", "ending", "reason", "score", "gain", "best_epoch", "epochs", "seconds", "parameters",
+        "used", "ran_on", "attempts", "diverged", "notes", "error", "checkpoint",
+    ),
+    "ran_on": (
+        "host", "device", "world_size", "threads", "epoch_seconds", "images_per_s", "memory_mb", "gpu_memory_mb",
+        "retries", "recoveries",
+    ),
+    "winner": ("trial", "score", "gain", "validated"),
+    "cost": ("ending", "trials", "epochs", "seconds"),
+    "resume": ("at", "changes", "allowed"),
+    "attempt": ("from_epoch", "cause", "reason"),
+    "note": ("trial", "text"),
+    "run": ("run", "started", "status", "trials", "metric", "best", "best_trial"),
+    "damaged": ("run", "started", "status", "fault"),
+}  # fmt: skip
+"""The keys of ``show --json`` and ``ls --json`` as of release 0.1, in order: scripts rely on them."""
+
+
+def test_the_keys_of_show_and_ls_as_json_are_as_recorded(tmp_path: Path) -> None:
+    folder = write_run(
+        tmp_path, ([0.4], Ending.FINISHED), ended=False, restarts={"t0000": [(0, "its worker died")]},
+        winner=winner("t0000", 0.4), note=Note(text="a note"),
+    )  # fmt: skip
+    resume_sweep(folder).close()
+    shown = json.loads(CliRunner().invoke(app, ["show", str(folder.root), "--json"]).stdout)
+    (trial,) = shown["trials"]
+    found = {
+        "summary": shown, "trial": trial, "ran_on": trial["ran_on"], "winner": shown["winner"],
+        "cost": shown["cost"][0], "resume": shown["resumes"][0], "attempt": trial["attempts"][0],
+        "note": shown["notes"][0],
+    }  # fmt: skip
+    damaged = RunFolder.create(tmp_path, "damaged")
+    damaged.ledger.write_text("{}\n{}\n")
+    runs = json.loads(CliRunner().invoke(app, ["ls", str(tmp_path), "--json"]).stdout)
+    found |= {"damaged" if run["status"] == "damaged" else "run": run for run in runs}
+    assert {name: tuple(value) for name, value in found.items()} == KEYS
+    moment = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d\d\d\+00:00"
+    assert all(re.fullmatch(moment, at) for at in (shown["started_at"], shown["resumes"][0]["at"]))
 
 
 def test_less_is_better_in_mode_min(tmp_path: Path) -> None:
-    numbers = told(write_run(tmp_path, ([0.9], Ending.FINISHED), ([0.7], Ending.FINISHED), mode="min"))
-    assert numbers["best_trial"] == "t0001"
-    assert numbers["gain"] == pytest.approx(0.2)
+    numbers = summary_of(write_run(tmp_path, ([0.9], Ending.FINISHED), ([0.7], Ending.FINISHED), mode="min"))
+    assert numbers.best_trial == "t0001"
+    assert numbers.gain == pytest.approx(0.2)
 
 
 def test_keep_the_defaults_is_a_verdict(tmp_path: Path) -> None:
-    numbers = told(write_run(tmp_path, ([0.9], Ending.FINISHED), ([0.7], Ending.FINISHED)))
-    assert numbers["verdict"].startswith("Keep the defaults")
+    numbers = summary_of(write_run(tmp_path, ([0.9], Ending.FINISHED), ([0.7], Ending.FINISHED)))
+    assert numbers.verdict.startswith("Keep the defaults")
 
 
 def test_without_a_score_nothing_is_claimed(tmp_path: Path) -> None:
     folder = write_run(tmp_path, ([None, None], Ending.DIVERGED), ([], Ending.OOM))
-    numbers = told(folder)
-    assert numbers["best_trial"] is None
-    assert numbers["gain"] is None
-    assert numbers["verdict"] == "No trial gave a score."
+    numbers = summary_of(folder)
+    assert numbers.best_trial is None
+    assert numbers.gain is None
+    assert numbers.verdict == "No trial gave a score."
     assert write_report(folder).is_file()
 
 
 def test_defaults_without_a_score_leave_the_gain_open(tmp_path: Path) -> None:
     folder = write_run(tmp_path, ([None], Ending.DIVERGED), ([0.7], Ending.FINISHED), ([0.1], Ending.FINISHED))
-    numbers = told(folder)
-    assert numbers["gain"] is None
-    assert numbers["best_trial"] == "t0001"
+    numbers = summary_of(folder)
+    assert numbers.gain is None
+    assert numbers.best_trial == "t0001"
     assert "Green lines are the best quarter" in write_report(folder).read_text()
 
 
-def test_what_is_not_over_is_told_as_such(tmp_path: Path) -> None:
+def test_a_running_sweep_is_marked_as_such(tmp_path: Path) -> None:
     folder = write_run(tmp_path, ([0.9], Ending.FINISHED), ([0.7], None), ended=False)
-    numbers = told(folder)
-    assert (numbers["status"], numbers["ended_at"]) == ("not ended", None)
-    assert numbers["verdict"] == "So far: keep the defaults: no trial was better."
-    assert told(write_run(tmp_path, ([], None), ended=False))["verdict"] == "No trial has a score yet."
+    numbers = summary_of(folder)
+    assert (numbers.status, numbers.ended_at) == ("not ended", None)
+    assert numbers.verdict == "So far: keep the defaults: no trial was better."
+    assert summary_of(write_run(tmp_path, ([], None), ended=False)).verdict == "No trial has a score yet."
     assert "○ running" in " ".join(
         cell for row in Tables(write_report(folder).read_text()).tables["trials"] for cell in row
     )
 
 
-def test_a_winner_that_is_not_the_best_is_told_apart(tmp_path: Path) -> None:
+def test_a_winner_that_is_not_the_best_is_named(tmp_path: Path) -> None:
     trials = ([0.4], Ending.FINISHED), ([0.6], Ending.FAILED), ([0.5], Ending.FINISHED)
-    numbers = told(write_run(tmp_path, *trials, winner=winner("t0002", 0.5, test=0.45)))
-    assert numbers["best_trial"] == "t0001"
-    assert numbers["winner"]["validated"] == {"val": 0.5, "test": 0.45}
-    assert numbers["winner"]["gain"] == pytest.approx(0.1)
-    assert "The checkpoint handed over is t0002's, with 0.5000." in numbers["verdict"]
-    assert "handed over" not in told(write_run(tmp_path, *trials, winner=winner("t0001", 0.6)))["verdict"]
+    numbers = summary_of(write_run(tmp_path, *trials, winner=winner("t0002", 0.5, test=0.45)))
+    assert numbers.best_trial == "t0001"
+    assert numbers.winner.validated == {"val": 0.5, "test": 0.45}
+    assert numbers.winner.gain == pytest.approx(0.1)
+    assert "The checkpoint handed over is t0002's, with 0.5000." in numbers.verdict
+    assert "handed over" not in summary_of(write_run(tmp_path, *trials, winner=winner("t0001", 0.6))).verdict
 
 
 def test_the_page_shows_these_numbers(tmp_path: Path) -> None:
@@ -272,75 +319,75 @@ MEASURED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_what_a_trial_ran_on_is_told(tmp_path: Path) -> None:
+def test_a_trial_shows_what_it_ran_on(tmp_path: Path) -> None:
     more = {**MEASURED, "world_size": 2, "recoveries": 1}
     folder = write_run(tmp_path, ([0.4], Ending.FINISHED), ([0.5], Ending.FINISHED), records={"t0001": more})
-    plain, measured = (trial["ran_on"] for trial in told(folder)["trials"])
-    assert measured == {**more, "retries": 0}
-    assert (plain["epoch_seconds"], plain["images_per_s"]) == (2.0, 9.0)  # of its rows, where the record has none
-    assert [plain[name] for name in ("host", "threads", "memory_mb", "gpu_memory_mb")] == [None] * 4
+    plain, measured = (trial.ran_on for trial in summary_of(folder).trials)
+    assert measured.model_dump() == {**more, "retries": 0}
+    assert (plain.epoch_seconds, plain.images_per_s) == (2.0, 9.0)  # of its rows, where the record has none
+    assert [getattr(plain, name) for name in ("host", "threads", "memory_mb", "gpu_memory_mb")] == [None] * 4
     head, *rows = Tables(write_report(folder).read_text()).tables["trials"]
     place = head.index("ran on")
     assert rows[0][place] == "cpu · 2 s/epoch · 9 images/s"
     assert rows[1][place] == (
         "node-7 · NVIDIA A100 · 2 ranks · 2 threads · 12.3 s/epoch · 88 images/s · 700 MiB memory · "
-        "3.0 GiB of the GPU's · 1 epoch trained again"
+        "3.0 GiB GPU memory · 1 epoch trained again"
     )
 
 
-def test_a_running_trial_is_told_from_its_rows(tmp_path: Path) -> None:
-    (trial,) = told(write_run(tmp_path, ([0.4, 0.5], None), ended=False))["trials"]
-    assert (trial["ran_on"]["device"], trial["ran_on"]["epoch_seconds"], trial["diverged"]) == (None, 2.0, None)
+def test_a_running_trial_is_described_by_its_rows(tmp_path: Path) -> None:
+    (trial,) = summary_of(write_run(tmp_path, ([0.4, 0.5], None), ended=False)).trials
+    assert (trial.ran_on.device, trial.ran_on.epoch_seconds, trial.diverged) == (None, 2.0, None)
 
 
 @pytest.mark.parametrize(("sizes", "warned"), [((1, 1, 2), True), ((2, 2, 2), False), ((1, 1, 1), False)])
-def test_different_numbers_of_ranks_in_one_ranking_are_told(
+def test_different_numbers_of_ranks_in_one_ranking_give_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sizes: tuple[int, ...], warned: bool
 ) -> None:
     trials = [([0.1 * (4 - number)], Ending.FINISHED) for number in range(len(sizes))]
     records = {f"t{number:04d}": {"world_size": size} for number, size in enumerate(sizes)}
     folder = write_run(tmp_path, *trials, ([], Ending.OOM), records={**records, "t0003": {"world_size": 8}})
-    describe_run(told(folder))
+    describe_run(summary_of(folder))
     for text in (write_report(folder).read_text(), capsys.readouterr().out):
         assert ("different numbers of ranks" in text) is warned
         assert ("(1: t0000, t0001; 2: t0002)" in text) is warned  # what has no score is in no ranking
 
 
-def test_every_new_start_of_a_trial_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_restart_of_a_trial_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     restarts = {"t0001": [(0, "its worker died: " + HOSTILE), (0, "it stood still")]}
     folder = write_run(tmp_path, ([0.4], Ending.FINISHED), ([0.5], Ending.FINISHED), restarts=restarts)
-    numbers = told(folder)
-    assert [trial["ran_on"]["retries"] for trial in numbers["trials"]] == [0, 2]
-    assert numbers["trials"][1]["attempts"][1] == {"from_epoch": 1, "cause": "infra", "reason": "it stood still"}
+    numbers = summary_of(folder)
+    assert [trial.ran_on.retries for trial in numbers.trials] == [0, 2]
+    assert numbers.trials[1].attempts[1] == Restart(from_epoch=1, cause="infra", reason="it stood still")
     page = write_report(folder).read_text()
     assert "<li><b>t0001</b> from epoch 1: it stood still</li>" in page
     assert "<li><b>t0001</b> from epoch 1: its worker died: &lt;/script&gt;" in page
-    assert "Nothing: all trials ran" not in page
+    assert "None: all trials ran" not in page
     assert Tables(page).tables["trials"][2][-1].endswith("9 images/s · 3 starts")
     describe_run(numbers)
     described = capsys.readouterr().out
     assert re.search(r"│\s*3\s*│", described)
     assert "starts" in described
-    describe_run(told(write_run(tmp_path, ([0.4], Ending.FINISHED))))
+    describe_run(summary_of(write_run(tmp_path, ([0.4], Ending.FINISHED))))
     assert "starts" not in capsys.readouterr().out
 
 
-def test_a_sweep_that_was_taken_up_again_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_sweep_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_run(tmp_path, ([0.4], Ending.FINISHED), ended=False)
     assert "esumed" not in write_report(folder).read_text().split("<script")[0]
     for count in ("once", "2 times"):
-        take_up_again(folder).close()
-        numbers = told(folder)
-        assert numbers["resumes"][-1]["changes"] == {"search.trials": [1, 2]}
+        resume_sweep(folder).close()
+        numbers = summary_of(folder)
+        assert numbers.resumes[-1].changes == {"search.trials": (1, 2)}
         page = write_report(folder).read_text()
         assert f"· resumed {count}" in page
-        assert "; search.trials 1 → 2; other data allowed</li>" in page
+        assert "; search.trials 1 → 2; different data allowed</li>" in page
         describe_run(numbers)
         assert f"resumed {count}" in capsys.readouterr().out
 
 
-def take_up_again(folder: RunFolder) -> Ledger:
-    """Write what the controller writes first when a sweep is taken up again; return the ledger."""
+def resume_sweep(folder: RunFolder) -> Ledger:
+    """Write what the controller writes first when a sweep is resumed; return the ledger."""
     experiment = History.of(folder).started.experiment
     ledger = Ledger(folder)
     changes = {"search.trials": [1, 2]}
@@ -348,16 +395,16 @@ def take_up_again(folder: RunFolder) -> Ledger:
     return ledger
 
 
-def test_a_silent_divergence_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_silent_divergence_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_run(tmp_path, ([0.4], Ending.FINISHED), ([0.5, *[0.001] * 5], Ending.FINISHED))
-    numbers = told(folder)
-    assert [bool(trial["diverged"]) for trial in numbers["trials"]] == [False, True]
+    numbers = summary_of(folder)
+    assert [bool(trial.diverged) for trial in numbers.trials] == [False, True]
     assert "the score collapsed" in Tables(write_report(folder).read_text()).tables["trials"][2][-2]
     describe_run(numbers)
     assert "t0001 diverged silently: the score collapsed" in capsys.readouterr().out
 
 
-def test_a_page_that_cannot_be_written_is_told_without_a_trace(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_gives_an_error_without_a_traceback(tmp_path: Path) -> None:
     folder = write_run(tmp_path, ([0.4], Ending.FINISHED))
     folder.report.mkdir()  # what else a file cannot replace
     done = CliRunner().invoke(app, ["report", str(folder.root)])
@@ -365,24 +412,24 @@ def test_a_page_that_cannot_be_written_is_told_without_a_trace(tmp_path: Path) -
     assert done.stderr == f"error: cannot read or write {folder.report}: Is a directory\n"
 
 
-def test_watching_a_sweep_taken_up_again_tells_only_what_is_new(
+def test_the_live_view_of_a_resumed_sweep_prints_only_what_is_new(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_run(
         tmp_path, ([0.4], Ending.FINISHED), ([0.5], Ending.CANCELLED), ([0.3], None), note=Note(text="an old note")
     )
-    take_up_again(folder).close()  # an earlier time: not told either
-    ledger = take_up_again(folder)
-    about = {"attempt": 1, "cause": "resumed", "reason": "the sweep was taken up again"}
+    resume_sweep(folder).close()  # an earlier resume: not printed either
+    ledger = resume_sweep(folder)
+    about = {"attempt": 1, "cause": "resumed", "reason": "the sweep was resumed"}
     ledger.append(TrialResumed(trial="t0001", from_epoch=1, **about))
     ledger.append(TrialResumed(trial="t0002", from_epoch=0, **about))
     rows = History.of(folder).trials["t0000"].rows
     with LiveView(folder, 4, 3):
         lines = capsys.readouterr().err.splitlines()
         assert lines == [
-            "taken up again; search.trials 1 -> 2; other data allowed  [1/4 trials, 3/12 epochs, best 0.5000 t0001]",
-            "t0001 goes on from epoch 2: the sweep was taken up again",
-            "t0002 starts again: the sweep was taken up again",
+            "resumed; search.trials 1 -> 2; different data allowed  [1/4 trials, 3/12 epochs, best 0.5000 t0001]",
+            "t0001 resumes from epoch 2: the sweep was resumed",
+            "t0002 restarts: the sweep was resumed",
         ]
         ledger.append(EpochRecorded(trial="t0002", row=rows[0]))
         record = TrialRecord(trial="t0002", number=2, ending=Ending.PRUNED, reason="behind", asked={}, used={})
@@ -394,10 +441,10 @@ def test_watching_a_sweep_taken_up_again_tells_only_what_is_new(
     ledger.close()
 
 
-def test_on_a_terminal_a_table_tells_every_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_a_table_lists_every_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trials = ([0.1, 0.4], Ending.FINISHED), ([], Ending.FAILED), ([0.3], None)
     folder = write_run(tmp_path, *trials, space={"lr0": {}}, ended=False)
-    ledger = take_up_again(folder)
+    ledger = resume_sweep(folder)
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("TERM", "xterm")
     read, write = os.openpty()
@@ -434,7 +481,7 @@ def test_the_time_left_is_reckoned_from_what_was_trained_since(
 ) -> None:
     folder = write_run(tmp_path, ([0.4] * 100, None), ended=False)
     row = History.of(folder).trials["t0000"].rows[0]
-    ledger = take_up_again(folder)
+    ledger = resume_sweep(folder)
     clock = [0.0]
     monkeypatch.setattr("yolosweep.cli.live_view.time.monotonic", lambda: clock[0])
     view = LiveView(folder, 1, 200)
@@ -527,9 +574,7 @@ def test_every_colour_of_a_figure_is_in_both_themes(tmp_path: Path) -> None:
     page = write_report(
         write_run(tmp_path, ([0.2], Ending.FINISHED), ([0.9], Ending.FINISHED), *(([0.5], e) for e in [*Ending, None]))
     ).read_text()
-    light, dark = re.split(
-        r"@media \(prefers-color-scheme: dark\)", files("yolosweep.report").joinpath("page.css").read_text()
-    )
+    light, dark = page[: page.index("</style>")].split("@media (prefers-color-scheme: dark)")
     used = set(re.findall(r'"(--\w+)"', json.dumps(figures_of(page))))
     assert {f"--{ending.value}" for ending in Ending} <= used
     for theme in (light, dark):

@@ -56,15 +56,15 @@ def test_the_page_tells_agreement_and_doubt(tmp_path: Path) -> None:
     page = render_review(
         result(tmp_path, labelled(tmp_path, "a.jpg", [PredictedLabel(0, HERE, 0.8)], [HumanLabel(0, HERE)]))
     )
-    assert "Nobody has checked these labels yet" in page
+    assert "These labels are unchecked" in page
     assert re.search(r"1\.00 <span[^>]*>0\.21 to 1\.00", page)
-    assert "flatters" in page
+    assert "On train this is optimistic" in page
     assert 'class="d"' in page
 
 
 def test_without_people_nothing_is_claimed(tmp_path: Path) -> None:
     page = render_review(result(tmp_path, labelled(tmp_path, "a.jpg", [PredictedLabel(0, HERE, 0.8)])))
-    assert "how good these are cannot be said" in page
+    assert "the quality of the auto-labels is unknown" in page
     assert "flatters" not in page
 
 

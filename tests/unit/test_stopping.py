@@ -37,7 +37,7 @@ def test_the_first_waits_for_a_safe_moment_and_the_second_does_not(
 def test_what_runs_is_told_and_the_second_does_not_wait(number: signal.Signals) -> None:
     told: list[str] = []
     with Stop(print) as stop, stop.waits():
-        with stop.tells(told.append):
+        with stop.cancels(told.append):
             signal.raise_signal(number)
             assert told == [f"stopped by {number.name}"]
             with pytest.raises(KeyboardInterrupt):
@@ -48,7 +48,7 @@ def test_what_runs_is_told_and_the_second_does_not_wait(number: signal.Signals) 
 def test_what_came_just_before_is_not_run() -> None:
     with Stop(print) as stop, stop.waits():
         signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt), stop.tells(print):
+        with pytest.raises(KeyboardInterrupt), stop.cancels(print):
             pytest.fail("it ran")
 
 
@@ -61,6 +61,6 @@ def test_what_takes_too_long_to_stop_is_stopped_at_once(monkeypatch: pytest.Monk
 
 
 def waits_for_ever(stop: Stop, told: list[str]) -> None:
-    with stop.tells(told.append):
+    with stop.cancels(told.append):
         signal.raise_signal(signal.SIGTERM)
         signal.pause()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yolosweep.cli.job_driver import other_versions
-from yolosweep.cli.resume import changed_versions
+from yolosweep.cli.resume_checks import changed_versions
 from yolosweep.cluster.node_checks import Expected, node_problems
 from yolosweep.cluster.node_probe import NodeFacts
 

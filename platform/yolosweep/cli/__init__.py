@@ -1,4 +1,4 @@
-"""The command line: wiring, printing and exit codes. No rule of the field lives here."""
+"""The command line: one file per command. It wires, prints and sets exit codes; it contains no domain rules."""
 
 
 def main() -> None:

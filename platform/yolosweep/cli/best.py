@@ -1,91 +1,67 @@
-"""``yolosweep best``: verify, validate again, write the bundle."""
+"""``yolosweep best``."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from yolosweep.cluster import prepare_node
-from yolosweep.ledger import Ledger, RunFolder
-from yolosweep.ledger.history import History
-from yolosweep.records import Validation
-from yolosweep.records.events import Winner, WinnerSelected
-from yolosweep.report.winner import best_trial, data_of, select_winner
-from yolosweep.tracking import page_of
+import typer
 
-__all__ = ["describe_winner", "select_winner_in", "select_winner_of", "winner_as_json"]
+from yolosweep.cli.console import print_json, print_line, print_table
+from yolosweep.cli.options import AsJson, Run
 
+if TYPE_CHECKING:
+    from yolosweep.ledger import RunFolder
+    from yolosweep.records import Validation
+    from yolosweep.records.events import Winner
 
-def select_winner_of(place: str) -> tuple[RunFolder, Winner]:
-    """Select the winner of a run that no other process holds, and record it.
-
-    Raises:
-        RunFolderError: not a run folder, or in use.
-        VerificationError: the checkpoint is not what was recorded.
-        TrainingError: no trial has a score.
-    """
-    folder = RunFolder.open(place)
-    with folder.held():
-        winner = select_winner_in(folder)
-        before = History.of(folder).winner
-        if before is None or before.winner != winner:
-            ledger = Ledger(folder)
-            ledger.append(WinnerSelected(**dict(winner)))
-            ledger.close()
-    return folder, winner
+__all__ = ["best", "describe_winner", "register"]
 
 
-def select_winner_in(folder: RunFolder) -> Winner:
-    """Select the winner of a run whose folder the caller holds; the caller records it."""
-    from yolosweep.backends import trainer_for
-
-    history = History.of(folder)
-    trial, _ = best_trial(history)
-    data = data_of(folder, history) if folder.objects is None else prepare_node(folder.address, history.dataset)
-    trainer = trainer_for(trial.request.model)
-    record = trial.record
-    settings = {**trial.request.settings, **(record.used if record else {})}
-
-    def validate(weights: Path, split: str) -> Validation:
-        asked = trial.request
-        return trainer.validate(weights, task=asked.task, data=data, split=split, settings=settings, gpus=asked.gpus)
-
-    return select_winner(folder, history, validate, link=page_of(folder, "wandb"))
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(best)
 
 
-def winner_as_json(folder: RunFolder, winner: Winner) -> dict[str, Any]:
-    """Return what ``--json`` prints."""
-    return {**winner.model_dump(mode="json"), "run": str(folder.root)}
+def best(run_folder: Run, as_json: AsJson = False) -> None:
+    """Verify the best checkpoint of a run, validate it again, and write the winner/ bundle."""
+    from yolosweep.cli.winner_selection import select_winner_of
+
+    folder, winner = select_winner_of(run_folder)
+    if as_json:
+        print_json({**winner.model_dump(mode="json"), "run": str(folder.root)})
+    else:
+        describe_winner(folder, winner)
 
 
 def describe_winner(folder: RunFolder, winner: Winner, *, gain: float | None = None) -> None:
     """Print a winner for people."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"[bold]winner     {winner.trial}[/bold]  {winner.metric} {winner.score:.4f}{_gain(gain)}")
+    score = "" if winner.score is None else f" {winner.score:.4f}"
+    over = "" if gain is None else f"  ({gain:+.4f} over the defaults)"
+    print_line(f"winner     {winner.trial}  {winner.metric}{score}{over}", style="bold")
     for sentence in winner.caveats:
-        console.print(f"caveat     {sentence}", markup=False)
+        print_line(f"caveat     {sentence}")
     for split, validation in winner.validations.items():
         values = "  ".join(f"{name.removeprefix('metrics/')} {value:.4f}" for name, value in _metrics(validation))
-        console.print(f"{split:<10} {values}")
-    if any(validation.per_class for validation in winner.validations.values()):
-        split, validation = next(iter(winner.validations.items()))
-        names = list(next(iter(validation.per_class.values())))
-        table = Table(f"class ({split})", *(n.removeprefix("metrics/") for n in names), box=None, pad_edge=False)
-        for label, values_of in validation.per_class.items():
-            table.add_row(label, *(f"{values_of[name]:.4f}" for name in names))
-        console.print(table)
-    console.print(f"file       {folder.root}/{winner.file.path}", markup=False)
-    console.print(f"sha256     {winner.file.sha256}")
+        print_line(f"{split:<10} {values}")
+    _describe_classes(winner)
+    print_line(f"file       {folder.root}/{winner.file.path}")
+    print_line(f"sha256     {winner.file.sha256}")
     for sentence in winner.passed_over:
-        console.print(f"note       {sentence}", markup=False)
+        print_line(f"note       {sentence}")
+
+
+def _describe_classes(winner: Winner) -> None:
+    """Print the metrics per class of the first split that has them."""
+    split, per_class = next(((s, v.per_class) for s, v in winner.validations.items() if v.per_class), ("", {}))
+    if not per_class:
+        return
+    names = list(next(iter(per_class.values())))
+    rows = [
+        [label, *("" if (value := values.get(name)) is None else f"{value:.4f}" for name in names)]
+        for label, values in per_class.items()
+    ]
+    print_table([f"class ({split})", *(name.removeprefix("metrics/") for name in names)], rows)
 
 
 def _metrics(validation: Validation) -> list[tuple[str, float]]:
     return [(k, v) for k, v in validation.metrics.items() if k.startswith("metrics/") and v is not None]
-
-
-def _gain(gain: float | None) -> str:
-    return "" if gain is None else f"  ({gain:+.4f} over the defaults)"

@@ -1,4 +1,4 @@
-"""Everything that is checked before anything starts, in one place for ``run`` and ``plan``."""
+"""The checks of an experiment before anything starts; ``run``, ``resume``, ``plan`` and ``doctor`` share them."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ __all__ = ["Checked", "check"]
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """An experiment that may start."""
+    """An experiment that passed all checks."""
 
     source: Path
     experiment: Experiment
     dataset: PreparedDataset
     gate: Gate
     model: Path | str
-    """A file, or a name Ultralytics ships."""
+    """A file, or the name of a model that Ultralytics ships."""
     notes: tuple[str, ...]
-    """What is legal but may surprise, one sentence each."""
+    """What is valid but may surprise, one sentence each."""
 
     @property
     def model_bytes(self) -> int | None:
-        """Size of the model's file, where there is one on this machine."""
+        """Size of the model's file; None if there is none on this machine."""
         return self.model.stat().st_size if isinstance(self.model, Path) and self.model.is_file() else None
 
 
 def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: Sequence[str] = ()) -> Checked:
-    """Load an experiment and check all of it: file, data, model, Ultralytics' own rules.
+    """Load an experiment and check it completely: file, data, model, and the rules of the backend.
 
     Args:
         source: the experiment file.
         overrides: ``key=value`` pairs.
-        fetch: whether weights that are not here are downloaded; a plan only says so.
-        allow: codes of findings in the data to go on with.
+        fetch: whether missing weights are downloaded; a plan only notes that they are.
+        allow: codes of findings in the data to waive.
 
     Raises:
-        ExperimentError: with all faults of the file at once.
-        DataError: the data are not there or cannot be read, the data gate found errors, or weights cannot be fetched.
-        UsageError: the file or an override cannot be read, or nothing was found of what is allowed.
+        ExperimentError: the file has faults; all are listed.
+        DataError: the data are missing or unreadable, a data check found errors, or weights cannot be fetched.
+        UsageError: the file or an override cannot be read, or a waived finding does not exist.
     """
-    seen: list[tuple[Gate, PreparedDataset] | DataError | UsageError] = []
+    found: list[tuple[Gate, PreparedDataset] | DataError | UsageError] = []
 
     def further(exp: Experiment) -> list[Fault]:
         if is_address(exp.data) and address_fault(exp.data, holds="data") is not None:
@@ -58,47 +58,47 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
             tell, anywhere = progress("checking the data"), OUTSIDE in allow
             copying = progress("copying the data", in_bytes=True)
             gate = examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, progress=tell, copying=copying)
-            seen.append((gate, waive(gate, allow)))
+            found.append((gate, waive(gate, allow)))
         except (DataError, UsageError) as error:
-            seen.append(error)
-            return [Fault(key="data", message=_told(error)), *_rules(exp)]
+            found.append(error)
+            return [Fault(key="data", message=_message(error)), *_rules(exp)]
         polygons = any(finding.code == "label-polygon-as-box" for finding in gate.dataset.findings)
         return [*lint_with_data(exp, gate.dataset.images["train"], polygons=polygons), *_rules(exp)]
 
     try:
         exp = load_experiment(source, overrides, further)
     except ExperimentError as error:
-        of_data = seen[0] if seen and isinstance(seen[0], (DataError, UsageError)) else None
-        if of_data is not None and [fault.message for fault in error.faults] == [_told(of_data)]:
+        of_data = found[0] if found and isinstance(found[0], (DataError, UsageError)) else None
+        if of_data is not None and [fault.message for fault in error.faults] == [_message(of_data)]:
             raise of_data from None  # nothing is wrong with the file
         raise
-    assert isinstance(seen[0], tuple), "an error of the data is a fault of the experiment"
-    gate, dataset = seen[0]
-    _, told = baseline(exp)
+    assert isinstance(found[0], tuple), "an error of the data is a fault of the experiment"
+    gate, dataset = found[0]
+    _, remarks = baseline(exp)
     model = exp.backend.locate_model(exp.model, fetch=fetch)
     if isinstance(model, Path) and not model.is_file():
-        told.append(f"{exp.model} is not on this machine: a run downloads it first")
+        remarks.append(f"{exp.model} is not on this machine: a run downloads it first")
     return Checked(
         source=source,
         experiment=exp,
         dataset=dataset,
         gate=gate,
         model=model,
-        notes=(*notes(exp), *told, *_worth_telling(dataset)),
+        notes=(*notes(exp), *remarks, *_notable_findings(dataset)),
     )
 
 
 def _rules(exp: Experiment) -> list[Fault]:
-    """Return what the training library has against the model and the arguments."""
+    """Return the faults the training library finds in the model and the arguments."""
     named = exp.backend.model_faults(exp.model, exp.task)
     return [*named, *(fault for fault in exp.backend.check_arguments(exp.space) if fault.key != "model" or not named)]
 
 
-def _told(error: DataError | UsageError) -> str:
+def _message(error: DataError | UsageError) -> str:
     return str(error).removeprefix("data: ")
 
 
-def _worth_telling(dataset: PreparedDataset) -> list[str]:
-    """Return the findings a run mentions before it starts: everything but what is merely good to know."""
-    grave = [finding for finding in dataset.findings if finding.severity is not Severity.NOTE]
-    return [*dataset.notes, *(described(finding) for finding in grave)]
+def _notable_findings(dataset: PreparedDataset) -> list[str]:
+    """Return the findings a run prints before it starts: warnings and waived errors, without notes."""
+    serious = [finding for finding in dataset.findings if finding.severity is not Severity.NOTE]
+    return [*dataset.notes, *(described(finding) for finding in serious)]

@@ -1,29 +1,49 @@
-"""``yolosweep init`` and ``yolosweep sample``: the first files of a newcomer."""
+"""``yolosweep init``."""
 
 from __future__ import annotations
 
 import os
-from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
-from yolosweep.backends import DEFAULT_BACKEND, backend_for
-from yolosweep.data import examine
-from yolosweep.data.samples.cache import SAMPLES
+import typer
+
+from yolosweep.cli.console import print_text
 from yolosweep.errors import UsageError
-from yolosweep.storage.addresses import is_address
-from yolosweep.storage.atomic_files import write_atomic
 
-__all__ = ["write_sample", "write_starter"]
+__all__ = ["init", "register"]
 
 
-def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path:
-    """Write a commented starter experiment for a data set and return its path.
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(init)
+
+
+def init(
+    data: Annotated[str, typer.Argument(help="A data.yaml, a classify folder, or sample:parking.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("experiment.yaml"),
+    task: Annotated[str, typer.Option(help="detect, segment, classify, pose or obb.")] = "detect",
+    model: Annotated[str | None, typer.Option(help="Model to start from.")] = None,
+) -> None:
+    """Write a commented starter experiment for a data set."""
+    from yolosweep.storage.atomic_files import write_atomic
+
+    _check_options(out, task, model)
+    text = _starter(data, out=out, task=task, model=model)
+    try:
+        write_atomic(out.absolute(), text)
+    except OSError as error:
+        raise UsageError(f"cannot write {out}: {error.strerror or error}; choose another with --out") from error
+    print_text(f"{out}\n")
+
+
+def _check_options(out: Path, task: str, model: str | None) -> None:
+    """Check the options.
 
     Raises:
-        UsageError: the file exists or cannot be written, there is no such task, or the model is made for another.
-        DataError: the data cannot be read.
+        UsageError: the file exists, the task is unknown, or the model is for another task.
     """
-    from yolosweep.experiment.starter import starter
+    from yolosweep.backends import DEFAULT_BACKEND, backend_for
 
     backend = DEFAULT_BACKEND if model is None else backend_for(model)
     if task not in backend.tasks:
@@ -32,39 +52,28 @@ def write_starter(data: str, *, out: Path, task: str, model: str | None) -> Path
         raise UsageError(f"--task {task} --model {model}: {fault}")
     if out.exists():
         raise UsageError(f"{out} exists and is not overwritten; choose another with --out")
-    is_named = data.startswith("sample:") or is_address(data)
-    dataset = examine(data if is_named else str(Path(data).absolute()), task).dataset
-    schema = resources.files("yolosweep.experiment") / "experiment.schema.json"
-    named = data if is_named else os.path.relpath(data, out.absolute().parent)
-    text = starter(
-        named,
-        task=task,
-        name=Path(data.rpartition(":")[2]).absolute().parent.name
-        if data.endswith((".yaml", ".yml"))
-        else Path(data).name,
-        model=model,
-        train_images=dataset.images["train"],
-        schema=str(schema),
-    )
-    try:
-        write_atomic(out.absolute(), text)
-    except OSError as error:
-        raise UsageError(f"cannot write {out}: {error.strerror or error}; choose another with --out") from error
-    return out
 
 
-def write_sample(kind: str, folder: Path, *, seed: int) -> Path:
-    """Draw a sample data set and return its data.yaml.
+def _starter(data: str, *, out: Path, task: str, model: str | None) -> str:
+    """Return the text of the experiment.
 
     Raises:
-        UsageError: there is no such sample, or the folder is not empty or cannot be written.
+        DataError: the data cannot be read.
     """
-    from yolosweep.data.samples.dataset import draw_parking
+    from importlib import resources
 
-    if kind not in SAMPLES:
-        raise UsageError(f"there is no sample {kind!r}; known: {', '.join(SAMPLES)}")
-    try:
-        draw_parking(folder, seed=seed)
-    except OSError as error:
-        raise UsageError(f"cannot write {folder}: {error.strerror or error}; choose another folder") from error
-    return folder / "data.yaml"
+    from yolosweep.data import examine
+    from yolosweep.experiment.starter import starter
+    from yolosweep.storage.addresses import is_address
+
+    is_name = data.startswith("sample:") or is_address(data)
+    dataset = examine(data if is_name else str(Path(data).absolute()), task).dataset
+    in_folder = data.endswith((".yaml", ".yml"))
+    return starter(
+        data if is_name else os.path.relpath(data, out.absolute().parent),
+        task=task,
+        name=Path(data.rpartition(":")[2]).absolute().parent.name if in_folder else Path(data).name,
+        model=model,
+        train_images=dataset.images["train"],
+        schema=str(resources.files("yolosweep.experiment") / "experiment.schema.json"),
+    )

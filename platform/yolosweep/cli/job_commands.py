@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["COMMANDS", "doctor", "follow", "jobs", "leave", "node", "stop", "submit", "token"]
+__all__ = ["COMMANDS", "doctor", "follow", "jobs", "leave", "node", "register", "stop", "submit", "token"]
 
 Address = Annotated[
     str,
@@ -152,3 +152,9 @@ def leave(grace: Grace = 25.0) -> None:
 
 COMMANDS = (submit, jobs, follow, stop, doctor, token, node, leave)
 """The commands, in the order of the help."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in COMMANDS:
+        app.command()(command)

@@ -55,10 +55,10 @@ def _run(options: argparse.Namespace) -> int:
 
         os.environ.update(receive(options.job, os.environ["RAY_ADDRESS"], _info))
     if options.resume is not None:
-        from yolosweep.cli.run import resume_sweep
+        from yolosweep.cli.sweep import resume_sweep
 
         return resume_sweep(options.resume, options.words, allow=options.allow, as_json=options.json)
-    from yolosweep.cli.run import run_sweep
+    from yolosweep.cli.sweep import run_sweep
 
     overrides = [*options.words[1:], *_kept_data(Path(options.words[0]), options.words[1:], folder, options.job)]
     allow = [code for code in options.allow if code != "versions"]

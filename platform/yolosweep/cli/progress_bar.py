@@ -1,4 +1,4 @@
-"""How far a long reading is: a line that renews itself on a terminal, one now and then elsewhere."""
+"""Progress of a long read: a line that is overwritten on a terminal, an occasional line elsewhere."""
 
 from __future__ import annotations
 
@@ -6,33 +6,32 @@ import sys
 import time
 from collections.abc import Callable
 
+from yolosweep.cli.console import is_terminal, notify, overwrite
+
 __all__ = ["progress"]
 
 _EVERY_S = {True: 0.2, False: 10.0}
-"""Seconds between two lines, on a terminal and elsewhere; what takes less says nothing."""
+"""Seconds between two lines, on a terminal and elsewhere; a faster read prints nothing."""
 _MANY = 40_000
 
 
 def progress(what: str, *, in_bytes: bool = False) -> Callable[[int, int], None]:
-    """Return a function that is told how many of how many files, or bytes, are done, and shows it as text."""
-    on_terminal = sys.stderr.isatty()
-    started = told = time.monotonic()
-    shown = False
+    """Return a function that takes how many files, or bytes, are done, and of how many, and shows the progress."""
+    on_terminal = is_terminal(sys.stderr)
+    started = last = time.monotonic()
+    visible = False
 
-    def tell(done: int, of: int) -> None:
-        nonlocal told, shown
+    def update(done: int, of: int) -> None:
+        nonlocal last, visible
         now = time.monotonic()
-        if done < of and now - told >= _EVERY_S[on_terminal]:
+        if done < of and now - last >= _EVERY_S[on_terminal]:
             left = f", about {(now - started) * (of - done) / done:.0f} s left" if done else ""
             amount = f"{done >> 20} of {of >> 20} MiB" if in_bytes else f"{done} of {of} files"
-            line = f"{what}: {amount}{left}"
-            print(
-                f"\r{line:<79}" if on_terminal else line, end="" if on_terminal else "\n", file=sys.stderr, flush=True
-            )
-            told, shown = now, True
-        elif done >= of and shown and on_terminal:
-            print(f"\r{'':<79}\r", end="", file=sys.stderr, flush=True)
+            (overwrite if on_terminal else notify)(f"{what}: {amount}{left}")
+            last, visible = now, True
+        elif done >= of and visible and on_terminal:
+            overwrite("")
         if done >= of >= _MANY and not in_bytes:
-            print(f"{what}: {of} files read; comparing the pictures takes minutes the first time", file=sys.stderr)
+            notify(f"{what}: {of} files read; the first comparison of the images takes minutes")
 
-    return tell
+    return update

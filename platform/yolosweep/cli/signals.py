@@ -1,4 +1,4 @@
-"""What Ctrl-C and SIGTERM do to a sweep, from before Ray starts until everything is written."""
+"""How a sweep reacts to SIGINT and SIGTERM, from before Ray starts until everything is written."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from typing import Any
 __all__ = ["Stop"]
 
 _GRACE_S = 30.0
-"""From the first request to stop to stopping at once: what a spot machine's notice leaves room for."""
+"""From the first request to stop to an immediate stop; fits into the notice of a spot instance."""
 
 
 class Stop:
-    """Takes SIGINT and SIGTERM while the ``with`` block runs; a second one raises KeyboardInterrupt wherever it comes.
+    """Handles SIGINT and SIGTERM while the ``with`` block runs. The second signal always raises KeyboardInterrupt.
 
-    The first one does so too, unless it comes in a block that can say better when to stop.
+    So does the first one, except inside :meth:`waits` and :meth:`cancels`, which stop in an orderly way.
 
     Args:
-        say: prints a line for people.
+        notify: prints a line for people.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
         self._first: Callable[[str], None] | None = None
         self._before: dict[int, Any] = {}
         self.signal: int | None = None
-        """The first signal that came."""
+        """The first signal received."""
 
     def __enter__(self) -> Stop:
-        self._before = {number: signal.signal(number, self._asked) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -41,43 +41,45 @@ class Stop:
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt where a stop was asked for."""
+        """Raise KeyboardInterrupt if a stop was requested."""
         if self.signal is not None:
             raise KeyboardInterrupt
 
     @contextlib.contextmanager
     def waits(self) -> Iterator[None]:
-        """Leave it to :meth:`check` to stop while the block runs: an exception amid Ray's start may bring it down."""
-        with self._does(lambda name: self._say(f"{name}: stopping as soon as Ray can; once more to stop at once")):
+        """Defer the first signal to :meth:`check` while the block runs: an exception while Ray starts may crash it."""
+        with self._on_first(
+            lambda name: self._notify(f"{name}: stopping as soon as Ray allows; repeat to stop at once")
+        ):
             yield
 
     @contextlib.contextmanager
-    def tells(self, cancel: Callable[[str], None]) -> Iterator[None]:
-        """Let ``cancel`` end what the block runs; where that takes too long it is stopped at once."""
+    def cancels(self, cancel: Callable[[str], None]) -> Iterator[None]:
+        """Let ``cancel`` end what the block runs; stop at once if that takes too long."""
 
         def first(name: str) -> None:
-            self._say(f"{name}: stopping the running trials and keeping everything; once more to stop at once")
+            self._notify(f"{name}: stopping the running trials and keeping all results; repeat to stop at once")
             cancel(f"stopped by {name}")
-            impatient.start()
+            deadline.start()
 
-        impatient = threading.Timer(_GRACE_S, lambda: os.kill(os.getpid(), self.signal or signal.SIGTERM))
-        impatient.daemon = True
+        deadline = threading.Timer(_GRACE_S, lambda: os.kill(os.getpid(), self.signal or signal.SIGTERM))
+        deadline.daemon = True
         try:
-            with self._does(first):
-                self.check()  # it came just before
+            with self._on_first(first):
+                self.check()  # a signal may have come just before
                 yield
         finally:
-            impatient.cancel()
+            deadline.cancel()
 
     @contextlib.contextmanager
-    def _does(self, first: Callable[[str], None]) -> Iterator[None]:
+    def _on_first(self, first: Callable[[str], None]) -> Iterator[None]:
         before, self._first = self._first, first
         try:
             yield
         finally:
             self._first = before
 
-    def _asked(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None or self._first is None:
             self.signal = self.signal or number
             raise KeyboardInterrupt

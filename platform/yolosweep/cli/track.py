@@ -1,27 +1,33 @@
-"""``yolosweep track push``: bring a run's trackers up to date with its ledger."""
+"""``yolosweep track push``."""
 
 from __future__ import annotations
 
-import sys
+import typer
 
-from yolosweep.ledger import RunFolder
-from yolosweep.tracking import push, sinks_of
+from yolosweep.cli.console import notify, print_line
+from yolosweep.cli.options import Run
 
-__all__ = ["push_run"]
+__all__ = ["push_run", "register"]
 
 
-def push_run(place: str) -> int:
-    """Send what is missing, print what has arrived, and return the exit code (1 when not everything arrived).
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    track = typer.Typer(no_args_is_help=True, help="Mirror runs to Weights & Biases.", rich_markup_mode=None)
+    track.command("push")(push_run)
+    app.add_typer(track, name="track")
 
-    Raises:
-        RunFolderError: not a run folder.
-        UsageError: credentials are missing.
-    """
-    folder = RunFolder.open(place)
+
+def push_run(run_folder: Run) -> None:
+    """Send what the trackers of a run do not have yet; sending twice changes nothing."""
+    from yolosweep.ledger import RunFolder
+    from yolosweep.tracking import push, sinks_of
+
+    folder = RunFolder.open(run_folder)
     results = [push(folder, sink) for sink in sinks_of(folder)]
     for result in results:
         where = f" at {result.url}" if result.url else ""
-        print(f"{result.sink}: {result.runs} runs are complete{where}")
+        print_line(f"{result.sink}: {result.runs} runs are complete{where}")
         if result.warning:
-            print(f"warning: {result.warning}", file=sys.stderr)
-    return 1 if any(result.warning for result in results) else 0
+            notify(f"warning: {result.warning}")
+    if any(result.warning for result in results):
+        raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Trainings: what is asked of one, what each epoch gave, how it ended."""
+"""Trials: the request, the result of each epoch, and the record of the ending."""
 
 from __future__ import annotations
 
@@ -31,38 +31,53 @@ class Ending(str, Enum):
     PATIENCE = "patience"
     """Ultralytics stopped it: no gain for ``patience`` epochs."""
     PRUNED = "pruned"
-    """The search stopped it in favour of better trials; its files were closed properly."""
+    """The search stopped it in favour of better trials; its files are complete."""
     DIVERGED = "diverged"
-    """The loss became NaN or infinite and stayed so."""
+    """The loss became NaN or infinite and did not recover."""
     OOM = "oom"
-    """Out of memory, also after Ultralytics lowered the batch."""
+    """Out of memory, even after Ultralytics lowered the batch."""
     FAILED = "failed"
-    """Anything else that raised, and workers that died; see ``error``."""
+    """Any other exception, or the death of the worker; see ``error``."""
     CANCELLED = "cancelled"
-    """The user, a signal or a spent budget stopped the sweep while it ran."""
+    """The user, a signal or an exhausted budget stopped the sweep while it ran."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the training itself went wrong; its reason is worth a line of its own."""
+        return self in (Ending.DIVERGED, Ending.OOM, Ending.FAILED)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the trial is over for good; a cancelled one continues when the sweep is resumed."""
+        return self is not Ending.CANCELLED
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the training ended as planned, or was stopped because more epochs would not pay."""
+        return self in (Ending.FINISHED, Ending.PATIENCE, Ending.PRUNED)
 
 
 class Cause(str, Enum):
-    """Why a training did not reach its end: decides whether it is tried again (as Kubernetes' pod failure policy)."""
+    """Why a training did not reach its end; decides whether it is retried (cf. Kubernetes' pod failure policy)."""
 
     INFRA = "infra"
-    """Its process or its node died: tried again, not counted."""
+    """Its process or its node died: retried, not counted."""
     STALLED = "stalled"
-    """No batch for too long; its stacks were written down and its process was ended: tried again once."""
+    """No batch for too long; its stacks were recorded and its process was ended: retried once."""
     RESOURCE = "resource"
     """Out of memory: ``trial.on_oom`` decides."""
     DATA = "data"
-    """The images or labels cannot be used: not tried again."""
+    """The images or labels are unusable: not retried."""
     CONFIG = "config"
-    """The settings cannot be used: not tried again."""
+    """The settings are unusable: not retried."""
     STORAGE = "storage"
     """The run folder cannot be written: the sweep stops and can be resumed."""
     UNKNOWN = "unknown"
-    """Anything else that raised: tried again ``trial.retries`` times."""
+    """Any other exception: retried ``trial.retries`` times."""
 
 
 class Verdict(str, Enum):
-    """The answer to each epoch of a trial."""
+    """The answer to a trial after each epoch."""
 
     CONTINUE = "go_on"
     PRUNE = "prune"
@@ -79,7 +94,7 @@ class FileRef(Record):
 
 
 class Checkpoint(Record):
-    """Everything a training needs to go on after a whole epoch, as if it had never stopped."""
+    """Everything a training needs to continue after a complete epoch exactly as if it had never stopped."""
 
     epoch: int
     """Epochs trained, counted from 1."""
@@ -90,7 +105,7 @@ class Checkpoint(Record):
 
 
 class TrialRequest(Record):
-    """One training, completely described."""
+    """One training, completely specified."""
 
     sweep: str
     trial: str
@@ -116,11 +131,11 @@ class TrialRequest(Record):
     """Ranks that train together; part of the identity, because BatchNorm sees each rank's batch alone."""
     policy: TrialPolicy = TrialPolicy()
     attempt: int = 0
-    """How often it was started before; part of the names of files in flight, so that two attempts never meet."""
+    """How often it was started before; part of temporary file names, so that two attempts never collide."""
     lowered: int | None = None
-    """The batch to use where the asked one did not fit, of a trial on several ranks that was restarted."""
+    """The batch to use if the requested one did not fit, for a restarted training on several ranks."""
     resume: tuple[Checkpoint, ...] = ()
-    """Recorded checkpoints to go on from, newest first; the first whose bytes are as recorded is used."""
+    """Recorded checkpoints to resume from, newest first; the first whose bytes match the record is used."""
 
     @property
     def epochs(self) -> int:
@@ -155,7 +170,7 @@ class EpochResult(Record):
     device: str = "cpu"
     host: str = ""
     recoveries: int = 0
-    """What this epoch ran with and on, as in :class:`TrialRecord`: its process may not live to tell."""
+    """What this epoch ran with and on, as in :class:`TrialRecord`: its process may die before it reports."""
 
 
 class TrialRecord(Record):
@@ -177,11 +192,11 @@ class TrialRecord(Record):
     files: dict[str, FileRef] = Field(default_factory=dict)
     """``best.pt``, ``last.pt``, ``results.csv``, ``args.yaml``… by name."""
     checkpoint: Checkpoint | None = None
-    """Of a cancelled training: its last whole epoch, where no row had brought it yet."""
+    """Of a cancelled training: its last complete epoch, if no row has reported it yet."""
     cause: Cause | None = None
-    """Why it did not reach its end by itself; None where nothing went wrong."""
+    """Why it did not reach its end by itself; None if nothing went wrong."""
     device: str = "cpu"
-    """``cpu`` or the GPU's name; ``unknown`` where its process died in the first epoch."""
+    """``cpu`` or the GPU's name; ``unknown`` if its process died in the first epoch."""
     gpus: tuple[str, ...] = ()
     """The GPUs Ray granted, over all ranks, as ``CUDA_VISIBLE_DEVICES`` names them."""
     host: str = ""
@@ -195,11 +210,11 @@ class TrialRecord(Record):
     gpu_memory_mb: Number = None
     """Largest resident memory of the training process; peak memory allocated on the GPU, None on CPU. MiB."""
     retries: int = 0
-    """How often it was started again."""
+    """How often it was restarted."""
     recoveries: int = 0
-    """Epochs trained again inside of the training after a NaN or an out-of-memory error."""
+    """Epochs trained again inside the training after a NaN or an out-of-memory error."""
     notes: tuple[str, ...] = ()
-    """Everything that was changed on the way: batch lowered, images skipped, recoveries."""
+    """Everything that was changed during the training: batch lowered, images skipped, recoveries."""
     error: str | None = None
     """Last line of the exception, for ``failed``, ``oom`` and ``diverged``."""
 

@@ -1,6 +1,6 @@
-"""The written outcome of a sweep: the same numbers as JSON and as one self-contained page."""
+"""The outcome of a sweep, as values and as one self-contained page."""
 
-from yolosweep.report.summary import summary as summary
+from yolosweep.report.summary import summarize as summarize
 from yolosweep.report.sweep_page import write_report as write_report
 
-__all__ = ["summary", "write_report"]
+__all__ = ["summarize", "write_report"]

@@ -1,4 +1,4 @@
-"""Contact sheets: small pictures with their labels drawn over them, as values a self-contained page can hold."""
+"""Contact sheets: thumbnails with their labels drawn over them, ready to embed in a self-contained page."""
 
 from __future__ import annotations
 
@@ -13,21 +13,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from yolosweep.report.ending_styles import STYLES
+
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
     from PIL.Image import Image
 
-__all__ = ["PALETTE", "Mark", "Tile", "affordable", "colour", "encoded", "environment", "overlay", "thumbnail", "told"]
+__all__ = [
+    "PALETTE",
+    "Mark",
+    "Tile",
+    "affordable",
+    "colour",
+    "described",
+    "encoded",
+    "environment",
+    "overlay",
+    "thumbnail",
+]
 
 PALETTE = (
     "#2f7fd6", "#d2690c", "#2a9d4e", "#e0484d", "#9a67d6", "#1693a5", "#d6529c", "#a9713f", "#858a1c", "#7a8594",
     "#6572e0", "#c0562f",
 )  # fmt: skip
-"""One per class, again from the start after the last; each can be told from white and from the dark card."""
+"""One per class, repeating after the last; each contrasts with white and with the dark card."""
 
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "MPO", "JPEG2000", "AVIF", "GIF", "DIB")
-"""Decoders that only decode: Pillow's others start programs (EPS) or read further files."""
+"""Safe decoders: others of Pillow start programs (EPS) or read further files."""
 _MAX_PIXELS = 200_000_000
 _MAX_MARKS = 80
 _MAX_POINTS = 48
@@ -40,15 +53,15 @@ T = TypeVar("T")
 
 
 class Mark(NamedTuple):
-    """One label over a picture."""
+    """One label on a picture."""
 
     category: int
     box: tuple[float, float, float, float]
-    """Middle x, middle y, width, height, as shares of the upright picture."""
+    """Center x, center y, width, height, as shares of the upright picture."""
     points: tuple[float, ...] = ()
-    """x, y, x, y… of a polygon or of an oriented box's corners, as shares; drawn in place of the box. Else empty."""
+    """x, y, x, y… of a polygon or an oriented box, as shares, drawn instead of the box; else empty."""
     machine: bool = False
-    """Drawn dashed: it was put there by a model."""
+    """Drawn dashed: it was predicted by a model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +69,17 @@ class Tile:
     """One small picture of a contact sheet."""
 
     jpeg: bytes
-    """As :func:`thumbnail` or :func:`encoded` give it."""
+    """As returned by :func:`thumbnail` or :func:`encoded`."""
     name: str
-    """Of the file, for people."""
+    """File name, for people."""
     split: str = ""
     marks: tuple[Mark, ...] = ()
     words: str = ""
-    """What is marked, in words; empty: the classes, counted."""
+    """Description of the marks; empty: the number of labels per class."""
 
     @property
     def weight(self) -> int:
-        """Return about how many bytes it takes in a page."""
+        """Approximate number of bytes it takes in a page."""
         drawn = sum(150 + 9 * min(len(mark.points) // 2, _MAX_POINTS) for mark in self.marks[:_MAX_MARKS])
         return len(self.jpeg) * 4 // 3 + drawn + 600
 
@@ -74,11 +87,11 @@ class Tile:
 def thumbnail(path: Path, side: int = 160) -> bytes:
     """Return a picture as a small upright JPEG (RGB, longer side at most ``side`` pixels).
 
-    What cannot be read, or is larger than 200 million pixels, gives a placeholder: nothing is raised for it.
+    A file that is unreadable or larger than 200 million pixels gives a placeholder; no error is raised.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damaged EXIF and of sizes, which are bounded here
+            warnings.simplefilter("ignore")  # about damaged EXIF, and about sizes, which are limited here
             return _jpeg(_opened(path, side), side)
     except Exception:  # decoders raise almost anything on damaged files
         return _placeholder(side)
@@ -136,15 +149,15 @@ def _placeholder(side: int) -> bytes:
 
 
 def affordable(groups: Mapping[T, Sequence[Tile]], budget: int) -> dict[T, tuple[Tile, ...]]:
-    """Return the first tiles of every group, evenly, as far as a budget of bytes goes; groups keep their order."""
+    """Return the first tiles of every group, evenly, within a budget of bytes; groups keep their order."""
     taken: dict[T, list[Tile]] = {group: [] for group in groups}
-    for place in range(max(map(len, groups.values()), default=0)):
+    for index in range(max(map(len, groups.values()), default=0)):
         for group, tiles in groups.items():
-            if place < len(tiles):
-                budget -= tiles[place].weight
+            if index < len(tiles):
+                budget -= tiles[index].weight
                 if budget < 0:
                     return {group: tuple(tiles) for group, tiles in taken.items()}
-                taken[group].append(tiles[place])
+                taken[group].append(tiles[index])
     return {group: tuple(tiles) for group, tiles in taken.items()}
 
 
@@ -154,12 +167,12 @@ def colour(category: int) -> str:
 
 
 def overlay(marks: Iterable[Mark], names: Mapping[int, str], bold: int | None = None) -> Markup:
-    """Return marks as an SVG that is laid over the picture; stroke widths do not scale with it.
+    """Return marks as an SVG overlay of the picture; stroke widths do not scale.
 
     Args:
-        marks: at most 80 are drawn, those of the class ``bold`` first; what is not finite is left out.
-        names: of the classes, shown when a mark is pointed at.
-        bold: the class to point out, if any.
+        marks: at most 80 are drawn, those of class ``bold`` first; marks that are not finite are skipped.
+        names: names of the classes, shown as tooltips.
+        bold: the class to highlight, if any.
     """
     from markupsafe import Markup
 
@@ -197,17 +210,17 @@ def _mille(share: float) -> int:
 
 
 def named(category: int, names: Mapping[int, str], length: int = 120) -> str:
-    """Return a class's name, shortened in its middle."""
+    """Return the name of a class, shortened in the middle."""
     return shortened(names.get(category, f"class {category}"), length)
 
 
 def shortened(text: str, length: int = 120) -> str:
-    """Return a text with its middle left out where it is longer than ``length`` characters."""
+    """Shorten a text in the middle if it is longer than ``length`` characters."""
     return text if len(text) <= length else f"{text[: length * 2 // 3]}…{text[-(length // 3) + 1 :]}"
 
 
-def told(tile: Tile, names: Mapping[int, str]) -> str:
-    """Return what is marked in a tile in words, e.g. ``3 RBC, 1 WBC``; classes beyond the fourth are counted."""
+def described(tile: Tile, names: Mapping[int, str]) -> str:
+    """Describe the marks of a tile, e.g. ``3 RBC, 1 WBC``; further classes than four are only counted."""
     if tile.words:
         return tile.words
     counts = Counter(mark.category for mark in tile.marks).most_common()
@@ -216,14 +229,14 @@ def told(tile: Tile, names: Mapping[int, str]) -> str:
 
 
 def visible(value: Any) -> Any:
-    """Return text in which what cannot be seen, or turns the text around, is spelled out; all else as it is."""
-    if type(value) is not str:  # markup of ours is a subclass
+    """Escape invisible and text-direction characters in a text; return other values unchanged."""
+    if type(value) is not str:  # our own markup is a subclass
         return value
     return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", value)
 
 
 def environment() -> Environment:
-    """Return the templates; every value in them is made visible, then escaped."""
+    """Return the template environment; each value passes :func:`visible`, then HTML escaping."""
     from jinja2 import Environment, PackageLoader
 
     made = Environment(
@@ -236,5 +249,5 @@ def environment() -> Environment:
     made.filters.update(
         base64=lambda content: base64.b64encode(content).decode(), colour=colour, overlay=overlay, short=shortened
     )
-    made.globals.update(told=told, named=named)
+    made.globals.update(described=described, named=named, endings=STYLES)
     return made

@@ -1,4 +1,4 @@
-"""The figures of a dataset: how often each class occurs, and how large its boxes are; plain values and SVG."""
+"""Figures of a data set: class frequencies and box sizes, as plain values and SVG."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 __all__ = ["BoxSize", "ClassRow", "Count", "SizeShares", "class_rows", "size_histogram", "size_scatter", "size_shares"]
 
 TINY = 8
-"""Pixels: less than one cell of the finest grid that YOLO heads predict on (stride 8)."""
+"""Pixels: smaller than one cell of the finest prediction grid of YOLO heads (stride 8)."""
 SMALL, MEDIUM = 32, 96
-"""Pixels: COCO's limits of small and medium objects, as the root of their area."""
+"""Pixels: COCO's limits of small and medium objects, as the square root of the area."""
 _STEP = 0.5
 _LEAST, _MOST = 1e-6, 1e9
-"""Pixels: what is beyond is no size of a box."""
+"""Pixels: box sizes outside these limits are ignored."""
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _FOOT = 360, 200, 34, 18, 40
 
 
@@ -34,7 +34,7 @@ class Count(NamedTuple):
 
 
 class BoxSize(NamedTuple):
-    """The size of one box, at the image's own size."""
+    """The size of one box at the original size of its image."""
 
     category: int
     width: float
@@ -42,10 +42,10 @@ class BoxSize(NamedTuple):
     height: float
     """Pixels."""
     side: float
-    """The image's longer side in pixels: it becomes ``imgsz`` in training."""
+    """The longer side of the image in pixels; training resizes it to ``imgsz``."""
 
     def at(self, imgsz: int) -> tuple[float, float]:
-        """Return width and height in pixels once the image is resized to ``imgsz``."""
+        """Return width and height in pixels after the image is resized to ``imgsz``."""
         return self.width * imgsz / self.side, self.height * imgsz / self.side
 
 
@@ -55,7 +55,7 @@ class Bar(NamedTuple):
     split: str
     occurs: Count
     share: float
-    """Of the split's most frequent class, 0 to 1."""
+    """Relative to the most frequent class of the split, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class SizeShares:
-    """What share of the boxes is how large at one image size, 0 to 1; the root of the area decides."""
+    """Shares of the boxes per size class at one image size, 0 to 1, by the square root of the area."""
 
     imgsz: int
     tiny: float
@@ -78,7 +78,7 @@ class SizeShares:
 
 
 def class_rows(counts: Mapping[str, Mapping[int, Count]], classes: Sequence[int]) -> list[ClassRow]:
-    """Return a row per class with a bar per split, the most frequent class of the first split on top."""
+    """Return a row per class with a bar per split, sorted by frequency in the first split."""
     none = Count(0, 0)
     most = {split: max((count.instances for count in by.values()), default=0) or 1 for split, by in counts.items()}
     rows = [
@@ -103,7 +103,7 @@ def _roots(boxes: Sequence[BoxSize], imgsz: int) -> list[float]:
 
 
 def size_shares(boxes: Sequence[BoxSize], imgsz: int) -> SizeShares:
-    """Return how large the boxes are once their images are resized to ``imgsz``; all 0 without a box."""
+    """Return the size classes of the boxes after resizing to ``imgsz``; all 0 without boxes."""
     roots = _roots(boxes, imgsz)
     limits = (0, TINY, SMALL, MEDIUM, math.inf)
     shares = [sum(low <= root < high for root in roots) / (len(roots) or 1) for low, high in itertools.pairwise(limits)]
@@ -111,7 +111,7 @@ def size_shares(boxes: Sequence[BoxSize], imgsz: int) -> SizeShares:
 
 
 def size_histogram(boxes: Sequence[BoxSize], imgsz: int) -> Markup:
-    """Return an SVG: how many boxes are how large at ``imgsz``, in half octaves of the root of their area."""
+    """Return an SVG histogram of box sizes at ``imgsz``: square root of the area, in half octaves."""
     top = math.ceil(math.log2(max(imgsz, 2)))
     bins = [0] * int(top / _STEP)
     for root in _roots(boxes, imgsz):
@@ -119,8 +119,8 @@ def size_histogram(boxes: Sequence[BoxSize], imgsz: int) -> Markup:
     most, plot = max(bins) or 1, _HEIGHT - _FOOT - 12
     wide = (_WIDTH - _LEFT - _RIGHT) / len(bins)
     bars = [
-        (_LEFT + place * wide, 12 + plot * (1 - count / most), wide, plot * count / most, _bin(place, count))
-        for place, count in enumerate(bins)
+        (_LEFT + index * wide, 12 + plot * (1 - count / most), wide, plot * count / most, _bin(index, count))
+        for index, count in enumerate(bins)
         if count
     ]
     parts = [
@@ -134,7 +134,7 @@ def size_histogram(boxes: Sequence[BoxSize], imgsz: int) -> Markup:
 
 
 def size_scatter(boxes: Sequence[BoxSize], imgsz: int) -> Markup:
-    """Return an SVG: height against width of every box at ``imgsz`` on logarithmic axes, coloured by class."""
+    """Return an SVG scatter plot of box height over width at ``imgsz``, log axes, coloured by class."""
     top, side = math.ceil(math.log2(max(imgsz, 2))), _WIDTH - _LEFT - _RIGHT
     points: dict[str, set[tuple[int, int]]] = defaultdict(set)
     for box in _usable(boxes):
@@ -154,12 +154,12 @@ def size_scatter(boxes: Sequence[BoxSize], imgsz: int) -> Markup:
     return _svg([square, *rows, *_columns(top, floor), *parts], f"Box width and height at imgsz {imgsz}", floor + _FOOT)
 
 
-def _bin(place: int, count: int) -> str:
-    return f"{2 ** (place * _STEP):.0f} to {2 ** ((place + 1) * _STEP):.0f} px: {count}"
+def _bin(index: int, count: int) -> str:
+    return f"{2 ** (index * _STEP):.0f} to {2 ** ((index + 1) * _STEP):.0f} px: {count}"
 
 
 def _columns(top: int, floor: int) -> list[Markup]:
-    """Return the axis below a figure whose x runs from 1 to 2**top pixels."""
+    """Return the x axis of a figure, from 1 to 2**top pixels."""
     side = _WIDTH - _LEFT - _RIGHT
     line = _format('<path class="axis" d="M{} {}h{}"/>', (_LEFT, floor, side))
     marks = [

@@ -1,4 +1,4 @@
-"""The page of ``yolosweep check --report``: the verdict on a dataset, and the dataset to look at; opens offline."""
+"""The page of ``yolosweep check --report``: a verdict on a data set, and views of it; opens offline."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from yolosweep.report.data_figures import (
 __all__ = ["DataView", "Gallery", "Pair", "render_data_page"]
 
 _PAIRS_BUDGET, _GALLERIES_BUDGET, _SAMPLES_BUDGET = 160_000, 250_000, 300_000
-"""Bytes of pictures, so that the page stays below 1 MB."""
+"""Bytes of pictures; they keep the page below 1 MB."""
 _MAX_ROWS = 400
 _MAX_FINDINGS = 60
-"""Of one kind."""
+"""Per finding code."""
 _MAX_BOXES = 4000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two images that are the same, or nearly, or of one source."""
+    """Two images that are identical, near-duplicates, or from one source."""
 
     first: Tile
     second: Tile
     kind: str
     """``exact``, ``near``, ``sequence``…"""
     detail: str = ""
-    """What makes them alike, e.g. a distance; one short sentence."""
+    """Why they are similar, e.g. a distance; one short sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gallery:
-    """What one way of augmenting does to samples."""
+    """Samples of one augmentation."""
 
     name: str
     """``mosaic``, or the name of a pipeline of the experiment."""
@@ -52,36 +52,36 @@ class Gallery:
 
 @dataclass(frozen=True, kw_only=True)
 class DataView:
-    """Everything that the page of a dataset shows."""
+    """Everything the page of a data set shows."""
 
     dataset: PreparedDataset
-    """With its findings, the codes that were allowed, and the share of each split that leaks."""
+    """With its findings, the waived codes, and the share of each split that leaks."""
     exit_code: int = 0
-    """What ``yolosweep check`` ends with."""
+    """Exit code of ``yolosweep check``."""
     counts: Mapping[str, Mapping[int, Count]] = field(default_factory=dict)
-    """Split to class number to how often it occurs; splits in the order train, val, test."""
+    """Frequencies by split and class number; splits in the order train, val, test."""
     boxes: Sequence[BoxSize] = ()
-    """Sizes of some thousands of boxes of train, drawn without preference; at most 4,000 are used."""
+    """Sizes of a few thousand boxes of train, sampled uniformly; at most 4,000 are used."""
     imgsz: tuple[int, ...] = (640,)
-    """The image sizes that are trained with, or the corners of those searched."""
+    """Image sizes used for training, or the limits of those searched."""
     samples: Mapping[int, Sequence[Tile]] = field(default_factory=dict)
-    """Class number to images of train in which it occurs, with all of their labels."""
+    """Images of train by the class number they contain, with all their labels."""
     pairs: Sequence[Pair] = ()
-    """Images that are in two splits, the worst first; as many are shown as fit."""
+    """Images that are in two splits, worst first; as many as fit are shown."""
     pairs_found: int | None = None
-    """How many there are in all; None: those given."""
+    """Total number of pairs; None: the number of ``pairs``."""
     previews: Sequence[Gallery] = ()
 
 
 def render_data_page(view: DataView) -> str:
-    """Return the page as HTML below 1 MB, without scripts and without anything outside of it.
+    """Return the page as HTML below 1 MB, without scripts and external resources.
 
-    Everything from the dataset is escaped; what cannot be seen or turns text around is spelled out. Of pictures, rows
-    and findings as many are shown as fit, and what is left out is counted.
+    Everything from the data set is escaped, invisible and text-direction characters visibly. As many pictures, rows
+    and findings as fit are shown; the rest is counted.
     """
     boxes, rows = view.boxes[:_MAX_BOXES], class_rows(view.counts, list(view.dataset.names))
     samples = affordable(view.samples, _SAMPLES_BUDGET)
-    galleries = affordable({place: gallery.tiles for place, gallery in enumerate(view.previews)}, _GALLERIES_BUDGET)
+    galleries = affordable({index: gallery.tiles for index, gallery in enumerate(view.previews)}, _GALLERIES_BUDGET)
     pairs = _shown_pairs(view.pairs)
     sizes = sorted({view.imgsz[0], view.imgsz[-1]} if view.imgsz else set())
     return (
@@ -105,24 +105,25 @@ def render_data_page(view: DataView) -> str:
             samples_left=sum(bool(view.samples[category]) and not tiles for category, tiles in samples.items()),
             pairs=pairs,
             pairs_left=max(len(view.pairs), view.pairs_found or 0) - len(pairs),
-            galleries=[(gallery, galleries[place]) for place, gallery in enumerate(view.previews) if galleries[place]],
+            galleries=[(gallery, galleries[index]) for index, gallery in enumerate(view.previews) if galleries[index]],
         )
     )
 
 
 def _verdict(view: DataView) -> tuple[str, str]:
-    """Return how grave it is (``none``, ``keep`` or empty) and the verdict in a sentence or two."""
+    """Return the CSS class of the verdict (``none``, ``keep`` or empty) and its text."""
     counted = _counted(view.dataset)
     allowed = [f for f in _of(view.dataset, Severity.ERROR) if f.code in view.dataset.allowed]
     stopping = counted["error"] - len(allowed)
     if stopping:
-        return "none", f"No sweep starts on this data: {_many(stopping, 'error')}."
+        return "none", f"No sweep can start on these data: {_many(stopping, 'error')}."
     if allowed:
         codes = ", ".join(sorted({finding.code for finding in allowed}))
-        return "none", f"A sweep starts only because {_many(len(allowed), 'error')} was let pass ({codes})."
+        waived = f"{_many(len(allowed), 'error')} {'is' if len(allowed) == 1 else 'are'} waived"
+        return "none", f"A sweep can start only because {waived} ({codes})."
     if counted["warning"]:
-        return "keep", f"A sweep can start; {_many(counted['warning'], 'warning')} to look at first."
-    return "", "Nothing speaks against training on this data."
+        return "keep", f"A sweep can start; {_many(counted['warning'], 'warning')} to review first."
+    return "", "The data checks found no problem: a sweep can start."
 
 
 def _many(count: int, noun: str) -> str:
@@ -138,7 +139,7 @@ def _counted(dataset: PreparedDataset) -> dict[str, int]:
 
 
 def _groups(findings: Sequence[Finding]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Return the findings by severity, the gravest first, then by code in the order they came."""
+    """Return the findings by severity, most severe first, then by code in order of appearance."""
     order = list(Severity)
     codes = list(dict.fromkeys(finding.code for finding in findings))
     ranked = sorted(findings, key=lambda finding: (order.index(finding.severity), codes.index(finding.code)))
@@ -149,7 +150,7 @@ def _groups(findings: Sequence[Finding]) -> list[tuple[str, list[dict[str, Any]]
 
 
 def _kind(code: str, findings: list[Finding]) -> dict[str, Any]:
-    """Return the findings of one code; the way out stands above them where they have it in common."""
+    """Return the findings of one code; a fix they share is given once."""
     fixes = {finding.fix for finding in findings}
     return {
         "code": code,

@@ -1,7 +1,7 @@
-"""Learning curves and scatter plots as plain Plotly figures (``data`` and ``layout``), ready to become JSON.
+"""Learning curves and scatter plots as plain Plotly figures (``data`` and ``layout``), ready for JSON.
 
-Colours are names of the page's CSS variables (``--best``): the page puts in those of its light or dark theme. Texts
-that come from a run are escaped, for Plotly reads markup in them.
+Colours are names of the page's CSS variables (``--best``); the page replaces them by those of its light or dark theme.
+Texts from a run are escaped, because Plotly interprets markup in them.
 """
 
 from __future__ import annotations
@@ -13,45 +13,31 @@ from typing import Any
 
 from yolosweep.experiment import Parameter
 from yolosweep.ledger.history import History, TrialHistory
+from yolosweep.records.columns import setting_text, short_metric
+from yolosweep.records.summary import Summary, TrialSummary
+from yolosweep.report.ending_styles import STYLES
 
-__all__ = ["SYMBOLS", "Figure", "curves", "inner", "rounded", "scatters", "shown"]
+__all__ = ["Figure", "curves", "inner", "rounded", "scatters"]
 
 Figure = dict[str, Any]
 
-SYMBOLS = {
-    "finished": ("circle", "●"),
-    "patience": ("diamond", "◆"),
-    "pruned": ("x", "✕"),
-    "cancelled": ("triangle-down", "▼"),
-    "diverged": ("cross", "✚"),
-    "oom": ("square", "■"),
-    "failed": ("triangle-up", "▲"),
-    "running": ("circle-open", "○"),
-}
-"""Ending: its symbol in Plotly, and the same as a character for legends and tables."""
-
-
-def shown(value: Any) -> str:
-    """Return a setting as people write it."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
 
 def inner(value: Any) -> str:
-    """Return a setting as text inside a figure, where ``<b>`` would be read as markup."""
-    return escape(shown(value), quote=False)
+    """Return a setting as text for a figure, where Plotly would interpret ``<b>`` as markup."""
+    return escape(setting_text(value), quote=False)
 
 
 def rounded(value: float | None) -> float | None:
-    """Return five significant digits: more cannot be seen, and makes the page heavy."""
+    """Round to five significant digits: more are invisible and only enlarge the page."""
     return None if value is None else float(f"{value:.5g}")
 
 
-def curves(history: History, told: Mapping[str, Any]) -> Figure:
-    """Return score per epoch of every trial that has one, the best and the defaults on top.
+def curves(history: History, summary: Summary) -> Figure:
+    """Return the score per epoch of every trial that has one, with the best trial and the defaults on top.
 
-    The last trace marks how the trials ended that did not train all epochs, and the epoch of the best score.
+    The last trace marks the endings of trials that did not train all epochs, and the epoch of the best score.
     """
-    best = told["best_trial"]
+    best = summary.best_trial
     trials = [trial for trial in history.trials.values() if trial.score is not None]
     trials.sort(key=lambda trial: (trial.request.trial == best, trial.request.number == 0))
     longest = max((trial.rows[-1].epoch for trial in trials), default=1)
@@ -59,7 +45,7 @@ def curves(history: History, told: Mapping[str, Any]) -> Figure:
         "data": [*(_curve(trial, best) for trial in trials), _marks(trials, best)],
         "layout": {
             "xaxis": {"title": {"text": "epoch"}, "range": [0.5, longest + 0.5], "rangemode": "nonnegative"},
-            "yaxis": {"title": {"text": inner(told["metric"]).removeprefix("metrics/")}},
+            "yaxis": {"title": {"text": inner(short_metric(summary.metric))}},
             "height": 400,
         },
     }
@@ -82,7 +68,7 @@ def _curve(trial: TrialHistory, best: str | None) -> dict[str, Any]:
 
 
 def _epochs(epochs: Sequence[int]) -> dict[str, Any]:
-    """Return x without listing it where epochs follow one another."""
+    """Return x, in short form where the epochs are consecutive."""
     gapless = epochs[-1] - epochs[0] == len(epochs) - 1
     return {"x0": epochs[0], "dx": 1} if gapless else {"x": list(epochs)}
 
@@ -90,7 +76,7 @@ def _epochs(epochs: Sequence[int]) -> dict[str, Any]:
 def _marks(trials: Iterable[TrialHistory], best: str | None) -> dict[str, Any]:
     marks: list[tuple[int, float, str, str, int, str]] = []
     for trial in trials:
-        name, symbol = trial.request.trial, SYMBOLS.get(trial.status, ("circle", ""))[0]
+        name, symbol = trial.request.trial, STYLES[trial.status].symbol
         last = next(row for row in reversed(trial.rows) if row.score is not None)
         assert last.score is not None
         if trial.status not in ("finished", "running"):
@@ -116,42 +102,45 @@ def _marks(trials: Iterable[TrialHistory], best: str | None) -> dict[str, Any]:
     }
 
 
-def scatters(told: Mapping[str, Any], space: Mapping[str, Parameter]) -> list[Figure]:
-    """Return one figure per parameter: score against its value as really used, one trace per ending."""
-    scored = [trial for trial in told["trials"] if trial["score"] is not None]
-    scores = [trial["score"] for trial in scored] or [0.0]
+def scatters(summary: Summary, space: Mapping[str, Parameter]) -> list[Figure]:
+    """Return one figure per parameter: score over the value really used, one trace per ending."""
+    scored = summary.scored
+    scores = [trial.score for trial in scored if trial.score is not None] or [0.0]
     slack = (max(scores) - min(scores)) * 0.08 or abs(scores[0]) * 0.1 or 0.1
     figures = []
     for name, parameter in space.items():
         layout = {
-            "xaxis": {"title": {"text": inner(name)}, **_axis(parameter, [t["parameters"].get(name) for t in scored])},
+            "xaxis": {
+                "title": {"text": inner(name)},
+                **_axis(parameter, [trial.parameters.get(name) for trial in scored]),
+            },
             "yaxis": {"range": [min(scores) - slack, max(scores) + slack], "nticks": 5},
             "height": 230,
         }
-        endings = dict.fromkeys(trial["ending"] for trial in scored)
-        data = [_dots(name, parameter, ending, scored, told["best_trial"]) for ending in endings]
+        endings = dict.fromkeys(trial.ending for trial in scored)
+        data = [_dots(name, parameter, ending, scored, summary.best_trial) for ending in endings]
         figures.append({"data": data, "layout": layout})
     return figures
 
 
-def _dots(name: str, parameter: Parameter, ending: str, scored: Iterable[Any], best: str | None) -> dict[str, Any]:
-    chosen = [trial for trial in scored if trial["ending"] == ending]
-    values = [trial["parameters"].get(name) for trial in chosen]
-    roles = ["best" if t["trial"] == best else "base" if t["number"] == 0 else ending for t in chosen]
-    open_circle = SYMBOLS.get(ending, ("circle", ""))[0].endswith("open")
+def _dots(name: str, parameter: Parameter, ending: str, scored: Iterable[TrialSummary], best: str | None) -> Figure:
+    chosen = [trial for trial in scored if trial.ending == ending]
+    values = [trial.parameters.get(name) for trial in chosen]
+    roles = ["best" if t.trial == best else "base" if t.number == 0 else ending for t in chosen]
+    open_circle = STYLES[ending].symbol.endswith("open")
     return {
         "type": "scatter",
         "mode": "markers",
         "x": [inner(value) for value in values] if _is_choice(parameter) else values,
-        "y": [rounded(trial["score"]) for trial in chosen],
+        "y": [rounded(trial.score) for trial in chosen],
         "name": ending,
-        "text": [f"{trial['trial']} ({ending})" for trial in chosen],
+        "text": [f"{trial.trial} ({ending})" for trial in chosen],
         "hovertemplate": "%{text}: %{y:.4f}<br>" + inner(name) + " = %{x}<extra></extra>",
         "marker": {
             "color": [f"--{role}" for role in roles],
             "opacity": 0.85,
             "size": [9 if role == ending else 13 for role in roles],
-            "symbol": SYMBOLS.get(ending, ("circle", ""))[0],
+            "symbol": STYLES[ending].symbol,
             "line": {"color": "--card", "width": 2 if open_circle else 0.7},
         },
     }
@@ -162,7 +151,7 @@ def _is_choice(parameter: Parameter) -> bool:
 
 
 def _axis(parameter: Parameter, used: Sequence[Any]) -> dict[str, Any]:
-    """Return an x axis over everything that was searched and everything that was used."""
+    """Return an x axis over all values that were searched or used."""
     if _is_choice(parameter):
         names = list(dict.fromkeys(inner(value) for value in (*parameter.corners(), *used)))
         return {
@@ -188,7 +177,7 @@ def _axis(parameter: Parameter, used: Sequence[Any]) -> dict[str, Any]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Return powers of ten between two values, with 2 and 5 times them where there are few."""
+    """Return the powers of ten between two values, and 2 and 5 times each where these are few."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1,) if math.log10(high / low) >= 2 else (1, 2, 5)
     ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]

@@ -1,6 +1,6 @@
 """Parallel coordinates: one line per trial across all searched parameters and the score.
 
-Drawn as ordinary lines: Plotly's own trace needs WebGL and shows only an error text where a browser has none (remote
+Drawn as ordinary lines: Plotly's own trace needs WebGL and shows only an error message in browsers without it (remote
 desktops, machines without a GPU).
 """
 
@@ -11,28 +11,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from yolosweep.experiment import Parameter
+from yolosweep.records.summary import Summary, TrialSummary
 from yolosweep.report.figures import Figure, inner, rounded
 
 __all__ = ["parallel", "stands_out"]
 
 _BEST_SHARE = 0.25
-"""Share of trials that stand out when there are no defaults to compare with."""
+"""Share of trials that stand out if the defaults have no score to compare with."""
 
 
-def parallel(told: Mapping[str, Any], space: Mapping[str, Parameter]) -> Figure:
-    """Return one line per scored trial; the best is at the top of the last axis, whatever the mode."""
-    scored = [trial for trial in told["trials"] if trial["score"] is not None]
-    sign = 1 if told["mode"] == "max" else -1
-    scored.sort(key=lambda trial: sign * trial["score"])
-    worst, best = (scored[0]["score"], scored[-1]["score"]) if scored else (0.0, 1.0)
-    axes = [_Axis(name, parameter, [t["parameters"].get(name) for t in scored]) for name, parameter in space.items()]
-    out = stands_out(told)
+def parallel(summary: Summary, space: Mapping[str, Parameter]) -> Figure:
+    """Return one line per scored trial; the best is at the top of the last axis in both modes."""
+    scored = _worst_first(summary)
+    worst, best = (scored[0][0], scored[-1][0]) if scored else (0.0, 1.0)
+    axes = [_Axis(name, parameter, [t.parameters.get(name) for _, t in scored]) for name, parameter in space.items()]
+    out = stands_out(summary)
     data = []
-    for trial in scored:
-        share = (trial["score"] - worst) / (best - worst) if best != worst else 1.0
-        heights = [rounded(axis.height(trial["parameters"].get(axis.name), share)) for axis in axes]
-        role = _role(trial, told["best_trial"], out)
-        data.append((role, _line(trial, [*heights, rounded(share)], role, len(scored))))
+    for score, trial in scored:
+        share = (score - worst) / (best - worst) if best != worst else 1.0
+        heights = [rounded(axis.height(trial.parameters.get(axis.name), share)) for axis in axes]
+        role = _role(trial, summary.best_trial, out)
+        data.append((role, _line(trial, score, [*heights, rounded(share)], role, len(scored))))
     data.sort(key=lambda pair: ("rest", "good", "base", "best").index(pair[0]))
     labels = [label for index, axis in enumerate(axes) for label in axis.labels(index)]
     labels += _ends(len(axes), f"{worst:.4f}", f"{best:.4f}")
@@ -56,26 +55,32 @@ def parallel(told: Mapping[str, Any], space: Mapping[str, Parameter]) -> Figure:
     return {"data": [line for _, line in data], "layout": layout}
 
 
-def stands_out(told: Mapping[str, Any]) -> set[str]:
-    """Return the trials better than the defaults; without such a comparison, the best quarter."""
-    if told["baseline_score"] is not None:
-        return {trial["trial"] for trial in told["trials"] if trial["gain"] is not None and trial["gain"] > 0}
-    sign = -1 if told["mode"] == "max" else 1
-    scored = sorted((t for t in told["trials"] if t["score"] is not None), key=lambda t: sign * t["score"])
-    return {trial["trial"] for trial in scored[: math.ceil(len(scored) * _BEST_SHARE)]}
+def _worst_first(summary: Summary) -> list[tuple[float, TrialSummary]]:
+    """Return the trials that have a score, and the score."""
+    scored = [(trial.score, trial) for trial in summary.trials if trial.score is not None]
+    sign = 1 if summary.mode == "max" else -1
+    return sorted(scored, key=lambda pair: sign * pair[0])
 
 
-def _role(trial: Mapping[str, Any], best: str | None, out: set[str]) -> str:
-    if trial["trial"] == best:
+def stands_out(summary: Summary) -> set[str]:
+    """Return the trials better than the defaults, or the best quarter if the defaults have no score."""
+    if summary.baseline_score is not None:
+        return {trial.trial for trial in summary.trials if trial.gain is not None and trial.gain > 0}
+    scored = [trial.trial for _, trial in reversed(_worst_first(summary))]
+    return set(scored[: math.ceil(len(scored) * _BEST_SHARE)])
+
+
+def _role(trial: TrialSummary, best: str | None, out: set[str]) -> str:
+    if trial.trial == best:
         return "best"
-    if trial["number"] == 0:
+    if trial.number == 0:
         return "base"
-    return "good" if trial["trial"] in out else "rest"
+    return "good" if trial.trial in out else "rest"
 
 
-def _line(trial: Mapping[str, Any], heights: list[float | None], role: str, lines: int) -> dict[str, Any]:
-    """Return one trial's line through all axes; the more lines, the fainter those in the crowd."""
-    settings = "<br>".join(f"{inner(name)} = {inner(value)}" for name, value in trial["parameters"].items())
+def _line(trial: TrialSummary, score: float, heights: list[float | None], role: str, lines: int) -> dict[str, Any]:
+    """Return one trial's line through all axes; the more lines there are, the fainter the unremarkable ones."""
+    settings = "<br>".join(f"{inner(name)} = {inner(value)}" for name, value in trial.parameters.items())
     faint = max(0.22, min(0.7, 14 / lines))
     return {
         "type": "scatter",
@@ -85,13 +90,13 @@ def _line(trial: Mapping[str, Any], heights: list[float | None], role: str, line
         "y": heights,
         "line": {"color": "--best" if role == "good" else f"--{role}", "width": 3 if role in ("best", "base") else 1.4},
         "opacity": {"rest": faint, "good": min(1.0, faint + 0.15)}.get(role, 1.0),
-        "text": f"<b>{trial['trial']}</b> {trial['score']:.4f}<br>{settings}",
+        "text": f"<b>{trial.trial}</b> {score:.4f}<br>{settings}",
         "hovertemplate": "%{text}<extra></extra>",
     }
 
 
 class _Axis:
-    """One vertical axis: where a value stands between 0 and 1."""
+    """One vertical axis: maps a value to a height between 0 and 1."""
 
     def __init__(self, name: str, parameter: Parameter, used: Sequence[Any]) -> None:
         self.name, self._log = name, parameter.is_log
@@ -104,7 +109,7 @@ class _Axis:
         self._low, self._high = min(numbers), max(numbers)
 
     def height(self, value: Any, share: float) -> float | None:
-        """Return the place of a value; lines of one choice are spread a little, the better ones higher."""
+        """Return the height of a value; lines of one choice are spread a little, better trials higher."""
         if self._choices:
             if repr(value) not in self._choices:
                 return None
@@ -129,12 +134,19 @@ class _Axis:
 
 
 def _ends(index: int, low: str, high: str) -> list[dict[str, Any]]:
-    """Return the labels below and above an axis, where no line runs."""
+    """Return the labels below and above an axis, outside the lines."""
     return [_label(index, 0.0, low, yanchor="top", yshift=-4), _label(index, 1.0, high, yanchor="bottom", yshift=4)]
 
 
-def _label(index: int, height: float, text: str, **place: Any) -> dict[str, Any]:
-    return {"x": index, "y": height, "text": text, "showarrow": False, "font": {"size": 11, "color": "--soft"}, **place}
+def _label(index: int, height: float, text: str, **anchor: Any) -> dict[str, Any]:
+    return {
+        "x": index,
+        "y": height,
+        "text": text,
+        "showarrow": False,
+        "font": {"size": 11, "color": "--soft"},
+        **anchor,
+    }
 
 
 def _rule(index: int) -> dict[str, Any]:

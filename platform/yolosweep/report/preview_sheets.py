@@ -1,4 +1,4 @@
-"""Augmentation previews as contact sheets for the page of a dataset."""
+"""Augmentation previews as contact sheets for the page of a data set."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["galleries"]
 
 _NOTES = {
     "as it is": "Only resized to imgsz.",
-    "mosaic": "Four images of train in one.",
-    "hsv": "Hue, saturation and brightness, as far as the settings let them go.",
-    "all together": "With the settings' own probabilities: what a training sees.",
+    "mosaic": "Four images of train combined.",
+    "hsv": "Hue, saturation and brightness at the limits of the settings.",
+    "all together": "With the probabilities of the settings: what a training sees.",
 }
-_PIPELINE = "Every step applied, however rare it is in training."
+_PIPELINE = "Every step applied, whatever its probability in training."
 
 
 def galleries(previews: Iterable[Preview], side: int = 160) -> tuple[Gallery, ...]:
-    """Return a contact sheet for each part of an experiment's augmentation, in the order of the previews."""
+    """Return a contact sheet per part of the augmentation of an experiment, in the order of the previews."""
     return tuple(
         Gallery(name=look, tiles=tuple(_tile(preview, side) for preview in same), note=_NOTES.get(look, _PIPELINE))
         for look, same in groupby(previews, key=lambda preview: preview.look)
@@ -31,10 +31,10 @@ def galleries(previews: Iterable[Preview], side: int = 160) -> tuple[Gallery, ..
 def _tile(preview: Preview, side: int) -> Tile:
     height, width = preview.pixels.shape[:2]
     marks = []
-    for place, (left, top, right, bottom) in enumerate(preview.boxes):
+    for index, (left, top, right, bottom) in enumerate(preview.boxes):
         middle = (left + right) / 2 / width, (top + bottom) / 2 / height
-        points = preview.polygons[place] if preview.polygons else ()
+        points = preview.polygons[index] if preview.polygons else ()
         shares = tuple(value / (height if odd % 2 else width) for odd, value in enumerate(points))
         box = (*middle, (right - left) / width, (bottom - top) / height)
-        marks.append(Mark(preview.categories[place], box, shares))
+        marks.append(Mark(preview.categories[index], box, shares))
     return Tile(jpeg=encoded(preview.pixels, side), name=preview.image.name, marks=tuple(marks))

@@ -1,7 +1,7 @@
-"""Which checkpoint won and why: rank over all endings, verify, re-validate, and hand over a bundle.
+"""Selecting the winner: rank all trials, verify the checkpoint, validate it again, and write a bundle.
 
-The winner is the best score so far over all trials, whatever their ending. Its file must be byte for byte what the
-ledger says, and its score, measured again on the same validation split, must be the recorded one within a tolerance.
+The winner is the trial with the best score so far, whatever its ending. Its file must be byte for byte the recorded
+one, and its score, measured again on the same validation split, must equal the recorded one within a tolerance.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from yolosweep.storage.atomic_files import sha256_of
 __all__ = ["TOLERANCE", "Validate", "best_trial", "select_winner", "verify_file"]
 
 TOLERANCE = 0.01
-"""Largest difference between recorded and re-validated score (fp16 rounding of the stored weights, fused layers)."""
+"""Largest allowed difference between the recorded score and the one validated again (fp16 weights, fused layers)."""
 
 Validate = Callable[[Path, str], Validation]
-"""Score a checkpoint on a split: ``training`` behind a plain function."""
+"""Score a checkpoint on a split."""
 
 
 def best_trial(history: History) -> tuple[TrialHistory, list[str]]:
-    """Return the best trial that left a checkpoint, and a sentence for each better one that did not.
+    """Return the best trial that has a checkpoint, and a sentence for each better one that has none.
 
     Raises:
-        TrainingError: no trial has a score, or none that has one left its checkpoint.
+        TrainingError: no trial has a score, or no trial with a score has a checkpoint.
     """
     trials = history.trials
     ranked = [trial for trial in history.ranked() if trial.record is not None]
@@ -56,7 +56,7 @@ def verify_file(folder: RunFolder, reference: FileRef) -> Path:
     """Return the path of a recorded file after checking that it is unchanged.
 
     Raises:
-        VerificationError: it is missing, or its bytes differ from what was recorded.
+        VerificationError: it is missing or was changed.
     """
     path = folder.resolve(reference)
     if not path.is_file():
@@ -129,12 +129,12 @@ def _compare(metric: str, recorded: float | None, measured: float | None, trial:
 
 
 def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -> None:
-    """Write an experiment whose only trial is the winner: same settings, seed and data."""
+    """Write an experiment whose only trial repeats the winner: same settings, seed and data."""
     exp: Mapping[str, Any] = history.experiment
     record = trial.record
     assert record is not None
     searched = {name: record.used.get(name, value) for name, value in trial.request.asked.items()}
-    again = {
+    experiment = {
         **{key: exp[key] for key in ("name", "task", "model", "data", "seed", "train", "augmentations")},
         "search": {
             "trials": 1,
@@ -148,20 +148,20 @@ def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    text = io.StringIO(f"# Trains {trial.request.trial} of {history.sweep} again: yolosweep run reproduce.yaml\n")
+    text = io.StringIO(f"# Repeats {trial.request.trial} of {history.sweep}: yolosweep run reproduce.yaml\n")
     text.seek(0, io.SEEK_END)
-    yaml.dump(again, text)
+    yaml.dump(experiment, text)
     folder.publish(text.getvalue(), folder.winner / "reproduce.yaml")
 
 
 def data_of(folder: RunFolder, history: History) -> str:
-    """Return where the prepared data are now: inside this copy of the run folder, else where they were.
+    """Return where the prepared data are: inside this copy of the run folder, else at the recorded path.
 
     Raises:
-        DataError: they are not there any more.
+        DataError: they no longer exist.
     """
     inside = folder.dataset / "data.yaml"
-    place = inside if inside.is_file() else Path(history.started.dataset.train_on)
-    if not place.exists():
-        raise DataError(f"the data {place} of this sweep are not there any more; put them back to validate the winner")
-    return str(place)
+    path = inside if inside.is_file() else Path(history.started.dataset.train_on)
+    if not path.exists():
+        raise DataError(f"the data {path} of this sweep no longer exist; restore them to validate the winner")
+    return str(path)

@@ -1,0 +1,23 @@
+"""``yolosweep report``."""
+
+from __future__ import annotations
+
+import typer
+
+from yolosweep.cli.console import print_text
+from yolosweep.cli.options import Run
+
+__all__ = ["register", "report"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(report)
+
+
+def report(run_folder: Run) -> None:
+    """Write report.html of a run again, from its ledger."""
+    from yolosweep.ledger import RunFolder
+    from yolosweep.report import write_report
+
+    print_text(f"{write_report(RunFolder.open(run_folder))}\n")

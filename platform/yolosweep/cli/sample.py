@@ -1,0 +1,36 @@
+"""``yolosweep sample``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from yolosweep.cli.console import print_text
+from yolosweep.errors import UsageError
+
+__all__ = ["register", "sample"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(sample)
+
+
+def sample(
+    kind: Annotated[str, typer.Argument(help="The sample: parking.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
+    seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+) -> None:
+    """Draw a small labelled data set: a parking lot from above, classes red_car and car."""
+    from yolosweep.data.samples.cache import SAMPLES
+    from yolosweep.data.samples.dataset import draw_parking
+
+    if kind not in SAMPLES:
+        raise UsageError(f"there is no sample {kind!r}; known: {', '.join(SAMPLES)}")
+    try:
+        draw_parking(folder, seed=seed)
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror or error}; choose another folder") from error
+    print_text(f"{folder / 'data.yaml'}\n")

@@ -1,0 +1,21 @@
+"""``yolosweep schema``."""
+
+from __future__ import annotations
+
+import typer
+
+from yolosweep.cli.console import print_text
+
+__all__ = ["register", "schema"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(schema)
+
+
+def schema() -> None:
+    """Print the JSON Schema of experiment files, for editors."""
+    from yolosweep.experiment.json_schema import text
+
+    print_text(text())

@@ -148,7 +148,7 @@ def test_a_stop_while_ray_starts_leaves_nothing_and_does_not_say_otherwise(
     process.send_signal(number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 128 + number, err
-    assert "nothing had begun" in err
+    assert "nothing had started" in err
     assert "yolosweep resume" not in err
     assert not list((tmp_path / "runs").iterdir())
 

@@ -1,4 +1,4 @@
-"""What the page of a dataset shows, drawn from the gate's result."""
+"""The page of a data set, built from the result of its checks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_page(gate: Gate, exp: Experiment | None, target: Path, imgsz: Sequence
     """Write the page of a dataset; with an experiment it also shows what its augmentations do.
 
     Args:
-        gate: the dataset as examined, with the codes that are let pass.
+        gate: the data set as checked, with the waived codes.
         exp: the experiment, if one was checked.
         target: the file to write.
         imgsz: image sizes that are trained with.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import sys
 from pathlib import Path
@@ -11,11 +10,17 @@ from typing import Annotated
 
 import typer
 
+from yolosweep.cli.console import print_json, print_text
 from yolosweep.errors import UsageError
 
-__all__ = ["docs", "folder", "pages", "summary_of"]
+__all__ = ["docs", "folder", "pages", "register", "summary_of"]
 
 _COMMENT = re.compile(r"<!--.*?-->\s*", re.DOTALL)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(docs)
 
 
 def docs(
@@ -28,11 +33,11 @@ def docs(
         return
     text = page(topic)
     if as_json:
-        typer.echo(json.dumps({"topic": topic, "text": text}, indent=2))
+        print_json({"topic": topic, "text": text})
     elif sys.stdout.isatty():
         _render(text)
     else:
-        typer.echo(text, nl=False)
+        print_text(text)
 
 
 def folder() -> Path:
@@ -73,12 +78,11 @@ def summary_of(text: str) -> str:
 def _list(as_json: bool) -> None:
     found = {topic: summary_of(text) for topic, text in pages().items()}
     if as_json:
-        typer.echo(json.dumps([{"topic": topic, "summary": text} for topic, text in found.items()], indent=2))
+        print_json([{"topic": topic, "summary": text} for topic, text in found.items()])
         return
     width = max(map(len, found), default=0)
-    for topic, text in found.items():
-        typer.echo(f"{topic:<{width}}  {text}")
-    typer.echo("\nPrint one with: yolosweep docs TOPIC")
+    lines = [f"{topic:<{width}}  {text}" for topic, text in found.items()]
+    print_text("\n".join([*lines, "", "Print one with: yolosweep docs TOPIC", ""]))
 
 
 def _render(text: str) -> None:

@@ -1,4 +1,4 @@
-"""What the data gate says of a data set."""
+"""What the data checks found in a data set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Severity(str, Enum):
 
 
 class Finding(Record):
-    """One thing the data gate has to say about a dataset."""
+    """One thing the data checks found."""
 
     code: str
     """Stable name of the kind of finding, e.g. ``label-class-range``: what ``--allow`` takes."""
@@ -61,7 +61,7 @@ class PreparedDataset(Record):
     notes: tuple[str, ...] = ()
     """What was resolved or looked odd, one sentence each."""
     findings: tuple[Finding, ...] = ()
-    """Everything the data gate found, errors first."""
+    """All findings of the data checks, errors first."""
     allowed: tuple[str, ...] = ()
     """Codes of errors that the user waived."""
     leaks: dict[str, float] = Field(default_factory=dict)

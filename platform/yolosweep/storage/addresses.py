@@ -124,7 +124,7 @@ def address_fault(text: str, *, holds: str = "a run folder") -> str | None:
             return _SECRET
         if holds == "data" and scheme.lower() in ("http", "https", "ftp"):
             return (
-                f"{text} is not fetched: whoever answers there decides what is trained on; "
+                f"{text} is not fetched: the server would decide what is trained on; "
                 "download the data set, check it, and give its path"
             )
         known = ", ".join(name for name in _SCHEMES if name not in ("gcs", "abfss"))

@@ -1,1 +1,1 @@
-"""The data gate: every check, its findings, and waivers."""
+"""The data checks: every check, its findings, and waivers."""

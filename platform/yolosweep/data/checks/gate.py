@@ -124,7 +124,7 @@ def waive(gate: Gate, allow: Sequence[str]) -> PreparedDataset:
 
 
 def with_waived(gate: Gate, allow: Sequence[str]) -> Gate:
-    """Return the gate with the given error codes waived, whatever other errors remain.
+    """Return the checked data with the given error codes waived, whatever other errors remain.
 
     Raises:
         UsageError: A code does not exist.

@@ -1,7 +1,7 @@
 """Data in object storage (``s3://``, ``gs://``, ``file://``…), staged once per machine into our own cache folder.
 
 The staged copy is named by the listing of the storage (names, sizes, times), so changed data are other data. An
-interrupted copy continues where it stopped, whoever asks for it; of processes that ask at once one copies.
+interrupted copy continues where it stopped; of several processes that ask at once, one copies.
 """
 
 from __future__ import annotations

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
-from yolosweep.experiment.choices import PRUNERS
+from yolosweep.experiment.choices import PRUNERS, PrunerChoice
 from yolosweep.experiment.schema import Search
 from yolosweep.records import EpochResult
 from yolosweep.records.events import EpochRecorded
@@ -85,3 +86,17 @@ class TestPruner:
         for number in range(4):
             pruner.apply(EpochRecorded(trial=f"t{number:04d}", row=row(2, None)))
         assert pruner.should_stop("t0004", row(2, 0.5)) is False
+
+
+def test_a_new_pruner_is_one_module_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "strict.py").write_text(
+        "class Strict:\n"
+        "    def __init__(self, search, epochs): self.epochs = epochs\n"
+        "    def should_stop(self, trial, row): return 1 < row.epoch < self.epochs\n"
+        "    def apply(self, event): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(PRUNERS, "strict", PrunerChoice(summary="after one epoch", factory="strict:Strict"))
+    search = Search.model_validate({"pruner": "strict", "parameters": {"lr0": {"min": 0.1, "max": 1.0}}})
+    pruner = pruner_for(search, EPOCHS)
+    assert [pruner.should_stop("t0001", row(epoch, 0.5)) for epoch in (1, 2, EPOCHS)] == [False, True, False]

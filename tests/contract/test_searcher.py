@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from yolosweep.experiment import Parameter
-from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.errors import ExperimentError
+from yolosweep.experiment import Parameter, load_experiment
+from yolosweep.experiment.choices import SEARCHERS, SearcherChoice
 from yolosweep.search.searchers.searcher import Searcher, searcher_for
+from yolosweep.search.trial_generator import TrialGenerator
 
 SPACE = {
     "batch": Parameter(values=[4, 8, 16]),
@@ -85,3 +88,29 @@ class TestSearcher:
             assert len(found) == len({str(point) for point in found}) == POINTS
         else:
             assert len(found) == POINTS + 5
+
+
+def test_a_new_searcher_is_one_module_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An experiment names it, its messages list it, and the trial generator uses it."""
+    (tmp_path / "descending.py").write_text(
+        "class Descending:\n"
+        "    def __init__(self, space, *, seed, mode): self.values = sorted(space['batch'].values)\n"
+        "    def suggest(self, number, attempt=0): return {'batch': self.values.pop()} if self.values else None\n"
+        "    def started(self, number, parameters): pass\n"
+        "    def tell(self, number, used, score, *, learned=True): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(
+        SEARCHERS, "descending", SearcherChoice(summary="largest first", factory="descending:Descending")
+    )
+    search = "search: {searcher: %s, parameters: {batch: {values: [4, 8, 32]}}}\n"
+    file = tmp_path / "experiment.yaml"
+    head = "name: e\nmodel: toy/red\ndata: sample:parking\ntrain: {epochs: 2}\nresources: {gpus_per_trial: 0}\n"
+    file.write_text(head + search % "descending")
+    generator = TrialGenerator(load_experiment(file), model_fingerprint="m", data_fingerprint="d", world_size=1)
+    assert [suggestion.parameters for number in range(1, 5) if (suggestion := generator.next(number))] == [
+        {"batch": 32}, {"batch": 8}, {"batch": 4},
+    ]  # fmt: skip
+    file.write_text(head + search % "ascending")
+    with pytest.raises(ExperimentError, match=r"search\.searcher.*descending"):
+        load_experiment(file)

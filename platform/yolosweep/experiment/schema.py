@@ -37,10 +37,10 @@ class _Strict(BaseModel):
 
 def one_of(choices: Mapping[str, object]) -> AfterValidator:
     """Return the check that a word is in a table."""
-    expected = ", ".join(f"'{name}'" for name in choices)
 
     def check(value: str) -> str:
         if value not in choices:
+            expected = ", ".join(f"'{name}'" for name in choices)
             raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
         return value
 

@@ -63,7 +63,9 @@ class TrialHistory:
     @property
     def score(self) -> float | None:
         """Best score so far, over all endings."""
-        return self.rows[-1].best_score if self.rows else None
+        if self.rows:
+            return self.rows[-1].best_score
+        return self.record.score if self.record else None
 
     @property
     def status(self) -> str:

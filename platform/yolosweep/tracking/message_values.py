@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from yolosweep.ledger.history import History
+from yolosweep.ledger.trial_summary import summarize_trial
 from yolosweep.records import EpochResult, TrialRecord
+from yolosweep.records.columns import columns_of
 from yolosweep.records.events import TrialResumed
 
 __all__ = ["headline_of", "resumption_of", "settings_of", "summary_of", "table_of"]
@@ -30,28 +32,18 @@ def headline_of(history: History, records: Mapping[str, TrialRecord]) -> dict[st
     return headline | {f"best/{name}": value for name, value in best.used.items() if name in best.asked}
 
 
-def table_of(
-    history: History, records: Mapping[str, TrialRecord], run_of: Callable[[str], str]
-) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
+def table_of(history: History, run_of: Callable[[str], str]) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
     """Return the columns and rows of the table of ended trials.
 
     Args:
         history: the sweep.
-        records: last ending of each trial.
         run_of: gives the id of a trial's tracked run.
     """
-    trials = sorted(history.trials.values(), key=lambda trial: trial.request.number)
-    ended = [(trial.record, trial.dropped) for trial in trials if trial.record is not None]
-    names = sorted({name for record, _ in ended for name in record.asked})
-    columns = ("trial", "ending", "best_score", "gain_over_defaults", "best_epoch", "epochs", "seconds")
-    rows = []
-    for record, dropped in ended:
-        result = (record.trial, record.ending.value, record.score, _gain(history, records, record.score))
-        counts = (record.best_epoch, record.epochs, record.seconds, record.retries, record.recoveries)
-        settings = (record.used.get(name, record.asked.get(name)) for name in names)
-        best = None if dropped else record.files.get("best.pt")
-        rows.append((*result, *counts, *settings, best.path if best else None, run_of(record.trial)))
-    return (*columns, "retries", "recoveries", *names, "checkpoint", "run"), tuple(rows)
+    ended = sorted((t for t in history.trials.values() if t.record), key=lambda trial: trial.request.number)
+    trials = [summarize_trial(history, trial) for trial in ended]
+    columns = columns_of("tracker", trials, metric=history.metric)
+    rows = tuple((*(column.value(trial) for column in columns), run_of(trial.trial)) for trial in trials)
+    return (*(column.name for column in columns), "run"), rows
 
 
 def _sign(history: History) -> float:

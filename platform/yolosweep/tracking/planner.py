@@ -208,7 +208,7 @@ class Planner:
     def _(self, event: SweepEnded) -> list[Message]:
         run, seq, status = self._sweep_run, event.seq, event.status
         headline = headline_of(self.history, self._records)
-        columns, rows = table_of(self.history, self._records, self._run)
+        columns, rows = table_of(self.history, self._run)
         close = Close(
             run=run,
             seq=seq,

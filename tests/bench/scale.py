@@ -61,7 +61,7 @@ def _share_mb(process: psutil.Process) -> float:
 def _controllers() -> list[psutil.Process]:
     """Return the controllers of this machine; Ray names a process after its actor."""
     return [
-        one for one in psutil.process_iter(["cmdline"]) if "ray::SweepController" in " ".join(one.info["cmdline"] or [])
+        one for one in psutil.process_iter(["cmdline"]) if "ray::ControllerActor" in " ".join(one.info["cmdline"] or [])
     ]
 
 

@@ -142,7 +142,7 @@ def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
         _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert not (bad / "trained").exists()
-    lost = History.of(RunFolder(run)).trials[resumed["trial"]]
+    lost = History.of(RunFolder(run)).trials[resumed.trial]
     assert [row.epoch for row in lost.rows] == list(range(1, len(lost.rows) + 1))
 
 
@@ -175,7 +175,7 @@ def test_a_spot_machine_stores_its_trials_before_it_goes(
     (again,) = [one for trial in History.of(RunFolder(run)).trials.values() for one in trial.resumes]
     assert again.cause == "preempted"
     # No checkpoint was due yet: all the same, no epoch was trained twice.
-    assert rows_told(run, again["trial"]) == list(range(1, 1001))
+    assert rows_told(run, again.trial) == list(range(1, 1001))
     assert again.from_epoch > 20
 
 

@@ -20,8 +20,9 @@ from yolosweep.records import Cause, Ending
 pytestmark = pytest.mark.slow
 
 REAL_RANKS = """
-import importlib.util, yolosweep.backends
-spec = importlib.util.spec_from_file_location("real_ranks", yolosweep.backends.__path__[0] + "/ranks.py")
+import importlib.util, yolosweep.backends.ultralytics
+place = yolosweep.backends.ultralytics.__path__[0] + "/ddp.py"
+spec = importlib.util.spec_from_file_location("real_ranks", place)
 real = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(real)
 """
@@ -30,7 +31,7 @@ ONE_GOES_WRONG = {
     "yolosweep.backends.ultralytics.ddp": REAL_RANKS
     + """
 import os, pathlib
-joined, my_rank = real.joined, real.my_rank
+ddp_trainer, my_rank = real.ddp_trainer, real.my_rank
 
 def enter_group(rank, world_size, address, *, on_gpu):
     died = pathlib.Path(__file__).with_name("died")
@@ -38,8 +39,8 @@ def enter_group(rank, world_size, address, *, on_gpu):
         died.touch()
         os.kill(os.getpid(), 9)
     real.enter_group(rank, world_size, address, on_gpu=on_gpu)
-
-def follow(request):
+    if not rank:
+        return
     import yolosweep.backends.ultralytics.trainer_mixins as loop
     begin = loop._CheckpointMixin.begin_epoch
     def begin_epoch(self):
@@ -47,7 +48,6 @@ def follow(request):
             raise RuntimeError("CUDA out of memory")
         begin(self)
     loop._CheckpointMixin.begin_epoch = begin_epoch
-    return real.follow(request)
 """
 }
 
@@ -56,10 +56,10 @@ DOES_NOT_FIT = {
     # The other rank has no room for more than 8 images, and rank 0 none for more than 4.
     "yolosweep.backends.ultralytics.ddp": REAL_RANKS
     + """
-enter_group, follow, my_rank = real.enter_group, real.follow, real.my_rank
+enter_group, my_rank = real.enter_group, real.my_rank
 
-def joined(base):
-    class Small(real.joined(base)):
+def ddp_trainer(base):
+    class Small(real.ddp_trainer(base)):
         def optimizer_step(self):
             if self.batch_size > (8 if real.my_rank() else 4):
                 raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -152,9 +152,9 @@ def make_trainer_class(base, request, watch, *, threads, workers):
     "yolosweep.backends.ultralytics.ddp": REAL_RANKS
     + """
 import os
-follow, my_rank = real.follow, real.my_rank
+my_rank = real.my_rank
 
-def joined(base):
+def ddp_trainer(base):
     return base
 
 def enter_group(rank, world_size, address, *, on_gpu):

@@ -62,7 +62,7 @@ def test_a_sweep_whose_driver_was_killed_is_crowned_as_it_is_and_ends_as_if_it_h
     for name, trial in before.trials.items():  # what had been acknowledged is still there, and was not trained again
         assert after.trials[name].rows[: len(trial.rows)] == trial.rows
     (resumed,) = after.resumes
-    assert resumed["changes"] == {}
+    assert resumed.changes == {}
     undisturbed = shell.run(toy, "search.trials=4", *LONG)
     assert curves(after) == curves(undisturbed.history)
     assert told["winner"]["file"]["sha256"] == undisturbed.told["winner"]["file"]["sha256"]
@@ -120,7 +120,7 @@ def test_a_lost_ledger_process_ends_the_sweep_and_it_goes_on(
     (controller,) = [
         child
         for child in psutil.Process(process.pid).children(recursive=True)
-        if child.is_running() and "ray::SweepController" in " ".join(child.cmdline())
+        if child.is_running() and "ray::ControllerActor" in " ".join(child.cmdline())
     ]
     controller.kill()
     _, err = process.communicate(timeout=120)

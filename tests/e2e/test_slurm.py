@@ -143,7 +143,7 @@ def test_a_pre_empted_job_ends_resumable_and_goes_on_when_it_is_queued_again(
 
     first = job.start(experiment, *wanted)
     try:
-        wait_for(lambda: first.poll() is not None or any(e.event == "row" for e in job.events()), timeout_s=240)
+        wait_for(lambda: first.poll() is not None or any(e["event"] == "row" for e in job.events()), timeout_s=240)
         assert first.poll() is None, first.communicate()[0]
         (private,) = job.home.glob(".yolosweep-*")
         token = private / "token"
@@ -161,8 +161,8 @@ def test_a_pre_empted_job_ends_resumable_and_goes_on_when_it_is_queued_again(
     assert first.returncode == 143, told
     assert secret not in told
     assert (job.home / "requeued").read_text().split() == [str(job.number)]
-    assert job.events()[-1].event == "sweep_ended"
-    assert job.events()[-1].status == "cancelled"
+    assert job.events()[-1]["event"] == "sweep_ended"
+    assert job.events()[-1]["status"] == "cancelled"
     left_nothing(job, wait_for)
     before = History.of(job.run_folder())
     assert before.started.slots["concurrent"] == 2, "one slot on each of the two nodes"
@@ -183,7 +183,7 @@ def test_a_pre_empted_job_ends_resumable_and_goes_on_when_it_is_queued_again(
     assert len(endings) == 8
     assert set(endings.values()) <= {"finished", "patience", "diverged"}
     assert len(after.resumes) == 1
-    assert any(event.event == "winner" for event in job.events())
+    assert any(event["event"] == "winner" for event in job.events())
     left_nothing(job, wait_for)
 
 

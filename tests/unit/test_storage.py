@@ -767,3 +767,41 @@ def test_a_ledger_of_an_older_release_is_resumed(storage: str) -> None:
         ledger.close()
     assert added.seq == 1
     assert [event.text for event in read_events(RunFolder.open(run.address).ledger)] == ["old", "new"]
+
+
+HOSTILE = (
+    "winner/../../../../../../.bash_profile",
+    "model/../../escape",
+    "trials/t0000/checkpoints/../../../../escape",
+    "winner//etc/escape",
+    "winner/./escape",
+    "winner/a\\b",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_object_in_a_bucket_is_written_outside_of_the_cache(
+    name: str, empty_bucket: Callable[[], str], own_cache: Path, tmp_path: Path
+) -> None:
+    """The names are put into the store of the server itself: no client would send them."""
+    from moto.s3.models import s3_backends
+
+    run = RunFolder.create(empty_bucket(), "hostile")
+    run.publish(b"fine", run.winner / "best.pt")
+    address = Address.parse(run.address)
+    bucket = s3_backends["123456789012"]["aws"].buckets[address.authority]
+    prefix = address.path.strip("/")
+    (key,) = [key for key in bucket.keys if key.endswith("winner/best.pt")]
+    bucket.keys[f"{prefix}/{name}"] = bucket.keys[key]
+    before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(own_cache)}
+    fresh = RunFolder(run.address)
+    for folder in (fresh.winner, fresh.model("x").parent, fresh.checkpoint("t0000", "x").parent):
+        with contextlib.suppress(RunFolderError):
+            fresh.bring_below(folder)
+        with contextlib.suppress(RunFolderError):
+            assert all(path.is_relative_to(fresh.root) for path in fresh.files_in(folder))
+    assert {path for path in tmp_path.rglob("*") if not path.is_relative_to(own_cache)} == before
+    written = {path.resolve() for path in own_cache.rglob("*") if path.is_file()}
+    assert all(path.is_relative_to(own_cache.resolve() / "yolosweep") for path in written)
+    assert not [path for path in written if path.name in ("escape", ".bash_profile")]

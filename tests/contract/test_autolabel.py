@@ -282,7 +282,7 @@ def test_the_command_draws_in_train_alone_and_the_gate_knows_its_labels(
     assert [file.stem for file in drawn] == [image.stem for image in images_of(data)]
     assert told["images"] == len(drawn)
     assert list(told["agreement"]) == ["train"]
-    assert "by machine" in Path(told["review"]).read_text()
+    assert "auto-labels" in Path(told["review"]).read_text()
     for split in ("train", "val"):
         shutil.copytree(data / "images" / split, tmp_path / "set" / "images" / split)
     shutil.copytree(data / "labels" / "val", tmp_path / "set" / "labels" / "val")

@@ -241,7 +241,7 @@ def test_nodes_that_share_nothing_but_the_bucket_train(
     assert list(theirs.glob("staged/*/images")), "the other node staged the data"
     (there,) = theirs.glob("runs/*/*")
     assert (there / "data" / "data.yaml").is_file(), "the other node wrote a view of its own"
-    trained = {path.parent.name for path in there.glob("trials/*/best.pt")}
+    trained = {path.parents[2].name for path in there.glob("trials/*/attempts/*/best.pt")}
     assert 0 < len(trained) < 4, "both nodes trained"
     assert not list(there.rglob("*.state")), "no node keeps states of trials that have ended"
     assert after.winner is not None

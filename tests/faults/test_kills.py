@@ -417,6 +417,7 @@ def calm_ranks(shell: Any, two_ranks: Path) -> History:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly  # test_ranks_sweep and test_nodes lose a rank, too
 def test_the_kill_of_a_rank_leaves_no_trace(ordeal: Any, two_ranks: Path, calm_ranks: History) -> None:
     seed = int(SEED or 7)
     rng = random.Random(seed)

@@ -63,9 +63,7 @@ class TrialHistory:
     @property
     def score(self) -> float | None:
         """Best score so far, over all endings."""
-        if self.rows:
-            return self.rows[-1].best_score
-        return self.record.score if self.record else None
+        return self.rows[-1].best_score if self.rows else None
 
     @property
     def status(self) -> str:

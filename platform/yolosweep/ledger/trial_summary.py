@@ -28,8 +28,8 @@ def summarize_trial(history: History, trial: TrialHistory, *, diverged: str | No
         number=request.number,
         ending=trial.status,
         reason=record.reason if record else "",
-        score=trial.score,
-        gain=gain_over_defaults(history, trial.score),
+        score=_score(trial),
+        gain=gain_over_defaults(history, _score(trial)),
         best_epoch=last.best_epoch if last else None,
         epochs=len(trial.rows),
         seconds=round(seconds_of(trial), 1),
@@ -49,10 +49,15 @@ def summarize_trial(history: History, trial: TrialHistory, *, diverged: str | No
 
 def gain_over_defaults(history: History, score: float | None) -> float | None:
     """Return how much better a score is than that of trial 0; positive is better in both modes."""
-    base = history.baseline.score if history.baseline else None
+    base = _score(history.baseline) if history.baseline else None
     if score is None or base is None:
         return None
     return round(score - base if history.mode == "max" else base - score, 6)
+
+
+def _score(trial: TrialHistory) -> float | None:
+    """Return the best score; of a trial without rows, as its record has it."""
+    return trial.score if trial.rows or trial.record is None else trial.record.score
 
 
 def seconds_of(trial: TrialHistory) -> float:

@@ -869,3 +869,24 @@ def test_ending_twice_with_the_same_record_moves_its_files_once(tmp_path: Path) 
     recorded = history(request).trials[request.trial].record
     assert recorded is not None
     assert folder.resolve(recorded.files["best.pt"]).read_bytes() == b"weights"
+
+
+def test_a_file_that_is_gone_before_its_trial_is_recorded_is_left_out_and_noted(tmp_path: Path) -> None:
+    controller = make_controller(tmp_path)
+    request = start(controller)
+    folder = RunFolder(request.folder)
+    names = ("best.pt", "last.pt")
+    files = {name: folder.publish(b"w", folder.attempt(request.trial, 0, name)) for name in names}
+    folder.resolve(files["best.pt"]).unlink()
+    record = TrialRecord(
+        trial=request.trial, number=0, ending=Ending.FINISHED, reason="r", asked=request.asked, used=request.asked,
+        score=0.5, files=files,
+    )  # fmt: skip
+    controller.ended(record, 0)
+    known = history(request)
+    recorded = known.trials[request.trial].record
+    assert recorded is not None
+    assert recorded.files.keys() == {"last.pt"}
+    assert [(note.trial, note.text) for note in known.notes] == [
+        (request.trial, "best.pt is missing: it was removed before the trial was recorded")
+    ]

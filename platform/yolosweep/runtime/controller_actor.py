@@ -77,21 +77,21 @@ class ControllerActor(SweepController):
         if (news := self._nodes.record(node, host, fault)) is not None:
             self.note(news)
 
-    def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
+    def begin(self, worker: int) -> TrialRequest | Literal["wait"] | None:
         """As ``SweepController.begin``."""
-        answer = super().begin(slot)
+        answer = super().begin(worker)
         if answer is None:
-            self._idle.add(slot)
+            self._idle.add(worker)
         return answer
 
-    def lost(self, slot: int, error: str) -> None:
+    def lost(self, worker: int, error: str) -> None:
         """As ``SweepController.lost``; Tune restarts the worker, maybe on another node."""
-        self._idle.discard(slot)
-        super().lost(slot, error)
+        self._idle.discard(worker)
+        super().lost(worker, error)
 
-    def cordoned(self, slot: int) -> None:
+    def cordoned(self, worker: int) -> None:
         """Record that a worker is on an excluded node; if no other worker can train, end the sweep."""
-        self._idle.add(slot)
+        self._idle.add(worker)
         if len(self._idle) == self._all:
             faults = "; ".join(self._nodes.faults)
             self.cancel(f"all workers are on excluded nodes ({faults}); repair or remove these nodes, then resume")

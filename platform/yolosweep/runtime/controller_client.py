@@ -67,9 +67,9 @@ class ControllerClient:
         except ray.exceptions.RayActorError as error:
             raise ClusterError("the process that keeps the ledger was lost") from error
 
-    def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
+    def begin(self, worker: int) -> TrialRequest | Literal["wait"] | None:
         """See ``SweepController.begin``."""
-        return cast("TrialRequest | Literal['wait'] | None", self._ask("begin", slot))
+        return cast("TrialRequest | Literal['wait'] | None", self._ask("begin", worker))
 
     def row(self, trial: str, row: EpochResult, checkpoint: Checkpoint | None, attempt: int) -> Verdict:
         """See ``SweepController.row``."""
@@ -91,17 +91,17 @@ class ControllerClient:
         """See ``SweepController.preempt``."""
         self._ask("preempt", trial, attempt)
 
-    def replacing(self, slot: int) -> None:
+    def replacing(self, worker: int) -> None:
         """See ``SweepController.replacing``."""
-        self._ask("replacing", slot)
+        self._ask("replacing", worker)
 
-    def lost(self, slot: int, error: str) -> None:
+    def lost(self, worker: int, error: str) -> None:
         """See ``SweepController.lost``."""
-        self._ask("lost", slot, error)
+        self._ask("lost", worker, error)
 
-    def cordoned(self, slot: int) -> None:
+    def cordoned(self, worker: int) -> None:
         """See ``ControllerActor.cordoned``."""
-        self._ask("cordoned", slot)
+        self._ask("cordoned", worker)
 
     def over(self) -> bool:
         """See ``SweepController.over``."""

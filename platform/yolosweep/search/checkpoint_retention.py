@@ -39,23 +39,25 @@ def drop_surplus(
 def with_final_names(folder: RunFolder, record: TrialRecord) -> TrialRecord:
     """Return the record of the attempt that counts, its files moved from the attempt's folder to the trial's.
 
-    Attempts publish under names of their own: a process that was taken for dead and comes back to life after its trial
-    went on elsewhere can then never overwrite what is recorded.
+    Attempts publish under names of their own, so a process that was believed dead and comes back after its trial
+    resumed elsewhere can never overwrite what is recorded. A file that is gone is left out, and a note says so.
     """
     files: dict[str, FileRef] = {}
+    notes = list(record.notes)
     for name, reference in record.files.items():
         target = folder.trial(record.trial) / name
         if reference.path.startswith("trials/") and "/attempts/" in reference.path:
             moved = folder.move(reference, target)
             if moved is None:
+                notes.append(f"{name} is missing: it was removed before the trial was recorded")
                 continue
             reference = moved
         files[name] = reference
-    return record.model_copy(update={"files": files})
+    return record.model_copy(update={"files": files, "notes": tuple(notes)})
 
 
 def clear_leftovers(folder: RunFolder, history: History) -> None:
-    """Remove what processes that were killed left in the folders of trials that have ended for good."""
+    """Remove what killed processes left in the folders of trials that have ended for good."""
     over = [name for name, t in history.trials.items() if t.record and t.record.ending is not Ending.CANCELLED]
     folder.remove_below(below for name in over for below in working_folders(folder, name))
     for name in over:
@@ -66,7 +68,7 @@ def clear_leftovers(folder: RunFolder, history: History) -> None:
 
 
 def working_folders(folder: RunFolder, trial: str) -> list[Path]:
-    """Return what nobody needs any more of a trial that has ended for good: checkpoints, and files of its attempts."""
+    """Return the folders that a trial no longer needs once it has ended for good: checkpoints and attempts."""
     return [folder.checkpoint(trial, "x").parent, folder.attempt(trial, 0, "x").parents[1]]
 
 

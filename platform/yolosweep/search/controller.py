@@ -122,33 +122,33 @@ class SweepController:
         for outage in outages():
             self._history.add(self._ledger.append(Note(text=outage)))
 
-    def begin(self, slot: int) -> TrialRequest | Literal["wait"] | None:
+    def begin(self, worker: int) -> TrialRequest | Literal["wait"] | None:
         """Return the next trial for a free worker, ``wait`` while there may be one later, None if there is none.
 
         A worker that asks before its last trial has ended is a new process in place of a dead one.
         """
-        if self._workers.is_busy(slot):
-            self.lost(slot, "the process ended without a message")
+        if self._workers.is_busy(worker):
+            self.lost(worker, "the process ended without a message")
         self._check_time()
-        self._workers.heartbeat(slot)
+        self._workers.heartbeat(worker)
         if self._waiting and not self._halting:
-            return self._hand_out(slot, self._waiting.pop(0))
-        if not self._halting and (answer := self._new_trial(slot)) is not None:
+            return self._hand_out(worker, self._waiting.pop(0))
+        if not self._halting and (answer := self._new_trial(worker)) is not None:
             return answer
         # One worker stays idle while others train: a trial whose machine dies resumes on it at once.
-        if self._workers.any_busy() and not self._halting and self._workers.keep_spare(slot):
+        if self._workers.any_busy() and not self._halting and self._workers.keep_spare(worker):
             return "wait"
-        self._workers.retire(slot)
+        self._workers.retire(worker)
         return None
 
-    def _hand_out(self, slot: int, trial: str) -> TrialRequest:
+    def _hand_out(self, worker: int, trial: str) -> TrialRequest:
         known = self._history.trials[trial]
-        self._workers.assign(slot, trial)
+        self._workers.assign(worker, trial)
         self._preempted.discard(trial)
         newest_first = tuple(reversed(known.checkpoints[-self._exp.trial.keep_checkpoints :]))
         return known.request.model_copy(update={**self._now, "attempt": known.retries, "resume": newest_first})
 
-    def _new_trial(self, slot: int) -> TrialRequest | Literal["wait"] | None:
+    def _new_trial(self, worker: int) -> TrialRequest | Literal["wait"] | None:
         number, search = len(self._history.trials), self._exp.search
         if self._stopped or number == search.trials:
             return None
@@ -156,11 +156,11 @@ class SweepController:
             self._stopped = f"the epoch budget of {search.epoch_budget} does not hold another trial"
         if room != "yes":
             return "wait" if room == "wait" else None
-        if (suggestion := self._generator.next(number, self._workers.device(slot))) is None:
+        if (suggestion := self._generator.next(number, self._workers.device(worker))) is None:
             return self._none_left()
         request = suggestion.request(self._folder.sweep, number, self._exp, self._now)
         self._write(TrialStarted(request=request))
-        return self._hand_out(slot, f"t{number:04d}")
+        return self._hand_out(worker, f"t{number:04d}")
 
     def _none_left(self) -> Literal["wait"] | None:
         """Stop suggesting, unless another worker may have a GPU for the points that are too big for this one's."""
@@ -278,16 +278,16 @@ class SweepController:
             )
         )
 
-    def replacing(self, slot: int) -> None:
+    def replacing(self, worker: int) -> None:
         """Note that a worker process is about to be replaced: its end is no loss."""
-        self._workers.replacing(slot, self._clock())
+        self._workers.replacing(worker, self._clock())
 
-    def lost(self, slot: int, error: str) -> None:
+    def lost(self, worker: int, error: str) -> None:
         """Note that a worker process died; its trial resumes from its newest checkpoint on the next free worker.
 
         Processes that keep dying before their first trial end the sweep: no trial would ever run.
         """
-        trial, without = self._workers.mark_lost(slot, self._clock())
+        trial, without = self._workers.mark_lost(worker, self._clock())
         if trial is not None:
             self._lost(self._history.trials[trial], error)
         elif without == "hopeless":

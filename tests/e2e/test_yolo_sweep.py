@@ -73,7 +73,7 @@ train: {{epochs: 8, nbs: 4, optimizer: AdamW, warmup_epochs: 1, close_mosaic: 0,
 augmentations:
   blur: [{{Blur: {{p: 0.2}}}}, {{RandomBrightnessContrast: {{p: 0.2}}}}]
 search:
-  trials: 4
+  trials: 2
   pruner: none
   parameters:
     lr0: {{distribution: log_uniform_values, min: 1.0e-3, max: 5.0e-3}}
@@ -85,10 +85,10 @@ search:
 resources: {{cpus_per_trial: 1}}
 """)
     before = snapshot(bccd_tiny.parent)
-    first, second = shell.run(experiment), shell.run(experiment, "search.trials=2")
+    first, second = shell.run(experiment), shell.run(experiment, "search.trials=1")
 
     history = first.history
-    assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 4
+    assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 2
     assert all([row.epoch for row in trial.rows] == list(range(1, 9)) for trial in history.trials.values())
     row = history.trials["t0000"].rows[-1]
     assert {"train/box_loss", "train/cls_loss", "train/dfl_loss", "val/box_loss", "metrics/precision(B)"} <= set(
@@ -104,7 +104,7 @@ resources: {{cpus_per_trial: 1}}
     winner = history.winner
     assert winner.validations["val"].metrics[history.metric] == pytest.approx(best.score, abs=0.01)
     assert set(winner.validations["test"].per_class) <= {"RBC", "WBC", "Platelets"}
-    assert scores(first)[:2] == scores(second)
+    assert scores(first)[:1] == scores(second)
     assert snapshot(bccd_tiny.parent) == before, "the user's data folder was touched"
     assert not (home / ".config" / "Ultralytics").exists(), "the user's Ultralytics settings were touched"
 

@@ -203,7 +203,7 @@ def two_gpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
 @pytest.mark.parametrize(
     ("asked", "ranks", "granted"),
     [
-        ("gpus_per_trial: 0.5", 1, [("0",), ("0",), ("1",), ("1",)]),
+        pytest.param("gpus_per_trial: 0.5", 1, [("0",), ("0",), ("1",), ("1",)], marks=pytest.mark.nightly),
         pytest.param("gpus_per_trial: 1", 1, [("0",), ("1",)], marks=pytest.mark.nightly),
         ("gpus_per_trial: 2", 2, [("0", "1")]),
         pytest.param("gpus_per_trial: 0", 1, [(), (), (), ()], marks=pytest.mark.nightly),

@@ -132,7 +132,9 @@ class Problem:
         points = np.vstack([rng.random((20_000, len(NAMES))), self.optimum, HOME])
         for width in (0.2, 0.1, 0.05, 0.02, 0.01):
             lead = points[np.argsort(-self._on_grid(points))[:20]]
-            points = np.vstack([lead, np.clip(np.repeat(lead, 200, 0) + rng.normal(0, width, (4000, len(NAMES))), 0, 1)])
+            points = np.vstack(
+                [lead, np.clip(np.repeat(lead, 200, 0) + rng.normal(0, width, (4000, len(NAMES))), 0, 1)]
+            )
         return float(self._on_grid(points).max())
 
     def _on_grid(self, points: Array) -> Array:

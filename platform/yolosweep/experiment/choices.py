@@ -29,11 +29,16 @@ class PrunerChoice:
     summary: str
     factory: str
     """Called with the ``search`` section and the epochs; returns a ``yolosweep.search.pruners.pruner.Pruner``."""
+    has_grace: bool = False
+    """Whether ``grace_epochs`` applies."""
     has_rungs: bool = False
-    """Whether ``grace_epochs`` and ``reduction_factor`` apply."""
+    """Whether ``reduction_factor`` applies too."""
 
 
 SEARCHERS: dict[str, SearcherChoice] = {
+    "gp": SearcherChoice(
+        summary="a Gaussian process on forecast final scores", factory="yolosweep.search.searchers.gp:GpSearcher"
+    ),
     "tpe": SearcherChoice(summary="Optuna's multivariate TPE", factory="yolosweep.search.searchers.tpe:tpe"),
     "random": SearcherChoice(
         summary="independent random points", factory="yolosweep.search.searchers.random_search:random_search"
@@ -44,9 +49,15 @@ SEARCHERS: dict[str, SearcherChoice] = {
 }
 
 PRUNERS: dict[str, PrunerChoice] = {
+    "soft": PrunerChoice(
+        summary="stops trials that have hardly any chance to beat the best, as a model of the curves says",
+        factory="yolosweep.search.pruners.soft:SoftPruner",
+        has_grace=True,
+    ),
     "asha": PrunerChoice(
         summary="stops trials that are behind at a rung (asynchronous successive halving)",
         factory="yolosweep.search.pruners.asha:AshaPruner",
+        has_grace=True,
         has_rungs=True,
     ),
     "none": PrunerChoice(summary="every trial trains all its epochs", factory="yolosweep.search.pruners.none:NoPruner"),

@@ -93,7 +93,7 @@ def _schedule(exp: Experiment) -> Iterator[Fault]:
         yield Fault(key="train.epochs", message=f"{epochs!r} must be a whole number from 1 up; e.g. epochs: 50")
         return
     if (
-        PRUNERS[exp.search.pruner].has_rungs
+        PRUNERS[exp.search.pruner].has_grace
         and exp.search.grace_epochs is not None
         and exp.search.grace_epochs >= epochs
     ):
@@ -176,7 +176,7 @@ def lint_with_data(exp: Experiment, train_images: int, *, polygons: bool = True)
 def notes(exp: Experiment) -> list[str]:
     """Return what is legal but may surprise, one sentence each."""
     found = []
-    if not PRUNERS[exp.search.pruner].has_rungs and exp.search.grace_epochs is not None:
+    if not PRUNERS[exp.search.pruner].has_grace and exp.search.grace_epochs is not None:
         found.append(f"search.grace_epochs has no effect with search.pruner: {exp.search.pruner}")
     arguments = exp.backend.arguments
     for name, parameter in exp.search.parameters.items():

@@ -8,14 +8,14 @@ a trial that reached it has finished.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from yolosweep.experiment.choices import PRUNERS
 from yolosweep.experiment.schema import Search
 from yolosweep.records import EpochResult
 from yolosweep.records.events import Event
 
-__all__ = ["Pruner", "pruner_for"]
+__all__ = ["ExplainingPruner", "Pruner", "pruner_for"]
 
 
 class Pruner(Protocol):
@@ -26,6 +26,14 @@ class Pruner(Protocol):
 
     def apply(self, event: Event) -> None:
         """Learn from one event of the ledger."""
+
+
+@runtime_checkable
+class ExplainingPruner(Pruner, Protocol):
+    """A pruner that gives the numbers behind a stop, for the ledger and the trial's record."""
+
+    def reason(self, trial: str, row: EpochResult) -> str:
+        """Return a sentence on why the trial stops after this row."""
 
 
 def pruner_for(search: Search, epochs: int) -> Pruner:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from yolosweep.experiment import Parameter
 from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.search.forecasts import Forecasts
 
-__all__ = ["Searcher", "searcher_for"]
+__all__ = ["CurveSearcher", "Searcher", "searcher_for"]
 
 
 class Searcher(Protocol):
@@ -39,6 +40,14 @@ class Searcher(Protocol):
             score: best score; None counts as worst.
             learned: False where the trial says nothing about its parameters (its worker died).
         """
+
+
+@runtime_checkable
+class CurveSearcher(Searcher, Protocol):
+    """A searcher that learns from what trials would score at their end."""
+
+    def watch(self, forecasts: Forecasts) -> None:
+        """Keep the forecasts, which follow the ledger by themselves."""
 
 
 def searcher_for(name: str, space: Mapping[str, Parameter], *, seed: int, mode: str) -> Searcher:

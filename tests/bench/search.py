@@ -103,9 +103,9 @@ class Problem:
     def __init__(self, family: str, seed: int) -> None:
         self.family = family
         rng = np.random.default_rng([FAMILIES.index(family), seed, 7])
-        shift = {"near": 0.03}.get(family, 0.27)
+        shift = {"near": 0.03}.get(family, 0.36)
         self.optimum = np.clip(HOME + rng.normal(0, shift, len(NAMES)), 0.02, 0.98)
-        weights = EFFECTS * rng.lognormal(0, 0.5, len(NAMES)) * {"sharp": 3.0}.get(family, 1.0)
+        weights = EFFECTS * rng.lognormal(0, 0.5, len(NAMES)) * {"sharp": 2.0}.get(family, 1.0)
         mixed = rng.normal(0, 0.35, (len(NAMES), len(NAMES)))
         root = np.sqrt(weights)
         self.form = np.diag(weights) + (root[:, None] * root[None, :]) * (mixed @ mixed.T) * 0.3

@@ -179,7 +179,7 @@ VALUES = [
     wrong(
         "searcher",
         TOP + "search: {searcher: bayes, parameters: {box: {min: 4, max: 9}}}\n",
-        ("search.searcher", 4, "must be one of tpe, random, grid"),
+        ("search.searcher", 4, "must be one of gp, tpe, qmc, random, grid"),
     ),
     wrong(
         "pruner",

@@ -6,12 +6,12 @@ The rules of a model family are the backend's own (:meth:`yolosweep.backends.Bac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from yolosweep.backends import BACKENDS
 from yolosweep.backends.arguments import nearest_name
 from yolosweep.errors import Fault
-from yolosweep.experiment.choices import PRUNERS, SEARCHERS
+from yolosweep.experiment.choices import PRUNERS, SEARCHERS, Choice
 from yolosweep.experiment.rank_rules import rank_faults
 from yolosweep.experiment.schema import SAMPLES, Experiment
 from yolosweep.storage.addresses import address_fault, is_address
@@ -120,6 +120,8 @@ def _search(exp: Experiment) -> Iterator[Fault]:
     if search.epoch_budget is not None and isinstance(epochs, int) and search.epoch_budget < epochs:
         message = f"{search.epoch_budget} is less than one trial of train.epochs={epochs}; raise it or train shorter"
         yield Fault(key="search.epoch_budget", message=message)
+    yield from _options("searcher", SEARCHERS[search.searcher], search.searcher, search.searcher_options)
+    yield from _options("pruner", PRUNERS[search.pruner], search.pruner, search.pruner_options)
     if SEARCHERS[search.searcher].is_exhaustive:
         for name, parameter in search.parameters.items():
             size = parameter.size()
@@ -127,6 +129,19 @@ def _search(exp: Experiment) -> Iterator[Fault]:
                 what = "a continuous range has infinitely many" if size is None else f"a range of {size} has too many"
                 message = f"{what} grid points; give values, or distribution: q_uniform with q"
                 yield Fault(key=f"search.parameters.{name}", message=message)
+
+
+def _options(what: str, choice: Choice, name: str, given: Mapping[str, float] | None) -> Iterator[Fault]:
+    """Yield options that a searcher or pruner does not have, and values that it cannot use."""
+    for key, value in (given or {}).items():
+        if key in choice.options:
+            message = choice.options[key].fault(value)
+        elif choice.options:
+            message = f"is not an option of search.{what}: {name}, which has {', '.join(choice.options)}"
+        else:
+            message = f"is not an option of search.{what}: {name}, which has none; remove it"
+        if message is not None:
+            yield Fault(key=f"search.{what}_options.{key}", message=message)
 
 
 def _metric(exp: Experiment) -> Iterator[Fault]:

@@ -35,6 +35,9 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+_Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
+
+
 def one_of(choices: Mapping[str, object]) -> AfterValidator:
     """Return the check that a word is in a table."""
 
@@ -66,9 +69,13 @@ class Search(_Strict):
     mode: Literal["max", "min"] = "max"
     """Whether more or less of the metric is better."""
     searcher: Annotated[str, one_of(SEARCHERS), listed(SEARCHERS)] = "tpe"
-    """What to try next: ``tpe``, Optuna's multivariate TPE; ``random``; ``grid``, every combination, once."""
+    """What to try next; see "Searchers" below."""
+    searcher_options: dict[str, _Number] | None = None
+    """Options of the searcher, by name."""
     pruner: Annotated[str, one_of(PRUNERS), listed(PRUNERS)] = "asha"
-    """``asha`` stops trials that are behind at a rung (asynchronous successive halving), never in their last epoch."""
+    """Which trials to stop, never in their last epoch; see "Pruners" below."""
+    pruner_options: dict[str, _Number] | None = None
+    """Options of the pruner, by name."""
     grace_epochs: Annotated[Whole, Field(ge=1)] | None = None
     """No trial is pruned before this epoch. Default: a tenth of ``epochs``, at least 3."""
     reduction_factor: Annotated[Whole, Field(ge=2)] = 3

@@ -33,7 +33,7 @@ class _Curve:
 
     @property
     def is_complete(self) -> bool:
-        return self.ending in (Ending.FINISHED, Ending.PATIENCE)
+        return self.ending is not None and self.ending.is_natural
 
     def smoothed(self, mode: str) -> NDArray[np.float64]:
         from yolosweep.diagnosis.curve_model import smoothed

@@ -68,7 +68,9 @@ class TrialGenerator:
         search = exp.search
         self._exp, self._world_size = exp, world_size
         self._model_fingerprint, self._data_fingerprint = model_fingerprint, data_fingerprint
-        self._searcher = searcher_for(search.searcher, search.parameters, seed=exp.seed, mode=search.mode)
+        self._searcher = searcher_for(
+            search.searcher, search.parameters, seed=exp.seed, mode=search.mode, options=search.searcher_options
+        )
         self._forecasts = Forecasts(int(exp.space.epochs), search.mode)
         if isinstance(self._searcher, CurveSearcher):
             self._searcher.watch(self._forecasts)

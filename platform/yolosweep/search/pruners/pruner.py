@@ -43,5 +43,7 @@ def pruner_for(search: Search, epochs: int) -> Pruner:
         search: the experiment's ``search`` section.
         epochs: epochs of one trial.
     """
-    module, _, factory = PRUNERS[search.pruner].factory.partition(":")
-    return cast(Pruner, getattr(import_module(module), factory)(search, epochs))
+    choice = PRUNERS[search.pruner]
+    module, _, factory = choice.factory.partition(":")
+    options = choice.with_defaults(search.pruner_options)
+    return cast(Pruner, getattr(import_module(module), factory)(search, epochs, **options))

@@ -18,12 +18,6 @@ from yolosweep.search.forecasts import Forecasts
 
 __all__ = ["SoftPruner"]
 
-_CHANCE = 0.05
-"""A trial stops below this chance to beat the best."""
-_COMPLETE = 3
-"""Trainings that must be complete before any is stopped."""
-_PROTECTED = 0.15
-"""Share of the trials that are never stopped."""
 _UNTIL = 0.85
 """Share of the epochs after which stopping saves too little."""
 
@@ -38,9 +32,18 @@ class _Outlook:
 
 
 class SoftPruner:
-    """See ``Pruner``; ``reason`` has the numbers."""
+    """See ``Pruner``; ``reason`` has the numbers.
 
-    def __init__(self, search: Search, epochs: int) -> None:
+    Args:
+        search: the experiment's ``search`` section.
+        epochs: epochs of one trial.
+        chance: a trial stops below this chance to beat the best.
+        complete: trainings that must be complete before any is stopped.
+        protected: share of the trials that are never stopped.
+    """
+
+    def __init__(self, search: Search, epochs: int, *, chance: float, complete: int, protected: float) -> None:
+        self._chance, self._complete, self._protected = chance, complete, protected
         self._epochs, self._grace = epochs, search.grace_epochs or 1
         self._sign = 1.0 if search.mode == "max" else -1.0
         self._every = max(1, epochs // 20)
@@ -49,7 +52,7 @@ class SoftPruner:
     def should_stop(self, trial: str, row: EpochResult) -> bool:
         """Return whether a trial has hardly any chance left."""
         outlook = self._outlook(trial, row)
-        return outlook is not None and outlook.chance < _CHANCE
+        return outlook is not None and outlook.chance < self._chance
 
     def reason(self, trial: str, row: EpochResult) -> str:
         """Return a sentence with the numbers behind a stop."""
@@ -58,7 +61,7 @@ class SoftPruner:
             return ""
         return (
             f"forecast to end at {outlook.final:.4g} after epoch {row.epoch}, with a chance of {outlook.chance:.1%} to "
-            f"beat the best complete training's {outlook.best:.4g}; it stops below {_CHANCE:.0%}"
+            f"beat the best complete training's {outlook.best:.4g}; it stops below {self._chance:.0%}"
         )
 
     def apply(self, event: Event) -> None:
@@ -69,11 +72,11 @@ class SoftPruner:
         """Return the outlook of a trial; None where it is not judged."""
         from scipy.special import stdtr
 
-        if not self._is_judged(row.epoch) or is_protected(trial):
+        if not self._is_judged(row.epoch) or is_protected(trial, self._protected):
             return None
         finals = [one.final for name in self._forecasts.complete if (one := self._forecasts.of(name)) is not None]
         forecast = self._forecasts.after(trial, row.score)
-        if len(finals) < _COMPLETE or forecast is None:
+        if len(finals) < self._complete or forecast is None:
             return None
         best = max(finals, key=lambda final: self._sign * final)
         if min(best, forecast.final) <= 0 or not forecast.spread:
@@ -85,6 +88,6 @@ class SoftPruner:
         return self._grace <= epoch <= _UNTIL * self._epochs and epoch < self._epochs and not epoch % self._every
 
 
-def is_protected(trial: str) -> bool:
+def is_protected(trial: str, share: float) -> bool:
     """Return whether a trial is one of the share that is never stopped: by its name, so that a resume agrees."""
-    return hashlib.sha256(trial.encode()).digest()[0] < 256 * _PROTECTED
+    return hashlib.sha256(trial.encode()).digest()[0] < 256 * share

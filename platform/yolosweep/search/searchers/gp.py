@@ -16,19 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
-from scipy.stats import qmc
 
 from yolosweep.experiment import Parameter
 from yolosweep.search.forecasts import Forecasts
 from yolosweep.search.searchers.axes import Axes
 from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
+from yolosweep.search.searchers.qmc import covering_point
 
 __all__ = ["GpSearcher"]
 
 Array = NDArray[np.float64]
 
-_FIRST = 6
-"""Trials before the process decides."""
 _NEAR_SHARE = 0.34
 """Share of the first trials that are drawn around the defaults."""
 _NEAR_WIDTH = 0.22
@@ -64,10 +62,16 @@ class _State:
 
 
 class GpSearcher:
-    """See ``Searcher``; ``watch`` connects it to the curves."""
+    """See ``Searcher``; ``watch`` connects it to the curves.
 
-    def __init__(self, space: Mapping[str, Parameter], *, seed: int, mode: str) -> None:
-        self._axes, self._seed, self._sign = Axes(space), seed, 1.0 if mode == "max" else -1.0
+    Args:
+        space, seed, mode: as of every searcher.
+        first: trials before the process decides.
+    """
+
+    def __init__(self, space: Mapping[str, Parameter], *, seed: int, mode: str, first: int = 6) -> None:
+        self._axes, self._seed, self._first_trials = Axes(space), seed, first
+        self._sign = 1.0 if mode == "max" else -1.0
         self._trials: dict[int, _Trial] = {}
         self._forecasts: Forecasts | None = None
         self._changes = 0
@@ -92,7 +96,7 @@ class GpSearcher:
     def suggest(self, number: int, attempt: int = 0) -> dict[str, Any] | None:
         """Return parameters for trial ``number``."""
         rng = np.random.default_rng([self._seed, number, attempt])
-        state = self._state() if number >= _FIRST else None
+        state = self._state() if number >= self._first_trials else None
         point = self._first(number, attempt, rng) if state is None else self._best(state, rng)
         return self._axes.parameters(point)
 
@@ -101,12 +105,7 @@ class GpSearcher:
         home = self._home()
         if home is not None and rng.random() < _NEAR_SHARE:
             return np.asarray(self._axes.near(home, _NEAR_WIDTH, 0.3, rng, 1)[0])
-        if attempt or not self._axes.count:
-            return np.asarray(self._axes.anywhere(rng.random((1, self._axes.count)))[0])
-        sequence = qmc.Sobol(max(1, self._axes.count), seed=np.random.default_rng(self._seed))
-        if number:
-            sequence.fast_forward(number)
-        return np.asarray(self._axes.anywhere(sequence.random(1))[0])
+        return covering_point(self._axes, self._seed, number, attempt)
 
     def _home(self) -> Array | None:
         """Return the defaults, which are trial 0."""

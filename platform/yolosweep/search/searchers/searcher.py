@@ -50,7 +50,14 @@ class CurveSearcher(Searcher, Protocol):
         """Keep the forecasts, which follow the ledger by themselves."""
 
 
-def searcher_for(name: str, space: Mapping[str, Parameter], *, seed: int, mode: str) -> Searcher:
+def searcher_for(
+    name: str,
+    space: Mapping[str, Parameter],
+    *,
+    seed: int,
+    mode: str,
+    options: Mapping[str, float] | None = None,
+) -> Searcher:
     """Return a new searcher.
 
     Args:
@@ -58,6 +65,9 @@ def searcher_for(name: str, space: Mapping[str, Parameter], *, seed: int, mode: 
         space: the searched parameters.
         seed: seed of the search.
         mode: ``max`` or ``min``.
+        options: ``search.searcher_options``.
     """
-    module, _, factory = SEARCHERS[name].factory.partition(":")
-    return cast(Searcher, getattr(import_module(module), factory)(space, seed=seed, mode=mode))
+    choice = SEARCHERS[name]
+    module, _, factory = choice.factory.partition(":")
+    given = choice.with_defaults(options)
+    return cast(Searcher, getattr(import_module(module), factory)(space, seed=seed, mode=mode, **given))

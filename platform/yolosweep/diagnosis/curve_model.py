@@ -23,6 +23,7 @@ _WINDOW = 3
 """Epochs over which a curve is averaged."""
 _TINY = 1e-4
 """Scores below this count as this: a logarithm needs more than 0."""
+_HUGE = 1e9
 _SLOPE_CAP = 2.0
 _PRECISION = np.array([1.0, 4.0])
 """Of the prior of offset and slope, in complete curves' worth."""
@@ -78,17 +79,16 @@ class CurveModel:
 
     def forecast(self, curve: Array) -> Forecast:
         """Return the forecast of a smoothed curve that is not complete."""
-        epoch, epochs = len(curve), self.complete.shape[1]
+        epoch = len(curve)
         if epoch not in self._fits:
             self._fits[epoch] = self._fit(epoch)
         weights, covariance, scale, freedom = self._fits[epoch]
+        now = float(curve[-1])
+        if not math.isfinite(now):  # no epoch gave a loss
+            return Forecast(final=now)
         at = np.array([1.0, self._slopes(curve[None], epoch)[0]])
         gain = min(float(at @ weights), 3.0)
         spread = math.sqrt(scale * (1 + float(at @ covariance @ at)))
-        now = float(curve[-1])
-        if not math.isfinite(now):
-            return Forecast(final=now, spread=spread, freedom=freedom)
-        assert epoch <= epochs
         return Forecast(final=now * math.exp(self._sign * gain), spread=spread, freedom=freedom)
 
     @cached_property
@@ -101,7 +101,7 @@ class CurveModel:
 
     def _slopes(self, curves: Array, epoch: int) -> Array:
         """Return the log gain since half of the epochs."""
-        now, before = (np.maximum(curves[:, at - 1], _TINY) for at in (epoch, max(1, epoch // 2)))
+        now, before = (np.clip(curves[:, at - 1], _TINY, _HUGE) for at in (epoch, max(1, epoch // 2)))
         return np.asarray(np.clip(self._sign * np.log(now / before), 0.0, _SLOPE_CAP))
 
     def _fit(self, epoch: int) -> tuple[Array, Array, float, float]:

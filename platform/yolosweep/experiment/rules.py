@@ -13,11 +13,12 @@ from yolosweep.backends.arguments import nearest_name
 from yolosweep.errors import Fault
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS, Choice
 from yolosweep.experiment.rank_rules import rank_faults
-from yolosweep.experiment.schema import SAMPLES, Experiment
+from yolosweep.experiment.schema import SAMPLES, Experiment, Search
 from yolosweep.storage.addresses import address_fault, is_address
 
 __all__ = ["lint", "lint_names", "lint_with_data", "notes"]
 
+_REDUCTION = Search.model_fields["reduction_factor"].default
 _GRID_LIMIT = 1000
 """More values than this on one axis of a grid are a mistake."""
 
@@ -193,6 +194,8 @@ def notes(exp: Experiment) -> list[str]:
     found = []
     if not PRUNERS[exp.search.pruner].has_grace and exp.search.grace_epochs is not None:
         found.append(f"search.grace_epochs has no effect with search.pruner: {exp.search.pruner}")
+    if not PRUNERS[exp.search.pruner].has_rungs and exp.search.reduction_factor != _REDUCTION:
+        found.append(f"search.reduction_factor has no effect with search.pruner: {exp.search.pruner}")
     arguments = exp.backend.arguments
     for name, parameter in exp.search.parameters.items():
         if parameter.kind == "int" and isinstance(arguments.defaults.get(name), float) and not parameter.distribution:

@@ -68,14 +68,14 @@ class Search(_Strict):
     """Metric that ranks trials, picks each ``best.pt`` and drives patience; the task's own by default."""
     mode: Literal["max", "min"] = "max"
     """Whether more or less of the metric is better."""
-    searcher: Annotated[str, one_of(SEARCHERS), listed(SEARCHERS)] = "tpe"
-    """What to try next; see "Searchers" below."""
+    searcher: Annotated[str, one_of(SEARCHERS), listed(SEARCHERS)] = "gp"
+    """What to try next; ``yolosweep docs yaml-reference`` explains each."""
     searcher_options: dict[str, _Number] | None = None
-    """Options of the searcher, by name."""
-    pruner: Annotated[str, one_of(PRUNERS), listed(PRUNERS)] = "asha"
-    """Which trials to stop, never in their last epoch; see "Pruners" below."""
+    """Options of the searcher, by name: ``{first: 10}``."""
+    pruner: Annotated[str, one_of(PRUNERS), listed(PRUNERS)] = "soft"
+    """Which trials to stop, never in their last epoch; ``yolosweep docs yaml-reference`` explains each."""
     pruner_options: dict[str, _Number] | None = None
-    """Options of the pruner, by name."""
+    """Options of the pruner, by name: ``{chance: 0.02}``."""
     grace_epochs: Annotated[Whole, Field(ge=1)] | None = None
     """No trial is pruned before this epoch. Default: a tenth of ``epochs``, at least 3."""
     reduction_factor: Annotated[Whole, Field(ge=2)] = 3

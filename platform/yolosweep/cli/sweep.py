@@ -43,7 +43,7 @@ from yolosweep.runtime.tune_adapter import connected, run_trials
 from yolosweep.search.checkpoint_retention import clear_leftovers
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import sha256_of
-from yolosweep.tracking import Choice, Mirror, choose_sinks, start_mirror
+from yolosweep.tracking import Choice, Mirror, choose_sinks, finish_all, start_mirror
 
 __all__ = ["resume_sweep", "run_sweep"]
 
@@ -159,9 +159,9 @@ class _Sweep:
             ledger.close()
             _clear_scratch(self._folder.sweep)
         page = write_report(self._folder)
-        for mirror in self._mirrors:
-            if warning := mirror.finish().warning:
-                notify(f"warning: {warning}")
+        for result in finish_all(self._mirrors):
+            if result.warning:
+                notify(f"warning: {result.warning}")
         self._print_result(winner, page)
         if (number := self._stop.signal) is not None:
             raise Interrupted(f"stopped on request; all results are kept; {self._go_on()}", signal_number=number)

@@ -247,6 +247,7 @@ class SweepController:
 
     def _finish(self, record: TrialRecord) -> None:
         known = self._history.trials[record.trial]
+        self._folder.check_hold()  # files get their final names before the ledger says so, which is what is fenced
         record = with_final_names(self._folder, finalize_record(record, known))
         self._write(TrialEnded(record=record))
         for note in record.notes:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -43,7 +40,8 @@ from yolosweep.runtime.tune_adapter import connected, run_trials
 from yolosweep.search.checkpoint_retention import clear_leftovers
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import sha256_of
-from yolosweep.tracking import Choice, Mirror, choose_sinks, start_mirror
+from yolosweep.storage.scratch import clear_dead_scratch
+from yolosweep.tracking import Choice, Mirror, choose_sinks, finish_all, start_mirror
 
 __all__ = ["resume_sweep", "run_sweep"]
 
@@ -157,11 +155,11 @@ class _Sweep:
             ledger.append(SweepEnded(status=status, reason=reason))
         finally:
             ledger.close()
-            _clear_scratch(self._folder.sweep)
+            clear_dead_scratch()
         page = write_report(self._folder)
-        for mirror in self._mirrors:
-            if warning := mirror.finish().warning:
-                notify(f"warning: {warning}")
+        for result in finish_all(self._mirrors):
+            if result.warning:
+                notify(f"warning: {result.warning}")
         self._print_result(winner, page)
         if (number := self._stop.signal) is not None:
             raise Interrupted(f"stopped on request; all results are kept; {self._go_on()}", signal_number=number)
@@ -270,11 +268,3 @@ class _Sweep:
         if winner is not None:
             describe_winner(self._folder, winner, gain=summary.winner.gain if summary.winner else None)
         print_line(f"report     {page}")
-
-
-def _clear_scratch(sweep: str) -> None:
-    """Remove what killed trainings of this sweep left in the temporary folder of this machine."""
-    ours = re.compile(rf"yolosweep-{re.escape(sweep)}-t\d{{4,}}-\w+")
-    for folder in Path(tempfile.gettempdir()).iterdir():
-        if ours.fullmatch(folder.name):
-            shutil.rmtree(folder, ignore_errors=True)

@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ import psutil
 from yolosweep.errors import YolosweepError
 from yolosweep.ledger import RunFolder, Tail
 from yolosweep.ledger.history import History
+from yolosweep.storage.scratch import scratch_folder
 from yolosweep.tracking.mirror_state import MirrorState
 from yolosweep.tracking.outbox import Outbox, send
 from yolosweep.tracking.planner import Planner
@@ -113,21 +112,20 @@ def _wait(seconds: float, poll_s: float, *, until: Callable[[], bool] | None) ->
 def _run_sender(sink: Sink, watch: _Watch, limits: Limits) -> int:
     alone = _FORK.Event()
     beat = _FORK.Value("d", time.monotonic())
-    scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{sink.name}-"))
-    arguments = (watch.folder, sink, watch.follow, scratch, alone.is_set, beat, limits.poll_s)
-    sender = _FORK.Process(target=_sender, args=arguments, daemon=False)
-    sender.start()
-    try:
-        while sender.is_alive():
-            if watch.is_alone():
-                alone.set()
-            if time.monotonic() - beat.value > limits.stalled_s:
-                _record(watch.folder, sink, f"the {sink.title} client did not answer for {limits.stalled_s:.0f} s")
-                break
-            sender.join(limits.poll_s)
-    finally:
-        _kill(sender)
-        shutil.rmtree(scratch, ignore_errors=True)
+    with scratch_folder(sink.name) as scratch:
+        arguments = (watch.folder, sink, watch.follow, scratch, alone.is_set, beat, limits.poll_s)
+        sender = _FORK.Process(target=_sender, args=arguments, daemon=False)
+        sender.start()
+        try:
+            while sender.is_alive():
+                if watch.is_alone():
+                    alone.set()
+                if time.monotonic() - beat.value > limits.stalled_s:
+                    _record(watch.folder, sink, f"the {sink.title} client did not answer for {limits.stalled_s:.0f} s")
+                    break
+                sender.join(limits.poll_s)
+        finally:
+            _kill(sender)
     return sender.exitcode if sender.exitcode in (_DONE, _REFUSED) else _FAILED
 
 

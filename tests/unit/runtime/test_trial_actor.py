@@ -48,6 +48,8 @@ class Controller:
         return None
     def cordoned(self, slot):
         self.calls.append("cordoned")
+    def heartbeat(self, slot):
+        pass
     def replacing(self, slot):
         self.calls.append("replacing")
     def report(self):

@@ -68,7 +68,7 @@ class ControllerClient:
         except ray.exceptions.GetTimeoutError as error:
             ray.kill(self._actor)  # it holds the ledger, which the next one has to write
             raise ClusterError(
-                f"the process that keeps the ledger did not answer for {self._answer_s:.0f} s and was killed"
+                f"the process that keeps the ledger did not answer for {self._answer_s:g} s and was killed"
             ) from error
         except ray.exceptions.RayTaskError as error:
             raise error.cause if getattr(error, "cause", None) is not None else error from error

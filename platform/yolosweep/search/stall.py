@@ -15,7 +15,7 @@ SETUP_FACTOR = 6.0
 _LATER_S = 5.0
 """How much later than its own watchdog, which writes the stacks, a process is ended from outside."""
 
-_STOPPING_S = 30.0
+_STOPPING_S = 20.0
 """How long a process may be silent while the sweep is stopping."""
 
 

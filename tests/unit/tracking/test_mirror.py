@@ -27,6 +27,7 @@ from yolosweep.tracking.outbox import Outbox
 from yolosweep.tracking.planner import Planner
 from yolosweep.tracking.registry import SINKS
 from yolosweep.tracking.sink import Artifact, Close, Open, Row, Summary, Table
+from yolosweep.tracking.supervisor import Limits, supervise
 from yolosweep.tracking.wandb import WandbSink, isolate
 
 CANARY = "c4n4ry" * 8
@@ -649,3 +650,24 @@ def test_the_end_waits_for_all_trackers_together_and_leaves_none_of_their_proces
         assert f"`yolosweep track push {folder.root}`" in result.warning
     assert [process.returncode for process in hanging] == [-signal.SIGKILL] * 2
     assert not psutil.wait_procs(family, timeout=10)[1]
+
+
+class HangingSink(WandbSink):
+    """A sink whose client library never returns."""
+
+    def connect(self, destination):
+        time.sleep(600)
+
+
+def test_a_mirror_of_a_dead_driver_does_not_hang_for_ever(tmp_path):
+    folder = RunFolder.create(tmp_path, "orphan")
+    ledger = Ledger(folder)
+    for event in events_of([started(), trial_started(0)]):
+        ledger.append(event)
+    ledger.close()
+    folder.mirror("x").parent.mkdir()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    code = supervise(folder, HangingSink(), follow=True, parent=gone.pid, limits=Limits(poll_s=0.05, orphaned_s=0.2))
+    assert code != 0
+    assert not psutil.Process().children()

@@ -40,6 +40,7 @@ _FITTED = 150
 _FLOOR = 2.5
 """How bad a disaster is does not matter: values are cut so many times the distance from median to best below it."""
 _PENDING = 100
+_ROUNDS = 1
 
 
 @dataclass
@@ -174,8 +175,9 @@ class GpSearcher:
                 axes.near(leader, width, keep, rng, 40) for width, keep in ((0.05, 0.5), (0.12, 0.5), (0.25, 0.7))
             ]
         points = np.vstack(pools)
-        top = points[np.argsort(-self._promise(state, points), kind="stable")[:6]]
-        points = np.vstack([top, *(axes.near(point, 0.06, 0.6, rng, 30) for point in top)])
+        for round_ in range(_ROUNDS):
+            top = points[np.argsort(-self._promise(state, points), kind="stable")[:6]]
+            points = np.vstack([top, *(axes.near(point, 0.06 / 2**round_, 0.6, rng, 30) for point in top)])
         return np.asarray(points[int(np.argmax(self._promise(state, points)))])
 
     def _promise(self, state: _State, points: Array) -> Array:

@@ -40,6 +40,9 @@ _FITTED = 150
 _FLOOR = 2.5
 """How bad a disaster is does not matter: values are cut so many times the distance from median to best below it."""
 _PENDING = 100
+"""Running trials without a forecast that are taken into account, the newest ones."""
+_HUGE = 1e12
+"""A score beyond this is none."""
 _ROUNDS = 1
 
 
@@ -129,9 +132,10 @@ class GpSearcher:
                 value, deviation = -math.inf, 0.0
             else:
                 value, deviation = self._sign * forecast.final, abs(forecast.final) * forecast.spread
+            usable = abs(value) < _HUGE
             numbers.append(number)
-            values.append(value)
-            deviations.append(deviation)
+            values.append(value if usable else -math.inf)
+            deviations.append(deviation if usable else 0.0)
         return numbers, np.array(values), np.array(deviations)
 
     def _state(self) -> _State | None:

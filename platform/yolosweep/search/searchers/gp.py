@@ -43,7 +43,8 @@ _PENDING = 100
 """Running trials without a forecast that are taken into account, the newest ones."""
 _HUGE = 1e12
 """A score beyond this is none."""
-_ROUNDS = 1
+_ROUNDS = 3
+"""How often the neighbourhood of the best candidates is searched, each time half as wide."""
 
 
 @dataclass

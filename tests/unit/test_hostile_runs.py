@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from yolosweep.cli.sweep import _clear_scratch
 from yolosweep.data import examine, write_view
 from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.errors import RunFolderError, YolosweepError
@@ -23,6 +22,7 @@ from yolosweep.records.events import Note, SweepStarted, TrialEnded, TrialStarte
 from yolosweep.report import write_report
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, forget
 from yolosweep.tracking.mirror_state import MirrorState
+from yolosweep.workflows.sweep_run import _clear_scratch
 
 NAMES = (
     "..",

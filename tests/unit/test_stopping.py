@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from yolosweep.cli.signals import Stop
+from yolosweep.workflows.stop_signals import Stop
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 
@@ -53,7 +53,7 @@ def test_what_came_just_before_is_not_run() -> None:
 
 
 def test_what_takes_too_long_to_stop_is_stopped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolosweep.cli.signals._GRACE_S", 0.01)
+    monkeypatch.setattr("yolosweep.workflows.stop_signals._GRACE_S", 0.01)
     told: list[str] = []
     with Stop(print) as stop, pytest.raises(KeyboardInterrupt):
         waits_for_ever(stop, told)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolosweep.cli.console import emit, print_line
-from yolosweep.cli.data_split import pooled_layout
 from yolosweep.cli.progress_bar import progress
 from yolosweep.data.model.items import Item, Labels
 from yolosweep.data.model.safe_paths import printable
 from yolosweep.data.scan.scan import scan
 from yolosweep.errors import UsageError
 from yolosweep.storage.atomic_files import write_atomic
+from yolosweep.workflows.data_split import pooled_layout
 
 if TYPE_CHECKING:
     from yolosweep.autolabel.agreement import HumanLabel

@@ -1,5 +1,6 @@
 """The experiment file: schema, search space, rules, and all faults at once."""
 
+from yolosweep.experiment.loading import Source as Source
 from yolosweep.experiment.loading import load_experiment as load_experiment
 from yolosweep.experiment.rules import lint_with_data as lint_with_data
 from yolosweep.experiment.rules import notes as notes
@@ -14,6 +15,7 @@ from yolosweep.experiment.starter import starter as starter
 __all__ = [
     "Experiment",
     "Parameter",
+    "Source",
     "baseline",
     "identity",
     "lint_with_data",

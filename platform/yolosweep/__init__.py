@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from yolosweep.api import plan as plan
     from yolosweep.api import run as run
     from yolosweep.api import split as split
+    from yolosweep.api import tune as tune
 
 __version__ = "0.1.0"
-__all__ = ["Best", "Sweep", "__version__", "check", "open", "plan", "run", "split"]
+__all__ = ["Best", "Sweep", "__version__", "check", "open", "plan", "run", "split", "tune"]
 
 
 def __getattr__(name: str) -> Any:

@@ -36,12 +36,13 @@ from yolosweep.workflows.experiment_checks import check as check_experiment
 from yolosweep.workflows.listener import Listener, LogListener
 from yolosweep.workflows.sweep_plan import plan_of
 from yolosweep.workflows.sweep_run import resume_sweep, run_sweep
+from yolosweep.workflows.ultralytics_tune import TuneCall, experiment_of
 from yolosweep.workflows.winner_selection import select_winner_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["Best", "Sweep", "check", "open", "plan", "run", "split"]
+__all__ = ["Best", "Sweep", "check", "open", "plan", "run", "split", "tune"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +214,51 @@ def plan(
     """Return what a run would do and cost at most; write nothing. Arguments and errors: see :func:`run`."""
     listener = listener or LogListener()
     return plan_of(check_experiment(experiment, _words(words, overrides), listener, fetch=False, allow=allow))
+
+
+def tune(
+    model: Any,
+    *,
+    data: Path | str,
+    space: Mapping[str, Any] | None = None,
+    iterations: int = 300,
+    grace_period: int = 10,
+    gpu_per_trial: float | None = None,
+    search_alg: str | None = "optuna",
+    allow: Sequence[str] = (),
+    listener: Listener | None = None,
+    **train_args: Any,
+) -> Sweep:
+    """Do what Ultralytics' ``model.tune(use_ray=True)`` does, under its argument names.
+
+    Args:
+        model: a file, or a YOLO model that was loaded from one.
+        data: the data set.
+        space: search space: objects of ``ray.tune``, entries as in an experiment file, and fixed values; None:
+            Ultralytics' default space, without arguments that have no effect on this model and task.
+        iterations: number of trials, the defaults included.
+        grace_period: epochs before a trial may be pruned.
+        gpu_per_trial: GPUs per trial; None: one if there are any (Ultralytics trains on the CPU then).
+        search_alg: ``optuna``, ``random``, or a searcher of yolosweep; None: random.
+        allow: codes of errors in the data to waive.
+        listener: receives progress; None: the log.
+        train_args: train arguments. ``name`` begins the name of the run folder, ``project`` is where it is created.
+
+    Raises:
+        ExperimentError: an argument has no equivalent; all are listed.
+        YolosweepError: see :func:`run`.
+    """
+    call = TuneCall(
+        model=model,
+        data=data,
+        space=space,
+        iterations=iterations,
+        grace_period=grace_period,
+        gpu_per_trial=gpu_per_trial,
+        search_alg=search_alg,
+        train_args=train_args,
+    )
+    return run(experiment_of(call), allow=allow, listener=listener)
 
 
 def check(

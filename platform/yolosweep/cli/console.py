@@ -27,6 +27,7 @@ __all__ = [
     "overwrite",
     "print_json",
     "print_line",
+    "print_markdown",
     "print_table",
     "print_text",
     "show_error",
@@ -36,6 +37,9 @@ __all__ = [
 
 _WIDE = 10_000
 """Characters: more than any table needs."""
+
+_PAGE = 110
+"""Characters: the widest comfortable line of text."""
 
 Value = TypeVar("Value")
 
@@ -62,6 +66,14 @@ def print_text(text: str) -> None:
     """Print text exactly as it is on standard output."""
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def print_markdown(text: str) -> None:
+    """Render Markdown on standard output, on a terminal."""
+    from rich.markdown import Markdown
+
+    console = _console(None)
+    console.print(Markdown(text), width=min(console.width, _PAGE), soft_wrap=False)
 
 
 def print_json(value: Any) -> None:
@@ -96,7 +108,7 @@ def new_table(headings: Sequence[str], *, right: Iterable[str] = (), box: bool =
     table = Table(box=HEAVY_HEAD if box else None, pad_edge=box, title=caption, title_justify="left")
     aligned = set(right)
     for heading in headings:
-        table.add_column(Text(heading), justify="right" if heading in aligned else "left")
+        table.add_column(Text(heading), justify="right" if heading in aligned else "left", overflow="fold")
     return table
 
 

@@ -12,15 +12,14 @@ Progress goes to the logger ``yolosweep``, or to the ``listener`` that is passed
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolosweep.errors import TrainingError, UsageError
-from yolosweep.experiment import Source
+from yolosweep.errors import TrainingError
+from yolosweep.experiment import Source, override_of
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import DataCheck, DataSplit, Severity
@@ -321,17 +320,5 @@ def split(
 
 
 def _words(words: Sequence[str], overrides: Mapping[str, Any]) -> list[str]:
-    """Return all overrides in the form of the command line; JSON is YAML."""
-    texts = list(words)
-    for name, value in overrides.items():
-        try:
-            texts.append(f"{name.replace('__', '.')}={json.dumps(value, ensure_ascii=False, default=_as_path)}")
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"{name}={value!r} is not plain data: {error}") from error
-    return texts
-
-
-def _as_path(value: object) -> str:
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"it is a {type(value).__name__}")
+    """Return all overrides in the form of the command line."""
+    return [*words, *(override_of(name.replace("__", "."), value) for name, value in overrides.items())]

@@ -75,14 +75,14 @@ def _kept_data(source: Path, overrides: Sequence[str], folder: Path, job: str) -
         ExperimentError: the experiment is invalid, or its storage would not outlive the job.
     """
     from yolosweep.cluster.job_package import keep_data, storage_fault
-    from yolosweep.experiment import load_experiment
+    from yolosweep.experiment import load_experiment, override_of
 
     exp = load_experiment(source, overrides)
     fault = storage_fault(exp.storage)
     if fault is not None:
         raise ExperimentError(source.name, [fault])
     data = keep_data(exp.data, folder, exp.storage, job)
-    return [] if data == exp.data else [f"data={json.dumps(data)}"]
+    return [] if data == exp.data else [override_of("data", data)]
 
 
 def _check_versions(file: Path, allow: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from yolosweep.experiment.loading import Source as Source
 from yolosweep.experiment.loading import load_experiment as load_experiment
+from yolosweep.experiment.loading import override_of as override_of
 from yolosweep.experiment.rules import lint_with_data as lint_with_data
 from yolosweep.experiment.rules import notes as notes
 from yolosweep.experiment.schema import Experiment as Experiment
@@ -21,6 +22,7 @@ __all__ = [
     "lint_with_data",
     "load_experiment",
     "notes",
+    "override_of",
     "settings_of",
     "sizes_of",
     "starter",

@@ -18,7 +18,7 @@ from yolosweep.experiment.schema import SAMPLES, Experiment
 from yolosweep.experiment.settings import resolved
 from yolosweep.storage.addresses import is_address, redacted
 
-__all__ = ["Source", "load_experiment", "parse_override"]
+__all__ = ["Source", "load_experiment", "override_of", "parse_override"]
 
 _LIMIT = 1 << 20
 _LEVELS = 50
@@ -204,6 +204,18 @@ def parse_override(text: str) -> tuple[list[str], Any]:
         return key.split("."), YAML(typ="safe", pure=True).load(value)
     except YAMLError as error:
         raise UsageError(f"{text!r}: the value is not YAML; quote it, e.g. '{key}=\"...\"'") from error
+
+
+def override_of(key: str, value: Any) -> str:
+    """Return the override that sets a dotted key to a value; :func:`parse_override` reads it back.
+
+    Raises:
+        UsageError: the value is not plain data.
+    """
+    try:
+        return f"{key}={json.dumps(value, ensure_ascii=False, default=_as_written)}"  # JSON is YAML
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{key}={value!r} is not plain data: {error}") from error
 
 
 def _put(content: dict[str, Any], keys: Sequence[str], value: Any, text: str) -> None:

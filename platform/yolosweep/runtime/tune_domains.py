@@ -34,10 +34,10 @@ def parameter_of(domain: Any) -> dict[str, Any]:
         raise ValueError("whole numbers are not searched on a logarithmic scale; write tune.choice([8, 16, 32, …])")
     if isinstance(domain, Float) and isinstance(kind, (Uniform, LogUniform)):
         name = "log_uniform_values" if isinstance(kind, LogUniform) else "uniform"
+        bounds = {"min": float(domain.lower), "max": float(domain.upper)}
         if q is None:
-            return {"min": float(domain.lower), "max": float(domain.upper), "distribution": name}
-        low, high = math.ceil(round(domain.lower / q, 9)), math.floor(round(domain.upper / q, 9))
-        return {"min": round(low * q, 12), "max": round(high * q, 12), "distribution": f"q_{name}", "q": float(q)}
+            return {**bounds, "distribution": name}
+        return {**bounds, "distribution": f"q_{name}", "q": float(q)}
     if isinstance(domain, Float):
         raise ValueError("a normal distribution has no bounds; write tune.uniform or tune.loguniform")
     raise ValueError("a function cannot be recorded and repeated; write tune.choice, tune.uniform or tune.loguniform")

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from typer.main import get_command
 from yolosweep.cli.app import app
 from yolosweep.data.model.finding_codes import CODES
 from yolosweep.errors import Interrupted, YolosweepError
+from yolosweep.experiment.choices import PRUNERS, SEARCHERS, Choice
 from yolosweep.experiment.schema import Experiment
 
 DOCS = Path(__file__).resolve().parents[2] / "platform" / "docs"
@@ -166,7 +167,18 @@ def yaml_page() -> str:
         *((f"track.{n.lower()}", f"track.{n.lower()}.", n) for n in sinks(schema)),
     ):
         lines += section(title, prefix, schema["$defs"][name], schema)
+        if name == "Search":
+            lines += [*choices("Searchers", "searcher", SEARCHERS), *choices("Pruners", "pruner", PRUNERS)]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def choices(title: str, key: str, table: Mapping[str, Choice]) -> list[str]:
+    """Return the table of the words that a key takes, and of their options."""
+    lines = [f"### {title}\n", f"| `search.{key}` | meaning | `search.{key}_options` |", "| --- | --- | --- |"]
+    for name, choice in table.items():
+        options = [f"`{key}`: {option.summary} (`{option.default:g}`)" for key, option in choice.options.items()]
+        lines.append(f"| `{name}` | {cell(choice.summary)} | {cell('; '.join(options))} |")
+    return [*lines, ""]
 
 
 def sinks(schema: dict[str, Any]) -> list[str]:

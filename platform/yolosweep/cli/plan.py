@@ -33,6 +33,8 @@ def plan(
 
 def _describe(plan: Plan) -> None:
     """Print a plan for people."""
+    from yolosweep.experiment.choices import PRUNERS
+
     exp, search = plan.experiment, plan.experiment["search"]
     images = ", ".join(f"{count} {split}" for split, count in plan.data.images.items())
     print_line(f"{exp['name']}: {exp['task']} with {plan.model}", style="bold")
@@ -46,7 +48,11 @@ def _describe(plan: Plan) -> None:
     print_line(f"trial 0    {_pairs(plan.first_trial)}")
     if plan.rungs:
         levels = ", ".join(map(str, plan.rungs))
-        print_line(f"pruning    asha: the best 1/{search['reduction_factor']} continue after epochs {levels}")
+        print_line(
+            f"pruning    {search['pruner']}: the best 1/{search['reduction_factor']} continue after epochs {levels}"
+        )
+    else:
+        print_line(f"pruning    {search['pruner']}: {PRUNERS[search['pruner']].summary}")
     print_line(
         f"cost       at most {plan.epochs_at_most or '?'} epochs ({plan.epochs_per_trial} a trial){_time_text(plan)}"
     )

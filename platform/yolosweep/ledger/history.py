@@ -47,6 +47,8 @@ class TrialHistory:
     """States it can resume from, oldest first; the trainer keeps the files of the last few."""
     verdict: Verdict = Verdict.CONTINUE
     """The answer to its last row."""
+    reason: str | None = None
+    """Why the pruner stopped it after its last row."""
     resumes: list[TrialResumed] = field(default_factory=list)
     """Every time it was started again, why, and from which epoch."""
 
@@ -159,7 +161,7 @@ class History:
     def _(self, event: EpochRecorded) -> None:
         trial = self._trial(event.trial)
         trial.rows.append(event.row)
-        trial.verdict = event.verdict
+        trial.verdict, trial.reason = event.verdict, event.reason
         if event.checkpoint is not None:
             trial.checkpoints.append(event.checkpoint)
 

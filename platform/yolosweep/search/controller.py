@@ -38,7 +38,7 @@ from yolosweep.records.events import (
 from yolosweep.search.budget import room_for_another
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, with_final_names, working_folders
 from yolosweep.search.finalize import death_cause, ending_from_rows, finalize_record, record_from_rows
-from yolosweep.search.pruners.pruner import pruner_for
+from yolosweep.search.pruners.pruner import ExplainingPruner, pruner_for
 from yolosweep.search.retry import lower_batch, refusal
 from yolosweep.search.trial_generator import TrialGenerator
 from yolosweep.search.worker_table import WorkerTable
@@ -183,7 +183,10 @@ class SweepController:
         if row.epoch <= len(known.rows):  # its newest checkpoint was damaged: it went on from an older one
             self._cut(known, known.retries, "damaged", "its newest checkpoint was damaged", row.epoch - 1)
         verdict = self._decide(known, row)
-        self._write(EpochRecorded(trial=trial, row=row, checkpoint=checkpoint, verdict=verdict))
+        pruner, reason = self._pruner, None
+        if verdict is Verdict.PRUNE and isinstance(pruner, ExplainingPruner):
+            reason = pruner.reason(trial, row)
+        self._write(EpochRecorded(trial=trial, row=row, checkpoint=checkpoint, verdict=verdict, reason=reason))
         return verdict
 
     def _decide(self, known: TrialHistory, row: EpochResult) -> Verdict:

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from yolosweep.cluster.jobs import _STOP_WAIT_S
 
-CLUSTER = Path(__file__).resolve().parents[2] / "cluster"
+CLUSTER = Path(__file__).resolve().parents[3] / "cluster"
 LAUNCHERS = sorted(CLUSTER.glob("*/cluster.yaml"))
 
 

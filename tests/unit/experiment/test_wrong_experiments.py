@@ -179,12 +179,24 @@ VALUES = [
     wrong(
         "searcher",
         TOP + "search: {searcher: bayes, parameters: {box: {min: 4, max: 9}}}\n",
-        ("search.searcher", 4, "must be one of tpe, random, grid"),
+        ("search.searcher", 4, "must be one of gp, tpe, qmc, random, grid"),
     ),
     wrong(
         "pruner",
         TOP + "search: {pruner: ahsa, parameters: {box: {min: 4, max: 9}}}\n",
         ("search.pruner", 4, "did you mean asha?"),
+    ),
+    wrong(
+        "an option of another searcher",
+        TOP + "search: {searcher: qmc, searcher_options: {first: 3}, parameters: {box: {min: 4, max: 9}}}\n",
+        ("search.searcher_options.first", 4, "not an option of search.searcher: qmc, which has none; remove it"),
+    ),
+    wrong(
+        "pruner options",
+        TOP + "search: {pruner_options: {chnce: 0.1, chance: 3, complete: 2.5}, parameters: {box: {min: 4, max: 9}}}\n",
+        ("search.pruner_options.chnce", 4, "which has chance, complete, protected"),
+        ("search.pruner_options.chance", 4, "3 must be a number from 0 to 0.5; the default is 0.05"),
+        ("search.pruner_options.complete", 4, "2.5 must be a whole number from 1 to 1000; the default is 3"),
     ),
     wrong(
         "reduction",

@@ -40,14 +40,21 @@ def test_it_tells_what_is_run_where_and_at_what_cost(experiment: Path) -> None:
     done = runner.invoke(app, ["plan", str(experiment), TRACKED])
     assert done.exit_code == 0, done.output
     lines = {line[:11].strip(): line[11:] for line in done.stdout.splitlines()}
-    assert lines["search"] == "tpe, max metrics/accuracy_top1, 7 trials, the defaults first"
+    assert lines["search"] == "gp, max metrics/accuracy_top1, 7 trials, the defaults first"
     assert lines["trial 0"] == "lr0=0.01, batch=8"
-    assert lines["pruning"] == "asha: the best 1/3 continue after epochs 2, 6"
+    assert (
+        lines["pruning"] == "soft: stops trials with hardly any chance to beat the best, as forecast from their curves"
+    )
     assert lines["cost"].startswith("at most 63 epochs (9 a trial)")
     assert lines["runs in"] == "./mine, 1 at a time"
     assert lines["mirror"].startswith("W&B: off, no API key")
     assert "(12 train, 4 val, 4 test; 2 classes)" in lines["data"]
     assert not (experiment.parent / "mine").exists()
+
+
+def test_the_rungs_of_a_pruner_are_shown(experiment: Path) -> None:
+    done = runner.invoke(app, ["plan", str(experiment), "search.pruner=asha"])
+    assert "asha: the best 1/3 continue after epochs 2, 6" in done.stdout
 
 
 def test_as_json_it_is_the_same(experiment: Path) -> None:

@@ -83,7 +83,7 @@ def test_the_help_loads_no_model_of_values_and_no_table() -> None:
 
 
 def test_only_the_console_prints() -> None:
-    package = Path(__file__).parents[2] / "platform" / "yolosweep" / "cli"
+    package = Path(__file__).parents[3] / "platform" / "yolosweep" / "cli"
     wrong = []
     for file in sorted(package.glob("*.py")):
         if file.name == "console.py":
@@ -96,7 +96,7 @@ def test_only_the_console_prints() -> None:
 
 
 def test_a_command_is_one_module_and_one_line() -> None:
-    package = Path(__file__).parents[2] / "platform" / "yolosweep" / "cli"
+    package = Path(__file__).parents[3] / "platform" / "yolosweep" / "cli"
     having = {file.stem for file in package.glob("*.py") if "\ndef register(app: typer.Typer)" in file.read_text()}
     assert having == set(COMMANDS)
     assert len(set(COMMANDS)) == len(COMMANDS)

@@ -16,7 +16,7 @@ from yolosweep.experiment import starter
 from yolosweep.experiment.json_schema import json_schema
 from yolosweep.experiment.schema import SCHEMA_FILE, Experiment
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "jobs" / "experiments").glob("*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "jobs" / "experiments").glob("*.yaml"))
 FINE: dict[str, Any] = {
     "name": "demo",
     "model": "yolo26n.pt",

@@ -20,7 +20,7 @@ from yolosweep.data.model.finding_codes import CODES
 from yolosweep.data.model.items import ImageFacts, Item, LabelFile, Layout, Row
 from yolosweep.records import Finding, Severity
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 
 SAME_FIELD = [("BloodImage_00037", "BloodImage_00038"), ("BloodImage_00386", "BloodImage_00391")]
 """Two fields of view of BCCD that were photographed twice, refocused or moved a little; each pair is in two splits."""

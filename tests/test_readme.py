@@ -13,7 +13,7 @@ from yolosweep.cli.app import app
 from yolosweep.errors import ExperimentError
 from yolosweep.experiment import load_experiment, notes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "jobs" / "README.md", *sorted((ROOT / "platform/docs").glob("*.md"))]
 

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 
 from yolosweep.cluster.jobs import _STOP_WAIT_S
 
-KUBERAY = Path(__file__).resolve().parents[2] / "cluster" / "kuberay"
+KUBERAY = Path(__file__).resolve().parents[3] / "cluster" / "kuberay"
 GRACE_S = 30
 """How long a trial may take to keep its checkpoint after SIGTERM."""
 

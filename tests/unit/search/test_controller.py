@@ -73,7 +73,7 @@ def make_controller(
                 "keep_top": keep_top,
                 "trial": {"on_oom": on_oom},
                 "train": {"epochs": epochs, "batch": batch, "optimizer": "AdamW"},
-                "search": {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}, "trials": 5, **search},
+                "search": {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}, "trials": 5, "pruner": "asha", **search},
             }
         )
     )

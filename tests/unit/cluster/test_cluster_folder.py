@@ -17,7 +17,7 @@ from typer.main import get_command
 from yolosweep import __version__
 from yolosweep.cli.app import app
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CLUSTER = ROOT / "cluster"
 FILES = sorted(path for path in CLUSTER.rglob("*") if path.is_file())
 READMES = [path for path in FILES if path.name == "README.md"]

@@ -8,7 +8,7 @@ import pytest
 
 from yolosweep.experiment import load_experiment
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "jobs" / "experiments").glob("*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "jobs" / "experiments").glob("*.yaml"))
 
 
 def test_there_is_one_for_every_need() -> None:

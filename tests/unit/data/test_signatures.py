@@ -24,7 +24,7 @@ from yolosweep.data.duplicates.signatures import (
     signature_of,
 )
 
-BCCD = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "bccd" / "images"
+BCCD = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "bccd" / "images"
 
 
 def scene(seed: int, size: int = 160) -> Image.Image:

@@ -39,8 +39,7 @@ PACKAGES: dict[str, set[str]] = {
     },
     "api": {"records", "experiment", "ledger", "report", "workflows"},
     "cli": {
-        *("api", "workflows", "records", "experiment", "storage", "ledger", "data", "backends", "report", "autolabel"),
-        *("tracking", "cluster"),
+        *("api", "workflows", "records", "experiment", "storage", "ledger", "data", "tracking", "cluster"),
     },
     "__main__": {"cli"},
     "__init__": {"api"},

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from yolosweep.api import Best as Best
+    from yolosweep.api import Experiment as Experiment
+    from yolosweep.api import Listener as Listener
+    from yolosweep.api import LogListener as LogListener
     from yolosweep.api import Sweep as Sweep
     from yolosweep.api import check as check
     from yolosweep.api import open as open
@@ -18,7 +21,20 @@ if TYPE_CHECKING:
     from yolosweep.api import tune as tune
 
 __version__ = "0.1.0"
-__all__ = ["Best", "Sweep", "__version__", "check", "open", "plan", "run", "split", "tune"]
+__all__ = [
+    "Best",
+    "Experiment",
+    "Listener",
+    "LogListener",
+    "Sweep",
+    "__version__",
+    "check",
+    "open",
+    "plan",
+    "run",
+    "split",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolosweep.errors import TrainingError
-from yolosweep.experiment import Source, override_of
+from yolosweep.experiment import Experiment, Source, override_of
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import DataCheck, DataSplit, Severity
@@ -41,7 +41,22 @@ from yolosweep.workflows.winner_selection import select_winner_of
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["Best", "Sweep", "check", "open", "plan", "run", "split", "tune"]
+__all__ = [
+    "Best",
+    "Experiment",
+    "Listener",
+    "LogListener",
+    "Sweep",
+    "check",
+    "open",
+    "plan",
+    "run",
+    "split",
+    "tune",
+]
+
+_ROWS = 20
+"""Trials in the view of a notebook, the best ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,16 +170,19 @@ class Sweep:
         return f"Sweep({self.address!r})"
 
     def _repr_html_(self) -> str:
-        """Return the verdict and the trials for a notebook; all texts are escaped."""
+        """Return the verdict and the best trials for a notebook; all texts are escaped."""
         summary = self.summary
-        columns = columns_of("show", summary.trials, metric=summary.metric)
+        ranked = sorted(summary.scored, key=lambda trial: trial.score or 0.0, reverse=summary.mode == "max")
+        shown = (*ranked, *(trial for trial in summary.trials if trial.score is None))[:_ROWS]
+        columns = columns_of("show", shown, metric=summary.metric)
         head = "".join(f"<th>{escape(column.heading)}</th>" for column in columns)
         body = "".join(
-            f"<tr>{''.join(f'<td>{escape(column.cell(trial))}</td>' for column in columns)}</tr>"
-            for trial in summary.trials
+            f"<tr>{''.join(f'<td>{escape(column.cell(trial))}</td>' for column in columns)}</tr>" for trial in shown
         )
         lines = [f"<b>{escape(summary.sweep)}</b> {escape(summary.status)}", escape(summary.verdict)]
         lines += [f"warning: {escape(sentence)}" for sentence in summary.warnings]
+        if len(shown) < len(summary.trials):
+            lines.append(f"the best {len(shown)} of {len(summary.trials)} trials")
         paragraphs = "".join(f"<p>{line}</p>" for line in lines)
         return f"{paragraphs}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

@@ -16,7 +16,6 @@ APPLICATION = """
 import json, logging, os, signal, threading, time
 import ray
 import yolosweep
-from yolosweep.workflows.listener import LogListener
 
 EXPERIMENT = {
     "name": "lot", "model": "toy/red", "data": "sample:parking", "train": {"epochs": 3},
@@ -41,7 +40,7 @@ def process():
     return [(one.level, one.propagate, list(one.handlers)) for one in loggers], signals, dict(os.environ)
 
 
-class Interrupting(LogListener):
+class Interrupting(yolosweep.LogListener):
     \"\"\"Presses Ctrl-C when the first trial has ended.\"\"\"
 
     def event(self, event):

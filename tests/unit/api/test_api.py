@@ -97,7 +97,7 @@ def test_without_a_winner_it_says_how_to_get_one(recorded: Path) -> None:
         _ = yolosweep.open(recorded).best
 
 
-def test_report_and_notebook_view(recorded: Path) -> None:
+def test_report_and_notebook_view(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = recorded / "ledger.jsonl"
     ledger.write_text(ledger.read_text().replace("toy-20261129-143840-dfb3", "<img src=x>"))
     sweep = yolosweep.open(recorded)
@@ -106,6 +106,8 @@ def test_report_and_notebook_view(recorded: Path) -> None:
     assert "&lt;img src=x&gt;" in shown
     assert "<img" not in shown
     assert shown.count("<tr>") == 4
+    monkeypatch.setattr("yolosweep.api._ROWS", 1)
+    assert "the best 1 of 3 trials" in sweep._repr_html_()
     assert repr(sweep) == f"Sweep({str(recorded)!r})"
 
 

@@ -68,4 +68,4 @@ def signals_as_before() -> Iterator[None]:
     finally:
         signal.signal = put
         for number, handler in before.items():
-            put(number, handler)
+            put(number, signal.SIG_DFL if handler is None else handler)  # None: set outside of Python

@@ -1,6 +1,7 @@
 """What a first and a second signal do, and when."""
 
 import signal
+import threading
 
 import pytest
 
@@ -64,3 +65,16 @@ def waits_for_ever(stop: Stop, told: list[str]) -> None:
     with stop.cancels(told.append):
         signal.raise_signal(signal.SIGTERM)
         signal.pause()
+
+
+def test_outside_of_the_main_thread_nothing_is_handled() -> None:
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def inside() -> None:
+        with Stop(print) as stop, stop.cancels(print):
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert seen == [before]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ray import tune
 
+from yolosweep.backends import DEFAULT_BACKEND
 from yolosweep.errors import ExperimentError
 from yolosweep.experiment import Experiment, Parameter, load_experiment
 from yolosweep.runtime.tune_domains import parameter_of
@@ -50,17 +51,28 @@ def test_a_domain_without_an_equivalent_is_refused(domain: Any, reason: str) -> 
         parameter_of(domain)
 
 
-def test_the_default_space_is_that_of_the_installed_release() -> None:
+def assigned(file: str, name: str) -> ast.Dict:
+    """Return a mapping in Ultralytics' source, as written: importing it takes long."""
     package = importlib.util.find_spec("ultralytics")
     assert package is not None
     assert package.origin is not None
-    source = ast.parse((Path(package.origin).parent / "utils" / "tuner.py").read_text())
-    (table,) = (
+    (found,) = (
         node.value
-        for node in ast.walk(source)
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "default_space"
+        for node in ast.walk(ast.parse((Path(package.origin).parent / file).read_text()))
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
     )
-    assert isinstance(table, ast.Dict)
+    assert isinstance(found, ast.Dict)
+    return found
+
+
+def test_trials_are_ranked_by_the_metric_that_ultralytics_tunes() -> None:
+    theirs = ast.literal_eval(assigned("cfg/__init__.py", "TASK2METRIC"))
+    ours = {task: known.default_metric for task, known in DEFAULT_BACKEND.tasks.items()}
+    assert ours.items() <= theirs.items()
+
+
+def test_the_default_space_is_that_of_the_installed_release() -> None:
+    table = assigned("utils/tuner.py", "default_space")
     theirs = {}
     for key, call in zip(table.keys, table.values, strict=True):
         assert isinstance(key, ast.Constant)

@@ -156,12 +156,13 @@ def test_a_stop_while_ray_starts_leaves_nothing_and_does_not_say_otherwise(
     assert not list((tmp_path / "runs").iterdir())
 
 
-def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(
+def test_a_trial_whose_worker_is_killed_or_stopped_goes_on_from_its_checkpoint(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
+    """A stopped process (as one that waits in the kernel) runs none of its own threads: it is killed from outside."""
     process = shell.start(
-        "run", toy, "search.trials=2", "train.epochs=600", "train.patience=0", "search.pruner=none", "--json",
-        "resources.max_concurrent=1",
+        "run", toy, "search.trials=2", "train.epochs=800", "train.patience=0", "search.pruner=none", "--json",
+        "resources.max_concurrent=1", "trial.stall_timeout=8s",
     )  # fmt: skip
     wait_for(lambda: rows(tmp_path) > 5)
 
@@ -172,15 +173,22 @@ def test_a_trial_whose_worker_is_killed_goes_on_from_its_checkpoint(
         return None
 
     wait_for(worker).kill()
+    before = rows(tmp_path)
+    wait_for(lambda: rows(tmp_path) > before + 5)
+    stopped = wait_for(worker)
+    stopped.suspend()
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
+    assert not stopped.is_running()
     history = History.of(running_folder(tmp_path))
     assert {trial.record.ending for trial in history.trials.values()} == {Ending.FINISHED}
-    (again,) = [trial for trial in history.trials.values() if trial.record.retries]
-    assert again.resumes[0].cause == "infra"
-    assert "its worker died" in again.resumes[0].reason
-    assert again.resumes[0].from_epoch > 0
-    assert [row.epoch for row in again.rows] == list(range(1, 601))
+    killed, hung = [event for trial in history.trials.values() for event in trial.resumes]
+    assert (killed.cause, hung.cause) == ("infra", "infra")
+    assert "its worker died" in killed.reason
+    assert "gave no sign of life" in hung.reason
+    assert killed.from_epoch > 0
+    for trial in history.trials.values():
+        assert [row.epoch for row in trial.rows] == list(range(1, 801))
     assert not list(running_folder(tmp_path).root.glob("trials/*/checkpoints"))
 
 

@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -23,6 +22,7 @@ from yolosweep.errors import ClusterError, Interrupted, UsageError
 from yolosweep.experiment import load_experiment
 from yolosweep.storage import address_of_run
 from yolosweep.storage.addresses import is_address
+from yolosweep.storage.scratch import scratch_folder
 
 __all__ = ["describe_jobs", "follow_job", "list_jobs", "stop_job", "submit_doctor", "submit_resume", "submit_sweep"]
 
@@ -120,9 +120,9 @@ class _Submission:
         if self._secrets:
             arguments.append("--await-secrets")
         notify(f"the job carries {self._package.describe()}")
-        with tempfile.TemporaryDirectory(prefix="yolosweep-job-") as folder:
-            write_package(self._package, Path(folder))
-            sent = self._server.submit(job, Path(folder), arguments)
+        with scratch_folder("job") as folder:
+            write_package(self._package, folder)
+            sent = self._server.submit(job, folder, arguments)
         if sent:
             notify(f"submitted as {job}")
         return sent

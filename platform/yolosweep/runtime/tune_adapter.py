@@ -36,7 +36,8 @@ _QUIET = {
 """Turn off Ray's logs, telemetry and signal handling: the ledger, live table and controller replace them."""
 
 
-_OVER_POLL_S = 1.0
+_POLL_S = 1.0
+"""How often the controller is asked whether the sweep is over, and for processes that hang."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,13 +198,29 @@ def placement(allocation: Allocation, excluded: Collection[str] = ()) -> Any:
 
 
 def _watcher(controller: ControllerClient, trouble: list[YolosweepError]) -> Any:
-    """Return the Tune callback that reports dead processes to the controller.
+    """Return the Tune callback that reports dead processes to the controller, and kills those that hang.
 
     Errors of the controller are also added to ``trouble``, because Tune wraps whatever a callback raises.
     """
+    import ray
     from ray import tune
 
     class ReportLoss(tune.Callback):  # type: ignore[misc]
+        _asked = 0.0
+
+        def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+            if time.monotonic() - self._asked < _POLL_S:
+                return
+            self._asked = time.monotonic()
+            try:
+                hung = controller.hung()
+            except YolosweepError as error:
+                trouble.append(error)
+                raise
+            for actor in (one.temporary_state.ray_actor for one in trials if one.config["slot"] in hung):
+                if actor is not None:
+                    ray.kill(actor)  # SIGKILL by the node's raylet, which a stopped process cannot ignore
+
         def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
             try:
                 controller.lost(trial.config["slot"], _cause(trial))
@@ -228,7 +245,7 @@ def _stopper(controller: ControllerClient, trouble: list[YolosweepError]) -> Any
             return False
 
         def stop_all(self) -> bool:
-            if not self._over and time.monotonic() - self._asked > _OVER_POLL_S:
+            if not self._over and time.monotonic() - self._asked > _POLL_S:
                 try:
                     self._over = controller.over()
                 except YolosweepError as error:

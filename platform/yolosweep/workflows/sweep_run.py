@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import re
-import shutil
 import signal
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from yolosweep.cluster import (
@@ -34,7 +30,8 @@ from yolosweep.runtime.tune_adapter import connected, run_trials
 from yolosweep.search.checkpoint_retention import clear_leftovers
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import sha256_of
-from yolosweep.tracking import Choice, Mirror, choose_sinks, start_mirror
+from yolosweep.storage.scratch import clear_dead_scratch
+from yolosweep.tracking import Choice, Mirror, choose_sinks, finish_all, start_mirror
 from yolosweep.workflows.experiment_checks import Checked, check
 from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.node_selection import good_nodes, needs_of, probe_request
@@ -159,11 +156,11 @@ class _Sweep:
             ledger.append(SweepEnded(status=status, reason=reason))
         finally:
             ledger.close()
-            _clear_scratch(self._folder.sweep)
+            clear_dead_scratch()
         write_report(self._folder)
-        for mirror in self._mirrors:
-            if warning := mirror.finish().warning:
-                self._listener.warning(warning)
+        for result in finish_all(self._mirrors):
+            if result.warning:
+                self._listener.warning(result.warning)
         self._listener.ended(self._folder, winner)
         if (number := self._stop.signal) is not None:
             raise Interrupted(f"stopped on request; all results are kept; {self._go_on()}", signal_number=number)
@@ -261,11 +258,3 @@ class _Sweep:
             return None
         ledger.append(WinnerSelected(**dict(winner)))
         return winner
-
-
-def _clear_scratch(sweep: str) -> None:
-    """Remove what killed trainings of this sweep left in the temporary folder of this machine."""
-    ours = re.compile(rf"yolosweep-{re.escape(sweep)}-t\d{{4,}}-\w+")
-    for folder in Path(tempfile.gettempdir()).iterdir():
-        if ours.fullmatch(folder.name):
-            shutil.rmtree(folder, ignore_errors=True)

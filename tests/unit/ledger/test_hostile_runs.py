@@ -22,7 +22,6 @@ from yolosweep.records.events import Note, SweepStarted, TrialEnded, TrialStarte
 from yolosweep.report import write_report
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, forget
 from yolosweep.tracking.mirror_state import MirrorState
-from yolosweep.workflows.sweep_run import _clear_scratch
 
 NAMES = (
     "..",
@@ -191,24 +190,6 @@ def test_a_path_is_made_of_plain_names(name: str, run: RunFolder) -> None:
     for path in paths:
         with pytest.raises(RunFolderError, match=r"lead outside"):
             path()
-
-
-@pytest.mark.parametrize("sweep", ["*", "?", "[a-z]", "mine", "mine-20260101-000000-abcd"])
-def test_scratch_folders_of_other_sweeps_are_left_alone(
-    sweep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    names = (
-        "yolosweep-others-20260101-000000-abcd-t0000-live0000",
-        "yolosweep-mine-20260101-000000-abcd-t0001-abc_1234",
-        "yolosweep-mine-20260101-000000-abcd-t0001",
-        "yolosweep-val-abcd",
-    )
-    for name in names:
-        (tmp_path / name).mkdir()
-    _clear_scratch(sweep)
-    gone = {names[1]} if sweep.startswith("mine-2") else set()
-    assert {path.name for path in tmp_path.iterdir()} == {*names} - gone
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,13 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SCRIPT = """
-import json, sys
+import json, sys, time
 import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from yolosweep.cluster.preemption import clear_notice, drain
+from yolosweep.errors import ClusterError
 from yolosweep.records import TrialRequest
-from yolosweep.runtime.controller_client import NAMESPACE
+from yolosweep.runtime.controller_client import NAMESPACE, ControllerClient
 from yolosweep.runtime.trial_actor import TrialActor
 
 EXAMPLE = TrialRequest(
@@ -48,6 +49,10 @@ class Controller:
         return None
     def cordoned(self, slot):
         self.calls.append("cordoned")
+    def heartbeat(self, slot):
+        pass
+    def hung(self):
+        time.sleep(600)
     def replacing(self, slot):
         self.calls.append("replacing")
     def report(self):
@@ -70,6 +75,16 @@ for name, answers in CASES.items():
     ray.kill(actor)
     ray.util.remove_placement_group(group)
 clear_notice()
+controller = ray.remote(Controller).options(num_cpus=0).remote([])
+ray.get(controller.report.remote())
+try:
+    ControllerClient(controller, "", answer_s=0.5).hung()
+except ClusterError as error:
+    told["deaf"] = [str(error)]
+try:
+    ray.get(controller.report.remote(), timeout=60)
+except ray.exceptions.RayActorError:
+    told["deaf"].append("killed")
 print(json.dumps(told))
 """
 
@@ -102,3 +117,7 @@ def test_with_any_rank_on_an_excluded_node_it_trains_nothing_and_holds_its_resou
 
 def test_on_a_draining_node_it_asks_for_no_trial(told: dict[str, list[object]]) -> None:
     assert told["draining"] == [{"done": False}, ["replacing"], 3]
+
+
+def test_a_controller_that_does_not_answer_is_killed_and_ends_the_sweep(told: dict[str, list[object]]) -> None:
+    assert told["deaf"] == ["the process that keeps the ledger did not answer for 0.5 s and was killed", "killed"]

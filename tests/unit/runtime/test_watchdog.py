@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import TrialHistory
 from yolosweep.records import Cause, TrialPolicy, TrialRequest
-from yolosweep.runtime.watchdog import Watchdog, limit_s
+from yolosweep.runtime.watchdog import Watchdog
 from yolosweep.search.finalize import death_cause
+from yolosweep.search.stall import limit_s
 from yolosweep.storage import Address
 
 STUCK = """

@@ -513,6 +513,47 @@ def test_a_replaced_process_is_no_loss(tmp_path: Path) -> None:
     assert start(controller, slot=0).number == 0
 
 
+def wait(controller: SweepController, clock: Clock, seconds: int, *, beating: Iterable[int] = ()) -> list[int]:
+    """Let time pass as for the driver, while some workers send heartbeats; return the workers that hang."""
+    hung = []
+    for _ in range(seconds):
+        clock.now += 1
+        for worker in beating:
+            controller.heartbeat(worker)
+        controller.over()
+        hung += controller.hung()
+    return hung
+
+
+def test_the_trial_of_a_process_that_hangs_resumes_on_another_worker(tmp_path: Path) -> None:
+    clock = Clock()
+    controller = make_controller(tmp_path, clock)
+    hanging, other = start(controller, 0), start(controller, 1)
+    for request in (hanging, other):
+        controller.row(request.trial, row(1, 0.1))
+    assert wait(controller, clock, 5, beating=[0, 1]) == []
+    assert wait(controller, clock, 700, beating=[1]) == [0]
+    assert [event.cause for event in history(hanging).trials[hanging.trial].resumes] == ["infra"]
+    end(controller, other, 0.5)
+    again = start(controller, 1)
+    assert (again.trial, again.attempt) == (hanging.trial, 1)
+    controller.lost(0, "killed")  # what Tune reports some seconds later
+    assert controller.verdict(hanging.trial, hanging.attempt) is Verdict.CANCEL
+    assert not [note for note in history(hanging).notes if "while it had no trial" in note.text]
+
+
+def test_a_process_that_hangs_does_not_hold_a_sweep_whose_time_is_up(tmp_path: Path) -> None:
+    clock = Clock()
+    controller = make_controller(tmp_path, clock, time_budget="10s")
+    request = start(controller, 0)
+    controller.row(request.trial, row(1, 0.1))
+    wait(controller, clock, 5, beating=[0])
+    assert wait(controller, clock, 40) == [0]
+    assert controller.over()
+    controller.close()
+    assert history(request).trials[request.trial].record.ending is Ending.CANCELLED
+
+
 def test_a_spare_slot_takes_over_what_another_machine_lost(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, trials=1)
     request = start(controller, slot=0)

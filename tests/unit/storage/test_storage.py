@@ -311,17 +311,14 @@ def age_hold(tmp_path: Path, run: RunFolder, seconds: float) -> None:
     os.utime(owner, (then, then))
 
 
-def test_a_run_held_elsewhere_is_refused_until_its_hold_is_stale(
+def test_a_run_held_elsewhere_is_taken_over_once_its_hold_is_stale(
     run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = Ledger(run)
     first = ledger.append(Note(text="mine"))
     another_machine(monkeypatch, tmp_path / "other")
     there = RunFolder.open(run.address)
-    age_hold(tmp_path, run, 50)
-    with pytest.raises(RunFolderError, match=rf"in use by process {os.getpid()} on .*free in \d+ s"), there.held():
-        pass
-    age_hold(tmp_path, run, 61)
+    age_hold(tmp_path, run, 21)
     with there.held():
         theirs = Ledger(there)
         second = theirs.append(Note(text="theirs"))
@@ -330,6 +327,33 @@ def test_a_run_held_elsewhere_is_refused_until_its_hold_is_stale(
         theirs.close()
     ledger.close()
     assert list(read_events(RunFolder.open(run.address).ledger)) == [first, second]
+
+
+ABOUT = {"pid": 7, "host": "head", "since": "today"}
+
+
+def test_a_hold_that_is_renewed_is_refused_at_its_next_renewal(storage: str) -> None:
+    held = Lease(Objects(storage), ABOUT, renew_s=0.2)
+    with pytest.raises(RunFolderError, match="in use by process 7 on head since today; wait for it or stop it"):
+        Lease(Objects(storage), {}, stale_s=3600)
+    held.release()
+
+
+def test_a_hold_that_is_not_renewed_is_waited_out(storage: str) -> None:
+    dead = Lease(Objects(storage), ABOUT, renew_s=3600)
+    taken = Lease(Objects(storage), {}, stale_s=1.5)
+    assert not dead._renew_once()
+    taken.release()
+
+
+def test_who_waits_for_a_hold_gets_it_when_it_is_released(storage: str) -> None:
+    held = Lease(Objects(storage), ABOUT, renew_s=3600)
+    waiting: list[Lease] = []
+    thread = threading.Thread(target=lambda: waiting.append(Lease(Objects(storage), {}, stale_s=3600)))
+    thread.start()
+    held.release()
+    thread.join(60)
+    waiting[0].release()
 
 
 def test_a_hold_is_renewed_and_given_back(tmp_path: Path, wait_for: Any) -> None:
@@ -361,7 +385,7 @@ def test_of_many_that_begin_at_once_one_holds_the_run(storage: str) -> None:
 
     def begin() -> None:
         try:
-            answers.append(Lease(Objects(Address.parse(storage).join("run")), {}))
+            answers.append(Lease(Objects(Address.parse(storage).join("run")), {}, renew_s=0.2))
         except RunFolderError as error:
             answers.append(error)
 
@@ -758,9 +782,7 @@ def test_a_ledger_of_an_older_release_is_resumed(storage: str) -> None:
     line = b'{"v":1,"seq":0,"at":"2026-11-29T00:00:00.000+00:00","event":"note","text":"old"}\n'
     run.objects.put("ledger/00000000.jsonl", line)
     run.objects.put("owner.json", b'{"host": "h", "pid": 1, "since": "s", "token": "old"}')
-    with pytest.raises(RunFolderError, match="in use by process 1 on h"), run.held():
-        pass
-    run.objects.delete("owner.json")
+    Lease(run.objects, {}, stale_s=0.0).release()
     with run.held():
         ledger = Ledger(run)
         added = ledger.append(Note(text="new"))

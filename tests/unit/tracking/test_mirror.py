@@ -2,10 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
+import psutil
 import pytest
 from filelock import FileLock
 from hypothesis import given, settings
@@ -17,12 +20,14 @@ from yolosweep.ledger import Ledger, RunFolder, Tail
 from yolosweep.ledger.history import History
 from yolosweep.records import EpochResult
 from yolosweep.records.events import event_of_json
-from yolosweep.tracking import choose_sinks, push, sinks_of
+from yolosweep.tracking import Mirror, choose_sinks, finish_all, push, sinks_of
 from yolosweep.tracking.mirror import _spawn
 from yolosweep.tracking.mirror_state import MirrorState, SentRun
 from yolosweep.tracking.outbox import Outbox
 from yolosweep.tracking.planner import Planner
+from yolosweep.tracking.registry import SINKS
 from yolosweep.tracking.sink import Artifact, Close, Open, Row, Summary, Table
+from yolosweep.tracking.supervisor import Limits, supervise
 from yolosweep.tracking.wandb import WandbSink, isolate
 
 CANARY = "c4n4ry" * 8
@@ -616,3 +621,53 @@ def test_push_goes_to_the_sinks_of_the_experiment_or_the_default_one(tmp_path):
     ledger.append(*events_of([started(tags=["a"])]))
     ledger.close()
     assert sinks_of(folder) == ("wandb",)
+
+
+HANGS = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_end_waits_for_all_trackers_together_and_leaves_none_of_their_processes(tmp_path):
+    """A client library that hangs, and whose processes do not answer a signal."""
+    folder = RunFolder.create(tmp_path, "hangs")
+    hanging = [
+        subprocess.Popen([sys.executable, "-c", HANGS], stdout=subprocess.PIPE, start_new_session=True) for _ in "ab"
+    ]
+    family = [psutil.Process(int(process.stdout.readline())) for process in hanging]
+    for process in hanging:
+        process.stdout.close()
+    begun = time.monotonic()
+    results = finish_all([Mirror(folder, SINKS["wandb"], process) for process in hanging], timeout_s=0.5)
+    assert time.monotonic() - begun < 10
+    for result in results:
+        assert result.complete is False
+        assert result.warning.startswith("W&B: not everything arrived in time")
+        assert f"`yolosweep track push {folder.root}`" in result.warning
+    assert [process.returncode for process in hanging] == [-signal.SIGKILL] * 2
+    assert not psutil.wait_procs(family, timeout=10)[1]
+
+
+class HangingSink(WandbSink):
+    """A sink whose client library never returns."""
+
+    def connect(self, destination):
+        time.sleep(600)
+
+
+def test_a_mirror_of_a_dead_driver_does_not_hang_for_ever(tmp_path):
+    folder = RunFolder.create(tmp_path, "orphan")
+    ledger = Ledger(folder)
+    for event in events_of([started(), trial_started(0)]):
+        ledger.append(event)
+    ledger.close()
+    folder.mirror("x").parent.mkdir()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    code = supervise(folder, HangingSink(), follow=True, parent=gone.pid, limits=Limits(poll_s=0.05, orphaned_s=0.2))
+    assert code != 0
+    assert not psutil.Process().children()

@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from yolosweep.errors import Interrupted, YolosweepError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 __all__ = [
+    "Styled",
     "add_row",
     "emit",
     "is_terminal",
@@ -23,16 +27,32 @@ __all__ = [
     "overwrite",
     "print_json",
     "print_line",
+    "print_markdown",
     "print_table",
     "print_text",
     "show_error",
+    "show_failure",
     "stderr_console",
 ]
 
 _WIDE = 10_000
 """Characters: more than any table needs."""
 
+_PAGE = 110
+"""Characters: the widest comfortable line of text."""
+
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Styled:
+    """The text of a cell, and its style on a terminal."""
+
+    text: str
+    style: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def print_line(text: str, *, style: str = "", file: TextIO | None = None) -> None:
@@ -46,6 +66,14 @@ def print_text(text: str) -> None:
     """Print text exactly as it is on standard output."""
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def print_markdown(text: str) -> None:
+    """Render Markdown on standard output, on a terminal."""
+    from rich.markdown import Markdown
+
+    console = _console(None)
+    console.print(Markdown(text), width=min(console.width, _PAGE), soft_wrap=False)
 
 
 def print_json(value: Any) -> None:
@@ -80,7 +108,7 @@ def new_table(headings: Sequence[str], *, right: Iterable[str] = (), box: bool =
     table = Table(box=HEAVY_HEAD if box else None, pad_edge=box, title=caption, title_justify="left")
     aligned = set(right)
     for heading in headings:
-        table.add_column(Text(heading), justify="right" if heading in aligned else "left")
+        table.add_column(Text(heading), justify="right" if heading in aligned else "left", overflow="fold")
     return table
 
 
@@ -88,7 +116,7 @@ def add_row(table: Table, cells: Sequence[object]) -> None:
     """Add a row to a table; no cell is interpreted as markup."""
     from rich.text import Text
 
-    table.add_row(*(Text(str(cell)) for cell in cells))
+    table.add_row(*(Text(str(cell), style=cell.style if isinstance(cell, Styled) else "") for cell in cells))
 
 
 def emit(value: Value, as_json: bool, describe: Callable[[Value], None]) -> None:
@@ -112,6 +140,14 @@ def overwrite(text: str) -> None:
 def show_error(error: object) -> None:
     """Print an error on standard error."""
     notify(f"error: {error}")
+
+
+def show_failure(error: YolosweepError) -> None:
+    """Print how a command failed on standard error; an interruption is no error."""
+    if isinstance(error, Interrupted):
+        notify(str(error))
+    else:
+        show_error(error)
 
 
 def is_terminal(file: TextIO) -> bool:

@@ -6,7 +6,6 @@ import os
 import statistics
 from pathlib import Path
 
-from yolosweep.cli.experiment_checks import Checked
 from yolosweep.cluster import checkpoint_needs
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import baseline
@@ -20,6 +19,7 @@ from yolosweep.search.pruners.asha import rungs
 from yolosweep.storage import address_of_run, cached_at
 from yolosweep.storage.addresses import is_address
 from yolosweep.tracking import choose_sinks
+from yolosweep.workflows.experiment_checks import Checked
 
 __all__ = ["plan_of"]
 

@@ -15,15 +15,14 @@ from yolosweep.tracking import page_of
 __all__ = ["select_winner_in", "select_winner_of"]
 
 
-def select_winner_of(run: str) -> tuple[RunFolder, Winner]:
+def select_winner_of(folder: RunFolder) -> Winner:
     """Select the winner of a run that no other process holds, and record it.
 
     Raises:
-        RunFolderError: not a run folder, or in use.
+        RunFolderError: it is in use.
         VerificationError: the checkpoint differs from what was recorded.
         TrainingError: no trial has a score.
     """
-    folder = RunFolder.open(run)
     with folder.held():
         winner = select_winner_in(folder)
         before = History.of(folder).winner
@@ -31,7 +30,7 @@ def select_winner_of(run: str) -> tuple[RunFolder, Winner]:
             ledger = Ledger(folder)
             ledger.append(WinnerSelected(**dict(winner)))
             ledger.close()
-    return folder, winner
+    return winner
 
 
 def select_winner_in(folder: RunFolder) -> Winner:

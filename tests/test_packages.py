@@ -58,6 +58,7 @@ DOORS: dict[str, set[str]] = {
     "ray": {"runtime", "cluster"},
     "wandb": {"tracking"},
     "optuna": {"search"},
+    "scipy": {"search"},
     "obstore": {"storage"},
     "pandas": {"api"},
     "plotly": {"report"},

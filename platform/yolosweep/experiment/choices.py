@@ -55,6 +55,8 @@ class SearcherChoice(Choice):
 
     is_exhaustive: bool = False
     """Whether it tries every point of the space once, so that the space must be finite and small."""
+    learns: bool = True
+    """Whether its suggestions follow the scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +87,20 @@ SEARCHERS: dict[str, SearcherChoice] = {
         options={"first": Option(summary="random trials before TPE decides", default=10, low=1, high=1000)},
     ),
     "qmc": SearcherChoice(
-        summary="quasi-random points that cover the space evenly", factory="yolosweep.search.searchers.qmc:Qmc"
+        summary="quasi-random points that cover the space evenly",
+        factory="yolosweep.search.searchers.qmc:Qmc",
+        learns=False,
     ),
     "random": SearcherChoice(
-        summary="independent random points", factory="yolosweep.search.searchers.random_search:random_search"
+        summary="independent random points",
+        factory="yolosweep.search.searchers.random_search:random_search",
+        learns=False,
     ),
     "grid": SearcherChoice(
-        summary="every combination, once", factory="yolosweep.search.searchers.grid:Grid", is_exhaustive=True
+        summary="every combination, once",
+        factory="yolosweep.search.searchers.grid:Grid",
+        is_exhaustive=True,
+        learns=False,
     ),
 }
 

@@ -40,6 +40,11 @@ _FITTED = 150
 _FLOOR = 2.5
 """How bad a disaster is does not matter: values are cut so many times the distance from median to best below it."""
 _PENDING = 100
+"""Running trials without a forecast that are taken into account, the newest ones."""
+_HUGE = 1e12
+"""A score beyond this is none."""
+_ROUNDS = 3
+"""How often the neighbourhood of the best candidates is searched, each time half as wide."""
 
 
 @dataclass
@@ -128,9 +133,10 @@ class GpSearcher:
                 value, deviation = -math.inf, 0.0
             else:
                 value, deviation = self._sign * forecast.final, abs(forecast.final) * forecast.spread
+            usable = abs(value) < _HUGE
             numbers.append(number)
-            values.append(value)
-            deviations.append(deviation)
+            values.append(value if usable else -math.inf)
+            deviations.append(deviation if usable else 0.0)
         return numbers, np.array(values), np.array(deviations)
 
     def _state(self) -> _State | None:
@@ -174,8 +180,9 @@ class GpSearcher:
                 axes.near(leader, width, keep, rng, 40) for width, keep in ((0.05, 0.5), (0.12, 0.5), (0.25, 0.7))
             ]
         points = np.vstack(pools)
-        top = points[np.argsort(-self._promise(state, points), kind="stable")[:6]]
-        points = np.vstack([top, *(axes.near(point, 0.06, 0.6, rng, 30) for point in top)])
+        for round_ in range(_ROUNDS):
+            top = points[np.argsort(-self._promise(state, points), kind="stable")[:6]]
+            points = np.vstack([top, *(axes.near(point, 0.06 / 2**round_, 0.6, rng, 30) for point in top)])
         return np.asarray(points[int(np.argmax(self._promise(state, points)))])
 
     def _promise(self, state: _State, points: Array) -> Array:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from yolosweep.cli.resume_checks import _flat
 from yolosweep.experiment import load_experiment
 from yolosweep.ledger.journal import read_events
+from yolosweep.workflows.resume_checks import _flat
 
 FIXTURE = Path(__file__).resolve().parents[2] / "fixtures" / "run_v1"
 

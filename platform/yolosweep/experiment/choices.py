@@ -1,13 +1,15 @@
 """The searchers and pruners an experiment can name, and where each is implemented.
 
 This is the only registration: schema, messages, JSON schema and search read these tables. A factory is
-``module:name``; it is imported when a sweep starts, so listing one here loads nothing.
+``module:name``; it is imported when a sweep starts, so listing one here loads nothing. Another package adds its own by
+entry points in the groups ``yolosweep.searchers`` and ``yolosweep.pruners``; it cannot replace one of these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
 
 __all__ = ["PRUNERS", "SEARCHERS", "Choice", "Option", "PrunerChoice", "SearcherChoice"]
 
@@ -73,9 +75,17 @@ class PrunerChoice(Choice):
     """Whether ``reduction_factor`` applies too."""
 
 
+def _summary(point: EntryPoint) -> str:
+    """Return what a list says about a word of another package."""
+    return f"of the installed package {point.dist.name}" if point.dist is not None else "of an installed package"
+
+
 _COMPLETE = Option(summary="trials that must be complete before any is stopped", default=5, low=1, high=1000)
 
 SEARCHERS: dict[str, SearcherChoice] = {
+    point.name: SearcherChoice(summary=_summary(point), factory=point.value)
+    for point in entry_points(group="yolosweep.searchers")
+} | {
     "gp": SearcherChoice(
         summary="a Gaussian process on forecasts of final scores, the defaults as its prior",
         factory="yolosweep.search.searchers.gp:GpSearcher",
@@ -105,6 +115,9 @@ SEARCHERS: dict[str, SearcherChoice] = {
 }
 
 PRUNERS: dict[str, PrunerChoice] = {
+    point.name: PrunerChoice(summary=_summary(point), factory=point.value)
+    for point in entry_points(group="yolosweep.pruners")
+} | {
     "soft": PrunerChoice(
         summary="stops trials with hardly any chance to beat the best, as forecast from their curves",
         factory="yolosweep.search.pruners.soft:SoftPruner",

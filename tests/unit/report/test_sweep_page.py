@@ -200,8 +200,8 @@ KEYS = {
         "resumes", "caveats", "warnings", "trials", "notes",
     ),
     "trial": (
-        "trial", "number", "ending", "reason", "score", "gain", "best_epoch", "epochs", "seconds", "parameters",
-        "used", "ran_on", "attempts", "diverged", "notes", "error", "checkpoint",
+        "trial", "number", "ending", "reason", "score", "gain", "best_epoch", "epochs", "seconds", "gpu_hours",
+        "parameters", "used", "ran_on", "attempts", "diverged", "notes", "error", "checkpoint",
     ),
     "ran_on": (
         "host", "device", "world_size", "threads", "epoch_seconds", "images_per_s", "memory_mb", "gpu_memory_mb",

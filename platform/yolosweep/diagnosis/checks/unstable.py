@@ -1,0 +1,81 @@
+"""Score or losses jump from epoch to epoch long after warm-up, or single epochs were NaN."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+from yolosweep.diagnosis.checks.not_learning import ZERO
+from yolosweep.diagnosis.training import Curve, Training
+from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
+
+__all__ = ["check"]
+
+_SCATTER = 0.1
+"""Scatter from epoch to epoch, as a share of the level. Validation sets of 50 images give up to 0.05."""
+_CRASH = 0.6
+"""Share of the best so far below which an epoch counts as a crash."""
+_SPIKE = 3.0
+"""Multiple of its median at which a loss counts as a spike."""
+_FEWEST = 8
+
+
+def check(training: Training) -> Diagnosis | None:
+    """Return the diagnosis where the later epochs scatter widely, crash repeatedly, or were partly NaN."""
+    score = training.score
+    broken = len(training.nan_epochs)
+    late = _late(score)
+    level = statistics.fmean(late) if late else 0.0
+    scatter = _scatter(late) / level if level > 3 * ZERO else 0.0
+    crashes = _crashes(score) if level > 3 * ZERO else 0
+    spikes = _spikes(_late(training.val_loss))
+    evidence: dict[str, float | None] = {"scatter": scatter, "crashes": crashes, "spikes": spikes, "nan_epochs": broken}
+    facts = [
+        text
+        for applies, text in (
+            (scatter >= _SCATTER, f"the score changes by {scatter:.0%} of its level from epoch to epoch"),
+            (crashes >= 2, f"it fell below {_CRASH:.0%} of its best in {crashes} later epochs"),
+            (spikes >= 3, f"the validation loss is over {_SPIKE:g} times its median in {spikes} epochs"),
+            (broken > 0, f"the training loss was NaN in {broken} epochs"),
+        )
+        if applies
+    ]
+    if not facts:
+        return None
+    sure = scatter >= 2 * _SCATTER or len(facts) > 1
+    return Diagnosis(
+        code="unstable",
+        confidence=Confidence.HIGH if sure else Confidence.MEDIUM,
+        sentence=f"Unstable: {', and '.join(facts)}.",
+        evidence=evidence,
+        changes=(
+            training.scaled("lr0", 0.3, "lower the learning rate to a third"),
+            training.scaled("batch", 2, "double the batch, where the GPU holds it"),
+            Change(key="data", how="use more validation images: a small val split scatters, too"),
+        ),
+    )
+
+
+def _late(curve: Curve) -> tuple[float, ...]:
+    """Return the values after warm-up: the first two fifths are left out."""
+    return curve.values[max(3, int(0.4 * len(curve))) :] if len(curve) >= _FEWEST else ()
+
+
+def _scatter(values: tuple[float, ...]) -> float:
+    """Return the standard deviation of an epoch: changes that come back count, a trend does not."""
+    bends = [b - (a + c) / 2 for a, b, c in zip(values, values[1:], values[2:], strict=False)]
+    return math.sqrt(statistics.fmean(bend * bend for bend in bends) / 1.5) if bends else 0.0
+
+
+def _crashes(score: Curve) -> int:
+    late = _late(score)
+    best = max(score.values[: len(score) - len(late)], default=0.0)
+    count = 0
+    for value in late:
+        count += value < _CRASH * best
+        best = max(best, value)
+    return count
+
+
+def _spikes(late: tuple[float, ...]) -> int:
+    return sum(value > _SPIKE * statistics.median(late) for value in late) if late else 0

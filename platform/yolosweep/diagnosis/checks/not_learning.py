@@ -18,12 +18,13 @@ _FLAT = 0.03
 def check(training: Training) -> Diagnosis | None:
     """Return the diagnosis where a model has learned nothing."""
     score, loss = training.score, training.train_loss
-    if not len(score) or max(score.values) >= max(ZERO, 0.0) and not _stuck(training):
+    if not len(score) or max(score.values) >= ZERO and not _stuck(training):
         return None
     first, last = (loss.values[0], loss.end) if len(loss) else (0.0, 0.0)
     fall = 1 - last / first if first else 0.0
     unlabelled = _no_boxes(training)
-    if len(score) < FEW and fall > _FLAT and not unlabelled:
+    begins = score.trend[0] > 0.2 * score.end and score.trend[1] >= 3
+    if (len(score) < FEW or begins) and fall > _FLAT and not unlabelled:
         return None  # too soon: still-rising says so
     what = (
         "the box losses are 0, so no label was found for the images"

@@ -52,7 +52,7 @@ class Generalization:
     @property
     def decays(self) -> bool:
         """Whether the score fell while the training loss fell, and the validation loss agrees."""
-        return self.score_lost >= _LOST and self.train_fall >= _FALL and self.val_rise_from_minimum >= 0.03
+        return self.score_lost >= _LOST and self.train_fall >= _FALL and self.val_rise_from_minimum >= 0.01
 
     @property
     def gapes(self) -> bool:

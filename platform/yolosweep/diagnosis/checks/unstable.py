@@ -11,13 +11,13 @@ from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["check"]
 
-_SCATTER = 0.1
+_SCATTER = 0.12
 """Scatter from epoch to epoch, as a share of the level. Validation sets of 50 images give up to 0.05."""
 _CRASH = 0.6
 """Share of the best so far below which an epoch counts as a crash."""
 _SPIKE = 3.0
 """Multiple of its median at which a loss counts as a spike."""
-_FEWEST = 8
+_FEWEST = 10
 
 
 def check(training: Training) -> Diagnosis | None:
@@ -64,6 +64,9 @@ def _late(curve: Curve) -> tuple[float, ...]:
 def _scatter(values: tuple[float, ...]) -> float:
     """Return the standard deviation of an epoch: changes that come back count, a trend does not."""
     bends = [b - (a + c) / 2 for a, b, c in zip(values, values[1:], values[2:], strict=False)]
+    falls = sum(b < a for a, b in zip(values, values[1:], strict=False))
+    if falls < 0.3 * (len(values) - 1):
+        return 0.0  # a steep rise bends, too
     return math.sqrt(statistics.fmean(bend * bend for bend in bends) / 1.5) if bends else 0.0
 
 

@@ -1,0 +1,40 @@
+"""The differences between trials are smaller than what the validation images can tell apart."""
+
+from __future__ import annotations
+
+from yolosweep.diagnosis.sweep import Sweep
+from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
+
+__all__ = ["check"]
+
+_TIED = 0.5
+"""Share of the comparable trials that cannot be told from the best."""
+_FEWEST = 5
+
+
+def check(sweep: Sweep) -> Diagnosis | None:
+    """Return the diagnosis where most comparable trials, or trial 0, tie with the best."""
+    tied, comparable, best = sweep.tied, sweep.comparable, sweep.best
+    if best is None or len(comparable) < _FEWEST:
+        return None
+    with_defaults = any(trial.number == 0 for trial in tied) and best.number != 0
+    if len(tied) < _TIED * len(comparable) and not with_defaults:
+        return None
+    base = sweep.baseline
+    gain = None if base is None or base.score is None or best.score is None else abs(best.score - base.score)
+    more = f", trial 0 with a difference of {gain:.4f} among them" if with_defaults and gain is not None else ""
+    needed = round(sweep.val_objects * (sweep.resolution / max(gain or 0.0, 0.01)) ** 2)
+    return Diagnosis(
+        code="within-noise",
+        confidence=Confidence.HIGH if len(tied) >= 0.8 * len(comparable) else Confidence.MEDIUM,
+        sentence=f"Within noise: {len(tied)} of {len(comparable)} comparable trials are within {sweep.resolution:.3f} "
+        f"of the best, which val with {sweep.val_objects} objects cannot tell apart{more}.",
+        evidence={
+            "tied": len(tied),
+            "comparable": len(comparable),
+            "resolution": sweep.resolution,
+            "gain_over_trial_0": gain,
+            "val_objects": sweep.val_objects,
+        },
+        changes=(Change(key="data", how=f"label more validation images: about {needed} objects resolve such a gain"),),
+    )

@@ -269,6 +269,9 @@ class _Sweep:
             return
         if winner is not None:
             describe_winner(self._folder, winner, gain=summary.winner.gain if summary.winner else None)
+        if summary.diagnoses:
+            print_line(f"diagnosis  {summary.diagnoses[0].sentence}")
+        print_line(f"next       yolosweep next {self._folder.named}")
         print_line(f"report     {page}")
 
 

@@ -30,6 +30,8 @@ def describe_run(summary: Summary) -> None:
             print_line(f"{trial.trial} {trial.ending}: {trial.reason}")
         elif trial.diverged:
             print_line(f"{trial.trial} diverged silently: {trial.diverged}")
+    if summary.diagnoses:
+        print_line(f"diagnosis: {summary.diagnoses[0].sentence}")
     for sentence in summary.warnings:
         print_line(f"warning: {sentence}")
     if summary.resumes:

@@ -62,9 +62,7 @@ def training_of(text: str, settings: Mapping[str, Any] | None = None) -> Trainin
     if not rows:
         raise UsageError("the file has no epoch; pass a results.csv of a training that finished at least one")
     known = dict(settings or {})
-    return Training(
-        rows=_results(rows), settings=known, planned_epochs=_planned(known, len(rows)), notes=tuple(notes)
-    )
+    return Training(rows=_results(rows), settings=known, planned_epochs=_planned(known, len(rows)), notes=tuple(notes))
 
 
 def _delimiter(header: str) -> str:

@@ -30,13 +30,14 @@ class Axis:
 
     def position(self, value: float) -> float:
         """Return where a value is: 0 at the low end, 1 at the high end."""
-        low, high, at = (math.log(v) if self.is_log else v for v in (self.low, self.high, value))
-        return (at - low) / (high - low)
+        if self.is_log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
 
     def value(self, position: float) -> float:
         """Return the value at a position; positions outside of 0 to 1 are outside of the range."""
         if self.is_log:
-            return self.low * (self.high / self.low) ** position
+            return self.low * math.exp(position * math.log(self.high / self.low))
         return self.low + (self.high - self.low) * position
 
     def range(self, start: float, end: float) -> dict[str, Any]:
@@ -100,11 +101,8 @@ class Sweep:
     def comparable(self) -> tuple[Trial, ...]:
         """Trials whose scores compare, best first."""
         sign = -1 if self.mode == "max" else 1
-        scored = [(sign * trial.score, trial.number, trial) for trial in self.trials if self._compares(trial)]
-        return tuple(trial for _, _, trial in sorted(scored, key=lambda item: item[:2]))
-
-    def _compares(self, trial: Trial) -> bool:
-        return trial.is_comparable and trial.score is not None
+        scored = [trial for trial in self.trials if trial.is_comparable and trial.score is not None]
+        return tuple(sorted(scored, key=lambda trial: (sign * (trial.score or 0.0), trial.number)))
 
     @property
     def best(self) -> Trial | None:

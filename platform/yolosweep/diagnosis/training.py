@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -63,7 +64,7 @@ class Curve:
     def noise(self) -> float:
         """Scatter from one epoch to the next over the later 60 %: the robust standard deviation of an epoch."""
         late = self.values[int(0.4 * len(self)) :]
-        steps = [abs(b - a) for a, b in zip(late, late[1:], strict=False)]
+        steps = [abs(b - a) for a, b in itertools.pairwise(late)]
         return 1.4826 * statistics.median(steps) / math.sqrt(2) if len(steps) >= 3 else 0.0
 
     @cached_property
@@ -159,9 +160,7 @@ class Training:
         last = self.rows[-1].epoch if self.rows else 0
         if self.planned_epochs:
             return max(0.0, 1 - last / self.planned_epochs)
-        return _left_by_learning_rate(self.curve("lr/pg1"), last) or _left_by_learning_rate(
-            self.curve("lr/pg0"), last
-        )
+        return _left_by_learning_rate(self.curve("lr/pg1"), last) or _left_by_learning_rate(self.curve("lr/pg0"), last)
 
     def curve(self, name: str) -> Curve:
         """Return the finite values of one recorded metric."""

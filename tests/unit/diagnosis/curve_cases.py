@@ -122,7 +122,11 @@ def _columns(case: Case, row: dict[str, float]) -> dict[str, float]:
         return _boxes(case, row, OLD_PARTS, names)
     boxes = _boxes(case, row, PARTS, tuple(f"{kind}(B)" for kind in kinds))
     extra = {"segment": "M", "pose": "P"}.get(case.task)
-    more = {} if extra is None else dict(zip((f"{kind}({extra})" for kind in kinds), list(boxes.values())[3:7]))
+    more = (
+        {}
+        if extra is None
+        else dict(zip((f"{kind}({extra})" for kind in kinds), list(boxes.values())[3:7], strict=False))
+    )
     return {**boxes, **more}
 
 

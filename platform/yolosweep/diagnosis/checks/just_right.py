@@ -14,7 +14,7 @@ _LONG = 0.5
 def check(training: Training) -> Diagnosis | None:
     """Return the diagnosis of a training in which no other check found anything."""
     score, epochs = training.score, len(training.rows)
-    if not len(score):
+    if not len(score) or training.stopped:
         return None
     since = training.plateau_epoch
     late = epochs >= 50 and since < _LONG * training.rows[-1].epoch

@@ -18,7 +18,7 @@ _FLAT = 0.03
 def check(training: Training) -> Diagnosis | None:
     """Return the diagnosis where a model has learned nothing."""
     score, loss = training.score, training.train_loss
-    if not len(score) or max(score.values) >= ZERO and not _stuck(training):
+    if not len(score) or (max(score.values) >= ZERO and not _stuck(training)):
         return None
     first, last = (loss.values[0], loss.end) if len(loss) else (0.0, 0.0)
     fall = 1 - last / first if first else 0.0

@@ -40,7 +40,7 @@ def check(sweep: Sweep) -> Diagnosis | None:
         axis, value = sweep.axes[name], sweep.comparable[0].parameters[name]
         span = axis.range(edge - 0.5, edge + 0.5)
         limit = axis.high if edge else axis.low
-        if edge == 1 and span["max"] <= axis.high or edge == 0 and span["min"] >= axis.low:
+        if (edge == 1 and span["max"] <= axis.high) or (edge == 0 and span["min"] >= axis.low):
             continue  # the edge is where the argument ends
         listed.append(f"{name}={value:.3g} ({'at most' if edge else 'at least'} {limit:g} was allowed)")
         evidence[f"{name}_position"] = axis.position(float(value))

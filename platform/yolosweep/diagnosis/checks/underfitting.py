@@ -24,7 +24,7 @@ _SIZES = "nsmlx"
 def check(training: Training) -> Diagnosis | None:
     """Return the diagnosis where a plateau is low and nothing points at overfitting."""
     level, score = training.loose_score.end, training.score
-    if len(score) < _FEWEST or training.peak < ZERO or level >= _LOW or score.end >= _STRICT and level != score.end:
+    if len(score) < _FEWEST or training.peak < ZERO or level >= _LOW or (score.end >= _STRICT and level != score.end):
         return None
     found = generalization(training)
     if found.rises or found.decays or found.gapes or still_rising(training) is not None:

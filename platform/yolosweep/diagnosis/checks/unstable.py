@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 
@@ -17,6 +18,7 @@ _CRASH = 0.6
 """Share of the best so far below which an epoch counts as a crash."""
 _SPIKE = 3.0
 """Multiple of its median at which a loss counts as a spike."""
+_GROWN = 1.5
 _FEWEST = 10
 
 
@@ -29,6 +31,7 @@ def check(training: Training) -> Diagnosis | None:
     scatter = _scatter(late) / level if level > 3 * ZERO else 0.0
     crashes = _crashes(score) if level > 3 * ZERO else 0
     spikes = _spikes(_late(training.val_loss))
+    grown = _grown(training)
     evidence: dict[str, float | None] = {"scatter": scatter, "crashes": crashes, "spikes": spikes, "nan_epochs": broken}
     facts = [
         text
@@ -37,6 +40,7 @@ def check(training: Training) -> Diagnosis | None:
             (crashes >= 2, f"it fell below {_CRASH:.0%} of its best in {crashes} later epochs"),
             (spikes >= 3, f"the validation loss is over {_SPIKE:g} times its median in {spikes} epochs"),
             (broken > 0, f"the training loss was NaN in {broken} epochs"),
+            (grown >= _GROWN, f"the validation loss ended at {grown:.1f} times its minimum and the training loss rose"),
         )
         if applies
     ]
@@ -56,6 +60,15 @@ def check(training: Training) -> Diagnosis | None:
     )
 
 
+def _grown(training: Training) -> float:
+    """Return the validation loss at the end over its minimum, where the training loss did not fall meanwhile."""
+    val, train = training.val_loss, training.train_loss
+    if len(val) < _FEWEST or len(train) < _FEWEST or min(val.smooth) <= 0:
+        return 0.0
+    since = val.epochs[val.smooth.index(min(val.smooth))]
+    return val.end / min(val.smooth) if train.end >= train.smooth[train.index_of(since)] else 0.0
+
+
 def _late(curve: Curve) -> tuple[float, ...]:
     """Return the values after warm-up: the first two fifths are left out."""
     return curve.values[max(3, int(0.4 * len(curve))) :] if len(curve) >= _FEWEST else ()
@@ -64,7 +77,7 @@ def _late(curve: Curve) -> tuple[float, ...]:
 def _scatter(values: tuple[float, ...]) -> float:
     """Return the standard deviation of an epoch: changes that come back count, a trend does not."""
     bends = [b - (a + c) / 2 for a, b, c in zip(values, values[1:], values[2:], strict=False)]
-    falls = sum(b < a for a, b in zip(values, values[1:], strict=False))
+    falls = sum(b < a for a, b in itertools.pairwise(values))
     if falls < 0.3 * (len(values) - 1):
         return 0.0  # a steep rise bends, too
     return math.sqrt(statistics.fmean(bend * bend for bend in bends) / 1.5) if bends else 0.0

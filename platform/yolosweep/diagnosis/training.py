@@ -61,6 +61,12 @@ class Curve:
         return statistics.fmean(self.values[-max(1, len(self) // 10) :]) if self.values else 0.0
 
     @cached_property
+    def lost(self) -> float:
+        """Share of the peak before the last tenth that is lost at the end; 0 if the end is higher."""
+        before = max(self.smooth[: -max(1, len(self) // 10)], default=0.0)
+        return max(0.0, 1 - self.end / before) if before > 0 else 0.0
+
+    @cached_property
     def noise(self) -> float:
         """Scatter from one epoch to the next over the later 60 %: the robust standard deviation of an epoch."""
         late = self.values[int(0.4 * len(self)) :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from yolosweep.diagnosis.checks.not_learning import ZERO
 from yolosweep.diagnosis.curves import diverged as silently_diverged
 from yolosweep.diagnosis.training import Training
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
@@ -9,11 +10,15 @@ from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 __all__ = ["check"]
 
 
+_BURST = 10.0
+"""Multiple of its first value: a training loss that grows tenfold has burst."""
+
+
 def check(training: Training) -> Diagnosis | None:
     """Return the diagnosis where the training loss ended as NaN, exploded, or the score collapsed for good."""
     broken, epochs = training.nan_epochs, [row.epoch for row in training.rows]
     ends_in_nan = bool(broken) and broken[-1] == epochs[-1]
-    told = None if ends_in_nan else silently_diverged(training.rows)
+    told = None if ends_in_nan else silently_diverged(training.rows) or _burst(training)
     if not ends_in_nan and told is None:
         return None
     evidence: dict[str, float | None] = {"nan_epochs": len(broken), "epochs": len(epochs), "peak": training.peak}
@@ -31,3 +36,12 @@ def check(training: Training) -> Diagnosis | None:
             training.scaled("warmup_epochs", 2, "warm up twice as long"),
         ),
     )
+
+
+def _burst(training: Training) -> str | None:
+    """Return a sentence where the training loss burst and the model detects nothing since."""
+    loss, score = training.train_loss, training.score
+    if not len(loss) or not len(score) or loss.values[0] <= 0 or max(score.values) >= ZERO:
+        return None
+    most = max(loss.values)
+    return f"the training loss grew from {loss.values[0]:.3g} to {most:.3g}" if most > _BURST * loss.values[0] else None

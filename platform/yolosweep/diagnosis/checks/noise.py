@@ -8,7 +8,7 @@ from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 __all__ = ["check"]
 
 _TIED = 0.5
-"""Share of the comparable trials that cannot be told from the best."""
+"""Share of the comparable trials within the resolution of the best."""
 _FEWEST = 5
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from yolosweep.diagnosis.training import Training
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
-__all__ = ["FEW", "ZERO", "check"]
+__all__ = ["FEW", "SOON", "ZERO", "check"]
 
 ZERO = 0.01
 """A score below this is nothing: fresh models reach it by luck."""
+SOON = 8
 FEW = 12
-"""Epochs that a model from scratch may need before its first detection."""
+"""Epochs that a model from scratch may need before its first detection, whatever its loss does, and if it falls."""
 _FLAT = 0.03
 """Change of a loss or of an accuracy that is no learning."""
 
@@ -24,7 +25,8 @@ def check(training: Training) -> Diagnosis | None:
     fall = 1 - last / first if first else 0.0
     unlabelled = _no_boxes(training)
     begins = score.trend[0] > 0.2 * score.end and score.trend[1] >= 3
-    if (len(score) < FEW or begins) and fall > _FLAT and not unlabelled:
+    soon = max(score.values) < ZERO and len(score) < SOON
+    if (soon or ((len(score) < FEW or begins) and fall > _FLAT)) and not unlabelled:
         return None  # too soon: still-rising says so
     what = (
         "the box losses are 0, so no label was found for the images"

@@ -66,14 +66,13 @@ def generalization(training: Training) -> Generalization:
     minimum = val.smooth.index(min(val.smooth)) if len(val) else 0
     start = max(val.epochs[minimum] if len(val) else 0, training.plateau_epoch)
     last = training.rows[-1].epoch
-    lost = 1 - score.end / score.peak if score.peak > 0 else 0.0
     return Generalization(
         val_rise=_change(val, start),
         val_rise_from_minimum=val.end / val.smooth[minimum] - 1 if len(val) and val.smooth[minimum] > 0 else 0.0,
         train_fall=-_change(train, min(start, _peak_epoch(score))),
         since=start,
         span=(last - start) / max(1, last),
-        score_lost=lost if score.peak - score.end > 2 * score.noise else 0.0,
+        score_lost=score.lost if score.peak - score.end > 2 * score.noise else 0.0,
         gap=val.end / train.end if len(val) and len(train) and train.end > 0 else None,
         train_fall_in_all=1 - train.end / train.values[0] if len(train) and train.values[0] > 0 else 0.0,
     )

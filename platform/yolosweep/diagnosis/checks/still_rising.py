@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yolosweep.diagnosis.checks.not_learning import FEW, ZERO
+from yolosweep.diagnosis.checks.not_learning import FEW, SOON, ZERO
 from yolosweep.diagnosis.training import Training
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
@@ -26,7 +26,7 @@ def check(training: Training) -> Diagnosis | None:
     rise = ahead / score.end if score.end > 0 else 0.0
     left = training.schedule_left
     early = left is not None and left >= _EARLY and not _waited(training)
-    begun = score.peak < ZERO and epochs < FEW and training.train_loss.trend[0] < 0
+    begun = score.peak < ZERO and (epochs < SOON or (epochs < FEW and training.train_loss.trend[0] < 0))
     before = score.smooth[: -max(1, len(score) // 5)]
     at_its_peak = score.end >= 0.97 * max(before, default=0.0)
     val_falls = _falls(training)
@@ -65,7 +65,7 @@ def _sentence(training: Training, rise: float, left: float | None) -> str:
     if epochs < _FEWEST:
         return f"Stopped too soon: {epochs} epoch{'s are' if epochs > 1 else ' is'} too few to judge a training."
     if score.peak < ZERO:
-        return f"Stopped too soon: after {epochs} epochs the score is {score.end:.3g}, but the training loss falls."
+        return f"Stopped too soon: after {epochs} epochs the score is {score.end:.3g}; the first detections come later."
     schedule = "" if left is None else f" {left:.0%} of the learning rate's schedule was left."
     return (
         f"Still rising: the score grew by {rise:.0%} over the last fifth of {epochs} epochs, to {score.end:.3g}."

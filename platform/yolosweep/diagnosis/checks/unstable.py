@@ -18,7 +18,7 @@ _CRASH = 0.6
 """Share of the best so far below which an epoch counts as a crash."""
 _SPIKE = 3.0
 """Multiple of its median at which a loss counts as a spike."""
-_GROWN = 1.5
+_LOST = 0.15
 _FEWEST = 10
 
 
@@ -31,8 +31,14 @@ def check(training: Training) -> Diagnosis | None:
     scatter = _scatter(late) / level if level > 3 * ZERO else 0.0
     crashes = _crashes(score) if level > 3 * ZERO else 0
     spikes = _spikes(_late(training.val_loss))
-    grown = _grown(training)
-    evidence: dict[str, float | None] = {"scatter": scatter, "crashes": crashes, "spikes": spikes, "nan_epochs": broken}
+    lost = _lost(training)
+    evidence: dict[str, float | None] = {
+        "scatter": scatter,
+        "crashes": crashes,
+        "spikes": spikes,
+        "score_lost": lost,
+        "nan_epochs": broken,
+    }
     facts = [
         text
         for applies, text in (
@@ -40,7 +46,7 @@ def check(training: Training) -> Diagnosis | None:
             (crashes >= 2, f"it fell below {_CRASH:.0%} of its best in {crashes} later epochs"),
             (spikes >= 3, f"the validation loss is over {_SPIKE:g} times its median in {spikes} epochs"),
             (broken > 0, f"the training loss was NaN in {broken} epochs"),
-            (grown >= _GROWN, f"the validation loss ended at {grown:.1f} times its minimum and the training loss rose"),
+            (lost >= _LOST, f"the score ended {lost:.0%} below its peak while the training loss stayed"),
         )
         if applies
     ]
@@ -60,13 +66,13 @@ def check(training: Training) -> Diagnosis | None:
     )
 
 
-def _grown(training: Training) -> float:
-    """Return the validation loss at the end over its minimum, where the training loss did not fall meanwhile."""
-    val, train = training.val_loss, training.train_loss
-    if len(val) < _FEWEST or len(train) < _FEWEST or min(val.smooth) <= 0:
+def _lost(training: Training) -> float:
+    """Return the share of its peak that the score has lost, where the training loss did not fall meanwhile."""
+    score, train = training.score, training.train_loss
+    if len(score) < _FEWEST or len(train) < _FEWEST or score.peak < 3 * ZERO:
         return 0.0
-    since = val.epochs[val.smooth.index(min(val.smooth))]
-    return val.end / min(val.smooth) if train.end >= train.smooth[train.index_of(since)] else 0.0
+    since = score.epochs[score.smooth.index(score.peak)]
+    return score.lost if train.end >= 0.97 * train.smooth[train.index_of(since)] else 0.0
 
 
 def _late(curve: Curve) -> tuple[float, ...]:

@@ -125,6 +125,8 @@ def _results(rows: Sequence[Mapping[str, float | None]]) -> tuple[EpochResult, .
         seconds = None if elapsed is None else max(0.0, elapsed - before)
         before = elapsed if elapsed is not None else before
         metrics = {name: value for name, value in row.items() if name.startswith(_PREFIXES)}
+        if _not_validated(metrics):
+            metrics = {name: value for name, value in metrics.items() if not name.startswith(("val/", "metrics/"))}
         made.append(
             EpochResult(
                 epoch=_epoch(row) + shift, metrics=metrics, score=None, best_score=None, best_epoch=None,
@@ -132,6 +134,17 @@ def _results(rows: Sequence[Mapping[str, float | None]]) -> tuple[EpochResult, .
             )
         )  # fmt: skip
     return _scored(tuple(made))
+
+
+def _not_validated(metrics: Mapping[str, float | None]) -> bool:
+    """Return whether an epoch was not validated (``val=False``): Ultralytics writes zeros then.
+
+    Zeros are measured where the images have no labels; the training's box loss is 0 then, too.
+    """
+    validated = [value for name, value in metrics.items() if name.startswith(("val/", "metrics/"))]
+    trained = [value for name, value in metrics.items() if name in ("train/box_loss", "train/loss")]
+    has_losses = any(name.startswith("val/") for name in metrics)
+    return has_losses and all(value == 0 for value in validated) and any(trained)
 
 
 def _scored(rows: tuple[EpochResult, ...]) -> tuple[EpochResult, ...]:

@@ -142,9 +142,9 @@ class Training:
 
     @cached_property
     def plateau_epoch(self) -> int:
-        """First epoch at which the smoothed score is near its peak; 0 without a score."""
-        reached = (e for e, v in zip(self.score.epochs, self.score.smooth, strict=True) if v >= _REACHED * self.peak)
-        return next(reached, 0)
+        """First epoch at which the smoothed score is near its peak, scatter left out; 0 without a score."""
+        score, enough = self.score, _REACHED * self.peak - self.score.noise
+        return next((e for e, value in zip(score.epochs, score.smooth, strict=True) if value >= enough), 0)
 
     @property
     def peak(self) -> float:

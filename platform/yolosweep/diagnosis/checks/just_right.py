@@ -23,7 +23,7 @@ def check(training: Training) -> Diagnosis | None:
     steady = f", and the validation loss ended at {loss.end / least:.2f} times its minimum" if least > 0 else ""
     return Diagnosis(
         code="just-right",
-        confidence=Confidence.HIGH if epochs >= 30 else Confidence.MEDIUM if epochs >= 10 else Confidence.LOW,
+        confidence=Confidence.HIGH if len(score) >= 30 else Confidence.MEDIUM if len(score) >= 10 else Confidence.LOW,
         sentence=f"Just right: the score settled at {score.end:.3g} since epoch {since} of {epochs}{steady}.",
         evidence={"score": score.end, "plateau_epoch": since, "epochs": epochs, "loss_ratio": _ratio(training)},
         changes=(Change(key="train.patience", value=20, how="stop 20 epochs after the last gain"),) if late else (),

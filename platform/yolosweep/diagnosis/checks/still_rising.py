@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import statistics
+
 from yolosweep.diagnosis.checks.not_learning import FEW, SOON, ZERO
-from yolosweep.diagnosis.training import Training
+from yolosweep.diagnosis.training import Curve, Training
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["check"]
@@ -28,10 +30,10 @@ def check(training: Training) -> Diagnosis | None:
     early = left is not None and left >= _EARLY and not _waited(training)
     begun = score.peak < ZERO and (epochs < SOON or (epochs < FEW and training.train_loss.trend[0] < 0))
     before = score.smooth[: -max(1, len(score) // 5)]
-    at_its_peak = score.end >= 0.97 * max(before, default=0.0)
+    at_its_peak = score.end >= 0.97 * max(before, default=0.0) and _still_climbs(score)
     val_falls = _falls(training)
     enough = rise >= _RISING or (rise >= _SLOWLY and (early or val_falls))
-    if not (epochs < _FEWEST or begun or (enough and certainty >= 2 and at_its_peak)):
+    if not (epochs < _FEWEST or begun or (enough and certainty >= (2 if epochs >= 30 else 1.5) and at_its_peak)):
         return None
     return Diagnosis(
         code="still-rising",
@@ -40,6 +42,13 @@ def check(training: Training) -> Diagnosis | None:
         evidence={"rise_over_last_fifth": rise, "epochs": epochs, "score": score.end, "schedule_left": left},
         changes=(_longer(training, early),),
     )
+
+
+def _still_climbs(score: Curve) -> bool:
+    """Return whether the last tenth is above the one before: a line through a late plateau rises, too."""
+    tenth = max(2, len(score) // 10)
+    last, before = score.values[-tenth:], score.values[-2 * tenth : -tenth]
+    return len(score) < 10 or statistics.fmean(last) >= statistics.fmean(before)
 
 
 def _waited(training: Training) -> bool:

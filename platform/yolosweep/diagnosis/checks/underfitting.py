@@ -31,7 +31,7 @@ def check(training: Training) -> Diagnosis | None:
         return None
     train = training.train_loss
     loss = f", with a training loss of {train.end:.3g}" if len(train) else ""
-    if len(train) and train.values[0] > 0:
+    if len(train) and train.values[0] > train.end > 0:
         loss += f" that fell by {1 - train.end / train.values[0]:.0%}"
     sure = level < _VERY_LOW and len(score) >= 20
     return Diagnosis(

@@ -16,6 +16,8 @@ _SCATTER = 0.12
 """Scatter from epoch to epoch, as a share of the level. Validation sets of 50 images give up to 0.05."""
 _CRASH = 0.6
 """Share of the best so far below which an epoch counts as a crash."""
+_LEARNED = 0.5
+"""Share of the peak from which a fall is a crash: before, a model gropes for its first detections."""
 _SPIKE = 3.0
 """Multiple of its median at which a loss counts as a spike."""
 _LOST = 0.15
@@ -24,46 +26,45 @@ _FEWEST = 10
 
 def check(training: Training) -> Diagnosis | None:
     """Return the diagnosis where the later epochs scatter widely, crash repeatedly, or were partly NaN."""
-    score = training.score
-    broken = len(training.nan_epochs)
-    late = _late(score)
-    level = statistics.fmean(late) if late else 0.0
-    scatter = _scatter(late) / level if level > 3 * ZERO else 0.0
-    crashes = _crashes(score) if level > 3 * ZERO else 0
-    spikes = _spikes(_late(training.val_loss))
-    lost = _lost(training)
-    evidence: dict[str, float | None] = {
-        "scatter": scatter,
-        "crashes": crashes,
-        "spikes": spikes,
-        "score_lost": lost,
-        "nan_epochs": broken,
-    }
+    found = _measured(training)
     facts = [
         text
         for applies, text in (
-            (scatter >= _SCATTER, f"the score changes by {scatter:.0%} of its level from epoch to epoch"),
-            (crashes >= 2, f"it fell below {_CRASH:.0%} of its best in {crashes} later epochs"),
-            (spikes >= 3, f"the validation loss is over {_SPIKE:g} times its median in {spikes} epochs"),
-            (broken > 0, f"the training loss was NaN in {broken} epochs"),
-            (lost >= _LOST, f"the score ended {lost:.0%} below its peak while the training loss stayed"),
+            (found["scatter"] >= _SCATTER, "the score changes by {scatter:.0%} of its level from epoch to epoch"),
+            (found["crashes"] >= 2, f"it fell below {_CRASH:.0%} of its best in {{crashes:.0f}} later epochs"),
+            (found["spikes"] >= 3, f"the validation loss is over {_SPIKE:g} times its median in {{spikes:.0f}} epochs"),
+            (found["nan_epochs"] > 0, "the training loss was NaN in {nan_epochs:.0f} epochs"),
+            (found["lost"] >= _LOST, "the score ended {lost:.0%} below its peak while the training loss stayed"),
         )
         if applies
     ]
     if not facts:
         return None
-    sure = scatter >= 2 * _SCATTER or len(facts) > 1
+    sure = found["scatter"] >= 2 * _SCATTER or len(facts) > 1
     return Diagnosis(
         code="unstable",
         confidence=Confidence.HIGH if sure else Confidence.MEDIUM,
-        sentence=f"Unstable: {', and '.join(facts)}.",
-        evidence=evidence,
+        sentence=f"Unstable: {', and '.join(facts)}.".format(**found),
+        evidence=dict(found),
         changes=(
             training.scaled("lr0", 0.3, "lower the learning rate to a third"),
             training.scaled("batch", 2, "double the batch, where the GPU holds it"),
             Change(key="data", how="use more validation images: a small val split scatters, too"),
         ),
     )
+
+
+def _measured(training: Training) -> dict[str, float]:
+    late = _late(training.score)
+    level = statistics.fmean(late) if late else 0.0
+    learned = level > 3 * ZERO
+    return {
+        "scatter": _scatter(late) / level if learned else 0.0,
+        "crashes": _crashes(training.score) if learned else 0,
+        "spikes": _spikes(_late(training.val_loss)),
+        "nan_epochs": len(training.nan_epochs),
+        "lost": _lost(training),
+    }
 
 
 def _lost(training: Training) -> float:
@@ -94,7 +95,7 @@ def _crashes(score: Curve) -> int:
     best = max(score.values[: len(score) - len(late)], default=0.0)
     count = 0
     for value in late:
-        count += value < _CRASH * best
+        count += value < _CRASH * best and best >= _LEARNED * score.peak
         best = max(best, value)
     return count
 

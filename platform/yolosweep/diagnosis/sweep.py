@@ -18,6 +18,9 @@ __all__ = ["Axis", "Sweep", "Trial"]
 _DISAGREE = 0.1
 """Share of the objects on which exactly one of two trials is right; as in the data check ``split-val-small``."""
 
+_ONE_SIDED = 1.64
+"""Standard errors that a score is exceeded by in one of twenty cases."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
@@ -125,12 +128,22 @@ class Sweep:
         return 2 * math.sqrt(_DISAGREE / self.val_objects) if self.val_objects else 1.0
 
     @cached_property
+    def luck(self) -> float:
+        """How far the best of this many equal trials is expected above their mean, by the scatter of val alone."""
+        return self.resolution / (2 * math.sqrt(2)) * math.sqrt(2 * math.log(max(1, len(self.comparable))))
+
+    @cached_property
+    def margin(self) -> float:
+        """Distance from the best up to which a trial may be as good: the resolution, more where many were tried."""
+        return max(self.resolution, self.luck + _ONE_SIDED * self.resolution / (2 * math.sqrt(2)))
+
+    @cached_property
     def tied(self) -> tuple[Trial, ...]:
         """Comparable trials that val cannot tell from the best, the best among them."""
         best = self.best
         if best is None or best.score is None:
             return ()
-        return tuple(t for t in self.comparable if abs((t.score or 0.0) - best.score) < self.resolution)
+        return tuple(t for t in self.comparable if abs((t.score or 0.0) - best.score) < self.margin)
 
     def positions(self, name: str, trials: Sequence[Trial]) -> list[float]:
         """Return where trials are on an axis, in their order; trials without a number there are left out."""

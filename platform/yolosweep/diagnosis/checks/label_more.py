@@ -25,7 +25,7 @@ def check(sweep: Sweep) -> Diagnosis | None:
     median = statistics.median(trial.score or 0.0 for trial in comparable)
     name, score = _weakest(sweep)
     what = "" if name is None else f" The weakest class is {name}, with {score:.3f}."
-    how = "label more training images" if name is None else f"label more images with {name}"
+    how = "label more training images" if name is None else f"label more images with {name}{_count(sweep, name)}"
     val = f", and more validation images ({sweep.val_objects} objects tell only {sweep.resolution:.3f} apart)"
     return Diagnosis(
         code="label-more",
@@ -48,3 +48,9 @@ def _weakest(sweep: Sweep) -> tuple[str | None, float | None]:
     if len(sweep.per_class) < 2:
         return None, None
     return min(sweep.per_class.items(), key=lambda pair: pair[1])
+
+
+def _count(sweep: Sweep, label: str) -> str:
+    counts = sweep.dataset.instances.get("train", {})
+    number = next((number for number, name in sweep.dataset.names.items() if name == label), None)
+    return f" ({counts[number]} objects in train)" if number in counts else ""

@@ -27,11 +27,12 @@ def check(sweep: Sweep) -> Diagnosis | None:
     return Diagnosis(
         code="within-noise",
         confidence=Confidence.HIGH if len(tied) >= 0.8 * len(comparable) else Confidence.MEDIUM,
-        sentence=f"Within noise: {len(tied)} of {len(comparable)} comparable trials are within {sweep.resolution:.3f} "
-        f"of the best, which val with {sweep.val_objects} objects cannot tell apart{more}.",
+        sentence=f"Within noise: {len(tied)} of {len(comparable)} comparable trials are within {sweep.margin:.3f} of "
+        f"the best, which val with {sweep.val_objects} objects cannot tell apart{more}.",
         evidence={
             "tied": len(tied),
             "comparable": len(comparable),
+            "margin": sweep.margin,
             "resolution": sweep.resolution,
             "gain_over_trial_0": gain,
             "val_objects": sweep.val_objects,

@@ -14,8 +14,12 @@ from yolosweep.report.sweep_diagnosis import diagnose_sweep, diagnose_trial
 
 __all__ = ["Explanation", "explain"]
 
-_STARTUP = {"tpe": 10}
-"""Searcher → trials that it draws at random before it learns."""
+_FIRST = {"tpe": 10, "gp": 6}
+"""Searcher → trials before it decides, unless ``searcher_options`` says so."""
+_BLIND = {"random": "drawn at random", "qmc": "of a sequence that covers the space evenly"}
+"""Searchers that learn nothing: where their points come from."""
+_HALVING = ("asha", "hyperband")
+"""Pruners of which the best share of a rung continues."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Explanation:
     def observe(self, event: Event) -> None:
         """Remember what was known at the moment of a decision."""
         if isinstance(event, TrialStarted):
-            ended = sum(trial.record is not None for trial in self.history.trials.values())
+            ended = sum(_counts(trial) for trial in self.history.trials.values())
             best = next(iter(self.history.ranked()), None)
             self._known[event.request.trial] = _Known(ended, best, best.score if best else None)
         elif isinstance(event, EpochRecorded):
@@ -99,16 +103,17 @@ class Explanation:
         point = ", ".join(f"{name}={setting_text(value)}" for name, value in request.asked.items())
         if request.number == 0:
             return f"Started first, because trial 0 is always the defaults: {point}."
-        searcher = str(self.history.experiment["search"].get("searcher", "tpe"))
-        startup = _STARTUP.get(searcher, 0)
+        search = self.history.experiment["search"]
+        searcher = str(search.get("searcher", "tpe"))
+        first = int((search.get("searcher_options") or {}).get("first", _FIRST.get(searcher, 0)))
         if searcher == "grid":
             return f"Started as the next combination of the grid: {point}."
-        if searcher == "random":
-            return f"Started at a point drawn at random: {point}."
-        if known.ended < startup:
+        if searcher in _BLIND:
+            return f"Started at a point {_BLIND[searcher]}: {point}."
+        if known.ended < first:
             return (
-                f"Started at a point drawn at random, because {searcher} learns once {startup} trials have ended "
-                f"and {known.ended} had: {point}."
+                f"Started at one of the first points, because {searcher} decides once {first} trials have ended and "
+                f"{known.ended} had: {point}."
             )
         best = known.best
         against = "" if best is None else f"; {best.request.trial} was best with {_score(known.best_score)}"
@@ -119,20 +124,22 @@ class Explanation:
         if record is None:
             return f"It has not ended: {len(trial.rows)} of {trial.request.epochs} epochs are recorded."
         if record.ending is Ending.PRUNED and rung is not None:
-            return self._pruned(rung)
+            return self._pruned(rung, record.reason)
         error = f" {record.error}" if record.error and record.error not in record.reason else ""
         cause = f" (cause: {record.cause.value})" if record.cause else ""
         return f"Ended as {record.ending.value} after {len(trial.rows)} epochs{cause}: {record.reason}.{error}"
 
-    def _pruned(self, rung: _Rung) -> str:
+    def _pruned(self, rung: _Rung, reason: str) -> str:
         sign = 1 if self.history.mode == "max" else -1
         mine = -math.inf if rung.score is None else sign * rung.score
         better = sorted((-sign * score, name) for name, score in rung.others.items() if sign * score > mine)
-        count, factor = len(rung.others) + 1, int(self.history.experiment["search"].get("reduction_factor", 3))
+        search, count = self.history.experiment["search"], len(rung.others) + 1
+        continuing = math.ceil(count / int(search.get("reduction_factor", 3)))
+        rule = f"the best {continuing} continue" if search.get("pruner", "asha") in _HALVING else reason
         lead = "" if not better else f", where {better[0][1]} had {_score(rung.others[better[0][1]])}"
         return (
             f"Pruned after epoch {rung.epoch}: its best score of {_score(rung.score)} was {_ordinal(len(better) + 1)} "
-            f"of {count} trials that had come to this epoch{lead}; the best {math.ceil(count / factor)} continue."
+            f"of {count} trials that had come to this epoch{lead}; {rule}."
         )
 
     def _place(self, trial: TrialHistory) -> str | None:
@@ -166,6 +173,11 @@ def explain(events: Iterable[Event]) -> Explanation:
     explanation.history.listeners = (explanation.observe,)
     explanation.history.extend(events)
     return explanation
+
+
+def _counts(trial: TrialHistory) -> bool:
+    """Return whether a searcher learned from a trial."""
+    return trial.record is not None and trial.record.ending not in (Ending.FAILED, Ending.CANCELLED)
 
 
 def _score(value: float | None) -> str:

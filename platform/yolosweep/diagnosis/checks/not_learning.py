@@ -52,7 +52,8 @@ def _stuck(training: Training) -> bool:
     score, loss = training.score, training.train_loss
     if len(score) < 5 or len(loss) < 5 or "accuracy" not in (training.score_name or ""):
         return False
-    still = max(score.smooth) - min(score.smooth) < _FLAT and max(score.values) < 0.9
+    later = score.smooth[max(1, len(score) // 5) :]
+    still = max(later) - min(later) < _FLAT and max(score.values) < 0.9
     return still and loss.end > (1 - _FLAT) * loss.values[0]
 
 

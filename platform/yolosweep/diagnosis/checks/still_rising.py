@@ -12,8 +12,10 @@ __all__ = ["check"]
 
 _RISING = 0.04
 """Rise over the last fifth of the epochs, as a share of the score at the end."""
-_SLOWLY = 0.02
-"""The same, where the validation loss still falls or the schedule was not completed."""
+_SLOWLY = 0.03
+"""The same, where the validation loss still falls."""
+_INTERRUPTED = 0.02
+"""The same, where the schedule was not completed."""
 _FEWEST = 3
 _EARLY = 0.2
 """Share of the schedule that is left where a training was interrupted."""
@@ -32,7 +34,7 @@ def check(training: Training) -> Diagnosis | None:
     before = score.smooth[: -max(1, len(score) // 5)]
     at_its_peak = score.end >= 0.97 * max(before, default=0.0) and _still_climbs(score)
     val_falls = _falls(training)
-    enough = rise >= _RISING or (rise >= _SLOWLY and (early or val_falls))
+    enough = rise >= (_INTERRUPTED if early else _SLOWLY if val_falls else _RISING)
     if not (epochs < _FEWEST or begun or (enough and certainty >= (2 if epochs >= 30 else 1.5) and at_its_peak)):
         return None
     return Diagnosis(

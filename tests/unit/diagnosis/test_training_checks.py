@@ -20,6 +20,7 @@ from yolosweep.errors import UsageError
 
 sys.path.insert(0, str(Path(__file__).parent))
 from curve_cases import CASES, Case, results_csv
+from recorded_curves import RECORDED
 
 sys.path.pop(0)
 
@@ -32,6 +33,16 @@ def test_the_verdict_is_a_careful_readers(name: str) -> None:
     found = diagnose_training(training_of(results_csv(CASES[name])))
     assert found[0].code == CASES[name].label, [diagnosis.sentence for diagnosis in found]
     assert all(diagnosis.evidence for diagnosis in found)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_verdict_on_real_trainings(name: str) -> None:
+    label, metric, curves = RECORDED[name]
+    loss = "loss" if "accuracy" in metric else "box_loss"
+    epochs = zip(*(curve.split() for curve in curves), strict=True)
+    rows = [f"{epoch},{score},{train},{val}" for epoch, (score, train, val) in enumerate(epochs, 1)]
+    found = diagnose_training(training_of("\n".join([f"epoch,{metric},train/{loss},val/{loss}", *rows])))
+    assert found[0].code == label, [diagnosis.sentence for diagnosis in found]
 
 
 def test_there_are_cases_for_every_check_and_generation() -> None:

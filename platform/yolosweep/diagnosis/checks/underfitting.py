@@ -14,7 +14,8 @@ from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 __all__ = ["bigger", "check"]
 
 _LOW, _VERY_LOW = 0.5, 0.3
-"""mAP50 or accuracy."""
+"""mAP50."""
+_LOW_ACCURACY = 0.6
 _STRICT = 0.35
 """mAP50-95 above which a low mAP50 would be odd."""
 _FEWEST = 3
@@ -24,7 +25,8 @@ _SIZES = "nsmlx"
 def check(training: Training) -> Diagnosis | None:
     """Return the diagnosis where a plateau is low and nothing points at overfitting."""
     level, score = training.loose_score.end, training.score
-    if len(score) < _FEWEST or training.peak < ZERO or level >= _LOW or (score.end >= _STRICT and level != score.end):
+    low = _LOW_ACCURACY if "accuracy" in (training.score_name or "") else _LOW
+    if len(score) < _FEWEST or training.peak < ZERO or level >= low or (score.end >= _STRICT and level != score.end):
         return None
     found = generalization(training)
     if found.rises or found.decays or found.gapes or still_rising(training) is not None:

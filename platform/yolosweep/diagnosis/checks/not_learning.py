@@ -5,12 +5,12 @@ from __future__ import annotations
 from yolosweep.diagnosis.training import Training
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
-__all__ = ["FEW", "SOON", "ZERO", "check"]
+__all__ = ["ZERO", "check"]
 
 ZERO = 0.01
 """A score below this is nothing: fresh models reach it by luck."""
-SOON = 8
-FEW = 12
+_SOON = 8
+_FEW = 12
 """Epochs that a model from scratch may need before its first detection, whatever its loss does, and if it falls."""
 _FLAT = 0.03
 """Change of a loss or of an accuracy that is no learning."""
@@ -24,16 +24,16 @@ def check(training: Training) -> Diagnosis | None:
     first, last = (loss.values[0], loss.end) if len(loss) else (0.0, 0.0)
     fall = 1 - last / first if first else 0.0
     unlabelled = _no_boxes(training)
-    begins = score.trend[0] > 0.2 * score.end and score.trend[1] >= 3
-    soon = max(score.values) < ZERO and len(score) < SOON
-    if (soon or ((len(score) < FEW or begins) and fall > _FLAT)) and not unlabelled:
+    begins = len(score) < 2 * _FEW and score.trend[0] > 0.2 * score.end and score.trend[1] >= 3
+    soon = max(score.values) < ZERO and len(score) < _SOON
+    if (soon or ((len(score) < _FEW or begins) and fall > _FLAT)) and not unlabelled:
         return None  # too soon: still-rising says so
     what = (
         "the box losses are 0, so no label was found for the images"
         if unlabelled
         else f"the training loss went from {first:.3g} to {last:.3g}"
     )
-    sure = unlabelled or (max(score.values) < ZERO and len(score) >= 2 * FEW)
+    sure = unlabelled or (max(score.values) < ZERO and len(score) >= 2 * _FEW)
     return Diagnosis(
         code="not-learning",
         confidence=Confidence.HIGH if sure else Confidence.MEDIUM,

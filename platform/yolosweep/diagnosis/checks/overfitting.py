@@ -17,7 +17,7 @@ _LOST = 0.05
 """Share of the peak that the score has lost at the end."""
 _FALL = 0.03
 """Fall of the training loss that shows that learning went on."""
-_GAP = 2.0
+_GAP = 1.7
 """Validation loss over training loss. Mosaic makes training images harder, so healthy trainings have about 1."""
 _SPAN = 0.15
 """Share of the epochs that a rise must last."""

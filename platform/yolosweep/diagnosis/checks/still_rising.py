@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 
-from yolosweep.diagnosis.checks.not_learning import FEW, SOON, ZERO
+from yolosweep.diagnosis.checks.not_learning import ZERO
+from yolosweep.diagnosis.checks.not_learning import check as nothing_learned
 from yolosweep.diagnosis.training import Curve, Training
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
@@ -14,8 +15,10 @@ _RISING = 0.04
 """Rise over the last fifth of the epochs, as a share of the score at the end."""
 _SLOWLY = 0.03
 """The same, where the validation loss still falls."""
-_INTERRUPTED = 0.02
-"""The same, where the schedule was not completed."""
+_SHORT, _SHORTLY = 15, 0.025
+"""The same, for trainings of fewer epochs: a fifth of them is one or two."""
+_INTERRUPTED = 0.015
+"""The same, where the schedule was not completed: the learning rate was still high, and falling rates bring gains."""
 _FEWEST = 3
 _EARLY = 0.2
 """Share of the schedule that is left where a training was interrupted."""
@@ -30,11 +33,11 @@ def check(training: Training) -> Diagnosis | None:
     rise = ahead / score.end if score.end > 0 else 0.0
     left = training.schedule_left
     early = left is not None and left >= _EARLY and not _waited(training)
-    begun = score.peak < ZERO and (epochs < SOON or (epochs < FEW and training.train_loss.trend[0] < 0))
-    before = score.smooth[: -max(1, len(score) // 5)]
-    at_its_peak = score.end >= 0.97 * max(before, default=0.0) and _still_climbs(score)
+    begun = score.peak < ZERO and nothing_learned(training) is None
+    before = score.smooth[: -max(1, round(0.3 * len(score)))]
+    at_its_peak = score.end >= (1 + 0.4 * rise) * max(before, default=0.0) and _still_climbs(score)
     val_falls = _falls(training)
-    enough = rise >= (_INTERRUPTED if early else _SLOWLY if val_falls else _RISING)
+    enough = rise >= (_INTERRUPTED if early else _SHORTLY if epochs < _SHORT else _SLOWLY if val_falls else _RISING)
     if not (epochs < _FEWEST or begun or (enough and certainty >= (2 if epochs >= 30 else 1.5) and at_its_peak)):
         return None
     return Diagnosis(

@@ -71,4 +71,6 @@ def _answer(history: History, run: str) -> tuple[str, bool]:
 
 
 def _comments(sentences: list[str]) -> str:
-    return "".join(f"# {sentence}\n" for sentence in sentences)
+    from yolosweep.experiment.next_experiment import one_line
+
+    return "".join(f"# {one_line(sentence)}\n" for sentence in sentences)

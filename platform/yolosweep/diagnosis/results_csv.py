@@ -17,7 +17,7 @@ from yolosweep.records import EpochResult
 
 __all__ = ["training_of"]
 
-_COLUMNS = 500
+_COLUMNS, _ROWS, _NOTES = 500, 20_000, 5
 _PREFIXES = ("train/", "val/", "metrics/", "lr/")
 _OLD = {
     "metrics/mAP_0.5:0.95": "metrics/mAP50-95",
@@ -46,10 +46,9 @@ def training_of(text: str, settings: Mapping[str, Any] | None = None) -> Trainin
     lines = [line for line in text.lstrip("\ufeff").splitlines() if line.strip()]
     if not lines:
         raise UsageError("the file is empty; pass the results.csv of an Ultralytics training")
-    header, notes = _header(lines[0]), []
-    cells = list(csv.reader(io.StringIO("\n".join(lines[1:])), delimiter=_delimiter(lines[0])))
+    header, notes = _header(lines[0]), list[str]()
     rows: list[dict[str, float | None]] = []
-    for number, line in enumerate(cells, 2):
+    for number, line in enumerate(_cells(lines), 2):
         row = _row(header, line)
         if row is None:
             if [cell.strip() for cell in line[:1]] != ["epoch"]:
@@ -57,12 +56,32 @@ def training_of(text: str, settings: Mapping[str, Any] | None = None) -> Trainin
             continue
         if rows and _epoch(row) <= _epoch(rows[-1]):
             notes.append(f"line {number} goes back to epoch {_epoch(row)}; what follows is used")
-            rows = [known for known in rows if _epoch(known) < _epoch(row)]
+            while rows and _epoch(row) <= _epoch(rows[-1]):
+                rows.pop()
         rows.append(row)
     if not rows:
         raise UsageError("the file has no epoch; pass a results.csv of a training that finished at least one")
     known = dict(settings or {})
-    return Training(rows=_results(rows), settings=known, planned_epochs=_planned(known, len(rows)), notes=tuple(notes))
+    return Training(rows=_results(rows), settings=known, planned_epochs=_planned(known, len(rows)), notes=_few(notes))
+
+
+def _cells(lines: Sequence[str]) -> list[list[str]]:
+    """Return the cells of all lines but the first.
+
+    Raises:
+        UsageError: there are too many lines, or they are no table.
+    """
+    if len(lines) > _ROWS:
+        raise UsageError(f"the file has {len(lines)} lines; a results.csv has one per epoch, at most {_ROWS}")
+    try:
+        return list(csv.reader(io.StringIO("\n".join(lines[1:])), delimiter=_delimiter(lines[0])))
+    except csv.Error as error:
+        raise UsageError(f"the file is not a table: {error}") from error
+
+
+def _few(notes: Sequence[str]) -> tuple[str, ...]:
+    more = len(notes) - _NOTES
+    return (*notes[:_NOTES], f"and {more} more lines like these") if more > 0 else tuple(notes)
 
 
 def _delimiter(header: str) -> str:

@@ -187,7 +187,7 @@ class Training:
     def scaled(self, name: str, factor: float, how: str, *, most: float = math.inf) -> Change:
         """Return the change of a train argument by a factor; without a value where the present one is unknown."""
         now = self.settings.get(name)
-        if isinstance(now, bool) or not isinstance(now, (int, float)) or not now:
+        if isinstance(now, bool) or not isinstance(now, (int, float)) or not now or not abs(now) < 1e9:
             return Change(key=f"train.{name}", how=how)
         new = min(most, now * factor)
         return Change(key=f"train.{name}", value=round(new) if isinstance(now, int) else float(f"{new:.3g}"), how=how)

@@ -14,7 +14,7 @@ from yolosweep.experiment.schema import SCHEMA_FILE, Experiment
 from yolosweep.experiment.settings import grace_epochs
 from yolosweep.records.diagnosis import Change
 
-__all__ = ["NextExperiment", "next_experiment"]
+__all__ = ["NextExperiment", "next_experiment", "one_line"]
 
 
 class NextExperiment(NamedTuple):
@@ -50,13 +50,18 @@ def next_experiment(
                 continue  # an argument that the model family lacks, or that has no effect here
             made[key] = (change.model_copy(update={"key": key}), _get(content, key))
             content = tried
-    head = [f"# yaml-language-server: $schema={schema or SCHEMA_FILE}", f"# {title}"]
-    head += [f"# not in this file: {change.key}: {change.how}" for change in _distinct(advice)]
+    head = [f"# yaml-language-server: $schema={schema or SCHEMA_FILE}", f"# {one_line(title)}"]
+    head += [f"# not in this file: {change.key}: {one_line(change.how)}" for change in _distinct(advice)]
     return NextExperiment(
         text="\n".join(head) + "\n\n" + _dumped(content, made),
         changes=tuple(change for change, _ in made.values()),
         advice=tuple(_distinct(advice)),
     )
+
+
+def one_line(text: str) -> str:
+    """Return text that stays within a comment: names of classes and sweeps come from files of others."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _distinct(changes: Sequence[Change]) -> list[Change]:
@@ -124,7 +129,9 @@ def _commented(content: Mapping[str, Any], made: Mapping[str, tuple[Change, Any]
             if isinstance(here[name], CommentedMap):
                 here[name].fa.set_flow_style()
             was = "" if before is None else f"was {_flow(before)}: "
-            here.yaml_set_comment_before_after_key(name, before=f"{was}{change.how}", indent=2 * key.count("."))
+            here.yaml_set_comment_before_after_key(
+                name, before=one_line(f"{was}{change.how}"), indent=2 * key.count(".")
+            )
         elif prefix == "search.parameters." and isinstance(here[name], CommentedMap):
             here[name].fa.set_flow_style()
     return here

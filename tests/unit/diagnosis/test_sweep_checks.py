@@ -76,6 +76,7 @@ def events(
     val_objects: int = 40_000,
     instances: Mapping[int, int] | None = None,
     per_class: Mapping[str, float] | None = None,
+    names: Mapping[int, str] = {0: "car", 1: "bus"},
     leaks: Mapping[str, float] | None = None,
     pruned: Mapping[int, int] | None = None,
     diverged: Callable[[Mapping[str, Any]], bool] = lambda parameters: False,
@@ -94,7 +95,7 @@ def events(
         },
     }  # fmt: skip
     dataset = {
-        "task": "detect", "source": data, "train_on": "/d", "names": {0: "car", 1: "bus"}, "fingerprint": "f" * 64,
+        "task": "detect", "source": data, "train_on": "/d", "names": dict(names), "fingerprint": "f" * 64,
         "images": {"train": 160, "val": 48}, "leaks": dict(leaks or {}),
         "instances": {"train": dict(instances or {0: 300, 1: 300}), "val": {0: val_objects // 2, 1: val_objects // 2}},
     }  # fmt: skip
@@ -296,6 +297,17 @@ def test_next_says_when_there_is_too_little_evidence(tmp_path: Path) -> None:
     answer = runner.invoke(app, ["next", str(write_sweep(tmp_path, centred, trials=3).root)])
     assert "No change of the experiment is supported by evidence yet." in answer.output
     assert "search.trials=6" in answer.output
+
+
+def test_names_from_untrusted_data_stay_within_comments_and_lines(tmp_path: Path) -> None:
+    hostile = "bus\nmodel: /tmp/evil.pt\r\x1b[2J"
+    how = {"names": {0: "car", 1: hostile}, "instances": {0: 900, 1: 20}, "per_class": {"car": 0.9, hostile: 0.02}}
+    folder = write_sweep(tmp_path, centred, curve=rising, **how)
+    text = runner.invoke(app, ["next", str(folder.root)]).stdout
+    assert not any(line.startswith("model: /tmp") for line in text.splitlines())
+    assert "\x1b" not in text
+    for command in (["diagnose", str(folder.root)], ["explain", str(folder.root)], ["show", str(folder.root)]):
+        assert "\x1b" not in runner.invoke(app, command).output
 
 
 YOLO = {"lr0": {"min": 1e-4, "max": 1e-2, "distribution": "log_uniform_values"}, "mixup": {"min": 0.0, "max": 0.3}}

@@ -109,6 +109,8 @@ WRONG = {
     "empty": ("", "the file is empty"),
     "another table": ("name,age\nx,3\n", "not the header of an Ultralytics results.csv"),
     "only a header": ("epoch,train/loss\n", "has no epoch"),
+    "too long": ("epoch,train/loss\n" + "1,1\n" * 20_001, "20002 lines"),
+    "a huge cell": ("epoch,train/loss\n1," + "1" * 200_000, "not a table"),
     "binary": (b"\xff\xfe\x00epoch", "not text"),
 }
 
@@ -171,6 +173,15 @@ def test_the_length_of_a_schedule_follows_from_its_learning_rate() -> None:
 
     assert left("interrupted at a third") == pytest.approx(0.67, abs=0.03)
     assert left("fine-tuned, 100 epochs") == pytest.approx(0.0, abs=0.03)
+
+
+def test_a_model_name_from_an_untrusted_file_is_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "results.csv").write_text(results_csv(CASES["settles low"]))
+    for model, told in {"yolo11n.pt": "yolo11s.pt", "\\x1b[31myolo11n.pt": "a bigger model"}.items():
+        (tmp_path / "args.yaml").write_text(f'model: "{model}"\n')
+        output = runner.invoke(app, ["diagnose", str(tmp_path)]).output
+        assert told in output
+        assert "\x1b" not in output
 
 
 NUMBERS = st.one_of(st.just("nan"), st.just(""), st.just("-inf"), st.just("x"), st.floats(-10, 1e9).map(repr))

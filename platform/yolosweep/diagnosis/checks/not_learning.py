@@ -19,13 +19,13 @@ _FLAT = 0.03
 def check(training: Training) -> Diagnosis | None:
     """Return the diagnosis where a model has learned nothing."""
     score, loss = training.score, training.train_loss
-    if not len(score) or (max(score.values) >= ZERO and not _stuck(training)):
+    if not len(score) or (score.peak >= ZERO and not _stuck(training)):
         return None
     first, last = (loss.values[0], loss.end) if len(loss) else (0.0, 0.0)
     fall = 1 - last / first if first else 0.0
     unlabelled = _no_boxes(training)
     begins = len(score) < 2 * _FEW and score.trend[0] > 0.2 * score.end and score.trend[1] >= 3
-    soon = max(score.values) < ZERO and len(score) < _SOON
+    soon = score.peak < ZERO and len(score) < _SOON
     if (soon or ((len(score) < _FEW or begins) and fall > _FLAT)) and not unlabelled:
         return None  # too soon: still-rising says so
     what = (
@@ -33,7 +33,7 @@ def check(training: Training) -> Diagnosis | None:
         if unlabelled
         else f"the training loss went from {first:.3g} to {last:.3g}"
     )
-    sure = unlabelled or (max(score.values) < ZERO and len(score) >= 2 * _FEW)
+    sure = unlabelled or (score.peak < ZERO and len(score) >= 2 * _FEW)
     return Diagnosis(
         code="not-learning",
         confidence=Confidence.HIGH if sure else Confidence.MEDIUM,

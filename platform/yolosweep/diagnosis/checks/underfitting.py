@@ -53,11 +53,11 @@ def check(training: Training) -> Diagnosis | None:
 def bigger(training: Training) -> tuple[Change, ...]:
     """Return the change to the next model size, where the model's name has one."""
     name = str(training.settings.get("model", ""))
-    found = re.search(r"(yolov?\d+)([nsmlx])(?=[-.]|$)", PurePath(name).name)
+    found = re.fullmatch(r"(yolov?\d+)([nsmlx])([-.][A-Za-z0-9.-]*)?", PurePath(name).name)
     if found is None:
         return (Change(key="model", how="a bigger model"),)
     if found[2] == _SIZES[-1]:
         return ()
     size = _SIZES[_SIZES.index(found[2]) + 1]
-    new = PurePath(name).name.replace(found[0], found[1] + size)
+    new = f"{found[1]}{size}{found[3] or ''}"
     return (Change(key="model", value=new, how=f"a bigger model: size {size} instead of {found[2]}"),)

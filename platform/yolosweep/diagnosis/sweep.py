@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -165,5 +166,8 @@ class Sweep:
 
 def _ranks(values: Sequence[float]) -> list[float]:
     """Return the rank of each value; equal values share one."""
-    ordered = sorted(values)
-    return [ordered.index(value) + (ordered.count(value) - 1) / 2 for value in values]
+    first: dict[float, int] = {}
+    for index, value in enumerate(sorted(values)):
+        first.setdefault(value, index)
+    counts = Counter(values)
+    return [first[value] + (counts[value] - 1) / 2 for value in values]

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import psutil
 import pytest
 
 from yolosweep.errors import UsageError
@@ -209,12 +210,14 @@ class SinkContract:
         assert "\n" not in warning
         sweep.finish("finished")
         begun = time.monotonic()
-        early = mirror.finish(timeout_s=0)
-        assert time.monotonic() - begun < 5
-        assert (early.complete, early.runs) == (False, 0)
-        assert "yolosweep track push" in str(early.warning)
+        family = psutil.Process(sweep.processes[0].pid).children(recursive=True)
+        result = mirror.finish(timeout_s=0)
+        assert time.monotonic() - begun < 10
+        assert sweep.processes[0].poll() is not None
+        assert not psutil.wait_procs(family, timeout=10)[1], "no process of the tracker stays behind"
+        assert (result.complete, result.runs) == (False, 0)
+        assert f"yolosweep track push {sweep.folder.named}" in str(result.warning)
         sweep.tracker.start()
-        mirror.finish(timeout_s=300)  # its last attempts may be used up by now
         assert sweep.push().complete
         assert sweep.arrived()["t0001"] == ([1, 2, 3, 4], "failed")
 

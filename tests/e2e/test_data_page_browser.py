@@ -36,7 +36,9 @@ parent.document.documentElement.dataset.seen = JSON.stringify({
 @pytest.fixture(scope="module")
 def views() -> Any:
     """The unit tests of the page, which know how to fill one."""
-    spec = importlib.util.spec_from_file_location("views", Path(__file__).parents[1] / "unit" / "test_data_page.py")
+    spec = importlib.util.spec_from_file_location(
+        "views", Path(__file__).parents[1] / "unit" / "report" / "test_data_page.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -29,7 +29,7 @@ from yolosweep.records import Ending
 pytestmark = pytest.mark.slow
 
 LONG = ("search.trials=40", "train.epochs=400", "train.patience=0", "search.pruner=none", "resources.max_concurrent=1")
-SHORT = ("search.trials=2", "train.epochs=2", "search.pruner=none")
+SHORT = ("search.trials=2", "train.epochs=2", "search.pruner=none", "resources.max_concurrent=1")
 
 
 @dataclass

@@ -24,7 +24,9 @@ Browse = Callable[..., tuple[str, list[str]]]
 @pytest.fixture(scope="module")
 def runs() -> Any:
     """The unit tests of the report, which know how to write a run."""
-    spec = importlib.util.spec_from_file_location("runs", Path(__file__).parents[1] / "unit" / "test_report.py")
+    spec = importlib.util.spec_from_file_location(
+        "runs", Path(__file__).parents[1] / "unit" / "report" / "test_sweep_page.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

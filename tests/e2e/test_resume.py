@@ -16,7 +16,8 @@ from yolosweep.records.events import SweepResumed
 
 pytestmark = pytest.mark.slow
 
-LONG = ("train.epochs=150", "train.patience=0", "search.pruner=none", "resources.max_concurrent=1")
+ONE = "resources.max_concurrent=1"
+LONG = ("train.epochs=150", "train.patience=0", "search.pruner=none", ONE)
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_a_lost_ledger_process_ends_the_sweep_and_it_goes_on(
 def test_another_sweep_is_refused_with_every_reason(shell: Any, toy: Path, parking: Path, tmp_path: Path) -> None:
     data = tmp_path / "lot"
     shutil.copytree(parking, data)
-    sweep = shell.run(toy, "search.trials=2", "train.epochs=2", "search.pruner=none", f"data={data / 'data.yaml'}")
+    sweep = shell.run(toy, "search.trials=2", "train.epochs=2", "search.pruner=none", f"data={data / 'data.yaml'}", ONE)
     label = next((data / "labels" / "train").glob("*.txt"))
     label.write_text(label.read_text() + "0 0.5 0.5 0.1 0.1\n")
     events = list(read_events(sweep.folder.ledger))

@@ -451,9 +451,6 @@ def test_a_server_that_never_comes_ends_in_a_warning(server, folder, ledger):
     second_half(folder, ledger)
     mirror = start_mirror(folder, "wandb")
     until(lambda: mirror.warning)
-    early = mirror.finish(timeout_s=0)
-    assert (early.complete, early.runs) == (False, 0)
-    assert "in the background" in early.warning
     result = mirror.finish(timeout_s=300)
     assert result.complete is False
     assert "yolosweep track push" in result.warning

@@ -24,13 +24,14 @@ def register(app: typer.Typer) -> None:
 
 def best(run_folder: Run, as_json: AsJson = False) -> None:
     """Verify the best checkpoint of a run, validate it again, and write the winner/ bundle."""
-    from yolosweep.cli.winner_selection import select_winner_of
+    from yolosweep import api
 
-    folder, winner = select_winner_of(run_folder)
+    sweep = api.open(run_folder)
+    winner = sweep.select_winner().winner
     if as_json:
-        print_json({**winner.model_dump(mode="json"), "run": str(folder.root)})
+        print_json({**winner.model_dump(mode="json"), "run": str(sweep.path)})
     else:
-        describe_winner(folder, winner)
+        describe_winner(sweep.run_folder, winner)
 
 
 def describe_winner(folder: RunFolder, winner: Winner, *, gain: float | None = None) -> None:

@@ -9,13 +9,17 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from yolosweep.errors import Interrupted, YolosweepError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 __all__ = [
+    "Styled",
     "add_row",
     "emit",
     "is_terminal",
@@ -24,9 +28,11 @@ __all__ = [
     "overwrite",
     "print_json",
     "print_line",
+    "print_markdown",
     "print_table",
     "print_text",
     "show_error",
+    "show_failure",
     "stderr_console",
 ]
 
@@ -35,8 +41,21 @@ _WIDE = 10_000
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Characters that steer a terminal; line breaks and tabs do no harm."""
+_PAGE = 110
+"""Characters: the widest comfortable line of text."""
 
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Styled:
+    """The text of a cell, and its style on a terminal."""
+
+    text: str
+    style: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def print_line(text: str, *, style: str = "", file: TextIO | None = None) -> None:
@@ -50,6 +69,14 @@ def print_text(text: str) -> None:
     """Print text exactly as it is on standard output."""
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def print_markdown(text: str) -> None:
+    """Render Markdown on standard output, on a terminal."""
+    from rich.markdown import Markdown
+
+    console = _console(None)
+    console.print(Markdown(text), width=min(console.width, _PAGE), soft_wrap=False)
 
 
 def print_json(value: Any) -> None:
@@ -84,7 +111,7 @@ def new_table(headings: Sequence[str], *, right: Iterable[str] = (), box: bool =
     table = Table(box=HEAVY_HEAD if box else None, pad_edge=box, title=caption, title_justify="left")
     aligned = set(right)
     for heading in headings:
-        table.add_column(Text(heading), justify="right" if heading in aligned else "left")
+        table.add_column(Text(heading), justify="right" if heading in aligned else "left", overflow="fold")
     return table
 
 
@@ -92,7 +119,7 @@ def add_row(table: Table, cells: Sequence[object]) -> None:
     """Add a row to a table; no cell is interpreted as markup."""
     from rich.text import Text
 
-    table.add_row(*(Text(str(cell)) for cell in cells))
+    table.add_row(*(Text(str(cell), style=cell.style if isinstance(cell, Styled) else "") for cell in cells))
 
 
 def emit(value: Value, as_json: bool, describe: Callable[[Value], None]) -> None:
@@ -116,6 +143,14 @@ def overwrite(text: str) -> None:
 def show_error(error: object) -> None:
     """Print an error on standard error."""
     notify(f"error: {error}")
+
+
+def show_failure(error: YolosweepError) -> None:
+    """Print how a command failed on standard error; an interruption is no error."""
+    if isinstance(error, Interrupted):
+        notify(str(error))
+    else:
+        show_error(error)
 
 
 def is_terminal(file: TextIO) -> bool:

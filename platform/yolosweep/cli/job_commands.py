@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from yolosweep.cli.console import emit, print_text
+
 __all__ = ["COMMANDS", "doctor", "follow", "jobs", "leave", "node", "register", "stop", "submit", "token"]
 
 Address = Annotated[
@@ -62,15 +64,9 @@ def submit(
 
 def jobs(address: Address = _HERE, as_json: AsJson = False) -> None:
     """List the jobs of a cluster."""
-    import json
-
     from yolosweep.cli.submit import describe_jobs, list_jobs
 
-    found = list_jobs(address)
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-    else:
-        describe_jobs(found)
+    emit(list_jobs(address), as_json, describe_jobs)
 
 
 def follow(job: JobId, address: Address = _HERE, as_json: AsJson = False) -> None:
@@ -123,8 +119,10 @@ def token(
 
     path = (out or default_path(os.environ)).absolute()
     write_token(path)
-    typer.echo(f"{path}\ncopy this file to every node, and set there and here:")
-    typer.echo(f"export RAY_AUTH_MODE=token\nexport RAY_AUTH_TOKEN_PATH={path}")
+    print_text(
+        f"{path}\ncopy this file to every node, and set there and here:\n"
+        f"export RAY_AUTH_MODE=token\nexport RAY_AUTH_TOKEN_PATH={path}\n"
+    )
 
 
 Grace = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for trials to checkpoint.")]

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+from yolosweep.cli.console import notify, show_failure
 from yolosweep.cluster.versions import releases, versions
 from yolosweep.errors import ClusterError, ExperimentError, Interrupted, YolosweepError
 
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(_parse(argv))
     except YolosweepError as error:
-        print(error if isinstance(error, Interrupted) else f"error: {error}", file=sys.stderr, flush=True)
+        show_failure(error)
         return error.exit_code
 
 
@@ -53,16 +54,18 @@ def _run(options: argparse.Namespace) -> int:
     if options.await_secrets:
         from yolosweep.cluster.secret_delivery import receive
 
-        os.environ.update(receive(options.job, os.environ["RAY_ADDRESS"], _info))
+        os.environ.update(receive(options.job, os.environ["RAY_ADDRESS"], notify))
     if options.resume is not None:
         from yolosweep.cli.sweep import resume_sweep
 
-        return resume_sweep(options.resume, options.words, allow=options.allow, as_json=options.json)
+        resume_sweep(options.resume, options.words, allow=options.allow, as_json=options.json)
+        return 0
     from yolosweep.cli.sweep import run_sweep
 
     overrides = [*options.words[1:], *_kept_data(Path(options.words[0]), options.words[1:], folder, options.job)]
     allow = [code for code in options.allow if code != "versions"]
-    return run_sweep(Path(options.words[0]), overrides, allow=allow, as_json=options.json)
+    run_sweep(Path(options.words[0]), overrides, allow=allow, as_json=options.json)
+    return 0
 
 
 def _kept_data(source: Path, overrides: Sequence[str], folder: Path, job: str) -> list[str]:
@@ -72,14 +75,14 @@ def _kept_data(source: Path, overrides: Sequence[str], folder: Path, job: str) -
         ExperimentError: the experiment is invalid, or its storage would not outlive the job.
     """
     from yolosweep.cluster.job_package import keep_data, storage_fault
-    from yolosweep.experiment import load_experiment
+    from yolosweep.experiment import load_experiment, override_of
 
     exp = load_experiment(source, overrides)
     fault = storage_fault(exp.storage)
     if fault is not None:
         raise ExperimentError(source.name, [fault])
     data = keep_data(exp.data, folder, exp.storage, job)
-    return [] if data == exp.data else [f"data={json.dumps(data)}"]
+    return [] if data == exp.data else [override_of("data", data)]
 
 
 def _check_versions(file: Path, allow: Sequence[str]) -> None:
@@ -116,10 +119,6 @@ def other_versions(sent: Mapping[str, str], here: Mapping[str, str]) -> list[str
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise Interrupted("stopped on request; all recorded results are kept", signal_number=number)
-
-
-def _info(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

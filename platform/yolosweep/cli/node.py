@@ -6,11 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
 
+from yolosweep.cli.console import notify
 from yolosweep.cluster.preemption import clear_notice, drain
 from yolosweep.cluster.spot_notice import CLOUDS, has_notice
 from yolosweep.errors import ClusterError, UsageError
@@ -36,7 +36,7 @@ def leave_node(grace_s: float) -> None:
             f"{what} not checkpointed within {grace_s:g} s and will resume from the newest checkpoint; a longer "
             "--grace or a lower trial.checkpoint_every loses less"
         )
-    _info("node drained: no trial runs here any more; interrupted trials have checkpointed and continue elsewhere")
+    notify("node drained: no trial runs here any more; interrupted trials have checkpointed and continue elsewhere")
 
 
 def run_node(command: Sequence[str], *, grace_s: float, cloud: str | None) -> int:
@@ -69,7 +69,7 @@ def run_node(command: Sequence[str], *, grace_s: float, cloud: str | None) -> in
     _wait(node, notice, cloud)
     if node.poll() is not None:
         return node.returncode if node.returncode >= 0 else 128 - node.returncode
-    _info(f"node is shutting down: waiting up to {grace_s:g} s for its trials to checkpoint")
+    notify(f"node is shutting down: waiting up to {grace_s:g} s for its trials to checkpoint")
     try:
         leave_node(grace_s)
     finally:
@@ -92,10 +92,6 @@ def _end(node: subprocess.Popen[bytes]) -> None:
     try:
         node.wait(_KILL_AFTER_S)
     except subprocess.TimeoutExpired:
-        _info(f"the node has not ended within {_KILL_AFTER_S:g} s and is killed")
+        notify(f"the node has not ended within {_KILL_AFTER_S:g} s and is killed")
         with contextlib.suppress(ProcessLookupError):
             os.killpg(node.pid, signal.SIGKILL)
-
-
-def _info(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

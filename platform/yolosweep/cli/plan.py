@@ -25,15 +25,16 @@ def plan(
     experiment: ExperimentFile, overrides: Overrides = None, allow: AllowCodes = None, as_json: AsJson = False
 ) -> None:
     """Print what a run would do and cost at most; write nothing."""
-    from yolosweep.cli.experiment_checks import check
-    from yolosweep.cli.sweep_plan import plan_of
+    from yolosweep import api
+    from yolosweep.cli.listener import ConsoleListener
 
-    checked = check(experiment, overrides or [], fetch=False, allow=allow or [])
-    emit(plan_of(checked), as_json, _describe)
+    emit(api.plan(experiment, *(overrides or ()), allow=allow or (), listener=ConsoleListener()), as_json, _describe)
 
 
 def _describe(plan: Plan) -> None:
     """Print a plan for people."""
+    from yolosweep.experiment.choices import PRUNERS
+
     exp, search = plan.experiment, plan.experiment["search"]
     images = ", ".join(f"{count} {split}" for split, count in plan.data.images.items())
     print_line(f"{exp['name']}: {exp['task']} with {plan.model}", style="bold")
@@ -47,7 +48,11 @@ def _describe(plan: Plan) -> None:
     print_line(f"trial 0    {_pairs(plan.first_trial)}")
     if plan.rungs:
         levels = ", ".join(map(str, plan.rungs))
-        print_line(f"pruning    asha: the best 1/{search['reduction_factor']} continue after epochs {levels}")
+        print_line(
+            f"pruning    {search['pruner']}: the best 1/{search['reduction_factor']} continue after epochs {levels}"
+        )
+    else:
+        print_line(f"pruning    {search['pruner']}: {PRUNERS[search['pruner']].summary}")
     print_line(
         f"cost       at most {plan.epochs_at_most or '?'} epochs ({plan.epochs_per_trial} a trial){_time_text(plan)}"
     )

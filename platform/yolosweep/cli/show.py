@@ -17,9 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def show(run_folder: Run, as_json: AsJson = False) -> None:
     """Show the trials of a run: settings, ending, best score, epochs, gain over trial 0."""
+    from yolosweep import api
     from yolosweep.cli.tables import describe_run
-    from yolosweep.ledger import RunFolder
-    from yolosweep.ledger.history import History
-    from yolosweep.report import summarize
 
-    emit(summarize(History.of(RunFolder.open(run_folder))), as_json, describe_run)
+    emit(api.open(run_folder).summary, as_json, describe_run)

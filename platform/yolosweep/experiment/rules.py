@@ -6,18 +6,19 @@ The rules of a model family are the backend's own (:meth:`yolosweep.backends.Bac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from yolosweep.backends import BACKENDS
 from yolosweep.backends.arguments import nearest_name
 from yolosweep.errors import Fault
-from yolosweep.experiment.choices import PRUNERS, SEARCHERS
+from yolosweep.experiment.choices import PRUNERS, SEARCHERS, Choice
 from yolosweep.experiment.rank_rules import rank_faults
-from yolosweep.experiment.schema import SAMPLES, Experiment
+from yolosweep.experiment.schema import SAMPLES, Experiment, Search
 from yolosweep.storage.addresses import address_fault, is_address
 
 __all__ = ["lint", "lint_names", "lint_with_data", "notes"]
 
+_REDUCTION = Search.model_fields["reduction_factor"].default
 _GRID_LIMIT = 1000
 """More values than this on one axis of a grid are a mistake."""
 
@@ -93,7 +94,7 @@ def _schedule(exp: Experiment) -> Iterator[Fault]:
         yield Fault(key="train.epochs", message=f"{epochs!r} must be a whole number from 1 up; e.g. epochs: 50")
         return
     if (
-        PRUNERS[exp.search.pruner].has_rungs
+        PRUNERS[exp.search.pruner].has_grace
         and exp.search.grace_epochs is not None
         and exp.search.grace_epochs >= epochs
     ):
@@ -120,6 +121,8 @@ def _search(exp: Experiment) -> Iterator[Fault]:
     if search.epoch_budget is not None and isinstance(epochs, int) and search.epoch_budget < epochs:
         message = f"{search.epoch_budget} is less than one trial of train.epochs={epochs}; raise it or train shorter"
         yield Fault(key="search.epoch_budget", message=message)
+    yield from _options("searcher", SEARCHERS[search.searcher], search.searcher, search.searcher_options)
+    yield from _options("pruner", PRUNERS[search.pruner], search.pruner, search.pruner_options)
     if SEARCHERS[search.searcher].is_exhaustive:
         for name, parameter in search.parameters.items():
             size = parameter.size()
@@ -127,6 +130,19 @@ def _search(exp: Experiment) -> Iterator[Fault]:
                 what = "a continuous range has infinitely many" if size is None else f"a range of {size} has too many"
                 message = f"{what} grid points; give values, or distribution: q_uniform with q"
                 yield Fault(key=f"search.parameters.{name}", message=message)
+
+
+def _options(what: str, choice: Choice, name: str, given: Mapping[str, float] | None) -> Iterator[Fault]:
+    """Yield options that a searcher or pruner does not have, and values that it cannot use."""
+    for key, value in (given or {}).items():
+        if key in choice.options:
+            message = choice.options[key].fault(value)
+        elif choice.options:
+            message = f"is not an option of search.{what}: {name}, which has {', '.join(choice.options)}"
+        else:
+            message = f"is not an option of search.{what}: {name}, which has none; remove it"
+        if message is not None:
+            yield Fault(key=f"search.{what}_options.{key}", message=message)
 
 
 def _metric(exp: Experiment) -> Iterator[Fault]:
@@ -176,8 +192,10 @@ def lint_with_data(exp: Experiment, train_images: int, *, polygons: bool = True)
 def notes(exp: Experiment) -> list[str]:
     """Return what is legal but may surprise, one sentence each."""
     found = []
-    if not PRUNERS[exp.search.pruner].has_rungs and exp.search.grace_epochs is not None:
+    if not PRUNERS[exp.search.pruner].has_grace and exp.search.grace_epochs is not None:
         found.append(f"search.grace_epochs has no effect with search.pruner: {exp.search.pruner}")
+    if not PRUNERS[exp.search.pruner].has_rungs and exp.search.reduction_factor != _REDUCTION:
+        found.append(f"search.reduction_factor has no effect with search.pruner: {exp.search.pruner}")
     arguments = exp.backend.arguments
     for name, parameter in exp.search.parameters.items():
         if parameter.kind == "int" and isinstance(arguments.defaults.get(name), float) and not parameter.distribution:

@@ -35,6 +35,9 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+_Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
+
+
 def one_of(choices: Mapping[str, object]) -> AfterValidator:
     """Return the check that a word is in a table."""
 
@@ -65,10 +68,14 @@ class Search(_Strict):
     """Metric that ranks trials, picks each ``best.pt`` and drives patience; the task's own by default."""
     mode: Literal["max", "min"] = "max"
     """Whether more or less of the metric is better."""
-    searcher: Annotated[str, one_of(SEARCHERS), listed(SEARCHERS)] = "tpe"
-    """What to try next: ``tpe``, Optuna's multivariate TPE; ``random``; ``grid``, every combination, once."""
-    pruner: Annotated[str, one_of(PRUNERS), listed(PRUNERS)] = "asha"
-    """``asha`` stops trials that are behind at a rung (asynchronous successive halving), never in their last epoch."""
+    searcher: Annotated[str, one_of(SEARCHERS), listed(SEARCHERS)] = "gp"
+    """What to try next; ``yolosweep docs yaml-reference`` explains each."""
+    searcher_options: dict[str, _Number] | None = None
+    """Options of the searcher, by name: ``{first: 10}``."""
+    pruner: Annotated[str, one_of(PRUNERS), listed(PRUNERS)] = "soft"
+    """Which trials to stop, never in their last epoch; ``yolosweep docs yaml-reference`` explains each."""
+    pruner_options: dict[str, _Number] | None = None
+    """Options of the pruner, by name: ``{chance: 0.02}``."""
     grace_epochs: Annotated[Whole, Field(ge=1)] | None = None
     """No trial is pruned before this epoch. Default: a tenth of ``epochs``, at least 3."""
     reduction_factor: Annotated[Whole, Field(ge=2)] = 3

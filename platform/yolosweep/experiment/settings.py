@@ -29,7 +29,7 @@ def resolved(exp: Experiment) -> Experiment:
             change["trials"] = size
         elif search.time_budget is None and search.epoch_budget is None:
             change["trials"] = _TRIALS
-    if PRUNERS[search.pruner].has_rungs and search.grace_epochs is None:
+    if PRUNERS[search.pruner].has_grace and search.grace_epochs is None:
         change["grace_epochs"] = grace_epochs(epochs_of(exp))
     train = {**exp.backend.arguments.quiet, "epochs": epochs_of(exp), **exp.train}
     return exp.model_copy(update={"search": search.model_copy(update=change), "train": train})

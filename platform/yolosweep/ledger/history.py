@@ -47,6 +47,8 @@ class TrialHistory:
     """States it can resume from, oldest first; the trainer keeps the files of the last few."""
     verdict: Verdict = Verdict.CONTINUE
     """The answer to its last row."""
+    reason: str | None = None
+    """Why the pruner stopped it after its last row."""
     resumes: list[TrialResumed] = field(default_factory=list)
     """Every time it was started again, why, and from which epoch."""
 
@@ -159,7 +161,7 @@ class History:
     def _(self, event: EpochRecorded) -> None:
         trial = self._trial(event.trial)
         trial.rows.append(event.row)
-        trial.verdict = event.verdict
+        trial.verdict, trial.reason = event.verdict, event.reason
         if event.checkpoint is not None:
             trial.checkpoints.append(event.checkpoint)
 
@@ -169,7 +171,7 @@ class History:
         trial = self._trial(event.trial)
         del trial.rows[event.from_epoch :]
         trial.checkpoints = [checkpoint for checkpoint in trial.checkpoints if checkpoint.epoch <= event.from_epoch]
-        trial.record, trial.dropped, trial.verdict = None, False, Verdict.CONTINUE
+        trial.record, trial.dropped, trial.verdict, trial.reason = None, False, Verdict.CONTINUE, None
         trial.resumes.append(event)
         if event.batch is not None:
             trial.request = trial.request.model_copy(update={"lowered": event.batch})

@@ -2,9 +2,12 @@
 
 from yolosweep.records.assembly import Outcome as Outcome
 from yolosweep.records.assembly import record_of as record_of
+from yolosweep.records.dataset import DataCheck as DataCheck
+from yolosweep.records.dataset import DataSplit as DataSplit
 from yolosweep.records.dataset import Finding as Finding
 from yolosweep.records.dataset import PreparedDataset as PreparedDataset
 from yolosweep.records.dataset import Severity as Severity
+from yolosweep.records.dataset import SplitCheck as SplitCheck
 from yolosweep.records.policy import TrialPolicy as TrialPolicy
 from yolosweep.records.trials import Cause as Cause
 from yolosweep.records.trials import Checkpoint as Checkpoint

@@ -7,7 +7,7 @@ from typing import Any
 
 from yolosweep.records.values import Number, Record
 
-__all__ = ["Change", "Confidence", "Diagnosis"]
+__all__ = ["Change", "Confidence", "Diagnosis", "SweepDiagnosis", "TrainingDiagnosis"]
 
 
 class Confidence(str, Enum):
@@ -43,3 +43,32 @@ class Diagnosis(Record):
     """What to change in the experiment, most promising first."""
     trial: str | None = None
     """The trial it is about; None: the whole sweep, or a training outside of one."""
+
+
+class TrainingDiagnosis(Record):
+    """What one training's ``results.csv`` shows; its fields are the keys of ``yolosweep diagnose FILE --json``."""
+
+    file: str
+    verdict: str | None
+    """Code of the first diagnosis; None without a score."""
+    epochs: int
+    planned_epochs: int | None
+    """From the ``args.yaml`` beside the file; None without one."""
+    metric: str | None
+    """The metric that was judged."""
+    best_score: Number
+    last_score: Number
+    notes: tuple[str, ...]
+    """What was odd about the file."""
+    diagnoses: tuple[Diagnosis, ...]
+
+
+class SweepDiagnosis(Record):
+    """What a sweep and its trials show; its fields are the keys of ``yolosweep diagnose RUN --json``."""
+
+    run: str
+    verdict: str | None
+    """Code of the first diagnosis of the sweep."""
+    sweep: tuple[Diagnosis, ...]
+    trials: dict[str, tuple[Diagnosis, ...]]
+    """Empty for a trial that was stopped early or has no score."""

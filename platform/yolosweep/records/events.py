@@ -120,6 +120,8 @@ class EpochRecorded(LedgerEvent):
     row: EpochResult
     checkpoint: Checkpoint | None = None
     verdict: Verdict = Verdict.CONTINUE
+    reason: str | None = None
+    """Why the pruner stopped the trial here, with its numbers; None where it did not, or says nothing."""
 
 
 class TrialResumed(LedgerEvent):

@@ -72,6 +72,8 @@ class TrialSummary(Record):
     epochs: int
     """Epochs trained."""
     seconds: float
+    gpu_hours: Number
+    """GPUs of the whole trial, shares counted as such, times hours; None on CPU."""
     parameters: dict[str, Any]
     """The searched parameters, as really used."""
     used: dict[str, Any]

@@ -52,6 +52,11 @@ class Ending(str, Enum):
         return self is not Ending.CANCELLED
 
     @property
+    def is_natural(self) -> bool:
+        """Whether the training reached its own end, so that its score is the one of its settings."""
+        return self in (Ending.FINISHED, Ending.PATIENCE)
+
+    @property
     def is_complete(self) -> bool:
         """Whether the training ended as planned, or was stopped because more epochs would not pay."""
         return self in (Ending.FINISHED, Ending.PATIENCE, Ending.PRUNED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 
@@ -12,10 +13,12 @@ from yolosweep.errors import ClusterError
 from yolosweep.records import TrialRequest, Verdict
 from yolosweep.runtime.controller_client import ControllerClient
 
-__all__ = ["POLL_S", "StopPoller", "may_train"]
+__all__ = ["POLL_S", "Heartbeat", "StopPoller", "may_train"]
 
 POLL_S = 1.0
 """How often a training asks whether to stop in the middle of an epoch."""
+
+_HEARTBEAT_S = 2.0
 
 
 def may_train(controller: ControllerClient) -> bool:
@@ -28,6 +31,26 @@ def may_train(controller: ControllerClient) -> bool:
         controller.node_checked(node, socket.gethostname(), fault, reply)
         answer = controller.may_train(node)
     return answer == "good"
+
+
+class Heartbeat:
+    """Tells the controller from a thread that this worker's process is alive, until it is stopped."""
+
+    def __init__(self, controller: ControllerClient, worker: int) -> None:
+        self._controller, self._worker, self._over = controller, worker, threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._over.set()
+        self._thread.join(_HEARTBEAT_S)  # the controller may be waiting out an outage of the storage
+
+    def _beat(self) -> None:
+        with contextlib.suppress(ray.exceptions.RayError, ClusterError):  # the sweep is gone
+            self._controller.heartbeat(self._worker)
+            while not self._over.wait(_HEARTBEAT_S):
+                self._controller.heartbeat(self._worker)
 
 
 class StopPoller:

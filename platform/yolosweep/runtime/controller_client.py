@@ -18,17 +18,20 @@ __all__ = ["NAMESPACE", "ControllerClient"]
 
 NAMESPACE = "yolosweep"
 
+_ANSWER_S = 900.0
+"""The controller answers within this time, or its process hangs; it waits out outages of the storage of 5 minutes."""
+
 
 class ControllerClient:
     """Calls the controller and waits for its answers.
 
     Raises:
         YolosweepError: from any method, what the controller raised.
-        ClusterError: from any method, the controller's process is gone.
+        ClusterError: from any method, the controller's process is gone, or did not answer and was killed.
     """
 
-    def __init__(self, actor: Any, name: str) -> None:
-        self._actor, self.name = actor, name
+    def __init__(self, actor: Any, name: str, *, answer_s: float = _ANSWER_S) -> None:
+        self._actor, self.name, self._answer_s = actor, name, answer_s
 
     @classmethod
     def start(cls, root: RunFolder, arguments: dict[str, Any]) -> ControllerClient:
@@ -61,7 +64,12 @@ class ControllerClient:
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         try:
-            return ray.get(getattr(self._actor, method).remote(*arguments))
+            return ray.get(getattr(self._actor, method).remote(*arguments), timeout=self._answer_s)
+        except ray.exceptions.GetTimeoutError as error:
+            ray.kill(self._actor)  # it holds the ledger, which the next one has to write
+            raise ClusterError(
+                f"the process that keeps the ledger did not answer for {self._answer_s:g} s and was killed"
+            ) from error
         except ray.exceptions.RayTaskError as error:
             raise error.cause if getattr(error, "cause", None) is not None else error from error
         except ray.exceptions.RayActorError as error:
@@ -90,6 +98,14 @@ class ControllerClient:
     def preempt(self, trial: str, attempt: int) -> None:
         """See ``SweepController.preempt``."""
         self._ask("preempt", trial, attempt)
+
+    def heartbeat(self, worker: int) -> None:
+        """See ``SweepController.heartbeat``."""
+        self._ask("heartbeat", worker)
+
+    def hung(self) -> list[int]:
+        """See ``SweepController.hung``."""
+        return list(self._ask("hung"))
 
     def replacing(self, worker: int) -> None:
         """See ``SweepController.replacing``."""

@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from yolosweep.backends import trainer_for
 from yolosweep.backends.trainer import Cancelled, Report
-from yolosweep.backends.ultralytics.ddp import enter_group
+from yolosweep.backends.ultralytics.ddp import enter_group, preload
 from yolosweep.backends.ultralytics.rendezvous import Rendezvous, bind_transport
 from yolosweep.cluster import import_credentials, prepare_node, training_lock, with_local_paths
 from yolosweep.records import Ending, PreparedDataset, TrialRecord, TrialRequest, Verdict
@@ -63,7 +63,10 @@ class _Rank:
 
     def may_train(self) -> bool:
         """Return whether trials may run on this rank's node."""
-        return may_train(self._controller)
+        if not may_train(self._controller):
+            return False
+        preload()
+        return True
 
     def enter(self, rank: int, address: str, example: TrialRequest, preparation: Preparation | None) -> list[str]:
         """Join the group and prepare this node for trainings like the example; return the GPUs granted here."""
@@ -115,7 +118,9 @@ class RankGroup:
 
     def may_train(self) -> bool:
         """Return whether trials may run on the nodes of all other ranks."""
-        return all(ray.get([other.may_train.remote() for other in self._others]))
+        answers = [other.may_train.remote() for other in self._others]
+        preload()  # while their processes start
+        return all(ray.get(answers))
 
     def enter(self, example: TrialRequest, preparation: Preparation | None = None) -> None:
         """Join all ranks into one process group and prepare their nodes; once, before the first training.

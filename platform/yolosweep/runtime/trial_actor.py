@@ -13,7 +13,7 @@ from yolosweep.backends import trainer_for
 from yolosweep.cluster import import_credentials, is_draining, prepare_node, training_lock, with_local_paths
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
-from yolosweep.runtime.control_channel import POLL_S, StopPoller, may_train
+from yolosweep.runtime.control_channel import POLL_S, Heartbeat, StopPoller, may_train
 from yolosweep.runtime.controller_client import ControllerClient
 from yolosweep.runtime.rank_group import Preparation, RankGroup, bundles, granted_gpus
 from yolosweep.runtime.watchdog import Watchdog, prepare_trainings
@@ -39,10 +39,12 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         self._trained = 0
         self._group: RankGroup | None = None
         self._preparation: Preparation | None = None
+        self._heartbeat: Heartbeat | None = None
 
     def step(self) -> dict[str, Any]:
         """Ask for a trial and run all of it; done when there are no more."""
         controller = ControllerClient.named(self._controller_name)
+        self._heartbeat = self._heartbeat or Heartbeat(controller, self._slot)
         if self._trained == 0 and not self._may_train(controller):
             controller.cordoned(self._slot)
             self._cordon(controller, lambda: True)
@@ -90,8 +92,15 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             controller.replacing(self._slot)
         controller.ended(record, answer.attempt)
         if used_up:  # Tune starts a fresh process, so that no state of an error reaches the next training
+            self.cleanup()
             ray.actor.exit_actor()
         return {"done": False}
+
+    def cleanup(self) -> None:
+        """End the thread of the heartbeats; Tune calls it, too."""
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat = None
 
     def _prepare(self, controller: ControllerClient) -> None:
         """Prepare what all trainings on this node share, before the first one: its time belongs to no trial."""

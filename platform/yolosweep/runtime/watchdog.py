@@ -2,13 +2,14 @@
 
 The timer is a C thread of ``faulthandler``, so it fires even if a library call never returns to Python. If other nodes
 cannot read this machine's disk, a Python thread with an earlier deadline publishes the stacks.
+
+A process that is stopped as a whole runs no timer: the controller notices its silence (``SweepController.hung``).
 """
 
 from __future__ import annotations
 
 import faulthandler
 import os
-import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from typing import IO, Any
 
 from yolosweep.backends import trainer_for
 from yolosweep.records import TrialPolicy, TrialRequest
+from yolosweep.search.stall import SETUP_FACTOR, limit_s
 
-__all__ = ["Watchdog", "limit_s", "prepare_trainings"]
+__all__ = ["Watchdog", "prepare_trainings"]
 
 _REARM_S = 1.0
 """The timer is reset at most this often, because setting it starts a thread."""
@@ -26,19 +28,10 @@ _REARM_S = 1.0
 _PUBLISH_S = 30.0
 """How long publishing the stacks may take until the C thread ends the process."""
 
-_SETUP_FACTOR = 6.0
-"""Before the first batch (scanning labels, decoding images for the cache), the limit is this many times longer."""
-
-
-def limit_s(epoch_seconds: list[float], policy: TrialPolicy) -> float:
-    """Return how long a training may stall: ``stall_timeout``, or ``stall_factor`` median epochs if longer."""
-    median = statistics.median(epoch_seconds) if epoch_seconds else 0.0
-    return max(policy.stall_timeout, policy.stall_factor * median)
-
 
 def prepare_trainings(example: TrialRequest) -> None:
     """Warm the caches shared by trainings like this one; the process ends if that stalls."""
-    faulthandler.dump_traceback_later(_SETUP_FACTOR * example.policy.stall_timeout, exit=True)
+    faulthandler.dump_traceback_later(SETUP_FACTOR * example.policy.stall_timeout, exit=True)
     trainer_for(example.model).prepare(example)
     faulthandler.cancel_dump_traceback_later()
 
@@ -59,7 +52,7 @@ class Watchdog:
         policy: TrialPolicy,
         publish: Callable[[Path], object] | None = None,
         *,
-        setup_factor: float = _SETUP_FACTOR,
+        setup_factor: float = SETUP_FACTOR,
     ) -> None:
         self._path, self._policy, self._publish, self._setup_factor = stacks, policy, publish, setup_factor
         self._deadline, self._over = 0.0, threading.Event()

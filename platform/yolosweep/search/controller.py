@@ -38,8 +38,9 @@ from yolosweep.records.events import (
 from yolosweep.search.budget import room_for_another
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, with_final_names, working_folders
 from yolosweep.search.finalize import death_cause, ending_from_rows, finalize_record, record_from_rows
-from yolosweep.search.pruners.pruner import pruner_for
+from yolosweep.search.pruners.pruner import ExplainingPruner, pruner_for
 from yolosweep.search.retry import lower_batch, refusal
+from yolosweep.search.stall import silence_limit_s
 from yolosweep.search.trial_generator import TrialGenerator
 from yolosweep.search.worker_table import WorkerTable
 from yolosweep.storage import outages
@@ -130,7 +131,7 @@ class SweepController:
         if self._workers.is_busy(worker):
             self.lost(worker, "the process ended without a message")
         self._check_time()
-        self._workers.heartbeat(worker)
+        self._workers.ask(worker)
         if self._waiting and not self._halting:
             return self._hand_out(worker, self._waiting.pop(0))
         if not self._halting and (answer := self._new_trial(worker)) is not None:
@@ -183,7 +184,10 @@ class SweepController:
         if row.epoch <= len(known.rows):  # its newest checkpoint was damaged: it went on from an older one
             self._cut(known, known.retries, "damaged", "its newest checkpoint was damaged", row.epoch - 1)
         verdict = self._decide(known, row)
-        self._write(EpochRecorded(trial=trial, row=row, checkpoint=checkpoint, verdict=verdict))
+        pruner, reason = self._pruner, None
+        if verdict is Verdict.PRUNE and isinstance(pruner, ExplainingPruner):
+            reason = pruner.reason(trial, row)
+        self._write(EpochRecorded(trial=trial, row=row, checkpoint=checkpoint, verdict=verdict, reason=reason))
         return verdict
 
     def _decide(self, known: TrialHistory, row: EpochResult) -> Verdict:
@@ -246,6 +250,7 @@ class SweepController:
 
     def _finish(self, record: TrialRecord) -> None:
         known = self._history.trials[record.trial]
+        self._folder.check_hold()  # files get their final names before the ledger says so, which is what is fenced
         record = with_final_names(self._folder, finalize_record(record, known))
         self._write(TrialEnded(record=record))
         for note in record.notes:
@@ -277,6 +282,26 @@ class SweepController:
                 trial=known.request.trial, attempt=attempt, cause=cause, reason=reason, from_epoch=epoch, batch=batch
             )
         )
+
+    def heartbeat(self, worker: int) -> None:
+        """Note that a worker's process is alive."""
+        self._workers.heartbeat(worker, self._clock())
+
+    def hung(self) -> list[int]:
+        """Return the workers whose processes fell silent, to be killed; their trials resume on other workers at once.
+
+        To be asked every few seconds. Such a process cannot end itself: it was stopped, or waits in the kernel.
+        """
+        hung = self._workers.silent(self._clock(), self._silence_limit_s)
+        for worker in hung:
+            self.lost(worker, "it gave no sign of life any more and was killed")
+            self.replacing(worker)  # when its end is reported, it is no second loss
+        return hung
+
+    def _silence_limit_s(self, trial: str | None) -> float:
+        rows = self._history.trials[trial].rows if trial is not None else []
+        seconds = [row.seconds for row in rows if row.seconds is not None]
+        return silence_limit_s(seconds, self._exp.trial, stopping=self._halting)
 
     def replacing(self, worker: int) -> None:
         """Note that a worker process is about to be replaced: its end is no loss."""

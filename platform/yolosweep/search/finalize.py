@@ -15,6 +15,8 @@ __all__ = ["death_cause", "ending_from_rows", "finalize_record", "record_from_ro
 def finalize_record(record: TrialRecord, known: TrialHistory) -> TrialRecord:
     """Return a record with its retries, and as ``diverged`` if its curve collapsed without any NaN."""
     change: dict[str, object] = {"retries": known.retries}
+    if record.ending is Ending.PRUNED and known.reason is not None:
+        change["reason"] = known.reason
     if record.ending in (Ending.FINISHED, Ending.PATIENCE):
         fell_apart = diverged(known.rows, known.request.mode)
         if fell_apart is not None:
@@ -28,7 +30,7 @@ def ending_from_rows(known: TrialHistory) -> tuple[Ending, str] | None:
         return None
     last, request = known.rows[-1], known.request
     if known.verdict is Verdict.PRUNE:
-        return Ending.PRUNED, f"behind the other trials after epoch {last.epoch}"
+        return Ending.PRUNED, known.reason or f"behind the other trials after epoch {last.epoch}"
     if last.epoch >= request.epochs:
         return Ending.FINISHED, f"all {last.epoch} epochs trained"
     patience = backend_for(request.model).arguments.patience(request.settings)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from yolosweep.experiment import Parameter
 from yolosweep.ledger.history import History, TrialHistory
-from yolosweep.records import Ending
 from yolosweep.records.importance import Importance
 
 if TYPE_CHECKING:
@@ -30,11 +29,10 @@ _QUANTILE = 0.2
 
 def comparable_trials(history: History) -> list[TrialHistory]:
     """Return the trials whose scores compare: with all their epochs, or stopped by patience."""
-    complete = (Ending.FINISHED, Ending.PATIENCE)
     return [
         trial
         for trial in history.trials.values()
-        if trial.record is not None and trial.record.ending in complete and trial.record.score is not None
+        if trial.record is not None and trial.record.ending.is_natural and trial.record.score is not None
     ]
 
 

@@ -15,7 +15,8 @@ from yolosweep.experiment import Experiment, baseline, identity, settings_of
 from yolosweep.experiment.choices import SEARCHERS
 from yolosweep.records import Ending, TrialRecord, TrialRequest
 from yolosweep.records.events import Event, TrialEnded, TrialStarted
-from yolosweep.search.searchers.searcher import searcher_for
+from yolosweep.search.forecasts import Forecasts
+from yolosweep.search.searchers.searcher import CurveSearcher, searcher_for
 
 __all__ = ["Suggestion", "TrialGenerator"]
 
@@ -67,7 +68,12 @@ class TrialGenerator:
         search = exp.search
         self._exp, self._world_size = exp, world_size
         self._model_fingerprint, self._data_fingerprint = model_fingerprint, data_fingerprint
-        self._searcher = searcher_for(search.searcher, search.parameters, seed=exp.seed, mode=search.mode)
+        self._searcher = searcher_for(
+            search.searcher, search.parameters, seed=exp.seed, mode=search.mode, options=search.searcher_options
+        )
+        self._forecasts = Forecasts(int(exp.space.epochs), search.mode)
+        if isinstance(self._searcher, CurveSearcher):
+            self._searcher.watch(self._forecasts)
         self._is_exhaustive = SEARCHERS[search.searcher].is_exhaustive
         self._tried: set[str] = set()
         self._asked: dict[str, Mapping[str, Any]] = {}
@@ -126,6 +132,7 @@ class TrialGenerator:
 
     def apply(self, event: Event) -> None:
         """Learn from one event of the ledger."""
+        self._forecasts.apply(event)
         if isinstance(event, TrialStarted):
             request = event.request
             self._tried.add(request.identity)

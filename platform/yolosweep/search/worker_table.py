@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 __all__ = ["WorkerTable"]
@@ -11,6 +12,9 @@ _DEAD_AT_START = 3
 
 _BACK_S = 600.0
 """A lost or replaced process has a successor that asks within this time, or its machine is gone."""
+
+_LATE_S = 10.0
+"""Looks at the heartbeats are further apart than this only if who looks was held up, and the heartbeats with it."""
 
 
 class WorkerTable:
@@ -22,10 +26,32 @@ class WorkerTable:
         self._replacing: set[int] = set()
         self._device: dict[int, str] = {}
         self._away: dict[int, float] = {}
+        self._heard: dict[int, float] = {}
+        self._retired: set[int] = set()
+        self._looked_at = 0.0
         self._dead_in_a_row = 0
 
-    def heartbeat(self, worker: int) -> None:
+    def heartbeat(self, worker: int, now: float) -> None:
+        """Note that a worker's process is alive."""
+        if worker not in self._retired:
+            self._heard[worker] = now
+
+    def silent(self, now: float, limit_s: Callable[[str | None], float]) -> list[int]:
+        """Return the workers whose processes have sent no heartbeat for too long; to be called every few seconds.
+
+        Args:
+            now: the time, seconds.
+            limit_s: how long the process that runs a trial, or None, may be silent.
+        """
+        if now - self._looked_at > _LATE_S:
+            self._heard = dict.fromkeys(self._heard, now)
+        self._looked_at = now
+        heard = self._heard.items()
+        return [worker for worker, at in heard if now - at > limit_s(self._trial.get(worker))]
+
+    def ask(self, worker: int) -> None:
         """Note that a worker's process asks for work."""
+        self._retired.discard(worker)
         self._replacing.discard(worker)
         self._away.pop(worker, None)
         self._dead_in_a_row = 0
@@ -55,6 +81,7 @@ class WorkerTable:
             processes keep dying so.
         """
         self._idle.discard(worker)
+        self._heard.pop(worker, None)
         self._away[worker] = now
         trial = self._trial.pop(worker, None)
         if worker in self._replacing:  # its successor gets the same GPU
@@ -93,3 +120,5 @@ class WorkerTable:
     def retire(self, worker: int) -> None:
         """Note that a worker gets no more trials."""
         self._idle.discard(worker)
+        self._heard.pop(worker, None)
+        self._retired.add(worker)

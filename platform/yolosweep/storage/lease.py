@@ -2,10 +2,11 @@
 
 Every write is conditional on the version last seen, and every content differs (token, number of the renewal). So of
 two that begin at once, or take over at once, one gets the hold; a renewal that arrives late changes nothing; and a
-holder that was cut off or suspended learns from its next renewal that it has lost the hold.
+holder that was cut off or suspended learns from its next renewal that it has lost the hold. Who finds a hold waits for
+its next renewal, which proves that the holder lives, or until it is stale.
 
 The hold keeps people from starting a run twice. That no acknowledged line is lost does not depend on it, but on the
-conditional writes of :mod:`yolosweep.storage.segments`.
+conditional writes of :mod:`yolosweep.storage.segments`: a takeover is safe at any moment, so a hold is stale soon.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import contextlib
 import json
 import secrets
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +27,7 @@ from yolosweep.storage.retry import Conflict
 __all__ = ["Lease", "check_hold", "taken_over"]
 
 _OWNER, _PROBE = "owner.json", "clock"
+_LOOK_S = 1.0
 
 
 class Lease:
@@ -47,8 +50,8 @@ class Lease:
         about: Mapping[str, Any],
         *,
         gone: str | None = None,
-        renew_s: float = 15.0,
-        stale_s: float = 60.0,
+        renew_s: float = 5.0,
+        stale_s: float = 20.0,
     ) -> None:
         self._objects, self.token = objects, secrets.token_hex(16)
         self._about, self._renewals, self._renew_s = {**about, "token": self.token}, 0, renew_s
@@ -64,24 +67,37 @@ class Lease:
     def _acquired(self, gone: str | None, stale_s: float) -> Version:
         found = self._objects.read(_OWNER)
         if found is not None and _parsed(found[0]).get("token") != gone:
-            self._refuse_while_fresh(_parsed(found[0]), stale_s)
+            found = self._gone(found, stale_s)
         try:
             return self._objects.put_if(_OWNER, self._content(), None if found is None else found[1])
         except Conflict:
-            raise RunFolderError(
-                f"{self._objects.address} is in use by {_holder(self._objects)}; wait for it or stop it"
-            ) from None
+            raise self._in_use() from None
 
-    def _refuse_while_fresh(self, holder: Mapping[str, Any], stale_s: float) -> None:
+    def _gone(self, found: tuple[bytes, Version], stale_s: float) -> tuple[bytes, Version] | None:
+        """Return the hold that was found once it is stale, or None once it was released.
+
+        Raises:
+            RunFolderError: it was renewed.
+        """
+        end = time.monotonic() + stale_s - self._age_s()
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK_S))
+            now = self._objects.read(_OWNER)
+            if now is None:
+                return None
+            if now[1] != found[1]:
+                raise self._in_use()
+        return found
+
+    def _age_s(self) -> float:
+        """Return how long ago the hold was renewed, by the storage's own clock."""
         since = self._objects.head(_OWNER)
         self._objects.put(_PROBE, b"")
         now = self._objects.head(_PROBE)
-        left = stale_s if since is None or now is None else stale_s - (now.time_ns - since.time_ns) / 1e9
-        if since is not None and left > 0:
-            raise RunFolderError(
-                f"{self._objects.address} is in use by {_who(holder)}; wait for it or stop it (where it was killed, "
-                f"the run is free in {left:.0f} s)"
-            )
+        return 0.0 if since is None or now is None else (now.time_ns - since.time_ns) / 1e9
+
+    def _in_use(self) -> RunFolderError:
+        return RunFolderError(f"{self._objects.address} is in use by {_holder(self._objects)}; wait for it or stop it")
 
     def _require_conditions(self) -> None:
         """Refuse a storage that writes although the condition does not hold."""

@@ -6,6 +6,7 @@ library, so importing this package is cheap.
 
 from yolosweep.tracking.mirror import Mirror as Mirror
 from yolosweep.tracking.mirror import MirrorResult as MirrorResult
+from yolosweep.tracking.mirror import finish_all as finish_all
 from yolosweep.tracking.mirror import page_of as page_of
 from yolosweep.tracking.mirror import push as push
 from yolosweep.tracking.mirror import sinks_of as sinks_of
@@ -13,4 +14,14 @@ from yolosweep.tracking.mirror import start_mirror as start_mirror
 from yolosweep.tracking.registry import choose_sinks as choose_sinks
 from yolosweep.tracking.sink import Choice as Choice
 
-__all__ = ["Choice", "Mirror", "MirrorResult", "choose_sinks", "page_of", "push", "sinks_of", "start_mirror"]
+__all__ = [
+    "Choice",
+    "Mirror",
+    "MirrorResult",
+    "choose_sinks",
+    "finish_all",
+    "page_of",
+    "push",
+    "sinks_of",
+    "start_mirror",
+]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from yolosweep.ledger import RunFolder, read_events
@@ -13,13 +16,13 @@ from yolosweep.tracking.mirror_state import MirrorState
 from yolosweep.tracking.registry import SINKS
 from yolosweep.tracking.sink import Sink
 
-__all__ = ["BUSY", "Mirror", "MirrorResult", "page_of", "push", "sinks_of", "start_mirror"]
+__all__ = ["BUSY", "Mirror", "MirrorResult", "finish_all", "page_of", "push", "sinks_of", "start_mirror"]
 
 BUSY = 75
 """Exit code of a mirror process that found another one working on the same run folder."""
 
-_DETACHED: list[subprocess.Popen[bytes]] = []
-"""Processes that outlive this one; without a reference, Python would report them as a leak."""
+_FINISH_S, _STOP_S = 8.0, 2.0
+"""How long the end of a sweep waits for trackers, and then for their processes: 10 seconds in all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,17 +53,16 @@ class Mirror:
         error = self._state().last_error
         return f"{self._sink.title}: {error}" if error else None
 
-    def finish(self, timeout_s: float | None = 60.0) -> MirrorResult:
-        """Wait until the mirror is done, at most ``timeout_s``, and return what arrived. Call it after ``sweep_ended``.
+    def finish(self, timeout_s: float | None = _FINISH_S) -> MirrorResult:
+        """Wait until the mirror is done and return what arrived; call it after ``sweep_ended``.
 
-        A mirror that needs longer keeps running: it ends by itself after a bounded number of attempts, and ending it
-        here would discard an upload in progress.
+        A mirror that needs longer than ``timeout_s`` is stopped: nobody would see how it ends.
         """
         try:
             code: int | None = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             code = None
-            _DETACHED.append(self._process)
+            self.stop()
         state = self._state()
         return MirrorResult(
             sink=self._sink.title,
@@ -70,14 +72,22 @@ class Mirror:
             warning=self._warning(code, state.last_error),
         )
 
-    def stop(self) -> None:
-        """End the mirror process now; the next one sends what did not arrive."""
+    def stop(self, grace_s: float = _STOP_S) -> None:
+        """End the mirror process and those of its client library; the next one sends what did not arrive."""
+        import psutil
+
+        family = list[psutil.Process]()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family = psutil.Process(self._process.pid).children(recursive=True)
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(grace_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def _state(self) -> MirrorState:
         return MirrorState.load(self._folder, self._sink.name, self._sink.address(os.environ))
@@ -85,7 +95,7 @@ class Mirror:
     def _warning(self, code: int | None, error: str | None) -> str | None:
         title, fix = self._sink.title, f"`yolosweep track push {self._folder.named}` sends what is missing"
         if code is None:
-            return f"{title}: still sending in the background{f' ({error})' if error else ''}; {fix}"
+            return f"{title}: not everything arrived in time{f' ({error})' if error else ''}; {fix}"
         if code == BUSY:
             return f"{title}: another process is sending {self._folder.sweep}; try again when it is done"
         if code != 0:
@@ -101,6 +111,12 @@ def start_mirror(folder: RunFolder, sink: str) -> Mirror:
     ends when the sweep has ended and everything arrived, or when this process is gone.
     """
     return _spawn(folder, sink, "--follow", "--parent", str(os.getpid()), "--wait", "-1")
+
+
+def finish_all(mirrors: Sequence[Mirror], timeout_s: float = _FINISH_S) -> list[MirrorResult]:
+    """Finish several mirrors; none waits longer than ``timeout_s`` from now."""
+    end = time.monotonic() + timeout_s
+    return [mirror.finish(max(0.0, end - time.monotonic())) for mirror in mirrors]
 
 
 def push(folder: RunFolder, sink: str) -> MirrorResult:

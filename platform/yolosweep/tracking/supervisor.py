@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ import psutil
 from yolosweep.errors import YolosweepError
 from yolosweep.ledger import RunFolder, Tail
 from yolosweep.ledger.history import History
+from yolosweep.storage.scratch import scratch_folder
 from yolosweep.tracking.mirror_state import MirrorState
 from yolosweep.tracking.outbox import Outbox, send
 from yolosweep.tracking.planner import Planner
@@ -46,6 +45,8 @@ class Limits:
     longest_backoff_s: float = 60.0
     final_attempts: int = 3
     """Attempts after the sweep has ended."""
+    orphaned_s: float = 60.0
+    """How long a mirror goes on after its driver died."""
     stalled_s: float = 900.0
     """Silence after which a sender is killed; longer than any limit a sink sets for its client library."""
 
@@ -58,6 +59,7 @@ class _Watch:
     follow: bool
     parent: int | None
     _history: History = field(default_factory=History)
+    _orphaned_at: float | None = None
 
     def __post_init__(self) -> None:
         self._tail = Tail(self.folder.ledger)
@@ -69,7 +71,17 @@ class _Watch:
 
     def is_alone(self) -> bool:
         """Whether no process adds events that this one waits for."""
-        return not self.follow or (self.parent is not None and os.getppid() != self.parent)
+        return not self.follow or self._is_orphan()
+
+    def orphaned_s(self) -> float:
+        """Return for how long the process that runs the sweep has been gone, seconds."""
+        now = time.monotonic()
+        if self._orphaned_at is None and self._is_orphan():
+            self._orphaned_at = now
+        return 0.0 if self._orphaned_at is None else now - self._orphaned_at
+
+    def _is_orphan(self) -> bool:
+        return self.parent is not None and os.getppid() != self.parent
 
 
 def supervise(
@@ -98,7 +110,7 @@ def supervise(
             return code
         failures += 1
         final_failures += watch.is_final()
-        if final_failures >= limits.final_attempts:
+        if final_failures >= limits.final_attempts or watch.orphaned_s() > limits.orphaned_s:
             return _FAILED
         wait_s = min(limits.backoff_s * 2 ** (failures - 1), limits.longest_backoff_s)
         _wait(wait_s, limits.poll_s, until=None if watch.is_final() else watch.is_final)
@@ -113,21 +125,22 @@ def _wait(seconds: float, poll_s: float, *, until: Callable[[], bool] | None) ->
 def _run_sender(sink: Sink, watch: _Watch, limits: Limits) -> int:
     alone = _FORK.Event()
     beat = _FORK.Value("d", time.monotonic())
-    scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{sink.name}-"))
-    arguments = (watch.folder, sink, watch.follow, scratch, alone.is_set, beat, limits.poll_s)
-    sender = _FORK.Process(target=_sender, args=arguments, daemon=False)
-    sender.start()
-    try:
-        while sender.is_alive():
-            if watch.is_alone():
-                alone.set()
-            if time.monotonic() - beat.value > limits.stalled_s:
-                _record(watch.folder, sink, f"the {sink.title} client did not answer for {limits.stalled_s:.0f} s")
-                break
-            sender.join(limits.poll_s)
-    finally:
-        _kill(sender)
-        shutil.rmtree(scratch, ignore_errors=True)
+    with scratch_folder(sink.name) as scratch:
+        arguments = (watch.folder, sink, watch.follow, scratch, alone.is_set, beat, limits.poll_s)
+        sender = _FORK.Process(target=_sender, args=arguments, daemon=False)
+        sender.start()
+        try:
+            while sender.is_alive():
+                if watch.is_alone():
+                    alone.set()
+                if time.monotonic() - beat.value > limits.stalled_s:
+                    _record(watch.folder, sink, f"the {sink.title} client did not answer for {limits.stalled_s:.0f} s")
+                    break
+                if watch.orphaned_s() > limits.orphaned_s:
+                    break
+                sender.join(limits.poll_s)
+        finally:
+            _kill(sender)
     return sender.exitcode if sender.exitcode in (_DONE, _REFUSED) else _FAILED
 
 

@@ -101,7 +101,7 @@ def test_it_reads_a_file_or_the_folder_of_a_training(tmp_path: Path) -> None:
     assert "train.epochs: 100  # train the 100 epochs that were planned" in plain.output
     read = json.loads(runner.invoke(app, ["diagnose", str(tmp_path), "--json"]).stdout)
     assert read["verdict"] == "still-rising"
-    assert read["training"]["planned_epochs"] == 100
+    assert read["planned_epochs"] == 100
     assert read["diagnoses"][0]["evidence"]["schedule_left"] == pytest.approx(0.67)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 import socket
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +43,7 @@ from yolosweep.records import (
     Verdict,
     record_of,
 )
+from yolosweep.storage.scratch import scratch_folder
 
 __all__ = ["ToyTrainer"]
 
@@ -61,9 +61,9 @@ class ToyTrainer:
         """Train and return the record; an error becomes its ending."""
         run = _Run(request, report, cancelled)
         try:
-            with tempfile.TemporaryDirectory(prefix=f"yolosweep-{request.sweep}-{request.trial}-") as scratch:
-                end = run.go(Path(scratch))
-                run.publish(Path(scratch))
+            with scratch_folder(f"{request.sweep}-{request.trial}") as scratch:
+                end = run.go(scratch)
+                run.publish(scratch)
         except Exception as fault:  # the disk is full, or the run folder is gone
             end = _failure(fault)
         return run.record(end)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from yolosweep.backends.ultralytics.augmentation_pipelines import build_pipeline
 from yolosweep.backends.ultralytics.environment import enter
 from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.errors import TrainingError
+from yolosweep.storage.scratch import scratch_folder
 
 __all__ = ["previews"]
 
@@ -114,8 +114,8 @@ def _dataset(
     if TASKS[task].from_folders:
         return _classified(pool, names, arguments, seed)
     data = {"names": dict(names), "nc": len(names), "channels": 3, **extra}
-    with tempfile.TemporaryDirectory(prefix="yolosweep-preview-") as folder, pure_datasets():
-        listed = Path(folder) / "images.txt"
+    with scratch_folder("preview") as folder, pure_datasets():
+        listed = folder / "images.txt"
         listed.write_text("".join(f"{image}\n" for image in pool), encoding="utf-8", errors="surrogateescape")
         dataset = build_yolo_dataset(arguments, str(listed), 1, data, mode="train", stride=32)
     dataset.seed = seed
@@ -172,10 +172,10 @@ def _classified(pool: Sequence[Path], names: Mapping[int, str], arguments: Any, 
 
     numbers = {name: number for number, name in names.items()}
     usable = [image for image in pool if image.parent.name in numbers]
-    with tempfile.TemporaryDirectory(prefix="yolosweep-preview-") as folder:
+    with scratch_folder("preview") as folder:
         for name in {image.parent.name for image in usable}:
-            (Path(folder) / name).mkdir()
-        dataset = Unscanned(folder, arguments, augment=True)
+            (folder / name).mkdir()
+        dataset = Unscanned(str(folder), arguments, augment=True)
     dataset.samples = [[str(image), numbers[image.parent.name], None, None] for image in usable]
     dataset.seed = seed
     return dataset

@@ -15,7 +15,7 @@ from typing import Any
 from yolosweep.backends.ultralytics.environment import see_only
 from yolosweep.backends.ultralytics.patches import replaced
 
-__all__ = ["ddp_trainer", "enter_group", "my_rank"]
+__all__ = ["ddp_trainer", "enter_group", "my_rank", "preload"]
 
 _STEP_TIMEOUT = timedelta(minutes=30)
 """How long a rank waits for the others in one step: the first may be decoding the images of a large data set."""
@@ -24,6 +24,12 @@ _STEP_TIMEOUT = timedelta(minutes=30)
 def my_rank() -> int:
     """Return the rank of this process; 0 outside a group."""
     return int(os.environ.get("RANK", "0"))
+
+
+def preload() -> None:
+    """Import torch, before the ranks meet one by one; where that fails, ``enter_group`` says so."""
+    with contextlib.suppress(Exception):
+        import torch.distributed  # noqa: F401
 
 
 def enter_group(rank: int, world_size: int, address: str, *, on_gpu: bool) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import gc
 import shutil
 import socket
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from yolosweep.backends.ultralytics.validation import validated
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, FileRef, Outcome, TrialRecord, TrialRequest, Validation, record_of
+from yolosweep.storage.scratch import scratch_folder
 
 __all__ = ["YoloTrainer"]
 
@@ -48,17 +48,16 @@ class YoloTrainer:
         """Train, or resume from a checkpoint, and return the record; an error becomes its ending."""
         see_only(request.gpus)
         enter()
-        scratch = Path(tempfile.mkdtemp(prefix=f"yolosweep-{request.sweep}-{request.trial}-"))
-        watch = TrainingCallbacks(request, report, cancelled, scratch)
-        run = _Run(request, watch, scratch)
-        try:
-            refused = run.resume()
-            with log_to(watch.log_file):
-                end = refused or run.go()
-            end = run.publish(end)
-        finally:
-            _forget(run)
-            shutil.rmtree(scratch, ignore_errors=True)
+        with scratch_folder(f"{request.sweep}-{request.trial}") as scratch:
+            watch = TrainingCallbacks(request, report, cancelled, scratch)
+            run = _Run(request, watch, scratch)
+            try:
+                refused = run.resume()
+                with log_to(watch.log_file):
+                    end = refused or run.go()
+                end = run.publish(end)
+            finally:
+                _forget(run)
         return run.record(end)
 
     def validate(

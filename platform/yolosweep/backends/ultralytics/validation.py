@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from yolosweep.backends.ultralytics.environment import enter
 from yolosweep.backends.ultralytics.tasks import TASKS, class_of
 from yolosweep.errors import TrainingError
 from yolosweep.records import Validation
+from yolosweep.storage.scratch import scratch_folder
 
 __all__ = ["validated"]
 
@@ -32,22 +31,20 @@ def validated(
     from ultralytics.utils import LOGGER
 
     LOGGER.setLevel("ERROR")
-    scratch = Path(tempfile.mkdtemp(prefix="yolosweep-val-"))
     how = {key: settings[key] for key in ("imgsz", "iou", "max_det", "single_cls") if key in settings}
     # The validator of a training groups images like this: same grouping, same score.
     batch = train_arguments().batch(settings) * (2 if TASKS[task].doubles_val_batch else 1)
     arguments = {
         **how, "batch": batch, "rect": TASKS[task].rectangular_val, "plots": False, "verbose": False, "mode": "val",
-        "task": task, "data": data, "split": split, "workers": 0, "save_dir": str(scratch), "model": str(weights),
+        "task": task, "data": data, "split": split, "workers": 0, "model": str(weights),
         "device": None if on_gpu else "cpu",
     }  # fmt: skip
     try:
-        validator = class_of(task, "Validator")(args=arguments, save_dir=scratch)
-        stats = validator(model=str(weights))
+        with scratch_folder("val") as scratch:
+            validator = class_of(task, "Validator")(args={**arguments, "save_dir": str(scratch)}, save_dir=scratch)
+            stats = validator(model=str(weights))
     except Exception as error:
         raise TrainingError(f"cannot validate {weights} on {split} of {data}: {last_line(error)}") from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     metrics = {name: round(float(value), 5) for name, value in stats.items() if name != "fitness"}
     return Validation(split=split, metrics=metrics, per_class=_per_class(validator))
 

@@ -8,14 +8,14 @@ a trial that reached it has finished.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 from yolosweep.experiment.choices import PRUNERS
 from yolosweep.experiment.schema import Search
 from yolosweep.records import EpochResult
 from yolosweep.records.events import Event
 
-__all__ = ["Pruner", "pruner_for"]
+__all__ = ["ExplainingPruner", "Pruner", "pruner_for"]
 
 
 class Pruner(Protocol):
@@ -28,6 +28,14 @@ class Pruner(Protocol):
         """Learn from one event of the ledger."""
 
 
+@runtime_checkable
+class ExplainingPruner(Pruner, Protocol):
+    """A pruner that gives the numbers behind a stop, for the ledger and the trial's record."""
+
+    def reason(self, trial: str, row: EpochResult) -> str:
+        """Return a sentence on why the trial stops after this row."""
+
+
 def pruner_for(search: Search, epochs: int) -> Pruner:
     """Return the pruner an experiment asks for.
 
@@ -35,5 +43,7 @@ def pruner_for(search: Search, epochs: int) -> Pruner:
         search: the experiment's ``search`` section.
         epochs: epochs of one trial.
     """
-    module, _, factory = PRUNERS[search.pruner].factory.partition(":")
-    return cast(Pruner, getattr(import_module(module), factory)(search, epochs))
+    choice = PRUNERS[search.pruner]
+    module, _, factory = choice.factory.partition(":")
+    options = choice.with_defaults(search.pruner_options)
+    return cast(Pruner, getattr(import_module(module), factory)(search, epochs, **options))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from yolosweep.experiment import Parameter
 from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.search.forecasts import Forecasts
 
-__all__ = ["Searcher", "searcher_for"]
+__all__ = ["CurveSearcher", "Searcher", "searcher_for"]
 
 
 class Searcher(Protocol):
@@ -41,7 +42,22 @@ class Searcher(Protocol):
         """
 
 
-def searcher_for(name: str, space: Mapping[str, Parameter], *, seed: int, mode: str) -> Searcher:
+@runtime_checkable
+class CurveSearcher(Searcher, Protocol):
+    """A searcher that learns from what trials would score at their end."""
+
+    def watch(self, forecasts: Forecasts) -> None:
+        """Keep the forecasts, which follow the ledger by themselves."""
+
+
+def searcher_for(
+    name: str,
+    space: Mapping[str, Parameter],
+    *,
+    seed: int,
+    mode: str,
+    options: Mapping[str, float] | None = None,
+) -> Searcher:
     """Return a new searcher.
 
     Args:
@@ -49,6 +65,9 @@ def searcher_for(name: str, space: Mapping[str, Parameter], *, seed: int, mode: 
         space: the searched parameters.
         seed: seed of the search.
         mode: ``max`` or ``min``.
+        options: ``search.searcher_options``.
     """
-    module, _, factory = SEARCHERS[name].factory.partition(":")
-    return cast(Searcher, getattr(import_module(module), factory)(space, seed=seed, mode=mode))
+    choice = SEARCHERS[name]
+    module, _, factory = choice.factory.partition(":")
+    given = choice.with_defaults(options)
+    return cast(Searcher, getattr(import_module(module), factory)(space, seed=seed, mode=mode, **given))

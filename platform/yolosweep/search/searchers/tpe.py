@@ -11,17 +11,19 @@ from yolosweep.search.searchers.optuna import OptunaSearcher
 
 __all__ = ["tpe"]
 
-_STARTUP = 10
-"""Random trials before TPE takes over (Optuna's own default)."""
 
+def tpe(space: Mapping[str, Parameter], *, seed: int, mode: str, first: int = 10) -> OptunaSearcher:
+    """Return Optuna's multivariate TPE; running trials count as bad, so that workers spread out.
 
-def tpe(space: Mapping[str, Parameter], *, seed: int, mode: str) -> OptunaSearcher:
-    """Return Optuna's multivariate TPE; running trials count as bad, so that workers spread out."""
+    Args:
+        space, seed, mode: as of every searcher.
+        first: random trials before TPE takes over (10 is Optuna's own default).
+    """
     return OptunaSearcher(
         space,
         seed=seed,
         mode=mode,
         sampler=lambda seed: optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=_STARTUP
+            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=first
         ),
     )

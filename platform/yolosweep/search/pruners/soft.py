@@ -1,0 +1,93 @@
+"""Which trial to stop: one whose curve leaves hardly any chance to beat the best complete training.
+
+The chance follows from the curve model, which learns from the complete trainings of this sweep how much such curves
+still gain, late bloomers included. So nothing is stopped before some trainings are complete, and a share of all trials
+is never stopped: they teach what stopped ones cannot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+
+from yolosweep.experiment.schema import Search
+from yolosweep.records import EpochResult
+from yolosweep.records.events import Event
+from yolosweep.search.forecasts import Forecasts
+
+__all__ = ["SoftPruner"]
+
+_UNTIL = 0.85
+"""Share of the epochs after which stopping saves too little."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outlook:
+    """A trial's forecast against the best complete training."""
+
+    chance: float
+    final: float
+    best: float
+
+
+class SoftPruner:
+    """See ``Pruner``; ``reason`` has the numbers.
+
+    Args:
+        search: the experiment's ``search`` section.
+        epochs: epochs of one trial.
+        chance: a trial stops below this chance to beat the best.
+        complete: trainings that must be complete before any is stopped.
+        protected: share of the trials that are never stopped.
+    """
+
+    def __init__(self, search: Search, epochs: int, *, chance: float, complete: int, protected: float) -> None:
+        self._chance, self._complete, self._protected = chance, complete, protected
+        self._epochs, self._grace = epochs, search.grace_epochs or 1
+        self._sign = 1.0 if search.mode == "max" else -1.0
+        self._every = max(1, epochs // 20)
+        self._forecasts = Forecasts(epochs, search.mode)
+
+    def should_stop(self, trial: str, row: EpochResult) -> bool:
+        """Return whether a trial has hardly any chance left."""
+        outlook = self._outlook(trial, row)
+        return outlook is not None and outlook.chance < self._chance
+
+    def reason(self, trial: str, row: EpochResult) -> str:
+        """Return a sentence with the numbers behind a stop."""
+        outlook = self._outlook(trial, row)
+        if outlook is None:
+            return ""
+        return (
+            f"forecast to end at {outlook.final:.4g} after epoch {row.epoch}, with a chance of {outlook.chance:.1%} to "
+            f"beat the best complete training's {outlook.best:.4g}; it stops below {self._chance:.0%}"
+        )
+
+    def apply(self, event: Event) -> None:
+        """Learn from one event of the ledger."""
+        self._forecasts.apply(event)
+
+    def _outlook(self, trial: str, row: EpochResult) -> _Outlook | None:
+        """Return the outlook of a trial; None where it is not judged."""
+        from scipy.special import stdtr
+
+        if not self._is_judged(row.epoch) or is_protected(trial, self._protected):
+            return None
+        finals = [one.final for name in self._forecasts.complete if (one := self._forecasts.of(name)) is not None]
+        forecast = self._forecasts.after(trial, row.score)
+        if len(finals) < self._complete or forecast is None:
+            return None
+        best = max(finals, key=lambda final: self._sign * final)
+        if min(best, forecast.final) <= 0 or not forecast.spread:
+            return None
+        gap = self._sign * (math.log(best) - math.log(forecast.final)) / forecast.spread
+        return _Outlook(chance=float(stdtr(forecast.freedom, -gap)), final=forecast.final, best=best)
+
+    def _is_judged(self, epoch: int) -> bool:
+        return self._grace <= epoch <= _UNTIL * self._epochs and epoch < self._epochs and not epoch % self._every
+
+
+def is_protected(trial: str, share: float) -> bool:
+    """Return whether a trial is one of the share that is never stopped: by its name, so that a resume agrees."""
+    return hashlib.sha256(trial.encode()).digest()[0] < 256 * share

@@ -1,0 +1,229 @@
+"""A Gaussian process on the scores that trials would reach at their end.
+
+A trial counts with its forecast and the uncertainty of it, so that a curve that was stopped early, or still runs, is
+neither taken for a final score nor thrown away. The first trials are drawn around the defaults and all over the space;
+then the point with the highest expected improvement is next, weighted by a prior around the defaults that fades as
+trials accumulate (Hvarfner et al. 2022).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from yolosweep.experiment import Parameter
+from yolosweep.search.forecasts import Forecasts
+from yolosweep.search.searchers.axes import Axes
+from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
+from yolosweep.search.searchers.qmc import covering_point
+
+__all__ = ["GpSearcher"]
+
+Array = NDArray[np.float64]
+
+_NEAR_SHARE = 0.34
+"""Share of the first trials that are drawn around the defaults."""
+_NEAR_WIDTH = 0.22
+_PRIOR_WIDTH = 0.35
+_PRIOR_TRIALS = 2.0
+"""The prior around the defaults weighs as much as the improvement after so many trials, then less and less."""
+_LEARNED = 200
+"""Observations that the process is fitted to; of more, the best, the newest and a sample of the others."""
+_FITTED = 150
+"""Observations that its hyperparameters are fitted to."""
+_FLOOR = 2.5
+"""How bad a disaster is does not matter: values are cut so many times the distance from median to best below it."""
+_PENDING = 100
+"""Running trials without a forecast that are taken into account, the newest ones."""
+_HUGE = 1e12
+"""A score beyond this is none."""
+_ROUNDS = 3
+"""How often the neighbourhood of the best candidates is searched, each time half as wide."""
+
+
+@dataclass
+class _Trial:
+    point: Array | None
+    score: float | None = None
+    is_over: bool = False
+    is_learned: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class _State:
+    """The process as of one moment."""
+
+    process: GaussianProcess
+    incumbent: float
+    leaders: Array
+    """Points with the highest means, best first."""
+    count: int
+
+
+class GpSearcher:
+    """See ``Searcher``; ``watch`` connects it to the curves.
+
+    Args:
+        space, seed, mode: as of every searcher.
+        first: trials before the process decides.
+    """
+
+    def __init__(self, space: Mapping[str, Parameter], *, seed: int, mode: str, first: int = 6) -> None:
+        self._axes, self._seed, self._first_trials = Axes(space), seed, first
+        self._sign = 1.0 if mode == "max" else -1.0
+        self._trials: dict[int, _Trial] = {}
+        self._forecasts: Forecasts | None = None
+        self._changes = 0
+        self._known: tuple[tuple[int, int], _State | None] = ((-1, -1), None)
+
+    def watch(self, forecasts: Forecasts) -> None:
+        """Learn from the curves too."""
+        self._forecasts = forecasts
+
+    def started(self, number: int, parameters: Mapping[str, Any]) -> None:
+        """Learn that a trial runs, so that its neighbours are not suggested meanwhile."""
+        self._trials[number] = _Trial(self._axes.point(parameters))
+        self._changes += 1
+
+    def tell(self, number: int, used: Mapping[str, Any], score: float | None, *, learned: bool = True) -> None:
+        """Learn how a trial ended, with the parameters as really used, inside of the space or not."""
+        if number in self._trials:
+            score = score if score is not None and math.isfinite(score) else None
+            self._trials[number] = _Trial(self._axes.point(used), score, True, learned)
+            self._changes += 1
+
+    def suggest(self, number: int, attempt: int = 0) -> dict[str, Any] | None:
+        """Return parameters for trial ``number``."""
+        rng = np.random.default_rng([self._seed, number, attempt])
+        state = self._state() if number >= self._first_trials else None
+        point = self._first(number, attempt, rng) if state is None else self._best(state, rng)
+        return self._axes.parameters(point)
+
+    def _first(self, number: int, attempt: int, rng: np.random.Generator) -> Array:
+        """Return a point around the defaults, or the next of a sequence that covers the space."""
+        home = self._home()
+        if home is not None and rng.random() < _NEAR_SHARE:
+            return np.asarray(self._axes.near(home, _NEAR_WIDTH, 0.3, rng, 1)[0])
+        return covering_point(self._axes, self._seed, number, attempt)
+
+    def _home(self) -> Array | None:
+        """Return the defaults, which are trial 0."""
+        return self._trials[0].point if 0 in self._trials else None
+
+    # What is known
+
+    def _observed(self) -> tuple[list[int], Array, Array]:
+        """Return trials with a value, these values (more is better) and their standard deviations."""
+        numbers, values, deviations = [], [], []
+        for number, trial in self._trials.items():
+            if trial.point is None or not trial.is_learned:
+                continue
+            forecast = self._forecasts.of(number) if self._forecasts is not None else None
+            if forecast is None and not trial.is_over:
+                continue
+            if forecast is None:
+                value, deviation = -math.inf if trial.score is None else self._sign * trial.score, 0.0
+            elif trial.is_over and trial.score is None:
+                value, deviation = -math.inf, 0.0
+            else:
+                value, deviation = self._sign * forecast.final, abs(forecast.final) * forecast.spread
+            usable = abs(value) < _HUGE
+            numbers.append(number)
+            values.append(value if usable else -math.inf)
+            deviations.append(deviation if usable else 0.0)
+        return numbers, np.array(values), np.array(deviations)
+
+    def _state(self) -> _State | None:
+        """Return the process as of now; None while too little is known."""
+        moment = (self._changes, self._forecasts.version if self._forecasts is not None else 0)
+        if self._known[0] != moment:
+            self._known = (moment, self._fit())
+        return self._known[1]
+
+    def _fit(self) -> _State | None:
+        numbers, values, deviations = self._observed()
+        usable = np.isfinite(values)
+        if usable.sum() < 3 or not self._axes.count:
+            return None
+        chosen = _subset(numbers, values, _LEARNED)
+        count, numbers = len(numbers), [numbers[i] for i in chosen]
+        z, variance = _standardized(values[chosen], deviations[chosen])
+        points = np.array([self._trials[number].point for number in numbers])
+        x = self._axes.columns(points)
+        few = _subset(numbers, z, _FITTED)
+        scales = fitted_scales(x[few], z[few], variance[few], self._axes.groups, self._axes.count)
+        process = GaussianProcess(x, z, variance, self._axes.groups, scales)
+        means, _ = process.predict(x)
+        young = [t.point for n, t in self._trials.items() if not t.is_over and n not in set(numbers)]
+        pending = [point for point in young if point is not None][-_PENDING:]
+        if pending:
+            process = process.believing(self._axes.columns(np.array(pending)))
+        leaders = points[np.argsort(-means, kind="stable")[:5]]
+        return _State(process=process, incumbent=float(means.max()), leaders=leaders, count=count)
+
+    # What is next
+
+    def _best(self, state: _State, rng: np.random.Generator) -> Array:
+        """Return the point that promises most of a wide choice, then of its neighbourhood."""
+        axes, home = self._axes, self._home()
+        pools = [axes.anywhere(rng.random((400, axes.count)))]
+        if home is not None:
+            pools.append(axes.near(home, 0.2, 0.3, rng, 150))
+        for leader in state.leaders:
+            pools += [
+                axes.near(leader, width, keep, rng, 40) for width, keep in ((0.05, 0.5), (0.12, 0.5), (0.25, 0.7))
+            ]
+        points = np.vstack(pools)
+        for round_ in range(_ROUNDS):
+            top = points[np.argsort(-self._promise(state, points), kind="stable")[:6]]
+            points = np.vstack([top, *(axes.near(point, 0.06 / 2**round_, 0.6, rng, 30) for point in top)])
+        return np.asarray(points[int(np.argmax(self._promise(state, points)))])
+
+    def _promise(self, state: _State, points: Array) -> Array:
+        """Return the logarithm of expected improvement, weighted by the prior; minus infinity where it was tried."""
+        mean, deviation = state.process.predict(self._axes.columns(points))
+        promise = np.log(deviation) + _log_improvement((mean - state.incumbent) / deviation)
+        home = self._home()
+        if home is not None:
+            gap = (self._axes.columns(points) - self._axes.columns(home[None])) / _PRIOR_WIDTH
+            promise -= _PRIOR_TRIALS / (1 + state.count) * 0.5 * (gap * gap).sum(1)
+        tried = {trial.point.tobytes() for trial in self._trials.values() if trial.point is not None}
+        return np.asarray(np.where([point.tobytes() in tried for point in points], -np.inf, promise))
+
+
+def _log_improvement(z: Array) -> Array:
+    """Return log(phi(z) + z Phi(z)), stable far below 0."""
+    density = -0.5 * z * z - 0.5 * math.log(2 * math.pi)
+    low = z < -5
+    safe = np.where(low, 0.0, z)
+    near = np.log(np.exp(-0.5 * safe * safe) / math.sqrt(2 * math.pi) + safe * ndtr(safe))
+    return np.asarray(np.where(low, density - 2 * np.log(np.maximum(np.abs(z), 1.0)), near))
+
+
+def _standardized(values: Array, deviations: Array) -> tuple[Array, Array]:
+    """Return values and variances on a scale of their own, with disasters cut off."""
+    finite = values[np.isfinite(values)]
+    top, middle = float(finite.max()), float(np.median(finite))
+    floor = top - _FLOOR * max(top - middle, 0.02 * max(abs(top), 1e-6))
+    kept = np.maximum(np.where(np.isfinite(values), values, floor), floor)
+    center, scale = float(kept.mean()), max(float(kept.std()), 1e-6)
+    return (kept - center) / scale, np.minimum(deviations / scale, 3.0) ** 2
+
+
+def _subset(numbers: list[int], values: Array, size: int) -> NDArray[np.int64]:
+    """Return which of many observations are used: the best, the newest, and evenly spaced ones of the others."""
+    count = len(numbers)
+    if count <= size:
+        return np.arange(count)
+    best = np.argsort(-values, kind="stable")[: size // 2]
+    newest = np.arange(count - size // 4, count)
+    others = np.setdiff1d(np.arange(count), np.concatenate([best, newest]))
+    left = size - len(np.union1d(best, newest))
+    spaced = others[np.linspace(0, len(others) - 1, min(left, len(others))).astype(int)]
+    return np.unique(np.concatenate([best, newest, spaced]))

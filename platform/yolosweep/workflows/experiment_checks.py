@@ -1,0 +1,108 @@
+"""The checks of an experiment before anything starts; runs, resumed runs, plans and node checks share them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from yolosweep.data import OUTSIDE, Gate, described, examine, waive
+from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
+from yolosweep.experiment import Experiment, Source, baseline, lint_with_data, load_experiment, notes, sizes_of
+from yolosweep.records import PreparedDataset, Severity
+from yolosweep.storage.addresses import address_fault, is_address
+from yolosweep.workflows.listener import Listener
+
+__all__ = ["Checked", "check"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """An experiment that passed all checks."""
+
+    experiment: Experiment
+    dataset: PreparedDataset
+    gate: Gate
+    model: Path | str
+    """A file, or the name of a model that Ultralytics ships."""
+    notes: tuple[str, ...]
+    """What is valid but may surprise, one sentence each."""
+
+    @property
+    def model_bytes(self) -> int | None:
+        """Size of the model's file; None if there is none on this machine."""
+        return self.model.stat().st_size if isinstance(self.model, Path) and self.model.is_file() else None
+
+
+def check(
+    source: Source, overrides: Sequence[str], listener: Listener, *, fetch: bool = True, allow: Sequence[str] = ()
+) -> Checked:
+    """Load an experiment and check it completely: file, data, model, and the rules of the backend.
+
+    Args:
+        source: the experiment file, or its content.
+        overrides: ``key=value`` pairs.
+        listener: receives the progress of reading the data.
+        fetch: whether missing weights are downloaded; a plan only notes that they are.
+        allow: codes of findings in the data to waive.
+
+    Raises:
+        ExperimentError: the file has faults; all are listed.
+        DataError: the data are missing or unreadable, a data check found errors, or weights cannot be fetched.
+        UsageError: the file or an override cannot be read, or a waived finding does not exist.
+    """
+    found: list[tuple[Gate, PreparedDataset] | DataError | UsageError] = []
+
+    def further(exp: Experiment) -> list[Fault]:
+        if is_address(exp.data) and address_fault(exp.data, holds="data") is not None:
+            return _rules(exp)  # the address is a fault of the file
+        try:
+            gate = _examined(exp, listener, anywhere=OUTSIDE in allow)
+            found.append((gate, waive(gate, allow)))
+        except (DataError, UsageError) as error:
+            found.append(error)
+            return [Fault(key="data", message=_message(error)), *_rules(exp)]
+        polygons = any(finding.code == "label-polygon-as-box" for finding in gate.dataset.findings)
+        return [*lint_with_data(exp, gate.dataset.images["train"], polygons=polygons), *_rules(exp)]
+
+    try:
+        exp = load_experiment(source, overrides, further)
+    except ExperimentError as error:
+        of_data = found[0] if found and isinstance(found[0], (DataError, UsageError)) else None
+        if of_data is not None and [fault.message for fault in error.faults] == [_message(of_data)]:
+            raise of_data from None  # nothing is wrong with the file
+        raise
+    assert isinstance(found[0], tuple), "an error of the data is a fault of the experiment"
+    gate, dataset = found[0]
+    _, remarks = baseline(exp)
+    model = exp.backend.locate_model(exp.model, fetch=fetch)
+    if isinstance(model, Path) and not model.is_file():
+        remarks.append(f"{exp.model} is not on this machine: a run downloads it first")
+    return Checked(
+        experiment=exp,
+        dataset=dataset,
+        gate=gate,
+        model=model,
+        notes=(*notes(exp), *remarks, *_notable_findings(dataset)),
+    )
+
+
+def _examined(exp: Experiment, listener: Listener, *, anywhere: bool) -> Gate:
+    reading, copying = listener.reading("checking the data"), listener.reading("copying the data", in_bytes=True)
+    return examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, progress=reading, copying=copying)
+
+
+def _rules(exp: Experiment) -> list[Fault]:
+    """Return the faults the training library finds in the model and the arguments."""
+    named = exp.backend.model_faults(exp.model, exp.task)
+    return [*named, *(fault for fault in exp.backend.check_arguments(exp.space) if fault.key != "model" or not named)]
+
+
+def _message(error: DataError | UsageError) -> str:
+    return str(error).removeprefix("data: ")
+
+
+def _notable_findings(dataset: PreparedDataset) -> list[str]:
+    """Return the findings a run prints before it starts: warnings and waived errors, without notes."""
+    serious = [finding for finding in dataset.findings if finding.severity is not Severity.NOTE]
+    return [*dataset.notes, *(described(finding) for finding in serious)]

@@ -1,0 +1,94 @@
+"""The plan of a run: what it would do, and what it costs at most."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from pathlib import Path
+
+from yolosweep.cluster import checkpoint_needs
+from yolosweep.errors import RunFolderError
+from yolosweep.experiment import baseline
+from yolosweep.experiment.choices import PRUNERS
+from yolosweep.ledger import RunFolder
+from yolosweep.ledger.history import History
+from yolosweep.records.plan import Plan
+from yolosweep.runtime.resources import allot
+from yolosweep.runtime.tune_adapter import named_cluster
+from yolosweep.search.pruners.asha import rungs
+from yolosweep.storage import address_of_run, cached_at
+from yolosweep.storage.addresses import is_address
+from yolosweep.tracking import choose_sinks
+from yolosweep.workflows.experiment_checks import Checked
+
+__all__ = ["plan_of"]
+
+
+def plan_of(checked: Checked) -> Plan:
+    """Return what a run would do and cost.
+
+    Raises:
+        UsageError: ``track.wandb.mode: online`` without a key.
+    """
+    exp = checked.experiment
+    search, epochs = exp.search, int(exp.train["epochs"])
+    most = _epochs_at_most(search.trials, epochs, search.epoch_budget)
+    concurrent = None if named_cluster(os.environ) else _local_concurrency(checked)
+    seconds = _known_epoch_seconds(_local_copy(exp.storage), checked)
+    disk = checkpoint_needs(exp, checked.model_bytes)
+    return Plan(
+        experiment=exp.model_dump(mode="json"),
+        data=checked.dataset,
+        model=str(checked.model),
+        trials=search.trials,
+        first_trial=baseline(exp)[0],
+        epochs_per_trial=epochs,
+        epochs_at_most=most,
+        rungs=tuple(rungs(search.grace_epochs or 1, search.reduction_factor, epochs))
+        if PRUNERS[search.pruner].has_rungs
+        else (),
+        concurrent=concurrent,
+        seconds_per_epoch=seconds,
+        hours_at_most=None
+        if seconds is None or most is None
+        else round(most * seconds / max(concurrent or 1, 1) / 3600, 3),
+        disk_mb=round(
+            disk.storage_mb(concurrent or exp.resources.max_concurrent or 1) + (search.trials or 100) * 0.05, 1
+        ),
+        memory_mb=None if concurrent is None else concurrent * exp.backend.process_mb,
+        tracking="; ".join(choice.line for choice in choose_sinks(exp.track, os.environ) if choice.line),
+        notes=checked.notes,
+    )
+
+
+def _epochs_at_most(trials: int | None, epochs: int, budget: int | None) -> int | None:
+    limits = [limit for limit in (None if trials is None else trials * epochs, budget) if limit is not None]
+    return min(limits, default=None)
+
+
+def _local_copy(storage: str) -> Path:
+    """Return the folder of runs on this machine: the storage itself, or the cache of a bucket."""
+    return cached_at(str(address_of_run(storage))) if is_address(storage) else Path(storage)
+
+
+def _local_concurrency(checked: Checked) -> int | None:
+    """Return how many trials would run at a time on this machine; None if GPUs decide (they are not counted)."""
+    exp = checked.experiment
+    if exp.resources.gpus_per_trial not in ("auto", 0, 0.0):
+        return None
+    resources = exp.resources.model_copy(update={"gpus_per_trial": 0.0})
+    return allot(resources, [{"CPU": float(os.cpu_count() or 1)}], exp.search.trials).concurrent
+
+
+def _known_epoch_seconds(storage: Path, checked: Checked) -> float | None:
+    """Return the median seconds per epoch of earlier runs of this model on these data; None without any."""
+    seconds: list[float] = []
+    for ledger in sorted(storage.glob("*/ledger.jsonl"), reverse=True)[:10]:
+        try:
+            history = History.of(RunFolder(ledger.parent))
+        except RunFolderError:
+            continue
+        same_data = history.started.dataset.fingerprint == checked.dataset.fingerprint
+        if same_data and history.experiment["model"] == checked.experiment.model:
+            seconds += [row.seconds for trial in history.trials.values() for row in trial.rows if row.seconds]
+    return round(statistics.median(seconds), 3) if seconds else None

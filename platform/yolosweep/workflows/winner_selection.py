@@ -1,0 +1,53 @@
+"""Selecting the winner of a run: verify, validate again, write the bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yolosweep.cluster import prepare_node
+from yolosweep.ledger import Ledger, RunFolder
+from yolosweep.ledger.history import History
+from yolosweep.records import Validation
+from yolosweep.records.events import Winner, WinnerSelected
+from yolosweep.report.winner import best_trial, data_of, select_winner
+from yolosweep.tracking import page_of
+
+__all__ = ["select_winner_in", "select_winner_of"]
+
+
+def select_winner_of(folder: RunFolder) -> Winner:
+    """Select the winner of a run that no other process holds, and record it.
+
+    Raises:
+        RunFolderError: it is in use.
+        VerificationError: the checkpoint differs from what was recorded.
+        TrainingError: no trial has a score.
+    """
+    with folder.held():
+        winner = select_winner_in(folder)
+        before = History.of(folder).winner
+        if before is None or before.winner != winner:
+            ledger = Ledger(folder)
+            ledger.append(WinnerSelected(**dict(winner)))
+            ledger.close()
+    return winner
+
+
+def select_winner_in(folder: RunFolder) -> Winner:
+    """Select the winner of a run whose folder the caller holds. The caller records it."""
+    from yolosweep.backends import trainer_for
+
+    history = History.of(folder)
+    trial, _ = best_trial(history)
+    data = data_of(folder, history) if folder.objects is None else prepare_node(folder.address, history.dataset)
+    trainer = trainer_for(trial.request.model)
+    record = trial.record
+    request = trial.request
+    settings = {**request.settings, **(record.used if record else {})}
+
+    def validate(weights: Path, split: str) -> Validation:
+        return trainer.validate(
+            weights, task=request.task, data=data, split=split, settings=settings, gpus=request.gpus
+        )
+
+    return select_winner(folder, history, validate, link=page_of(folder, "wandb"))

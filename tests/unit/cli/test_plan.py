@@ -1,0 +1,78 @@
+"""What a plan tells before anything is done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from yolosweep.cli.app import app
+from yolosweep.data.samples.dataset import draw_parking
+
+runner = CliRunner()
+KEYS = (
+    "experiment", "data", "model", "trials", "first_trial", "epochs_per_trial", "epochs_at_most", "rungs",
+    "concurrent", "seconds_per_epoch", "hours_at_most", "disk_mb", "memory_mb", "tracking", "notes",
+)  # fmt: skip
+"""The keys of ``plan --json`` as of release 0.1, in order: scripts rely on them."""
+TRACKED = "track={wandb: {project: lot}}"
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "NETRC", "WANDB_MODE", "RAY_ADDRESS", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    draw_parking(tmp_path / "lot", images={"train": 12, "val": 4, "test": 4})
+    file = tmp_path / "experiment.yaml"
+    file.write_text(
+        "name: lot\nmodel: toy/red\ndata: lot/data.yaml\nstorage: ./mine\ntrain: {epochs: 9}\n"
+        "search: {trials: 7, grace_epochs: 2, parameters: {lr0: {min: 0.001, max: 0.1}, batch: {values: [4, 8]}}}\n"
+        "resources: {gpus_per_trial: 0, cpus_per_trial: 1, max_concurrent: 1}\n"
+    )
+    return file
+
+
+def test_it_tells_what_is_run_where_and_at_what_cost(experiment: Path) -> None:
+    done = runner.invoke(app, ["plan", str(experiment), TRACKED])
+    assert done.exit_code == 0, done.output
+    lines = {line[:11].strip(): line[11:] for line in done.stdout.splitlines()}
+    assert lines["search"] == "gp, max metrics/accuracy_top1, 7 trials, the defaults first"
+    assert lines["trial 0"] == "lr0=0.01, batch=8"
+    assert (
+        lines["pruning"] == "soft: stops trials with hardly any chance to beat the best, as forecast from their curves"
+    )
+    assert lines["cost"].startswith("at most 63 epochs (9 a trial)")
+    assert lines["runs in"] == "./mine, 1 at a time"
+    assert lines["mirror"].startswith("W&B: off, no API key")
+    assert "(12 train, 4 val, 4 test; 2 classes)" in lines["data"]
+    assert not (experiment.parent / "mine").exists()
+
+
+def test_the_rungs_of_a_pruner_are_shown(experiment: Path) -> None:
+    done = runner.invoke(app, ["plan", str(experiment), "search.pruner=asha"])
+    assert "asha: the best 1/3 continue after epochs 2, 6" in done.stdout
+
+
+def test_as_json_it_is_the_same(experiment: Path) -> None:
+    plan = json.loads(runner.invoke(app, ["plan", str(experiment), "--json"]).stdout)
+    assert (plan["trials"], plan["epochs_at_most"], plan["concurrent"], plan["tracking"]) == (7, 63, 1, "")
+    assert plan["first_trial"] == {"lr0": 0.01, "batch": 8}
+    assert plan["experiment"]["search"]["metric"] == "metrics/accuracy_top1"
+    assert tuple(plan) == KEYS
+
+
+def test_a_mirror_that_must_be_online_needs_a_key_before_anything_starts(experiment: Path) -> None:
+    done = runner.invoke(app, ["plan", str(experiment), TRACKED.replace("lot", "lot, mode: online")])
+    assert done.exit_code == 2
+    assert "run `wandb login`" in done.stderr
+
+
+def test_ray_s_word_for_this_machine_names_no_cluster() -> None:
+    from yolosweep.runtime.tune_adapter import named_cluster
+
+    assert [named_cluster({"RAY_ADDRESS": word}) for word in ("local", "", "head:6379")] == [None, None, "head:6379"]
+    assert named_cluster({}) is None

@@ -227,6 +227,10 @@ CASES = {
     "train far below val, score low": Case(
         label="overfitting", epochs=100, top=0.4, tau=12, train=(4.5, 1.0, 0.4), val=3.4, val_noise=0.015
     ),
+    "past its peak for long: a little of both": Case(
+        label="overfitting", epochs=300, top=0.7, tau=18, decay=0.045, decay_at=0.2, train=(4.0, 1.4, 0.5),
+        val_turn=0.2, val_rise=0.08, noise=0.004,
+    ),
     # underfitting
     "settles low": Case(label="underfitting", epochs=100, top=0.28, tau=14, train=(5.0, 3.9, 0.3), val=4.2),
     "settles at mAP50 0.4": Case(label="underfitting", epochs=100, top=0.42, tau=12, train=(4.6, 3.2, 0.3), val=3.4),

@@ -10,6 +10,8 @@ __all__ = ["check"]
 _TIED = 0.5
 """Share of the comparable trials within the resolution of the best."""
 _FEWEST = 5
+_WORTH = 0.005
+"""A gain below this is not worth the labels that would resolve it."""
 
 
 def check(sweep: Sweep) -> Diagnosis | None:
@@ -23,7 +25,6 @@ def check(sweep: Sweep) -> Diagnosis | None:
     base = sweep.baseline
     gain = None if base is None or base.score is None or best.score is None else abs(best.score - base.score)
     more = f", trial 0 with a difference of {gain:.4f} among them" if with_defaults and gain is not None else ""
-    needed = round(sweep.val_objects * (sweep.resolution / max(gain or 0.0, 0.01)) ** 2)
     return Diagnosis(
         code="within-noise",
         confidence=Confidence.HIGH if len(tied) >= 0.8 * len(comparable) else Confidence.MEDIUM,
@@ -37,5 +38,16 @@ def check(sweep: Sweep) -> Diagnosis | None:
             "gain_over_trial_0": gain,
             "val_objects": sweep.val_objects,
         },
-        changes=(Change(key="data", how=f"label more validation images: about {needed} objects resolve such a gain"),),
+        changes=(Change(key="data", how=f"label more validation images: {_needed(sweep, gain)}"),),
     )
+
+
+def _needed(sweep: Sweep, gain: float | None) -> str:
+    """Return how many objects would help: the resolution falls with their square root."""
+    if gain and _WORTH <= gain < sweep.resolution:
+        return f"about {_rounded(sweep.val_objects * (sweep.resolution / gain) ** 2)} objects resolve {gain:.4f}"
+    return f"four times as many objects ({4 * sweep.val_objects}) halve what cannot be told apart"
+
+
+def _rounded(number: float) -> int:
+    return int(float(f"{number:.2g}"))

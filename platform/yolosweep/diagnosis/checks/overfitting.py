@@ -52,7 +52,9 @@ class Generalization:
     @property
     def decays(self) -> bool:
         """Whether the score fell while the training loss fell, and the validation loss agrees."""
-        return self.score_lost >= _LOST and self.train_fall >= _FALL and self.val_rise_from_minimum >= 0.01
+        slowly = self.score_lost >= _LOST / 2 and self.val_rise >= _RISE / 2
+        fell = slowly or (self.score_lost >= _LOST and self.val_rise_from_minimum >= 0.01)
+        return fell and self.train_fall >= _FALL
 
     @property
     def gapes(self) -> bool:

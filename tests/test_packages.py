@@ -30,7 +30,7 @@ PACKAGES: dict[str, set[str]] = {
     "report": {"records", "experiment", "storage", "ledger", "diagnosis", "backends", "search"},
     "autolabel": {"records", "experiment", "storage", "ledger", "data", "backends", "report"},
     "search": {"records", "experiment", "storage", "ledger", "diagnosis", "backends"},
-    "tracking": {"records", "experiment", "storage", "ledger"},
+    "tracking": {"records", "experiment", "storage", "ledger", "diagnosis"},
     "cluster": {"records", "experiment", "storage", "ledger", "data", "backends"},
     "runtime": {"records", "experiment", "storage", "ledger", "search", "backends", "cluster"},
     "workflows": {

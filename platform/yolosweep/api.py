@@ -201,14 +201,13 @@ class Sweep:
     def _repr_html_(self) -> str:
         """Return the verdict and the best trials for a notebook; all texts are escaped."""
         summary = self.summary
-        ranked = sorted(summary.scored, key=lambda trial: trial.score or 0.0, reverse=summary.mode == "max")
-        shown = (*ranked, *(trial for trial in summary.trials if trial.score is None))[:_ROWS]
+        shown = summary.best_first[:_ROWS]
         columns = columns_of("show", shown, metric=summary.metric)
         head = "".join(f"<th>{escape(column.heading)}</th>" for column in columns)
         body = "".join(
             f"<tr>{''.join(f'<td>{escape(column.cell(trial))}</td>' for column in columns)}</tr>" for trial in shown
         )
-        lines = [f"<b>{escape(summary.sweep)}</b> {escape(summary.status)}", escape(summary.verdict)]
+        lines = [f"<b>{escape(summary.sweep)}</b> {escape(summary.status)}", escape(summary.verdict.sentence)]
         lines += [f"warning: {escape(sentence)}" for sentence in summary.warnings]
         if len(shown) < len(summary.trials):
             lines.append(f"the best {len(shown)} of {len(summary.trials)} trials")

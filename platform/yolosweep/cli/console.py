@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -22,6 +23,7 @@ __all__ = [
     "Styled",
     "add_row",
     "emit",
+    "fits",
     "is_terminal",
     "new_table",
     "notify",
@@ -33,7 +35,9 @@ __all__ = [
     "print_text",
     "show_error",
     "show_failure",
+    "show_table",
     "stderr_console",
+    "wrapped",
 ]
 
 _WIDE = 10_000
@@ -91,6 +95,11 @@ def print_table(
     table = new_table(headings, right=right, box=box)
     for row in rows:
         add_row(table, row)
+    show_table(table)
+
+
+def show_table(table: Table) -> None:
+    """Print a table on standard output; where that is no terminal, no cell is cut."""
     _console(None, wide=not is_terminal(sys.stdout)).print(table)
 
 
@@ -120,6 +129,31 @@ def add_row(table: Table, cells: Sequence[object]) -> None:
     from rich.text import Text
 
     table.add_row(*(Text(str(cell), style=cell.style if isinstance(cell, Styled) else "") for cell in cells))
+
+
+def fits(table: Table) -> bool:
+    """Return whether standard output shows a table without cutting a cell; what is no terminal shows any."""
+    from rich.measure import Measurement
+
+    console = _console(None)
+    needed = Measurement.get(console, console.options.update(width=_WIDE), table).maximum
+    return not is_terminal(sys.stdout) or needed <= console.width
+
+
+def wrapped(text: str, *, indent: str = "", first: str | None = None) -> str:
+    """Return text broken at spaces to the width of the terminal; longer words, and lines of a pipe, stay whole.
+
+    Args:
+        text: one paragraph.
+        indent: before every line.
+        first: before the first line instead.
+    """
+    start = indent if first is None else first
+    if not is_terminal(sys.stdout):
+        return start + text
+    columns = min(_console(None).width, _PAGE)
+    wrapper = textwrap.TextWrapper(columns, start, indent, break_long_words=False, break_on_hyphens=False)
+    return wrapper.fill(text)
 
 
 def emit(value: Value, as_json: bool, describe: Callable[[Value], None]) -> None:

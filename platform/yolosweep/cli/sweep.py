@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from yolosweep import api
-from yolosweep.cli.best import describe_winner
-from yolosweep.cli.console import print_json, print_line
+from yolosweep.cli.conclusion import conclude
+from yolosweep.cli.console import print_json
 from yolosweep.cli.listener import ConsoleListener
 from yolosweep.ledger import RunFolder
 from yolosweep.records.events import Winner
@@ -65,9 +65,4 @@ class _Screen(ConsoleListener):
         if self._as_json:
             print_json({"run": folder.address, "summary": summary, "winner": winner})
             return
-        if winner is not None:
-            describe_winner(folder, winner, gain=summary.winner.gain if summary.winner else None)
-        if summary.diagnoses:
-            print_line(f"diagnosis  {summary.diagnoses[0].sentence}")
-        print_line(f"next       yolosweep next {folder.named}")
-        print_line(f"report     {folder.report}")
+        conclude(folder, summary, winner, folder.report)

@@ -16,12 +16,6 @@ from yolosweep.records.importance import Importance
 
 __all__ = ["Axis", "Sweep", "Trial"]
 
-_DISAGREE = 0.1
-"""Share of the objects on which exactly one of two trials is right; as in the data check ``split-val-small``."""
-
-_ONE_SIDED = 1.64
-"""Standard errors that a score is exceeded by in one of twenty cases."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
@@ -97,6 +91,8 @@ class Sweep:
     """Train arguments that are the same in all trials."""
     dataset: PreparedDataset
     importance: Importance
+    resolution: float | None
+    """Smallest difference on val that counts, as the verdict has it; None where the noise of the metric is unknown."""
     per_class: Mapping[str, float] = field(default_factory=dict)
     """The winner's score per class on val."""
     is_over: bool = True
@@ -118,33 +114,18 @@ class Sweep:
         """Trial 0, if its score compares."""
         return next((trial for trial in self.comparable if trial.number == 0), None)
 
-    @cached_property
-    def val_objects(self) -> int:
-        """Labelled objects in val; images where labels are not counted."""
-        return sum(self.dataset.instances.get("val", {}).values()) or self.dataset.images.get("val", 0)
-
-    @cached_property
-    def resolution(self) -> float:
-        """Difference of two scores that val can just tell apart: twice the standard error, by McNemar's test."""
-        return 2 * math.sqrt(_DISAGREE / self.val_objects) if self.val_objects else 1.0
-
-    @cached_property
-    def luck(self) -> float:
-        """How far the best of this many equal trials is expected above their mean, by the scatter of val alone."""
-        return self.resolution / (2 * math.sqrt(2)) * math.sqrt(2 * math.log(max(1, len(self.comparable))))
-
-    @cached_property
-    def margin(self) -> float:
-        """Distance from the best up to which a trial may be as good: the resolution, more where many were tried."""
-        return max(self.resolution, self.luck + _ONE_SIDED * self.resolution / (2 * math.sqrt(2)))
+    @property
+    def val_images(self) -> int:
+        """Images that scores are measured on."""
+        return self.dataset.images.get("val", 0)
 
     @cached_property
     def tied(self) -> tuple[Trial, ...]:
-        """Comparable trials that val cannot tell from the best, the best among them."""
-        best = self.best
-        if best is None or best.score is None:
+        """Comparable trials that val cannot tell from the best, the best among them; empty where that is unknown."""
+        best, resolution = self.best, self.resolution
+        if best is None or best.score is None or resolution is None:
             return ()
-        return tuple(t for t in self.comparable if abs((t.score or 0.0) - best.score) < self.margin)
+        return tuple(t for t in self.comparable if abs((t.score or 0.0) - best.score) <= resolution)
 
     def positions(self, name: str, trials: Sequence[Trial]) -> list[float]:
         """Return where trials are on an axis, in their order; trials without a number there are left out."""

@@ -7,6 +7,7 @@ from yolosweep.experiment.rules import lint_with_data as lint_with_data
 from yolosweep.experiment.rules import notes as notes
 from yolosweep.experiment.schema import Experiment as Experiment
 from yolosweep.experiment.settings import baseline as baseline
+from yolosweep.experiment.settings import defaults_of as defaults_of
 from yolosweep.experiment.settings import identity as identity
 from yolosweep.experiment.settings import settings_of as settings_of
 from yolosweep.experiment.settings import sizes_of as sizes_of
@@ -18,6 +19,7 @@ __all__ = [
     "Parameter",
     "Source",
     "baseline",
+    "defaults_of",
     "identity",
     "lint_with_data",
     "load_experiment",

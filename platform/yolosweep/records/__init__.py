@@ -14,6 +14,7 @@ from yolosweep.records.trials import Checkpoint as Checkpoint
 from yolosweep.records.trials import Ending as Ending
 from yolosweep.records.trials import EpochResult as EpochResult
 from yolosweep.records.trials import FileRef as FileRef
+from yolosweep.records.trials import Resampled as Resampled
 from yolosweep.records.trials import TrialRecord as TrialRecord
 from yolosweep.records.trials import TrialRequest as TrialRequest
 from yolosweep.records.trials import Validation as Validation

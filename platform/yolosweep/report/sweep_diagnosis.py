@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from yolosweep.diagnosis import table
 from yolosweep.diagnosis.sweep import Axis, Sweep, Trial
 from yolosweep.diagnosis.training import Training
-from yolosweep.experiment import Parameter
+from yolosweep.diagnosis.verdict import judge
+from yolosweep.experiment import Parameter, defaults_of
+from yolosweep.ledger.evidence import evidence_of
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending
 from yolosweep.records.diagnosis import Diagnosis
@@ -51,6 +53,7 @@ def sweep_of(history: History, importance: Importance | None = None) -> Sweep:
         settings=experiment.get("train", {}),
         dataset=history.dataset,
         importance=importance or importance_of(history),
+        resolution=judge(evidence_of(history, defaults_of(str(experiment["model"])))).resolution,
         per_class=_per_class(history),
         is_over=history.ended is not None,
     )

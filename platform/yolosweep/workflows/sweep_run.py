@@ -249,7 +249,7 @@ class _Sweep:
         if self._stop.signal == signal.SIGTERM:
             self._listener.info(f"no time left to validate the winner; run later: yolosweep best {self._folder.named}")
             return None
-        self._listener.info("verifying and validating the winner …")
+        self._listener.info("verifying the winner, and validating it and trial 0 …")
         try:
             winner = select_winner_in(self._folder)
         except YolosweepError as error:

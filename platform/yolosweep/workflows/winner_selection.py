@@ -6,7 +6,7 @@ from pathlib import Path
 
 from yolosweep.cluster import prepare_node
 from yolosweep.ledger import Ledger, RunFolder
-from yolosweep.ledger.history import History
+from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Validation
 from yolosweep.records.events import Winner, WinnerSelected
 from yolosweep.report.winner import best_trial, data_of, select_winner
@@ -41,11 +41,10 @@ def select_winner_in(folder: RunFolder) -> Winner:
     trial, _ = best_trial(history)
     data = data_of(folder, history) if folder.objects is None else prepare_node(folder.address, history.dataset)
     trainer = trainer_for(trial.request.model)
-    record = trial.record
-    request = trial.request
-    settings = {**request.settings, **(record.used if record else {})}
 
-    def validate(weights: Path, split: str) -> Validation:
+    def validate(trial: TrialHistory, weights: Path, split: str) -> Validation:
+        request, record = trial.request, trial.record
+        settings = {**request.settings, **(record.used if record else {})}
         return trainer.validate(
             weights, task=request.task, data=data, split=split, settings=settings, gpus=request.gpus
         )

@@ -28,7 +28,7 @@ SURFACE = {
     "autolabel": {"--weights", "--out", "--sam", "--conf", "--include-eval", "--json"},
     "resume": {"--allow", "--json"},
     "best": {"--json"},
-    "show": {"--json"},
+    "show": {"--all", "--json"},
     "ls": {"--json"},
     "report": set(),
     "diagnose": {"--json"},

@@ -73,7 +73,7 @@ def events(
     trials: int = 30,
     epochs: int = 10,
     curve: Callable[[float, int, int], float] = settled,
-    val_objects: int = 40_000,
+    val_images: int = 40_000,
     instances: Mapping[int, int] | None = None,
     per_class: Mapping[str, float] | None = None,
     names: Mapping[int, str] = {0: "car", 1: "bus"},
@@ -96,8 +96,8 @@ def events(
     }  # fmt: skip
     dataset = {
         "task": "detect", "source": data, "train_on": "/d", "names": dict(names), "fingerprint": "f" * 64,
-        "images": {"train": 160, "val": 48}, "leaks": dict(leaks or {}),
-        "instances": {"train": dict(instances or {0: 300, 1: 300}), "val": {0: val_objects // 2, 1: val_objects // 2}},
+        "images": {"train": 160, "val": val_images}, "leaks": dict(leaks or {}),
+        "instances": {"train": dict(instances or {0: 300, 1: 300}), "val": {0: val_images // 2, 1: val_images // 2}},
     }  # fmt: skip
     yield SweepStarted(sweep="made", experiment=experiment, dataset=dataset)
     best: tuple[float, str] = (-math.inf, "")
@@ -162,13 +162,13 @@ def flat(parameters: Mapping[str, Any]) -> float:
 CASES: dict[str, tuple[Score, dict[str, Any], str]] = {
     "leaking-splits": (centred, {"leaks": {"val": 0.12}}, "12.0% of val"),
     "diverging": (centred, {"diverged": lambda p: p["lr0"] > 0.02}, "trials diverged"),
-    "label-more": (flat, {"val_objects": 200, "per_class": {"car": 0.9, "bus": 0.4}}, "weakest class is bus"),
+    "label-more": (flat, {"val_images": 200, "per_class": {"car": 0.9, "bus": 0.4}}, "weakest class is bus"),
     "too-few-epochs": (centred, {"curve": rising}, "5 of the best 5 trials"),
     "class-imbalance": (
         centred, {"instances": {0: 900, 1: 20}, "per_class": {"car": 0.9, "bus": 0.02}}, "bus scores 0.020",
     ),
     "space-edge": (upwards, {}, "lr0="),
-    "within-noise": (flat, {"val_objects": 200}, "which val with 200 objects"),
+    "within-noise": (flat, {"val_images": 200}, "which val with 200 images"),
     "space-region": (centred, {}, "region of lr0"),
 }  # fmt: skip
 
@@ -191,7 +191,7 @@ def test_noise_alone_is_called_so_and_moves_no_range() -> None:
     for seed in range(25):
         draw = random.Random(seed)
         found = diagnose_sweep(
-            history(lambda parameters, draw=draw: 0.8 + draw.gauss(0, 0.015), val_objects=300, epochs=3, seed=seed)
+            history(lambda parameters, draw=draw: 0.8 + draw.gauss(0, 0.015), val_images=300, epochs=3, seed=seed)
         )
         codes = [diagnosis.code for diagnosis in found]
         assert "within-noise" in codes
@@ -285,7 +285,7 @@ def test_next_narrows_moves_and_fixes(tmp_path: Path) -> None:
 
 
 def test_next_may_say_stop(tmp_path: Path) -> None:
-    folder = write_sweep(tmp_path, flat, val_objects=200, per_class={"car": 0.9, "bus": 0.4})
+    folder = write_sweep(tmp_path, flat, val_images=200, per_class={"car": 0.9, "bus": 0.4})
     answer = runner.invoke(app, ["next", str(folder.root), "-o", str(tmp_path / "next.yaml")])
     assert answer.exit_code == 0
     assert "Stop sweeping" in answer.output

@@ -14,6 +14,9 @@ _FEWEST = 12
 _SPREAD = 0.75
 """Share of the comparable trials that tie with the best, from which settings no longer matter."""
 
+_CHANCE = 2.5
+"""Z value of the rank correlation from which a setting matters, although single trials tie."""
+
 
 def check(sweep: Sweep) -> Diagnosis | None:
     """Return the diagnosis where nearly all trials tie, and longer training would not change that."""
@@ -22,11 +25,13 @@ def check(sweep: Sweep) -> Diagnosis | None:
         return None
     if len(sweep.tied) < _SPREAD * len(comparable) or still_rising.check(best.training) is not None:
         return None
+    if any(abs(sweep.association(name)) >= _CHANCE for name in sweep.axes):
+        return None
     median = statistics.median(trial.score or 0.0 for trial in comparable)
     name, score = _weakest(sweep)
     what = "" if name is None else f" The weakest class is {name}, with {score:.3f}."
     how = "label more training images" if name is None else f"label more images with {name}{_count(sweep, name)}"
-    val = f", and more validation images ({sweep.val_objects} objects tell only {sweep.resolution:.3f} apart)"
+    val = f", and more val images ({sweep.val_images} tell only {sweep.resolution or 0:.3f} apart)"
     return Diagnosis(
         code="label-more",
         confidence=Confidence.HIGH if len(comparable) >= 2 * _FEWEST else Confidence.MEDIUM,

@@ -17,7 +17,7 @@ _WORTH = 0.005
 def check(sweep: Sweep) -> Diagnosis | None:
     """Return the diagnosis where most comparable trials, or trial 0, tie with the best."""
     tied, comparable, best = sweep.tied, sweep.comparable, sweep.best
-    if best is None or len(comparable) < _FEWEST:
+    if best is None or sweep.resolution is None or len(comparable) < _FEWEST:
         return None
     with_defaults = any(trial.number == 0 for trial in tied) and best.number != 0
     if len(tied) < _TIED * len(comparable) and not with_defaults:
@@ -28,25 +28,25 @@ def check(sweep: Sweep) -> Diagnosis | None:
     return Diagnosis(
         code="within-noise",
         confidence=Confidence.HIGH if len(tied) >= 0.8 * len(comparable) else Confidence.MEDIUM,
-        sentence=f"Within noise: {len(tied)} of {len(comparable)} comparable trials are within {sweep.margin:.3f} of "
-        f"the best, which val with {sweep.val_objects} objects cannot tell apart{more}.",
+        sentence=f"Within noise: {len(tied)} of {len(comparable)} comparable trials are within {sweep.resolution:.3f} "
+        f"of the best, which val with {sweep.val_images} images cannot tell apart{more}.",
         evidence={
             "tied": len(tied),
             "comparable": len(comparable),
-            "margin": sweep.margin,
             "resolution": sweep.resolution,
             "gain_over_trial_0": gain,
-            "val_objects": sweep.val_objects,
+            "val_images": sweep.val_images,
         },
-        changes=(Change(key="data", how=f"label more validation images: {_needed(sweep, gain)}"),),
+        changes=(Change(key="data", how=f"label more val images: {_needed(sweep, gain)}"),),
     )
 
 
 def _needed(sweep: Sweep, gain: float | None) -> str:
-    """Return how many objects would help: the resolution falls with their square root."""
-    if gain and _WORTH <= gain < sweep.resolution:
-        return f"about {_rounded(sweep.val_objects * (sweep.resolution / gain) ** 2)} objects resolve {gain:.4f}"
-    return f"four times as many objects ({4 * sweep.val_objects}) halve what cannot be told apart"
+    """Return how many images would help: the resolution falls with their square root."""
+    images, resolution = sweep.val_images, sweep.resolution or 0.0
+    if gain and _WORTH <= gain < resolution:
+        return f"about {_rounded(images * (resolution / gain) ** 2)} resolve a difference of {gain:.4f}"
+    return f"four times as many ({4 * images}) halve what cannot be told apart"
 
 
 def _rounded(number: float) -> int:

@@ -27,7 +27,7 @@ PACKAGES: dict[str, set[str]] = {
     "backends": {"records", "storage", "ledger", "diagnosis", "image_cache"},
     "experiment": {"records", "storage", "backends"},
     "data": {"records", "experiment", "storage", "ledger"},
-    "report": {"records", "experiment", "storage", "ledger", "diagnosis", "backends"},
+    "report": {"records", "experiment", "storage", "ledger", "diagnosis", "backends", "search"},
     "autolabel": {"records", "experiment", "storage", "ledger", "data", "backends", "report"},
     "search": {"records", "experiment", "storage", "ledger", "diagnosis", "backends"},
     "tracking": {"records", "experiment", "storage", "ledger", "diagnosis"},

@@ -27,7 +27,8 @@ def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: P
     """
     print_line("")
     describe_verdict(summary.verdict)
-    # The diagnosis of the sweep belongs here: one line.
+    if summary.diagnoses:
+        print_line(wrapped(summary.diagnoses[0].sentence, indent="  "))
     print_line("")
     for sentence in summary.warnings:
         _field("warning", sentence)
@@ -70,7 +71,7 @@ def _next_command(folder: RunFolder, summary: Summary) -> str:
         return f"yolosweep show {run}"
     if summary.verdict.outcome is Outcome.BETTER:
         return f"yolosweep run {from_here(folder.winner / 'reproduce.yaml')} seed=1   # the winner with another seed"
-    return f"yolosweep show {run}"
+    return f"yolosweep next {run}"
 
 
 def _field(name: str, text: str) -> None:

@@ -60,8 +60,8 @@ class SoftPruner:
         if outlook is None:
             return ""
         return (
-            f"forecast to end at {outlook.final:.4g} after epoch {row.epoch}, with a chance of {outlook.chance:.1%} to "
-            f"beat the best complete training's {outlook.best:.4g}; it stops below {100 * self._chance:g}%"
+            f"after epoch {row.epoch}: forecast to end at {outlook.final:.4g}, with a chance of {outlook.chance:.1%} "
+            f"(under {100 * self._chance:g}%) to beat the best's {outlook.best:.4g}"
         )
 
     def apply(self, event: Event) -> None:

@@ -54,7 +54,7 @@ DOORS: dict[str, set[str]] = {
     "ray": {"runtime", "cluster"},
     "wandb": {"tracking"},
     "optuna": {"search"},
-    "scipy": {"search"},
+    "scipy": {"search", "diagnosis"},
     "obstore": {"storage"},
     "plotly": {"report"},
     "jinja2": {"report"},

@@ -136,16 +136,18 @@ def node(
     ] = None,
 ) -> None:
     """Run a Ray node. On SIGTERM or a spot preemption notice, its trials checkpoint before it shuts down."""
-    from yolosweep.cli.node import run_node
+    from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.workflows.node_run import run_node
 
-    raise typer.Exit(run_node(command, grace_s=grace, cloud=cloud))
+    raise typer.Exit(run_node(command, ConsoleListener(), grace_s=grace, cloud=cloud))
 
 
 def leave(grace: Grace = 25.0) -> None:
     """Drain this node before it shuts down: its trials checkpoint here and continue on other nodes."""
-    from yolosweep.cli.node import leave_node
+    from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.workflows.node_run import leave_node
 
-    leave_node(grace)
+    leave_node(ConsoleListener(), grace_s=grace)
 
 
 COMMANDS = (submit, jobs, follow, stop, doctor, token, node, leave)

@@ -123,7 +123,7 @@ PRUNERS: dict[str, PrunerChoice] = {
         factory="yolosweep.search.pruners.soft:SoftPruner",
         has_grace=True,
         options={
-            "chance": Option(summary="a trial stops below this chance", default=0.05, low=0.0, high=0.5),
+            "chance": Option(summary="a trial stops below this chance", default=0.02, low=0.0, high=0.5),
             "complete": Option(summary=_COMPLETE.summary, default=3, low=1, high=1000),
             "protected": Option(summary="share of the trials that are never stopped", default=0.15, low=0.0, high=1.0),
         },

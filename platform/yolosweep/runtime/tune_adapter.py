@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import shutil
+import sys
 import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping
@@ -21,7 +22,7 @@ from yolosweep.runtime.resources import Allocation
 if TYPE_CHECKING:
     from yolosweep.runtime.controller_client import ControllerClient
 
-__all__ = ["Cluster", "connected", "named_cluster", "placement", "run_trials"]
+__all__ = ["Cluster", "connected", "joins_cluster", "named_cluster", "placement", "run_trials"]
 
 _QUIET = {
     "RAY_DEDUP_LOGS": "0",
@@ -55,6 +56,12 @@ def named_cluster(environ: Mapping[str, str]) -> str | None:
     """Return the address in ``RAY_ADDRESS``; None if it is unset or ``local``, so that Ray starts on this machine."""
     address = environ.get("RAY_ADDRESS")
     return None if address in (None, "", "local") else address
+
+
+def joins_cluster(environ: Mapping[str, str]) -> bool:
+    """Return whether :func:`connected` would join a cluster instead of starting Ray on this machine."""
+    ray = sys.modules.get("ray")  # where nobody has imported it, no session is open
+    return named_cluster(environ) is not None or (ray is not None and ray.is_initialized())
 
 
 @contextlib.contextmanager

@@ -13,6 +13,9 @@ _DEAD_AT_START = 3
 _BACK_S = 600.0
 """A lost or replaced process has a successor that asks within this time, or its machine is gone."""
 
+_QUIET_S = 5.0
+"""Heartbeats of a healthy process are closer together, so its limit need not be worked out."""
+
 _LATE_S = 10.0
 """Looks at the heartbeats are further apart than this only if who looks was held up, and the heartbeats with it."""
 
@@ -46,8 +49,8 @@ class WorkerTable:
         if now - self._looked_at > _LATE_S:
             self._heard = dict.fromkeys(self._heard, now)
         self._looked_at = now
-        heard = self._heard.items()
-        return [worker for worker, at in heard if now - at > limit_s(self._trial.get(worker))]
+        quiet = [worker for worker, at in self._heard.items() if now - at > _QUIET_S]
+        return [worker for worker in quiet if now - self._heard[worker] > limit_s(self._trial.get(worker))]
 
     def ask(self, worker: int) -> None:
         """Note that a worker's process asks for work."""

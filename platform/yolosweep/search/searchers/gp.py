@@ -31,8 +31,9 @@ _NEAR_SHARE = 0.34
 """Share of the first trials that are drawn around the defaults."""
 _NEAR_WIDTH = 0.22
 _PRIOR_WIDTH = 0.35
+"""Standard deviation of the prior around the defaults, in each column."""
 _PRIOR_TRIALS = 2.0
-"""The prior around the defaults weighs as much as the improvement after so many trials, then less and less."""
+"""The logarithm of the prior counts by this over the number of observations."""
 _LEARNED = 200
 """Observations that the process is fitted to; of more, the best, the newest and a sample of the others."""
 _FITTED = 150
@@ -160,9 +161,9 @@ class GpSearcher:
         scales = fitted_scales(x[few], z[few], variance[few], self._axes.groups, self._axes.count)
         process = GaussianProcess(x, z, variance, self._axes.groups, scales)
         means, _ = process.predict(x)
-        young = [t.point for n, t in self._trials.items() if not t.is_over and n not in set(numbers)]
-        pending = [point for point in young if point is not None][-_PENDING:]
-        if pending:
+        seen = set(numbers)
+        young = [trial.point for n, trial in self._trials.items() if not trial.is_over and n not in seen]
+        if pending := [point for point in young if point is not None][-_PENDING:]:
             process = process.believing(self._axes.columns(np.array(pending)))
         leaders = points[np.argsort(-means, kind="stable")[:5]]
         return _State(process=process, incumbent=float(means.max()), leaders=leaders, count=count)

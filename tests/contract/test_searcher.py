@@ -68,6 +68,18 @@ class TestSearcher:
         assert tried == whole[: len(tried)]
         assert self.walk(again, range(15, 20)) == whole[15:]
 
+    @pytest.mark.parametrize("mode", ["max", "min"])
+    @pytest.mark.parametrize("learner", [name for name, choice in SEARCHERS.items() if choice.learns])
+    def test_one_that_learns_goes_where_it_was_good(self, learner: str, mode: str) -> None:
+        searcher = searcher_for(learner, {"mosaic": Parameter(min=0.0, max=1.0)}, seed=0, mode=mode)
+        gaps = []
+        for number in range(60):
+            point = searcher.suggest(number) or {}
+            searcher.started(number, point)
+            gaps.append(abs(point["mosaic"] - 0.8))
+            searcher.tell(number, point, gaps[-1] if mode == "min" else -gaps[-1])
+        assert sum(gap < 0.2 for gap in gaps[40:]) >= 14  # at random: 8
+
     def test_asking_again_gives_other_points(self, name: str) -> None:
         searcher = self.make(name)
         found = [searcher.suggest(3, attempt) for attempt in range(10)]

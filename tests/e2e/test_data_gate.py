@@ -37,7 +37,7 @@ def test_a_run_on_leaking_data_says_so_beside_every_score(
 
     told = shell("run", toy, *words, "--allow", "leak-exact")
     caveat = "20.0% of val is also in another split: its scores are too high"
-    assert f"caveat     {caveat}" in told.out
+    assert f"warning    {caveat}" in told.out
     assert "20.0% of val leaks" in told.err
     (root,) = tmp_path.glob("runs/*")
     folder = RunFolder.open(root)

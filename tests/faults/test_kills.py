@@ -22,7 +22,6 @@ import psutil
 import pytest
 
 from yolosweep.backends import trainer_for
-from yolosweep.cli.experiment_checks import check
 from yolosweep.data import write_view
 from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.ledger import RunFolder
@@ -30,6 +29,8 @@ from yolosweep.ledger.history import History
 from yolosweep.records import Checkpoint, EpochResult, FileRef, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.controller import SweepController
 from yolosweep.storage.atomic_files import sha256_of
+from yolosweep.workflows.experiment_checks import check
+from yolosweep.workflows.listener import LogListener
 
 SEED = os.environ.get("YOLOSWEEP_CHAOS_SEED")
 ROUNDS = int(os.environ.get("YOLOSWEEP_CHAOS", "0"))
@@ -142,7 +143,7 @@ def is_whole(folder: RunFolder, reference: FileRef) -> bool:
 
 def undisturbed(experiment: Path, overrides: Sequence[str], folder: RunFolder) -> History:
     """Run a sweep one trial at a time, in this process, and return what its ledger tells."""
-    checked = check(experiment, overrides, fetch=False)
+    checked = check(experiment, overrides, LogListener(), fetch=False)
     exp = checked.experiment
     folder.root.mkdir()
     controller = SweepController(

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from yolosweep.cli.console import notify, print_text, show_error
-from yolosweep.errors import Interrupted, YolosweepError
+from yolosweep.cli.console import notify, print_text, show_error, show_failure
+from yolosweep.errors import YolosweepError
 
 __all__ = ["COMMANDS", "app"]
 
@@ -31,10 +31,7 @@ class _Group(TyperGroup):
         try:
             return super().invoke(ctx)
         except YolosweepError as error:
-            if isinstance(error, Interrupted):
-                notify(str(error))
-            else:
-                show_error(error)
+            show_failure(error)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             notify("interrupted")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from yolosweep.cli.console import emit
 from yolosweep.cli.options import AsJson
 
 __all__ = ["autolabel", "register"]
@@ -27,6 +28,11 @@ def autolabel(
     as_json: AsJson = False,
 ) -> None:
     """Auto-label images into a separate folder and report the agreement with human labels."""
-    from yolosweep.cli.data_autolabel import label_images
+    from yolosweep.cli.data_autolabel import describe_labels
+    from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.workflows.auto_labels import label_images
 
-    label_images(data, weights=weights, out=out, sam=sam, conf=conf, include_eval=include_eval, as_json=as_json)
+    made = label_images(
+        data, ConsoleListener(), weights=weights, out=out, sam=sam, conf=conf, include_eval=include_eval
+    )
+    emit(made.summary(), as_json, describe_labels)

@@ -8,13 +8,14 @@ import typer
 
 from yolosweep.cli.console import print_json, print_line, print_table
 from yolosweep.cli.options import AsJson, Run
+from yolosweep.cli.relative_paths import from_here
 
 if TYPE_CHECKING:
     from yolosweep.ledger import RunFolder
     from yolosweep.records import Validation
     from yolosweep.records.events import Winner
 
-__all__ = ["best", "describe_winner", "register"]
+__all__ = ["best", "register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,27 +25,31 @@ def register(app: typer.Typer) -> None:
 
 def best(run_folder: Run, as_json: AsJson = False) -> None:
     """Verify the best checkpoint of a run, validate it again, and write the winner/ bundle."""
-    from yolosweep.cli.winner_selection import select_winner_of
+    from yolosweep import api
 
-    folder, winner = select_winner_of(run_folder)
+    sweep = api.open(run_folder)
+    winner = sweep.select_winner().winner
     if as_json:
-        print_json({**winner.model_dump(mode="json"), "run": str(folder.root)})
-    else:
-        describe_winner(folder, winner)
+        print_json({**winner.model_dump(mode="json"), "run": str(sweep.path)})
+        return
+    from yolosweep.cli.tables import describe_verdict
+
+    describe_verdict(sweep.summary.verdict)
+    _describe_winner(sweep.run_folder, winner)
 
 
-def describe_winner(folder: RunFolder, winner: Winner, *, gain: float | None = None) -> None:
-    """Print a winner for people."""
+def _describe_winner(folder: RunFolder, winner: Winner) -> None:
     score = "" if winner.score is None else f" {winner.score:.4f}"
-    over = "" if gain is None else f"  ({gain:+.4f} over the defaults)"
-    print_line(f"winner     {winner.trial}  {winner.metric}{score}{over}", style="bold")
+    print_line(f"winner     {winner.trial}  {winner.metric}{score}", style="bold")
     for sentence in winner.caveats:
         print_line(f"caveat     {sentence}")
+    others = winner.reference.validations if winner.reference else {}
     for split, validation in winner.validations.items():
-        values = "  ".join(f"{name.removeprefix('metrics/')} {value:.4f}" for name, value in _metrics(validation))
-        print_line(f"{split:<10} {values}")
+        print_line(f"{split:<10} {_metrics(validation)}")
+        if winner.reference is not None and split in others:
+            print_line(f"{'':<10} {_metrics(others[split])}  ({winner.reference.trial})")
     _describe_classes(winner)
-    print_line(f"file       {folder.root}/{winner.file.path}")
+    print_line(f"file       {from_here(folder.resolve(winner.file))}")
     print_line(f"sha256     {winner.file.sha256}")
     for sentence in winner.passed_over:
         print_line(f"note       {sentence}")
@@ -55,13 +60,18 @@ def _describe_classes(winner: Winner) -> None:
     split, per_class = next(((s, v.per_class) for s, v in winner.validations.items() if v.per_class), ("", {}))
     if not per_class:
         return
+    from yolosweep.records.columns import short_metric
+
     names = list(next(iter(per_class.values())))
     rows = [
         [label, *("" if (value := values.get(name)) is None else f"{value:.4f}" for name in names)]
         for label, values in per_class.items()
     ]
-    print_table([f"class ({split})", *(name.removeprefix("metrics/") for name in names)], rows)
+    print_table([f"class ({split})", *map(short_metric, names)], rows)
 
 
-def _metrics(validation: Validation) -> list[tuple[str, float]]:
-    return [(k, v) for k, v in validation.metrics.items() if k.startswith("metrics/") and v is not None]
+def _metrics(validation: Validation) -> str:
+    from yolosweep.records.columns import short_metric
+
+    known = ((name, value) for name, value in validation.metrics.items() if value is not None)
+    return "  ".join(f"{short_metric(name)} {value:.4f}" for name, value in known if name.startswith("metrics/"))

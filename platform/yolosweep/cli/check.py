@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yolosweep.cli.console import emit
 from yolosweep.cli.options import AsJson, Task
+
+if TYPE_CHECKING:
+    from yolosweep.records import Severity
 
 __all__ = ["check", "register"]
 
@@ -37,9 +41,24 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Find problems in a data set before a sweep does: labels, images, leaks, balance."""
-    from yolosweep.cli.data_check import check_data
+    from yolosweep import api
+    from yolosweep.cli.data_check import describe_check
+    from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.errors import DataError
 
-    code = check_data(
-        data, task=task, imgsz=imgsz or (), allow=allow or (), report=report, fail_on=fail_on, as_json=as_json
+    lowest, codes = _severity(fail_on), allow or ()
+    found = api.check(
+        data, task=task, imgsz=imgsz or (), allow=codes, report=report, fail_on=lowest, listener=ConsoleListener()
     )
-    raise typer.Exit(code)
+    emit(found, as_json, describe_check)
+    if found.failing(lowest):
+        raise typer.Exit(DataError.exit_code)
+
+
+def _severity(word: str) -> Severity:
+    from yolosweep.errors import UsageError
+    from yolosweep.records import Severity
+
+    if word not in tuple(Severity):
+        raise UsageError(f"--fail-on {word}: choose from {', '.join(severity.value for severity in Severity)}")
+    return Severity(word)

@@ -7,32 +7,55 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from yolosweep.errors import Interrupted, YolosweepError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
 __all__ = [
+    "Styled",
     "add_row",
     "emit",
+    "fits",
     "is_terminal",
     "new_table",
     "notify",
     "overwrite",
     "print_json",
     "print_line",
+    "print_markdown",
     "print_table",
     "print_text",
     "show_error",
+    "show_failure",
+    "show_table",
     "stderr_console",
+    "wrapped",
 ]
 
 _WIDE = 10_000
 """Characters: more than any table needs."""
+_PAGE = 110
+"""Characters: the widest comfortable line of text."""
 
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Styled:
+    """The text of a cell, and its style on a terminal."""
+
+    text: str
+    style: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def print_line(text: str, *, style: str = "", file: TextIO | None = None) -> None:
@@ -48,6 +71,14 @@ def print_text(text: str) -> None:
     sys.stdout.flush()
 
 
+def print_markdown(text: str) -> None:
+    """Render Markdown on standard output, on a terminal."""
+    from rich.markdown import Markdown
+
+    console = _console(None)
+    console.print(Markdown(text), width=min(console.width, _PAGE), soft_wrap=False)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON on standard output: plain data that may contain records."""
     print_text(json.dumps(_plain(value), indent=2) + "\n")
@@ -60,6 +91,11 @@ def print_table(
     table = new_table(headings, right=right, box=box)
     for row in rows:
         add_row(table, row)
+    show_table(table)
+
+
+def show_table(table: Table) -> None:
+    """Print a table on standard output; where that is no terminal, no cell is cut."""
     _console(None, wide=not is_terminal(sys.stdout)).print(table)
 
 
@@ -80,7 +116,7 @@ def new_table(headings: Sequence[str], *, right: Iterable[str] = (), box: bool =
     table = Table(box=HEAVY_HEAD if box else None, pad_edge=box, title=caption, title_justify="left")
     aligned = set(right)
     for heading in headings:
-        table.add_column(Text(heading), justify="right" if heading in aligned else "left")
+        table.add_column(Text(heading), justify="right" if heading in aligned else "left", overflow="fold")
     return table
 
 
@@ -88,7 +124,32 @@ def add_row(table: Table, cells: Sequence[object]) -> None:
     """Add a row to a table; no cell is interpreted as markup."""
     from rich.text import Text
 
-    table.add_row(*(Text(str(cell)) for cell in cells))
+    table.add_row(*(Text(str(cell), style=cell.style if isinstance(cell, Styled) else "") for cell in cells))
+
+
+def fits(table: Table) -> bool:
+    """Return whether standard output shows a table without cutting a cell; what is no terminal shows any."""
+    from rich.measure import Measurement
+
+    console = _console(None)
+    needed = Measurement.get(console, console.options.update(width=_WIDE), table).maximum
+    return not is_terminal(sys.stdout) or needed <= console.width
+
+
+def wrapped(text: str, *, indent: str = "", first: str | None = None) -> str:
+    """Return text broken at spaces to the width of the terminal; longer words, and lines of a pipe, stay whole.
+
+    Args:
+        text: one paragraph.
+        indent: before every line.
+        first: before the first line instead.
+    """
+    start = indent if first is None else first
+    if not is_terminal(sys.stdout):
+        return start + text
+    columns = min(_console(None).width, _PAGE)
+    wrapper = textwrap.TextWrapper(columns, start, indent, break_long_words=False, break_on_hyphens=False)
+    return wrapper.fill(text)
 
 
 def emit(value: Value, as_json: bool, describe: Callable[[Value], None]) -> None:
@@ -112,6 +173,14 @@ def overwrite(text: str) -> None:
 def show_error(error: object) -> None:
     """Print an error on standard error."""
     notify(f"error: {error}")
+
+
+def show_failure(error: YolosweepError) -> None:
+    """Print how a command failed on standard error; an interruption is no error."""
+    if isinstance(error, Interrupted):
+        notify(str(error))
+    else:
+        show_error(error)
 
 
 def is_terminal(file: TextIO) -> bool:

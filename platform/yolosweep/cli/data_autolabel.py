@@ -1,78 +1,17 @@
-"""Auto-labels for images that have none, and their agreement with human labels."""
+"""Auto-labels for people: what was drawn, and how far it agrees with human labels."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from yolosweep.cli.console import emit, print_line
-from yolosweep.cli.data_split import pooled_layout
-from yolosweep.cli.progress_bar import progress
-from yolosweep.data.model.items import Item, Labels
+from yolosweep.cli.console import print_line
 from yolosweep.data.model.safe_paths import printable
-from yolosweep.data.scan.scan import scan
-from yolosweep.errors import UsageError
-from yolosweep.storage.atomic_files import write_atomic
 
-if TYPE_CHECKING:
-    from yolosweep.autolabel.agreement import HumanLabel
-
-__all__ = ["label_images"]
+__all__ = ["describe_labels"]
 
 
-def label_images(
-    source: str, *, weights: Path, out: Path, sam: Path | None, conf: float, include_eval: bool, as_json: bool
-) -> None:
-    """Label the images of a data set (train, and on request val and test), and write a review page.
-
-    Raises:
-        DataError: the data cannot be read, or there is nothing to label.
-        UsageError: an option is invalid.
-        RunFolderError: the folder contains something else.
-        TrainingError: the weights cannot be used.
-    """
-    from yolosweep.autolabel.labelling import autolabel
-    from yolosweep.autolabel.review_page import render_review
-
-    if not 0 < conf < 1:
-        raise UsageError(f"--conf {conf:g}: must be above 0 and below 1")
-    task = "segment" if sam is not None else "detect"
-    layout = pooled_layout(source, task)
-    image_facts, labels = scan(layout, progress=progress("reading the data"))
-    wanted = {split: items for split, items in layout.splits.items() if include_eval or split == "train"}
-    items = [item for items in wanted.values() for item in items if image_facts[item.image].signature]
-    result = autolabel(
-        [item.image for item in items],
-        weights,
-        out,
-        task=task,
-        names=layout.names,
-        sam=sam,
-        conf=conf,
-        splits={item.image: split for split, chosen in wanted.items() for item in chosen},
-        human=_human_labels(items, labels),
-        root=layout.root,
-        include_eval=include_eval,
-        progress=progress("labelling"),
-    )
-    page = out.absolute() / "review.html"
-    write_atomic(page, render_review(result))
-    summary = {"out": str(out), "manifest": str(result.manifest), "review": str(page), **result.summary()}
-    emit(summary, as_json, _describe)
-
-
-def _human_labels(items: Iterable[Item], labels: Labels) -> dict[Path, list[HumanLabel]]:
-    """Return the human labels of the images that have a label file."""
-    from yolosweep.autolabel.agreement import HumanLabel
-
-    files = {item.image: labels[item.label] for item in items if item.label is not None}
-    return {
-        image: [HumanLabel(row.category, row.box) for row in file.rows] for image, file in files.items() if file.sha256
-    }
-
-
-def _describe(summary: dict[str, Any]) -> None:
+def describe_labels(summary: dict[str, Any]) -> None:
+    """Print a summary of :class:`~yolosweep.workflows.auto_labels.AutoLabels`."""
     states = ", ".join(f"{count} {state}" for state, count in summary["states"].items())
     print_line(f"images     {summary['images']} ({states})")
     drawn = ", ".join(f"{count} {printable(name)}" for name, count in summary["boxes"].items())

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from yolosweep.cli.console import print_json, print_text
+from yolosweep.cli.console import is_terminal, print_json, print_markdown, print_text
 from yolosweep.errors import UsageError
 
 __all__ = ["docs", "folder", "pages", "register", "summary_of"]
@@ -34,8 +34,8 @@ def docs(
     text = page(topic)
     if as_json:
         print_json({"topic": topic, "text": text})
-    elif sys.stdout.isatty():
-        _render(text)
+    elif is_terminal(sys.stdout):
+        print_markdown(text)
     else:
         print_text(text)
 
@@ -83,11 +83,3 @@ def _list(as_json: bool) -> None:
     width = max(map(len, found), default=0)
     lines = [f"{topic:<{width}}  {text}" for topic, text in found.items()]
     print_text("\n".join([*lines, "", "Print one with: yolosweep docs TOPIC", ""]))
-
-
-def _render(text: str) -> None:
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    console = Console()
-    console.print(Markdown(text), width=min(console.width, 110))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from yolosweep.cli.console import emit, print_text
+
 __all__ = ["COMMANDS", "doctor", "follow", "jobs", "leave", "node", "register", "stop", "submit", "token"]
 
 Address = Annotated[
@@ -62,15 +64,9 @@ def submit(
 
 def jobs(address: Address = _HERE, as_json: AsJson = False) -> None:
     """List the jobs of a cluster."""
-    import json
-
     from yolosweep.cli.submit import describe_jobs, list_jobs
 
-    found = list_jobs(address)
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-    else:
-        describe_jobs(found)
+    emit(list_jobs(address), as_json, describe_jobs)
 
 
 def follow(job: JobId, address: Address = _HERE, as_json: AsJson = False) -> None:
@@ -123,8 +119,10 @@ def token(
 
     path = (out or default_path(os.environ)).absolute()
     write_token(path)
-    typer.echo(f"{path}\ncopy this file to every node, and set there and here:")
-    typer.echo(f"export RAY_AUTH_MODE=token\nexport RAY_AUTH_TOKEN_PATH={path}")
+    print_text(
+        f"{path}\ncopy this file to every node, and set there and here:\n"
+        f"export RAY_AUTH_MODE=token\nexport RAY_AUTH_TOKEN_PATH={path}\n"
+    )
 
 
 Grace = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for trials to checkpoint.")]
@@ -138,16 +136,18 @@ def node(
     ] = None,
 ) -> None:
     """Run a Ray node. On SIGTERM or a spot preemption notice, its trials checkpoint before it shuts down."""
-    from yolosweep.cli.node import run_node
+    from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.workflows.node_run import run_node
 
-    raise typer.Exit(run_node(command, grace_s=grace, cloud=cloud))
+    raise typer.Exit(run_node(command, ConsoleListener(), grace_s=grace, cloud=cloud))
 
 
 def leave(grace: Grace = 25.0) -> None:
     """Drain this node before it shuts down: its trials checkpoint here and continue on other nodes."""
-    from yolosweep.cli.node import leave_node
+    from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.workflows.node_run import leave_node
 
-    leave_node(grace)
+    leave_node(ConsoleListener(), grace_s=grace)
 
 
 COMMANDS = (submit, jobs, follow, stop, doctor, token, node, leave)

@@ -5,23 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from yolosweep.cli.console import add_row, is_terminal, new_table, notify, stderr_console
 from yolosweep.ledger import RunFolder, Tail
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.ledger.trial_summary import summarize_trial
-from yolosweep.records.columns import columns_of, setting_text
-from yolosweep.records.events import (
-    EpochRecorded,
-    Event,
-    Note,
-    SweepResumed,
-    TrialEnded,
-    TrialResumed,
-    TrialStarted,
-)
+from yolosweep.records.columns import columns_of
+from yolosweep.records.events import EpochRecorded, Event, SweepResumed, TrialEnded
+from yolosweep.workflows.event_lines import line_of
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -98,7 +90,7 @@ class LiveView:
         notify(line)
 
     def _report(self, event: Event) -> None:
-        line = _line(event)
+        line = line_of(event)
         if line:
             self._print(f"{line}  [{self._state()}]" if isinstance(event, (TrialEnded, SweepResumed)) else line)
 
@@ -157,41 +149,6 @@ class LiveView:
         ranked = [trial for trial in self._history.ranked() if trial.record] if self._history.has_begun else []
         unscored = [trial for trial in trials if trial.record is not None and trial.score is None]
         return [*running, *ranked, *unscored]
-
-
-@singledispatch
-def _line(event: Event) -> str | None:
-    """Return the plain line of an event; None for an event that gets none."""
-    return None
-
-
-@_line.register
-def _(event: TrialStarted) -> str:
-    asked = " ".join(f"{name}={setting_text(value)}" for name, value in event.request.asked.items())
-    return f"{event.request.trial} started: {asked}"
-
-
-@_line.register
-def _(event: TrialEnded) -> str:
-    return f"{event.record.trial} {event.record.ending.value}: {event.record.reason}"
-
-
-@_line.register
-def _(event: TrialResumed) -> str:
-    what = f"resumes from epoch {event.from_epoch + 1}" if event.from_epoch else "restarts"
-    return f"{event.trial} {what}: {event.reason}"
-
-
-@_line.register
-def _(event: SweepResumed) -> str:
-    changes = [f"{key} {setting_text(old)} -> {setting_text(new)}" for key, (old, new) in event.changes.items()]
-    allowed = [f"different {name} allowed" for name in event.allowed]
-    return "; ".join(["resumed", *changes, *allowed])
-
-
-@_line.register
-def _(event: Note) -> str:
-    return f"{event.trial} note: {event.text}" if event.trial else f"note: {event.text}"
 
 
 def _time(seconds: float) -> str:

@@ -25,11 +25,10 @@ def plan(
     experiment: ExperimentFile, overrides: Overrides = None, allow: AllowCodes = None, as_json: AsJson = False
 ) -> None:
     """Print what a run would do and cost at most; write nothing."""
-    from yolosweep.cli.experiment_checks import check
-    from yolosweep.cli.sweep_plan import plan_of
+    from yolosweep import api
+    from yolosweep.cli.listener import ConsoleListener
 
-    checked = check(experiment, overrides or [], fetch=False, allow=allow or [])
-    emit(plan_of(checked), as_json, _describe)
+    emit(api.plan(experiment, *(overrides or ()), allow=allow or (), listener=ConsoleListener()), as_json, _describe)
 
 
 def _describe(plan: Plan) -> None:

@@ -17,7 +17,6 @@ def register(app: typer.Typer) -> None:
 
 def report(run_folder: Run) -> None:
     """Write report.html of a run again, from its ledger."""
-    from yolosweep.ledger import RunFolder
-    from yolosweep.report import write_report
+    from yolosweep import api
 
-    print_text(f"{write_report(RunFolder.open(run_folder))}\n")
+    print_text(f"{api.open(run_folder).report()}\n")

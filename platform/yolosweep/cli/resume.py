@@ -32,4 +32,4 @@ def resume(
     """Resume an interrupted run, or give it more trials. Finished trials are never run again."""
     from yolosweep.cli.sweep import resume_sweep
 
-    raise typer.Exit(resume_sweep(run_folder, overrides or [], allow=allow or [], as_json=as_json))
+    resume_sweep(run_folder, overrides or [], allow=allow or [], as_json=as_json)

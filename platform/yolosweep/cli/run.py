@@ -30,4 +30,4 @@ def run(
         return
     from yolosweep.cli.sweep import run_sweep
 
-    raise typer.Exit(run_sweep(experiment, overrides or [], allow=allow or [], as_json=as_json))
+    run_sweep(experiment, overrides or [], allow=allow or [], as_json=as_json)

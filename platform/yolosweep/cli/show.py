@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from yolosweep.cli.console import emit
@@ -15,11 +17,15 @@ def register(app: typer.Typer) -> None:
     app.command()(show)
 
 
-def show(run_folder: Run, as_json: AsJson = False) -> None:
-    """Show the trials of a run: settings, ending, best score, epochs, gain over trial 0."""
-    from yolosweep.cli.tables import describe_run
-    from yolosweep.ledger import RunFolder
-    from yolosweep.ledger.history import History
-    from yolosweep.report import summarize
+def show(
+    run_folder: Run,
+    every: Annotated[bool, typer.Option("--all", help="List every trial, not only the best 15.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the verdict on a run and its best trials: score, ending, epochs, difference to trial 0, settings."""
+    from functools import partial
 
-    emit(summarize(History.of(RunFolder.open(run_folder))), as_json, describe_run)
+    from yolosweep import api
+    from yolosweep.cli.tables import describe_run
+
+    emit(api.open(run_folder).summary, as_json, partial(describe_run, every=every))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from yolosweep.cli.console import emit, print_line, print_table
 from yolosweep.cli.options import AsJson, Task
+
+if TYPE_CHECKING:
+    from yolosweep.records import DataSplit
 
 __all__ = ["register", "split"]
 
@@ -27,6 +31,28 @@ def split(
     as_json: AsJson = False,
 ) -> None:
     """Split a data set into train, val and test by class. Keeps bursts and duplicates together, moves no files."""
-    from yolosweep.cli.data_split import write_split
+    from yolosweep import api
+    from yolosweep.cli.listener import ConsoleListener
 
-    write_split(data, out=out, task=task or "detect", val=val, test=test, seed=seed, as_json=as_json)
+    made = api.split(data, out, task=task or "detect", val=val, test=test, seed=seed, listener=ConsoleListener())
+    emit(made, as_json, _describe)
+
+
+def _describe(split: DataSplit) -> None:
+    """Print a split for people."""
+    from yolosweep.data.model.safe_paths import printable
+
+    images, classes = split.images, split.classes
+    names = dict.fromkeys(name for counts in classes.values() for name in counts)
+    rows = [(printable(name), *(classes[part].get(name, 0) for part in images)) for name in names]
+    print_table(("images with", *images), [("(all)", *images.values()), *rows])
+    if split.groups:
+        print_line(
+            f"{split.images_in_groups} images in {split.groups} groups (duplicates, bursts) were kept "
+            f"together; the largest has {split.largest_group}"
+        )
+    for part, lost in split.missing.items():
+        print_line(f"note       {part} has no image with {', '.join(map(printable, lost))}")
+    if split.left_out:
+        print_line(f"note       {len(split.left_out)} images cannot be read and are excluded")
+    print_line(f"data       {split.data}")

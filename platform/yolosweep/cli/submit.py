@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import secrets
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from yolosweep.cli.console import notify, print_json, print_line, print_table, print_text
 from yolosweep.cluster.encryption import secrets_of
 from yolosweep.cluster.job_package import EXPERIMENT, JobPackage, package_of, write_package
 from yolosweep.cluster.jobs import Job, JobServer, latest, next_id
@@ -106,13 +105,13 @@ class _Submission:
         jobs = self._server.jobs()
         last = latest(jobs, self._base)
         if last is not None and not last.over:
-            _info(f"attached to {last.id}: this job was submitted before and is {last.status.lower()}")
+            notify(f"attached to {last.id}: this job was submitted before and is {last.status.lower()}")
             return self._watch(last.id, {}, follow=follow)
         if last is not None and not again:
             return _report_end(self._server, last, self._as_json)
         job = next_id(jobs, self._base)
         if not self._send(job):
-            _info(f"attached to {job}: another client has just submitted it")
+            notify(f"attached to {job}: another client has just submitted it")
             return self._watch(job, {}, follow=follow)
         return self._watch(job, self._secrets, follow=follow)
 
@@ -120,21 +119,21 @@ class _Submission:
         arguments = ["-m", "yolosweep.cli.job_driver", *self._arguments, f"--job={job}"]
         if self._secrets:
             arguments.append("--await-secrets")
-        _info(f"the job carries {self._package.describe()}")
+        notify(f"the job carries {self._package.describe()}")
         with scratch_folder("job") as folder:
             write_package(self._package, folder)
             sent = self._server.submit(job, folder, arguments)
         if sent:
-            _info(f"submitted as {job}")
+            notify(f"submitted as {job}")
         return sent
 
     def _watch(self, job: str, secrets: dict[str, str], *, follow: bool) -> int:
         if not follow:
             if secrets:
                 _deliver(self._server, job, secrets)
-            _info(_next_commands(self._server, job))
+            notify(_next_commands(self._server, job))
             if self._as_json:
-                print(json.dumps({"job": job, "address": self._server.address}))
+                print_json({"job": job, "address": self._server.address})
             return 0
         return _follow(self._server, job, secrets, self._as_json)
 
@@ -154,7 +153,7 @@ def _deliver(server: JobServer, job: str, secrets: dict[str, str]) -> None:
     try:
         server.follow(job, on_line)
     except _Delivered:
-        _info(f"credentials delivered: {', '.join(sorted(secrets))}")
+        notify(f"credentials delivered: {', '.join(sorted(secrets))}")
 
 
 def follow_job(job: str, *, address: str, as_json: bool) -> int:
@@ -164,18 +163,22 @@ def follow_job(job: str, *, address: str, as_json: bool) -> int:
     return _follow(server, job, {}, as_json)
 
 
+def _print_log_line(line: str) -> None:
+    print_text(f"{line}\n")
+
+
 def _follow(server: JobServer, job: str, secrets: dict[str, str], as_json: bool) -> int:
     sender = SecretSender(server, job, secrets)
-    out = sys.stderr if as_json else sys.stdout
+    show = notify if as_json else _print_log_line
 
     def on_line(line: str) -> None:
         try:
             if not sender.handles(line):
-                print(line, file=out, flush=True)
+                show(line)
             elif sender.delivered:
-                _info(f"credentials delivered: {', '.join(sorted(secrets))}")
+                notify(f"credentials delivered: {', '.join(sorted(secrets))}")
         except ClusterError as error:
-            _info(f"warning: the credentials were not delivered: {error}")
+            notify(f"warning: the credentials were not delivered: {error}")
 
     try:
         found = server.follow(job, on_line)
@@ -192,9 +195,9 @@ def _report_end(server: JobServer, job: Job, as_json: bool) -> int:
         lines.append(job.message.strip()[-2000:])
     if code and run:
         lines.append(f"to resume: yolosweep submit --resume {run} --address {server.address}")
-    _info("\n".join([*lines, "to submit it again: --again"]))
+    notify("\n".join([*lines, "to submit it again: --again"]))
     if as_json:
-        print(json.dumps({**asdict(job), "exit_code": code, "run": run}, indent=2))
+        print_json({**asdict(job), "exit_code": code, "run": run})
     return code
 
 
@@ -210,7 +213,7 @@ def _run_of(server: JobServer, job: Job) -> str | None:
 def stop_job(job: str, *, address: str, as_json: bool) -> None:
     """Stop a job so that its sweep can be resumed, and wait until it has ended."""
     server = JobServer(address, os.environ)
-    _info(f"stopping {job}: running trials stop between two batches …")
+    notify(f"stopping {job}: running trials stop between two batches …")
     _report_end(server, server.stop(job), as_json)
 
 
@@ -221,22 +224,19 @@ def list_jobs(address: str) -> list[dict[str, Any]]:
 
 def describe_jobs(jobs: list[dict[str, Any]]) -> None:
     """Print a table of jobs."""
-    from rich.console import Console
-    from rich.table import Table
-
     if not jobs:
-        print("no jobs")
+        print_line("no jobs")
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("job", "status", "exit code", "started", "minutes"):
-        table.add_column(column, justify="right" if column in ("exit code", "minutes") else "left", overflow="fold")
-    for job in jobs:
-        start, end = job["started_s"], job["ended_s"]
-        code = "" if job["exit_code"] is None else str(job["exit_code"])
-        began = datetime.fromtimestamp(start).strftime("%Y-%m-%d %H:%M") if start else ""
-        minutes = f"{((end or datetime.now().timestamp()) - start) / 60:.1f}" if start else ""
-        table.add_row(job["id"], job["status"].lower(), code, began, minutes)
-    Console().print(table)
+    headings = ("job", "status", "exit code", "started", "minutes")
+    print_table(headings, map(_cells, jobs), right=("exit code", "minutes"))
+
+
+def _cells(job: dict[str, Any]) -> tuple[object, ...]:
+    start, end = job["started_s"], job["ended_s"]
+    code = "" if job["exit_code"] is None else str(job["exit_code"])
+    began = datetime.fromtimestamp(start).strftime("%Y-%m-%d %H:%M") if start else ""
+    minutes = f"{((end or datetime.now().timestamp()) - start) / 60:.1f}" if start else ""
+    return job["id"], job["status"].lower(), code, began, minutes
 
 
 def _next_commands(server: JobServer, job: str) -> str:
@@ -244,7 +244,3 @@ def _next_commands(server: JobServer, job: str) -> str:
         f"to follow: yolosweep follow {job} --address {server.address}\n"
         f"to stop:   yolosweep stop {job} --address {server.address}"
     )
-
-
-def _info(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -95,7 +95,7 @@ def checkpoint_needs(exp: Experiment, model_bytes: int | None = None) -> DiskEst
     return DiskEstimate(
         rank_mb=state + 2 * weights,
         trial_mb=(trial.keep_checkpoints + 1) * (state + weights),
-        kept_mb=(exp.keep_top + 1) * 2 * weights,
+        kept_mb=(exp.keep_top + 2) * 2 * weights,  # with trial 0, and the one that just ended
         budget_mb=trial.image_cache_budget,
     )
 

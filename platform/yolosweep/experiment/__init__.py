@@ -1,10 +1,13 @@
 """The experiment file: schema, search space, rules, and all faults at once."""
 
+from yolosweep.experiment.loading import Source as Source
 from yolosweep.experiment.loading import load_experiment as load_experiment
+from yolosweep.experiment.loading import override_of as override_of
 from yolosweep.experiment.rules import lint_with_data as lint_with_data
 from yolosweep.experiment.rules import notes as notes
 from yolosweep.experiment.schema import Experiment as Experiment
 from yolosweep.experiment.settings import baseline as baseline
+from yolosweep.experiment.settings import defaults_of as defaults_of
 from yolosweep.experiment.settings import identity as identity
 from yolosweep.experiment.settings import settings_of as settings_of
 from yolosweep.experiment.settings import sizes_of as sizes_of
@@ -14,11 +17,14 @@ from yolosweep.experiment.starter import starter as starter
 __all__ = [
     "Experiment",
     "Parameter",
+    "Source",
     "baseline",
+    "defaults_of",
     "identity",
     "lint_with_data",
     "load_experiment",
     "notes",
+    "override_of",
     "settings_of",
     "sizes_of",
     "starter",

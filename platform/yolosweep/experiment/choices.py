@@ -1,13 +1,15 @@
 """The searchers and pruners an experiment can name, and where each is implemented.
 
 This is the only registration: schema, messages, JSON schema and search read these tables. A factory is
-``module:name``; it is imported when a sweep starts, so listing one here loads nothing.
+``module:name``; it is imported when a sweep starts, so listing one here loads nothing. Another package adds its own by
+entry points in the groups ``yolosweep.searchers`` and ``yolosweep.pruners``; it cannot replace one of these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
 
 __all__ = ["PRUNERS", "SEARCHERS", "Choice", "Option", "PrunerChoice", "SearcherChoice"]
 
@@ -55,6 +57,8 @@ class SearcherChoice(Choice):
 
     is_exhaustive: bool = False
     """Whether it tries every point of the space once, so that the space must be finite and small."""
+    learns: bool = True
+    """Whether its suggestions follow the scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +75,17 @@ class PrunerChoice(Choice):
     """Whether ``reduction_factor`` applies too."""
 
 
+def _summary(point: EntryPoint) -> str:
+    """Return what a list says about a word of another package."""
+    return f"of the installed package {point.dist.name}" if point.dist is not None else "of an installed package"
+
+
 _COMPLETE = Option(summary="trials that must be complete before any is stopped", default=5, low=1, high=1000)
 
 SEARCHERS: dict[str, SearcherChoice] = {
+    point.name: SearcherChoice(summary=_summary(point), factory=point.value)
+    for point in entry_points(group="yolosweep.searchers")
+} | {
     "gp": SearcherChoice(
         summary="a Gaussian process on forecasts of final scores, the defaults as its prior",
         factory="yolosweep.search.searchers.gp:GpSearcher",
@@ -85,23 +97,33 @@ SEARCHERS: dict[str, SearcherChoice] = {
         options={"first": Option(summary="random trials before TPE decides", default=10, low=1, high=1000)},
     ),
     "qmc": SearcherChoice(
-        summary="quasi-random points that cover the space evenly", factory="yolosweep.search.searchers.qmc:Qmc"
+        summary="quasi-random points that cover the space evenly",
+        factory="yolosweep.search.searchers.qmc:Qmc",
+        learns=False,
     ),
     "random": SearcherChoice(
-        summary="independent random points", factory="yolosweep.search.searchers.random_search:random_search"
+        summary="independent random points",
+        factory="yolosweep.search.searchers.random_search:random_search",
+        learns=False,
     ),
     "grid": SearcherChoice(
-        summary="every combination, once", factory="yolosweep.search.searchers.grid:Grid", is_exhaustive=True
+        summary="every combination, once",
+        factory="yolosweep.search.searchers.grid:Grid",
+        is_exhaustive=True,
+        learns=False,
     ),
 }
 
 PRUNERS: dict[str, PrunerChoice] = {
+    point.name: PrunerChoice(summary=_summary(point), factory=point.value)
+    for point in entry_points(group="yolosweep.pruners")
+} | {
     "soft": PrunerChoice(
         summary="stops trials with hardly any chance to beat the best, as forecast from their curves",
         factory="yolosweep.search.pruners.soft:SoftPruner",
         has_grace=True,
         options={
-            "chance": Option(summary="a trial stops below this chance", default=0.05, low=0.0, high=0.5),
+            "chance": Option(summary="a trial stops below this chance", default=0.02, low=0.0, high=0.5),
             "complete": Option(summary=_COMPLETE.summary, default=3, low=1, high=1000),
             "protected": Option(summary="share of the trials that are never stopped", default=0.15, low=0.0, high=1.0),
         },

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from yolosweep.backends.arguments import nearest_name
 from yolosweep.errors import Fault
 from yolosweep.experiment.rules import lint, lint_names
-from yolosweep.experiment.schema import Experiment
+from yolosweep.experiment.schema import Experiment, Track
 from yolosweep.experiment.unknown_keys import explain_unknown
 
 __all__ = ["check"]
@@ -168,7 +168,7 @@ _BY_KEY: dict[str, Callable[[object], str]] = {
     "resources.cpus_per_trial": lambda _: "must be auto or a number from 1 up, e.g. 2",
     "search": _search,
     "search.parameters": _search,
-    "track.wandb": lambda _: "must be a mapping; write wandb: {project: parking}, or {} to take all defaults",
+    **{f"track.{sink}": lambda _: "must be a mapping; {} takes all defaults" for sink in Track.model_fields},
 }
 
 

@@ -1,6 +1,6 @@
 """The JSON schema of the experiment file, which editors read to complete keys and underline faults.
 
-``yolosweep schema > platform/yolosweep/experiment/experiment.schema.json`` updates the file.
+``python -m tests.tools.generate_docs`` updates the file in a checkout.
 """
 
 from __future__ import annotations

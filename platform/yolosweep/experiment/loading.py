@@ -1,11 +1,13 @@
-"""Reading experiment.yaml: safe YAML 1.2 with line numbers, overrides from the command line, all faults at once."""
+"""Reading an experiment: safe YAML 1.2 with line numbers, or plain data; overrides; all faults at once."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
@@ -16,7 +18,7 @@ from yolosweep.experiment.schema import SAMPLES, Experiment
 from yolosweep.experiment.settings import resolved
 from yolosweep.storage.addresses import is_address, redacted
 
-__all__ = ["load_experiment", "parse_override"]
+__all__ = ["Source", "load_experiment", "override_of", "parse_override"]
 
 _LIMIT = 1 << 20
 _LEVELS = 50
@@ -25,27 +27,37 @@ _VALUES = 20_000
 _TOO_DEEP = f"more than {_LEVELS} levels, or an alias (*name) inside the value it names; write the values out"
 
 
+_NAMELESS = "experiment"
+"""What messages call an experiment without a file."""
+
 _DECIDING = ("task", "train.epochs")
 """Keys that defaults depend on: with a fault in one, nothing further is checked."""
+
+Source: TypeAlias = "Path | str | Mapping[str, Any] | Experiment"
+"""An experiment file, or the content of one."""
 
 Further = Callable[[Experiment], Sequence[Fault]]
 """Checks that need more than the file: the data, the rules of the training library."""
 
 
-def load_experiment(path: Path | str, overrides: Sequence[str] = (), further: Further | None = None) -> Experiment:
-    """Read, check and resolve an experiment file. ``data`` becomes absolute; nothing is written.
+def load_experiment(source: Source, overrides: Sequence[str] = (), further: Further | None = None) -> Experiment:
+    """Read, check and resolve an experiment. ``data`` becomes absolute; nothing is written.
 
     Args:
-        path: the YAML file.
+        source: the YAML file; or its content, in which paths are relative to the working directory.
         overrides: ``key=value`` pairs, e.g. ``search.trials=8``; the value is read as YAML.
         further: called with the resolved experiment; its faults are listed with the others.
 
     Raises:
         ExperimentError: with all faults at once, each with its line.
-        UsageError: an override is not ``key=value``.
+        UsageError: an override is not ``key=value``, or the content is not plain data.
     """
-    path = Path(path)
-    content, lines = _read(path)
+    path, lines = Path(_NAMELESS), dict[str, int]()
+    if isinstance(source, (Mapping, Experiment)):
+        content = _plain(source)
+    else:
+        path = Path(source)
+        content, lines = _read(path)
     for text in overrides:
         keys, value = parse_override(text)
         _put(content, keys, value, text)
@@ -95,6 +107,27 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
             path.name, [Fault(key="", message=f"{what}; `yolosweep init DATA` writes a starter file")]
         )
     return content, lines
+
+
+def _plain(source: Mapping[str, Any] | Experiment) -> dict[str, Any]:
+    """Return a copy of an experiment in memory, as it would be read from a file."""
+    content = source.model_dump(mode="json") if isinstance(source, Experiment) else dict(source)
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(content, default=_as_written))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"the experiment is not plain data (numbers, texts, lists, mappings): {error}") from error
+    return plain
+
+
+def _as_written(value: object) -> object:
+    """Return a path, a parameter or a number of an array library as a file would hold it."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if callable(item := getattr(value, "item", None)):  # a scalar of NumPy or torch
+        return item()
+    raise TypeError(f"{value!r} is a {type(value).__name__}")
 
 
 def _text(path: Path) -> str:
@@ -171,6 +204,18 @@ def parse_override(text: str) -> tuple[list[str], Any]:
         return key.split("."), YAML(typ="safe", pure=True).load(value)
     except YAMLError as error:
         raise UsageError(f"{text!r}: the value is not YAML; quote it, e.g. '{key}=\"...\"'") from error
+
+
+def override_of(key: str, value: Any) -> str:
+    """Return the override that sets a dotted key to a value; :func:`parse_override` reads it back.
+
+    Raises:
+        UsageError: the value is not plain data.
+    """
+    try:
+        return f"{key}={json.dumps(value, ensure_ascii=False, default=_as_written)}"  # JSON is YAML
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{key}={value!r} is not plain data: {error}") from error
 
 
 def _put(content: dict[str, Any], keys: Sequence[str], value: Any, text: str) -> None:

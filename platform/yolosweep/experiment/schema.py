@@ -75,7 +75,7 @@ class Search(_Strict):
     pruner: Annotated[str, one_of(PRUNERS), listed(PRUNERS)] = "soft"
     """Which trials to stop, never in their last epoch; ``yolosweep docs yaml-reference`` explains each."""
     pruner_options: dict[str, _Number] | None = None
-    """Options of the pruner, by name: ``{chance: 0.02}``."""
+    """Options of the pruner, by name: ``{chance: 0.05}``."""
     grace_epochs: Annotated[Whole, Field(ge=1)] | None = None
     """No trial is pruned before this epoch. Default: a tenth of ``epochs``, at least 3."""
     reduction_factor: Annotated[Whole, Field(ge=2)] = 3

@@ -8,10 +8,11 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from yolosweep.backends import backend_for
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS
 from yolosweep.experiment.schema import Experiment
 
-__all__ = ["baseline", "grace_epochs", "identity", "resolved", "settings_of", "sizes_of"]
+__all__ = ["baseline", "defaults_of", "grace_epochs", "identity", "resolved", "settings_of", "sizes_of"]
 
 _TRIALS = 20
 """Trials of a search without any budget."""
@@ -64,6 +65,11 @@ def baseline(exp: Experiment) -> tuple[dict[str, Any], list[str]]:
         if chosen[name] != default:
             found.append(f"trial 0: the default {name}={default} is outside the search space, {chosen[name]} is used")
     return chosen, found
+
+
+def defaults_of(model: str) -> Mapping[str, Any]:
+    """Return the default of every train argument of a model's library."""
+    return backend_for(model).arguments.defaults
 
 
 def settings_of(exp: Experiment, parameters: Mapping[str, Any]) -> dict[str, Any]:

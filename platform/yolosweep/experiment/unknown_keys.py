@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from yolosweep.backends import BACKENDS
 from yolosweep.backends.arguments import nearest_name
-from yolosweep.experiment.schema import Experiment
+from yolosweep.experiment.schema import Experiment, Track
 from yolosweep.experiment.space import Parameter
 
 __all__ = ["explain_unknown", "fields_at"]
@@ -82,7 +82,7 @@ def explain_unknown(where: list[str | int], value: object) -> str:
 
 def _field_elsewhere(name: str) -> str | None:
     """Return the dotted path of a field of this name in another section."""
-    for section in ("search", "resources", "trial", "track", "track.wandb"):
+    for section in ("search", "resources", "trial", "track", *(f"track.{sink}" for sink in Track.model_fields)):
         if name in fields_at(list(section.split("."))):
             return f"{section}.{name}"
     return name if name in Experiment.model_fields else None

@@ -171,7 +171,7 @@ class History:
         trial = self._trial(event.trial)
         del trial.rows[event.from_epoch :]
         trial.checkpoints = [checkpoint for checkpoint in trial.checkpoints if checkpoint.epoch <= event.from_epoch]
-        trial.record, trial.dropped, trial.verdict = None, False, Verdict.CONTINUE
+        trial.record, trial.dropped, trial.verdict, trial.reason = None, False, Verdict.CONTINUE, None
         trial.resumes.append(event)
         if event.batch is not None:
             trial.request = trial.request.model_copy(update={"lowered": event.batch})

@@ -33,6 +33,7 @@ def summarize_trial(history: History, trial: TrialHistory, *, diverged: str | No
         best_epoch=last.best_epoch if last else None,
         epochs=len(trial.rows),
         seconds=round(seconds_of(trial), 1),
+        gpu_hours=round(request.gpus * seconds_of(trial) / 3600, 6) if request.gpus else None,
         parameters={name: used.get(name, value) for name, value in request.asked.items()},
         used=used,
         ran_on=_ran_on(trial),

@@ -2,15 +2,19 @@
 
 from yolosweep.records.assembly import Outcome as Outcome
 from yolosweep.records.assembly import record_of as record_of
+from yolosweep.records.dataset import DataCheck as DataCheck
+from yolosweep.records.dataset import DataSplit as DataSplit
 from yolosweep.records.dataset import Finding as Finding
 from yolosweep.records.dataset import PreparedDataset as PreparedDataset
 from yolosweep.records.dataset import Severity as Severity
+from yolosweep.records.dataset import SplitCheck as SplitCheck
 from yolosweep.records.policy import TrialPolicy as TrialPolicy
 from yolosweep.records.trials import Cause as Cause
 from yolosweep.records.trials import Checkpoint as Checkpoint
 from yolosweep.records.trials import Ending as Ending
 from yolosweep.records.trials import EpochResult as EpochResult
 from yolosweep.records.trials import FileRef as FileRef
+from yolosweep.records.trials import Resampled as Resampled
 from yolosweep.records.trials import TrialRecord as TrialRecord
 from yolosweep.records.trials import TrialRequest as TrialRequest
 from yolosweep.records.trials import Validation as Validation

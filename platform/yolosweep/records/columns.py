@@ -151,6 +151,14 @@ COLUMNS: tuple[Column, ...] = (
         surfaces=_on("show", "page", "tracker"),
     ),
     Column(
+        name="gpu_hours",
+        heading="GPU-hours",
+        value=lambda trial: trial.gpu_hours,
+        text="{:.3g}".format,
+        surfaces=_on("show", "page", "tracker"),
+        wanted=lambda trial: trial.gpu_hours is not None,
+    ),
+    Column(
         name="starts",
         heading="starts",
         value=lambda trial: trial.ran_on.retries + 1,

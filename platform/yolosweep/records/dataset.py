@@ -6,9 +6,9 @@ from enum import Enum
 
 from pydantic import Field
 
-from yolosweep.records.values import Record
+from yolosweep.records.values import Number, Record
 
-__all__ = ["Finding", "PreparedDataset", "Severity"]
+__all__ = ["DataCheck", "DataSplit", "Finding", "PreparedDataset", "Severity", "SplitCheck"]
 
 
 class Severity(str, Enum):
@@ -78,3 +78,73 @@ class PreparedDataset(Record):
         leaking = [f"{share:.1%} of {split} is {how} {tail}" for split, share, how in shares]
         passed = (f for f in self.findings if f.code in self.allowed and not (leaking and f.code.startswith("leak-")))
         return (*leaking, *(f"{f.code} was waived: {f.message}" for f in passed))
+
+
+class SplitCheck(Record):
+    """One split of a data set, as checked."""
+
+    images: int
+    objects: int
+    empty: int
+    """Images with an empty label file."""
+    unlabelled: int
+    """Images without a label file."""
+    instances: dict[str, int]
+    """Labelled objects per class."""
+    images_with: dict[str, int]
+    """Images per class."""
+    leaking: Number
+    same_source: Number
+    """See ``PreparedDataset.leaks`` and ``same_source``; None where nothing was compared."""
+
+
+class DataCheck(Record):
+    """The data checks of a data set; its fields are the keys of ``yolosweep check --json``, in order."""
+
+    source: str
+    task: str
+    fingerprint: str
+    names: dict[str, str]
+    """Class names by number."""
+    splits: dict[str, SplitCheck]
+    errors: int
+    warnings: int
+    notes: int
+    """Number of findings by severity."""
+    allowed: tuple[str, ...]
+    """Codes of errors that the user waived."""
+    findings: tuple[Finding, ...]
+    """Errors first."""
+    report: str | None
+    """The page that was written."""
+    is_trainable: bool = Field(exclude=True)
+    """Whether a sweep can start: there is no error that was not waived."""
+
+    waived: tuple[str, ...] = Field(exclude=True)
+    """Codes of findings of any severity that the user waived."""
+
+    def failing(self, lowest: Severity = Severity.ERROR) -> tuple[Finding, ...]:
+        """Return the findings of at least a severity that were not waived."""
+        order = list(Severity)
+        serious = order[: order.index(lowest) + 1]
+        return tuple(found for found in self.findings if found.severity in serious and found.code not in self.waived)
+
+
+class DataSplit(Record):
+    """A new split of a data set; its fields are the keys of ``yolosweep split --json``, in order."""
+
+    data: str
+    """Value for ``data:`` of an experiment."""
+    images: dict[str, int]
+    """Images per split."""
+    groups: int
+    """Groups of images that were kept together."""
+    images_in_groups: int
+    largest_group: int
+    classes: dict[str, dict[str, int]]
+    """Images per class, by split."""
+    missing: dict[str, tuple[str, ...]]
+    """Classes without an image in a split."""
+    left_out: tuple[str, ...]
+    """Unreadable images."""
+    seed: int

@@ -22,6 +22,8 @@ __all__ = [
     "EpochRecorded",
     "Event",
     "Note",
+    "PairedError",
+    "Reference",
     "SweepEnded",
     "SweepResumed",
     "SweepStarted",
@@ -153,6 +155,31 @@ class CheckpointsDropped(LedgerEvent):
     reason: str = ""
 
 
+class PairedError(Record):
+    """How uncertain the difference of two checkpoints on one split is: a paired bootstrap over its images."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    images: int
+    resamples: int
+    error: float
+    """Standard deviation of the difference over the resamples."""
+
+
+class Reference(Record):
+    """The checkpoint that the winner is compared with: trial 0's; where trial 0 wins, that of the best other trial."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    trial: str
+    validations: dict[str, Validation] = Field(default_factory=dict)
+    """By split, like the winner's; empty if it could not be validated."""
+    errors: dict[str, PairedError] = Field(default_factory=dict)
+    """By split, where both were scored image by image."""
+    reason: str | None = None
+    """Why it could not be validated."""
+
+
 class Winner(Record):
     """The checkpoint that is handed over, verified and validated again."""
 
@@ -168,6 +195,8 @@ class Winner(Record):
     """What has to be said wherever a score on these data is shown."""
     validations: dict[str, Validation]
     """By split: ``val``, and ``test`` where there is one."""
+    reference: Reference | None = None
+    """What it was compared with on the same images; None in ledgers of earlier versions."""
     file: FileRef
     settings: dict[str, Any]
     """All train arguments, as really used."""

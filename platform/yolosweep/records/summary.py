@@ -8,6 +8,7 @@ from pydantic import Field
 
 from yolosweep.records.events import Time
 from yolosweep.records.values import Number, Record
+from yolosweep.records.verdict import SweepVerdict
 
 __all__ = [
     "DamagedRun",
@@ -70,6 +71,8 @@ class TrialSummary(Record):
     epochs: int
     """Epochs trained."""
     seconds: float
+    gpu_hours: Number
+    """GPUs of the whole trial, shares counted as such, times hours; None on CPU."""
     parameters: dict[str, Any]
     """The searched parameters, as really used."""
     used: dict[str, Any]
@@ -138,10 +141,11 @@ class Summary(Record):
     best_trial: str | None
     best_score: Number
     baseline_score: Number
-    """Score of trial 0, the defaults."""
+    """Score of trial 0; see ``verdict.reference_name`` for whether it used the defaults."""
     gain: Number
+    """Measured difference to trial 0; ``verdict`` says whether it counts."""
     gain_percent: Number
-    verdict: str
+    verdict: SweepVerdict
     winner: WinnerSummary | None
     endings: dict[str, int]
     """Number of trials per ending."""
@@ -160,6 +164,13 @@ class Summary(Record):
     def parameters(self) -> tuple[str, ...]:
         """Names of the searched parameters."""
         return tuple(dict.fromkeys(name for trial in self.trials for name in trial.parameters))
+
+    @property
+    def best_first(self) -> tuple[TrialSummary, ...]:
+        """The trials by falling score, whatever their ending; those without a score last."""
+        sign = -1.0 if self.mode == "max" else 1.0
+        unscored = tuple(trial for trial in self.trials if trial.score is None)
+        return (*sorted(self.scored, key=lambda trial: (sign * (trial.score or 0.0), trial.number)), *unscored)
 
     @property
     def scored(self) -> tuple[TrialSummary, ...]:

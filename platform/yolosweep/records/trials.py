@@ -16,6 +16,7 @@ __all__ = [
     "Ending",
     "EpochResult",
     "FileRef",
+    "Resampled",
     "TrialRecord",
     "TrialRequest",
     "Validation",
@@ -224,6 +225,14 @@ class TrialRecord(Record):
     """Last line of the exception, for ``failed``, ``oom`` and ``diverged``."""
 
 
+class Resampled(Record):
+    """Scores on bootstrap resamples of the images of a split; the same resamples for every checkpoint."""
+
+    images: int
+    scores: dict[str, tuple[Number, ...]]
+    """By metric, in the order of the resamples."""
+
+
 class Validation(Record):
     """A checkpoint scored on one split."""
 
@@ -232,3 +241,5 @@ class Validation(Record):
     """Under the same names as in the epoch rows."""
     per_class: dict[str, dict[str, Number]] = Field(default_factory=dict)
     """Class name to its metrics, where the task has them."""
+    resampled: Resampled | None = Field(default=None, exclude=True)
+    """Not stored: what the comparison of two checkpoints is made of."""

@@ -42,7 +42,7 @@ def curves(history: History, summary: Summary) -> Figure:
     trials.sort(key=lambda trial: (trial.request.trial == best, trial.request.number == 0))
     longest = max((trial.rows[-1].epoch for trial in trials), default=1)
     return {
-        "data": [*(_curve(trial, best) for trial in trials), _marks(trials, best)],
+        "data": [*(_curve(trial, best, summary.verdict.reference_name) for trial in trials), _marks(trials, best)],
         "layout": {
             "xaxis": {"title": {"text": "epoch"}, "range": [0.5, longest + 0.5], "rangemode": "nonnegative"},
             "yaxis": {"title": {"text": inner(short_metric(summary.metric))}},
@@ -51,10 +51,10 @@ def curves(history: History, summary: Summary) -> Figure:
     }
 
 
-def _curve(trial: TrialHistory, best: str | None) -> dict[str, Any]:
+def _curve(trial: TrialHistory, best: str | None, base_name: str) -> dict[str, Any]:
     name = trial.request.trial
     role = "best" if name == best else "base" if trial.request.number == 0 else "rest"
-    label = name + {"best": " (best)", "base": " (defaults)", "rest": ""}[role]
+    label = name + {"best": " (best)", "base": f" ({base_name})", "rest": ""}[role]
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(trial.rows) < 3 else "lines",

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from yolosweep.diagnosis.curves import diverged
+from yolosweep.diagnosis.verdict import judge
+from yolosweep.experiment import defaults_of
+from yolosweep.ledger.evidence import evidence_of
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.ledger.trial_summary import gain_over_defaults, seconds_of, summarize_trial
 from yolosweep.records.summary import (
@@ -41,7 +44,7 @@ def summarize(history: History) -> Summary:
         baseline_score=base,
         gain=gain,
         gain_percent=None if gain is None or not base else round(100 * gain / abs(base), 2),
-        verdict=_verdict(history, best, gain, winner),
+        verdict=judge(evidence_of(history, defaults_of(history.experiment["model"]))),
         winner=winner,
         endings=dict(Counter(trial.status for trial in trials)),
         epochs=history.epochs(),
@@ -71,21 +74,6 @@ def _winner(history: History) -> WinnerSummary | None:
         gain=gain_over_defaults(history, score),
         validated={split: value.metrics.get(history.metric) for split, value in validations.items()},
     )
-
-
-def _verdict(history: History, best: TrialHistory | None, gain: float | None, winner: WinnerSummary | None) -> str:
-    if best is None:
-        return "No trial gave a score." if history.ended else "No trial has a score yet."
-    if gain is None:
-        text = f"{best.request.trial} is best; the defaults gave no score to compare with."
-    elif best.request.number == 0 or gain <= 0:
-        text = "Keep the defaults: no trial was better."
-    else:
-        text = f"{best.request.trial} is better than the defaults by {gain:.4f}, measured once with one seed."
-    if winner is not None and winner.trial != best.request.trial:
-        score = "no score" if winner.score is None else f"{winner.score:.4f}"
-        text += f" The checkpoint handed over is {winner.trial}'s, with {score}."
-    return text if history.ended else f"So far: {text[0].lower() if text.startswith('Keep') else text[0]}{text[1:]}"
 
 
 def _cost(trials: Iterable[TrialHistory]) -> tuple[EndingCost, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,6 +17,7 @@ from yolosweep.ledger.history import History
 from yolosweep.records.columns import columns_of, duration_text, setting_text, short_metric
 from yolosweep.records.events import Winner
 from yolosweep.records.summary import Summary
+from yolosweep.records.verdict import SweepVerdict
 from yolosweep.report.ending_styles import STYLES
 from yolosweep.report.figures import Figure, curves, scatters
 from yolosweep.report.parallel_coordinates import parallel
@@ -34,12 +36,18 @@ def write_report(folder: RunFolder) -> Path:
         RunFolderError: the ledger is damaged.
     """
     history = History.of(folder)
-    folder.publish(render(history), folder.report)
+    reproduce = f"yolosweep run {shlex.quote(str(folder.winner / 'reproduce.yaml'))}"
+    folder.publish(render(history, reproduce=reproduce), folder.report)
     return folder.report
 
 
-def render(history: History) -> str:
-    """Return the page as HTML. Everything that comes from data or settings is escaped."""
+def render(history: History, *, reproduce: str) -> str:
+    """Return the page as HTML. Everything that comes from data or settings is escaped.
+
+    Args:
+        history: the sweep.
+        reproduce: the command that trains the winner again.
+    """
     from plotly.offline import get_plotlyjs
 
     summary, experiment = summarize(history), history.experiment
@@ -55,6 +63,8 @@ def render(history: History) -> str:
         versions=history.started.versions,
         start_notes=history.started.notes,
         winner=winner,
+        reproduce=reproduce,
+        forest=_forest(summary.verdict),
         classes=_classes(winner),
         parameters=list(space),
         scatters=[(f"scatter-{index}", name) for index, name in enumerate(searched)],
@@ -83,6 +93,46 @@ def _figures(history: History, summary: Summary, searched: Mapping[str, Paramete
         figures["parallel"] = parallel(summary, searched)
         figures.update({f"scatter-{index}": figure for index, figure in enumerate(scatters(summary, searched))})
     return figures
+
+
+class _Lane(NamedTuple):
+    """The interval of a difference on one split; positions in percent of the width."""
+
+    label: str
+    text: str
+    low: float
+    at: float
+    high: float
+
+
+class _Forest(NamedTuple):
+    """The intervals of the verdict on one scale, and where no difference is."""
+
+    zero: float
+    rows: list[_Lane]
+
+
+def _forest(verdict: SweepVerdict) -> _Forest | None:
+    """Return the intervals to draw; None where there is none."""
+    known = [(c, c.low, c.difference, c.high) for c in verdict.comparisons]
+    spans = [
+        (c, low, at, high) for c, low, at, high in known if low is not None and at is not None and high is not None
+    ]
+    if not spans:
+        return None
+    least, most = min(0.0, *(low for _, low, _, _ in spans)), max(0.0, *(high for _, _, _, high in spans))
+    slack = (most - least) * 0.06 or 1.0
+
+    def place(value: float) -> float:
+        return round(100 * (value - least + slack) / (most - least + 2 * slack), 2)
+
+    return _Forest(
+        zero=place(0.0),
+        rows=[
+            _Lane(c.split, f"{at:+.4f}, {low:+.4f} to {high:+.4f}", place(low), place(at), place(high))
+            for c, low, at, high in spans
+        ],
+    )
 
 
 class _Classes(NamedTuple):

@@ -10,24 +10,25 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from yolosweep.errors import DataError, TrainingError, VerificationError
+from yolosweep.errors import DataError, TrainingError, VerificationError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import FileRef, Validation
-from yolosweep.records.events import Winner
+from yolosweep.records.events import PairedError, Reference, Winner
 from yolosweep.storage.atomic_files import sha256_of
 
-__all__ = ["TOLERANCE", "Validate", "best_trial", "select_winner", "verify_file"]
+__all__ = ["TOLERANCE", "Validate", "best_trial", "paired_error", "select_winner", "verify_file"]
 
 TOLERANCE = 0.01
 """Largest allowed difference between the recorded score and the one validated again (fp16 weights, fused layers)."""
 
-Validate = Callable[[Path, str], Validation]
-"""Score a checkpoint on a split."""
+Validate = Callable[[TrialHistory, Path, str], Validation]
+"""Score a checkpoint of a trial on a split, with the trial's settings."""
 
 
 def best_trial(history: History) -> tuple[TrialHistory, list[str]]:
@@ -87,12 +88,7 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, li
     record = trial.record
     assert record is not None, "best_trial returned a trial that did not end"
     weights = verify_file(folder, record.files["best.pt"])
-    validations = {"val": validate(weights, "val")}
-    measured = validations["val"].metrics.get(history.metric)
-    if history.metric.startswith("metrics/"):
-        _compare(history.metric, record.score, measured, trial.request.trial)
-    if "test" in history.started.dataset.images:
-        validations["test"] = validate(weights, "test")
+    validations = _validated(history, trial, weights, validate)
     files = {"best.pt": folder.publish(weights, folder.winner / "best.pt")}
     if "args.yaml" in record.files:
         files["args.yaml"] = folder.publish(folder.resolve(record.files["args.yaml"]), folder.winner / "args.yaml")
@@ -104,6 +100,7 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, li
         passed_over=tuple(passed_over),
         caveats=history.dataset.caveats,
         validations=validations,
+        reference=_reference(folder, history, trial, validations, validate),
         file=files["best.pt"],
         settings={**trial.request.settings, **record.used},
         identity=trial.request.identity,
@@ -118,6 +115,60 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, li
     }
     folder.publish(json.dumps(bundle, indent=2) + "\n", folder.winner / "winner.json")
     return winner
+
+
+def _validated(history: History, trial: TrialHistory, weights: Path, validate: Validate) -> dict[str, Validation]:
+    """Return the scores of a verified checkpoint on val, which must be the recorded one, and on test.
+
+    Raises:
+        VerificationError: the score on val is not the recorded one.
+        TrainingError: the checkpoint cannot be validated.
+    """
+    record = trial.record
+    assert record is not None, "only trials that ended have checkpoints"
+    validations = {"val": validate(trial, weights, "val")}
+    if history.metric.startswith("metrics/"):
+        measured = validations["val"].metrics.get(history.metric)
+        _compare(history.metric, record.score, measured, trial.request.trial)
+    if "test" in history.started.dataset.images:
+        validations["test"] = validate(trial, weights, "test")
+    return validations
+
+
+def _reference(
+    folder: RunFolder,
+    history: History,
+    winner: TrialHistory,
+    validations: Mapping[str, Validation],
+    validate: Validate,
+) -> Reference | None:
+    """Return trial 0, or the best other trial where trial 0 wins, scored on the winner's images; None without one."""
+    others = (trial for trial in history.ranked() if trial is not winner)
+    found = history.baseline if winner.request.number else next(others, None)
+    if found is None or found.record is None or found.score is None:
+        return None
+    name, files = found.request.trial, found.record.files
+    if "best.pt" not in files or found.dropped:
+        return Reference(trial=name, reason=f"{name} was not validated: its checkpoint is not kept.")
+    try:
+        scored = _validated(history, found, verify_file(folder, files["best.pt"]), validate)
+    except YolosweepError as error:
+        return Reference(trial=name, reason=f"{name} was not validated: {error}")
+    errors = {split: paired_error(validations[split], scored[split], history.metric) for split in scored}
+    return Reference(trial=name, validations=scored, errors={split: e for split, e in errors.items() if e is not None})
+
+
+def paired_error(one: Validation, other: Validation, metric: str) -> PairedError | None:
+    """Return how uncertain the difference of two scores on the same images is; None where they cannot be paired."""
+    if one.resampled is None or other.resampled is None or one.resampled.images != other.resampled.images:
+        return None
+    scores = (one.resampled.scores.get(metric, ()), other.resampled.scores.get(metric, ()))
+    pairs = [(a, b) for a, b in zip(*scores, strict=False) if a is not None and b is not None]
+    if len(pairs) < 2:
+        return None
+    return PairedError(
+        images=one.resampled.images, resamples=len(pairs), error=round(stdev(a - b for a, b in pairs), 6)
+    )
 
 
 def _compare(metric: str, recorded: float | None, measured: float | None, trial: str) -> None:

@@ -6,23 +6,23 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
+import sys
 import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from yolosweep.cluster import is_own, require_token, secrets_of
 from yolosweep.errors import ClusterError, YolosweepError
 from yolosweep.ledger import RunFolder
+from yolosweep.runtime.caller_process import environment_with, loggers_as_before, signals_as_before
 from yolosweep.runtime.resources import Allocation
 
 if TYPE_CHECKING:
     from yolosweep.runtime.controller_client import ControllerClient
 
-__all__ = ["Cluster", "connected", "named_cluster", "placement", "run_trials"]
+__all__ = ["Cluster", "connected", "joins_cluster", "named_cluster", "placement", "run_trials"]
 
 _QUIET = {
     "RAY_DEDUP_LOGS": "0",
@@ -58,22 +58,50 @@ def named_cluster(environ: Mapping[str, str]) -> str | None:
     return None if address in (None, "", "local") else address
 
 
+def joins_cluster(environ: Mapping[str, str]) -> bool:
+    """Return whether :func:`connected` would join a cluster instead of starting Ray on this machine."""
+    ray = sys.modules.get("ray")  # where nobody has imported it, no session is open
+    return named_cluster(environ) is not None or (ray is not None and ray.is_initialized())
+
+
 @contextlib.contextmanager
 def connected() -> Iterator[Cluster]:
-    """Connect to this process's cluster (``RAY_ADDRESS``, a Ray job), else start Ray on this machine.
+    """Connect to the cluster of this process (an open session, ``RAY_ADDRESS``, a Ray job), else start Ray here.
+
+    A session that is already open is used and left open; otherwise, the process is left as it was.
 
     Raises:
         ClusterError: Ray cannot be reached or started, or is on another machine and there is no token.
     """
-    os.environ.update({key: value for key, value in _QUIET.items() if key not in os.environ})
+    with environment_with(_QUIET), loggers_as_before("ray", "ray.tune"):
+        import ray
+
+        if ray.is_initialized():
+            if ray.util.client.ray.is_connected():
+                raise ClusterError(
+                    "this session is connected through Ray Client (ray://), where trials cannot reach the run folder; "
+                    "use `yolosweep submit`, or connect to the cluster from one of its nodes"
+                )
+            yield _cluster(ray.get_runtime_context().gcs_address, joined=True)
+            return
+        address = _start()
+        try:
+            yield _cluster(address, joined=bool(named_cluster(os.environ)))
+        finally:
+            with signals_as_before():
+                ray.shutdown()
+
+
+def _start() -> str:
+    """Connect to ``RAY_ADDRESS``, else start Ray on this machine; return the address."""
+    import ray
+
     address = named_cluster(os.environ)
     if address and not is_own(address):
         require_token(address, os.environ, key="RAY_ADDRESS=")
-    import ray
-
     here = {} if address else {"include_dashboard": False}
     try:
-        with _signals_as_before(), warnings.catch_warnings():
+        with signals_as_before(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             context = ray.init(
                 address=address or "local",
@@ -86,41 +114,14 @@ def connected() -> Iterator[Cluster]:
         what = f"Ray at {address} (RAY_ADDRESS) cannot be reached" if address else "Ray cannot start on this machine"
         fix = "; if the cluster requires a token, set RAY_AUTH_MODE=token" if address else ""
         raise ClusterError(f"{what}: {str(error).splitlines()[0]}{fix}") from error
-    try:
-        nodes = {node["NodeID"]: dict(node["Resources"]) for node in ray.nodes() if node["Alive"]}
-        yield Cluster(address=context.address_info["address"], nodes=nodes, joined=bool(address))
-    finally:
-        with _signals_as_before():
-            ray.shutdown()
+    return str(context.address_info["address"])
 
 
-@contextlib.contextmanager
-def _signals_as_before() -> Iterator[None]:
-    """Keep the caller's SIGINT and SIGTERM handlers in place while Ray starts and shuts down, and afterwards.
+def _cluster(address: str, *, joined: bool) -> Cluster:
+    import ray
 
-    On startup, Ray installs a Python handler that raises, and its C++ library one that also ends the process 3 s later.
-    On shutdown, it resets SIGTERM to the system's default.
-    """
-    put = signal.signal
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def put_others(number: int, handler: Any) -> Any:
-        return before[number] if number in before else put(number, handler)
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        signal.alarm(0)  # cancels the end after 3 s
-        before[number](number, frame)
-
-    for number, handler in before.items():
-        if callable(handler):
-            put(number, ask)
-    signal.signal = put_others  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        signal.signal = put
-        for number, handler in before.items():
-            put(number, handler)
+    nodes = {node["NodeID"]: dict(node["Resources"]) for node in ray.nodes() if node["Alive"]}
+    return Cluster(address=address, nodes=nodes, joined=joined)
 
 
 def run_trials(

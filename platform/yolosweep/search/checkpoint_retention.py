@@ -15,13 +15,16 @@ __all__ = ["clear_leftovers", "drop_surplus", "forget", "surplus", "with_final_n
 
 
 def surplus(history: History, keep_top: int) -> list[TrialRecord]:
-    """Return the ended trials outside of the best ``keep_top`` whose checkpoints are still there."""
+    """Return the ended trials outside of the best ``keep_top`` whose checkpoints are still there.
+
+    Trial 0 keeps its own: the winner is compared with it, image by image.
+    """
     keeping = [
         trial.record
         for trial in history.ranked()
         if trial.record is not None and "best.pt" in trial.record.files and not trial.dropped
     ]
-    return keeping[keep_top:]
+    return [record for record in keeping[keep_top:] if record.number]
 
 
 def drop_surplus(

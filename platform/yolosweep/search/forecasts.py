@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Forecasts"]
 
 _SILENT = 0.1
-"""Share of the epochs before which a curve says too little."""
+"""Share of the epochs before which the curve of a trial that goes on says too little."""
 
 _TAUGHT = 500
 """Complete curves that are learned from, the newest ones."""
@@ -104,7 +104,8 @@ class Forecasts:
         curve = known.smoothed(self._mode)
         if known.is_complete or known.ending is Ending.DIVERGED or len(curve) >= self._epochs:
             return Forecast(final=float(curve[-1]))
-        if len(curve) < max(2, math.ceil(_SILENT * self._epochs)):
+        goes_on = known.ending is None or not known.ending.is_final
+        if goes_on and len(curve) < max(2, math.ceil(_SILENT * self._epochs)):
             return None
         return self.model.forecast(curve)
 

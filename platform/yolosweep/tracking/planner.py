@@ -24,7 +24,7 @@ from yolosweep.records.events import (
     TrialStarted,
     WinnerSelected,
 )
-from yolosweep.tracking.message_values import headline_of, resumption_of, settings_of, summary_of, table_of
+from yolosweep.tracking.message_values import headline_of, resumption_of, settings_of, summary_of, table_of, verdict_of
 from yolosweep.tracking.sink import Artifact, Close, Message, Open, Outcome, Row, Summary, Table
 
 __all__ = ["Planner"]
@@ -202,7 +202,7 @@ class Planner:
         if winner is None:
             return {}
         caveats = {"caveats": " | ".join(winner.caveats)} if winner.caveats else {}
-        return {"winner": winner.trial, "winner_score": winner.score, **caveats}
+        return {"winner": winner.trial, "winner_score": winner.score, **caveats, **verdict_of(self.history)}
 
     @_messages.register
     def _(self, event: SweepEnded) -> list[Message]:

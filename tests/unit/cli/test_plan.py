@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -71,8 +73,12 @@ def test_a_mirror_that_must_be_online_needs_a_key_before_anything_starts(experim
     assert "run `wandb login`" in done.stderr
 
 
-def test_ray_s_word_for_this_machine_names_no_cluster() -> None:
-    from yolosweep.runtime.tune_adapter import named_cluster
+def test_a_cluster_is_joined_where_one_is_named_or_a_session_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    from yolosweep.runtime.tune_adapter import joins_cluster, named_cluster
 
     assert [named_cluster({"RAY_ADDRESS": word}) for word in ("local", "", "head:6379")] == [None, None, "head:6379"]
     assert named_cluster({}) is None
+    assert joins_cluster({"RAY_ADDRESS": "head:6379"})
+    assert not joins_cluster({})
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: True))
+    assert joins_cluster({})

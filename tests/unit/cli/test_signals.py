@@ -1,10 +1,11 @@
 """What a first and a second signal do, and when."""
 
 import signal
+import threading
 
 import pytest
 
-from yolosweep.cli.signals import Stop
+from yolosweep.workflows.stop_signals import Stop
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 
@@ -53,7 +54,7 @@ def test_what_came_just_before_is_not_run() -> None:
 
 
 def test_what_takes_too_long_to_stop_is_stopped_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("yolosweep.cli.signals._GRACE_S", 0.01)
+    monkeypatch.setattr("yolosweep.workflows.stop_signals._GRACE_S", 0.01)
     told: list[str] = []
     with Stop(print) as stop, pytest.raises(KeyboardInterrupt):
         waits_for_ever(stop, told)
@@ -64,3 +65,16 @@ def waits_for_ever(stop: Stop, told: list[str]) -> None:
     with stop.cancels(told.append):
         signal.raise_signal(signal.SIGTERM)
         signal.pause()
+
+
+def test_outside_of_the_main_thread_nothing_is_handled() -> None:
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def inside() -> None:
+        with Stop(print) as stop, stop.cancels(print):
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    assert seen == [before]

@@ -209,7 +209,8 @@ def test_room_follows_model_and_trials() -> None:
     assert small.trial_mb < 300 < 3000 < large.trial_mb == odd.trial_mb  # what is not known may be large
     assert needs(model="yolov8n.pt") == needs(model="yolo26.yaml") == small
     assert needs(model="toy/red").trial_mb < 1
-    assert needs(keep_top=9).kept_mb == 2.5 * small.kept_mb  # the one that falls out goes after the new one has come
+    # Trial 0 is kept beside the best, and the one that falls out goes after the new one has come.
+    assert needs(keep_top=9).kept_mb == pytest.approx((9 + 2) / (3 + 2) * small.kept_mb)
     assert needs(trial={"keep_checkpoints": 5}).trial_mb == 2 * small.trial_mb
     assert small.storage_mb(3) == small.kept_mb + 3 * small.trial_mb
     assert needs(trial={"image_cache_budget": 700}).budget_mb == 700

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolosweep.cli.job_driver import other_versions
-from yolosweep.cli.resume_checks import changed_versions
 from yolosweep.cluster.node_checks import Expected, node_problems
 from yolosweep.cluster.node_probe import NodeFacts
+from yolosweep.workflows.job_start import other_versions
+from yolosweep.workflows.resume_checks import changed_versions
 
 numbers = st.lists(st.integers(0, 99), min_size=1, max_size=4).map(lambda parts: ".".join(map(str, parts)))
 publics = st.builds(lambda number, end: number + end, numbers, st.sampled_from(["", "rc1", ".post2", ".dev20261101"]))

@@ -195,7 +195,7 @@ VALUES = [
         "pruner options",
         TOP + "search: {pruner_options: {chnce: 0.1, chance: 3, complete: 2.5}, parameters: {box: {min: 4, max: 9}}}\n",
         ("search.pruner_options.chnce", 4, "which has chance, complete, protected"),
-        ("search.pruner_options.chance", 4, "3 must be a number from 0 to 0.5; the default is 0.05"),
+        ("search.pruner_options.chance", 4, "3 must be a number from 0 to 0.5; the default is 0.02"),
         ("search.pruner_options.complete", 4, "2.5 must be a whole number from 1 to 1000; the default is 3"),
     ),
     wrong(
@@ -250,7 +250,7 @@ VALUES = [
     wrong("GPUs by name", HEAD + "resources: {gpus_per_trial: all}\n", ("resources.gpus_per_trial", 5, "or auto")),
     wrong("no CPU", HEAD + "resources: {cpus_per_trial: 0}\n", ("resources.cpus_per_trial", 5, "from 1 up")),
     wrong("keep nothing", HEAD + "keep_top: 0\n", ("keep_top", 5, "1 or more")),
-    wrong("wandb: true", HEAD + "track: {wandb: true}\n", ("track.wandb", 5, "{project: parking}")),
+    wrong("wandb: true", HEAD + "track: {wandb: true}\n", ("track.wandb", 5, "{} takes all defaults")),
     wrong("tags", HEAD + "track: {wandb: {tags: red}}\n", ("track.wandb.tags", 5, "must be a list")),
     wrong(
         "storage at http",

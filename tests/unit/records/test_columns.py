@@ -111,6 +111,19 @@ def test_the_names_for_trackers_are_stable(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("gpus", "hours", "text"), [(4.0, 4 * 1.5, "6"), (0.25, 0.25 * 1.5, "0.375"), (0.0, None, "")])
+def test_gpu_hours_count_all_gpus_of_a_trial(tmp_path: Path, gpus: float, hours: float | None, text: str) -> None:
+    history = History.of(write_run(tmp_path, Ending.FINISHED))
+    known = history.trials["t0000"]
+    known.request = known.request.model_copy(update={"gpus": gpus})
+    known.record = known.record.model_copy(update={"seconds": 5400.0})
+    trial = summarize_trial(history, known)
+    assert trial.gpu_hours == hours
+    for surface in ("show", "page", "tracker"):
+        shown = [column.cell(trial) for column in columns_of(surface, [trial]) if column.name == "gpu_hours"]
+        assert shown == ([text] if gpus else []), surface
+
+
 def test_every_ending_is_on_every_surface(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert set(STYLES) == {*(ending.value for ending in Ending), "running"}
     folder = write_run(tmp_path, *Ending, None)

@@ -35,6 +35,7 @@ from yolosweep.records.events import (
     WinnerSelected,
 )
 from yolosweep.records.summary import Restart, Summary
+from yolosweep.records.verdict import Outcome
 from yolosweep.report import summarize, write_report
 
 METRIC = "metrics/mAP50-95(B)"
@@ -189,7 +190,8 @@ def test_the_gain_is_over_trial_0_and_every_trial_is_there(tmp_path: Path) -> No
     assert numbers.seconds == 10.0
     assert [trial.gain for trial in numbers.trials] == [0.0, pytest.approx(0.1), None, pytest.approx(-0.2)]
     assert numbers.trials[1].parameters["batch"] == 4  # as used, not the 8 that was asked for
-    assert "better than the defaults" in numbers.verdict
+    assert numbers.verdict.outcome is Outcome.NO_DIFFERENCE  # 3 val images resolve nothing
+    assert "lr0=0.1 (default 0.01)" in " ".join(numbers.verdict.details)
     assert sum(line.epochs for line in numbers.cost) == 5
 
 
@@ -200,8 +202,8 @@ KEYS = {
         "resumes", "caveats", "warnings", "trials", "notes",
     ),
     "trial": (
-        "trial", "number", "ending", "reason", "score", "gain", "best_epoch", "epochs", "seconds", "parameters",
-        "used", "ran_on", "attempts", "diverged", "notes", "error", "checkpoint",
+        "trial", "number", "ending", "reason", "score", "gain", "best_epoch", "epochs", "seconds", "gpu_hours",
+        "parameters", "used", "ran_on", "attempts", "diverged", "notes", "error", "checkpoint",
     ),
     "ran_on": (
         "host", "device", "world_size", "threads", "epoch_seconds", "images_per_s", "memory_mb", "gpu_memory_mb",
@@ -246,9 +248,11 @@ def test_less_is_better_in_mode_min(tmp_path: Path) -> None:
     assert numbers.gain == pytest.approx(0.2)
 
 
-def test_keep_the_defaults_is_a_verdict(tmp_path: Path) -> None:
+def test_trial_0_may_be_best(tmp_path: Path) -> None:
     numbers = summary_of(write_run(tmp_path, ([0.9], Ending.FINISHED), ([0.7], Ending.FINISHED)))
-    assert numbers.verdict.startswith("Keep the defaults")
+    assert numbers.verdict.outcome is Outcome.NO_DIFFERENCE
+    assert numbers.verdict.trial == "t0001"
+    assert "t0001 scores 0.2000 less" in numbers.verdict.sentence
 
 
 def test_without_a_score_nothing_is_claimed(tmp_path: Path) -> None:
@@ -256,7 +260,7 @@ def test_without_a_score_nothing_is_claimed(tmp_path: Path) -> None:
     numbers = summary_of(folder)
     assert numbers.best_trial is None
     assert numbers.gain is None
-    assert numbers.verdict == "No trial gave a score."
+    assert numbers.verdict.sentence == "No trial gave a score."
     assert write_report(folder).is_file()
 
 
@@ -272,8 +276,8 @@ def test_a_running_sweep_is_marked_as_such(tmp_path: Path) -> None:
     folder = write_run(tmp_path, ([0.9], Ending.FINISHED), ([0.7], None), ended=False)
     numbers = summary_of(folder)
     assert (numbers.status, numbers.ended_at) == ("not ended", None)
-    assert numbers.verdict == "So far: keep the defaults: no trial was better."
-    assert summary_of(write_run(tmp_path, ([], None), ended=False)).verdict == "No trial has a score yet."
+    assert numbers.verdict.sentence.startswith("So far: no difference to trial 0")
+    assert summary_of(write_run(tmp_path, ([], None), ended=False)).verdict.sentence == "No trial has a score yet."
     assert "○ running" in " ".join(
         cell for row in Tables(write_report(folder).read_text()).tables["trials"] for cell in row
     )
@@ -285,8 +289,10 @@ def test_a_winner_that_is_not_the_best_is_named(tmp_path: Path) -> None:
     assert numbers.best_trial == "t0001"
     assert numbers.winner.validated == {"val": 0.5, "test": 0.45}
     assert numbers.winner.gain == pytest.approx(0.1)
-    assert "The checkpoint handed over is t0002's, with 0.5000." in numbers.verdict
-    assert "handed over" not in summary_of(write_run(tmp_path, *trials, winner=winner("t0001", 0.6))).verdict
+    handed_over = "The best score is t0001's, but its checkpoint is not the one handed over."
+    assert numbers.verdict.trial == "t0002"
+    assert handed_over in numbers.verdict.details
+    assert handed_over not in summary_of(write_run(tmp_path, *trials, winner=winner("t0001", 0.6))).verdict.details
 
 
 def test_the_page_shows_these_numbers(tmp_path: Path) -> None:
@@ -305,7 +311,7 @@ def test_the_table_has_every_trial_with_its_numbers(tmp_path: Path) -> None:
     assert head == [
         "trial", "ending", "mAP50-95(B)", "gain", "best epoch", "epochs", "time", *SPACE, "why it ended", "ran on",
     ]  # fmt: skip
-    assert rows[0][:10] == ["t0000 defaults", "● finished", "0.4000", "+0.0000", "3", "3", "6 s", "0.1", "4", "0"]
+    assert rows[0][:10] == ["t0000 tie", "● finished", "0.4000", "+0.0000", "3", "3", "6 s", "0.1", "4", "0"]
     assert rows[1][:10] == ["t0001", "✕ pruned", "0.5000", "+0.1000", "1", "2", "4 s", "0.01", "4", "0.1"]
     assert rows[1][10] == HOSTILE
     assert rows[2][1:7] == ["▲ failed", "–", "–", "–", "0", "0 s"]
@@ -501,7 +507,13 @@ def test_the_time_left_is_reckoned_from_what_was_trained_since(
 def test_the_winner_is_shown_with_its_file_and_its_classes(tmp_path: Path) -> None:
     folder = write_run(tmp_path, ([0.4], Ending.FINISHED), winner=winner("t0000", 0.4, test=0.3, label=HOSTILE))
     page = write_report(folder).read_text()
-    for shown in ("winner/best.pt", "5f" * 32, "lr0=0.25", "yolosweep run winner/reproduce.yaml", "t0009 left no"):
+    for shown in (
+        "winner/best.pt",
+        "5f" * 32,
+        "lr0=0.25",
+        f"yolosweep run {folder.winner}/reproduce.yaml",
+        "t0009 left no",
+    ):
         assert shown in page
     head, *rows = Tables(page).tables["classes"]
     assert head == ["validated again", "mAP50-95(B)val", "mAP50-95(B)test"]

@@ -12,7 +12,7 @@ import pytest
 from yolosweep.errors import DataError, TrainingError, VerificationError
 from yolosweep.experiment import load_experiment
 from yolosweep.ledger import Ledger, RunFolder
-from yolosweep.ledger.history import History
+from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest, Validation
 from yolosweep.records.events import EpochRecorded, SweepStarted, TrialEnded, TrialStarted
 from yolosweep.report.winner import best_trial, data_of, select_winner, verify_file
@@ -68,7 +68,7 @@ def make_run(
 
 
 def scorer(**scores: float) -> Any:
-    def validate(weights: Path, split: str) -> Validation:
+    def validate(trial: TrialHistory, weights: Path, split: str) -> Validation:
         assert weights.is_file()
         return Validation(split=split, metrics={METRIC: scores[split]})
 

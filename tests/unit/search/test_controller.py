@@ -216,16 +216,17 @@ def test_a_trial_behind_at_a_rung_is_pruned(tmp_path: Path) -> None:
 
 def test_only_the_best_checkpoints_stay_and_the_ledger_says_which_went(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, keep_top=2)
+    kept = ["t0000", "t0001", "t0002"]  # the two best, and what the winner is compared with
     scores = [0.1, 0.4, 0.3, 0.2]
     for score in scores:
         request = start(controller)
         controller.row(request.trial, row(1, score))
         end(controller, request, score)
     known = history(request)
-    assert [t for t, trial in known.trials.items() if not trial.dropped] == ["t0001", "t0002"]
+    assert [t for t, trial in known.trials.items() if not trial.dropped] == kept
     folder = RunFolder(request.folder)
-    assert sorted(p.parent.name for p in folder.root.glob("trials/*/best.pt")) == ["t0001", "t0002"]
-    assert sorted(p.parent.name for p in folder.root.glob("trials/*/last.pt")) == ["t0001", "t0002"]
+    assert sorted(p.parent.name for p in folder.root.glob("trials/*/best.pt")) == kept
+    assert sorted(p.parent.name for p in folder.root.glob("trials/*/last.pt")) == kept
 
 
 def checkpoint(request: TrialRequest, epoch: int, content: bytes = b"best") -> Checkpoint:

@@ -54,20 +54,6 @@ def test_another_attempt_gives_another_answer() -> None:
     assert suggester.suggest(3) != suggester.suggest(3, attempt=1)
 
 
-@pytest.mark.parametrize(("mode", "sign"), [("max", 1), ("min", -1)])
-def test_tpe_goes_where_it_was_good(mode: str, sign: int) -> None:
-    space = {"mosaic": Parameter(min=0.0, max=1.0)}
-    suggester = searcher_for("tpe", space, seed=0, mode=mode)
-    late = []
-    for number in range(60):
-        found = suggester.suggest(number)
-        suggester.started(number, found)
-        suggester.tell(number, found, -sign * abs(found["mosaic"] - 0.8))
-        if number >= 40:
-            late.append(found["mosaic"])
-    assert sum(abs(value - 0.8) < 0.2 for value in late) >= 14
-
-
 def test_the_batch_really_used_is_what_is_learned() -> None:
     """Asked for 16, trained with 4 (out of memory): the score belongs to 4."""
     space = {"batch": Parameter(values=[4, 8, 16]), "mosaic": Parameter(min=0.0, max=1.0)}

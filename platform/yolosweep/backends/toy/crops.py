@@ -15,9 +15,10 @@ from ruamel.yaml.error import YAMLError
 
 from yolosweep.errors import TrainingError
 
-__all__ = ["Crops", "Floats", "read_crops"]
+__all__ = ["Crops", "Floats", "Ints", "read_crops"]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 _SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
@@ -30,6 +31,9 @@ class Crops:
     """Mean of the red channel, 0 to 255, shape (n,)."""
     is_red: Floats
     """1 for crops of the positive class, else 0, shape (n,)."""
+    image: Ints
+    """The image each crop is from, 0 to ``images - 1``, shape (n,)."""
+    images: int
     positive: str
     """The class that counts as 1: the one with "red" in its name, else the first in the alphabet."""
 
@@ -44,18 +48,29 @@ def read_crops(data: str, split: str) -> Crops:
         TrainingError: the split is missing or empty, or a file cannot be read; the message names the file.
     """
     root = Path(data)
-    pairs, names = _of_folders(root, split) if root.is_dir() else _of_boxes(root, split)
+    found, names = _of_folders(root, split) if root.is_dir() else _of_boxes(root, split)
     positive = next((name for name in names if "red" in name.lower()), names[0])
-    crops = [(mean_red, name == positive) for mean_red, name in pairs]
+    crops = [(mean_red, name == positive, file) for mean_red, name, file in found]
     if not crops:
         raise TrainingError(
             f"{data} has no crops in {split}; toy/red learns from boxes, or from images in class folders"
         )
-    means, answers = zip(*crops, strict=True)
-    return Crops(np.array(means, dtype=np.float64), np.array(answers, dtype=np.float64), positive)
+    means, answers, files = zip(*crops, strict=True)
+    number = {file: at for at, file in enumerate(dict.fromkeys(files))}
+    return Crops(
+        mean_red=np.array(means, dtype=np.float64),
+        is_red=np.array(answers, dtype=np.float64),
+        image=np.array([number[file] for file in files]),
+        images=len(number),
+        positive=positive,
+    )
 
 
-def _of_folders(root: Path, split: str) -> tuple[Iterator[tuple[float, str]], list[str]]:
+_Found = Iterator[tuple[float, str, Path]]
+"""Mean red, class and image of each crop."""
+
+
+def _of_folders(root: Path, split: str) -> tuple[_Found, list[str]]:
     folder = root / split
     if not folder.is_dir():
         raise TrainingError(f"there is no folder {folder}; toy/red needs {split}/<class>/ there, or a data.yaml")
@@ -63,10 +78,10 @@ def _of_folders(root: Path, split: str) -> tuple[Iterator[tuple[float, str]], li
     if len(names) < 2:
         raise TrainingError(f"{folder} has {len(names)} class folders; toy/red distinguishes two")
     files = ((file, name) for name in names for file in _images(folder / name))
-    return ((float(_red(file).mean()), name) for file, name in files), names
+    return ((float(_red(file).mean()), name, file) for file, name in files), names
 
 
-def _of_boxes(path: Path, split: str) -> tuple[Iterator[tuple[float, str]], list[str]]:
+def _of_boxes(path: Path, split: str) -> tuple[_Found, list[str]]:
     content = _load(path)
     names = content["names"]
     by_number = dict(enumerate(names)) if isinstance(names, list) else {int(key): str(v) for key, v in names.items()}
@@ -99,7 +114,7 @@ def _images(place: Path) -> list[Path]:
     raise TrainingError(f"there is no folder {place}; correct the split in data.yaml")
 
 
-def _boxes(files: list[Path], names: dict[int, str]) -> Iterator[tuple[float, str]]:
+def _boxes(files: list[Path], names: dict[int, str]) -> _Found:
     for file in files:
         before, found, after = file.as_posix().rpartition("/images/")
         labels = Path(f"{before}/labels/{after}" if found else file).with_suffix(".txt")
@@ -115,7 +130,7 @@ def _boxes(files: list[Path], names: dict[int, str]) -> Iterator[tuple[float, st
                     f"{labels}: {' '.join(values)[:80]!r} is not a label toy/red can read (class x y w h)"
                 ) from error
             if red is not None:
-                yield _mean_inside(red, x, y, w, h), name
+                yield _mean_inside(red, x, y, w, h), name, file
 
 
 def _mean_inside(red: Floats, x: float, y: float, w: float, h: float) -> float:

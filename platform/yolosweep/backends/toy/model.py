@@ -56,9 +56,13 @@ class RedModel:
 
     def measured(self, crops: Crops) -> dict[str, float | None]:
         """Return the metrics of a split."""
+        return {name: float(np.mean(values)) for name, values in self.measured_each(crops).items()}
+
+    def measured_each(self, crops: Crops) -> dict[str, Floats]:
+        """Return the metrics of every crop."""
         return {
-            "val/loss": mean_squared_error(self.predict(crops.mean_red), crops.is_red),
-            ACCURACY: float(np.mean(self.is_correct(crops))),
+            "val/loss": (self.predict(crops.mean_red) - crops.is_red) ** 2,
+            ACCURACY: self.is_correct(crops).astype(np.float64),
         }
 
 

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from yolosweep.backends.checkpoints import Checkpoints
 from yolosweep.backends.failure_causes import cause_of
+from yolosweep.backends.resampling import mean_over_images
 from yolosweep.backends.toy.arguments import ARGUMENTS
 from yolosweep.backends.toy.crops import Crops, read_crops
 from yolosweep.backends.toy.model import (
@@ -83,6 +84,7 @@ class ToyTrainer:
             split=split,
             metrics=model.measured(crops),
             per_class={name: {ACCURACY: float(right[chosen].mean())} for name, chosen in kinds.items() if chosen.any()},
+            resampled=mean_over_images(model.measured_each(crops), crops.image, crops.images),
         )
 
 

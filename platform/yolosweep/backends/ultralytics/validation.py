@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from yolosweep.backends.failure_causes import last_line
+from yolosweep.backends.resampling import Detections, mean_over_images, resampled
 from yolosweep.backends.ultralytics.arguments import train_arguments
 from yolosweep.backends.ultralytics.environment import enter
 from yolosweep.backends.ultralytics.tasks import TASKS, class_of
 from yolosweep.errors import TrainingError
-from yolosweep.records import Validation
+from yolosweep.records import Resampled, Validation
 from yolosweep.storage.scratch import scratch_folder
 
 __all__ = ["validated"]
@@ -41,12 +42,60 @@ def validated(
     }  # fmt: skip
     try:
         with scratch_folder("val") as scratch:
-            validator = class_of(task, "Validator")(args={**arguments, "save_dir": str(scratch)}, save_dir=scratch)
+            kind = _keeping(class_of(task, "Validator"))
+            validator = kind(args={**arguments, "save_dir": str(scratch)}, save_dir=scratch)
             stats = validator(model=str(weights))
+            scores = _of_answers(validator) if task == "classify" else _of_detections(validator)
     except Exception as error:
         raise TrainingError(f"cannot validate {weights} on {split} of {data}: {last_line(error)}") from error
     metrics = {name: round(float(value), 5) for name, value in stats.items() if name != "fitness"}
-    return Validation(split=split, metrics=metrics, per_class=_per_class(validator))
+    return Validation(split=split, metrics=metrics, per_class=_per_class(validator), resampled=scores)
+
+
+def _keeping(validator: type[Any]) -> type[Any]:
+    """Return a validator that keeps what it matched image by image; Ultralytics clears that with the last metric."""
+
+    class Keeping(validator):  # type: ignore[misc]
+        def get_stats(self) -> dict[str, Any]:
+            self.kept = {name: list(values) for name, values in getattr(self.metrics, "stats", {}).items()}
+            found: dict[str, Any] = super().get_stats()
+            return found
+
+    return Keeping
+
+
+def _of_detections(validator: Any) -> Resampled | None:
+    """Return mAP50 and mAP50-95 on resamples, of boxes and of masks or keypoints where the task has them."""
+    kept = {
+        name: [values[at] for at in _in_order(validator.dataloader.dataset.im_files)]
+        for name, values in validator.kept.items()
+    }
+    sets = {
+        letter: Detections(kept[name], kept["conf"], kept["pred_cls"], kept["target_cls"])
+        for name, letter in (("tp", "B"), ("tp_m", "M"), ("tp_p", "P"))
+        if name in kept
+    }
+
+    def score(weights: Any) -> dict[str, float]:
+        return {name: value for letter, one in sets.items() for name, value in one.scores(weights, letter).items()}
+
+    return resampled(len(kept["target_cls"]), score)
+
+
+def _of_answers(validator: Any) -> Resampled | None:
+    """Return the top-1 and top-5 accuracy on resamples."""
+    import numpy as np
+    import torch
+
+    order = _in_order([sample[0] for sample in validator.dataloader.dataset.samples])
+    is_right = (torch.cat(validator.pred) == torch.cat(validator.targets)[:, None]).numpy()[order].astype(float)
+    accuracies = {"metrics/accuracy_top1": is_right[:, 0], "metrics/accuracy_top5": is_right.max(axis=1)}
+    return mean_over_images(accuracies, np.arange(len(is_right)), len(is_right))
+
+
+def _in_order(files: Sequence[str]) -> list[int]:
+    """Return the images by name, so that they are in one order whatever they were batched by."""
+    return sorted(range(len(files)), key=files.__getitem__)
 
 
 def _per_class(validator: Any) -> dict[str, dict[str, float]]:

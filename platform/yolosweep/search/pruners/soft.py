@@ -61,7 +61,7 @@ class SoftPruner:
             return ""
         return (
             f"forecast to end at {outlook.final:.4g} after epoch {row.epoch}, with a chance of {outlook.chance:.1%} to "
-            f"beat the best complete training's {outlook.best:.4g}; it stops below {self._chance:.0%}"
+            f"beat the best complete training's {outlook.best:.4g}; it stops below {100 * self._chance:g}%"
         )
 
     def apply(self, event: Event) -> None:

@@ -82,7 +82,8 @@ class Axis:
         """Return the nearest places that the parameter can take."""
         if self.places is None:
             return np.clip(places, 0.0, 1.0)
-        return np.asarray(self.places[np.argmin(np.abs(places[:, None] - self.places[None, :]), axis=1)])
+        middles = (self.places[1:] + self.places[:-1]) / 2
+        return np.asarray(self.places[np.searchsorted(middles, places)])
 
     def anywhere(self, uniform: Array) -> Array:
         """Return places for numbers drawn uniformly from 0 to 1; each value is equally likely."""

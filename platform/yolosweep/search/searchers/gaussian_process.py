@@ -1,9 +1,10 @@
 """A Gaussian process with a noise variance for each observation, fitted by maximum a posteriori.
 
-Own code, for measured reasons: Optuna's ``GPSampler`` takes no noise per observation, without which a pruned curve
-counts as much as a complete one; BoTorch's ``SingleTaskGP`` does, but adds gpytorch and its dependencies to every
-installation and takes seconds where this takes 0.1 s. The kernel (Matérn 5/2, one length scale per parameter) and the
-priors follow BoTorch (Hvarfner et al. 2024).
+Own code, for measured reasons. Optuna's ``GPSampler`` takes no noise per observation, so that a forecast from ten
+epochs would count as much as a complete training. BoTorch's ``SingleTaskGP`` does, and fits as quickly, but it needs
+488 MiB more in the sweep controller, which loads no torch, and eight more packages (35 MB) in every installation. The
+kernel (Matérn 5/2, one length scale per parameter) and the priors follow BoTorch (Hvarfner et al. 2024). One decision
+of ``gp`` takes 0.13 s of one core at 200 trials with 14 parameters, and 0.6 s with a history of 10,000.
 """
 
 from __future__ import annotations

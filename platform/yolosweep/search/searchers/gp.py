@@ -31,8 +31,9 @@ _NEAR_SHARE = 0.34
 """Share of the first trials that are drawn around the defaults."""
 _NEAR_WIDTH = 0.22
 _PRIOR_WIDTH = 0.35
+"""Standard deviation of the prior around the defaults, in each column."""
 _PRIOR_TRIALS = 2.0
-"""The prior around the defaults weighs as much as the improvement after so many trials, then less and less."""
+"""The logarithm of the prior counts by this over the number of observations."""
 _LEARNED = 200
 """Observations that the process is fitted to; of more, the best, the newest and a sample of the others."""
 _FITTED = 150
@@ -40,6 +41,11 @@ _FITTED = 150
 _FLOOR = 2.5
 """How bad a disaster is does not matter: values are cut so many times the distance from median to best below it."""
 _PENDING = 100
+"""Running trials without a forecast that are taken into account, the newest ones."""
+_HUGE = 1e12
+"""A score beyond this is none."""
+_ROUNDS = 3
+"""How often the neighbourhood of the best candidates is searched, each time half as wide."""
 
 
 @dataclass
@@ -128,9 +134,10 @@ class GpSearcher:
                 value, deviation = -math.inf, 0.0
             else:
                 value, deviation = self._sign * forecast.final, abs(forecast.final) * forecast.spread
+            usable = abs(value) < _HUGE
             numbers.append(number)
-            values.append(value)
-            deviations.append(deviation)
+            values.append(value if usable else -math.inf)
+            deviations.append(deviation if usable else 0.0)
         return numbers, np.array(values), np.array(deviations)
 
     def _state(self) -> _State | None:
@@ -154,9 +161,9 @@ class GpSearcher:
         scales = fitted_scales(x[few], z[few], variance[few], self._axes.groups, self._axes.count)
         process = GaussianProcess(x, z, variance, self._axes.groups, scales)
         means, _ = process.predict(x)
-        young = [t.point for n, t in self._trials.items() if not t.is_over and n not in set(numbers)]
-        pending = [point for point in young if point is not None][-_PENDING:]
-        if pending:
+        seen = set(numbers)
+        young = [trial.point for n, trial in self._trials.items() if not trial.is_over and n not in seen]
+        if pending := [point for point in young if point is not None][-_PENDING:]:
             process = process.believing(self._axes.columns(np.array(pending)))
         leaders = points[np.argsort(-means, kind="stable")[:5]]
         return _State(process=process, incumbent=float(means.max()), leaders=leaders, count=count)
@@ -174,8 +181,9 @@ class GpSearcher:
                 axes.near(leader, width, keep, rng, 40) for width, keep in ((0.05, 0.5), (0.12, 0.5), (0.25, 0.7))
             ]
         points = np.vstack(pools)
-        top = points[np.argsort(-self._promise(state, points), kind="stable")[:6]]
-        points = np.vstack([top, *(axes.near(point, 0.06, 0.6, rng, 30) for point in top)])
+        for round_ in range(_ROUNDS):
+            top = points[np.argsort(-self._promise(state, points), kind="stable")[:6]]
+            points = np.vstack([top, *(axes.near(point, 0.06 / 2**round_, 0.6, rng, 30) for point in top)])
         return np.asarray(points[int(np.argmax(self._promise(state, points)))])
 
     def _promise(self, state: _State, points: Array) -> Array:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from yolosweep.cluster import prepare_node
 from yolosweep.ledger import Ledger, RunFolder
-from yolosweep.ledger.history import History
+from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Validation
 from yolosweep.records.events import Winner, WinnerSelected
 from yolosweep.report.winner import best_trial, data_of, select_winner
@@ -15,15 +15,14 @@ from yolosweep.tracking import page_of
 __all__ = ["select_winner_in", "select_winner_of"]
 
 
-def select_winner_of(run: str) -> tuple[RunFolder, Winner]:
+def select_winner_of(folder: RunFolder) -> Winner:
     """Select the winner of a run that no other process holds, and record it.
 
     Raises:
-        RunFolderError: not a run folder, or in use.
+        RunFolderError: it is in use.
         VerificationError: the checkpoint differs from what was recorded.
         TrainingError: no trial has a score.
     """
-    folder = RunFolder.open(run)
     with folder.held():
         winner = select_winner_in(folder)
         before = History.of(folder).winner
@@ -31,7 +30,7 @@ def select_winner_of(run: str) -> tuple[RunFolder, Winner]:
             ledger = Ledger(folder)
             ledger.append(WinnerSelected(**dict(winner)))
             ledger.close()
-    return folder, winner
+    return winner
 
 
 def select_winner_in(folder: RunFolder) -> Winner:
@@ -42,11 +41,10 @@ def select_winner_in(folder: RunFolder) -> Winner:
     trial, _ = best_trial(history)
     data = data_of(folder, history) if folder.objects is None else prepare_node(folder.address, history.dataset)
     trainer = trainer_for(trial.request.model)
-    record = trial.record
-    request = trial.request
-    settings = {**request.settings, **(record.used if record else {})}
 
-    def validate(weights: Path, split: str) -> Validation:
+    def validate(trial: TrialHistory, weights: Path, split: str) -> Validation:
+        request, record = trial.request, trial.record
+        settings = {**request.settings, **(record.used if record else {})}
         return trainer.validate(
             weights, task=request.task, data=data, split=split, settings=settings, gpus=request.gpus
         )

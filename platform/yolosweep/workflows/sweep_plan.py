@@ -6,7 +6,6 @@ import os
 import statistics
 from pathlib import Path
 
-from yolosweep.cli.experiment_checks import Checked
 from yolosweep.cluster import checkpoint_needs
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import baseline
@@ -15,11 +14,12 @@ from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records.plan import Plan
 from yolosweep.runtime.resources import allot
-from yolosweep.runtime.tune_adapter import named_cluster
+from yolosweep.runtime.tune_adapter import joins_cluster
 from yolosweep.search.pruners.asha import rungs
 from yolosweep.storage import address_of_run, cached_at
 from yolosweep.storage.addresses import is_address
 from yolosweep.tracking import choose_sinks
+from yolosweep.workflows.experiment_checks import Checked
 
 __all__ = ["plan_of"]
 
@@ -33,7 +33,7 @@ def plan_of(checked: Checked) -> Plan:
     exp = checked.experiment
     search, epochs = exp.search, int(exp.train["epochs"])
     most = _epochs_at_most(search.trials, epochs, search.epoch_budget)
-    concurrent = None if named_cluster(os.environ) else _local_concurrency(checked)
+    concurrent = None if joins_cluster(os.environ) else _local_concurrency(checked)
     seconds = _known_epoch_seconds(_local_copy(exp.storage), checked)
     disk = checkpoint_needs(exp, checked.model_bytes)
     return Plan(

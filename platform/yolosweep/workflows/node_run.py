@@ -1,4 +1,4 @@
-"""``yolosweep leave`` and ``yolosweep node``: a node that shuts down lets its trials checkpoint first."""
+"""Running and draining a Ray node: when it shuts down, its trials checkpoint first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from collections.abc import Sequence
 from yolosweep.cluster.preemption import clear_notice, drain
 from yolosweep.cluster.spot_notice import CLOUDS, has_notice
 from yolosweep.errors import ClusterError, UsageError
+from yolosweep.workflows.listener import Listener
 
 __all__ = ["leave_node", "run_node"]
 
@@ -23,7 +23,7 @@ _KILL_AFTER_S = 10.0
 """From SIGTERM to SIGKILL of the node's own processes, when no trial runs any more."""
 
 
-def leave_node(grace_s: float) -> None:
+def leave_node(listener: Listener, *, grace_s: float) -> None:
     """Drain this node: let its trials checkpoint and end.
 
     Raises:
@@ -36,10 +36,12 @@ def leave_node(grace_s: float) -> None:
             f"{what} not checkpointed within {grace_s:g} s and will resume from the newest checkpoint; a longer "
             "--grace or a lower trial.checkpoint_every loses less"
         )
-    _info("node drained: no trial runs here any more; interrupted trials have checkpointed and continue elsewhere")
+    listener.info(
+        "node drained: no trial runs here any more; interrupted trials have checkpointed and continue elsewhere"
+    )
 
 
-def run_node(command: Sequence[str], *, grace_s: float, cloud: str | None) -> int:
+def run_node(command: Sequence[str], listener: Listener, *, grace_s: float, cloud: str | None) -> int:
     """Run a Ray node (``ray start … --block``) until it ends, SIGTERM arrives, or the cloud preempts the machine.
 
     Returns:
@@ -69,11 +71,11 @@ def run_node(command: Sequence[str], *, grace_s: float, cloud: str | None) -> in
     _wait(node, notice, cloud)
     if node.poll() is not None:
         return node.returncode if node.returncode >= 0 else 128 - node.returncode
-    _info(f"node is shutting down: waiting up to {grace_s:g} s for its trials to checkpoint")
+    listener.info(f"node is shutting down: waiting up to {grace_s:g} s for its trials to checkpoint")
     try:
-        leave_node(grace_s)
+        leave_node(listener, grace_s=grace_s)
     finally:
-        _end(node)
+        _end(node, listener)
     return 0
 
 
@@ -87,15 +89,11 @@ def _wait(node: subprocess.Popen[bytes], notice: threading.Event, cloud: str | N
             last = time.monotonic()
 
 
-def _end(node: subprocess.Popen[bytes]) -> None:
+def _end(node: subprocess.Popen[bytes], listener: Listener) -> None:
     node.terminate()
     try:
         node.wait(_KILL_AFTER_S)
     except subprocess.TimeoutExpired:
-        _info(f"the node has not ended within {_KILL_AFTER_S:g} s and is killed")
+        listener.warning(f"the node has not ended within {_KILL_AFTER_S:g} s and is killed")
         with contextlib.suppress(ProcessLookupError):
             os.killpg(node.pid, signal.SIGKILL)
-
-
-def _info(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

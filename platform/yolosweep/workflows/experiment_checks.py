@@ -1,4 +1,4 @@
-"""The checks of an experiment before anything starts; ``run``, ``resume``, ``plan`` and ``doctor`` share them."""
+"""The checks of an experiment before anything starts; runs, resumed runs, plans and node checks share them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolosweep.cli.progress_bar import progress
 from yolosweep.data import OUTSIDE, Gate, described, examine, waive
 from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
-from yolosweep.experiment import Experiment, baseline, lint_with_data, load_experiment, notes, sizes_of
+from yolosweep.experiment import Experiment, Source, baseline, lint_with_data, load_experiment, notes, sizes_of
 from yolosweep.records import PreparedDataset, Severity
 from yolosweep.storage.addresses import address_fault, is_address
+from yolosweep.workflows.listener import Listener
 
 __all__ = ["Checked", "check"]
 
@@ -20,7 +20,6 @@ __all__ = ["Checked", "check"]
 class Checked:
     """An experiment that passed all checks."""
 
-    source: Path
     experiment: Experiment
     dataset: PreparedDataset
     gate: Gate
@@ -35,12 +34,15 @@ class Checked:
         return self.model.stat().st_size if isinstance(self.model, Path) and self.model.is_file() else None
 
 
-def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: Sequence[str] = ()) -> Checked:
+def check(
+    source: Source, overrides: Sequence[str], listener: Listener, *, fetch: bool = True, allow: Sequence[str] = ()
+) -> Checked:
     """Load an experiment and check it completely: file, data, model, and the rules of the backend.
 
     Args:
-        source: the experiment file.
+        source: the experiment file, or its content.
         overrides: ``key=value`` pairs.
+        listener: receives the progress of reading the data.
         fetch: whether missing weights are downloaded; a plan only notes that they are.
         allow: codes of findings in the data to waive.
 
@@ -55,9 +57,7 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
         if is_address(exp.data) and address_fault(exp.data, holds="data") is not None:
             return _rules(exp)  # the address is a fault of the file
         try:
-            tell, anywhere = progress("checking the data"), OUTSIDE in allow
-            copying = progress("copying the data", in_bytes=True)
-            gate = examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, progress=tell, copying=copying)
+            gate = _examined(exp, listener, anywhere=OUTSIDE in allow)
             found.append((gate, waive(gate, allow)))
         except (DataError, UsageError) as error:
             found.append(error)
@@ -79,13 +79,17 @@ def check(source: Path, overrides: Sequence[str], *, fetch: bool = True, allow: 
     if isinstance(model, Path) and not model.is_file():
         remarks.append(f"{exp.model} is not on this machine: a run downloads it first")
     return Checked(
-        source=source,
         experiment=exp,
         dataset=dataset,
         gate=gate,
         model=model,
         notes=(*notes(exp), *remarks, *_notable_findings(dataset)),
     )
+
+
+def _examined(exp: Experiment, listener: Listener, *, anywhere: bool) -> Gate:
+    reading, copying = listener.reading("checking the data"), listener.reading("copying the data", in_bytes=True)
+    return examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, progress=reading, copying=copying)
 
 
 def _rules(exp: Experiment) -> list[Fault]:

@@ -19,7 +19,8 @@ _GRACE_S = 30.0
 class Stop:
     """Handles SIGINT and SIGTERM while the ``with`` block runs. The second signal always raises KeyboardInterrupt.
 
-    So does the first one, except inside :meth:`waits` and :meth:`cancels`, which stop in an orderly way.
+    So does the first one, except inside :meth:`waits` and :meth:`cancels`, which stop in an orderly way. Outside of the
+    main thread, which alone receives signals, nothing is handled.
 
     Args:
         notify: prints a line for people.
@@ -33,12 +34,13 @@ class Stop:
         """The first signal received."""
 
     def __enter__(self) -> Stop:
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: set outside of Python
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if a stop was requested."""

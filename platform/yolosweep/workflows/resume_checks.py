@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yolosweep.cli.experiment_checks import Checked, check
 from yolosweep.cluster.versions import releases, versions
 from yolosweep.data.model.finding_codes import CODES
 from yolosweep.errors import RunFolderError, UsageError
@@ -15,6 +14,8 @@ from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.runtime.resources import ranks_of
 from yolosweep.storage.atomic_files import sha256_of
+from yolosweep.workflows.experiment_checks import Checked, check
+from yolosweep.workflows.listener import Listener
 
 __all__ = ["ALLOWABLE", "changed_versions", "check_again", "is_complete"]
 
@@ -29,7 +30,7 @@ _CHANGEABLE = (
 
 
 def check_again(
-    folder: RunFolder, history: History, overrides: Sequence[str], allow: Sequence[str]
+    folder: RunFolder, history: History, overrides: Sequence[str], allow: Sequence[str], listener: Listener
 ) -> tuple[Checked, dict[str, Any]]:
     """Return the experiment of a run that can be resumed, and what differs from the recorded one.
 
@@ -45,7 +46,7 @@ def check_again(
             f"--allow {unknown[0]}: choose from {', '.join(ALLOWABLE)}, or the code of an error in the data"
         )
     codes = {*history.started.dataset.allowed, *allow} - {*ALLOWABLE}
-    checked = check(folder.experiment, overrides, fetch=False, allow=sorted(codes))
+    checked = check(folder.experiment, overrides, listener, fetch=False, allow=sorted(codes))
     recorded = dict(_flat(history.experiment))
     now = dict(_flat(checked.experiment.model_dump(mode="json")))
     changes = {

@@ -1,0 +1,79 @@
+"""What ``run`` and ``resume`` print last: is it better, what was found, and what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from yolosweep.cli.console import print_line, wrapped
+from yolosweep.cli.relative_paths import from_here
+from yolosweep.cli.tables import describe_verdict
+from yolosweep.ledger import RunFolder
+from yolosweep.records.columns import setting_text, short_metric
+from yolosweep.records.events import Winner
+from yolosweep.records.summary import Summary
+from yolosweep.records.verdict import Outcome
+
+__all__ = ["conclude"]
+
+
+def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: Path) -> None:
+    """Print the outcome of a run.
+
+    Args:
+        folder: the run folder.
+        summary: its numbers.
+        winner: the winner, if one could be selected.
+        page: the report.
+    """
+    print_line("")
+    describe_verdict(summary.verdict)
+    # The diagnosis of the sweep belongs here: one line.
+    print_line("")
+    for sentence in summary.warnings:
+        _field("warning", sentence)
+    if winner is not None:
+        _describe(winner, summary)
+        _field("model", from_here(folder.winner / "best.pt"))
+        _field("sha256", winner.file.sha256)
+    _field("report", from_here(page))
+    _field("next", _next_command(folder, summary))
+
+
+def _describe(winner: Winner, summary: Summary) -> None:
+    """Print the winner's settings, and its scores beside those of trial 0."""
+    settings = " ".join(f"{name}={setting_text(winner.settings.get(name))}" for name in summary.parameters)
+    _field("winner", winner.trial)
+    _field("settings", settings)
+    metric = short_metric(winner.metric)
+    for split, validation in winner.validations.items():
+        score = validation.metrics.get(winner.metric)
+        text = f"{metric} {score:.4f}" if score is not None else f"no {metric}"
+        _field(split, text + _beside(winner, split))
+    for sentence in winner.passed_over:
+        _field("note", sentence)
+
+
+def _beside(winner: Winner, split: str) -> str:
+    """Return the score of what the winner was compared with."""
+    reference = winner.reference
+    validation = reference.validations.get(split) if reference else None
+    score = validation.metrics.get(winner.metric) if validation else None
+    return "" if reference is None or score is None else f", {reference.trial} {score:.4f}"
+
+
+def _next_command(folder: RunFolder, summary: Summary) -> str:
+    """Return the command that helps most after this verdict."""
+    run = from_here(folder.root) if folder.objects is None else folder.named
+    if summary.status == "cancelled":
+        return f"yolosweep resume {run}"
+    if summary.winner is None:
+        return f"yolosweep show {run}"
+    if summary.verdict.outcome is Outcome.BETTER:
+        return f"yolosweep run {from_here(folder.winner / 'reproduce.yaml')} seed=1   # the winner with another seed"
+    return f"yolosweep show {run}"
+
+
+def _field(name: str, text: str) -> None:
+    """Print a named line; an address or a command is never broken."""
+    is_prose = name in ("settings", "warning", "note")
+    print_line(wrapped(text, indent=" " * 11, first=f"{name:<11}") if is_prose else f"{name:<11}{text}")

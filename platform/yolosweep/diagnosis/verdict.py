@@ -1,0 +1,362 @@
+"""Whether the best trial is better than trial 0: a pure function of scores and of how uncertain their difference is.
+
+The difference on val is that of the recorded scores. Its standard error comes from a paired bootstrap over the images
+of val where both checkpoints were scored image by image, else from the number of images alone, as for two unpaired
+proportions, which is wider. Two things make the interval wider still:
+
+- The best trial was chosen on val. With N trials there were N - 1 chances to beat trial 0 by luck, so the interval is a
+  simultaneous one (Bonferroni, as in Dunnett's comparisons with a control): with 40 trials 3.2 standard errors to
+  each side, not 2.0. A trial that is not worse than the best by this margin is a tie.
+- A bootstrap knows no images but those of val. Where two checkpoints differ on very few of them it is too sure of
+  itself: 4 of 100 images, all in favor of one, give 2.0 standard errors, although a sign test gives p = 0.125. One more
+  image on which they differ is therefore added to the variance; then 6 images count (p = 0.03) and 5 do not.
+
+The test split chooses nothing, so its interval is an ordinary one. Neither interval covers the luck of a seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+from yolosweep.records.events import PairedError
+from yolosweep.records.verdict import Comparison, Evidence, Outcome, ScoredTrial, SweepVerdict
+
+__all__ = ["CONFIDENCE", "judge"]
+
+CONFIDENCE = 0.95
+"""Of the intervals."""
+
+_FLOORS = {"mAP50-95": 0.03, "mAP50": 0.05}
+"""Scores below which a detector has learned next to nothing, by the kind of metric."""
+_NAMED = 6
+"""Ties that are listed one by one."""
+
+
+def judge(evidence: Evidence) -> SweepVerdict:
+    """Return the verdict on a sweep, running or ended."""
+    pair = _pair(evidence)
+    if pair is None:
+        return _without_comparison(evidence)
+    best, base = pair
+    comparisons = [_on_val(evidence, best, base), *_on_test(evidence, best, base)]
+    resolution = _resolution(evidence, best, base)
+    ties = _ties(evidence, resolution)
+    outcome = _outcome(evidence, comparisons, base)
+    verdict = SweepVerdict(
+        outcome=outcome,
+        sentence="",
+        trial=best.trial,
+        reference=base.trial,
+        reference_name=_reference_name(evidence),
+        comparisons=tuple(comparisons),
+        resolution=resolution,
+        ties=tuple(trial.trial for trial in ties),
+        cheapest=_cheapest(evidence.trials[0], ties),
+        optimism=_optimism(evidence, best, base, len(ties) + 1),
+        trials=len(evidence.trials),
+        leaks=evidence.leaks,
+        off_defaults=evidence.off_defaults,
+    )
+    sentence = _sentence(evidence, verdict)
+    return verdict.model_copy(update={"sentence": sentence, "details": tuple(_details(evidence, verdict))})
+
+
+def _pair(evidence: Evidence) -> tuple[ScoredTrial, ScoredTrial] | None:
+    """Return the best trial and trial 0; where trial 0 is best, the best of the others; None without two scores."""
+    base = next((trial for trial in evidence.trials if trial.number == 0), None)
+    winner = next((trial for trial in evidence.trials if trial.trial == evidence.winner), None)
+    others = [trial for trial in evidence.trials if trial.number != 0]
+    if base is None or not others:
+        return None
+    return (winner if winner is not None and winner.number else others[0]), base
+
+
+def _is_compared(evidence: Evidence, best: ScoredTrial, base: ScoredTrial) -> bool:
+    """Return whether both checkpoints were validated, as winner and reference."""
+    reference = evidence.reference
+    return reference is not None and {evidence.winner, reference.trial} == {best.trial, base.trial}
+
+
+def _gain(evidence: Evidence, score: float, base: float) -> float:
+    return score - base if evidence.mode == "max" else base - score
+
+
+def _error(evidence: Evidence, best: ScoredTrial, base: ScoredTrial, split: str) -> PairedError | None:
+    """Return the measured error of the difference, else one for two unpaired proportions; None for other metrics."""
+    reference = evidence.reference
+    if reference is not None and _is_compared(evidence, best, base) and split in reference.errors:
+        return reference.errors[split]
+    if split != "val" or not _is_proportion(evidence) or not evidence.images:
+        return None
+    share = min(max((best.score + base.score) / 2, 0.0), 1.0)
+    return PairedError(images=evidence.images, resamples=0, error=math.sqrt(2 * share * (1 - share) / evidence.images))
+
+
+def _is_proportion(evidence: Evidence) -> bool:
+    """Return whether the metric is between 0 and 1, as all but losses are."""
+    return evidence.metric.startswith("metrics/")
+
+
+def _half_width(evidence: Evidence, error: PairedError, chances: int) -> float:
+    """Return half of the interval of a difference that is the largest of so many."""
+    quantile = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * max(chances, 1)))
+    one_image = 1 / error.images if _is_proportion(evidence) else 0.0
+    return quantile * math.hypot(error.error, one_image)
+
+
+def _resolution(evidence: Evidence, best: ScoredTrial, base: ScoredTrial) -> float | None:
+    error = _error(evidence, best, base, "val")
+    return None if error is None else round(_half_width(evidence, error, len(evidence.trials) - 1), 6)
+
+
+def _on_val(evidence: Evidence, best: ScoredTrial, base: ScoredTrial) -> Comparison:
+    error, difference = _error(evidence, best, base, "val"), _gain(evidence, best.score, base.score)
+    half = None if error is None else _half_width(evidence, error, len(evidence.trials) - 1)
+    return _comparison("val", evidence.images, (best.score, base.score), difference, error, half)
+
+
+def _on_test(evidence: Evidence, best: ScoredTrial, base: ScoredTrial) -> list[Comparison]:
+    """Return the comparison on test; empty unless both were validated on it."""
+    reference = evidence.reference
+    if reference is None or not _is_compared(evidence, best, base) or "test" not in reference.validations:
+        return []
+    of_reference = reference.validations["test"].metrics.get(evidence.metric)
+    scores = {evidence.winner: evidence.validated.get("test"), reference.trial: of_reference}
+    score, base_score = scores[best.trial], scores[base.trial]
+    if score is None or base_score is None:
+        return []
+    error = _error(evidence, best, base, "test")
+    half = None if error is None else _half_width(evidence, error, 1)
+    images = error.images if error else 0
+    return [_comparison("test", images, (score, base_score), _gain(evidence, score, base_score), error, half)]
+
+
+def _comparison(
+    split: str,
+    images: int,
+    scores: tuple[float, float],
+    difference: float,
+    error: PairedError | None,
+    half: float | None,
+) -> Comparison:
+    return Comparison(
+        split=split,
+        images=images if error is None else error.images,
+        score=scores[0],
+        reference_score=scores[1],
+        difference=round(difference, 6),
+        low=None if half is None else round(difference - half, 6),
+        high=None if half is None else round(difference + half, 6),
+        resamples=0 if error is None else error.resamples,
+    )
+
+
+def _outcome(evidence: Evidence, comparisons: Sequence[Comparison], base: ScoredTrial) -> Outcome:
+    val, test = comparisons[0], comparisons[1] if len(comparisons) > 1 else None
+    if _has_not_learned(evidence):
+        return Outcome.NOT_LEARNED
+    if val.low is None or val.high is None:
+        return Outcome.UNDECIDED
+    if val.high < 0 or (test is not None and test.high is not None and test.high < 0):
+        return Outcome.WORSE
+    return Outcome.BETTER if val.low > 0 else Outcome.NO_DIFFERENCE
+
+
+def _has_not_learned(evidence: Evidence) -> bool:
+    floor = _floor(evidence)
+    return floor is not None and bool(evidence.trials) and evidence.trials[0].score <= floor
+
+
+def _floor(evidence: Evidence) -> float | None:
+    """Return the score up to which a model may have learned nothing; None where that is unknown."""
+    if evidence.mode != "max":
+        return None
+    if evidence.metric == "metrics/accuracy_top1" and evidence.majority and evidence.instances:
+        share = evidence.majority
+        return share + 2 * math.sqrt(share * (1 - share) / evidence.instances)
+    kind = evidence.metric.removeprefix("metrics/").partition("(")[0]
+    return _FLOORS.get(kind)
+
+
+def _ties(evidence: Evidence, resolution: float | None) -> list[ScoredTrial]:
+    """Return the trials whose score is within the resolution of the best one's."""
+    if resolution is None:
+        return []
+    top, *rest = evidence.trials
+    return [trial for trial in rest if abs(top.score - trial.score) <= resolution]
+
+
+def _cheapest(top: ScoredTrial, ties: Sequence[ScoredTrial]) -> str | None:
+    """Return the tie with the smallest model, then the smallest images, if that is cheaper than the best trial."""
+
+    def cost(trial: ScoredTrial) -> tuple[float, int]:
+        # Files of one model differ by the few bytes of the arguments that they carry.
+        return round((trial.weights_bytes or top.weights_bytes or 0) / 2**20, 1), trial.imgsz or 0
+
+    found = min(ties, key=cost, default=None)
+    return found.trial if found is not None and cost(found) < cost(top) else None
+
+
+def _optimism(evidence: Evidence, best: ScoredTrial, base: ScoredTrial, alike: int) -> float | None:
+    """Return how much the largest of ``alike`` equally good scores is expected to be above their mean (Blom)."""
+    error = _error(evidence, best, base, "val")
+    if error is None:
+        return None
+    expected = NormalDist().inv_cdf((alike - 0.375) / (alike + 0.25)) if alike > 1 else 0.0
+    return round(error.error / math.sqrt(2) * expected, 6)
+
+
+def _reference_name(evidence: Evidence) -> str:
+    return "trial 0" if evidence.off_defaults else "the defaults"
+
+
+def _without_comparison(evidence: Evidence) -> SweepVerdict:
+    trials = evidence.trials
+    if not trials:
+        sentence = "No trial gave a score." if evidence.ended else "No trial has a score yet."
+        return SweepVerdict(outcome=Outcome.UNDECIDED, sentence=sentence, leaks=evidence.leaks)
+    top = trials[0]
+    made = SweepVerdict(
+        outcome=Outcome.NOT_LEARNED if _has_not_learned(evidence) else Outcome.UNDECIDED,
+        sentence="",
+        details=tuple(_clamped(evidence)),
+        trial=top.trial,
+        reference=top.trial if top.number == 0 else None,
+        reference_name=_reference_name(evidence),
+        trials=len(trials),
+        leaks=evidence.leaks,
+        off_defaults=evidence.off_defaults,
+    )
+    return made.model_copy(update={"sentence": _sentence(evidence, made)})
+
+
+def _sentence(evidence: Evidence, verdict: SweepVerdict) -> str:
+    text = _claim(evidence, verdict)
+    return text if evidence.ended else f"So far: {text[0].lower() if text[1:2].islower() else text[0]}{text[1:]}"
+
+
+def _claim(evidence: Evidence, verdict: SweepVerdict) -> str:
+    """Return the headline."""
+    val, name, metric = verdict.val, verdict.reference_name, evidence.metric.removeprefix("metrics/")
+    if verdict.outcome is Outcome.NOT_LEARNED:
+        return _claim_of_nothing(evidence, metric)
+    if val is None:
+        if verdict.reference is None:
+            return f"{verdict.trial} is best, but trial 0 gave no score to compare with."
+        return f"Only {verdict.trial} has a score: there is nothing to compare it with."
+    if verdict.outcome is Outcome.UNDECIDED:
+        return f"{_lead(verdict)}, but the noise of {metric} is unknown: one run of each does not decide."
+    interval = _interval(val)
+    if verdict.outcome is Outcome.BETTER:
+        return f"{verdict.trial} is better than {name} by {val.difference:.4f} {metric} on val ({interval})."
+    if verdict.outcome is Outcome.WORSE:
+        return f"Keep {name}: {_worse(verdict, metric)}."
+    return f"No difference to {name} that {val.images} val images can resolve: {_lead(verdict)} ({interval})."
+
+
+def _claim_of_nothing(evidence: Evidence, metric: str) -> str:
+    score, floor = evidence.trials[0].score, _floor(evidence)
+    if metric == "accuracy_top1":
+        chance = f"always answering the most frequent class scores {evidence.majority:.4f}"
+        return f"No trial has learned: the best {metric} is {score:.4f}, and {chance}."
+    return f"No trial has learned: the best {metric} is {score:.4f}, below {floor:g}."
+
+
+def _lead(verdict: SweepVerdict) -> str:
+    """Return who is ahead, and by how much."""
+    difference = verdict.comparisons[0].difference or 0.0
+    if not difference:
+        return f"{verdict.trial} scores the same"
+    return f"{verdict.trial} scores {abs(difference):.4f} {'more' if difference > 0 else 'less'}"
+
+
+def _worse(verdict: SweepVerdict, metric: str) -> str:
+    val, *more = verdict.comparisons
+    if val.high is not None and val.high < 0:
+        behind = f"{-(val.difference or 0):.4f} {metric}"
+        return f"{verdict.trial}, the best other trial, is worse by {behind} ({_interval(val)})"
+    test = more[0]
+    return f"{verdict.trial} is ahead on val, but worse on test by {-(test.difference or 0):.4f} ({_interval(test)})"
+
+
+def _interval(comparison: Comparison) -> str:
+    if comparison.low is None or comparison.high is None:
+        return "interval unknown"
+    return f"{comparison.low:+.4f} to {comparison.high:+.4f}"
+
+
+def _details(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
+    """Return how the verdict was found, ties and limits."""
+    return [
+        *_method(evidence, verdict),
+        *_test(verdict),
+        *_tie_lines(evidence, verdict),
+        *_clamped(evidence),
+        *_limits(evidence, verdict),
+    ]
+
+
+def _method(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
+    val = verdict.comparisons[0]
+    if val.low is None:
+        return []
+    widened = f", widened for the best of {verdict.trials} trials" if verdict.trials > 2 else ""
+    if val.resamples:
+        how = f"paired bootstrap over {val.images} val images, {val.resamples} resamples"
+    else:
+        how = f"estimated from the number of val images ({val.images}), because they were not scored image by image"
+    return [f"Interval: {CONFIDENCE:.0%}, {how}{widened}."]
+
+
+def _test(verdict: SweepVerdict) -> list[str]:
+    if len(verdict.comparisons) < 2:
+        return []
+    test = verdict.comparisons[1]
+    if test.low is None or test.high is None:
+        return [f"On test: {test.difference:+.4f}."]
+    reading = "better" if test.low > 0 else "worse" if test.high < 0 else "no difference that test can resolve"
+    return [
+        f"On {test.images} test images, which chose nothing: {test.difference:+.4f} ({_interval(test)}), {reading}."
+    ]
+
+
+def _tie_lines(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
+    ties, top = verdict.ties, evidence.trials[0].trial
+    if not ties:
+        return []
+    listed = ", ".join(ties[:_NAMED]) + (f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else "")
+    lines = [
+        f"{len(ties)} {'trial' if len(ties) == 1 else 'trials'} within {verdict.resolution:.4f} of {top}: {listed}."
+    ]
+    if verdict.cheapest:
+        tie = next(trial for trial in evidence.trials if trial.trial == verdict.cheapest)
+        lines.append(f"The cheapest of them is {tie.trial}{f' (imgsz {tie.imgsz})' if tie.imgsz else ''}.")
+    if verdict.optimism and verdict.optimism >= 5e-5:
+        lines.append(
+            f"The best of {len(ties) + 1} trials that are alike scores about {verdict.optimism:.4f} too high on val."
+        )
+    return lines
+
+
+def _clamped(evidence: Evidence) -> list[str]:
+    if not evidence.off_defaults:
+        return []
+    values = ", ".join(
+        f"{name}={value:.4g} (default {default})" if isinstance(value, float) else f"{name}={value} (default {default})"
+        for name, (default, value) in evidence.off_defaults.items()
+    )
+    return [f"Trial 0 did not use the defaults: {values}."]
+
+
+def _limits(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
+    lines = []
+    top = evidence.trials[0].trial
+    if evidence.winner not in (None, top):
+        lines.append(f"The best score is {top}'s, but its checkpoint is not the one handed over.")
+    if evidence.reference is not None and evidence.reference.reason:
+        lines.append(evidence.reference.reason)
+    if verdict.outcome is Outcome.BETTER:
+        lines.append("Each trial has one seed: the checkpoint is better, its settings may have been lucky.")
+    return lines

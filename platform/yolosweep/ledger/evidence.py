@@ -1,0 +1,60 @@
+"""What the ledger knows that a verdict is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from yolosweep.ledger.history import History, TrialHistory
+from yolosweep.records.verdict import Evidence, ScoredTrial
+
+__all__ = ["evidence_of"]
+
+
+def evidence_of(history: History, defaults: Mapping[str, Any]) -> Evidence:
+    """Return the evidence for the verdict on a sweep.
+
+    Args:
+        history: the sweep.
+        defaults: of the train arguments of the model's library.
+    """
+    dataset, winner = history.dataset, history.winner
+    answers = dataset.instances.get("val", {}).values()
+    validated = winner.validations if winner else {}
+    return Evidence(
+        metric=history.metric,
+        mode=history.mode,
+        ended=history.ended is not None,
+        trials=tuple(_scored(trial, trial.score) for trial in history.ranked() if trial.score is not None),
+        winner=winner.trial if winner else None,
+        validated={split: validation.metrics.get(history.metric) for split, validation in validated.items()},
+        reference=winner.reference if winner else None,
+        images=dataset.images.get("val", 0),
+        majority=max(answers) / sum(answers) if sum(answers) else None,
+        instances=sum(answers),
+        leaks=dataset.leaks,
+        off_defaults=_off_defaults(history.baseline, defaults),
+    )
+
+
+def _off_defaults(trial: TrialHistory | None, defaults: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the searched parameters of trial 0 that are not the defaults, as it really used them."""
+    if trial is None:
+        return {}
+    used = {**trial.request.asked, **(trial.record.used if trial.record else {})}
+    values = {name: used[name] for name in trial.request.asked}
+    return {name: (defaults.get(name), value) for name, value in values.items() if defaults.get(name) != value}
+
+
+def _scored(trial: TrialHistory, score: float) -> ScoredTrial:
+    record, request = trial.record, trial.request
+    settings = {**request.settings, **(record.used if record else {})}
+    weights = record.files.get("best.pt") if record else None
+    imgsz = settings.get("imgsz")
+    return ScoredTrial(
+        trial=request.trial,
+        number=request.number,
+        score=score,
+        weights_bytes=weights.size if weights else None,
+        imgsz=int(imgsz) if isinstance(imgsz, (int, float)) else None,
+    )

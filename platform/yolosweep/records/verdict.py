@@ -1,0 +1,119 @@
+"""Whether a sweep found something better than trial 0: the evidence, and the verdict that every surface shows."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from pydantic import Field
+
+from yolosweep.records.events import Reference
+from yolosweep.records.values import Number, Record
+
+__all__ = ["Comparison", "Evidence", "Outcome", "ScoredTrial", "SweepVerdict"]
+
+
+class Outcome(str, Enum):
+    """What can be claimed about the best trial of a sweep."""
+
+    BETTER = "better"
+    """Better than trial 0, by more than val can be wrong about."""
+    NO_DIFFERENCE = "no difference"
+    """No difference to trial 0 that val can resolve."""
+    WORSE = "worse"
+    """Every other trial is worse than trial 0, or the best of them is worse on test."""
+    NOT_LEARNED = "not learned"
+    """The best score is one that a model reaches without having learned anything."""
+    UNDECIDED = "undecided"
+    """Nothing to compare: no score, one trial, or a metric whose noise is unknown."""
+
+
+class ScoredTrial(Record):
+    """A trial with a score, as far as the verdict needs it."""
+
+    trial: str
+    number: int
+    score: float
+    weights_bytes: int | None = None
+    """Size of ``best.pt``; of one model family it grows with the number of parameters."""
+    imgsz: int | None = None
+
+
+class Evidence(Record):
+    """What a verdict is made of."""
+
+    metric: str
+    mode: str
+    ended: bool
+    trials: tuple[ScoredTrial, ...]
+    """Best first."""
+    winner: str | None = None
+    """The trial whose checkpoint is handed over; None before it is selected."""
+    validated: dict[str, Number] = Field(default_factory=dict)
+    """The winner's score per split, as validated again."""
+    reference: Reference | None = None
+    """What the winner was compared with on the same images."""
+    images: int = 0
+    """Size of val."""
+    majority: Number = None
+    """Share of the most frequent class in val: what always answering it scores as accuracy."""
+    instances: int = 0
+    """Labelled objects in val; of classify its images."""
+    leaks: dict[str, float] = Field(default_factory=dict)
+    off_defaults: dict[str, tuple[Any, Any]] = Field(default_factory=dict)
+    """Searched parameters of trial 0 that are not the defaults of the library: default and value."""
+
+
+class Comparison(Record):
+    """The best trial and trial 0 on the images of one split."""
+
+    split: str
+    images: int
+    score: Number
+    """Of the trial that the verdict is about."""
+    reference_score: Number
+    """Of trial 0."""
+    difference: Number
+    """Positive is better in both modes."""
+    low: Number
+    high: Number
+    """Interval of the difference; None where its noise is unknown."""
+    resamples: int = 0
+    """Resamples of the images behind the interval; 0: estimated from the number of images alone."""
+
+
+class SweepVerdict(Record):
+    """The one answer to "is it better?"; terminal, ``--json``, report page and trackers show nothing else."""
+
+    outcome: Outcome
+    sentence: str
+    """The headline."""
+    details: tuple[str, ...] = ()
+    """How it was found, ties, and limits, one sentence each."""
+    trial: str | None = None
+    """The trial it is about: the winner, or the best other trial where trial 0 wins."""
+    reference: str | None = None
+    """Trial 0, if it has a score."""
+    reference_name: str = "the defaults"
+    """What to call trial 0: ``the defaults`` only where it used them."""
+    comparisons: tuple[Comparison, ...] = ()
+    """Val, then test where both were validated on it."""
+    resolution: Number = None
+    """Smallest difference on val that counts, given the number of trials."""
+    ties: tuple[str, ...] = ()
+    """Trials that val cannot tell apart from the best one, best first."""
+    cheapest: str | None = None
+    """The tie with a smaller model or smaller images, if there is one."""
+    optimism: Number = None
+    """How much too high the best of the ties is expected to score on val, because it was chosen there."""
+    trials: int = 0
+    """Trials with a score."""
+    leaks: dict[str, float] = Field(default_factory=dict)
+    """Share of the images of val and test that are also in another split."""
+    off_defaults: dict[str, tuple[Any, Any]] = Field(default_factory=dict)
+    """Parameters of trial 0 that are not the defaults: default and value."""
+
+    @property
+    def val(self) -> Comparison | None:
+        """The comparison that decides."""
+        return self.comparisons[0] if self.comparisons else None

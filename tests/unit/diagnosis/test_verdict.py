@@ -1,0 +1,146 @@
+"""The verdict: what is claimed, from which difference on, and what trial 0 is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from yolosweep.diagnosis.verdict import judge
+from yolosweep.records import Validation
+from yolosweep.records.events import PairedError, Reference
+from yolosweep.records.verdict import Evidence, Outcome, ScoredTrial
+
+METRIC = "metrics/mAP50-95(B)"
+
+
+def evidence(*scores: float, mode: str = "max", metric: str = METRIC, images: int = 200, **more: Any) -> Evidence:
+    """Return evidence of trials 0, 1, ... with these scores."""
+    sign = -1 if mode == "max" else 1
+    order = sorted(range(len(scores)), key=lambda number: (sign * scores[number], number))
+    trials = tuple(ScoredTrial(trial=f"t{n:04d}", number=n, score=scores[n], imgsz=640) for n in order)
+    about = {"metric": metric, "mode": mode, "ended": True, "images": images, "winner": trials[0].trial}
+    return Evidence(**{**about, "trials": trials, **more})
+
+
+def compared(trial: str, *, val: float, test: tuple[float, float] | None = None, metric: str = METRIC) -> Reference:
+    """Return a reference with the error of the difference on val, and on test its score and the error."""
+    validations = {"val": Validation(split="val", metrics={metric: 0.5})}
+    errors = {"val": PairedError(images=200, resamples=200, error=val)}
+    if test is not None:
+        validations["test"] = Validation(split="test", metrics={metric: test[0]})
+        errors["test"] = PairedError(images=100, resamples=200, error=test[1])
+    return Reference(trial=trial, validations=validations, errors=errors)
+
+
+def test_a_gain_beyond_the_interval_is_better() -> None:
+    found = judge(evidence(0.5, 0.6, reference=compared("t0000", val=0.02)))
+    assert found.outcome is Outcome.BETTER
+    assert found.sentence == "t0001 is better than the defaults by 0.1000 mAP50-95(B) on val (+0.0596 to +0.1404)."
+    assert found.ties == ()
+
+
+def test_one_crop_of_216_is_no_difference_and_the_ties_are_listed() -> None:
+    scores = [0.7685, *[0.7731] * 15, *[0.5] * 24]
+    found = judge(evidence(*scores, metric="metrics/accuracy_top1", images=48, reference=None))
+    assert found.outcome is Outcome.NO_DIFFERENCE
+    assert "t0001 scores 0.0046 more" in found.sentence
+    assert found.ties[:14] == tuple(f"t{number:04d}" for number in range(2, 16))
+    assert "t0000" in found.ties
+
+
+def test_the_more_trials_the_wider_the_interval() -> None:
+    widths = [judge(evidence(0.5, *[0.55] * n, reference=compared("t0000", val=0.02))).resolution for n in (1, 5, 39)]
+    assert widths == sorted(widths)
+    # 1.96, 2.58 and 3.22 standard errors of 0.02 and one image of 200
+    assert widths == pytest.approx([0.0404, 0.0531, 0.0664], abs=1e-4)
+
+
+def test_few_differing_images_do_not_count() -> None:
+    """As in a sign test: 5 images all in favor of one are p = 0.06, 6 are p = 0.03."""
+    outcomes = {}
+    for won in (4, 5, 6, 7):
+        error = (won / 100 * (1 - won / 100) / 100) ** 0.5
+        reference = Reference(trial="t0000", errors={"val": PairedError(images=100, resamples=200, error=error)})
+        found = judge(evidence(0.5, 0.5 + won / 100, images=100, reference=reference))
+        outcomes[won] = found.outcome is Outcome.BETTER
+    assert outcomes == {4: False, 5: True, 6: True, 7: True} or outcomes == {4: False, 5: False, 6: True, 7: True}
+
+
+def test_what_is_worse_on_test_is_not_better() -> None:
+    found = judge(
+        evidence(0.5, 0.7, validated={"val": 0.7, "test": 0.4}, reference=compared("t0000", val=0.02, test=(0.6, 0.03)))
+    )
+    assert found.outcome is Outcome.WORSE
+    assert found.sentence.startswith("Keep the defaults: t0001 is ahead on val, but worse on test by 0.2000 (")
+    assert [one.split for one in found.comparisons] == ["val", "test"]
+
+
+def test_trial_0_that_beats_all_others_is_kept() -> None:
+    found = judge(evidence(0.7, 0.4, 0.5, reference=compared("t0002", val=0.02)))
+    assert (found.outcome, found.trial) == (Outcome.WORSE, "t0002")
+    assert "t0002, the best other trial, is worse by 0.2000" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("metric", "scores", "more"),
+    [
+        (METRIC, (0.0094, 0.022), {}),
+        ("metrics/mAP50(M)", (0.001, 0.04), {}),
+        ("metrics/accuracy_top1", (0.58, 0.62), {"majority": 0.6, "instances": 200}),
+    ],
+)
+def test_what_learned_nothing_is_no_gain(metric: str, scores: tuple[float, ...], more: dict[str, Any]) -> None:
+    found = judge(evidence(*scores, metric=metric, reference=compared("t0000", val=0.0001, metric=metric), **more))
+    assert found.outcome is Outcome.NOT_LEARNED
+    assert found.sentence.startswith("No trial has learned: ")
+
+
+def test_a_default_that_was_replaced_takes_the_name() -> None:
+    found = judge(evidence(0.5, 0.6, reference=compared("t0000", val=0.01), off_defaults={"lr0": (0.01, 2.161)}))
+    assert found.reference_name == "trial 0"
+    assert "defaults" not in found.sentence
+    assert "Trial 0 did not use the defaults: lr0=2.161 (default 0.01)." in found.details
+
+
+def test_a_single_trial_has_nothing_to_be_compared_with() -> None:
+    found = judge(evidence(0.6, off_defaults={"lr0": (0.01, 2.161)}))
+    assert found.outcome is Outcome.UNDECIDED
+    assert found.sentence == "Only t0000 has a score: there is nothing to compare it with."
+    assert found.details == ("Trial 0 did not use the defaults: lr0=2.161 (default 0.01).",)
+
+
+def test_a_loss_without_scores_per_image_is_undecided() -> None:
+    found = judge(evidence(0.5, 0.3, mode="min", metric="val/box_loss"))
+    assert (found.outcome, found.resolution) == (Outcome.UNDECIDED, None)
+
+
+def test_less_is_better_in_mode_min() -> None:
+    found = judge(evidence(0.5, 0.3, mode="min", reference=compared("t0000", val=0.02)))
+    assert (found.outcome, found.trial) == (Outcome.BETTER, "t0001")
+
+
+def test_the_cheapest_tie_has_fewer_parameters_then_smaller_images() -> None:
+    def trial(number: int, score: float, *, size: int, imgsz: int) -> ScoredTrial:
+        return ScoredTrial(trial=f"t{number:04d}", number=number, score=score, weights_bytes=size, imgsz=imgsz)
+
+    mib = 1 << 20
+    trials = (
+        trial(3, 0.71, size=20 * mib, imgsz=640),
+        trial(1, 0.70, size=6 * mib, imgsz=640),
+        trial(2, 0.70, size=6 * mib + 9, imgsz=480),
+        trial(0, 0.69, size=20 * mib, imgsz=640),
+    )
+    found = judge(Evidence(metric=METRIC, mode="max", ended=True, images=50, trials=trials, winner="t0003"))
+    assert found.cheapest == "t0002"
+    assert "The cheapest of them is t0002 (imgsz 480)." in found.details
+    equal = judge(evidence(0.70, 0.71, images=50))
+    assert equal.cheapest is None
+
+
+def test_a_winner_compared_with_another_trial_uses_no_error_of_that_pair() -> None:
+    """After a resume the best trial may be another than the one that was compared."""
+    stale = evidence(0.5, 0.6, 0.7, winner="t0001", reference=compared("t0000", val=0.001))
+    fresh = stale.model_copy(update={"winner": None})
+    assert judge(stale).val.resamples == 200  # type: ignore[union-attr]
+    assert judge(fresh).val.resamples == 0  # type: ignore[union-attr]

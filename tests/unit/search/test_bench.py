@@ -1,0 +1,52 @@
+"""The simulator: its curves are repeatable, and a sweep on a virtual clock is one of the sweep controller."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from tests.bench import search
+from tests.bench.search import DEFAULTS, EPOCHS, FAMILIES, NAMES, Problem, Sweep, epoch_cost, unit
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_curve_is_repeatable_and_its_truth_is_without_noise(family: str) -> None:
+    curve = Problem(family, 0).curve(DEFAULTS, 1)
+    assert curve.scores.tolist() == Problem(family, 0).curve(DEFAULTS, 1).scores.tolist()
+    assert len(curve.scores) == EPOCHS
+    assert abs(curve.scores.max() - curve.true) < 0.06
+    assert Problem(family, 1).curve(DEFAULTS, 1).true != curve.true
+
+
+def test_three_arguments_have_no_effect() -> None:
+    problem, home = Problem("drawn", 3), unit(DEFAULTS)
+    for name, matters in (("shear", False), ("perspective", False), ("bgr", False), ("lr0", True)):
+        moved = home.copy()
+        moved[NAMES.index(name)] = 0.4
+        assert bool(problem.asymptote(moved)[0] != problem.asymptote(home)[0]) is matters
+
+
+def test_no_point_beats_the_reference() -> None:
+    problem = Problem("sharp", 0)
+    points = np.random.default_rng(1).random((5_000, len(NAMES)))
+    points[:, 2:4] = np.round(points[:, 2:4] * 2) / 2
+    assert problem.asymptote(points).max() <= problem.best
+
+
+def test_a_sweep_is_one_of_the_controller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "COSTS", (3.0, 6.0))
+    outcome = search.sweep(("random+none", "near", 0, 2))
+    assert outcome.trials >= 6
+    assert outcome.epochs >= 400
+    assert outcome.regret[1] <= outcome.regret[0] == pytest.approx(0.1, abs=0.2)  # the defaults come first
+    again = search.sweep(("random+none", "near", 0, 2))
+    assert outcome == dataclasses.replace(again, seconds=outcome.seconds)
+
+
+def test_costs_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "COSTS", (2.0,))
+    sweep = Sweep(Problem("near", 0), search.Random(0), 1, 0)
+    sweep.run()
+    spent = sum((one.epoch + search.START_EPOCHS) * one.cost for one in sweep.trainings.values())
+    assert sweep.spent == pytest.approx(spent)
+    assert sweep.trainings["t1"].config == DEFAULTS
+    assert epoch_cost({**DEFAULTS, "imgsz": 800}) == pytest.approx(1.5625)

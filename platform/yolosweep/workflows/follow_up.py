@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolosweep.errors import UsageError
+from pydantic import ValidationError
+
+from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.experiment.next_experiment import next_experiment, one_line
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
@@ -40,7 +42,14 @@ def follow_up(folder: RunFolder) -> FollowUp:
     if stop is not None:
         return _without_experiment(stop.sentence, *(change.how for change in stop.changes))
     changes = [change for diagnosis in found for change in diagnosis.changes]
-    following = next_experiment(history.experiment, changes, title=f"Follows {history.sweep}; changes have comments.")
+    try:
+        following = next_experiment(history.experiment, changes, title=f"Follows {history.sweep}, with comments.")
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise RunFolderError(
+            f"{folder.address} was made with an experiment that this version does not accept ({where}: "
+            f"{error.errors()[0]['msg']}); correct a copy of its experiment.yaml instead"
+        ) from error
     advice = tuple(f"{change.key}: {change.how}" for change in following.advice)
     if following.changes:
         return FollowUp(text=following.text, changes=following.changes, advice=advice)

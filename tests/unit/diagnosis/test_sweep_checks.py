@@ -310,6 +310,20 @@ def test_names_from_untrusted_data_stay_within_comments_and_lines(tmp_path: Path
         assert "\x1b" not in runner.invoke(app, command).output
 
 
+def test_a_ledger_with_an_experiment_of_another_version_is_read(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path, centred)
+    text = folder.ledger.read_text()
+    folder.ledger.write_text(text.replace('"lr0": {"min": 0.0001', '"lr0": {"least": 0.0001').replace(
+        '"lr0":{"min":0.0001', '"lr0":{"least":0.0001'
+    ))  # fmt: skip
+    for command in ("show", "diagnose", "explain"):
+        result = runner.invoke(app, [command, str(folder.root)])
+        assert result.exit_code == 0, result.output
+    result = runner.invoke(app, ["next", str(folder.root)])
+    assert result.exit_code == 7
+    assert "does not accept (search.parameters.lr0" in result.output
+
+
 YOLO = {"lr0": {"min": 1e-4, "max": 1e-2, "distribution": "log_uniform_values"}, "mixup": {"min": 0.0, "max": 0.3}}
 EXPERIMENT = {
     "name": "a", "task": "detect", "model": "yolo11n.yaml", "data": "sample:parking",

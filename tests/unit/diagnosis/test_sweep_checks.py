@@ -83,6 +83,7 @@ def events(
     restarted: tuple[int, ...] = (),
     data: str = "sample:parking",
     mode: str = "max",
+    memorizes: bool = False,
     seed: int = 1,
 ) -> Iterator[Event]:
     """Yield the events of a sweep whose trials score by a function of their parameters."""
@@ -123,8 +124,9 @@ def events(
         for epoch in range(1, last + 1):
             so_far.append(curve(level, epoch, epochs))
             loss = 2.0 - so_far[-1]
+            train_loss = 2.0 / epoch if memorizes else loss
             row = EpochResult(
-                epoch=epoch, metrics={METRIC: so_far[-1], "train/loss": loss, "val/loss": loss}, score=so_far[-1],
+                epoch=epoch, metrics={METRIC: so_far[-1], "train/loss": train_loss, "val/loss": loss}, score=so_far[-1],
                 best_score=max(so_far), best_epoch=so_far.index(max(so_far)) + 1, epochs_without_gain=0, seconds=1.0,
                 images_per_s=9,
             )  # fmt: skip
@@ -270,6 +272,21 @@ def test_next_writes_an_experiment_that_plan_accepts(
     again = runner.invoke(app, ["next", str(folder.root), "-o", "next.yaml"])
     assert again.exit_code == 2
     assert "is not overwritten" in again.output
+
+
+def memorized(level: float, epoch: int, epochs: int) -> float:
+    """Rise quickly, then lose a fifth."""
+    return level * (1 - math.exp(-2 * epoch)) * (1 - 0.3 * max(0.0, epoch / epochs - 0.4))
+
+
+def test_next_takes_over_what_the_best_trial_shows(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path, centred, curve=memorized, epochs=30, memorizes=True)
+    text = runner.invoke(app, ["next", str(folder.root)]).stdout
+    assert "  # stop 20 epochs after the last gain. t00" in text
+    assert "Overfitting: the validation loss rose by" in text
+    file = tmp_path / "next.yaml"
+    file.write_text(text)
+    assert load_experiment(file).train["patience"] == 20
 
 
 def test_next_narrows_moves_and_fixes(tmp_path: Path) -> None:

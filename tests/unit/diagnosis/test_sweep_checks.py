@@ -189,6 +189,13 @@ def test_a_sweep_without_trouble_names_none() -> None:
     assert not found & quiet
 
 
+def test_settings_that_matter_are_no_reason_to_stop() -> None:
+    """Single trials tie on 48 images, but thirty of them show where the optimum is."""
+    found = {diagnosis.code for diagnosis in diagnose_sweep(history(centred, val_images=48))}
+    assert "within-noise" in found
+    assert "label-more" not in found
+
+
 def test_noise_alone_is_called_so_and_moves_no_range() -> None:
     for seed in range(25):
         draw = random.Random(seed)

@@ -58,7 +58,7 @@ DOORS: dict[str, set[str]] = {
     "ray": {"runtime", "cluster"},
     "wandb": {"tracking"},
     "optuna": {"search"},
-    "scipy": {"search"},
+    "scipy": {"search", "diagnosis"},
     "obstore": {"storage"},
     "pandas": {"api"},
     "plotly": {"report"},

@@ -30,6 +30,10 @@ CONFIDENCE = 0.95
 
 _FLOORS = {"mAP50-95": 0.03, "mAP50": 0.05}
 """Scores below which a detector has learned next to nothing, by the kind of metric."""
+_NOTHING_LEARNED = (
+    "Differences between such trials mean nothing: check the labels (yolosweep check), lr0 and the number of epochs "
+    "before you search on."
+)
 _NAMED = 6
 """Ties that are listed one by one."""
 
@@ -218,10 +222,11 @@ def _without_comparison(evidence: Evidence) -> SweepVerdict:
         sentence = "No trial gave a score." if evidence.ended else "No trial has a score yet."
         return SweepVerdict(outcome=Outcome.UNDECIDED, sentence=sentence, leaks=evidence.leaks)
     top = trials[0]
+    nothing = _has_not_learned(evidence)
     made = SweepVerdict(
-        outcome=Outcome.NOT_LEARNED if _has_not_learned(evidence) else Outcome.UNDECIDED,
+        outcome=Outcome.NOT_LEARNED if nothing else Outcome.UNDECIDED,
         sentence="",
-        details=tuple(_clamped(evidence)),
+        details=(*([_NOTHING_LEARNED] if nothing else []), *_clamped(evidence)),
         trial=top.trial,
         reference=top.trial if top.number == 0 else None,
         reference_name=_reference_name(evidence),
@@ -289,6 +294,8 @@ def _interval(comparison: Comparison) -> str:
 
 def _details(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
     """Return how the verdict was found, ties and limits."""
+    if verdict.outcome is Outcome.NOT_LEARNED:
+        return [_NOTHING_LEARNED, *_clamped(evidence)]
     return [
         *_method(evidence, verdict),
         *_test(verdict),

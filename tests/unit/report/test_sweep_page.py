@@ -236,7 +236,8 @@ def test_the_keys_of_show_and_ls_as_json_are_as_recorded(tmp_path: Path) -> None
     shown = json.loads(CliRunner().invoke(app, ["show", str(folder.root), "--json"]).stdout)
     trial, verdict = shown["trials"][0], shown["verdict"]
     found = {
-        "summary": shown, "verdict": verdict, "comparison": verdict["comparisons"][0], "trial": trial, "ran_on": trial["ran_on"], "winner": shown["winner"],
+        "summary": shown, "verdict": verdict, "comparison": verdict["comparisons"][0],
+        "trial": trial, "ran_on": trial["ran_on"], "winner": shown["winner"],
         "cost": shown["cost"][0], "resume": shown["resumes"][0], "attempt": trial["attempts"][0],
         "note": shown["notes"][0],
     }  # fmt: skip

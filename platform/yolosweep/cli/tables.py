@@ -47,8 +47,6 @@ def describe_run(summary: Summary, *, every: bool = False) -> None:
             print_line(f"{trial.trial} {trial.ending}: {trial.reason}")
         elif trial.diverged:
             print_line(f"{trial.trial} diverged silently: {trial.diverged}")
-    if summary.diagnoses:
-        print_line(wrapped(f"diagnosis: {summary.diagnoses[0].sentence}"))
     for sentence in summary.warnings:
         print_line(f"warning: {sentence}")
     if summary.resumes:

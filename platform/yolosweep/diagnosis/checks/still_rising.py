@@ -91,5 +91,5 @@ def _longer(training: Training, early: bool) -> Change:
     epochs, planned = len(training.rows), training.planned_epochs
     if early and planned:
         return Change(key="train.epochs", value=planned, how=f"train the {planned} epochs that were planned")
-    new = max(2 * epochs, 30)
+    new = 2 * epochs if training.trial else max(2 * epochs, 30)  # trials of a sweep are short on purpose
     return Change(key="train.epochs", value=new, how=f"train about {new} epochs instead of {planned or epochs}")

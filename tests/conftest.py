@@ -49,8 +49,12 @@ class Shell:
 
     def start(self, *arguments: str | Path, **more: str) -> subprocess.Popen[str]:
         """Start the command and return at once."""
+        return self.start_python("-m", "yolosweep", *arguments, **more)
+
+    def start_python(self, *arguments: str | Path, **more: str) -> subprocess.Popen[str]:
+        """Start Python in the environment of the command."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "yolosweep", *map(str, arguments)],
+            [sys.executable, *map(str, arguments)],
             cwd=self.cwd,
             env=self.environment(**more),
             stdout=subprocess.PIPE,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from yolosweep.tracking.wandb import WandbSink
@@ -78,6 +80,24 @@ def test_a_server_that_is_down_costs_one_warning_and_push_sends_the_rest(shell: 
     assert "W&B: 3 runs are complete at" in shell("track", "push", sweep.folder.root, **environment).out
     check_everything_arrived_once(server, sweep)
     assert server.requests == before
+
+
+def test_a_sweep_stopped_at_once_leaves_no_mirror_at_a_server_that_is_down(
+    shell: Any, toy: Path, server: Any, tmp_path: Path, wait_for: Any
+) -> None:
+    environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
+    process = shell.start("run", toy, "search.trials=500", "train.epochs=1000", OVERRIDES[2], **environment)
+    wait_for(lambda: any(b'"event":"row"' in one.read_bytes() for one in tmp_path.glob("runs/*/ledger.jsonl")))
+    mirrors = [one for one in psutil.Process(process.pid).children() if "yolosweep.tracking" in one.cmdline()]
+    assert mirrors
+    process.send_signal(signal.SIGTERM)
+    while "stopping the running trials" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 143, err
+    assert not psutil.wait_procs(mirrors, timeout=60)[1]
+    assert "yolosweep track push" in err
 
 
 def test_without_a_key_one_line_says_so(shell: Any, toy: Path) -> None:

@@ -69,7 +69,7 @@ def _next_command(folder: RunFolder, summary: Summary) -> str:
         return f"yolosweep show {run}"
     if summary.verdict.outcome is Outcome.BETTER:
         return f"yolosweep run {from_here(folder.winner / 'reproduce.yaml')} seed=1   # the winner with another seed"
-    return f"yolosweep show {run}"
+    return f"yolosweep next {run}"
 
 
 def _field(name: str, text: str) -> None:

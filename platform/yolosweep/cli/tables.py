@@ -60,7 +60,8 @@ def describe_answer(summary: Summary) -> None:
     print_line(wrapped(verdict.sentence), style=_STYLES[verdict.outcome])
     for sentence in verdict.details:
         print_line(wrapped(sentence, indent="  "))
-    # The diagnosis of the sweep belongs here: one line, on `run`, `resume`, `show` and `best`.
+    if summary.diagnoses:
+        print_line(wrapped(f"Diagnosis: {summary.diagnoses[0].sentence}", indent="  "))
 
 
 def _print_trials(summary: Summary, trials: Sequence[TrialSummary]) -> None:

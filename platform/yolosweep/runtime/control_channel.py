@@ -13,7 +13,7 @@ from yolosweep.errors import ClusterError
 from yolosweep.records import TrialRequest, Verdict
 from yolosweep.runtime.controller_client import ControllerClient
 
-__all__ = ["POLL_S", "Heartbeat", "StopPoller", "may_train"]
+__all__ = ["POLL_S", "Heartbeat", "StopPoller", "may_train", "must_leave"]
 
 POLL_S = 1.0
 """How often a training asks whether to stop in the middle of an epoch."""
@@ -31,6 +31,15 @@ def may_train(controller: ControllerClient) -> bool:
         controller.node_checked(node, socket.gethostname(), fault, reply)
         answer = controller.may_train(node)
     return answer == "good"
+
+
+def must_leave() -> bool:
+    """Return whether this node is about to shut down: its own notice says so, or Ray drains it.
+
+    Ray drains a node on SIGTERM to ``ray start --block``, for ``ray drain-node``, and for autoscalers.
+    """
+    draining: dict[str, int] = ray._private.state.state.get_draining_nodes()
+    return is_draining() or ray.get_runtime_context().get_node_id() in draining
 
 
 class Heartbeat:
@@ -77,7 +86,7 @@ class StopPoller:
         trial, attempt = self._request.trial, self._request.attempt
         while not self._over.wait(POLL_S):
             try:
-                if is_draining():
+                if must_leave():
                     self._controller.preempt(trial, attempt)
                 if self._controller.verdict(trial, attempt) is Verdict.CANCEL:
                     self.stopped.set()

@@ -10,10 +10,10 @@ import ray
 from ray import tune
 
 from yolosweep.backends import trainer_for
-from yolosweep.cluster import import_credentials, is_draining, prepare_node, training_lock, with_local_paths
+from yolosweep.cluster import import_credentials, prepare_node, training_lock, with_local_paths
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
-from yolosweep.runtime.control_channel import POLL_S, Heartbeat, StopPoller, may_train
+from yolosweep.runtime.control_channel import POLL_S, Heartbeat, StopPoller, may_train, must_leave
 from yolosweep.runtime.controller_client import ControllerClient
 from yolosweep.runtime.rank_group import Preparation, RankGroup, bundles, granted_gpus
 from yolosweep.runtime.watchdog import Watchdog, prepare_trainings
@@ -50,9 +50,9 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._cordon(controller, lambda: True)
             return {"done": True}
         with training_lock():  # before the check, so that draining waits for a training that missed the notice
-            if not is_draining():
+            if not must_leave():
                 return self._train_one(controller)
-        self._cordon(controller, is_draining)
+        self._cordon(controller, must_leave)
         return {"done": False}
 
     def _may_train(self, controller: ControllerClient) -> bool:
@@ -72,7 +72,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._prepare(controller)
         answer = controller.begin(self._slot)
         while isinstance(answer, str):  # others hold the rest of the budget, or may leave a trial to resume
-            if is_draining():
+            if must_leave():
                 return {"done": False}
             time.sleep(POLL_S)
             answer = controller.begin(self._slot)

@@ -138,6 +138,8 @@ class _Sweep:
             if self._folder.ledger.exists():
                 self._listener.info(self._go_on())
             raise
+        finally:
+            self._finish_mirrors(timeout_s=0.0)  # of a sweep that did not end: they would wait for its events
         if winner is None:
             raise self._failure
 
@@ -148,7 +150,6 @@ class _Sweep:
 
     def _finish(self, reason: str) -> Winner | None:
         """Select the winner, write the report, complete the mirror; return the winner."""
-        self._start_mirrors()
         ledger = Ledger(self._folder)
         try:
             winner = self._select_winner(ledger)
@@ -158,9 +159,8 @@ class _Sweep:
             ledger.close()
             clear_dead_scratch()
         write_report(self._folder)
-        for result in finish_all(self._mirrors):
-            if result.warning:
-                self._listener.warning(result.warning)
+        self._start_mirrors()
+        self._finish_mirrors()
         self._listener.ended(self._folder, winner)
         if (number := self._stop.signal) is not None:
             raise Interrupted(f"stopped on request; all results are kept; {self._go_on()}", signal_number=number)
@@ -169,6 +169,13 @@ class _Sweep:
     def _start_mirrors(self) -> None:
         if not self._mirrors:
             self._mirrors = [start_mirror(self._folder, sink) for sink in self._sinks]
+
+    def _finish_mirrors(self, **limit: float) -> None:
+        """End the mirror processes; report what did not arrive."""
+        mirrors, self._mirrors = self._mirrors, []
+        for result in finish_all(mirrors, **limit):
+            if result.warning:
+                self._listener.warning(result.warning)
 
     def _search(self) -> str:
         """Run the trials; return why the search ended."""

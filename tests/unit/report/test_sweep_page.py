@@ -199,7 +199,7 @@ KEYS = {
     "summary": (
         "sweep", "name", "status", "reason", "started_at", "ended_at", "metric", "mode", "best_trial", "best_score",
         "baseline_score", "gain", "gain_percent", "verdict", "winner", "endings", "epochs", "seconds", "cost",
-        "resumes", "caveats", "warnings", "trials", "notes",
+        "resumes", "caveats", "warnings", "trials", "notes", "diagnoses", "importance",
     ),
     "trial": (
         "trial", "number", "ending", "reason", "score", "gain", "best_epoch", "epochs", "seconds", "gpu_hours",
@@ -224,7 +224,7 @@ KEYS = {
     "run": ("run", "started", "status", "trials", "metric", "best", "best_trial"),
     "damaged": ("run", "started", "status", "fault"),
 }  # fmt: skip
-"""The keys of ``show --json`` and ``ls --json`` as of release 0.1, in order: scripts rely on them."""
+"""The keys of ``show --json`` and ``ls --json`` as of release 0.1 and since, in order: scripts rely on them."""
 
 
 def test_the_keys_of_show_and_ls_as_json_are_as_recorded(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def describe_answer(summary: Summary) -> None:
     for sentence in verdict.details:
         print_line(wrapped(sentence, indent="  "))
     if summary.diagnoses:
-        print_line(wrapped(summary.diagnoses[0].sentence, indent="  "))
+        print_line(wrapped(f"Diagnosis: {summary.diagnoses[0].sentence}", indent="  "))
 
 
 def _print_trials(summary: Summary, trials: Sequence[TrialSummary]) -> None:

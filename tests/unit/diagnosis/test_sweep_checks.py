@@ -228,7 +228,7 @@ def test_the_report_and_show_say_it(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path, upwards)
     page = write_report(folder).read_text()
     shown = runner.invoke(app, ["show", str(folder.root)])
-    assert "Edge of the space" in shown.output
+    assert "Diagnosis: Edge of the space" in shown.output
     assert "Edge of the space" in page
     assert "Importance: lr0 0." in page
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from yolosweep.api import LogListener as LogListener
     from yolosweep.api import Sweep as Sweep
     from yolosweep.api import check as check
+    from yolosweep.api import diagnose as diagnose
     from yolosweep.api import open as open
     from yolosweep.api import plan as plan
     from yolosweep.api import run as run
@@ -29,6 +30,7 @@ __all__ = [
     "Sweep",
     "__version__",
     "check",
+    "diagnose",
     "open",
     "plan",
     "run",

@@ -18,20 +18,24 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolosweep.errors import TrainingError
+from yolosweep.errors import TrainingError, UsageError
 from yolosweep.experiment import Experiment, Source, override_of
-from yolosweep.ledger import RunFolder
+from yolosweep.ledger import RunFolder, read_events
 from yolosweep.ledger.history import History
 from yolosweep.records import DataCheck, DataSplit, Severity
 from yolosweep.records.columns import columns_of
+from yolosweep.records.diagnosis import SweepDiagnosis, TrainingDiagnosis
 from yolosweep.records.events import Winner
 from yolosweep.records.plan import Plan
 from yolosweep.records.summary import Summary
 from yolosweep.report import summarize, write_report
+from yolosweep.report.explanation import explain
 from yolosweep.report.winner import verify_file
 from yolosweep.workflows.data_check import check_data
 from yolosweep.workflows.data_split import split_data
+from yolosweep.workflows.diagnosis import diagnose as diagnose_path
 from yolosweep.workflows.experiment_checks import check as check_experiment
+from yolosweep.workflows.follow_up import FollowUp, follow_up
 from yolosweep.workflows.listener import Listener, LogListener
 from yolosweep.workflows.sweep_plan import plan_of
 from yolosweep.workflows.sweep_run import resume_sweep, run_sweep
@@ -48,6 +52,7 @@ __all__ = [
     "LogListener",
     "Sweep",
     "check",
+    "diagnose",
     "open",
     "plan",
     "run",
@@ -131,6 +136,30 @@ class Sweep:
             TrainingError: no trial has a score.
         """
         return self._best(select_winner_of(self.run_folder))
+
+    def explain(self, trial: str | None = None) -> dict[str, tuple[str, ...]]:
+        """Return why trials were started, restarted and stopped, and why the winner was chosen, as sentences.
+
+        Args:
+            trial: a trial, e.g. ``t0003``; None: the sweep, and every trial.
+
+        Raises:
+            UsageError: there is no such trial.
+        """
+        self.run_folder.refresh()
+        explanation = explain(read_events(self.run_folder.ledger))
+        trials = explanation.history.trials
+        if trial is not None and trial not in trials:
+            known = f"{next(iter(trials))} to {list(trials)[-1]}" if trials else "none yet"
+            raise UsageError(f"{self.address} has no trial {trial!r}; it has {known}")
+        names = trials if trial is None else [trial]
+        sweep = {"sweep": explanation.of_sweep()} if trial is None else {}
+        return {**sweep, **{name: explanation.of_trial(name) for name in names}}
+
+    def follow_up(self) -> FollowUp:
+        """Return the experiment that should follow, each change with its evidence, or why none should."""
+        self.run_folder.refresh()
+        return follow_up(self.run_folder)
 
     def report(self) -> Path:
         """Write ``report.html`` from the ledger and return its path."""
@@ -306,6 +335,19 @@ def check(
     return check_data(
         str(data), listener or LogListener(), task=task, imgsz=imgsz, allow=allow, report=page, fail_on=fail_on
     )
+
+
+def diagnose(path: Path | str) -> TrainingDiagnosis | SweepDiagnosis:
+    """Return what the curves of a training, or the trials of a sweep, show, and what to change.
+
+    Args:
+        path: a ``results.csv`` of Ultralytics, the folder of such a training, a run folder, or a run's address.
+
+    Raises:
+        UsageError: the file cannot be read, or is no ``results.csv``.
+        RunFolderError: there is no readable ledger.
+    """
+    return diagnose_path(path)
 
 
 def split(

@@ -179,6 +179,12 @@ class TrainerContract:
         assert found.split == "val"
         assert found.metrics[self.metric] == pytest.approx(finished.record.score, abs=self.tolerance)
         assert found.per_class
+        assert found.resampled is not None
+        assert 0 < found.resampled.images <= self.images["val"]
+        scores = [score for score in found.resampled.scores[self.metric] if score is not None]
+        error = statistics.stdev(scores)
+        assert error > 0
+        assert statistics.mean(scores) == pytest.approx(found.metrics[self.metric], abs=error)
 
     def test_the_same_request_gives_the_same_scores(self, trainer: Trainer, make: Make, finished: Done) -> None:
         again = run(trainer, make())

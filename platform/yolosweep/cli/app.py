@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "app"]
 
 COMMANDS = (
     *("run", "plan", "check", "split", "autolabel", "resume", "best", "show", "ls", "report"),
+    *("diagnose", "explain", "next"),
     *("init", "sample", "schema", "job_commands", "track", "docs"),
 )
 """Modules of this package with a ``register(app)``, in the order of the help.

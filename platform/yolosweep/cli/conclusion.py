@@ -6,7 +6,7 @@ from pathlib import Path
 
 from yolosweep.cli.console import print_line, wrapped
 from yolosweep.cli.relative_paths import from_here
-from yolosweep.cli.tables import describe_verdict
+from yolosweep.cli.tables import describe_answer
 from yolosweep.ledger import RunFolder
 from yolosweep.records.columns import setting_text, short_metric
 from yolosweep.records.events import Winner
@@ -26,8 +26,7 @@ def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: P
         page: the report.
     """
     print_line("")
-    describe_verdict(summary.verdict)
-    # The diagnosis of the sweep belongs here: one line.
+    describe_answer(summary)
     print_line("")
     for sentence in summary.warnings:
         _field("warning", sentence)
@@ -70,7 +69,7 @@ def _next_command(folder: RunFolder, summary: Summary) -> str:
         return f"yolosweep show {run}"
     if summary.verdict.outcome is Outcome.BETTER:
         return f"yolosweep run {from_here(folder.winner / 'reproduce.yaml')} seed=1   # the winner with another seed"
-    return f"yolosweep show {run}"
+    return f"yolosweep next {run}"
 
 
 def _field(name: str, text: str) -> None:

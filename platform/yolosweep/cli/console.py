@@ -6,6 +6,7 @@ No other module of ``cli`` prints. Text is never interpreted as markup, whatever
 from __future__ import annotations
 
 import json
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,6 +42,9 @@ __all__ = [
 
 _WIDE = 10_000
 """Characters: more than any table needs."""
+
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Characters that steer a terminal; line breaks and tabs do no harm."""
 _PAGE = 110
 """Characters: the widest comfortable line of text."""
 
@@ -59,10 +63,10 @@ class Styled:
 
 
 def print_line(text: str, *, style: str = "", file: TextIO | None = None) -> None:
-    """Print a line of a result on standard output; a terminal also gets its style."""
+    """Print a line of a result on standard output; a terminal also gets its style, and no control character."""
     from rich.text import Text
 
-    _console(file).print(Text(text, style=style))
+    _console(file).print(Text(_CONTROL.sub("\ufffd", text), style=style))
 
 
 def print_text(text: str) -> None:

@@ -2,7 +2,8 @@
 
 The logarithm of the gain to go, final score over score now, is linear in the recent slope: a Bayesian regression
 (conjugate normal-inverse-gamma) for each epoch. Its prior says what fine-tuning curves do in general, and every
-complete curve of the sweep sharpens it, late bloomers included.
+complete curve of the sweep sharpens it, late bloomers included. A score gets a small constant added before its
+logarithm is taken, because curves from scratch begin at 0.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ Array = NDArray[np.float64]
 
 _WINDOW = 3
 """Epochs over which a curve is averaged."""
-_TINY = 1e-4
-"""Scores below this count as this: a logarithm needs more than 0."""
-_HUGE = 1e9
-_SLOPE_CAP = 2.0
+_TINY, _HUGE = 1e-6, 1e9
+"""What the logarithm is taken of is kept between these."""
+_SHIFT = 0.02
+"""Added to scores, which are shares; nothing is added to losses."""
+_SLOPE_CAP, _GAIN_CAP = 2.0, 4.0
 _PRECISION = np.array([1.0, 4.0])
 """Of the prior of offset and slope, in complete curves' worth."""
 _SHAPE = 2.0
@@ -40,6 +42,27 @@ class Forecast:
     """Standard deviation of the logarithm of the final score; 0 for a complete curve."""
     freedom: float = 4.0
     """Degrees of freedom of the Student distribution of that logarithm."""
+    shift: float = 0.0
+    """Added to the score before its logarithm is taken."""
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of the final score, about."""
+        return (abs(self.final) + self.shift) * self.spread if math.isfinite(self.final) else 0.0
+
+    def chance(self, best: float, mode: str) -> float:
+        """Return the probability of a final score that is better than ``best``."""
+        from scipy.special import stdtr
+
+        better = self.final > best if mode == "max" else self.final < best
+        if not self.spread or not math.isfinite(self.final):
+            return float(better)
+        gap = _log(best + self.shift) - _log(self.final + self.shift)
+        return float(stdtr(self.freedom, (-gap if mode == "max" else gap) / self.spread))
+
+
+def _log(value: float) -> float:
+    return math.log(min(max(value, _TINY), _HUGE))
 
 
 def smoothed(scores: Sequence[float | None], mode: str = "max") -> Array:
@@ -87,9 +110,10 @@ class CurveModel:
         if not math.isfinite(now):  # no epoch gave a loss
             return Forecast(final=now)
         at = np.array([1.0, self._slopes(curve[None], epoch)[0]])
-        gain = min(float(at @ weights), 3.0)
+        gain = min(float(at @ weights), _GAIN_CAP)
         spread = math.sqrt(scale * (1 + float(at @ covariance @ at)))
-        return Forecast(final=now * math.exp(self._sign * gain), spread=spread, freedom=freedom)
+        final = (now + self._shift) * math.exp(self._sign * gain) - self._shift
+        return Forecast(final=final, spread=spread, freedom=freedom, shift=self._shift)
 
     @cached_property
     def _fits(self) -> dict[int, tuple[Array, Array, float, float]]:
@@ -99,10 +123,17 @@ class CurveModel:
     def _sign(self) -> float:
         return 1.0 if self.mode == "max" else -1.0
 
+    @property
+    def _shift(self) -> float:
+        return _SHIFT if self.mode == "max" else 0.0
+
+    def _logs(self, scores: Array) -> Array:
+        return np.asarray(np.log(np.clip(scores + self._shift, _TINY, _HUGE)))
+
     def _slopes(self, curves: Array, epoch: int) -> Array:
         """Return the log gain since half of the epochs."""
-        now, before = (np.clip(curves[:, at - 1], _TINY, _HUGE) for at in (epoch, max(1, epoch // 2)))
-        return np.asarray(np.clip(self._sign * np.log(now / before), 0.0, _SLOPE_CAP))
+        now, before = (self._logs(curves[:, at - 1]) for at in (epoch, max(1, epoch // 2)))
+        return np.asarray(np.clip(self._sign * (now - before), 0.0, _SLOPE_CAP))
 
     def _fit(self, epoch: int) -> tuple[Array, Array, float, float]:
         """Return mean and covariance factor of the weights, the variance scale, and the degrees of freedom."""
@@ -110,8 +141,7 @@ class CurveModel:
         prior, precision = np.array([mean, 0.0]), np.diag(_PRECISION)
         usable = self.complete[np.isfinite(self.complete[:, epoch - 1])]
         at = np.column_stack([np.ones(len(usable)), self._slopes(usable, epoch)])
-        ratio = np.maximum(usable[:, -1], _TINY) / np.maximum(usable[:, epoch - 1], _TINY)
-        gains = self._sign * np.log(ratio)
+        gains = self._sign * (self._logs(usable[:, -1]) - self._logs(usable[:, epoch - 1]))
         posterior = precision + at.T @ at
         weights = np.linalg.solve(posterior, precision @ prior + at.T @ gains)
         shape = _SHAPE + len(usable) / 2

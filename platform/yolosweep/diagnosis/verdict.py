@@ -30,6 +30,10 @@ CONFIDENCE = 0.95
 
 _FLOORS = {"mAP50-95": 0.03, "mAP50": 0.05}
 """Scores below which a detector has learned next to nothing, by the kind of metric."""
+_NOTHING_LEARNED = (
+    "Differences between such trials mean nothing: check the labels (yolosweep check), lr0 and the number of epochs "
+    "before you search on."
+)
 _NAMED = 6
 """Ties that are listed one by one."""
 
@@ -66,11 +70,12 @@ def judge(evidence: Evidence) -> SweepVerdict:
 def _pair(evidence: Evidence) -> tuple[ScoredTrial, ScoredTrial] | None:
     """Return the best trial and trial 0; where trial 0 is best, the best of the others; None without two scores."""
     base = next((trial for trial in evidence.trials if trial.number == 0), None)
-    winner = next((trial for trial in evidence.trials if trial.trial == evidence.winner), None)
     others = [trial for trial in evidence.trials if trial.number != 0]
     if base is None or not others:
         return None
-    return (winner if winner is not None and winner.number else others[0]), base
+    # While a sweep runs on, its best trial counts, not the winner of before.
+    handed_over = [trial for trial in others if evidence.ended and trial.trial == evidence.winner]
+    return (handed_over or others)[0], base
 
 
 def _is_compared(evidence: Evidence, best: ScoredTrial, base: ScoredTrial) -> bool:
@@ -218,10 +223,11 @@ def _without_comparison(evidence: Evidence) -> SweepVerdict:
         sentence = "No trial gave a score." if evidence.ended else "No trial has a score yet."
         return SweepVerdict(outcome=Outcome.UNDECIDED, sentence=sentence, leaks=evidence.leaks)
     top = trials[0]
+    nothing = _has_not_learned(evidence)
     made = SweepVerdict(
-        outcome=Outcome.NOT_LEARNED if _has_not_learned(evidence) else Outcome.UNDECIDED,
+        outcome=Outcome.NOT_LEARNED if nothing else Outcome.UNDECIDED,
         sentence="",
-        details=tuple(_clamped(evidence)),
+        details=(*([_NOTHING_LEARNED] if nothing else []), *_clamped(evidence)),
         trial=top.trial,
         reference=top.trial if top.number == 0 else None,
         reference_name=_reference_name(evidence),
@@ -289,6 +295,8 @@ def _interval(comparison: Comparison) -> str:
 
 def _details(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
     """Return how the verdict was found, ties and limits."""
+    if verdict.outcome is Outcome.NOT_LEARNED:
+        return [_NOTHING_LEARNED, *_clamped(evidence)]
     return [
         *_method(evidence, verdict),
         *_test(verdict),
@@ -353,7 +361,7 @@ def _clamped(evidence: Evidence) -> list[str]:
 def _limits(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
     lines = []
     top = evidence.trials[0].trial
-    if evidence.winner not in (None, top):
+    if evidence.ended and evidence.winner not in (None, top):
         lines.append(f"The best score is {top}'s, but its checkpoint is not the one handed over.")
     if evidence.reference is not None and evidence.reference.reason:
         lines.append(evidence.reference.reason)

@@ -6,7 +6,9 @@ from typing import Any
 
 from pydantic import Field
 
+from yolosweep.records.diagnosis import Diagnosis
 from yolosweep.records.events import Time
+from yolosweep.records.importance import Importance
 from yolosweep.records.values import Number, Record
 from yolosweep.records.verdict import SweepVerdict
 
@@ -159,6 +161,10 @@ class Summary(Record):
     """The caveats, and what makes scores hard to compare."""
     trials: tuple[TrialSummary, ...]
     notes: tuple[NoteSummary, ...]
+    diagnoses: tuple[Diagnosis, ...]
+    """What the sweep and its best trial show, the most consequential first."""
+    importance: Importance
+    """How much each searched parameter matters."""
 
     @property
     def parameters(self) -> tuple[str, ...]:

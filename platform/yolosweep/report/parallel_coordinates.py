@@ -12,6 +12,7 @@ from typing import Any
 
 from yolosweep.experiment import Parameter
 from yolosweep.records.summary import Summary, TrialSummary
+from yolosweep.records.verdict import Outcome
 from yolosweep.report.figures import Figure, inner, rounded
 
 __all__ = ["parallel", "stands_out"]
@@ -63,9 +64,16 @@ def _worst_first(summary: Summary) -> list[tuple[float, TrialSummary]]:
 
 
 def stands_out(summary: Summary) -> set[str]:
-    """Return the trials better than the defaults, or the best quarter if the defaults have no score."""
+    """Return the trials that beat trial 0 by more than val is wrong about, or the best quarter without a trial 0.
+
+    None stands out where nothing was learned.
+    """
+    verdict = summary.verdict
+    if verdict.outcome is Outcome.NOT_LEARNED:
+        return set()
     if summary.baseline_score is not None:
-        return {trial.trial for trial in summary.trials if trial.gain is not None and trial.gain > 0}
+        least = verdict.resolution or 0.0
+        return {trial.trial for trial in summary.trials if trial.gain is not None and trial.gain > least}
     scored = [trial.trial for _, trial in reversed(_worst_first(summary))]
     return set(scored[: math.ceil(len(scored) * _BEST_SHARE)])
 

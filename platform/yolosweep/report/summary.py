@@ -19,6 +19,8 @@ from yolosweep.records.summary import (
     TrialSummary,
     WinnerSummary,
 )
+from yolosweep.report.sweep_diagnosis import diagnose_sweep
+from yolosweep.search.importance import importance_of
 
 __all__ = ["summarize"]
 
@@ -29,6 +31,7 @@ def summarize(history: History) -> Summary:
     best = ranked[0] if ranked else None
     base = history.baseline.score if history.baseline else None
     gain = gain_over_defaults(history, best.score if best else None)
+    importance = importance_of(history)
     ended, winner, trials = history.ended, _winner(history), history.trials.values()
     return Summary(
         sweep=history.sweep,
@@ -55,6 +58,8 @@ def summarize(history: History) -> Summary:
         warnings=(*history.dataset.caveats, *_warnings(history)),
         trials=tuple(_trial(history, trial) for trial in trials),
         notes=tuple(NoteSummary(trial=note.trial, text=note.text) for note in history.notes),
+        diagnoses=diagnose_sweep(history, importance),
+        importance=importance,
     )
 
 

@@ -17,7 +17,7 @@ from yolosweep.ledger.history import History
 from yolosweep.records.columns import columns_of, duration_text, setting_text, short_metric
 from yolosweep.records.events import Winner
 from yolosweep.records.summary import Summary
-from yolosweep.records.verdict import SweepVerdict
+from yolosweep.records.verdict import Outcome, SweepVerdict
 from yolosweep.report.ending_styles import STYLES
 from yolosweep.report.figures import Figure, curves, scatters
 from yolosweep.report.parallel_coordinates import parallel
@@ -113,7 +113,9 @@ class _Forest(NamedTuple):
 
 
 def _forest(verdict: SweepVerdict) -> _Forest | None:
-    """Return the intervals to draw; None where there is none."""
+    """Return the intervals to draw; None where there is none, or where they mean nothing."""
+    if verdict.outcome is Outcome.NOT_LEARNED:
+        return None
     known = [(c, c.low, c.difference, c.high) for c in verdict.comparisons]
     spans = [
         (c, low, at, high) for c, low, at, high in known if low is not None and at is not None and high is not None

@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
+from yolosweep.backends.toy.trainer import ToyTrainer
+from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.errors import DataError, TrainingError, VerificationError
 from yolosweep.experiment import load_experiment
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History, TrialHistory
-from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest, Validation
+from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest, Validation, Verdict
 from yolosweep.records.events import EpochRecorded, SweepStarted, TrialEnded, TrialStarted
+from yolosweep.report import summarize
 from yolosweep.report.winner import best_trial, data_of, select_winner, verify_file
+from yolosweep.workflows.winner_selection import select_winner_of
 
 METRIC = "metrics/mAP50-95(B)"
 
@@ -151,3 +155,64 @@ def test_the_data_are_found_in_a_copy_of_the_run(tmp_path: Path) -> None:
     shutil.copytree(folder.root, tmp_path / "b")
     copy = RunFolder(tmp_path / "b")
     assert data_of(copy, History.of(copy)) == str(tmp_path / "b" / "data" / "data.yaml")
+
+
+def toy_sweep(tmp_path: Path, data: Path, *rates: float) -> RunFolder:
+    """Train the toy for real in this process, one trial per learning rate, and write the ledger of the sweep."""
+    folder = RunFolder.create(tmp_path, "toy")
+    ledger = Ledger(folder)
+    metric = "metrics/accuracy_top1"
+    experiment = {
+        "name": "toy", "task": "detect", "model": "toy/red", "data": str(data), "seed": 0, "train": {"epochs": 4},
+        "augmentations": {},
+        "search": {"metric": metric, "mode": "max", "parameters": {"lr0": {"min": 0.001, "max": 5}}},
+    }  # fmt: skip
+    dataset = {
+        "task": "detect", "source": str(data), "names": {"0": "red_car", "1": "car"}, "train_on": str(data),
+        "images": {"train": 30, "val": 30, "test": 20}, "fingerprint": "f" * 64,
+    }  # fmt: skip
+    ledger.append(SweepStarted(sweep=folder.sweep, experiment=experiment, dataset=dataset))
+    for number, rate in enumerate(rates):
+        request = TrialRequest(
+            sweep=folder.sweep, trial=f"t{number:04d}", number=number, task="detect", model="toy/red", data=str(data),
+            settings={"epochs": 4, "lr0": rate}, asked={"lr0": rate}, identity=f"i{number}", metric=metric,
+            folder=str(folder.root),
+        )  # fmt: skip
+        ledger.append(TrialStarted(request=request))
+
+        def report(row: EpochResult, checkpoint: Any, trial: str = request.trial) -> Verdict:
+            ledger.append(EpochRecorded(trial=trial, row=row, checkpoint=checkpoint))
+            return Verdict.CONTINUE
+
+        ledger.append(TrialEnded(record=ToyTrainer().train(request, report, lambda: False)))
+    ledger.close()
+    return folder
+
+
+def test_winner_and_trial_0_are_scored_on_the_same_images(tmp_path: Path) -> None:
+    images = {"train": 30, "val": 30, "test": 20}
+    data = draw_parking(tmp_path / "lot", images=images, size=48, empty_share=0)
+    folder = toy_sweep(tmp_path, data, 0.01, 2.0, 0.001)
+    winner = select_winner_of(folder)
+    assert winner.reference is not None
+    assert winner.reference.trial == (
+        "t0000" if winner.trial != "t0000" else History.of(folder).ranked()[1].request.trial
+    )
+    for split in ("val", "test"):
+        error = winner.reference.errors[split]
+        assert (error.images, error.resamples) == (images[split], 200)
+    verdict = summarize(History.of(folder)).verdict
+    assert [(one.split, one.resamples) for one in verdict.comparisons] == [("val", 200), ("test", 200)]
+    assert verdict.reference_name == "the defaults"
+    assert select_winner_of(folder) == winner  # the same resamples again
+    assert "resampled" not in folder.ledger.read_text()
+
+
+def test_a_trial_0_that_was_changed_does_not_cost_the_winner(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, (0.3, Ending.FINISHED), (0.6, Ending.FINISHED))
+    (folder.trial("t0000") / "best.pt").write_bytes(b"something else")
+    winner = select_winner(folder, History.of(folder), scorer(val=0.6, test=0.5))
+    assert winner.reference is not None
+    assert winner.reference.validations == {}
+    assert "t0000 was not validated: " in (winner.reference.reason or "")
+    assert "was changed after the training" in (winner.reference.reason or "")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from yolosweep.diagnosis.curve_model import CurveModel, smoothed
+from yolosweep.diagnosis.curve_model import CurveModel, Forecast, smoothed
 
 EPOCHS = 40
 
@@ -63,3 +63,23 @@ def test_a_curve_of_nothing_is_no_reason_to_fail() -> None:
     assert math.isfinite(model().forecast(smoothed([0.0] * 5)).final)
     assert math.isfinite(model([0.0] * EPOCHS).forecast(smoothed([None] * 5)).final)
     assert model(mode="min").forecast(smoothed([None] * 5, "min")).final == math.inf
+
+
+def test_a_curve_from_scratch_that_is_still_at_0_is_no_lost_one() -> None:
+    """All complete curves were at 0 for a while; so is this one, and what they gained is expected of it too."""
+    slow = [[0.0] * 10 + curve(final, 0.2)[:30] for final in (0.3, 0.4, 0.5)]
+    known, best = model(*slow), max(slow[-1])
+    assert known.forecast(smoothed([0.0] * 8)).chance(best, "max") > 0.05
+    quick = model(*(curve(final, 0.2) for final in (0.3, 0.4, 0.5)))
+    assert quick.forecast(smoothed([0.0] * 8)).chance(best, "max") < 0.01
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_the_chance_to_beat_a_score(mode: str) -> None:
+    curves = [[0.3] * EPOCHS, [0.3] * EPOCHS]
+    forecast = model(*curves, mode=mode).forecast(smoothed([0.3] * 20, mode))
+    assert forecast.chance(forecast.final, mode) == pytest.approx(0.5)
+    chances = [forecast.chance(best, mode) for best in (0.2, 0.3, 0.4)]
+    assert chances == sorted(chances, reverse=mode == "max")
+    assert Forecast(final=0.3).chance(0.2, "max") == 1.0
+    assert Forecast(final=math.inf).chance(0.2, "min") == 0.0

@@ -94,5 +94,5 @@ def test_the_reason_has_the_numbers() -> None:
     for epoch in range(1, 10):
         pruner.apply(EpochRecorded(trial="t0003", row=row(epoch, 0.05)))
     reason = pruner.reason("t0003", row(10, 0.05))
-    assert "after epoch 10, with a chance of " in reason
-    assert "beat the best complete training's 0.5" in reason
+    assert reason.startswith("after epoch 10: forecast to end at 0.")
+    assert "(under 2%) to beat the best's 0.5" in reason

@@ -8,7 +8,6 @@ is never stopped: they teach what stopped ones cannot.
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
 
 from yolosweep.experiment.schema import Search
@@ -44,8 +43,7 @@ class SoftPruner:
 
     def __init__(self, search: Search, epochs: int, *, chance: float, complete: int, protected: float) -> None:
         self._chance, self._complete, self._protected = chance, complete, protected
-        self._epochs, self._grace = epochs, search.grace_epochs or 1
-        self._sign = 1.0 if search.mode == "max" else -1.0
+        self._epochs, self._grace, self._mode = epochs, search.grace_epochs or 1, search.mode
         self._every = max(1, epochs // 20)
         self._forecasts = Forecasts(epochs, search.mode)
 
@@ -60,8 +58,8 @@ class SoftPruner:
         if outlook is None:
             return ""
         return (
-            f"forecast to end at {outlook.final:.4g} after epoch {row.epoch}, with a chance of {outlook.chance:.1%} to "
-            f"beat the best complete training's {outlook.best:.4g}; it stops below {100 * self._chance:g}%"
+            f"after epoch {row.epoch}: forecast to end at {outlook.final:.4g}, with a chance of {outlook.chance:.1%} "
+            f"(under {100 * self._chance:g}%) to beat the best's {outlook.best:.4g}"
         )
 
     def apply(self, event: Event) -> None:
@@ -70,19 +68,14 @@ class SoftPruner:
 
     def _outlook(self, trial: str, row: EpochResult) -> _Outlook | None:
         """Return the outlook of a trial; None where it is not judged."""
-        from scipy.special import stdtr
-
         if not self._is_judged(row.epoch) or is_protected(trial, self._protected):
             return None
         finals = [one.final for name in self._forecasts.complete if (one := self._forecasts.of(name)) is not None]
         forecast = self._forecasts.after(trial, row.score)
         if len(finals) < self._complete or forecast is None:
             return None
-        best = max(finals, key=lambda final: self._sign * final)
-        if min(best, forecast.final) <= 0 or not forecast.spread:
-            return None
-        gap = self._sign * (math.log(best) - math.log(forecast.final)) / forecast.spread
-        return _Outlook(chance=float(stdtr(forecast.freedom, -gap)), final=forecast.final, best=best)
+        best = max(finals) if self._mode == "max" else min(finals)
+        return _Outlook(chance=forecast.chance(best, self._mode), final=forecast.final, best=best)
 
     def _is_judged(self, epoch: int) -> bool:
         return self._grace <= epoch <= _UNTIL * self._epochs and epoch < self._epochs and not epoch % self._every

@@ -133,7 +133,7 @@ class GpSearcher:
             elif trial.is_over and trial.score is None:
                 value, deviation = -math.inf, 0.0
             else:
-                value, deviation = self._sign * forecast.final, abs(forecast.final) * forecast.spread
+                value, deviation = self._sign * forecast.final, forecast.deviation
             usable = abs(value) < _HUGE
             numbers.append(number)
             values.append(value if usable else -math.inf)

@@ -16,7 +16,7 @@ import optuna
 
 from yolosweep.experiment import Parameter
 
-__all__ = ["OptunaSearcher"]
+__all__ = ["OptunaSearcher", "distribution_of"]
 
 
 class OptunaSearcher:
@@ -42,7 +42,7 @@ class OptunaSearcher:
         self._worst = -math.inf if mode == "max" else math.inf
         self._study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
         # By name: the order in which a file lists its axes must not change what is drawn.
-        self._distributions = {n: d for n, p in sorted(self._space.items()) if (d := _distribution(p)) is not None}
+        self._distributions = {n: d for n, p in sorted(self._space.items()) if (d := distribution_of(p)) is not None}
         self._running: dict[int, optuna.trial.Trial] = {}
 
     def suggest(self, number: int, attempt: int = 0) -> dict[str, Any] | None:
@@ -106,7 +106,7 @@ class OptunaSearcher:
         return written
 
 
-def _distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution | None:
+def distribution_of(parameter: Parameter) -> optuna.distributions.BaseDistribution | None:
     """Return Optuna's distribution of a parameter; None for a constant."""
     if parameter.kind == "constant":
         return None

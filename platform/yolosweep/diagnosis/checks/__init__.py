@@ -1,0 +1,1 @@
+"""One check per module; ``diagnosis/table.py`` lists them."""

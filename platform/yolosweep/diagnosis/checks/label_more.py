@@ -1,0 +1,61 @@
+"""Further trials would not help: the settings no longer matter, and the model is limited by the data."""
+
+from __future__ import annotations
+
+import statistics
+
+from yolosweep.diagnosis.checks import noise, still_rising
+from yolosweep.diagnosis.sweep import Sweep
+from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
+
+__all__ = ["check"]
+
+_FEWEST = 12
+_SPREAD = 0.75
+"""Share of the comparable trials that tie with the best, from which settings no longer matter."""
+
+_CHANCE = 2.5
+"""Z value of the rank correlation from which a setting matters, although single trials tie."""
+
+
+def check(sweep: Sweep) -> Diagnosis | None:
+    """Return the diagnosis where nearly all trials tie, and longer training would not change that."""
+    best, comparable = sweep.best, sweep.comparable
+    if best is None or len(comparable) < _FEWEST or noise.check(sweep) is None:
+        return None
+    if len(sweep.tied) < _SPREAD * len(comparable) or still_rising.check(best.training) is not None:
+        return None
+    if any(max(abs(sweep.association(name)), sweep.closeness(name)) >= _CHANCE for name in sweep.axes):
+        return None
+    median = statistics.median(trial.score or 0.0 for trial in comparable)
+    name, score = _weakest(sweep)
+    what = "" if name is None else f" The weakest class is {name}, with {score:.3f}."
+    how = "label more training images" if name is None else f"label more images with {name}{_count(sweep, name)}"
+    val = f", and more val images ({sweep.val_images} tell only {sweep.resolution or 0:.3f} apart)"
+    return Diagnosis(
+        code="label-more",
+        confidence=Confidence.HIGH if len(comparable) >= 2 * _FEWEST else Confidence.MEDIUM,
+        sentence=f"Stop sweeping: {len(sweep.tied)} of {len(comparable)} trials tie with the best "
+        f"({best.score:.4f}; median {median:.4f}), so settings no longer matter.{what}",
+        evidence={
+            "tied": len(sweep.tied),
+            "comparable": len(comparable),
+            "best_score": best.score,
+            "median_score": median,
+            "weakest_class_score": score,
+        },
+        changes=(Change(key="data", how=f"{how}, hard ones and of new places first{val}"),),
+    )
+
+
+def _weakest(sweep: Sweep) -> tuple[str | None, float | None]:
+    """Return the class with the lowest score on val."""
+    if len(sweep.per_class) < 2:
+        return None, None
+    return min(sweep.per_class.items(), key=lambda pair: pair[1])
+
+
+def _count(sweep: Sweep, label: str) -> str:
+    counts = sweep.dataset.instances.get("train", {})
+    number = next((number for number, name in sweep.dataset.names.items() if name == label), None)
+    return f" ({counts[number]} objects in train)" if number in counts else ""

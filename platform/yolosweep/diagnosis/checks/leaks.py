@@ -1,0 +1,29 @@
+"""Images of val or test are in another split, as the data checks found."""
+
+from __future__ import annotations
+
+from yolosweep.diagnosis.sweep import Sweep
+from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
+
+__all__ = ["check"]
+
+_SHARE = 0.01
+
+
+def check(sweep: Sweep) -> Diagnosis | None:
+    """Return the diagnosis where a share of the images that scores are measured on was trained on."""
+    shares = {
+        split: sweep.dataset.leaks.get(split, 0.0) + sweep.dataset.same_source.get(split, 0.0)
+        for split in ("val", "test")
+    }
+    leaking = {split: share for split, share in shares.items() if share >= _SHARE}
+    if not leaking:
+        return None
+    listed = " and ".join(f"{share:.1%} of {split}" for split, share in leaking.items())
+    return Diagnosis(
+        code="leaking-splits",
+        confidence=Confidence.HIGH if max(leaking.values()) >= 0.05 else Confidence.MEDIUM,
+        sentence=f"Leaking splits: {listed} is also in another split or of the same source, so scores are too high.",
+        evidence={f"{split}_share": share for split, share in leaking.items()},
+        changes=(Change(key="data", how="split again without leaks: yolosweep split DATA, then name its data.yaml"),),
+    )

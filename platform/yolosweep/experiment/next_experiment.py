@@ -1,0 +1,137 @@
+"""The experiment that follows a sweep: its file with changes, each with its evidence in a comment."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+
+from yolosweep.experiment.fault_messages import check
+from yolosweep.experiment.schema import SCHEMA_FILE, Experiment
+from yolosweep.experiment.settings import grace_epochs
+from yolosweep.records.diagnosis import Change, yaml_text
+
+__all__ = ["NextExperiment", "next_experiment", "one_line"]
+
+
+class NextExperiment(NamedTuple):
+    """The text of an experiment file, and what it changes."""
+
+    text: str
+    changes: tuple[Change, ...]
+    advice: tuple[Change, ...]
+    """Changes that no key of the file can make, and those that the experiment cannot take."""
+
+
+def next_experiment(
+    experiment: Mapping[str, Any], changes: Sequence[Change], *, title: str, schema: str | None = None
+) -> NextExperiment:
+    """Return the experiment with every change that it can take; of several changes of a key the first counts.
+
+    Args:
+        experiment: the resolved experiment, dumped.
+        changes: most important first.
+        title: first comment of the file.
+        schema: path or URL of the JSON schema for editors; the one in this installation if None.
+    """
+    content = _as_written(experiment)
+    made: dict[str, tuple[Change, Any]] = {}
+    advice: list[Change] = []
+    for change in changes:
+        key = _key(content, change)
+        if change.value is None or key is None:
+            advice.append(change)
+        elif key not in made and _get(content, key) != change.value:
+            tried = _with(content, key, change.value)
+            if not _takes(tried):
+                continue  # an argument that the model family lacks, or that has no effect here
+            made[key] = (change.model_copy(update={"key": key}), _get(content, key))
+            content = tried
+    head = [f"# yaml-language-server: $schema={schema or SCHEMA_FILE}", f"# {one_line(title)}"]
+    head += [f"# not in this file: {change.key}: {one_line(change.how)}" for change in _distinct(advice)]
+    return NextExperiment(
+        text="\n".join(head) + "\n\n" + _dumped(content, made),
+        changes=tuple(change for change, _ in made.values()),
+        advice=tuple(_distinct(advice)),
+    )
+
+
+def one_line(text: str) -> str:
+    """Return text that stays within a comment: names of classes and sweeps come from files of others."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _distinct(changes: Sequence[Change]) -> list[Change]:
+    return list({(change.key, change.how): change for change in changes}.values())
+
+
+def _as_written(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the experiment without what a run fills in by itself."""
+    exp = Experiment.model_validate(experiment)
+    content = exp.model_dump(mode="json", exclude_defaults=True)
+    quiet = exp.backend.arguments.quiet
+    content["train"] = {k: v for k, v in content.get("train", {}).items() if k not in quiet or quiet[k] != v}
+    search = content["search"]
+    if search.get("grace_epochs") == grace_epochs(int(exp.space.epochs)):
+        del search["grace_epochs"]  # it follows from the epochs
+    content["search"] = {**{k: v for k, v in search.items() if k != "parameters"}, "parameters": search["parameters"]}
+    return content
+
+
+def _key(content: Mapping[str, Any], change: Change) -> str | None:
+    """Return the key that a change sets: of a fixed argument that is searched, there is none."""
+    section, _, name = change.key.partition(".")
+    searched = content["search"]["parameters"]
+    if section == "train" and name in searched:
+        return None
+    if change.key.startswith("search.parameters.") and change.key.rpartition(".")[2] not in searched:
+        return None
+    return change.key
+
+
+def _get(content: Mapping[str, Any], key: str) -> Any:
+    value: Any = content
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _with(content: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    first, _, rest = key.partition(".")
+    return {**content, first: value if not rest else _with(content.get(first) or {}, rest, value)}
+
+
+def _takes(content: Mapping[str, Any]) -> bool:
+    """Return whether an experiment is free of faults, as far as the file shows."""
+    exp, faults = check(dict(content))
+    return exp is not None and not faults
+
+
+def _dumped(content: Mapping[str, Any], made: Mapping[str, tuple[Change, Any]]) -> str:
+    """Return YAML 1.2 with a comment above each changed key: what it was, and the evidence."""
+    yaml = YAML()
+    yaml.width = 10_000
+    text = io.StringIO()
+    yaml.dump(_commented(content, made), text)
+    return text.getvalue()
+
+
+def _commented(content: Mapping[str, Any], made: Mapping[str, tuple[Change, Any]], prefix: str = "") -> CommentedMap:
+    here = CommentedMap()
+    for name, value in content.items():
+        key = f"{prefix}{name}"
+        here[name] = _commented(value, made, f"{key}.") if isinstance(value, Mapping) and value else value
+        if key in made:
+            change, before = made[key]
+            if isinstance(here[name], CommentedMap):
+                here[name].fa.set_flow_style()
+            was = "" if before is None else f"was {yaml_text(before)}: "
+            here.yaml_set_comment_before_after_key(
+                name, before=one_line(f"{was}{change.how}"), indent=2 * key.count(".")
+            )
+        elif prefix == "search.parameters." and isinstance(here[name], CommentedMap):
+            here[name].fa.set_flow_style()
+    return here

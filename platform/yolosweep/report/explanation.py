@@ -1,0 +1,189 @@
+"""Why each trial was started, restarted and stopped, and why the winner was chosen: sentences from the ledger alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from yolosweep.ledger.history import History, TrialHistory
+from yolosweep.records import Ending, Verdict
+from yolosweep.records.columns import setting_text, short_metric
+from yolosweep.records.events import EpochRecorded, Event, TrialStarted
+from yolosweep.report.sweep_diagnosis import diagnose_sweep, diagnose_trial
+
+__all__ = ["Explanation", "explain"]
+
+_FIRST = {"tpe": 10, "gp": 6}
+"""Searcher → trials before it decides, unless ``searcher_options`` says so."""
+_BLIND = {"random": "drawn at random", "qmc": "of a sequence that covers the space evenly"}
+"""Searchers that learn nothing: where their points come from."""
+_HALVING = ("asha", "hyperband")
+"""Pruners of which the best share of a rung continues."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What was known when a trial was started."""
+
+    ended: int
+    best: TrialHistory | None
+    best_score: float | None
+
+
+@dataclass(frozen=True)
+class _Rung:
+    """The comparison at which a trial was pruned."""
+
+    epoch: int
+    score: float | None
+    others: dict[str, float]
+
+
+@dataclass
+class Explanation:
+    """The sentences of a sweep."""
+
+    history: History = field(default_factory=History)
+    _known: dict[str, _Known] = field(default_factory=dict)
+    _rungs: dict[str, _Rung] = field(default_factory=dict)
+    _best_at: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def observe(self, event: Event) -> None:
+        """Remember what was known at the moment of a decision."""
+        if isinstance(event, TrialStarted):
+            ended = sum(_counts(trial) for trial in self.history.trials.values())
+            best = next(iter(self.history.ranked()), None)
+            self._known[event.request.trial] = _Known(ended, best, best.score if best else None)
+        elif isinstance(event, EpochRecorded):
+            epoch, score = event.row.epoch, event.row.best_score
+            here = self._best_at.setdefault(epoch, {})
+            if event.verdict is Verdict.PRUNE:
+                others = {name: value for name, value in here.items() if name != event.trial}
+                self._rungs[event.trial] = _Rung(epoch, score, others)
+            if score is not None:
+                here[event.trial] = score
+
+    def of_sweep(self) -> tuple[str, ...]:
+        """Return why the sweep ended, and why its winner was chosen."""
+        history, ended = self.history, self.history.ended
+        trials = list(history.trials.values())
+        counts = ", ".join(
+            f"{sum(t.status == status for t in trials)} {status}" for status in dict.fromkeys(t.status for t in trials)
+        )
+        why = f"The search is over: {ended.reason or ended.status}." if ended else "The sweep has not ended."
+        found = [f"{why} It started {len(trials)} trials: {counts}."]
+        found += [f"It was resumed at {event.at:%Y-%m-%d %H:%M} UTC." for event in history.resumes]
+        if history.winner is not None:
+            found.append(self._choice(history.trials[history.winner.trial]))
+            found += [f"Passed over: {sentence}." for sentence in history.winner.passed_over]
+        found += [note.text[0].upper() + note.text[1:] for note in history.notes if note.trial is None and note.text]
+        return (*found, *(diagnosis.sentence for diagnosis in diagnose_sweep(history)))
+
+    def of_trial(self, name: str) -> tuple[str, ...]:
+        """Return why one trial was started, restarted and stopped, and how it compares."""
+        history, trial = self.history, self.history.trials[name]
+        found = [self._start(trial)]
+        for event in trial.resumes:
+            batch = "" if event.batch is None else f" with batch {event.batch}"
+            at = f"from epoch {event.from_epoch + 1}" if event.from_epoch else "from the beginning"
+            found.append(f"Restarted {at}{batch} ({event.cause}): {event.reason}.")
+        found.append(self._end(trial))
+        if (place := self._place(trial)) is not None:
+            found.append(place)
+        if history.winner is not None and history.winner.trial == name:
+            found.append(self._choice(trial))
+        if trial.dropped:
+            found.append(f"Its checkpoints were deleted: only the best {history.experiment.get('keep_top', 3)} stay.")
+        found += [f"Note: {note.text}" for note in history.notes if note.trial == name]
+        return (*found, *(diagnosis.sentence for diagnosis in diagnose_trial(history, trial)))
+
+    def _start(self, trial: TrialHistory) -> str:
+        known, request = self._known[trial.request.trial], trial.request
+        point = ", ".join(f"{name}={setting_text(value)}" for name, value in request.asked.items())
+        if request.number == 0:
+            return f"Started first, because trial 0 is always the defaults: {point}."
+        search = self.history.experiment["search"]
+        searcher = str(search.get("searcher", "tpe"))
+        first = int((search.get("searcher_options") or {}).get("first", _FIRST.get(searcher, 0)))
+        if searcher == "grid":
+            return f"Started as the next combination of the grid: {point}."
+        if searcher in _BLIND:
+            return f"Started at a point {_BLIND[searcher]}: {point}."
+        if known.ended < first:
+            return (
+                f"Started at one of the first points, because {searcher} decides once {first} trials have ended and "
+                f"{known.ended} had: {point}."
+            )
+        best = known.best
+        against = "" if best is None else f"; {best.request.trial} was best with {_score(known.best_score)}"
+        return f"Suggested by {searcher} from {known.ended} trials that had ended{against}: {point}."
+
+    def _end(self, trial: TrialHistory) -> str:
+        record, rung = trial.record, self._rungs.get(trial.request.trial)
+        if record is None:
+            return f"It has not ended: {len(trial.rows)} of {trial.request.epochs} epochs are recorded."
+        if record.ending is Ending.PRUNED and rung is not None:
+            return self._pruned(rung, record.reason)
+        error = f" {record.error}" if record.error and record.error not in record.reason else ""
+        cause = f" (cause: {record.cause.value})" if record.cause else ""
+        return f"Ended as {record.ending.value} after {len(trial.rows)} epochs{cause}: {record.reason}.{error}"
+
+    def _pruned(self, rung: _Rung, reason: str) -> str:
+        sign = 1 if self.history.mode == "max" else -1
+        mine = -math.inf if rung.score is None else sign * rung.score
+        better = sorted((-sign * score, name) for name, score in rung.others.items() if sign * score > mine)
+        search, count = self.history.experiment["search"], len(rung.others) + 1
+        continuing = math.ceil(count / int(search.get("reduction_factor", 3)))
+        rule = f"the best {continuing} continue" if search.get("pruner", "asha") in _HALVING else reason
+        lead = "" if not better else f", where {better[0][1]} had {_score(rung.others[better[0][1]])}"
+        return (
+            f"Pruned after epoch {rung.epoch}: its best score of {_score(rung.score)} was {_ordinal(len(better) + 1)} "
+            f"of {count} trials that had come to this epoch{lead}; {rule}."
+        )
+
+    def _place(self, trial: TrialHistory) -> str | None:
+        ranked = self.history.ranked()
+        if trial.score is None or trial not in ranked:
+            return None
+        rank, best = ranked.index(trial) + 1, ranked[0]
+        last = trial.rows[-1]
+        behind = "" if rank == 1 else f", {abs((best.score or 0.0) - trial.score):.4f} behind {best.request.trial}"
+        return (
+            f"Its best {short_metric(self.history.metric)} is {_score(trial.score)}, in epoch {last.best_epoch}: "
+            f"{_ordinal(rank)} of {len(ranked)}{behind}."
+        )
+
+    def _choice(self, trial: TrialHistory) -> str:
+        winner = self.history.winner
+        assert winner is not None
+        again = winner.validations.get("val")
+        value = again.metrics.get(self.history.metric) if again else None
+        checked = "" if value is None else f", and {_score(value)} when its checkpoint was validated again"
+        rank = _ordinal(self.history.ranked().index(trial) + 1) if trial in self.history.ranked() else "unranked"
+        return (
+            f"{trial.request.trial} was chosen: {rank} of {len(self.history.ranked())} trials with a score, "
+            f"{_score(winner.score)} as recorded{checked}."
+        )
+
+
+def explain(events: Iterable[Event]) -> Explanation:
+    """Return the explanation of a sweep from the events of its ledger."""
+    explanation = Explanation()
+    explanation.history.listeners = (explanation.observe,)
+    explanation.history.extend(events)
+    return explanation
+
+
+def _counts(trial: TrialHistory) -> bool:
+    """Return whether a searcher learned from a trial."""
+    return trial.record is not None and trial.record.ending not in (Ending.FAILED, Ending.CANCELLED)
+
+
+def _score(value: float | None) -> str:
+    return "no score" if value is None else f"{value:.4f}"
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number % 100 not in (11, 12, 13) else 0, "th")
+    return f"{number}{ending}"

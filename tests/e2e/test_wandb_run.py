@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(wandb_server.find() is None, 
 
 run_id = WandbSink().run_id
 KEY = "canary" + "fedcba9876543210" * 3
-OVERRIDES = ("search.trials=2", "train.epochs=3", "track={wandb: {project: toys}}", "resources.max_concurrent=1")
+OVERRIDES = ("search.trials=2", "train.epochs=4", "track={wandb: {project: toys}}", "resources.max_concurrent=1")
 
 
 @pytest.fixture

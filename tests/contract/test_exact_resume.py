@@ -168,7 +168,7 @@ def measured(rows: list[EpochResult]) -> list[Any]:
         pytest.param({"workers": 0}, id="alone"),
         pytest.param({"workers": 2}, id="two-loaders", marks=pytest.mark.nightly),
         pytest.param({"model": "yolo26n.yaml"}, id="yolo26", marks=pytest.mark.nightly),
-        pytest.param({"workers": 2, "balance": 1.0}, id="balanced"),
+        pytest.param({"workers": 2, "balance": 1.0}, id="balanced", marks=pytest.mark.nightly),
     ],
 )
 def test_a_killed_training_goes_on_to_the_bit(make: Make, settings: dict[str, Any]) -> None:

@@ -151,7 +151,9 @@ def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
     assert [row.epoch for row in lost.rows] == list(range(1, len(lost.rows) + 1))
 
 
-@pytest.mark.parametrize("alone", [False, True], ids=["yolosweep node", "ray start"])
+@pytest.mark.parametrize(
+    "alone", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["yolosweep node", "ray start"]
+)
 def test_a_spot_machine_stores_its_trials_before_it_goes(
     shell: Any, start_cluster: Any, start_spot: Any, repository: Path, parking: Path, tmp_path: Path, wait_for: Any,
     alone: bool,
@@ -159,7 +161,7 @@ def test_a_spot_machine_stores_its_trials_before_it_goes(
     cluster = start_cluster("--num-cpus=1", "--include-dashboard=false")
     spot = start_spot(cluster, alone=alone)
     shutil.copytree(parking, tmp_path / "parking")  # the machines' cache folders are not the same
-    few = ("search.trials=2", "train.epochs=1000", "train.patience=0", "search.pruner=none")
+    few = ("search.trials=2", "train.epochs=4000", "train.patience=0", "search.pruner=none")
     sweep = shell.start(
         *("run", repository / "jobs" / "experiments" / "toy.yaml", *few, "trial.checkpoint_every=5000"),
         *("resources.max_concurrent=2", "resources.cpus_per_trial=1"), f"data={tmp_path}/parking/data.yaml",
@@ -182,7 +184,7 @@ def test_a_spot_machine_stores_its_trials_before_it_goes(
     (again,) = [one for trial in History.of(RunFolder(run)).trials.values() for one in trial.resumes]
     assert again.cause == "preempted"
     # No checkpoint was due yet: all the same, no epoch was trained twice.
-    assert rows_told(run, again.trial) == list(range(1, 1001))
+    assert rows_told(run, again.trial) == list(range(1, 4001))
     assert again.from_epoch > 20
 
 

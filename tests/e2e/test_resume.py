@@ -44,8 +44,10 @@ def test_a_sweep_whose_driver_was_killed_is_crowned_as_it_is_and_ends_as_if_it_h
 ) -> None:
     process = shell.start("run", toy, "search.trials=4", *LONG)
     wait_for(lambda: process.poll() is not None or rows(tmp_path) > 200)
+    below = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate(timeout=60)
+    psutil.wait_procs(below, timeout=60)  # else the folder changes while it is copied
     folder = running_folder(tmp_path)
     shutil.rmtree(folder.root / ".ray", ignore_errors=True)
     before = History.of(folder)

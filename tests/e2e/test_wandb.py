@@ -446,6 +446,7 @@ def test_a_wrong_key_gives_one_warning_and_an_end(server, folder, ledger, monkey
     check_all_arrived(server, folder)
 
 
+@pytest.mark.nightly  # contract/test_sink: a dead sink ends in a warning
 def test_a_server_that_never_comes_ends_in_a_warning(server, folder, ledger):
     first_half(folder, ledger)
     second_half(folder, ledger)

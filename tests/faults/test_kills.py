@@ -385,6 +385,7 @@ resources: {{gpus_per_trial: 0}}
 
 
 @pytest.mark.slow
+@pytest.mark.nightly  # a killed worker: test_toy_sweep; a killed driver or controller: test_resume
 def test_a_few_kills_leave_no_trace_in_a_toy_sweep(ordeal: Any, toy: Path) -> None:
     seed = int(SEED or 3)
     rng = random.Random(seed)

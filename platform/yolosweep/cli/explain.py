@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
 
 def explain(
     run_folder: Run,
-    trial: Annotated[str | None, typer.Argument(metavar="[TRIAL]", help="E.g. t0003; none: the sweep.")] = None,
+    trial: Annotated[
+        str | None, typer.Argument(metavar="[TRIAL]", help="E.g. t0003; none: the sweep and every trial.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say why trials were started, pruned and restarted and why the winner was chosen, from the ledger alone."""

@@ -49,7 +49,7 @@ class GaussianProcess:
         y: values, standardized.
         variance: noise variance of each value, beside the one that is fitted.
         groups: parameter of each column of ``x``.
-        scales: hyperparameters; fitted where not given.
+        scales: hyperparameters, as of :func:`fitted_scales`.
     """
 
     def __init__(self, x: Array, y: Array, variance: Array, groups: NDArray[np.int64], scales: Scales) -> None:

@@ -266,7 +266,7 @@ def bucket(
     return upload
 
 
-def wait_for(condition: Callable[[], Any], *, timeout_s: float = 120.0) -> Any:
+def wait_for(condition: Callable[[], Any], *, timeout_s: float = 300.0) -> Any:
     """Return the first true answer of ``condition``; fail after ``timeout_s``.
 
     A run folder that cannot be read is no answer yet: a ledger is there a moment before its first line. A condition

@@ -307,7 +307,7 @@ def answers(processes: list[subprocess.Popen[str]]) -> list[Any]:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    told = [process.communicate(timeout=60)[0] for process in processes]
+    told = [process.communicate(timeout=300)[0] for process in processes]
     return [json.loads(line) if line else None for line in told]
 
 

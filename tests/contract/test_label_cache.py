@@ -296,7 +296,7 @@ def test_processes_that_start_at_once_share_one_scan(images: Path, labels: Path,
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    told = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
+    told = [json.loads(process.communicate(timeout=300)[0]) for process in processes]
     assert told[0] == told[1] == told[2]
     assert len(told[0]) == 8
     assert sorted(log.read_text().split()) == sorted(map(str, images.iterdir()))

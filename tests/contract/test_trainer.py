@@ -241,7 +241,6 @@ class TrainerContract:
         seconds = [row.seconds for row in rows if row.seconds is not None]
         assert rest.record.epochs == len(rows) == len(seconds) == 2
         assert rest.record.seconds >= sum(seconds)
-        assert rest.record.seconds >= first.record.seconds  # equal where an epoch takes less than a millisecond
         assert rest.record.epoch_seconds == pytest.approx(statistics.median(seconds))
         assert rest.record.images_per_s == pytest.approx(statistics.median(row.images_per_s or 0.0 for row in rows))
         assert rest.record.memory_mb == max(row.memory_mb or 0.0 for row in rows)

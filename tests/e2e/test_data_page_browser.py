@@ -64,7 +64,7 @@ def browse(tmp_path: Path) -> Browse:
                 "--window-size=1300,1600", "--virtual-time-budget=5000", f"--log-net-log={log}", *more,
                 "--dump-dom", page.as_uri(),
             ],
-            capture_output=True, text=True, timeout=120, check=True,
+            capture_output=True, text=True, timeout=300, check=True,
         )  # fmt: skip
         asked = re.findall(r'"url":"((?:https?|wss?|ftp):[^"]+)"', log.read_text())
         asked = [url for url in asked if "google" not in url and "gvt1" not in url]  # the browser's own

@@ -144,7 +144,7 @@ def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
         # No node is left for it but the head: the trial of the lost node goes on there when a slot is free.
     finally:
         os.killpg(process.pid, signal.SIGINT)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert not (bad / "trained").exists()
     lost = History.of(RunFolder(run)).trials[resumed.trial]
@@ -174,18 +174,21 @@ def test_a_spot_machine_stores_its_trials_before_it_goes(
 
     wait_for(lambda: len(trained()) == 2 and min(trained()) > 20)
     spot.send_signal(signal.SIGTERM)
-    _, told = spot.communicate(timeout=60)
+    _, told = spot.communicate(timeout=300)
     assert spot.returncode == (1 if alone else 0), told
     assert alone or "node drained" in told
     assert "killed" not in told, "Ray ends by itself, so the cluster knows at once that the node is gone"
     assert len(cluster.raylets()) == 1
+    again = wait_for(lambda: [one for trial in History.of(RunFolder(run)).trials.values() for one in trial.resumes])[0]
+    wait_for(lambda: len(rows_told(run, again.trial)) > again.from_epoch + 20)
+    sweep.send_signal(signal.SIGINT)
     _, err = sweep.communicate(timeout=300)
-    assert sweep.returncode == 0, err
-    (again,) = [one for trial in History.of(RunFolder(run)).trials.values() for one in trial.resumes]
+    assert sweep.returncode == 130, err
     assert again.cause == "preempted"
-    # No checkpoint was due yet: all the same, no epoch was trained twice.
-    assert rows_told(run, again.trial) == list(range(1, 4001))
     assert again.from_epoch > 20
+    # No checkpoint was due yet: all the same, no epoch was trained twice.
+    epochs = rows_told(run, again.trial)
+    assert epochs == list(range(1, len(epochs) + 1))
 
 
 @pytest.mark.nightly  # ranks: test_ranks_sweep; a node that drains: the test above
@@ -211,7 +214,7 @@ def test_the_ranks_of_a_trial_lie_on_two_nodes_and_leave_one_that_has_to_go(
     run: Path = wait_for(lambda: next((one.parent for one in tmp_path.glob("runs/*/ledger.jsonl")), None))
     wait_for(lambda: any(len(trial.rows) > 1 for trial in History.of(RunFolder(run)).trials.values()))
     spot.send_signal(signal.SIGTERM)  # the machine of rank 1
-    _, told = spot.communicate(timeout=60)
+    _, told = spot.communicate(timeout=300)
     assert spot.returncode == 0, told
     assert "node drained" in told
     (trial,) = wait_for(lambda: [t for t in History.of(RunFolder(run)).trials.values() if t.resumes])
@@ -263,7 +266,7 @@ def test_a_node_is_checked_with_all_its_gpus_from_a_worker_that_sees_one(shell: 
     (tmp_path / "torch.py").write_text(TWO_GPUS)  # stands in for torch on a machine of two GPUs
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", CHECK, str(tmp_path / "run")],
-        env=shell.environment(PYTHONPATH=ahead_of_ours(tmp_path)), capture_output=True, text=True, timeout=120,
+        env=shell.environment(PYTHONPATH=ahead_of_ours(tmp_path)), capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     granted, fault = done.stdout.strip().split("|")

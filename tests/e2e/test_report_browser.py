@@ -49,7 +49,7 @@ def browse(tmp_path: Path) -> Browse:
                 "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--v=0", "--window-size=1300,2000",
                 "--virtual-time-budget=15000", *more, "--dump-dom", page.as_uri(),
             ],
-            capture_output=True, text=True, timeout=120, check=True,
+            capture_output=True, text=True, timeout=300, check=True,
         )  # fmt: skip
         return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 

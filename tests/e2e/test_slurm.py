@@ -143,7 +143,7 @@ def test_a_pre_empted_job_ends_resumable_and_goes_on_when_it_is_queued_again(
 
     first = job.start(experiment, *wanted)
     try:
-        wait_for(lambda: first.poll() is not None or any(e["event"] == "row" for e in job.events()), timeout_s=240)
+        wait_for(lambda: first.poll() is not None or any(e["event"] == "row" for e in job.events()), timeout_s=300)
         assert first.poll() is None, first.communicate()[0]
         (private,) = job.home.glob(".yolosweep-*")
         token = private / "token"
@@ -155,7 +155,7 @@ def test_a_pre_empted_job_ends_resumable_and_goes_on_when_it_is_queued_again(
         assert running
         assert not [line for line in running if secret in line], "the token is on a command line"
         first.send_signal(signal.SIGTERM)  # as `--signal=B:TERM` does: to the batch script alone
-        told, _ = first.communicate(timeout=240)
+        told, _ = first.communicate(timeout=300)
     finally:
         first.kill()
     assert first.returncode == 143, told
@@ -200,7 +200,7 @@ def test_the_sweep_s_exit_code_is_the_job_s_and_nothing_is_queued_again(job: Job
     experiment.write_text("nmae: wrong\n")
     process = job.start(experiment)
     try:
-        told, _ = process.communicate(timeout=240)
+        told, _ = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 3, told
@@ -216,7 +216,7 @@ def test_a_job_that_is_stopped_while_ray_starts_leaves_nothing_and_is_not_queued
     try:
         wait_for(lambda: process.poll() is not None or job.scratch.exists())  # its Ray has begun
         process.send_signal(signal.SIGINT)  # as `scancel --batch --signal=INT` does
-        told, _ = process.communicate(timeout=120)
+        told, _ = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == 143, told
@@ -244,7 +244,7 @@ def test_what_the_job_runs(job: Job, first: str, left: str | None, runs: str) ->
         ledger.parent.mkdir(parents=True)
         ledger.touch()
     process = job.start(first.format(**places), "search.trials=8")
-    told, _ = process.communicate(timeout=60)
+    told, _ = process.communicate(timeout=300)
     assert f"ran: {runs.format(**places)}\n" in told
     assert process.returncode == 5
 
@@ -256,6 +256,6 @@ def test_a_ray_that_does_not_hear_the_end_of_the_job_is_ended(job: Job, wait_for
     for name, text in {"python": waits, "ray": deaf, "yolosweep": "exit 5"}.items():
         (job.home / "venv" / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
     process = job.start("toy.yaml")
-    told, _ = process.communicate(timeout=120)
+    told, _ = process.communicate(timeout=300)
     assert process.returncode == 5, told
     left_nothing(job, wait_for)

@@ -115,7 +115,7 @@ def test_a_lost_head_is_replaced_by_another_machine(
     process = shell.start(*words, **credentials, HOME=str(tmp_path / "lost"))
     wait_for(lambda: process.poll() is not None or rows(storage) > 40)
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     before = history(storage)
     (run,) = runs_below(storage)
     shutil.rmtree(tmp_path / "lost", ignore_errors=True)

@@ -114,7 +114,7 @@ def test_a_run_says_by_whom_it_is_in_use_and_ctrl_c_keeps_everything_and_exits_1
         refused = shell(command, running_folder(tmp_path).root, code=7)
         assert f"in use by process {process.pid}" in refused.err
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "Traceback" not in err
     history = History.of(running_folder(tmp_path))
@@ -149,7 +149,7 @@ def test_a_stop_while_ray_starts_leaves_nothing_and_does_not_say_otherwise(
     if moment != "told":
         wait_for(begun)
     process.send_signal(number)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 128 + number, err
     assert "nothing had started" in err
     assert "yolosweep resume" not in err

@@ -54,7 +54,7 @@ EPOCHS = {0: 4, 1: 4, 2: 2, 3: 1, 4: 0, 5: 3, 6: 2}
 EXIT_CODES = {0: 0, 1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 255}
 
 
-def until(condition, timeout_s=120.0):
+def until(condition, timeout_s=300.0):
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < deadline, f"did not happen within {timeout_s} s"

@@ -240,7 +240,7 @@ def test_a_stop_while_the_winner_is_validated_ends_at_once_and_it_can_be_validat
     while "verifying the winner" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 143, err
     (ledger,) = tmp_path.glob("runs/*/ledger.jsonl")
     assert f"stopped at once; to go on: yolosweep resume {ledger.parent}" in err

@@ -41,6 +41,9 @@ class Stop:
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: set outside of Python
+        # KeyboardInterrupt that left an exec() of a text, as dataclasses use it on import, makes CPython end a
+        # ``python -m`` process by SIGINT whatever its exit code is, until the next such call returns.
+        eval("0")
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if a stop was requested."""

@@ -1,7 +1,11 @@
 """What a first and a second signal do, and when."""
 
+import os
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +21,22 @@ def test_a_signal_stops_at_once_and_the_handlers_of_before_come_back(number: sig
         signal.raise_signal(number)
     assert stop.signal == number
     assert signal.getsignal(number) is before
+
+
+def test_the_exit_code_of_a_module_holds_where_the_signal_came_while_a_class_was_made(tmp_path: Path) -> None:
+    """CPython remembers an interrupt that left ``exec("…")``, as in ``dataclasses``, and ends ``-m`` by SIGINT."""
+    (tmp_path / "interrupted.py").write_text(
+        "import signal, sys\n"
+        "from yolosweep.workflows.stop_signals import Stop\n"
+        "try:\n"
+        "    with Stop(print):\n"
+        "        exec('signal.raise_signal(signal.SIGTERM)')\n"
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(143)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run([sys.executable, "-m", "interrupted"], env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == 143
 
 
 @BOTH

@@ -153,7 +153,7 @@ OTHER: dict[str, Any] = {"model": "yolo26n.pt", "task": "detect", "data_fingerpr
 RUNTIME_ONLY = train_arguments().runtime_only
 
 
-@pytest.mark.parametrize("name", ["workers", "plots", "verbose", "save_period"])
+@pytest.mark.parametrize("name", ["workers", "plots", "verbose"])
 def test_how_a_trial_runs_is_not_its_identity(name: str) -> None:
     other = identity({**BASE, name: 99}, **OTHER, runtime_only=RUNTIME_ONLY)
     assert identity(BASE, **OTHER, runtime_only=RUNTIME_ONLY) == other

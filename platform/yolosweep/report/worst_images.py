@@ -144,9 +144,7 @@ def _draw_all(panel: Image, drawn: Sequence[_Drawn]) -> None:
 
 def _draw_shape(brush: ImageDraw, size: tuple[int, int], drawn: _Drawn) -> None:
     shape, width = drawn.shape, 3 if drawn.text else 2
-    if shape.box is None:
-        return
-    left, top, right, bottom = shape.box
+    left, top, right, bottom = shape.box or (0.0, 0.0, 1.0, 1.0)
     corners = shape.outline or ((left, top), (right, top), (right, bottom), (left, bottom))
     points = [(x * (size[0] - 1), y * (size[1] - 1)) for x, y in (*corners, corners[0])]
     brush.line(points, fill="black", width=width + 2, joint="curve")

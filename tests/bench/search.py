@@ -4,7 +4,7 @@ Seven families of YOLO-like curves over 14 train arguments, three of them withou
 epoch, and may prune; the bench alone knows the truth. The cost of an epoch follows image size and batch; cost 1 is one
 whole training of the defaults. The configuration with the best score seen is what a sweep recommends, as in production.
 
-    python -m tests.bench.search --seeds 20 --methods gp+soft gp+none tpe+asha random optuna-tpe-median
+    python -m tests.bench.search --seeds 8 --methods gp+soft gp+none tpe+asha random optuna-tpe-median
 
 ``A+B`` is the production controller with searcher A and pruner B, without Ray. Regret: the best true final score in the
 space minus that of the recommended configuration, in points (1 = 0.01 mAP). Pruned: share of sweeps that pruned the
@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
@@ -391,17 +392,14 @@ class RayAsha(Random):
     """Ray's own ASHA rule as Ultralytics' ``tune(use_ray=True)`` sets it, after the defaults."""
 
     def __init__(self, seed: int) -> None:
-        from ray.tune.experiment import Trial
         from ray.tune.schedulers import TrialScheduler
         from ray.tune.schedulers.async_hyperband import _Bracket
 
         super().__init__(seed)
-        self._bracket, self._trial, self._stop = _Bracket(10, EPOCHS, 3, 0), Trial, TrialScheduler.STOP
-        self._known: dict[str, Any] = {}
+        self._bracket, self._stop = _Bracket(10, EPOCHS, 3, 0), TrialScheduler.STOP
 
     def row(self, trial: str, epoch: int, score: float) -> bool:
-        known = self._known.setdefault(trial, type("_T", (), {"trial_id": trial})())
-        return bool(self._bracket.on_result(known, epoch, score) == self._stop)
+        return bool(self._bracket.on_result(SimpleNamespace(trial_id=trial), epoch, score) == self._stop)
 
 
 class OptunaTpe:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from yolosweep.errors import ExperimentError
-from yolosweep.experiment import Parameter, load_experiment
+from yolosweep.experiment import Experiment, Parameter, load_experiment
 from yolosweep.experiment.choices import SEARCHERS, SearcherChoice
+from yolosweep.records import Ending, EpochResult, TrialRecord
+from yolosweep.records.events import EpochRecorded, Event, TrialEnded, TrialStarted
 from yolosweep.search.searchers.searcher import Searcher, searcher_for
-from yolosweep.search.trial_generator import TrialGenerator
+from yolosweep.search.trial_generator import Suggestion, TrialGenerator
 
 SPACE = {
     "batch": Parameter(values=[4, 8, 16]),
@@ -100,6 +103,55 @@ class TestSearcher:
             assert len(found) == len({str(point) for point in found}) == POINTS
         else:
             assert len(found) == POINTS + 5
+
+    def test_a_ledger_with_curves_gives_the_same_next_point(self, name: str, tmp_path: Path) -> None:
+        """The events of a sweep with running, stopped and complete trials; cut anywhere, the next point is the same."""
+        file = tmp_path / "experiment.yaml"
+        space = "{batch: {values: [4, 8, 16, 32]}, imgsz: {values: [320, 480, 640]}}"
+        file.write_text(
+            "name: e\nmodel: yolo11n.yaml\ndata: sample:parking\ntrain: {epochs: 10}\n"
+            f"search: {{searcher: {name}, parameters: {space}}}\n"
+        )
+        exp = load_experiment(file)
+
+        def generator() -> TrialGenerator:
+            return TrialGenerator(exp, model_fingerprint="m", data_fingerprint="d", world_size=1)
+
+        live, events, asked = generator(), list[Event](), list[tuple[int, Point]]()
+        for number in range(11):
+            suggestion = live.next(number)
+            assert suggestion is not None
+            asked.append((len(events), suggestion.parameters))
+            for event in self.trial(suggestion, number, exp):
+                events.append(event)
+                live.apply(event)
+        for number, (cut, point) in enumerate(asked[6:], 6):
+            again = generator()
+            for event in events[:cut]:
+                again.apply(event)
+            suggestion = again.next(number)
+            assert suggestion is not None
+            assert suggestion.parameters == point
+
+    def trial(self, suggestion: Suggestion, number: int, exp: Experiment) -> Iterator[Event]:
+        """Yield the events of a trial: every third one is stopped early, and the eighth still runs."""
+        request = suggestion.request("s", number, exp, {"model": "m", "data": "d", "folder": "f"})
+        yield TrialStarted(request=request)
+        used, best = suggestion.parameters, 0.0
+        epochs = 4 if number % 3 == 2 else 10
+        for epoch in range(1, epochs + 1):
+            best = (used["batch"] / 64 + used["imgsz"] / 2000) * (1 - 0.7**epoch)
+            row = EpochResult(
+                epoch=epoch, metrics={}, score=best, best_score=best, best_epoch=epoch, epochs_without_gain=0,
+                seconds=1, images_per_s=1,
+            )  # fmt: skip
+            yield EpochRecorded(trial=request.trial, row=row)
+        ending = Ending.PRUNED if epochs < 10 else Ending.FINISHED
+        record = TrialRecord(
+            trial=request.trial, number=number, ending=ending, reason="r", asked=used, used=used, score=best
+        )
+        if number != 7:
+            yield TrialEnded(record=record)
 
 
 def test_a_new_searcher_is_one_module_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ ONE_GOES_WRONG = {
     "yolosweep.backends.ultralytics.ddp": REAL_RANKS
     + """
 import os, pathlib
-ddp_trainer, my_rank = real.ddp_trainer, real.my_rank
+ddp_trainer, my_rank, preload = real.ddp_trainer, real.my_rank, real.preload
 
 def enter_group(rank, world_size, address, *, on_gpu):
     died = pathlib.Path(__file__).with_name("died")
@@ -56,7 +56,7 @@ DOES_NOT_FIT = {
     # The other rank has no room for more than 8 images, and rank 0 none for more than 4.
     "yolosweep.backends.ultralytics.ddp": REAL_RANKS
     + """
-enter_group, my_rank = real.enter_group, real.my_rank
+enter_group, my_rank, preload = real.enter_group, real.my_rank, real.preload
 
 def ddp_trainer(base):
     class Small(real.ddp_trainer(base)):

@@ -86,7 +86,11 @@ def test_a_run_is_in_its_bucket_and_read_from_the_address_alone(
     stored = names(run)
     assert {"ledger/00000000.jsonl", "experiment.yaml", "report.html", "winner/best.pt", "winner/winner.json"} <= stored
     assert not [name for name in stored if "/checkpoints/" in name], "ended trials need none"
-    assert sum(name.endswith("/best.pt") and name.startswith("trials/") for name in stored) == 2, "keep_top"
+    ranked = sorted(told["summary"]["trials"], key=lambda trial: (-trial["score"], trial["number"]))
+    kept = {name.split("/")[1] for name in stored if name.startswith("trials/") and name.endswith("/best.pt")}
+    assert kept == {"t0000", *(trial["trial"] for trial in ranked[:2])}, (
+        "keep_top, and what the winner is compared with"
+    )
     assert "owner.json" not in stored
     canary = credentials["AWS_SECRET_ACCESS_KEY"]
     assert leaks(storage, canary, tmp_path / "mine") == []

@@ -32,9 +32,9 @@ def best(run_folder: Run, as_json: AsJson = False) -> None:
     if as_json:
         print_json({**winner.model_dump(mode="json"), "run": str(sweep.path)})
         return
-    from yolosweep.cli.tables import describe_verdict
+    from yolosweep.cli.tables import describe_answer
 
-    describe_verdict(sweep.summary.verdict)
+    describe_answer(sweep.summary)
     _describe_winner(sweep.run_folder, winner)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from yolosweep.cli.console import print_line, wrapped
 from yolosweep.cli.relative_paths import from_here
-from yolosweep.cli.tables import describe_verdict
+from yolosweep.cli.tables import describe_answer
 from yolosweep.ledger import RunFolder
 from yolosweep.records.columns import setting_text, short_metric
 from yolosweep.records.events import Winner
@@ -26,9 +26,7 @@ def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: P
         page: the report.
     """
     print_line("")
-    describe_verdict(summary.verdict)
-    if summary.diagnoses:
-        print_line(wrapped(summary.diagnoses[0].sentence, indent="  "))
+    describe_answer(summary)
     print_line("")
     for sentence in summary.warnings:
         _field("warning", sentence)

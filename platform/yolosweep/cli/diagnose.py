@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -55,11 +55,4 @@ def _describe_all(found: Sequence[Diagnosis]) -> None:
         trial = f"{diagnosis.trial}: " if diagnosis.trial else ""
         print_line(f"{trial}{diagnosis.sentence} ({diagnosis.confidence.value} confidence)", style="bold")
         for change in diagnosis.changes:
-            value = "" if change.value is None else f": {_written(change.value)}"
-            print_line(f"  {change.key}{value}  # {change.how}")
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{name}: {item}" for name, item in value.items()) + "}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+            print_line(f"  {change.line}  # {change.how}")

@@ -13,13 +13,13 @@ from yolosweep.ledger.history import History
 from yolosweep.records import Ending
 from yolosweep.records.columns import Column, columns_of, setting_text
 from yolosweep.records.summary import DamagedRun, RunOverview, Summary, TrialSummary
-from yolosweep.records.verdict import Outcome, SweepVerdict
+from yolosweep.records.verdict import Outcome
 from yolosweep.storage.addresses import is_address
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["SHOWN", "describe_run", "describe_runs", "describe_verdict", "runs_in"]
+__all__ = ["SHOWN", "describe_answer", "describe_run", "describe_runs", "runs_in"]
 
 SHOWN = 15
 """Trials that ``show`` lists unless all are asked for."""
@@ -35,7 +35,7 @@ _STYLES = {
 
 def describe_run(summary: Summary, *, every: bool = False) -> None:
     """Print the verdict on a run and its trials, best first: the best fifteen, or every one."""
-    describe_verdict(summary.verdict)
+    describe_answer(summary)
     print_line("")
     ordered = summary.best_first
     shown = ordered if every else ordered[:SHOWN]
@@ -47,8 +47,6 @@ def describe_run(summary: Summary, *, every: bool = False) -> None:
             print_line(f"{trial.trial} {trial.ending}: {trial.reason}")
         elif trial.diverged:
             print_line(f"{trial.trial} diverged silently: {trial.diverged}")
-    if summary.diagnoses:
-        print_line(wrapped(f"diagnosis: {summary.diagnoses[0].sentence}"))
     for sentence in summary.warnings:
         print_line(f"warning: {sentence}")
     if summary.resumes:
@@ -56,11 +54,14 @@ def describe_run(summary: Summary, *, every: bool = False) -> None:
         print_line("resumed once" if count == 1 else f"resumed {count} times")
 
 
-def describe_verdict(verdict: SweepVerdict) -> None:
-    """Print the verdict: its sentence, then how it was found and its limits."""
+def describe_answer(summary: Summary) -> None:
+    """Print whether the sweep found something better, how sure that is, and how it was found."""
+    verdict = summary.verdict
     print_line(wrapped(verdict.sentence), style=_STYLES[verdict.outcome])
     for sentence in verdict.details:
         print_line(wrapped(sentence, indent="  "))
+    if summary.diagnoses:
+        print_line(wrapped(summary.diagnoses[0].sentence, indent="  "))
 
 
 def _print_trials(summary: Summary, trials: Sequence[TrialSummary]) -> None:

@@ -138,11 +138,20 @@ class Sweep:
 
     def association(self, name: str) -> float:
         """Return the rank correlation of a parameter with how good a trial is, as a z value: above 2 is no chance."""
-        positions = self.positions(name, self.comparable)
-        if len(positions) != len(self.comparable) or len(positions) < 5 or len(set(positions)) < 2:
-            return 0.0
-        ranks = [float(-index) for index in range(len(positions))]  # best first
-        return statistics.correlation(_ranks(positions), ranks) * math.sqrt(len(positions) - 1)
+        return _z_value(self.positions(name, self.comparable), len(self.comparable))
+
+    def closeness(self, name: str) -> float:
+        """Return the same for being close to the best trial: an optimum inside of a range has no direction."""
+        first, *others = self.positions(name, self.comparable) or [0.0]
+        return _z_value([-abs(position - first) for position in others], len(self.comparable) - 1)
+
+
+def _z_value(values: Sequence[float], count: int) -> float:
+    """Return the rank correlation of values with their order, best first, times the root of their number."""
+    if len(values) != count or count < 5 or len(set(values)) < 2:
+        return 0.0
+    ranks = [float(-index) for index in range(count)]
+    return statistics.correlation(_ranks(values), ranks) * math.sqrt(count - 1)
 
 
 def _ranks(values: Sequence[float]) -> list[float]:

@@ -26,6 +26,8 @@ _TAIL = 0.3
 """Share of the epochs over which the slope at the end is fitted."""
 _AHEAD = 0.2
 """The slope is given as the change over this share of the epochs."""
+_INFINITE = 1e15
+"""Losses of trainings that burst are larger."""
 _WARM_UP = 4
 """Epochs in which learning rates do not follow their schedule yet."""
 
@@ -78,7 +80,7 @@ class Curve:
         """Change over the last fifth of the epochs, by a line through the last 30 %, and its t value."""
         count = max(3, round(_TAIL * len(self)))
         x, y = [float(epoch) for epoch in self.epochs[-count:]], self.values[-count:]
-        if len(y) < 2:
+        if len(set(x)) < 2:
             return 0.0, 0.0
         slope, start = statistics.linear_regression(x, y)
         ahead = max(1.0, _AHEAD * len(self))
@@ -157,7 +159,7 @@ class Training:
         return tuple(
             row.epoch
             for row in self.rows
-            if any(value is None for name, value in row.metrics.items() if name.startswith("train/"))
+            if any(_usable(value) is None for name, value in row.metrics.items() if name.startswith("train/"))
         )
 
     @cached_property
@@ -170,13 +172,13 @@ class Training:
 
     def curve(self, name: str) -> Curve:
         """Return the finite values of one recorded metric."""
-        found = [(row.epoch, value) for row in self.rows if (value := row.metrics.get(name)) is not None]
+        found = [(row.epoch, value) for row in self.rows if (value := _usable(row.metrics.get(name))) is not None]
         return Curve(tuple(epoch for epoch, _ in found), tuple(value for _, value in found))
 
     def _loss(self, prefix: str) -> Curve:
         found: list[tuple[int, float]] = []
         for row in self.rows:
-            values = [value for name, value in row.metrics.items() if name.startswith(prefix)]
+            values = [_usable(value) for name, value in row.metrics.items() if name.startswith(prefix)]
             known = [value for value in values if value is not None]
             if known and len(known) == len(values):
                 found.append((row.epoch, sum(known)))
@@ -191,6 +193,11 @@ class Training:
             return Change(key=f"train.{name}", how=how)
         new = min(most, now * factor)
         return Change(key=f"train.{name}", value=round(new) if isinstance(now, int) else float(f"{new:.3g}"), how=how)
+
+
+def _usable(value: float | None) -> float | None:
+    """Return a value that sums and squares can hold; larger ones are as good as infinite."""
+    return value if value is not None and abs(value) < _INFINITE else None
 
 
 def _left_by_learning_rate(rate: Curve, last: int) -> float | None:

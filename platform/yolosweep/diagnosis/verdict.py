@@ -70,11 +70,12 @@ def judge(evidence: Evidence) -> SweepVerdict:
 def _pair(evidence: Evidence) -> tuple[ScoredTrial, ScoredTrial] | None:
     """Return the best trial and trial 0; where trial 0 is best, the best of the others; None without two scores."""
     base = next((trial for trial in evidence.trials if trial.number == 0), None)
-    winner = next((trial for trial in evidence.trials if trial.trial == evidence.winner), None)
     others = [trial for trial in evidence.trials if trial.number != 0]
     if base is None or not others:
         return None
-    return (winner if winner is not None and winner.number else others[0]), base
+    # While a sweep runs on, its best trial counts, not the winner of before.
+    handed_over = [trial for trial in others if evidence.ended and trial.trial == evidence.winner]
+    return (handed_over or others)[0], base
 
 
 def _is_compared(evidence: Evidence, best: ScoredTrial, base: ScoredTrial) -> bool:
@@ -360,7 +361,7 @@ def _clamped(evidence: Evidence) -> list[str]:
 def _limits(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
     lines = []
     top = evidence.trials[0].trial
-    if evidence.winner not in (None, top):
+    if evidence.ended and evidence.winner not in (None, top):
         lines.append(f"The best score is {top}'s, but its checkpoint is not the one handed over.")
     if evidence.reference is not None and evidence.reference.reason:
         lines.append(evidence.reference.reason)

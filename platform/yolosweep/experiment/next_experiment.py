@@ -12,7 +12,7 @@ from ruamel.yaml.comments import CommentedMap
 from yolosweep.experiment.fault_messages import check
 from yolosweep.experiment.schema import SCHEMA_FILE, Experiment
 from yolosweep.experiment.settings import grace_epochs
-from yolosweep.records.diagnosis import Change
+from yolosweep.records.diagnosis import Change, yaml_text
 
 __all__ = ["NextExperiment", "next_experiment", "one_line"]
 
@@ -128,16 +128,10 @@ def _commented(content: Mapping[str, Any], made: Mapping[str, tuple[Change, Any]
             change, before = made[key]
             if isinstance(here[name], CommentedMap):
                 here[name].fa.set_flow_style()
-            was = "" if before is None else f"was {_flow(before)}: "
+            was = "" if before is None else f"was {yaml_text(before)}: "
             here.yaml_set_comment_before_after_key(
                 name, before=one_line(f"{was}{change.how}"), indent=2 * key.count(".")
             )
         elif prefix == "search.parameters." and isinstance(here[name], CommentedMap):
             here[name].fa.set_flow_style()
     return here
-
-
-def _flow(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{name}: {item}" for name, item in value.items()) + "}"
-    return str(value)

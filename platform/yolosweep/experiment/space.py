@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
-__all__ = ["Distribution", "Parameter"]
+__all__ = ["Distribution", "Parameter", "parameters_of"]
 
 Distribution = Literal[
     "constant",
@@ -184,6 +194,16 @@ class Parameter(BaseModel):
             return int(low + step)
         # In decimal, as written in the file: 0.1 + 2 * 0.1 must be 0.3.
         return min(float(Decimal(repr(low)) + step * Decimal(repr(self.q))), float(high))
+
+
+def parameters_of(experiment: Mapping[str, Any]) -> dict[str, Parameter]:
+    """Return the parameters of a recorded experiment; what this version cannot read is left out."""
+    declared = experiment["search"]["parameters"]
+    found: dict[str, Parameter] = {}
+    for name, parameter in declared.items() if isinstance(declared, Mapping) else ():
+        with contextlib.suppress(ValidationError):
+            found[name] = Parameter.model_validate(parameter)
+    return found
 
 
 def _is_number(value: object) -> bool:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
 from yolosweep.records.values import Number, Record
 
-__all__ = ["Change", "Confidence", "Diagnosis", "SweepDiagnosis", "TrainingDiagnosis"]
+__all__ = ["Change", "Confidence", "Diagnosis", "SweepDiagnosis", "TrainingDiagnosis", "yaml_text"]
+
+
+def yaml_text(value: Any) -> str:
+    """Return a setting as people write it in an experiment file, on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {yaml_text(item)}" for name, item in value.items()) + "}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Confidence(str, Enum):
@@ -27,6 +35,11 @@ class Change(Record):
     """The new value; None where the present one is not known, or the change is not one of this file."""
     how: str
     """The change in words, e.g. ``double the epochs``."""
+
+    @property
+    def line(self) -> str:
+        """The key, and its new value as the file has it."""
+        return self.key if self.value is None else f"{self.key}: {yaml_text(self.value)}"
 
 
 class Diagnosis(Record):

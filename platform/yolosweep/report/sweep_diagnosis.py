@@ -9,6 +9,7 @@ from yolosweep.diagnosis.sweep import Axis, Sweep, Trial
 from yolosweep.diagnosis.training import Training
 from yolosweep.diagnosis.verdict import judge
 from yolosweep.experiment import Parameter, defaults_of
+from yolosweep.experiment.space import parameters_of
 from yolosweep.ledger.evidence import evidence_of
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending
@@ -40,8 +41,7 @@ def diagnose_trial(history: History, trial: TrialHistory) -> tuple[Diagnosis, ..
 def sweep_of(history: History, importance: Importance | None = None) -> Sweep:
     """Return a sweep as the checks see it."""
     experiment = history.experiment
-    declared = experiment["search"]["parameters"]
-    space = {name: Parameter.model_validate(parameter) for name, parameter in declared.items()}
+    space = parameters_of(experiment)
     comparable = {trial.request.trial for trial in comparable_trials(history)}
     return Sweep(
         trials=tuple(_trial(history, trial, trial.request.trial in comparable) for trial in history.trials.values()),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+from collections.abc import Iterator
 from typing import Any, Literal, cast
 
 import ray
@@ -52,6 +54,20 @@ class ControllerClient:
         client = cls(actor, name)
         client._ask("ready")
         return client
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, root: RunFolder, arguments: dict[str, Any]) -> Iterator[ControllerClient]:
+        """Start the controller for the ``with`` block, as :meth:`start` does.
+
+        Its process ends with the block: in a session that stays open, it would hold the run for as long.
+        """
+        client = cls.start(root, arguments)
+        try:
+            yield client
+        finally:
+            with contextlib.suppress(ray.exceptions.RayError, ValueError):
+                ray.kill(client._actor)
 
     @classmethod
     def named(cls, name: str) -> ControllerClient:

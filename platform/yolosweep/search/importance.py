@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from yolosweep.experiment import Parameter
+from yolosweep.experiment.space import parameters_of
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records.importance import Importance
 
@@ -49,8 +50,7 @@ def _shares(history: History, trials: Sequence[TrialHistory]) -> dict[str, float
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize" if history.mode == "max" else "minimize")
-    declared = history.experiment["search"]["parameters"]
-    space = {name: Parameter.model_validate(parameter) for name, parameter in declared.items()}
+    space = parameters_of(history.experiment)
     axes = {name: axis for name, parameter in space.items() if (axis := _axis(parameter)) is not None}
     for trial in trials:
         assert trial.record is not None

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolosweep.errors import UsageError
+from pydantic import ValidationError
+
+from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.experiment.next_experiment import next_experiment, one_line
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.records.diagnosis import Change
+from yolosweep.records.diagnosis import Change, Diagnosis
 from yolosweep.report.sweep_diagnosis import diagnose_sweep
 from yolosweep.storage.atomic_files import write_atomic
 
@@ -39,13 +41,27 @@ def follow_up(folder: RunFolder) -> FollowUp:
     stop = next((diagnosis for diagnosis in found if diagnosis.code == "label-more"), None)
     if stop is not None:
         return _without_experiment(stop.sentence, *(change.how for change in stop.changes))
-    changes = [change for diagnosis in found for change in diagnosis.changes]
-    following = next_experiment(history.experiment, changes, title=f"Follows {history.sweep}; changes have comments.")
+    changes = [_with_evidence(diagnosis, change) for diagnosis in found for change in diagnosis.changes]
+    try:
+        following = next_experiment(history.experiment, changes, title=f"Follows {history.sweep}, with comments.")
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise RunFolderError(
+            f"{folder.address} was made with an experiment that this version does not accept ({where}: "
+            f"{error.errors()[0]['msg']}); correct a copy of its experiment.yaml instead"
+        ) from error
     advice = tuple(f"{change.key}: {change.how}" for change in following.advice)
     if following.changes:
         return FollowUp(text=following.text, changes=following.changes, advice=advice)
     more = f"For more evidence, add trials: yolosweep resume {folder.named} search.trials={2 * len(history.trials)}"
     return _without_experiment("No change of the experiment is supported by evidence yet.", *advice, more)
+
+
+def _with_evidence(diagnosis: Diagnosis, change: Change) -> Change:
+    """Return a change with what its trial's curves show; changes of a whole sweep name their evidence themselves."""
+    if diagnosis.trial is None:
+        return change
+    return change.model_copy(update={"how": f"{change.how}. {diagnosis.trial}: {diagnosis.sentence}".rstrip(".")})
 
 
 def write_follow_up(folder: RunFolder, out: Path) -> FollowUp:

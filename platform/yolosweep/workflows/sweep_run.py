@@ -204,12 +204,12 @@ class _Sweep:
             header = {**self._header(slots, bad), "model_fingerprint": fingerprint}
             recorded = {"experiment": exp.model_dump(mode="json"), "header": header}
             known = {"nodes": list(good), "admission": admission, "places": slots.concurrent}
-            controller = ControllerClient.start(self._folder, {**trained, **about, **recorded, **known})
-            self._start_mirrors()
-            searching = self._listener.searching(self._folder, exp.search.trials, int(exp.train["epochs"]))
-            with self._stop.cancels(controller.cancel), searching:
-                run_trials(self._folder, controller, slots, bad)
-            reason = controller.close()
+            with ControllerClient.running(self._folder, {**trained, **about, **recorded, **known}) as controller:
+                self._start_mirrors()
+                searching = self._listener.searching(self._folder, exp.search.trials, int(exp.train["epochs"]))
+                with self._stop.cancels(controller.cancel), searching:
+                    run_trials(self._folder, controller, slots, bad)
+                reason = controller.close()
             remove_probe(self._folder.address, marker)
             del keyring
             return reason

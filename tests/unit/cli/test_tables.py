@@ -113,8 +113,8 @@ def test_a_run_ends_with_the_answer_and_what_to_type_next(
     assert fields["val"] == "accuracy_top1 0.8056"
     assert fields["model"] == "toy-20261129-143840-dfb3/winner/best.pt"
     assert fields["report"] == "toy-20261129-143840-dfb3/report.html"
-    assert fields["next"] == "yolosweep show toy-20261129-143840-dfb3"
     assert "mistakes" not in fields  # of an earlier version
+    assert fields["next"] == "yolosweep next toy-20261129-143840-dfb3"
     assert max(map(len, lines)) <= 80
 
     drew = winner.model_copy(update={"pictures": (FileRef(path="winner/errors.html", sha256="5f" * 32, size=9),)})

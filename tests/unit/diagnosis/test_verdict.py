@@ -144,3 +144,11 @@ def test_a_winner_compared_with_another_trial_uses_no_error_of_that_pair() -> No
     fresh = stale.model_copy(update={"winner": None})
     assert judge(stale).val.resamples == 200  # type: ignore[union-attr]
     assert judge(fresh).val.resamples == 0  # type: ignore[union-attr]
+
+
+def test_a_sweep_that_runs_on_is_judged_by_its_best_trial() -> None:
+    running = evidence(0.5, 0.6, 0.7, winner="t0001", reference=compared("t0000", val=0.001), ended=False)
+    found = judge(running)
+    assert found.trial == "t0002"
+    assert found.sentence.startswith("So far: ")
+    assert not any("handed over" in line for line in found.details)

@@ -227,6 +227,13 @@ KEYS = {
         "host", "device", "world_size", "threads", "epoch_seconds", "images_per_s", "memory_mb", "gpu_memory_mb",
         "retries", "recoveries",
     ),
+    "verdict": (
+        "outcome", "sentence", "details", "trial", "reference", "reference_name", "comparisons", "resolution", "ties",
+        "cheapest", "optimism", "trials", "leaks", "off_defaults",
+    ),
+    "comparison": (
+        "split", "images", "score", "reference_score", "difference", "low", "high", "resamples",
+    ),
     "winner": ("trial", "score", "gain", "validated"),
     "cost": ("ending", "trials", "epochs", "seconds"),
     "resume": ("at", "changes", "allowed"),
@@ -240,14 +247,15 @@ KEYS = {
 
 def test_the_keys_of_show_and_ls_as_json_are_as_recorded(tmp_path: Path) -> None:
     folder = write_run(
-        tmp_path, ([0.4], Ending.FINISHED), ended=False, restarts={"t0000": [(0, "its worker died")]},
-        winner=winner("t0000", 0.4), note=Note(text="a note"),
+        tmp_path, ([0.4], Ending.FINISHED), ([0.3], Ending.FINISHED), ended=False,
+        restarts={"t0000": [(0, "its worker died")]}, winner=winner("t0000", 0.4), note=Note(text="a note"),
     )  # fmt: skip
     resume_sweep(folder).close()
     shown = json.loads(CliRunner().invoke(app, ["show", str(folder.root), "--json"]).stdout)
-    (trial,) = shown["trials"]
+    trial, verdict = shown["trials"][0], shown["verdict"]
     found = {
-        "summary": shown, "trial": trial, "ran_on": trial["ran_on"], "winner": shown["winner"],
+        "summary": shown, "verdict": verdict, "comparison": verdict["comparisons"][0],
+        "trial": trial, "ran_on": trial["ran_on"], "winner": shown["winner"],
         "cost": shown["cost"][0], "resume": shown["resumes"][0], "attempt": trial["attempts"][0],
         "note": shown["notes"][0],
     }  # fmt: skip

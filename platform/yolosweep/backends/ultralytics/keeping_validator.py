@@ -111,7 +111,7 @@ class _Classes(_Validator):
 
         dataset = self.build_dataset(dataset_path)
         if not dataset.samples:
-            return super().get_dataloader(dataset_path, batch_size)  # says so
+            return super().get_dataloader(dataset_path, batch_size)  # type: ignore[misc]  # raises
         return build_dataloader(dataset, batch_size, self.args.workers, shuffle=False, device=self.device)
 
     def update_metrics(self, preds: Any, batch: dict[str, Any]) -> None:

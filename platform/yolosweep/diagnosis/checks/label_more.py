@@ -25,7 +25,7 @@ def check(sweep: Sweep) -> Diagnosis | None:
         return None
     if len(sweep.tied) < _SPREAD * len(comparable) or still_rising.check(best.training) is not None:
         return None
-    if any(abs(sweep.association(name)) >= _CHANCE for name in sweep.axes):
+    if any(max(abs(sweep.association(name)), sweep.closeness(name)) >= _CHANCE for name in sweep.axes):
         return None
     median = statistics.median(trial.score or 0.0 for trial in comparable)
     name, score = _weakest(sweep)

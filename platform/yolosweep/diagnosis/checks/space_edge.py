@@ -22,7 +22,7 @@ def edge_of(sweep: Sweep, name: str) -> float | None:
     """Return the edge that the best trials crowd: 0 is the low end, 1 the high one. None if they do not."""
     top = sweep.comparable[: max(3, round(_BEST * len(sweep.comparable)))]
     positions = sweep.positions(name, top)
-    if len(sweep.comparable) < _FEWEST or len(positions) < 3:
+    if len(sweep.comparable) < _FEWEST or len(positions) < len(top):
         return None
     edge = float(positions[0] > 0.5)
     away = [abs(edge - position) for position in positions]

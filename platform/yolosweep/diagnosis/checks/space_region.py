@@ -67,7 +67,9 @@ def _dead(sweep: Sweep) -> list[Change]:
     dead = [
         name
         for name in sweep.axes
-        if sweep.importance.shares.get(name, 1.0) < _DEAD and abs(sweep.association(name)) < _CHANCE
+        if name in best.parameters
+        and sweep.importance.shares.get(name, 1.0) < _DEAD
+        and max(abs(sweep.association(name)), sweep.closeness(name)) < _CHANCE
     ]
     free = max(0, len(sweep.searched) - _KEPT)
     return [

@@ -43,8 +43,8 @@ def check(training: Training) -> Diagnosis | None:
         evidence={"score": score.end, "level": level, "train_loss": train.end if len(train) else None},
         changes=(
             *bigger(training),
-            Change(key="train.epochs", value=2 * len(training.rows), how="train twice as long"),
-            training.scaled("imgsz", 1.5, "larger images, where objects are small"),
+            Change(key="train.epochs", how="or train twice as long"),
+            Change(key="train.imgsz", how="or use larger images, where objects are small"),
             Change(key="data", how="check the labels: yolosweep check DATA"),
         ),
     )

@@ -78,6 +78,8 @@ def test_every_task_is_scored_image_by_image(task: str, tmp_path: Path, monkeypa
     names = {"B": "Box", "M": "Mask", "P": "Pose"}
     curves = {f"{names[x]}{kind}_curve.png" for x in LETTERS.get(task, "") for kind in ("P", "R", "F1", "PR")}
     assert {plot.name for plot in whole.plots} == matrices | curves
+    with Image.open(whole.plots[-1]) as plot:
+        assert plot.size == (1320, 990)
     for answer in whole.answers:
         (label,) = answer.labels
         if task == "classify":

@@ -6,10 +6,11 @@ Scores never depend on what is kept: a plot or an answer that fails is left out.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from yolosweep.backends.ultralytics.patches import replaced
 from yolosweep.backends.ultralytics.tasks import class_of
 from yolosweep.records.answers import Answer, Point, Shape
 
@@ -21,6 +22,8 @@ _MOST = 100
 """Most predictions that are kept per image."""
 _CORNERS = 48
 """Most corners of an outline."""
+_DPI = 110
+"""Dots per inch of plots: 1320 x 990 pixels."""
 _NO_THRESHOLD = 0.25
 """Ultralytics' own threshold for predictions, where no confidence has an F1 above 0."""
 
@@ -91,7 +94,7 @@ class _Detections(_Validator):
         """Return the scores; Ultralytics clears what they are made of with the last one."""
         self.kept = {name: list(values) for name, values in getattr(self.metrics, "stats", {}).items()}
         if self.pictures is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), _light_plots():
                 self.metrics.process(save_dir=self.pictures, plot=True)
         found: dict[str, Any] = super().get_stats()  # type: ignore[misc]
         self.threshold = _threshold(self.metrics)
@@ -143,13 +146,27 @@ def draw_confusion(validator: Any) -> tuple[Path, ...]:
     """Draw the confusion matrices at the validator's threshold; return all plots that it has drawn, if it may."""
     if validator.pictures is None:
         return ()
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception), _light_plots():
         matrix = validator.confusion_matrix
         for predictions, labels in getattr(validator, "boxes", ()):
             matrix.process_batch(predictions, labels, conf=validator.threshold)
         for normalize in (True, False):
             matrix.plot(save_dir=validator.pictures, normalize=normalize)
     return tuple(sorted(validator.pictures.glob("*.png")))
+
+
+@contextlib.contextmanager
+def _light_plots() -> Iterator[None]:
+    """Write plots in a resolution for screens."""
+    from matplotlib.figure import Figure
+
+    save = Figure.savefig
+
+    def savefig(figure: Figure, *args: Any, **more: Any) -> None:
+        save(figure, *args, **{**more, "dpi": _DPI})
+
+    with replaced("matplotlib.figure:Figure.savefig", savefig):
+        yield
 
 
 def _threshold(metrics: Any) -> float:

@@ -28,7 +28,7 @@ PACKAGES: dict[str, set[str]] = {
     "experiment": {"records", "storage", "backends"},
     "data": {"records", "experiment", "storage", "ledger"},
     "report": {"records", "experiment", "storage", "ledger", "diagnosis", "backends", "search"},
-    "autolabel": {"records", "experiment", "storage", "ledger", "data", "backends", "report"},
+    "autolabel": {"records", "experiment", "storage", "ledger", "data", "diagnosis", "backends", "report"},
     "search": {"records", "experiment", "storage", "ledger", "diagnosis", "backends"},
     "tracking": {"records", "experiment", "storage", "ledger", "diagnosis"},
     "cluster": {"records", "experiment", "storage", "ledger", "data", "backends"},

@@ -81,6 +81,17 @@ def test_no_method_of_a_trainer_is_overridden_unlisted(task: str) -> None:
     assert unlisted - {"__firstlineno__", "__annotate_func__", "__annotations_cache__"} == set()
 
 
+@pytest.mark.parametrize("task", ["detect", "segment", "classify", "pose", "obb"])
+def test_no_method_of_a_validator_is_overridden_unlisted(task: str) -> None:
+    from yolosweep.backends.ultralytics.environment import enter
+
+    enter()
+    from yolosweep.backends.ultralytics.keeping_validator import keeping
+
+    ours = keeping(task)
+    assert {name for name in overridden(ours) if not name.startswith("__")} <= listed(ours)
+
+
 def test_no_method_of_a_data_set_is_overridden_unlisted() -> None:
     from yolosweep.backends.ultralytics.environment import enter
 

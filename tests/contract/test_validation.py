@@ -15,11 +15,15 @@ ROWS = {
     "detect": ("0 0.5 0.5 0.6 0.6\n", ""),
     "segment": ("0 0.1 0.1 0.9 0.1 0.9 0.9\n", ""),
     "obb": ("0 0.1 0.1 0.9 0.1 0.9 0.9 0.1 0.9\n", ""),
-    "pose": ("0 0.5 0.5 0.6 0.6 0.4 0.4 2 0.6 0.6 1\n", "kpt_shape: [2, 3]\n"),
+    "pose": ("0 0.5 0.5 0.6 0.6 0.4 0.4 2 0.6 0.6 1" + " 0 0 0" * 15 + "\n", "kpt_shape: [17, 3]\n"),
 }
 MODELS = {
     "detect": "yolo11n.yaml", "segment": "yolo11n-seg.yaml", "obb": "yolo11n-obb.yaml", "pose": "yolo11n-pose.yaml",
     "classify": "yolo11n-cls.yaml",
+}  # fmt: skip
+BOXES = {
+    **dict.fromkeys(("detect", "pose"), (0.2, 0.2, 0.8, 0.8)),
+    **dict.fromkeys(("segment", "obb"), (0.1, 0.1, 0.9, 0.9)),
 }  # fmt: skip
 LETTERS = {"detect": "B", "segment": "BM", "obb": "B", "pose": "BP"}
 IMAGES = 7
@@ -54,12 +58,41 @@ def test_every_task_is_scored_image_by_image(task: str, tmp_path: Path, monkeypa
 
     data = draw(tmp_path / "set", task)
     model: Any = YOLO(MODELS[task], task=task)
+    for branch in getattr(model.model.model[-1], "cv3", ()):
+        branch[-1].bias.data[0] += 12  # a model that has learned nothing predicts nothing
+    if task == "classify":
+        model.model.names = {number: f"c{number}" for number in model.model.names}
     model.save(tmp_path / "best.pt")
     settings = {"imgsz": 64, "batch": 2}
-    found = validated(
-        tmp_path / "best.pt", task=task, data=str(data), split="val", settings=settings, on_gpu=False
-    ).resampled
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    whole = validated(
+        tmp_path / "best.pt", task=task, data=str(data), split="val", settings=settings, on_gpu=False, pictures=pictures
+    )
+    found = whole.resampled
     assert found is not None
     assert found.images == IMAGES
     kinds = {f"metrics/{kind}({letter})" for letter in LETTERS.get(task, "") for kind in ("mAP50", "mAP50-95")}
     assert set(found.scores) == (kinds or {"metrics/accuracy_top1", "metrics/accuracy_top5"})
+
+    assert sorted(Path(answer.image).name for answer in whole.answers) == [f"{number}.png" for number in range(IMAGES)]
+    matrices = {"confusion_matrix.png", "confusion_matrix_normalized.png"}
+    names = {"B": "Box", "M": "Mask", "P": "Pose"}
+    curves = {f"{names[x]}{kind}_curve.png" for x in LETTERS.get(task, "") for kind in ("P", "R", "F1", "PR")}
+    assert {plot.name for plot in whole.plots} == matrices | curves
+    with Image.open(whole.plots[-1]) as plot:
+        assert plot.size == (1320, 990)
+    for answer in whole.answers:
+        (label,) = answer.labels
+        if task == "classify":
+            assert label.name == Path(answer.image).parent.name
+            continue
+        assert answer.predictions
+        assert (answer.width, answer.height) == (64 - 8 * (int(Path(answer.image).stem) % 3), 48)
+        assert label.box == pytest.approx(BOXES[task], abs=0.03)
+        assert len(answer.fits[0]) == len(answer.overlaps[0]) == len(answer.predictions)
+        assert bool(label.outline) == (task in ("segment", "obb"))
+        for x, y in label.outline:
+            assert min(abs(y - 0.1), abs(x - 0.9), abs(x - y)) < 0.1, "as far from an edge as a pixel of a mask is wide"
+        joints = [0.4, 0.4, 0.6, 0.6] if task == "pose" else []
+        assert [share for point in label.keypoints for share in point] == pytest.approx(joints, abs=0.01)

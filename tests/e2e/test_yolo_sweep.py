@@ -108,6 +108,14 @@ resources: {{cpus_per_trial: 1}}
     assert set(winner.validations["test"].per_class) <= {"RBC", "WBC", "Platelets"}
     if again:
         assert scores(first)[:1] == scores(shell.run(experiment, "search.trials=1"))
+    assert {path.name for path in (first.folder.winner / "plots").iterdir()} == {
+        *("val", "test", f"{winner.reference.trial}-val"),
+    }
+    plots = {path.name for path in (first.folder.winner / "plots" / "val").iterdir()}
+    assert plots >= {"confusion_matrix.png", "confusion_matrix_normalized.png", "BoxPR_curve.png", "BoxF1_curve.png"}
+    worst = [path.name for path in (first.folder.winner / "worst").iterdir()]
+    assert [sum(f"-{split}-" in name for name in worst) for split in ("val", "test")] == [20, 20]
+    assert "winner/errors.html" in first.folder.report.read_text()
     assert snapshot(bccd_tiny.parent) == before, "the user's data folder was touched"
     assert not (home / ".config" / "Ultralytics").exists(), "the user's Ultralytics settings were touched"
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Agreement", "Box", "HumanLabel", "PredictedLabel", "agreement", "iou", "matched", "wilson"]
+from yolosweep.diagnosis.proportions import wilson
+
+__all__ = ["Agreement", "Box", "HumanLabel", "PredictedLabel", "agreement", "iou", "matched"]
 
 Box = tuple[float, float, float, float]
 """Normalized center x, center y, width, height."""
@@ -104,14 +105,3 @@ def agreement(images: Iterable[tuple[Sequence[PredictedLabel], Sequence[HumanLab
         drew.update(box.category for box in proposed)
         there.update(box.category for box in known)
     return {c: Agreement(right[c], drew[c] - right[c], there[c] - right[c]) for c in sorted({*drew, *there})}
-
-
-def wilson(hits: int, tries: int) -> tuple[float, float]:
-    """Return the 95 % interval of a proportion (Wilson 1927), valid for few trials, too; 0 to 1 without any."""
-    if not tries:
-        return 0.0, 1.0
-    z = 1.959964
-    share, weight = hits / tries, z * z / tries
-    middle = (share + weight / 2) / (1 + weight)
-    half = z * math.sqrt(share * (1 - share) / tries + weight / (4 * tries)) / (1 + weight)
-    return max(middle - half, 0.0), min(middle + half, 1.0)

@@ -34,11 +34,29 @@ class Trainer(Protocol):
         """
 
     def validate(
-        self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], gpus: float
+        self,
+        weights: Path,
+        *,
+        task: str,
+        data: str,
+        split: str,
+        settings: Mapping[str, Any],
+        gpus: float,
+        pictures: Path | None = None,
     ) -> Validation:
         """Score a checkpoint file on one split, with the settings (imgsz, batch…) it was trained with.
 
         A model trained without a GPU (``gpus`` is 0) is scored without one.
+
+        Args:
+            weights: the checkpoint file.
+            task: what it was trained for.
+            data: the data it was trained on.
+            split: the split to score it on.
+            settings: its train arguments.
+            gpus: the GPUs it was trained on.
+            pictures: an existing folder for plots; with it, the validation also holds the answers per image, if the
+                backend has them. What cannot be drawn is left out.
 
         Raises:
             TrainingError: the file cannot be read, or the data are missing.

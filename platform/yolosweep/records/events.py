@@ -198,6 +198,8 @@ class Winner(Record):
     reference: Reference | None = None
     """What it was compared with on the same images; None in ledgers of earlier versions."""
     file: FileRef
+    pictures: tuple[FileRef, ...] = ()
+    """``errors.html`` and the plots of the validations; empty where nothing could be drawn, and in earlier ledgers."""
     settings: dict[str, Any]
     """All train arguments, as really used."""
     identity: str

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from yolosweep.records.answers import Answer
 from yolosweep.records.policy import TrialPolicy
 from yolosweep.records.values import Number, Record
 
@@ -243,3 +245,9 @@ class Validation(Record):
     """Class name to its metrics, where the task has them."""
     resampled: Resampled | None = Field(default=None, exclude=True)
     """Not stored: what the comparison of two checkpoints is made of."""
+    confidence: Number = Field(default=None, exclude=True)
+    """Not stored: where F1 is highest, the threshold that precision and recall are reported at; None: no threshold."""
+    answers: tuple[Answer, ...] = Field(default=(), exclude=True)
+    """Not stored: labels and predictions per image, where pictures were asked for."""
+    plots: tuple[Path, ...] = Field(default=(), exclude=True)
+    """Not stored: the files that were drawn."""

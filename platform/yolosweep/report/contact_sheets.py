@@ -31,6 +31,7 @@ __all__ = [
     "environment",
     "overlay",
     "thumbnail",
+    "upright",
 ]
 
 PALETTE = (
@@ -92,7 +93,7 @@ def thumbnail(path: Path, side: int = 160) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about damaged EXIF, and about sizes, which are limited here
-            return _jpeg(_opened(path, side), side)
+            return _jpeg(upright(path, side), side)
     except Exception:  # decoders raise almost anything on damaged files
         return _placeholder(side)
 
@@ -104,7 +105,12 @@ def encoded(pixels: Any, side: int = 160) -> bytes:
     return _jpeg(Image.fromarray(pixels), side)
 
 
-def _opened(path: Path, side: int) -> Image:
+def upright(path: Path, side: int) -> Image:
+    """Return a picture as it is meant to be seen, RGB, decoded for a longer side of ``side`` pixels or more.
+
+    Raises:
+        Exception: decoders raise almost anything on damaged files.
+    """
     from PIL import Image, ImageOps
 
     if not path.is_file():
@@ -114,16 +120,16 @@ def _opened(path: Path, side: int) -> Image:
         if image.width * image.height > _MAX_PIXELS:
             raise ValueError("too many pixels")
         image.draft("RGB", (2 * side, 2 * side))  # a JPEG is decoded at a fraction of its size
-        upright: Image.Image = ImageOps.exif_transpose(image)
-        if upright.mode.startswith(("I", "F")):
-            low, high = _bounds(upright.getextrema())
+        turned: Image.Image = ImageOps.exif_transpose(image)
+        if turned.mode.startswith(("I", "F")):
+            low, high = _bounds(turned.getextrema())
             scale = 255 / ((high - low) or 1)
-            upright = upright.convert("F").point(lambda value: value * scale - low * scale)
-        if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-            upright = upright.convert("RGBA")
-            paper = Image.new("RGBA", upright.size, "white")
-            upright = Image.alpha_composite(paper, upright)
-        return upright.convert("L" if upright.mode == "F" else "RGB").convert("RGB")
+            turned = turned.convert("F").point(lambda value: value * scale - low * scale)
+        if turned.mode in ("RGBA", "LA", "PA") or "transparency" in turned.info:
+            turned = turned.convert("RGBA")
+            paper = Image.new("RGBA", turned.size, "white")
+            turned = Image.alpha_composite(paper, turned)
+        return turned.convert("L" if turned.mode == "F" else "RGB").convert("RGB")
 
 
 def _bounds(extremes: Any) -> tuple[float, float]:

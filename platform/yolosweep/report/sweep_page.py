@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from yolosweep.experiment import Parameter
 from yolosweep.ledger import RunFolder
@@ -66,6 +67,7 @@ def render(history: History, *, reproduce: str) -> str:
         reproduce=reproduce,
         forest=_forest(summary.verdict),
         classes=_classes(winner),
+        pictures=_pictures(winner),
         parameters=list(space),
         scatters=[(f"scatter-{index}", name) for index, name in enumerate(searched)],
         figures=_embedded(_figures(history, summary, searched)),
@@ -135,6 +137,14 @@ def _forest(verdict: SweepVerdict) -> _Forest | None:
             for c, low, at, high in spans
         ],
     )
+
+
+def _pictures(winner: Winner | None) -> list[tuple[str, str]]:
+    """Return path and name of each picture beside the page, the page of mistakes first; paths are percent-encoded."""
+    paths = [one.path for one in winner.pictures if ".." not in one.path] if winner else []
+    paths = sorted((path for path in paths if path.startswith("winner/")), key=lambda path: path.count("/"))
+    names = [path.removeprefix("winner/").removeprefix("plots/").rsplit(".", 1)[0] for path in paths]
+    return [(quote(path), "mistakes" if name == "errors" else name) for path, name in zip(paths, names, strict=True)]
 
 
 class _Classes(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import stdev
@@ -20,9 +21,12 @@ from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import FileRef, Validation
 from yolosweep.records.events import PairedError, Reference, Winner
+from yolosweep.report.winner_pictures import publish_pictures
 from yolosweep.storage.atomic_files import sha256_of
 
 __all__ = ["TOLERANCE", "Validate", "best_trial", "paired_error", "select_winner", "verify_file"]
+
+_LOG = logging.getLogger(__name__)
 
 TOLERANCE = 0.01
 """Largest allowed difference between the recorded score and the one validated again (fp16 weights, fused layers)."""
@@ -93,6 +97,8 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, li
     if "args.yaml" in record.files:
         files["args.yaml"] = folder.publish(folder.resolve(record.files["args.yaml"]), folder.winner / "args.yaml")
     _write_reproduce(folder, history, trial)
+    reference = _reference(folder, history, trial, validations, validate)
+    pictures = _pictures(folder, trial, validations, reference)
     winner = Winner(
         trial=trial.request.trial,
         score=record.score,
@@ -100,8 +106,9 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, li
         passed_over=tuple(passed_over),
         caveats=history.dataset.caveats,
         validations=validations,
-        reference=_reference(folder, history, trial, validations, validate),
+        reference=reference,
         file=files["best.pt"],
+        pictures=tuple(reference for name, reference in pictures.items() if not name.startswith("worst/")),
         settings={**trial.request.settings, **record.used},
         identity=trial.request.identity,
         model=history.experiment["model"],
@@ -111,10 +118,23 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, li
     )
     bundle = {
         **winner.model_dump(mode="json"),
-        "files": {name: ref.model_dump(mode="json") for name, ref in files.items()},
+        "files": {name: ref.model_dump(mode="json") for name, ref in (files | pictures).items()},
     }
     folder.publish(json.dumps(bundle, indent=2) + "\n", folder.winner / "winner.json")
     return winner
+
+
+def _pictures(
+    folder: RunFolder, trial: TrialHistory, validations: Mapping[str, Validation], reference: Reference | None
+) -> dict[str, FileRef]:
+    """Write the pictures of the winner; none if that fails, because a winner is worth more than its pictures."""
+    request = trial.request
+    try:
+        named = {"sweep": request.sweep, "trial": request.trial, "task": request.task}
+        return publish_pictures(folder, **named, validations=validations, reference=reference)
+    except Exception as error:
+        _LOG.warning("the pictures of the winner could not be drawn: %s", error)
+        return {}
 
 
 def _validated(history: History, trial: TrialHistory, weights: Path, validate: Validate) -> dict[str, Validation]:

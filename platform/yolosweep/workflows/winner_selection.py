@@ -10,6 +10,7 @@ from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Validation
 from yolosweep.records.events import Winner, WinnerSelected
 from yolosweep.report.winner import best_trial, data_of, select_winner
+from yolosweep.storage.scratch import scratch_folder
 from yolosweep.tracking import page_of
 
 __all__ = ["select_winner_in", "select_winner_of"]
@@ -42,11 +43,23 @@ def select_winner_in(folder: RunFolder) -> Winner:
     data = data_of(folder, history) if folder.objects is None else prepare_node(folder.address, history.dataset)
     trainer = trainer_for(trial.request.model)
 
-    def validate(trial: TrialHistory, weights: Path, split: str) -> Validation:
-        request, record = trial.request, trial.record
-        settings = {**request.settings, **(record.used if record else {})}
-        return trainer.validate(
-            weights, task=request.task, data=data, split=split, settings=settings, gpus=request.gpus
-        )
+    with scratch_folder("pictures") as scratch:
 
-    return select_winner(folder, history, validate, link=page_of(folder, "wandb"))
+        def validate(scored: TrialHistory, weights: Path, split: str) -> Validation:
+            request, record = scored.request, scored.record
+            settings = {**request.settings, **(record.used if record else {})}
+            pictures = None
+            if request.trial == trial.request.trial or split == "val":
+                pictures = scratch / request.trial / split
+                pictures.mkdir(parents=True)
+            return trainer.validate(
+                weights,
+                task=request.task,
+                data=data,
+                split=split,
+                settings=settings,
+                gpus=request.gpus,
+                pictures=pictures,
+            )
+
+        return select_winner(folder, history, validate, link=page_of(folder, "wandb"))

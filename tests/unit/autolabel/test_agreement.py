@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yolosweep.autolabel.agreement import Agreement, Box, HumanLabel, PredictedLabel, agreement, iou, matched, wilson
+from yolosweep.autolabel.agreement import Agreement, Box, HumanLabel, PredictedLabel, agreement, iou, matched
+from yolosweep.diagnosis.proportions import wilson
 
 WHOLE: Box = (0.5, 0.5, 1.0, 1.0)
 shares = st.floats(0, 1)

@@ -14,6 +14,7 @@ from yolosweep.cli.conclusion import conclude
 from yolosweep.cli.tables import SHOWN, describe_run, describe_runs, runs_in
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
+from yolosweep.records import FileRef
 from yolosweep.records.summary import Summary
 from yolosweep.report import summarize
 
@@ -112,5 +113,10 @@ def test_a_run_ends_with_the_answer_and_what_to_type_next(
     assert fields["val"] == "accuracy_top1 0.8056"
     assert fields["model"] == "toy-20261129-143840-dfb3/winner/best.pt"
     assert fields["report"] == "toy-20261129-143840-dfb3/report.html"
+    assert "mistakes" not in fields  # of an earlier version
     assert fields["next"] == "yolosweep next toy-20261129-143840-dfb3"
     assert max(map(len, lines)) <= 80
+
+    drew = winner.model_copy(update={"pictures": (FileRef(path="winner/errors.html", sha256="5f" * 32, size=9),)})
+    lines = drawn(monkeypatch, 80, lambda: conclude(run_folder, summary, drew, run_folder.report))
+    assert "mistakes   toy-20261129-143840-dfb3/winner/errors.html" in lines

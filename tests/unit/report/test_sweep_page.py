@@ -142,6 +142,24 @@ def summary_of(folder: RunFolder) -> Summary:
     return summarize(History.of(folder))
 
 
+def test_the_page_links_the_pictures_of_the_winner_and_nothing_else(tmp_path: Path) -> None:
+    names = (
+        *("winner/plots/val/BoxPR_curve.png", "winner/errors.html", "winner/../../etc", "javascript:alert(1)"),
+        f"winner/plots/val/{HOSTILE}.png",
+    )
+    pictures = tuple(FileRef(path=name, sha256="5f" * 32, size=9) for name in names)
+    chosen = winner("t0000", 0.5).model_copy(update={"pictures": pictures})
+    page = write_report(write_run(tmp_path, ([0.5], Ending.FINISHED), winner=chosen)).read_text()
+    links = re.findall(r'href="([^"]*)"', page.split("<script type", 1)[0])
+    assert "What t0000 gets wrong" in page
+    assert ">val/BoxPR_curve</a>" in page
+    assert set(links) - {"data:,", "#diagnosis"} == {
+        *("winner/errors.html", "winner/plots/val/BoxPR_curve.png"),
+        "winner/plots/val/%3C/script%3E%3Cscript%3Edocument.title%3D%27owned%27%3C/script%3E%3Cimg%20src%3Dx"
+        "%20onerror%3Dalert%281%29%3E.png",
+    }
+
+
 def figures_of(page: str) -> dict[str, Any]:
     found = re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)
     assert found is not None

@@ -206,6 +206,27 @@ def test_winner_and_trial_0_are_scored_on_the_same_images(tmp_path: Path) -> Non
     assert verdict.reference_name == "the defaults"
     assert select_winner_of(folder) == winner  # the same resamples again
     assert "resampled" not in folder.ledger.read_text()
+    assert '"answers"' not in folder.ledger.read_text()
+
+    assert [picture.path for picture in winner.pictures] == ["winner/errors.html"]  # the toy draws no plots
+    files = json.loads((folder.winner / "winner.json").read_text())["files"]
+    worst = sorted(folder.winner.glob("worst/*.jpg"))
+    assert {name for name in files if name.startswith("worst/")} == {f"worst/{path.name}" for path in worst}
+    assert sum(path.name[3:].startswith("val-") for path in worst) == 20
+    assert sum(path.stat().st_size for path in worst) < 2_000_000
+    assert (folder.winner / "errors.html").stat().st_size < 2_000_000
+    (folder.winner / "worst" / "99-of-an-earlier-winner.jpg").touch()
+    select_winner_of(folder)
+    assert sorted(folder.winner.glob("worst/*.jpg")) == worst
+
+
+def test_pictures_that_cannot_be_written_cost_no_winner(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, (0.3, Ending.FINISHED))
+    folder.winner.mkdir()
+    (folder.winner / "worst").symlink_to(tmp_path)  # links in a run folder are refused
+    winner = select_winner(folder, History.of(folder), scorer(val=0.3, test=0.3))
+    assert (winner.trial, winner.pictures) == ("t0000", ())
+    assert (folder.winner / "winner.json").is_file()
 
 
 def test_a_trial_0_that_was_changed_does_not_cost_the_winner(tmp_path: Path) -> None:

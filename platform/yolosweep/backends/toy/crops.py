@@ -19,6 +19,8 @@ __all__ = ["Crops", "Floats", "Ints", "read_crops"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, as shares of the image."""
 
 _SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 
@@ -36,6 +38,15 @@ class Crops:
     images: int
     positive: str
     """The class that counts as 1: the one with "red" in its name, else the first in the alphabet."""
+    files: tuple[Path, ...] = ()
+    """The images, where they are known."""
+    boxes: tuple[Box | None, ...] = ()
+    """Where each crop is in its image; None: everywhere."""
+
+    @property
+    def kinds(self) -> tuple[str, str]:
+        """Names of the two answers: 0 and 1."""
+        return f"not {self.positive}", self.positive
 
     def __len__(self) -> int:
         return len(self.mean_red)
@@ -50,12 +61,12 @@ def read_crops(data: str, split: str) -> Crops:
     root = Path(data)
     found, names = _of_folders(root, split) if root.is_dir() else _of_boxes(root, split)
     positive = next((name for name in names if "red" in name.lower()), names[0])
-    crops = [(mean_red, name == positive, file) for mean_red, name, file in found]
+    crops = [(mean_red, name == positive, file, box) for mean_red, name, file, box in found]
     if not crops:
         raise TrainingError(
             f"{data} has no crops in {split}; toy/red learns from boxes, or from images in class folders"
         )
-    means, answers, files = zip(*crops, strict=True)
+    means, answers, files, boxes = zip(*crops, strict=True)
     number = {file: at for at, file in enumerate(dict.fromkeys(files))}
     return Crops(
         mean_red=np.array(means, dtype=np.float64),
@@ -63,11 +74,13 @@ def read_crops(data: str, split: str) -> Crops:
         image=np.array([number[file] for file in files]),
         images=len(number),
         positive=positive,
+        files=tuple(number),
+        boxes=boxes,
     )
 
 
-_Found = Iterator[tuple[float, str, Path]]
-"""Mean red, class and image of each crop."""
+_Found = Iterator[tuple[float, str, Path, Box | None]]
+"""Mean red, class, image and box of each crop."""
 
 
 def _of_folders(root: Path, split: str) -> tuple[_Found, list[str]]:
@@ -78,7 +91,7 @@ def _of_folders(root: Path, split: str) -> tuple[_Found, list[str]]:
     if len(names) < 2:
         raise TrainingError(f"{folder} has {len(names)} class folders; toy/red distinguishes two")
     files = ((file, name) for name in names for file in _images(folder / name))
-    return ((float(_red(file).mean()), name, file) for file, name in files), names
+    return ((float(_red(file).mean()), name, file, None) for file, name in files), names
 
 
 def _of_boxes(path: Path, split: str) -> tuple[_Found, list[str]]:
@@ -130,7 +143,7 @@ def _boxes(files: list[Path], names: dict[int, str]) -> _Found:
                     f"{labels}: {' '.join(values)[:80]!r} is not a label toy/red can read (class x y w h)"
                 ) from error
             if red is not None:
-                yield _mean_inside(red, x, y, w, h), name, file
+                yield _mean_inside(red, x, y, w, h), name, file, (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
 
 
 def _mean_inside(red: Floats, x: float, y: float, w: float, h: float) -> float:

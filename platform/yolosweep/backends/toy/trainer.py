@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from yolosweep.backends.checkpoints import Checkpoints
 from yolosweep.backends.failure_causes import cause_of
 from yolosweep.backends.resampling import mean_over_images
+from yolosweep.backends.toy.answers import answers_of
 from yolosweep.backends.toy.arguments import ARGUMENTS
 from yolosweep.backends.toy.crops import Crops, read_crops
 from yolosweep.backends.toy.model import (
@@ -70,21 +71,30 @@ class ToyTrainer:
         return run.record(end)
 
     def validate(
-        self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], gpus: float
+        self,
+        weights: Path,
+        *,
+        task: str,
+        data: str,
+        split: str,
+        settings: Mapping[str, Any],
+        gpus: float,
+        pictures: Path | None = None,
     ) -> Validation:
-        """Score a checkpoint on one split.
+        """Score a checkpoint on one split; answers are kept with ``pictures``, plots are not drawn.
 
         Raises:
             TrainingError: the file is not a checkpoint of the toy, or the data are missing.
         """
         model, crops = load_checkpoint(Path(weights)), read_crops(data, split)
         right = model.is_correct(crops)
-        kinds = {crops.positive: crops.is_red == 1, f"not {crops.positive}": crops.is_red == 0}
+        kinds = {crops.kinds[number]: crops.is_red == number for number in (1, 0)}
         return Validation(
             split=split,
             metrics=model.measured(crops),
             per_class={name: {ACCURACY: float(right[chosen].mean())} for name, chosen in kinds.items() if chosen.any()},
             resampled=mean_over_images(model.measured_each(crops), crops.image, crops.images),
+            answers=answers_of(model, crops) if pictures else (),
         )
 
 

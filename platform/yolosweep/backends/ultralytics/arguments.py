@@ -56,6 +56,8 @@ OWNED = {
     "resume": "yolosweep resumes whole sweeps: yolosweep resume RUN",
     "mode": "every trial is a training; remove it",
     "save": "checkpoints are always written; remove it",
+    "save_period": "trial.checkpoint_every decides how often a state is stored; remove it",
+    "save_json": "predictions of trials are not kept; run `yolo val save_json=True` on the winner's best.pt, remove it",
     "val": "every epoch is validated, because the search learns from it; remove it",
     "split": "trials are ranked on val, test is reserved for the winner; remove it",
     "time": "a trial whose length depends on speed cannot be repeated; set train.epochs, or search.time_budget",
@@ -87,13 +89,10 @@ NOT_TRAINING = frozenset(
 )
 """Arguments of predict, export and track: they have no effect on a training."""
 
-_RUNTIME_ONLY = frozenset(
-    ("workers", "verbose", "plots", "save_period", "device", "project", "name", "exist_ok", "save_dir")
-)
+_RUNTIME_ONLY = frozenset(("workers", "verbose", "plots", "device", "project", "name", "exist_ok", "save_dir"))
 """Arguments that change how a training runs, never its result.
 
-``cache`` is not among them: with ``cache=ram`` mosaic draws from the whole data set instead of a buffer. Nor is
-``save_json``: it makes segment validation compare masks at full size.
+``cache`` is not among them: with ``cache=ram`` mosaic draws from the whole data set instead of a buffer.
 """
 
 _OURS: dict[str, tuple[Any, str]] = {

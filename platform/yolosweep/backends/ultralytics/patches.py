@@ -113,6 +113,10 @@ def _nothing(_: Any) -> Callable[..., None]:
 _BASE = "ultralytics.engine.trainer:BaseTrainer"
 _DETECT = "ultralytics.models.yolo.detect.train:DetectionTrainer"
 _CLASSIFY = "ultralytics.models.yolo.classify.train:ClassificationTrainer"
+_DETECT_VAL = "ultralytics.models.yolo.detect.val:DetectionValidator"
+_CLASSIFY_VAL = "ultralytics.models.yolo.classify.val:ClassificationValidator"
+_ANSWERS = "labels and predictions of each image are kept"
+_PER_IMAGE = "results per image, with their matches"
 _LABELS = "an option for where label caches are kept, and a format that runs no code"
 _RESUME = "a resume from full-precision state"
 _READERS = ("ultralytics.engine.trainer", "ultralytics.engine.validator")
@@ -226,6 +230,17 @@ _FOR_THE_PROCESS = (
 )
 
 _FOR_A_WHILE = (
+    Patch(
+        target="matplotlib.figure:Figure.savefig",
+        why="plots of 3000 x 2250 pixels take 0.7 s each, and the winner has 18",
+        upstream="a resolution for plots",
+        test="tests/contract/test_validation.py",
+        digests={
+            "ultralytics.utils.metrics:plot_pr_curve": "fd63dc3abeda",
+            "ultralytics.utils.metrics:plot_mc_curve": "b5228665d10f",
+            "ultralytics.utils.metrics:ConfusionMatrix.plot": "10e409dc1ddd",
+        },
+    ),
     Patch(
         target="ultralytics.data.build:YOLODataset",
         why="samples are a pure function of seed, epoch and image (sampling.PureYOLODataset)",
@@ -393,7 +408,61 @@ _OVERRIDDEN = (
         ("ultralytics.data.dataset:ClassificationDataset.verify_images", "ca3f75d7188c"),
         test="preview",
     ),
+    _override(
+        f"{_DETECT_VAL}.init_metrics",
+        _ANSWERS,
+        _PER_IMAGE,
+        (f"{_DETECT_VAL}.init_metrics", "f268f328b5d1"),
+        test="validation",
+    ),
+    _override(
+        f"{_DETECT_VAL}._process_batch",
+        _ANSWERS,
+        _PER_IMAGE,
+        (f"{_DETECT_VAL}.update_metrics", "df46e004bec3"),
+        (f"{_DETECT_VAL}._process_batch", "329d56b47f5d"),
+        ("ultralytics.models.yolo.segment.val:SegmentationValidator._process_batch", "3fa939d0263c"),
+        ("ultralytics.models.yolo.pose.val:PoseValidator._process_batch", "875c9c09c9e5"),
+        ("ultralytics.models.yolo.obb.val:OBBValidator._process_batch", "bb100971ed52"),
+        test="validation",
+    ),
+    _override(
+        "ultralytics.engine.validator:BaseValidator.match_predictions",
+        "the overlaps that were matched are kept",
+        _PER_IMAGE,
+        ("ultralytics.engine.validator:BaseValidator.match_predictions", "8c15fba0f471"),
+        test="validation",
+    ),
+    _override(
+        f"{_DETECT_VAL}.get_stats",
+        "what was matched is kept and drawn before it is cleared",
+        _PER_IMAGE,
+        (f"{_DETECT_VAL}.get_stats", "23ef1373c815"),
+        ("ultralytics.utils.metrics:ConfusionMatrix.process_batch", "4d7aa8b0336c"),
+        test="validation",
+    ),
+    _override(
+        f"{_CLASSIFY_VAL}.init_metrics",
+        _ANSWERS,
+        _PER_IMAGE,
+        (f"{_CLASSIFY_VAL}.init_metrics", "62b7cee91ad8"),
+        test="validation",
+    ),
+    _override(
+        f"{_CLASSIFY_VAL}.update_metrics",
+        _ANSWERS,
+        _PER_IMAGE,
+        (f"{_CLASSIFY_VAL}.update_metrics", "5faeb6e0794f"),
+        test="validation",
+    ),
+    _override(
+        f"{_CLASSIFY_VAL}.get_dataloader",
+        "a validation that shuffles cannot say which image an answer belongs to",
+        "validations in the order of the images",
+        (f"{_CLASSIFY_VAL}.get_dataloader", "a88a32e01432"),
+        test="validation",
+    ),
 )
 
 PATCHES = (*_FOR_THE_PROCESS, *_FOR_A_WHILE, *_OVERRIDDEN)
-"""Every change to Ultralytics, and the one to torch that goes with it."""
+"""Every change to Ultralytics, and those to torch and matplotlib that go with it."""

@@ -61,10 +61,19 @@ class YoloTrainer:
         return run.record(end)
 
     def validate(
-        self, weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], gpus: float
+        self,
+        weights: Path,
+        *,
+        task: str,
+        data: str,
+        split: str,
+        settings: Mapping[str, Any],
+        gpus: float,
+        pictures: Path | None = None,
     ) -> Validation:
         """Score a checkpoint on one split; see :func:`yolosweep.backends.ultralytics.validation.validated`."""
-        return validated(weights, task=task, data=data, split=split, settings=settings, on_gpu=gpus > 0)
+        where = {"task": task, "data": data, "split": split}
+        return validated(weights, **where, settings=settings, on_gpu=gpus > 0, pictures=pictures)
 
 
 class _Run:

@@ -10,7 +10,8 @@ from yolosweep.backends.failure_causes import last_line
 from yolosweep.backends.resampling import Detections, mean_over_images, resampled
 from yolosweep.backends.ultralytics.arguments import train_arguments
 from yolosweep.backends.ultralytics.environment import enter
-from yolosweep.backends.ultralytics.tasks import TASKS, class_of
+from yolosweep.backends.ultralytics.keeping_validator import draw_confusion, keeping
+from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.errors import TrainingError
 from yolosweep.records import Resampled, Validation
 from yolosweep.storage.scratch import scratch_folder
@@ -18,12 +19,22 @@ from yolosweep.storage.scratch import scratch_folder
 __all__ = ["validated"]
 
 
+_FIXED = {"mode": "val", "plots": False, "verbose": False, "workers": 0}
+
+
 def validated(
-    weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], on_gpu: bool
+    weights: Path,
+    *,
+    task: str,
+    data: str,
+    split: str,
+    settings: Mapping[str, Any],
+    on_gpu: bool,
+    pictures: Path | None = None,
 ) -> Validation:
     """Score a checkpoint on one split, as Ultralytics does at the end of a training.
 
-    ``on_gpu`` allows a GPU if torch finds one.
+    ``on_gpu`` allows a GPU if torch finds one; with ``pictures``, plots are drawn there and answers are kept.
 
     Raises:
         TrainingError: the file cannot be loaded, or the data are missing.
@@ -35,33 +46,26 @@ def validated(
     how = {key: settings[key] for key in ("imgsz", "iou", "max_det", "single_cls") if key in settings}
     # The validator of a training groups images like this: same grouping, same score.
     batch = train_arguments().batch(settings) * (2 if TASKS[task].doubles_val_batch else 1)
-    arguments = {
-        **how, "batch": batch, "rect": TASKS[task].rectangular_val, "plots": False, "verbose": False, "mode": "val",
-        "task": task, "data": data, "split": split, "workers": 0, "model": str(weights),
-        "device": None if on_gpu else "cpu",
-    }  # fmt: skip
+    where = {"task": task, "data": data, "split": split, "model": str(weights), "device": None if on_gpu else "cpu"}
+    arguments = {**how, **where, **_FIXED, "batch": batch, "rect": TASKS[task].rectangular_val}
     try:
         with scratch_folder("val") as scratch:
-            kind = _keeping(class_of(task, "Validator"))
-            validator = kind(args={**arguments, "save_dir": str(scratch)}, save_dir=scratch)
+            validator = keeping(task)(args={**arguments, "save_dir": str(scratch)}, save_dir=scratch)
+            validator.pictures = pictures
             stats = validator(model=str(weights))
             scores = _of_answers(validator) if task == "classify" else _of_detections(validator)
+            plots = draw_confusion(validator)
     except Exception as error:
         raise TrainingError(f"cannot validate {weights} on {split} of {data}: {last_line(error)}") from error
-    metrics = {name: round(float(value), 5) for name, value in stats.items() if name != "fitness"}
-    return Validation(split=split, metrics=metrics, per_class=_per_class(validator), resampled=scores)
-
-
-def _keeping(validator: type[Any]) -> type[Any]:
-    """Return a validator that keeps what it matched image by image; Ultralytics clears that with the last metric."""
-
-    class Keeping(validator):  # type: ignore[misc]
-        def get_stats(self) -> dict[str, Any]:
-            self.kept = {name: list(values) for name, values in getattr(self.metrics, "stats", {}).items()}
-            found: dict[str, Any] = super().get_stats()
-            return found
-
-    return Keeping
+    return Validation(
+        split=split,
+        metrics={name: round(float(value), 5) for name, value in stats.items() if name != "fitness"},
+        per_class=_per_class(validator),
+        resampled=scores,
+        confidence=validator.threshold,
+        answers=tuple(validator.answers),
+        plots=plots,
+    )
 
 
 def _of_detections(validator: Any) -> Resampled | None:

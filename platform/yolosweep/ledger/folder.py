@@ -157,6 +157,10 @@ class RunFolder:
         """The winner's bundle."""
         return self._path("winner")
 
+    def export(self, name: str, *names: str) -> Path:
+        """Folder of the winner in another format, or the place of a file in it."""
+        return self._path("winner", "exports", name, *names)
+
     @property
     def report(self) -> Path:
         """The report, one self-contained page."""

@@ -12,7 +12,7 @@ from yolosweep.records.events import Winner, WinnerSelected
 from yolosweep.report.winner import best_trial, data_of, select_winner
 from yolosweep.tracking import page_of
 
-__all__ = ["select_winner_in", "select_winner_of"]
+__all__ = ["data_on_this_machine", "select_winner_in", "select_winner_of"]
 
 
 def select_winner_of(folder: RunFolder) -> Winner:
@@ -39,7 +39,7 @@ def select_winner_in(folder: RunFolder) -> Winner:
 
     history = History.of(folder)
     trial, _ = best_trial(history)
-    data = data_of(folder, history) if folder.objects is None else prepare_node(folder.address, history.dataset)
+    data = data_on_this_machine(folder, history)
     trainer = trainer_for(trial.request.model)
 
     def validate(trial: TrialHistory, weights: Path, split: str) -> Validation:
@@ -50,3 +50,12 @@ def select_winner_in(folder: RunFolder) -> Winner:
         )
 
     return select_winner(folder, history, validate, link=page_of(folder, "wandb"))
+
+
+def data_on_this_machine(folder: RunFolder, history: History) -> str:
+    """Return where the prepared data of a run are, staged first where the run is kept in an object storage.
+
+    Raises:
+        DataError: they no longer exist.
+    """
+    return data_of(folder, history) if folder.objects is None else prepare_node(folder.address, history.dataset)

@@ -19,11 +19,25 @@ __all__ = ["validated"]
 
 
 def validated(
-    weights: Path, *, task: str, data: str, split: str, settings: Mapping[str, Any], on_gpu: bool
+    weights: Path,
+    *,
+    task: str,
+    data: str,
+    split: str,
+    settings: Mapping[str, Any],
+    on_gpu: bool,
+    square: bool = False,
 ) -> Validation:
     """Score a checkpoint on one split, as Ultralytics does at the end of a training.
 
-    ``on_gpu`` allows a GPU if torch finds one.
+    Args:
+        weights: a checkpoint, or an exported model.
+        task: what it was trained for.
+        data: the data set.
+        split: one of its splits.
+        settings: those it was trained with.
+        on_gpu: whether a GPU may be used, if torch finds one.
+        square: whether every image is padded to a square, as for an exported model, instead of keeping its shape.
 
     Raises:
         TrainingError: the file cannot be loaded, or the data are missing.
@@ -34,9 +48,10 @@ def validated(
     LOGGER.setLevel("ERROR")
     how = {key: settings[key] for key in ("imgsz", "iou", "max_det", "single_cls") if key in settings}
     # The validator of a training groups images like this: same grouping, same score.
+    rect = TASKS[task].rectangular_val and not square
     batch = train_arguments().batch(settings) * (2 if TASKS[task].doubles_val_batch else 1)
     arguments = {
-        **how, "batch": batch, "rect": TASKS[task].rectangular_val, "plots": False, "verbose": False, "mode": "val",
+        **how, "batch": batch, "rect": rect, "plots": False, "verbose": False, "mode": "val",
         "task": task, "data": data, "split": split, "workers": 0, "model": str(weights),
         "device": None if on_gpu else "cpu",
     }  # fmt: skip

@@ -62,8 +62,8 @@ class Deployment(Protocol):
     """How the checkpoints of a backend are used outside of yolosweep."""
 
     @property
-    def formats(self) -> tuple[str, ...]:
-        """Formats that a checkpoint can be exported to."""
+    def formats(self) -> Mapping[str, tuple[int | None, ...]]:
+        """Formats that a checkpoint can be exported to, with the bits of their weights; None: 32."""
 
     def missing(self, format: str, quantize: int | None) -> tuple[str, ...]:
         """Return the distributions that an export needs and this machine lacks, as ``pip install`` takes them."""

@@ -26,8 +26,10 @@ def register(app: typer.Typer) -> None:
 
 def export(
     run_folder: Run,
-    format: Annotated[str, typer.Option(help="onnx, openvino, torchscript, engine, ncnn or mnn.")] = "onnx",
-    quantize: Annotated[int | None, typer.Option(metavar="BITS", help="16 or 8 bits; none: 32.")] = None,
+    format: Annotated[str, typer.Option(help="onnx, openvino, torchscript, engine (TensorRT), ncnn or mnn.")] = "onnx",
+    quantize: Annotated[
+        int | None, typer.Option(metavar="BITS", help="16 or 8, where the format has it; none: 32.")
+    ] = None,
     tolerance: Annotated[float, typer.Option(help="Largest accepted difference of the score on val.")] = 0.01,
     as_json: AsJson = False,
 ) -> None:

@@ -157,9 +157,9 @@ class RunFolder:
         """The winner's bundle."""
         return self._path("winner")
 
-    def export(self, name: str, *names: str) -> Path:
-        """Folder of the winner in another format, or the place of a file in it."""
-        return self._path("winner", "exports", name, *names)
+    def bundled(self, *names: str) -> Path:
+        """Place of a file or folder in the winner's bundle."""
+        return self._path("winner", *names)
 
     @property
     def report(self) -> Path:

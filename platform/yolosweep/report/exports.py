@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,20 +12,32 @@ from pydantic import ValidationError
 from yolosweep.backends import backend_for
 from yolosweep.ledger import RunFolder
 from yolosweep.records import FileRef
+from yolosweep.records.events import Winner
 from yolosweep.records.export import ExportedWinner
 
-__all__ = ["PRECISIONS", "RECORD", "drop_export", "drop_stale_exports", "export_name", "exports_of", "list_exports"]
+__all__ = [
+    "drop_export",
+    "drop_stale_exports",
+    "export_name",
+    "exports_of",
+    "list_exports",
+    "place_of",
+    "record_export",
+]
 
-RECORD = "export.json"
-PRECISIONS = (None, 16, 8)
-"""Bits of the weights; None: 32."""
-_RECORD_BYTES = 1 << 20
-"""A record is some KiB; a larger file is none of ours."""
+_RECORD = "export.json"
+_LARGEST = 1 << 24
+"""Bytes: records are some KiB, even of a thousand classes; a larger file is none of ours."""
 
 
 def export_name(format: str, quantize: int | None) -> str:
     """Return the name of an export: its folder, and its key in ``winner.json``."""
     return format if quantize is None else f"{format}-{quantize}"
+
+
+def place_of(folder: RunFolder, name: str, *names: str) -> Path:
+    """Return the folder of an export, or the place of a file in it."""
+    return folder.bundled("exports", name, *names)
 
 
 def exports_of(folder: RunFolder, model: str, checkpoint: FileRef) -> dict[str, ExportedWinner]:
@@ -46,34 +60,52 @@ def drop_stale_exports(folder: RunFolder, model: str, checkpoint: FileRef) -> No
 
 def drop_export(folder: RunFolder, name: str) -> None:
     """Delete an export with its record, if there is one."""
-    if folder.export(name).exists() or folder.objects is not None:
-        folder.remove_below([folder.export(name)])
+    place = place_of(folder, name)
+    if place.exists() or folder.objects is not None:
+        folder.remove_below([place])
 
 
-def list_exports(folder: RunFolder, exports: dict[str, ExportedWinner]) -> None:
+def record_export(folder: RunFolder, export: ExportedWinner) -> None:
+    """Write the record of an export beside its files.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.publish(export.model_dump_json(indent=2) + "\n", place_of(folder, export.name, _RECORD))
+
+
+def list_exports(folder: RunFolder, winner: Winner, exports: Mapping[str, ExportedWinner]) -> None:
     """Write the exports into ``winner.json``.
 
     Raises:
-        OSError: the bundle has no ``winner.json``, or it cannot be written.
+        OSError: the folder cannot be written.
     """
-    path = folder.bring(folder.winner / "winner.json")
-    content = json.loads(path.read_bytes())
-    bundle: dict[str, Any] = content if isinstance(content, dict) else {}
-    bundle["exports"] = {name: export.model_dump(mode="json") for name, export in exports.items()}
+    path = folder.bring(folder.bundled("winner.json"))
+    listed = {name: export.model_dump(mode="json") for name, export in exports.items()}
+    bundle = {**(_content(path) or {}), **winner.model_dump(mode="json"), "exports": listed}
     folder.publish(json.dumps(bundle, indent=2) + "\n", path)
 
 
 def _names(model: str) -> tuple[str, ...]:
     deployment = backend_for(model).deployment()
-    formats = deployment.formats if deployment else ()
-    return tuple(export_name(format, quantize) for format in formats for quantize in PRECISIONS)
+    formats = deployment.formats if deployment else {}
+    return tuple(export_name(format, bits) for format, precisions in formats.items() for bits in precisions)
 
 
 def _read(folder: RunFolder, name: str) -> ExportedWinner | None:
-    path = folder.bring(folder.export(name, RECORD))
-    if not path.is_file() or path.stat().st_size > _RECORD_BYTES:
-        return None
+    content = _content(folder.bring(place_of(folder, name, _RECORD)))
     try:
-        return ExportedWinner.model_validate_json(path.read_bytes())
+        return ExportedWinner.model_validate(content) if content else None
     except ValidationError:
         return None
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    """Return a JSON object from a file; None where it is none."""
+    if not path.is_file() or path.stat().st_size > _LARGEST:
+        return None
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None

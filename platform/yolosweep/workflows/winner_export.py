@@ -6,14 +6,21 @@ from pathlib import Path
 
 from yolosweep.backends import backend_for
 from yolosweep.backends.deployment import Deployment, ExportedModel, ExportJob
-from yolosweep.errors import TrainingError, UsageError, VerificationError
+from yolosweep.errors import RunFolderError, TrainingError, UsageError, VerificationError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import FileRef
 from yolosweep.records.columns import short_metric
 from yolosweep.records.events import Winner
 from yolosweep.records.export import ExportedWinner
-from yolosweep.report.exports import PRECISIONS, RECORD, drop_export, export_name, exports_of, list_exports
+from yolosweep.report.exports import (
+    drop_export,
+    export_name,
+    exports_of,
+    list_exports,
+    place_of,
+    record_export,
+)
 from yolosweep.report.model_card import model_card
 from yolosweep.report.winner import TOLERANCE, verify_file
 from yolosweep.storage.scratch import scratch_folder
@@ -35,29 +42,44 @@ def export_winner(
     """
     with folder.held():
         history = History.of(folder)
-        if history.winner is None:
-            raise TrainingError(f"{folder.address} has no winner yet; select one with: yolosweep best {folder.named}")
-        winner = history.winner.winner
+        winner = _winner(folder, history)
         deployment = _deployment(winner.model, format, quantize, tolerance)
-        weights = verify_file(folder, winner.file)
+        request = history.trials[winner.trial].request
+        job = ExportJob(
+            weights=verify_file(folder, winner.file),
+            format=format,
+            quantize=quantize,
+            task=request.task,
+            data=data_on_this_machine(folder, history),
+            settings=winner.settings,
+            on_gpu=request.gpus > 0,
+        )
         with scratch_folder("export") as scratch:
-            request = history.trials[winner.trial].request
-            job = ExportJob(
-                weights=weights,
-                format=format,
-                quantize=quantize,
-                task=request.task,
-                data=data_on_this_machine(folder, history),
-                settings=winner.settings,
-                on_gpu=request.gpus > 0,
-            )
             export = _recorded(folder, winner, job, deployment.export(job, scratch), tolerance)
         exports = exports_of(folder, winner.model, winner.file)
-        list_exports(folder, exports)
+        list_exports(folder, winner, exports)
         folder.publish(model_card(history, winner, exports), folder.winner / "README.md")
     if not export.is_accepted:
         raise VerificationError(_refusal(folder, export))
     return export
+
+
+def _winner(folder: RunFolder, history: History) -> Winner:
+    """Return the winner that the ledger records.
+
+    Raises:
+        TrainingError: there is none yet.
+        RunFolderError: the ledger does not hold what belongs to it.
+    """
+    if history.winner is None:
+        raise TrainingError(f"{folder.address} has no winner yet; select one with: yolosweep best {folder.named}")
+    winner = history.winner.winner
+    if winner.trial not in history.trials or "val" not in winner.validations:
+        raise RunFolderError(
+            f"the ledger is damaged: its winner {winner.trial[:80]!r} has no trial or no score on val; restore the run "
+            "folder from a copy"
+        )
+    return winner
 
 
 def _deployment(model: str, format: str, quantize: int | None, tolerance: float) -> Deployment:
@@ -72,10 +94,12 @@ def _deployment(model: str, format: str, quantize: int | None, tolerance: float)
     wrong = []
     if format not in deployment.formats:
         wrong.append(f"--format {format}: choose one of {', '.join(deployment.formats)}")
-    if quantize not in PRECISIONS:
-        wrong.append(f"--quantize {quantize}: choose 16 or 8, or leave it out for 32 bits")
+    elif quantize not in deployment.formats[format]:
+        bits = " or ".join(str(one) for one in deployment.formats[format] if one)
+        fix = f"choose {bits}, or leave it out for 32 bits" if bits else "leave it out; its weights have 32 bits"
+        wrong.append(f"--quantize {quantize} with --format {format}: {fix}")
     if not 0 <= tolerance <= 1:
-        wrong.append(f"--tolerance {tolerance}: choose a difference between scores, from 0 to 1")
+        wrong.append(f"--tolerance {tolerance:g}: choose a difference between scores, from 0 to 1")
     if wrong:
         raise UsageError("; ".join(wrong))
     missing = deployment.missing(format, quantize)
@@ -113,7 +137,7 @@ def _recorded(
         latency=model.latency,
         versions=dict(model.versions),
     )
-    folder.publish(export.model_dump_json(indent=2) + "\n", folder.export(name, RECORD))
+    record_export(folder, export)
     return export
 
 
@@ -128,17 +152,17 @@ def _published(folder: RunFolder, name: str, path: Path, is_accepted: bool) -> d
     """Store a file, or all files of a folder; the name of a refused one begins with ``refused``."""
     top = path.name if is_accepted else path.name.replace("best", "refused", 1)
     if path.is_file():
-        return {top: folder.publish(path, folder.export(name, top))}
+        return {top: folder.publish(path, place_of(folder, name, top))}
     inside = [found for found in sorted(path.rglob("*")) if found.is_file()]
     parts = [(top, *found.relative_to(path).parts) for found in inside]
     return {
-        "/".join(part): folder.publish(found, folder.export(name, *part))
+        "/".join(part): folder.publish(found, place_of(folder, name, *part))
         for part, found in zip(parts, inside, strict=True)
     }
 
 
 def _refusal(folder: RunFolder, export: ExportedWinner) -> str:
-    place, metric = folder.export(export.name), short_metric(export.metric)
+    place, metric = place_of(folder, export.name), short_metric(export.metric)
     if export.score is None or export.checkpoint_score is None:
         return (
             f"{export.name} is refused: {metric} of the exported model or of the checkpoint is no number; see {place}"

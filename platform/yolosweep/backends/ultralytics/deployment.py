@@ -36,6 +36,16 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 Only formats whose models this release also validates on Linux, and whose exporter downloads nothing by itself. The
 edge TPU's, for one, installs a compiler with ``apt-get``.
 """
+_PRECISIONS: dict[str, tuple[int | None, ...]] = {
+    "torchscript": (None,),  # without a GPU its exporter ignores 16
+    "onnx": (None, 16, 8),
+    "openvino": (None, 16, 8),
+    "engine": (None, 16, 8),
+    "ncnn": (None, 16),
+    "mnn": (None, 16, 8),
+}
+_CALIBRATED = ("onnx", "openvino", "engine")
+"""Formats of which 8 bits are calibrated on images."""
 _INSTEAD = {"onnxruntime": ("onnxruntime-gpu",)}
 """Distributions that do as well."""
 _TRACED_FOR_ITS_DEVICE = ("torchscript", "engine")
@@ -55,7 +65,10 @@ _RESULT = {
 class YoloDeployment:
     """See :class:`yolosweep.backends.deployment.Deployment`."""
 
-    formats = tuple(_NEEDS)
+    @property
+    def formats(self) -> Mapping[str, tuple[int | None, ...]]:
+        """Formats that a checkpoint can be exported to, with the bits of their weights."""
+        return _PRECISIONS
 
     def missing(self, format: str, quantize: int | None) -> tuple[str, ...]:
         """Return the distributions that an export needs and this machine lacks."""
@@ -139,8 +152,9 @@ def _exported(job: ExportJob, folder: Path) -> Path:
     copy = Path(shutil.copy(job.weights, folder / "best.pt"))
     arguments: dict[str, Any] = {"format": job.format, "imgsz": _imgsz(job.settings), "device": _device(job)}
     if job.quantize is not None:
-        # Calibrated on what it was trained on: val has to stay unseen.
-        arguments |= {"quantize": job.quantize, "data": job.data, "split": "train"}
+        arguments["quantize"] = job.quantize
+    if job.quantize == 8 and job.format in _CALIBRATED:
+        arguments |= {"data": job.data, "split": "train"}  # val has to stay unseen
     try:
         path = Path(YOLO(str(copy), task=job.task).export(**arguments))
     except Exception as error:

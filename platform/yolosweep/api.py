@@ -140,18 +140,15 @@ class Sweep:
         return self._best(select_winner_of(self.run_folder))
 
     def export(self, format: str, *, quantize: int | None = None, tolerance: float = TOLERANCE) -> ExportedWinner:
-        """Export the winner, validate it on the images of val, and record it in ``winner/exports``.
+        """Export the winner, validate it on val, and record it in ``winner/exports``.
 
         Args:
-            format: ``torchscript``, ``onnx``, ``openvino``, ``engine`` (TensorRT), ``ncnn`` or ``mnn``.
-            quantize: 16 or 8 bits; None: 32.
+            format: ``torchscript``, ``onnx``, ``openvino`` or ``ncnn``.
+            quantize: 16 or 8 bits, where the format has them; None: 32.
             tolerance: largest accepted difference between the scores of the exported model and of the checkpoint.
 
         Raises:
-            UsageError: the model or the format cannot be exported, or a package is missing.
-            RunFolderError: the run is in use.
-            TrainingError: there is no winner, or it cannot be exported or run.
-            VerificationError: the checkpoint is not the recorded one, or the scores differ by more than the tolerance.
+            YolosweepError: see :func:`yolosweep.workflows.winner_export.export_winner`.
         """
         return export_winner(self.run_folder, format, quantize=quantize, tolerance=tolerance)
 

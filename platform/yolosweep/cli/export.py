@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def export(
     run_folder: Run,
-    format: Annotated[str, typer.Option(help="onnx, openvino, torchscript, engine (TensorRT), ncnn or mnn.")] = "onnx",
+    format: Annotated[str, typer.Option(help="onnx, openvino, torchscript or ncnn.")] = "onnx",
     quantize: Annotated[
         int | None, typer.Option(metavar="BITS", help="16 or 8, where the format has it; none: 32.")
     ] = None,

@@ -151,8 +151,8 @@ def test_a_damaged_record_is_no_export(damage: str, tmp_path: Path, scores: dict
     api.open(folder.root).export("onnx")
     (folder.winner / "exports" / "onnx" / "export.json").write_text(damage)
     (folder.winner / "winner.json").write_text(damage)
-    export = api.open(folder.root).export("mnn")
-    assert bundle(folder)["exports"] == {"mnn": export.model_dump(mode="json")}
+    export = api.open(folder.root).export("openvino")
+    assert bundle(folder)["exports"] == {"openvino": export.model_dump(mode="json")}
     assert bundle(folder)["trial"] == "t0000"
 
 

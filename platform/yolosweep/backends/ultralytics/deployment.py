@@ -18,37 +18,31 @@ from yolosweep.backends.deployment import CardFacts, ExportedModel, ExportJob
 from yolosweep.backends.failure_causes import last_line
 from yolosweep.backends.ultralytics.arguments import train_arguments
 from yolosweep.errors import TrainingError
+from yolosweep.records import Validation
 from yolosweep.records.export import Latency
 
 __all__ = ["YoloDeployment"]
 
-_ONNX = ("onnx>=1.12.0,<2.0.0", "onnxslim>=0.1.82", "onnxruntime")
 _NEEDS: dict[str, tuple[str, ...]] = {
     "torchscript": (),
-    "onnx": _ONNX,
+    "onnx": ("onnx>=1.12.0,<2.0.0", "onnxslim>=0.1.82", "onnxruntime"),
     "openvino": ("openvino>=2024.0.0",),
-    "engine": (*_ONNX, "tensorrt"),
     "ncnn": ("ncnn", "pnnx==20260526"),
-    "mnn": (*_ONNX, "MNN>=2.9.6"),
 }
 """What Ultralytics' exporter and its loader ask for, by format.
 
-Only formats whose models this release also validates on Linux, and whose exporter downloads nothing by itself. The
-edge TPU's, for one, installs a compiler with ``apt-get``.
+Only formats whose models this release also validates on Linux, and whose converter neither installs nor downloads
+anything: the edge TPU's calls ``apt-get``, and MNN's runs ``pip install`` and sends reports over the network.
 """
 _PRECISIONS: dict[str, tuple[int | None, ...]] = {
     "torchscript": (None,),  # without a GPU its exporter ignores 16
     "onnx": (None, 16, 8),
     "openvino": (None, 16, 8),
-    "engine": (None, 16, 8),
     "ncnn": (None, 16),
-    "mnn": (None, 16, 8),
 }
-_CALIBRATED = ("onnx", "openvino", "engine")
-"""Formats of which 8 bits are calibrated on images."""
 _INSTEAD = {"onnxruntime": ("onnxruntime-gpu",)}
 """Distributions that do as well."""
-_TRACED_FOR_ITS_DEVICE = ("torchscript", "engine")
+_TRACED_FOR_ITS_DEVICE = ("torchscript",)
 """Formats that run on the kind of device they were exported on."""
 _PASSES, _WARM_UP = 30, 5
 
@@ -83,17 +77,18 @@ class YoloDeployment:
         """
         from yolosweep.backends.ultralytics.validation import validated
 
-        how: dict[str, Any] = {
-            "task": job.task,
-            "data": job.data,
-            "split": "val",
-            "settings": job.settings,
-            "on_gpu": job.on_gpu,
-        }
+        def score(model: Path) -> Validation:
+            return validated(
+                model, task=job.task, data=job.data, split="val", settings=job.settings, on_gpu=job.on_gpu, square=True
+            )
+
         with _quiet():
             path = _exported(job, folder)
-            checkpoint, exported = (validated(model, **how, square=True) for model in (job.weights, path))
-            latency = _latency(job, path)
+            checkpoint, exported = score(job.weights), score(path)
+            try:
+                latency = _latency(job, path)
+            except Exception as error:
+                raise TrainingError(f"cannot time {job.weights} and its {job.format}: {last_line(error)}") from error
         names = (re.split("[<>=]", needed)[0] for needed in _NEEDS[job.format])
         packages = ("ultralytics-opencv-headless", "torch", *names)
         return ExportedModel(
@@ -149,12 +144,13 @@ def _exported(job: ExportJob, folder: Path) -> Path:
     from ultralytics.utils import LOGGER
 
     LOGGER.setLevel("ERROR")
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO does without it
     copy = Path(shutil.copy(job.weights, folder / "best.pt"))
     arguments: dict[str, Any] = {"format": job.format, "imgsz": _imgsz(job.settings), "device": _device(job)}
     if job.quantize is not None:
         arguments["quantize"] = job.quantize
-    if job.quantize == 8 and job.format in _CALIBRATED:
-        arguments |= {"data": job.data, "split": "train"}  # val has to stay unseen
+    if job.quantize == 8:
+        arguments |= {"data": job.data, "split": "train"}  # calibrated without val, which has to stay unseen
     try:
         path = Path(YOLO(str(copy), task=job.task).export(**arguments))
     except Exception as error:

@@ -65,7 +65,7 @@ class Deployment(Protocol):
     def formats(self) -> Mapping[str, tuple[int | None, ...]]:
         """Formats that a checkpoint can be exported to, with the bits of their weights; None: 32."""
 
-    def missing(self, format: str, quantize: int | None) -> tuple[str, ...]:
+    def missing(self, format: str) -> tuple[str, ...]:
         """Return the distributions that an export needs and this machine lacks, as ``pip install`` takes them."""
 
     def export(self, job: ExportJob, folder: Path) -> ExportedModel:

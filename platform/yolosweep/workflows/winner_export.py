@@ -102,7 +102,7 @@ def _deployment(model: str, format: str, quantize: int | None, tolerance: float)
         wrong.append(f"--tolerance {tolerance:g}: choose a difference between scores, from 0 to 1")
     if wrong:
         raise UsageError("; ".join(wrong))
-    missing = deployment.missing(format, quantize)
+    missing = deployment.missing(format)
     if missing:
         packages = " ".join(f"'{name}'" for name in missing)
         raise UsageError(f"--format {format} needs packages that are not installed: pip install {packages}")

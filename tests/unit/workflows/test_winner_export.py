@@ -86,7 +86,7 @@ def scores(monkeypatch: pytest.MonkeyPatch) -> dict[str, float | None]:
         return ExportedModel(path=path, **both, latency=latency, versions={"onnx": "1"})
 
     monkeypatch.setattr(YoloDeployment, "export", export)
-    monkeypatch.setattr(YoloDeployment, "missing", lambda self, format, quantize: ())
+    monkeypatch.setattr(YoloDeployment, "missing", lambda self, format: ())
     return scored
 
 
@@ -166,9 +166,9 @@ def test_what_cannot_be_exported_is_refused_with_all_reasons(
     sweep = api.open(folder.root)
     with pytest.raises(UsageError, match=r"--format edgetpu: choose one of torchscript, onnx, .*; --tolerance 2: "):
         sweep.export("edgetpu", tolerance=2)
-    with pytest.raises(UsageError, match="--quantize 8 with --format ncnn: choose 16, or leave it out"):
-        sweep.export("ncnn", quantize=8)
-    monkeypatch.setattr(YoloDeployment, "missing", lambda self, format, quantize: ("onnx>=1.12.0,<2.0.0", "onnxslim"))
+    with pytest.raises(UsageError, match="--quantize 8 with --format openvino: choose 16, or leave it out"):
+        sweep.export("openvino", quantize=8)
+    monkeypatch.setattr(YoloDeployment, "missing", lambda self, format: ("onnx>=1.12.0,<2.0.0", "onnxslim"))
     with pytest.raises(UsageError, match=r"not installed: pip install 'onnx>=1.12.0,<2.0.0' 'onnxslim'"):
         sweep.export("onnx")
     assert not (folder.winner / "exports").exists()

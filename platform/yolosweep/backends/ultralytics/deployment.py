@@ -37,8 +37,8 @@ anything: the edge TPU's calls ``apt-get``, and MNN's runs ``pip install`` and s
 _PRECISIONS: dict[str, tuple[int | None, ...]] = {
     "torchscript": (None,),  # without a GPU its exporter ignores 16
     "onnx": (None, 16, 8),
-    "openvino": (None, 16, 8),
-    "ncnn": (None, 16),
+    "openvino": (None, 16),
+    "ncnn": (None,),
 }
 _INSTEAD = {"onnxruntime": ("onnxruntime-gpu",)}
 """Distributions that do as well."""
@@ -64,10 +64,9 @@ class YoloDeployment:
         """Formats that a checkpoint can be exported to, with the bits of their weights."""
         return _PRECISIONS
 
-    def missing(self, format: str, quantize: int | None) -> tuple[str, ...]:
+    def missing(self, format: str) -> tuple[str, ...]:
         """Return the distributions that an export needs and this machine lacks."""
-        calibration = ("nncf>=2.14.0",) if (format, quantize) == ("openvino", 8) else ()
-        return tuple(needed for needed in (*_NEEDS[format], *calibration) if not _has(needed))
+        return tuple(needed for needed in _NEEDS[format] if not _has(needed))
 
     def export(self, job: ExportJob, folder: Path) -> ExportedModel:
         """Export a checkpoint, validate both on the same square images, and time both.
@@ -135,16 +134,26 @@ def _quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
+def _no_telemetry() -> None:
+    """Keep runtimes from sending reports, for this process; call it before they are imported.
+
+    ONNX Runtime reads the variable when it starts (its ``Privacy.md``). OpenVINO has no switch of that kind, but does
+    without the package that sends.
+    """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+
 def _exported(job: ExportJob, folder: Path) -> Path:
     """Write the model beside a copy of the checkpoint, where Ultralytics puts it."""
     from yolosweep.backends.ultralytics.environment import enter
 
     enter()
+    _no_telemetry()
     from ultralytics import YOLO
     from ultralytics.utils import LOGGER
 
     LOGGER.setLevel("ERROR")
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # OpenVINO does without it
     copy = Path(shutil.copy(job.weights, folder / "best.pt"))
     arguments: dict[str, Any] = {"format": job.format, "imgsz": _imgsz(job.settings), "device": _device(job)}
     if job.quantize is not None:

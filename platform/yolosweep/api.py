@@ -26,6 +26,7 @@ from yolosweep.records import DataCheck, DataSplit, Severity
 from yolosweep.records.columns import columns_of
 from yolosweep.records.diagnosis import SweepDiagnosis, TrainingDiagnosis
 from yolosweep.records.events import Winner
+from yolosweep.records.export import ExportedWinner
 from yolosweep.records.plan import Plan
 from yolosweep.records.summary import Summary
 from yolosweep.report import summarize, write_report
@@ -40,6 +41,7 @@ from yolosweep.workflows.listener import Listener, LogListener
 from yolosweep.workflows.sweep_plan import plan_of
 from yolosweep.workflows.sweep_run import resume_sweep, run_sweep
 from yolosweep.workflows.ultralytics_tune import TuneCall, experiment_of
+from yolosweep.workflows.winner_export import TOLERANCE, export_winner
 from yolosweep.workflows.winner_selection import select_winner_of
 
 if TYPE_CHECKING:
@@ -136,6 +138,19 @@ class Sweep:
             TrainingError: no trial has a score.
         """
         return self._best(select_winner_of(self.run_folder))
+
+    def export(self, format: str, *, quantize: int | None = None, tolerance: float = TOLERANCE) -> ExportedWinner:
+        """Export the winner, validate it on val, and record it in ``winner/exports``.
+
+        Args:
+            format: ``torchscript``, ``onnx``, ``openvino`` or ``ncnn``.
+            quantize: 16 or 8 bits, where the format has them; None: 32.
+            tolerance: largest accepted difference between the scores of the exported model and of the checkpoint.
+
+        Raises:
+            YolosweepError: see :func:`yolosweep.workflows.winner_export.export_winner`.
+        """
+        return export_winner(self.run_folder, format, quantize=quantize, tolerance=tolerance)
 
     def explain(self, trial: str | None = None) -> dict[str, tuple[str, ...]]:
         """Return why trials were started, restarted and stopped, and why the winner was chosen, as sentences.

@@ -9,7 +9,7 @@
     ├── TrainingError         5   no trial gave a usable score, or one training cannot go on
     ├── ClusterError          6   Ray could not be reached, or has not what the experiment asks for
     ├── RunFolderError        7   a run folder is missing, in use, or damaged
-    ├── VerificationError     8   a checkpoint is not what the ledger says it is
+    ├── VerificationError     8   a checkpoint is not what the ledger says it is, or an export not its checkpoint
     └── Interrupted         130   stopped by Ctrl-C (143: by SIGTERM); everything done so far is kept
 
 A failing *trial* is not an error of the sweep: it is a record with the ending ``failed``.
@@ -99,7 +99,7 @@ class RunFolderError(YolosweepError):
 
 
 class VerificationError(YolosweepError):
-    """A checkpoint's bytes or its re-validated score differ from what was recorded."""
+    """A checkpoint differs from what was recorded, in its bytes or its score, or an export from its checkpoint."""
 
     exit_code = 8
 

@@ -148,6 +148,9 @@ class LineBackend:
 
         return ToyTrainer()
 
+    def deployment(self) -> None:
+        return None
+
 
 @pytest.fixture
 def line(monkeypatch: pytest.MonkeyPatch) -> LineBackend:

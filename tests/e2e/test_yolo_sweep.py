@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from yolosweep.records import Ending
+from yolosweep.storage.atomic_files import sha256_of
 
 pytestmark = pytest.mark.slow
 
@@ -118,6 +121,34 @@ resources: {{cpus_per_trial: 1}}
     assert "winner/errors.html" in first.folder.report.read_text()
     assert snapshot(bccd_tiny.parent) == before, "the user's data folder was touched"
     assert not (home / ".config" / "Ultralytics").exists(), "the user's Ultralytics settings were touched"
+    export_is_checked(shell, first.folder)
+    image = next((bccd_tiny.parent / "images").rglob("*.jpg"))
+    winner_predicts_alone(shell, first.folder.winner, image, tmp_path / "elsewhere")
+
+
+def export_is_checked(shell: Any, folder: Any) -> None:
+    """Torch alone is needed for TorchScript; a tolerance below zero difference refuses what is not the same."""
+    told = json.loads(shell("export", folder.root, "--format", "torchscript", "--json").out)
+    assert told["is_accepted"]
+    assert told["score"] == pytest.approx(told["checkpoint_score"], abs=1e-3)
+    assert told["checkpoint_score"] > 0.01
+    file = folder.winner / "exports" / "torchscript" / "best.torchscript"
+    assert told["files"]["best.torchscript"]["sha256"] == sha256_of(file)
+    assert told["latency"]["exported_ms"] > 0
+    assert json.loads((folder.winner / "winner.json").read_text())["exports"] == {"torchscript": told}
+    assert "| torchscript | accepted |" in (folder.winner / "README.md").read_text()
+
+
+def winner_predicts_alone(shell: Any, winner: Path, image: Path, elsewhere: Path) -> None:
+    """The snippet of the model card runs in a copy of the bundle where yolosweep cannot be imported."""
+    shutil.copytree(winner, elsewhere)
+    shutil.copy(image, elsewhere / "image.jpg")
+    (snippet,) = re.findall(r"```python\n(.*?)```", (elsewhere / "README.md").read_text(), re.DOTALL)
+    code = f"import os, sys\nsys.modules['yolosweep'] = None\nos.chdir({str(elsewhere)!r})\n{snippet}"
+    process = shell.start_python("-c", code, YOLO_OFFLINE="true", YOLO_CONFIG_DIR=str(elsewhere / "config"))
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "ultralytics.engine.results.Boxes object" in out
 
 
 def test_segment_keeps_plots_where_they_are_asked_for_and_a_broken_trial_is_a_record(

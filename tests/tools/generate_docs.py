@@ -36,7 +36,7 @@ EXIT_CODES = {
     5: "No trial gave a usable score, or a training cannot continue.",
     6: "Ray cannot be reached, or lacks the resources that the experiment asks for.",
     7: "A run folder is missing, in use or damaged.",
-    8: "A checkpoint differs from what the ledger recorded.",
+    8: "A checkpoint differs from what the ledger recorded, or an export from its checkpoint.",
     130: "Interrupted by Ctrl-C; everything done so far is kept.",
     143: "Interrupted by SIGTERM; everything done so far is kept.",
 }

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from yolosweep.backends.arguments import Arguments, ArgumentSpace
+from yolosweep.backends.deployment import Deployment
 from yolosweep.backends.preview import Preview
 from yolosweep.backends.trainer import Trainer
 from yolosweep.errors import Fault
@@ -153,6 +154,9 @@ class Backend(Protocol):
 
     def trainer(self) -> Trainer:
         """Return a trainer; this may import heavy libraries."""
+
+    def deployment(self) -> Deployment | None:
+        """Return how checkpoints are used outside of yolosweep; None if they cannot be."""
 
 
 def small_batch(train_images: int | None) -> int:

@@ -157,6 +157,10 @@ class RunFolder:
         """The winner's bundle."""
         return self._path("winner")
 
+    def bundled(self, *names: str) -> Path:
+        """Place of a file or folder in the winner's bundle."""
+        return self._path("winner", *names)
+
     @property
     def report(self) -> Path:
         """The report, one self-contained page."""

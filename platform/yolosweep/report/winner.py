@@ -21,6 +21,8 @@ from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import FileRef, Validation
 from yolosweep.records.events import PairedError, Reference, Winner
+from yolosweep.report.exports import drop_stale_exports, exports_of
+from yolosweep.report.model_card import model_card
 from yolosweep.report.winner_pictures import publish_pictures
 from yolosweep.storage.atomic_files import sha256_of
 
@@ -116,9 +118,13 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, li
         versions=history.started.versions,
         wandb=link,
     )
+    drop_stale_exports(folder, winner.model, winner.file)
+    exports = exports_of(folder, winner.model, winner.file)
+    files["README.md"] = folder.publish(model_card(history, winner, exports), folder.winner / "README.md")
     bundle = {
         **winner.model_dump(mode="json"),
         "files": {name: ref.model_dump(mode="json") for name, ref in (files | pictures).items()},
+        "exports": {name: export.model_dump(mode="json") for name, export in exports.items()},
     }
     folder.publish(json.dumps(bundle, indent=2) + "\n", folder.winner / "winner.json")
     return winner

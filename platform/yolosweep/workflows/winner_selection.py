@@ -13,7 +13,7 @@ from yolosweep.report.winner import best_trial, data_of, select_winner
 from yolosweep.storage.scratch import scratch_folder
 from yolosweep.tracking import page_of
 
-__all__ = ["select_winner_in", "select_winner_of"]
+__all__ = ["data_on_this_machine", "select_winner_in", "select_winner_of"]
 
 
 def select_winner_of(folder: RunFolder) -> Winner:
@@ -40,7 +40,7 @@ def select_winner_in(folder: RunFolder) -> Winner:
 
     history = History.of(folder)
     trial, _ = best_trial(history)
-    data = data_of(folder, history) if folder.objects is None else prepare_node(folder.address, history.dataset)
+    data = data_on_this_machine(folder, history)
     trainer = trainer_for(trial.request.model)
 
     with scratch_folder("pictures") as scratch:
@@ -63,3 +63,12 @@ def select_winner_in(folder: RunFolder) -> Winner:
             )
 
         return select_winner(folder, history, validate, link=page_of(folder, "wandb"))
+
+
+def data_on_this_machine(folder: RunFolder, history: History) -> str:
+    """Return where the prepared data of a run are, staged first where the run is kept in an object storage.
+
+    Raises:
+        DataError: they no longer exist.
+    """
+    return data_of(folder, history) if folder.objects is None else prepare_node(folder.address, history.dataset)

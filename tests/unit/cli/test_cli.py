@@ -28,6 +28,7 @@ SURFACE = {
     "autolabel": {"--weights", "--out", "--sam", "--conf", "--include-eval", "--json"},
     "resume": {"--allow", "--json"},
     "best": {"--json"},
+    "export": {"--format", "--quantize", "--tolerance", "--json"},
     "show": {"--all", "--json"},
     "ls": {"--json"},
     "report": set(),

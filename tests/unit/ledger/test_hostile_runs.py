@@ -20,6 +20,7 @@ from yolosweep.ledger.history import History
 from yolosweep.records import Ending, FileRef, TrialRecord, TrialRequest
 from yolosweep.records.events import Note, SweepStarted, TrialEnded, TrialStarted
 from yolosweep.report import write_report
+from yolosweep.report.exports import drop_export, place_of
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, forget
 from yolosweep.tracking.mirror_state import MirrorState
 
@@ -42,7 +43,7 @@ LINKS = (
     "data/linked/images", "data/linked/images/train", "winner", "mirror", "mirror/wandb.json", "mirror/wandb.log",
     "mirror/.lock", "model", "model/m.pt", ".ray", "trials", "trials/t0000", "trials/t0000/checkpoints",
     "trials/t0000/attempts", "trials/t0000/attempts/a00", "trials/t0000/best.pt", "trials/t0000/stacks-a00.txt",
-    "trials/t0000/.best.pt.1.tmp",
+    "trials/t0000/.best.pt.1.tmp", "winner/exports",
 )  # fmt: skip
 
 
@@ -57,11 +58,12 @@ def snapshot(folder: Path) -> dict[str, str]:
 def victim(tmp_path: Path) -> Path:
     """A folder outside with what a run folder has, which nothing may touch."""
     victim = tmp_path / "victim"
-    for name in ("checkpoints", "attempts/a00", "a00", "images/train", "train", "t0000/checkpoints"):
+    for name in ("checkpoints", "attempts/a00", "a00", "images/train", "train", "t0000/checkpoints", "onnx"):
         (victim / name).mkdir(parents=True)
     for name in (
         "best.pt", "last.pt", "winner.json", "wandb.log", "wandb.json", "checkpoints/a00-e0001.state", ".a.tmp",
         "stacks-a00.txt", "file", "t0000/best.pt", "t0000/checkpoints/x", "00.jpg", "images/train/00.jpg",
+        "onnx/best.onnx",
     ):  # fmt: skip
         (victim / name).write_text("precious")
     (victim / "stacks-a01.txt").touch()
@@ -132,6 +134,8 @@ def everything(folder: RunFolder) -> Iterator[Callable[[], Any]]:
     yield lambda: folder.mirror("wandb.log").open("ab").close()
     yield lambda: folder.publish("x", folder.experiment)
     yield lambda: folder.publish(b"x", folder.winner / "best.pt")
+    yield lambda: folder.publish(b"x", place_of(folder, "onnx", "best.onnx"))
+    yield lambda: drop_export(folder, "onnx")
     yield lambda: folder.publish(b"x", folder.model("m.pt"))
     yield lambda: folder.publish(b"x", folder.attempt("t0000", 0, "best.pt"))
     yield lambda: folder.publish(b"x", folder.checkpoint("t0000", "a00-e0002.state"))

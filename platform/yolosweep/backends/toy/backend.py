@@ -96,3 +96,6 @@ class ToyBackend:
         from yolosweep.backends.toy.trainer import ToyTrainer
 
         return ToyTrainer()
+
+    def deployment(self) -> None:
+        """Return None: a weight and a bias are of no use outside of yolosweep."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from yolosweep.backends.arguments import Arguments, ArgumentSpace
 from yolosweep.backends.backend import CheckpointSize, Starter, Task, small_batch
+from yolosweep.backends.deployment import Deployment
 from yolosweep.backends.preview import Preview
 from yolosweep.backends.trainer import Trainer
 from yolosweep.backends.ultralytics import argument_check, model_files, rules
@@ -117,6 +118,12 @@ class UltralyticsBackend:
         from yolosweep.backends.ultralytics.trainer import YoloTrainer
 
         return YoloTrainer()
+
+    def deployment(self) -> Deployment:
+        """Return Ultralytics' exporters, and what a model card says about its models."""
+        from yolosweep.backends.ultralytics.deployment import YoloDeployment
+
+        return YoloDeployment()
 
 
 def _millions(model: str) -> int:

@@ -31,10 +31,19 @@ def validated(
     settings: Mapping[str, Any],
     on_gpu: bool,
     pictures: Path | None = None,
+    square: bool = False,
 ) -> Validation:
     """Score a checkpoint on one split, as Ultralytics does at the end of a training.
 
-    ``on_gpu`` allows a GPU if torch finds one; with ``pictures``, plots are drawn there and answers are kept.
+    Args:
+        weights: a checkpoint, or an exported model.
+        task: what it was trained for.
+        data: the data set.
+        split: one of its splits.
+        settings: those it was trained with.
+        on_gpu: whether a GPU may be used, if torch finds one.
+        pictures: a folder in which plots are drawn; with one, the answers are kept, too.
+        square: whether every image is padded to a square, as for an exported model, instead of keeping its shape.
 
     Raises:
         TrainingError: the file cannot be loaded, or the data are missing.
@@ -45,9 +54,10 @@ def validated(
     LOGGER.setLevel("ERROR")
     how = {key: settings[key] for key in ("imgsz", "iou", "max_det", "single_cls") if key in settings}
     # The validator of a training groups images like this: same grouping, same score.
+    rect = TASKS[task].rectangular_val and not square
     batch = train_arguments().batch(settings) * (2 if TASKS[task].doubles_val_batch else 1)
     where = {"task": task, "data": data, "split": split, "model": str(weights), "device": None if on_gpu else "cpu"}
-    arguments = {**how, **where, **_FIXED, "batch": batch, "rect": TASKS[task].rectangular_val}
+    arguments = {**how, **where, **_FIXED, "batch": batch, "rect": rect}
     try:
         with scratch_folder("val") as scratch:
             validator = keeping(task)(args={**arguments, "save_dir": str(scratch)}, save_dir=scratch)

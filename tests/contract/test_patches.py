@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from yolosweep.backends.ultralytics.patches import PATCHES, Patch, replaced
+from yolosweep.backends.ultralytics.patch_entry import Patch
+from yolosweep.backends.ultralytics.patches import PATCHES, replaced
 
 ROOT = Path(__file__).resolve().parents[2]
 

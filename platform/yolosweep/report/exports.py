@@ -42,7 +42,7 @@ def place_of(folder: RunFolder, name: str, *names: str) -> Path:
 
 def exports_of(folder: RunFolder, model: str, checkpoint: FileRef) -> dict[str, ExportedWinner]:
     """Return by name what was exported from a checkpoint; what is not a record of ours is passed over."""
-    found = {name: _read(folder, name) for name in _names(model)}
+    found = {name: _read(folder, name) for name in _names(folder, model)}
     return {
         name: export
         for name, export in found.items()
@@ -53,7 +53,7 @@ def exports_of(folder: RunFolder, model: str, checkpoint: FileRef) -> dict[str, 
 def drop_stale_exports(folder: RunFolder, model: str, checkpoint: FileRef) -> None:
     """Delete what was exported from another checkpoint."""
     kept = exports_of(folder, model, checkpoint)
-    for name in _names(model):
+    for name in _names(folder, model):
         if name not in kept:
             drop_export(folder, name)
 
@@ -86,7 +86,10 @@ def list_exports(folder: RunFolder, winner: Winner, exports: Mapping[str, Export
     folder.publish(json.dumps(bundle, indent=2) + "\n", path)
 
 
-def _names(model: str) -> tuple[str, ...]:
+def _names(folder: RunFolder, model: str) -> tuple[str, ...]:
+    """Return the names that exports of a model can have; none where nothing was exported."""
+    if not folder.files_in(folder.bundled("exports")):
+        return ()
     deployment = backend_for(model).deployment()
     formats = deployment.formats if deployment else {}
     return tuple(export_name(format, bits) for format, precisions in formats.items() for bits in precisions)

@@ -6,6 +6,7 @@ The exporter is a stand-in that writes a file and says what it scored; tests/e2e
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from yolosweep.backends.ultralytics.deployment import YoloDeployment
 from yolosweep.errors import TrainingError, UsageError, VerificationError
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest, Validation
+from yolosweep.records import Ending, EpochResult, FileRef, TrialRecord, TrialRequest, Validation
 from yolosweep.records.events import EpochRecorded, SweepStarted, TrialEnded, TrialStarted, WinnerSelected
 from yolosweep.records.export import Latency
+from yolosweep.report.exports import drop_stale_exports, exports_of, place_of, record_export
 from yolosweep.report.winner import select_winner
 
 METRIC = "metrics/mAP50-95(B)"
@@ -142,6 +144,24 @@ def test_exports_stay_with_their_checkpoint(tmp_path: Path, scores: dict[str, fl
     select(folder)
     assert bundle(folder)["exports"] == {}
     assert files_below(folder.winner / "exports") == []
+
+
+def test_exports_are_kept_and_dropped_in_an_object_storage(tmp_path: Path, scores: dict[str, float | None]) -> None:
+    local = make_run(tmp_path)
+    select(local)
+    export = api.open(local.root).export("onnx")
+    (tmp_path / "bucket").mkdir()
+    run = RunFolder.create(f"file://{tmp_path}/bucket", "ship")
+    record_export(run, export)
+    run.publish(b"model", place_of(run, "onnx", "best.onnx"))
+    shutil.rmtree(run.root)  # on another machine
+    stored = tmp_path / "bucket" / run.root.name
+    checkpoint = FileRef(path="winner/best.pt", sha256=export.checkpoint_sha256, size=1)
+    assert exports_of(run, "yolo11n.yaml", checkpoint) == {"onnx": export}
+    assert "winner/exports/onnx/best.onnx" in files_below(stored)
+    drop_stale_exports(run, "yolo11n.yaml", checkpoint.model_copy(update={"sha256": "0" * 64}))
+    assert exports_of(run, "yolo11n.yaml", checkpoint) == {}
+    assert "winner/exports/onnx/best.onnx" not in files_below(stored)
 
 
 @pytest.mark.parametrize("damage", ["[]", "{", '{"name": "onnx"}', "[" * 100_000])

@@ -72,8 +72,9 @@ class YoloTrainer:
         pictures: Path | None = None,
     ) -> Validation:
         """Score a checkpoint on one split; see :func:`yolosweep.backends.ultralytics.validation.validated`."""
-        where = {"task": task, "data": data, "split": split}
-        return validated(weights, **where, settings=settings, on_gpu=gpus > 0, pictures=pictures)
+        return validated(
+            weights, task=task, data=data, split=split, settings=settings, on_gpu=gpus > 0, pictures=pictures
+        )
 
 
 class _Run:

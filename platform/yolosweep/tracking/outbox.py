@@ -17,7 +17,7 @@ from yolosweep.tracking.sink import Artifact, Close, Connection, Message, NotSen
 
 __all__ = ["Outbox", "send"]
 
-_OPTIONAL = (Summary, Table, Artifact)
+_OPTIONAL = (Row, Summary, Table, Artifact)
 
 
 class Outbox:

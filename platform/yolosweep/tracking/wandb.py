@@ -58,7 +58,7 @@ class WandbSink:
 
     name = "wandb"
     title = "W&B"
-    supports: frozenset[type[Message]] = frozenset({Summary, Table, Artifact})
+    supports: frozenset[type[Message]] = frozenset({Row, Summary, Table, Artifact})
 
     def choose(self, track: Track, environ: Mapping[str, str]) -> Choice:
         """Decide whether to mirror; ``mode: auto`` follows ``WANDB_MODE`` and whether there is a key.
@@ -74,7 +74,7 @@ class WandbSink:
         mode = environ.get("WANDB_MODE", "").lower()
         if wandb.mode == "auto" and mode in _MODES_THAT_SEND_NOTHING:
             return self._off(f"W&B: off (WANDB_MODE={mode}); send later with `yolosweep track push RUN`")
-        server = self.address(environ)
+        server = self.address({}, environ)
         host = urlsplit(server).netloc
         if _has_key(server, environ):
             return Choice(sink=self.name, online=True, line=f"W&B: mirrored to {host}")
@@ -89,16 +89,16 @@ class WandbSink:
     def _off(self, line: str) -> Choice:
         return Choice(sink=self.name, online=False, line=line)
 
-    def require_credentials(self, environ: Mapping[str, str]) -> None:
+    def require_ready(self, environ: Mapping[str, str]) -> None:
         """Check that there is an API key.
 
         Raises:
             UsageError: there is none.
         """
-        if not _has_key(self.address(environ), environ):
+        if not _has_key(self.address({}, environ), environ):
             raise UsageError("track push: no W&B API key found; run `wandb login`, or set WANDB_API_KEY")
 
-    def address(self, environ: Mapping[str, str]) -> str:
+    def address(self, section: Mapping[str, Any], environ: Mapping[str, str]) -> str:
         """Return ``WANDB_BASE_URL``, else the server that ``wandb login --host`` stored, else W&B's own."""
         if url := environ.get("WANDB_BASE_URL"):
             return url.rstrip("/")

@@ -457,12 +457,13 @@ class TestResumes:
         assert [message.seq for message in of_type(Artifact, messages)] == [6]
         assert all(run.closed for run in MirrorState.load(RunFolder(tmp_path), "wandb", "http://a").runs.values())
 
-    def test_a_sink_gets_only_the_messages_it_supports(self, tmp_path):
-        outbox, messages = outbox_in(tmp_path, supports=frozenset({Summary}))
+    @pytest.mark.parametrize("supported", [{Summary}, {Row, Summary}, {Table}])
+    def test_a_sink_gets_only_the_messages_it_supports(self, supported, tmp_path):
+        outbox, messages = outbox_in(tmp_path, supports=frozenset(supported))
         for event in events_of([started(), trial_started(0), row(0, 1), trial_ended(0), winner(0), END]):
             outbox.take(event)
         outbox.deliver(flush=True)
-        assert {type(message) for message in messages} == {Row, Summary, Close}
+        assert {type(message) for message in messages} == {*supported, Close}
         assert outbox.empty
 
     def test_a_resumed_run_does_not_count_as_complete(self, tmp_path):

@@ -57,6 +57,8 @@ DOORS: dict[str, set[str]] = {
     "cv2": {"backends", "autolabel", "image_cache"},
     "ray": {"runtime", "cluster"},
     "wandb": {"tracking"},
+    "tensorboardX": {"tracking"},
+    "mlflow": {"tracking"},
     "optuna": {"search"},
     "scipy": {"search", "diagnosis"},
     "obstore": {"storage"},

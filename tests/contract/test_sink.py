@@ -26,10 +26,12 @@ from yolosweep.records import Ending, EpochResult, PreparedDataset, TrialRecord,
 from yolosweep.records.events import EpochRecorded, SweepEnded, SweepResumed, SweepStarted, TrialEnded, TrialStarted
 from yolosweep.records.events import TrialResumed as Resumed
 from yolosweep.tracking.__main__ import main
+from yolosweep.tracking.event_file import events_in
 from yolosweep.tracking.mirror import Mirror, MirrorResult
 from yolosweep.tracking.mirror_state import MirrorState
 from yolosweep.tracking.registry import SINKS, choose_sinks
 from yolosweep.tracking.sink import Choice, Close, Destination, Message, NotSent, Open, Row, Sink
+from yolosweep.tracking.tensorboard import TensorBoardSink
 from yolosweep.tracking.wandb import WandbSink
 
 SECRET = "canary" + "0123456789abcdef" * 3
@@ -46,6 +48,9 @@ class Tracker(Protocol):
     """The sink's section of ``track``."""
     needs: str | None
     """What the user has to provide, as a refused push names it; None for a sink that needs nothing."""
+
+    def watch(self, folder: RunFolder) -> None:
+        """Learn which run folder is mirrored, before there is a mirror."""
 
     def start(self) -> None:
         """Start to accept runs."""
@@ -65,6 +70,7 @@ class Sweep:
 
     def __init__(self, folder: RunFolder, tracker: Tracker) -> None:
         self.folder, self.tracker, self.ledger = folder, tracker, Ledger(folder)
+        tracker.watch(folder)
         self.processes: list[subprocess.Popen[bytes]] = []
         self.setup = {
             "experiment": {
@@ -319,7 +325,7 @@ def lines_of(folder: Path, run: str) -> list[list[str]]:
     return list(csv.reader(file.read_text().splitlines())) if file.exists() else []
 
 
-class CsvTracker:
+class CsvTracker(Tracker):
     sink, command = CsvSink(), (sys.executable, __file__)
     section, needs = {"folder": "lots"}, "CSV_FOLDER"
 
@@ -356,6 +362,47 @@ class TestCsvSink(SinkContract):
         }
 
 
+class TensorBoardTracker(Tracker):
+    sink, command = TensorBoardSink(), (sys.executable, "-m", "yolosweep.tracking")
+    section, needs = {"mode": "on"}, None
+
+    def watch(self, folder: RunFolder) -> None:
+        self._folder = folder.root / "tensorboard"
+        self._folder.write_text("a file where the folder should be")
+
+    def start(self) -> None:
+        self._folder.unlink()
+
+    def steps(self, run: str) -> list[int]:
+        events = [
+            (event.step, {value.tag: value.simple_value for value in event.summary.value})
+            for event in self._events(run)
+        ]
+        return [
+            int(values.get("ledger_seq", step)) for step, values in events if {"score", "ledger_seq"} & values.keys()
+        ]
+
+    def outcome(self, run: str) -> str | None:
+        values = [value for event in self._events(run) for value in event.summary.value]
+        texts = [value.tensor.string_val[0].decode() for value in values if value.tag == "ending/text_summary"]
+        return texts[-1].split(":")[0] if texts else None
+
+    def content(self) -> bytes:
+        files = sorted(file for file in self._folder.rglob("*") if file.is_file())
+        return b"".join(str(file.relative_to(self._folder)).encode() + file.read_bytes() for file in files)
+
+    def _events(self, run: str) -> list[Any]:
+        with next((self._folder / run).iterdir()).open("rb") as stream:
+            return [event for event, _ in events_in(stream)]
+
+
+class TestTensorBoardSink(SinkContract):
+    @pytest.fixture
+    def tracker(self, monkeypatch: pytest.MonkeyPatch) -> TensorBoardTracker:
+        monkeypatch.setenv("SOME_TOKEN", SECRET)
+        return TensorBoardTracker()
+
+
 _file = Path(__file__).parents[1] / "e2e" / "wandb_server.py"
 _spec = importlib.util.spec_from_file_location("wandb_server", _file)
 assert _spec is not None
@@ -364,7 +411,7 @@ wandb_server = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(wandb_server)
 
 
-class WandbTracker:
+class WandbTracker(Tracker):
     sink, command = WandbSink(), (sys.executable, "-m", "yolosweep.tracking")
     section, needs = {"project": "lots", "entity": None, "tags": ["night"]}, "W&B API key"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from yolosweep.cli.console import notify, print_line
@@ -12,18 +14,28 @@ __all__ = ["push_run", "register"]
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    track = typer.Typer(no_args_is_help=True, help="Mirror runs to Weights & Biases.", rich_markup_mode=None)
+    about = "Mirror runs to trackers: Weights & Biases, TensorBoard, MLflow."
+    track = typer.Typer(no_args_is_help=True, help=about, rich_markup_mode=None)
     track.command("push")(push_run)
     app.add_typer(track, name="track")
 
 
-def push_run(run_folder: Run) -> None:
+def push_run(
+    run_folder: Run,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TRACKER", help="wandb, tensorboard or mlflow; default: those the experiment names."),
+    ] = None,
+) -> None:
     """Send what the trackers of a run do not have yet; sending twice changes nothing."""
+    from yolosweep.errors import UsageError
     from yolosweep.ledger import RunFolder
-    from yolosweep.tracking import push, sinks_of
+    from yolosweep.tracking import SINKS, push, sinks_of
 
+    if unknown := set(to or ()) - set(SINKS):
+        raise UsageError(f"--to {' --to '.join(sorted(unknown))}: the trackers are {', '.join(SINKS)}")
     folder = RunFolder.open(run_folder)
-    results = [push(folder, sink) for sink in sinks_of(folder)]
+    results = [push(folder, sink) for sink in dict.fromkeys(to or sinks_of(folder))]
     for result in results:
         where = f" at {result.url}" if result.url else ""
         print_line(f"{result.sink}: {result.runs} runs are complete{where}")

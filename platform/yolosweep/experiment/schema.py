@@ -20,6 +20,7 @@ __all__ = [
     "Experiment",
     "Resources",
     "Search",
+    "TensorBoard",
     "Track",
     "Wandb",
 ]
@@ -130,11 +131,20 @@ class Wandb(_Strict):
     """Tags on every run of the sweep."""
 
 
+class TensorBoard(_Strict):
+    """TensorBoard: a mirror of the ledger in the folder ``tensorboard`` of the run folder."""
+
+    mode: Literal["on", "off"] = "on"
+    """``off``: nothing is written until ``yolosweep track push RUN``."""
+
+
 class Track(_Strict):
     """Where results are mirrored to."""
 
     wandb: Wandb | None = None
     """Mirror to Weights & Biases; nothing is sent without this key."""
+    tensorboard: TensorBoard | None = None
+    """Write event files for TensorBoard; ``{}`` takes all defaults."""
 
 
 class Experiment(_Strict):

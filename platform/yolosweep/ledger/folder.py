@@ -175,6 +175,10 @@ class RunFolder:
         """Place of a file of a mirror at a tracker; losing it costs nothing but time."""
         return self._path("mirror", name)
 
+    def tensorboard(self, run: str, name: str) -> Path:
+        """Place of an event file of a trial, or of the sweep, for TensorBoard."""
+        return self._path("tensorboard", run, name)
+
     def model(self, name: str) -> Path:
         """Place of the copy of the model file that every trial starts from."""
         return self._path("model", name)

@@ -11,11 +11,13 @@ from yolosweep.tracking.mirror import pages_of as pages_of
 from yolosweep.tracking.mirror import push as push
 from yolosweep.tracking.mirror import sinks_of as sinks_of
 from yolosweep.tracking.mirror import start_mirror as start_mirror
+from yolosweep.tracking.registry import SINKS as SINKS
 from yolosweep.tracking.registry import choose_sinks as choose_sinks
 from yolosweep.tracking.registry import reach_notes as reach_notes
 from yolosweep.tracking.sink import Choice as Choice
 
 __all__ = [
+    "SINKS",
     "Choice",
     "Mirror",
     "MirrorResult",

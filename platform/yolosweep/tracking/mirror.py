@@ -155,7 +155,7 @@ def sinks_of(folder: RunFolder) -> tuple[str, ...]:
 def pages_of(folder: RunFolder) -> dict[str, str]:
     """Return the sweep's page at every sink that has one, by the sink's title."""
     pages = {sink.title: MirrorState.load(folder, name).url for name, sink in SINKS.items()}
-    return {title: page for title, page in pages.items() if page}
+    return {title: page for title, page in pages.items() if page and page.startswith(("http://", "https://"))}
 
 
 def _spawn(folder: RunFolder, sink: str, *arguments: str) -> Mirror:

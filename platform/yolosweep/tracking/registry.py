@@ -8,12 +8,14 @@ from urllib.parse import urlsplit
 
 from yolosweep.experiment.schema import Track
 from yolosweep.tracking.sink import Choice, Sink
+from yolosweep.tracking.tensorboard import TensorBoardSink
 from yolosweep.tracking.wandb import WandbSink
 
 __all__ = ["SINKS", "choose_sinks", "reach_notes"]
 
 SINKS: dict[str, Sink] = {
     "wandb": WandbSink(),
+    "tensorboard": TensorBoardSink(),
 }
 """By name; the first one is the default of ``yolosweep track push``."""
 

@@ -22,6 +22,7 @@ from yolosweep.records.events import Note, SweepStarted, TrialEnded, TrialStarte
 from yolosweep.report import write_report
 from yolosweep.report.exports import drop_export, place_of
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, forget
+from yolosweep.tracking.event_file import EventFile
 from yolosweep.tracking.mirror_state import MirrorState
 
 NAMES = (
@@ -43,7 +44,8 @@ LINKS = (
     "data/linked/images", "data/linked/images/train", "winner", "mirror", "mirror/wandb.json", "mirror/wandb.log",
     "mirror/.lock", "model", "model/m.pt", ".ray", "trials", "trials/t0000", "trials/t0000/checkpoints",
     "trials/t0000/attempts", "trials/t0000/attempts/a00", "trials/t0000/best.pt", "trials/t0000/stacks-a00.txt",
-    "trials/t0000/.best.pt.1.tmp", "winner/exports",
+    "trials/t0000/.best.pt.1.tmp", "winner/exports", "tensorboard", "tensorboard/t0000",
+    "tensorboard/t0000/events.out.tfevents.yolosweep",
 )  # fmt: skip
 
 
@@ -132,6 +134,7 @@ def everything(folder: RunFolder) -> Iterator[Callable[[], Any]]:
     yield lambda: MirrorState(server="s").save(folder, "wandb")
     yield lambda: MirrorState.load(folder, "wandb", "s")
     yield lambda: folder.mirror("wandb.log").open("ab").close()
+    yield lambda: EventFile(folder.tensorboard("t0000", "events.out.tfevents.yolosweep"))
     yield lambda: folder.publish("x", folder.experiment)
     yield lambda: folder.publish(b"x", folder.winner / "best.pt")
     yield lambda: folder.publish(b"x", place_of(folder, "onnx", "best.onnx"))

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ from yolosweep.tracking.__main__ import main
 from yolosweep.tracking.event_file import events_in
 from yolosweep.tracking.mirror import Mirror, MirrorResult
 from yolosweep.tracking.mirror_state import MirrorState
+from yolosweep.tracking.mlflow import MlflowSink
 from yolosweep.tracking.registry import SINKS, choose_sinks
 from yolosweep.tracking.sink import Choice, Close, Destination, Message, NotSent, Open, Row, Sink
 from yolosweep.tracking.tensorboard import TensorBoardSink
@@ -401,6 +403,63 @@ class TestTensorBoardSink(SinkContract):
     def tracker(self, monkeypatch: pytest.MonkeyPatch) -> TensorBoardTracker:
         monkeypatch.setenv("SOME_TOKEN", SECRET)
         return TensorBoardTracker()
+
+
+class MlflowTracker(Tracker):
+    """MLflow's own file store in a folder; it is down while a file is in the place of the folder."""
+
+    sink, command = MlflowSink(), (sys.executable, "-m", "yolosweep.tracking")
+    section, needs = {"experiment": "lots"}, "MLFLOW_TRACKING_URI"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.write_text("a file where the folder should be")
+
+    def start(self) -> None:
+        self._folder.unlink()
+
+    def steps(self, run: str) -> list[int]:
+        found = self._run(run)
+        marker = "ledger_seq" if found.data.tags["yolosweep.kind"] == "sweep" else "epoch"
+        return [metric.step for metric in self._client.get_metric_history(found.info.run_id, marker)]
+
+    def outcome(self, run: str) -> str | None:
+        return {"FINISHED": "finished", "FAILED": "failed", "KILLED": "cancelled"}.get(self._run(run).info.status)
+
+    def content(self) -> bytes:
+        files = sorted(file for file in self._folder.rglob("*") if file.is_file())
+        return b"".join(str(file.relative_to(self._folder)).encode() + file.read_bytes() for file in files)
+
+    @property
+    def _client(self) -> Any:
+        from mlflow import MlflowClient
+
+        return MlflowClient(tracking_uri=self._folder.as_uri())
+
+    def _run(self, run: str) -> Any:
+        experiment = self._client.get_experiment_by_name("lots").experiment_id
+        (found,) = self._client.search_runs([experiment], f"tags.`yolosweep.run` = '{run}'")
+        return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow-skinny is not installed")
+class TestMlflowSink(SinkContract):
+    @pytest.fixture
+    def tracker(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MlflowTracker:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
+        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", SECRET)
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        return MlflowTracker(tmp_path / "mlruns")
+
+    @pytest.mark.nightly
+    def test_a_dead_sink_ends_in_a_warning(self, sweep: Sweep) -> None:
+        super().test_a_dead_sink_ends_in_a_warning(sweep)
+
+    @pytest.mark.nightly
+    def test_a_closed_run_is_resumed(self, sweep: Sweep) -> None:
+        super().test_a_closed_run_is_resumed(sweep)
 
 
 _file = Path(__file__).parents[1] / "e2e" / "wandb_server.py"

@@ -18,6 +18,7 @@ __all__ = [
     "SAMPLES",
     "SCHEMA_FILE",
     "Experiment",
+    "Mlflow",
     "Resources",
     "Search",
     "TensorBoard",
@@ -138,6 +139,16 @@ class TensorBoard(_Strict):
     """``off``: nothing is written until ``yolosweep track push RUN``."""
 
 
+class Mlflow(_Strict):
+    """MLflow: a mirror of the ledger. The server and its credentials come from MLflow's own environment variables
+    (``MLFLOW_TRACKING_URI``, ``MLFLOW_TRACKING_TOKEN``…), never from here."""
+
+    experiment: str | None = None
+    """MLflow experiment; this experiment's name by default."""
+    mode: Literal["auto", "online", "off"] = "auto"
+    """``auto``: online if ``MLFLOW_TRACKING_URI`` is set, else off; ``yolosweep track push`` sends later."""
+
+
 class Track(_Strict):
     """Where results are mirrored to."""
 
@@ -145,6 +156,8 @@ class Track(_Strict):
     """Mirror to Weights & Biases; nothing is sent without this key."""
     tensorboard: TensorBoard | None = None
     """Write event files for TensorBoard; ``{}`` takes all defaults."""
+    mlflow: Mlflow | None = None
+    """Mirror to MLflow; nothing is sent without this key."""
 
 
 class Experiment(_Strict):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from yolosweep.experiment.schema import Track
+from yolosweep.tracking.mlflow import MlflowSink
 from yolosweep.tracking.sink import Choice, Sink
 from yolosweep.tracking.tensorboard import TensorBoardSink
 from yolosweep.tracking.wandb import WandbSink
@@ -16,6 +17,7 @@ __all__ = ["SINKS", "choose_sinks", "reach_notes"]
 SINKS: dict[str, Sink] = {
     "wandb": WandbSink(),
     "tensorboard": TensorBoardSink(),
+    "mlflow": MlflowSink(),
 }
 """By name; the first one is the default of ``yolosweep track push``."""
 

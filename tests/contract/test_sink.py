@@ -457,10 +457,6 @@ class TestMlflowSink(SinkContract):
     def test_a_dead_sink_ends_in_a_warning(self, sweep: Sweep) -> None:
         super().test_a_dead_sink_ends_in_a_warning(sweep)
 
-    @pytest.mark.nightly
-    def test_a_closed_run_is_resumed(self, sweep: Sweep) -> None:
-        super().test_a_closed_run_is_resumed(sweep)
-
 
 _file = Path(__file__).parents[1] / "e2e" / "wandb_server.py"
 _spec = importlib.util.spec_from_file_location("wandb_server", _file)

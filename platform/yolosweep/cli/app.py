@@ -14,7 +14,7 @@ from yolosweep.errors import YolosweepError
 __all__ = ["COMMANDS", "app"]
 
 COMMANDS = (
-    *("run", "plan", "check", "split", "autolabel", "resume", "best", "export", "show", "ls", "report"),
+    *("run", "plan", "check", "split", "autolabel", "resume", "best", "export", "export_study", "show", "ls", "report"),
     *("diagnose", "explain", "next"),
     *("init", "sample", "schema", "job_commands", "track", "docs"),
 )

@@ -167,6 +167,11 @@ class RunFolder:
         return self._path("report.html")
 
     @property
+    def study(self) -> Path:
+        """The trials as an Optuna study, a journal file."""
+        return self._path("study.journal")
+
+    @property
     def ray(self) -> Path:
         """Folder for Ray's own state, thrown away when the search ends."""
         return self._path(".ray")

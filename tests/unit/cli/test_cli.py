@@ -29,6 +29,7 @@ SURFACE = {
     "resume": {"--allow", "--json"},
     "best": {"--json"},
     "export": {"--format", "--quantize", "--tolerance", "--json"},
+    "export-study": set(),
     "show": {"--all", "--json"},
     "ls": {"--json"},
     "report": set(),
@@ -47,7 +48,7 @@ SURFACE = {
     "token": {"--out"},
     "node": {"--grace", "--cloud"},
     "leave": {"--grace"},
-    "track push": set(),
+    "track push": {"--to"},
 }
 """Every command and flag. A new flag has to be written here, where a reviewer asks why it is not a key of the YAML."""
 

@@ -92,6 +92,14 @@ class EventFile:
         # Never follow a link: the folder may come from somebody else.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         self._stream = os.fdopen(descriptor, "r+b")
+        try:
+            self._begin()
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def _begin(self) -> None:
+        """Read what is there, and go to its end."""
         end = 0
         for event, end in events_in(self._stream):  # noqa: B007
             self._note(event)
@@ -143,12 +151,11 @@ class EventFile:
         self._add_plugin_data(_EXPERIMENT, time_s, experiment=experiment)
 
     def add_ending(self, outcome: str, text: str, step: int, time_s: float) -> None:
-        """Append how a run ended, unless its last ending is the same."""
+        """Append how a run ended, unless that is there."""
         from tensorboardX.summary import text as text_summary
 
-        if text == self.ending:
-            return
-        self._add(list(text_summary("ending", text).value), step, time_s)
+        if text != self.ending:
+            self._add(list(text_summary("ending", text).value), step, time_s)
         # TensorBoard keeps the first status it reads, and what was cancelled may be resumed.
         if outcome in _STATUS:
             status = self._proto.api_pb2.Status.Value(_STATUS[outcome])

@@ -86,7 +86,7 @@ class MlflowSink:
 
     def connect(self, destination: Destination) -> MlflowConnection:
         """Prepare this process for the client and connect."""
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
         for name, value in _LIMITS.items():
             os.environ.setdefault(name, value)
         with _translated():
@@ -157,7 +157,7 @@ class MlflowConnection:
             self._runs[opening.run] = run = self._read(known[opening.run])
             params, tags = _described(opening)
             self._log(run, params=params, tags=tags)
-            if run.status != "RUNNING" and not closes:
+            if self._destination.follow and run.status != "RUNNING":
                 self._client.update_run(run.id, status="RUNNING")
             if opening.kind == "sweep":
                 self.url = self._page(run.id)
@@ -198,17 +198,19 @@ class MlflowConnection:
     def send(self, run: str, messages: Sequence[Message]) -> None:
         """Send messages, rows in large batches."""
         with _translated():
-            target, rows = self._runs[run], list[Row]()
+            target = self._runs[run]
+            self._log_rows(target, [message for message in messages if isinstance(message, Row)])
             for message in messages:
-                if isinstance(message, Row):
-                    rows.append(message)
-                elif isinstance(message, Summary):
+                if isinstance(message, Summary):
                     self._summarize(target, message.values, message.at)
                 elif isinstance(message, Artifact):
                     self._upload(target, message)
-                elif isinstance(message, (Open, Close)):
-                    self._close(target, message)
-            self._log_rows(target, rows)
+                elif isinstance(message, Open):
+                    params, tags = _described(message)
+                    self._log(target, params=params, tags=tags)
+                elif isinstance(message, Close):
+                    self._log(target, params=_scalars(message.config), tags={})
+                    self._summarize(target, message.summary, message.at)
 
     def _log_rows(self, run: _Run, rows: Sequence[Row]) -> None:
         from mlflow.entities import Metric
@@ -241,17 +243,14 @@ class MlflowConnection:
         numbers = {_name(key): value for key, value in values.items() if _is_number(value)}
         news = {key: float(value) for key, value in numbers.items() if run.metrics.get(key) != value}
         if news:
-            self._client.log_batch(run.id, metrics=[Metric(k, v, _milliseconds(at), 0) for k, v in news.items()])
+            step = int(run.metrics.get("trials_ended", run.metrics.get(_TRIAL_STEP, 0)))
+            metrics = [Metric(key, value, _milliseconds(at), step) for key, value in news.items()]
+            self._client.log_batch(run.id, metrics=metrics)
             run.metrics |= news
         self._log(run, params={}, tags={k: v for k, v in values.items() if not _is_number(v)})
         for key in (_name(key) for key, value in values.items() if value is None):
             if run.tags.pop(key, None) is not None:
                 self._client.delete_tag(run.id, key)
-
-    def _close(self, run: _Run, message: Open | Close) -> None:
-        self._log(run, params=_scalars(message.config), tags={})
-        if isinstance(message, Close):
-            self._summarize(run, message.summary, message.at)
 
     def _upload(self, run: _Run, message: Artifact) -> None:
         """Upload the winner's file and its card, unless they are there."""
@@ -266,7 +265,6 @@ class MlflowConnection:
                 f"{message.file.path} was not uploaded: it is missing, or differs from what the ledger recorded"
             )
             return
-        self._log(run, params={}, tags={f"winner.{key}": value for key, value in message.metadata.items()})
         if run.tags.get(_CHECKSUM) == message.file.sha256:
             return
         for file in (path, card):

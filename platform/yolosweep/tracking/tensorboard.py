@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from yolosweep.tracking.sink import Choice, Close, Destination, Message, NotSent
 __all__ = ["TensorBoardConnection", "TensorBoardSink"]
 
 _FILE = "events.out.tfevents.yolosweep"
+_PLAIN = re.compile(r"\w[\w.\-]*")
+"""Names of runs; a ledger from somebody else may hold any text."""
 _COSTS = frozenset({"seconds", "images_per_s", "memory_mb", "gpu_memory_mb"})
 _HIDDEN = frozenset({"epoch", "best_epoch", "epochs_without_gain", "recoveries", "batch"})
 """Of a trial's row: the step itself, what follows from the curves, and what hardly ever changes."""
@@ -71,6 +74,10 @@ class TensorBoardConnection:
 
     def open(self, opening: Open, *, closes: bool) -> int:
         """Open a run's file and return the last step in it."""
+        if not _PLAIN.fullmatch(opening.run):
+            name = repr(opening.run[:80])
+            self.warnings[opening.run] = f"the trial {name} was not written: its name would lead outside of the folder"
+            return -1
         try:
             file = EventFile(self._folder.tensorboard(opening.run, _FILE))
         except (OSError, ValueError, RunFolderError) as error:
@@ -91,13 +98,14 @@ class TensorBoardConnection:
         """Append the rows."""
         with _translated():
             for message in messages:
-                if isinstance(message, Row):
+                if isinstance(message, Row) and run in self._files:
                     _add_row(self._files[run], message)
 
     def finish(self, run: str, close: Close | None) -> None:
         """Close a run's file; what was appended is on the disk then."""
+        if (file := self._files.pop(run, None)) is None:
+            return
         with _translated():
-            file = self._files.pop(run)
             if close is not None:
                 file.add_ending(close.outcome, _ending_of(close), close.seq, close.at.timestamp())
             file.close()

@@ -38,7 +38,6 @@ from yolosweep.workflows.diagnosis import diagnose as diagnose_path
 from yolosweep.workflows.experiment_checks import check as check_experiment
 from yolosweep.workflows.follow_up import FollowUp, follow_up
 from yolosweep.workflows.listener import Listener, LogListener
-from yolosweep.workflows.study_export import export_study
 from yolosweep.workflows.sweep_plan import plan_of
 from yolosweep.workflows.sweep_run import resume_sweep, run_sweep
 from yolosweep.workflows.ultralytics_tune import TuneCall, experiment_of
@@ -152,11 +151,6 @@ class Sweep:
             YolosweepError: see :func:`yolosweep.workflows.winner_export.export_winner`.
         """
         return export_winner(self.run_folder, format, quantize=quantize, tolerance=tolerance)
-
-    def export_study(self) -> Path:
-        """Write ``study.journal``, the trials as an Optuna study, and return its path."""
-        self.run_folder.refresh()
-        return export_study(self.run_folder)
 
     def explain(self, trial: str | None = None) -> dict[str, tuple[str, ...]]:
         """Return why trials were started, restarted and stopped, and why the winner was chosen, as sentences.

@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
 
 def export_study(run_folder: Run) -> None:
     """Write the trials of a run as an Optuna study (study.journal), for optuna.load_study and optuna-dashboard."""
-    from yolosweep import api
+    from yolosweep.ledger import RunFolder
+    from yolosweep.workflows.study_export import export_study as write_study
 
-    print_text(f"{api.open(run_folder).export_study()}\n")
+    print_text(f"{write_study(RunFolder.open(run_folder))}\n")

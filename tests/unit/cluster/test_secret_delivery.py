@@ -100,5 +100,7 @@ def test_an_invalid_key_is_refused() -> None:
 
 def test_which_variables_travel() -> None:
     environ = {"WANDB_API_KEY": "a", "AWS_SECRET_ACCESS_KEY": "b", "AZURE_STORAGE_KEY": "c", "AWS_PROFILE": "d"}
+    environ |= {"MLFLOW_TRACKING_URI": "h", "MLFLOW_TRACKING_TOKEN": "i", "MLFLOW_RUN_ID": "j"}
     environ |= {"RAY_AUTH_TOKEN": "e", "HOME": "f", "AWS_SESSION_TOKEN": "", "MY_WANDB_API_KEY": "g"}
-    assert set(secrets_of(environ)) == {"WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY"}
+    mlflow = {"MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN"}
+    assert set(secrets_of(environ)) == {"WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY", *mlflow}

@@ -404,6 +404,10 @@ class TestTensorBoardSink(SinkContract):
         monkeypatch.setenv("SOME_TOKEN", SECRET)
         return TensorBoardTracker()
 
+    @pytest.mark.nightly
+    def test_a_dead_sink_ends_in_a_warning(self, sweep: Sweep) -> None:
+        super().test_a_dead_sink_ends_in_a_warning(sweep)
+
 
 class MlflowTracker(Tracker):
     """MLflow's own file store in a folder; it is down while a file is in the place of the folder."""
@@ -452,6 +456,10 @@ class TestMlflowSink(SinkContract):
         monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
         monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
         return MlflowTracker(tmp_path / "mlruns")
+
+    @pytest.mark.nightly
+    def test_a_dead_sink_never_blocks_and_gets_everything_later(self, sweep: Sweep) -> None:
+        super().test_a_dead_sink_never_blocks_and_gets_everything_later(sweep)
 
     @pytest.mark.nightly
     def test_a_dead_sink_ends_in_a_warning(self, sweep: Sweep) -> None:

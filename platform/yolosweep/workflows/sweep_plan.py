@@ -28,7 +28,7 @@ def plan_of(checked: Checked) -> Plan:
     """Return what a run would do and cost.
 
     Raises:
-        UsageError: ``track.wandb.mode: online`` without a key.
+        UsageError: ``mode: online`` of a tracker whose credentials are missing.
     """
     exp = checked.experiment
     search, epochs = exp.search, int(exp.train["epochs"])

@@ -24,6 +24,7 @@ from yolosweep.report.exports import drop_export, place_of
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, forget
 from yolosweep.tracking.event_file import EventFile
 from yolosweep.tracking.mirror_state import MirrorState
+from yolosweep.workflows.study_export import export_study
 
 NAMES = (
     "..",
@@ -45,7 +46,7 @@ LINKS = (
     "mirror/.lock", "model", "model/m.pt", ".ray", "trials", "trials/t0000", "trials/t0000/checkpoints",
     "trials/t0000/attempts", "trials/t0000/attempts/a00", "trials/t0000/best.pt", "trials/t0000/stacks-a00.txt",
     "trials/t0000/.best.pt.1.tmp", "winner/exports", "tensorboard", "tensorboard/t0000",
-    "tensorboard/t0000/events.out.tfevents.yolosweep",
+    "tensorboard/t0000/events.out.tfevents.yolosweep", "study.journal",
 )  # fmt: skip
 
 
@@ -134,7 +135,8 @@ def everything(folder: RunFolder) -> Iterator[Callable[[], Any]]:
     yield lambda: MirrorState(server="s").save(folder, "wandb")
     yield lambda: MirrorState.load(folder, "wandb", "s")
     yield lambda: folder.mirror("wandb.log").open("ab").close()
-    yield lambda: EventFile(folder.tensorboard("t0000", "events.out.tfevents.yolosweep"))
+    yield lambda: EventFile(folder.tensorboard("t0000", "events.out.tfevents.yolosweep")).close()
+    yield lambda: export_study(folder)
     yield lambda: folder.publish("x", folder.experiment)
     yield lambda: folder.publish(b"x", folder.winner / "best.pt")
     yield lambda: folder.publish(b"x", place_of(folder, "onnx", "best.onnx"))

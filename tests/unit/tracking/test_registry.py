@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
 from yolosweep.experiment.schema import Mlflow, TensorBoard, Track, Wandb
-from yolosweep.ledger import RunFolder
+from yolosweep.ledger import Ledger, RunFolder
+from yolosweep.ledger.history import History
+from yolosweep.records.events import SweepResumed
 from yolosweep.tracking import pages_of, reach_notes
 from yolosweep.tracking.mirror_state import MirrorState
+from yolosweep.tracking.planner import section_of
 
 
 def test_a_note_says_of_each_tracker_with_a_server_whether_it_answers(tmp_path: Path) -> None:
@@ -29,6 +33,18 @@ def test_a_note_says_of_each_tracker_with_a_server_whether_it_answers(tmp_path: 
         assert dead.startswith(f"W&B at http://{down} does not answer (")
         assert alive == f"MLflow at http://{up} answers"
         assert reach_notes(Track(wandb=Wandb(mode="off"), tensorboard=TensorBoard()), environ) == ()
+
+
+def test_a_sink_keeps_the_section_it_had_first(repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(repository / "tests" / "fixtures" / "run_v1", tmp_path / "run")
+    folder = RunFolder(tmp_path / "run")
+    assert section_of(folder, "mlflow") == {}
+    experiment = History.of(folder).experiment
+    with closing(Ledger(folder)) as ledger:
+        for name in ("first", "second"):
+            ledger.append(SweepResumed(experiment={**experiment, "track": {"mlflow": {"experiment": name}}}))
+    assert section_of(folder, "mlflow") == {"experiment": "first"}
+    assert section_of(folder, "wandb") == {}
 
 
 def test_pages_are_those_of_servers(tmp_path: Path) -> None:

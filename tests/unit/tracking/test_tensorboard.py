@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -150,6 +152,16 @@ def test_a_trial_that_was_cancelled_has_no_status_until_it_ends(tmp_path: Path) 
     assert ending(path) == "finished: done"
     assert [info.status for info in plugin_data(path, "session_end_info")] == [1]
     assert len(events(path)) == 4
+
+
+def test_the_mirror_loads_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from yolosweep.tracking.event_file import EventFile\n"
+        "file = EventFile(Path(sys.argv[1])); file.add_scalars({'score': 1.0}, 1, 0.0); file.close()\n"
+        "print(sorted({'torch', 'tensorboardX'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "events")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "['tensorboardX']\n"
 
 
 def test_it_is_switched_by_its_section() -> None:

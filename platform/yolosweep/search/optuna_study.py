@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +35,9 @@ def write_study(history: History, path: Path) -> None:
     storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
     direction = StudyDirection.MAXIMIZE if history.mode == "max" else StudyDirection.MINIMIZE
     study = optuna.create_study(study_name=history.sweep, storage=storage, direction=direction)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([history.metric])
     about = {"metric": history.metric, "model": history.experiment["model"], "data": history.dataset.fingerprint}
     for name, value in about.items():
         study.set_user_attr(name, value)

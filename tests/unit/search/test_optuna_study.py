@@ -29,7 +29,7 @@ def load(path: Path, history: History) -> optuna.Study:
 def test_optuna_reads_the_trials_of_the_ledger(history: History, tmp_path: Path) -> None:
     write_study(history, tmp_path / "study.journal")
     study = load(tmp_path / "study.journal", history)
-    assert study.direction.name == "MAXIMIZE"
+    assert (study.direction.name, study.metric_names) == ("MAXIMIZE", [history.metric])
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE]
     best = history.ranked()[0]
     assert (study.best_trial.user_attrs["trial"], study.best_value) == (best.request.trial, best.score)

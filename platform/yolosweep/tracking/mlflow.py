@@ -82,7 +82,7 @@ class MlflowSink:
 
     def run_id(self, sweep: str, part: str) -> str:
         """Return the value of the tag that a run is found by."""
-        return hashlib.sha256(f"{sweep}/{part}".encode()).hexdigest()[:20]
+        return _run_id(sweep, part)
 
     def connect(self, destination: Destination) -> MlflowConnection:
         """Prepare this process for the client and connect."""
@@ -99,6 +99,10 @@ def _problem(environ: Mapping[str, str]) -> str | None:
     if importlib.util.find_spec("mlflow") is None:
         return "the MLflow client is not installed: pip install 'yolosweep[mlflow]'"
     return None
+
+
+def _run_id(sweep: str, part: str) -> str:
+    return hashlib.sha256(f"{sweep}/{part}".encode()).hexdigest()[:20]
 
 
 def _without_user(url: str) -> str:
@@ -151,10 +155,7 @@ class MlflowConnection:
     def open(self, opening: Open, *, closes: bool) -> int:
         """Open a run and return the last history step that MLflow has."""
         with _translated():
-            known = self._known_runs(opening.sweep)
-            if opening.run not in known:
-                known[opening.run] = self._create(opening)
-            self._runs[opening.run] = run = self._read(known[opening.run])
+            self._runs[opening.run] = run = self._read(self._found_or_made(opening))
             params, tags = _described(opening)
             self._log(run, params=params, tags=tags)
             if self._destination.follow and run.status != "RUNNING":
@@ -176,14 +177,17 @@ class MlflowConnection:
                     break
         return self._known
 
-    def _create(self, opening: Open) -> str:
-        tags = {_ID: opening.run, _SWEEP: _tag_of(opening.sweep)}
-        if opening.kind == "trial" and (parent := (self._known or {}).get(MlflowSink().run_id(opening.sweep, "sweep"))):
-            tags["mlflow.parentRunId"] = parent
-        run = self._client.create_run(
-            self._experiment, start_time=_milliseconds(opening.at), tags=tags, run_name=opening.name
-        )
-        return str(run.info.run_id)
+    def _found_or_made(self, opening: Open) -> str:
+        """Return MLflow's id of a run. A trial's parent has to be there before it, and is described when it is opened."""
+        known, parent = self._known_runs(opening.sweep), _run_id(opening.sweep, "sweep")
+        for ours, name in ((parent, opening.sweep), (opening.run, opening.name)):
+            if ours not in known:
+                tags = {_ID: ours, _SWEEP: _tag_of(opening.sweep)}
+                tags |= {} if ours == parent else {"mlflow.parentRunId": known[parent]}
+                at = _milliseconds(opening.at)
+                made = self._client.create_run(self._experiment, start_time=at, tags=tags, run_name=name)
+                known[ours] = str(made.info.run_id)
+        return known[opening.run]
 
     def _read(self, run_id: str) -> _Run:
         found = self._client.get_run(run_id)

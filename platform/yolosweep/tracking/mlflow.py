@@ -178,7 +178,7 @@ class MlflowConnection:
         return self._known
 
     def _found_or_made(self, opening: Open) -> str:
-        """Return MLflow's id of a run. A trial's parent has to be there before it, and is described when it is opened."""
+        """Return MLflow's id of a run. A trial's parent is made before it, and described when it is opened itself."""
         known, parent = self._known_runs(opening.sweep), _run_id(opening.sweep, "sweep")
         for ours, name in ((parent, opening.sweep), (opening.run, opening.name)):
             if ours not in known:

@@ -63,7 +63,10 @@ def check(
             found.append(error)
             return [Fault(key="data", message=_message(error)), *_rules(exp)]
         polygons = any(finding.code == "label-polygon-as-box" for finding in gate.dataset.findings)
-        return [*lint_with_data(exp, gate.dataset.images["train"], polygons=polygons), *_rules(exp)]
+        return [
+            *lint_with_data(exp, gate.dataset.images["train"], polygons=polygons, names=gate.dataset.names),
+            *_rules(exp),
+        ]
 
     try:
         exp = load_experiment(source, overrides, further)

@@ -53,7 +53,7 @@ LEGAL = {
     "copy-paste in detect, where polygons may be": "search: {parameters: {copy_paste: {min: 0.0, max: 0.5}}}",
     "copy_paste_mode": "task: obb\nsearch: {parameters: {copy_paste: {min: 0.0, max: 0.5},"
     " copy_paste_mode: {values: [flip, mixup]}}}",
-    "distillation": "train: {distill_model: yolo26s.pt}\nsearch: {parameters: {dis: {min: 1.0, max: 9.0}}}",
+    "distillation": "train: {distill_model: /weights/yolo26s.pt}\nsearch: {parameters: {dis: {min: 1.0, max: 9.0}}}",
     "rle on YOLO26": "task: pose\nsearch: {parameters: {rle: {min: 0.5, max: 2.0}}}",
     "classify": "task: classify\ntrain: {auto_augment: null}\nsearch: {parameters: {hsv_h: {min: 0.0, max: 0.1},"
     " dropout: {min: 0.0, max: 0.5}, erasing: {min: 0.0, max: 0.6}, scale: {min: 0.1, max: 0.9}}}",
@@ -256,6 +256,10 @@ def test_data_rules_pass_over_the_toy(tmp_path: Path) -> None:
         ("train: {epochs: 2, warmup_epochs: 1}\nsearch: {parameters: {cls: {min: 0.1, max: 0.9}}}", "warmup_epochs: 0"),
         ("search: {parameters: {iou: {min: 0.1, max: 0.9}}}", "how a validation counts"),
         ("search: {parameters: {copy_paste: {min: 0.1, max: 0.9}}}", "polygons"),
+        (
+            "train: {distill_model: /a/b.pt}\nsearch: {parameters: {dis: {min: 1.0, max: 9.0}}}",
+            "no file /a/b.pt on this",
+        ),
         (
             "train: {conf: 0.5}\nsearch: {parameters: {box: {min: 4.0, max: 9.0}}}",
             "train.conf changes how a validation",

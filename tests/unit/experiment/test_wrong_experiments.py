@@ -383,10 +383,12 @@ LINT = [
     wrong("sizes between", axis("imgsz", "{values: [96, 100]}"), ("search.parameters.imgsz", 5, "write 128")),
     wrong("searched classes", axis("classes", "{values: [0, 1]}"), ("search.parameters.classes", 5, "under train:")),
     wrong(
-        "weights elsewhere", HEAD + "train: {pretrained: a.pt}\n", ("train.pretrained", 5, "absolute path of a file")
+        "weights elsewhere", HEAD + "train: {pretrained: a.pt}\n", ("train.pretrained", 5, "is not an absolute path")
     ),
     wrong(
-        "no teacher", HEAD + "train: {distill_model: /a.pt}\n", ("train.distill_model", 5, "absolute path of a file")
+        "no teacher",
+        HEAD + "train: {distill_model: yolo26x.pt}\n",
+        ("train.distill_model", 5, "is not an absolute path"),
     ),
     wrong(
         "dead rle on an older model",

@@ -458,6 +458,10 @@ class TestMlflowSink(SinkContract):
         return MlflowTracker(tmp_path / "mlruns")
 
     @pytest.mark.nightly
+    def test_no_secret_is_sent_or_stored(self, sweep: Sweep) -> None:
+        super().test_no_secret_is_sent_or_stored(sweep)
+
+    @pytest.mark.nightly
     def test_a_dead_sink_never_blocks_and_gets_everything_later(self, sweep: Sweep) -> None:
         super().test_a_dead_sink_never_blocks_and_gets_everything_later(sweep)
 

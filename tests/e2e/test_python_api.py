@@ -15,7 +15,7 @@ import yolosweep
 pytestmark = pytest.mark.slow
 
 APPLICATION = """
-import json, logging, os, signal, threading, time
+import json, logging, os, signal, sys, threading, time
 import ray
 import threadpoolctl  # sets a variable of its own when it is imported
 import yolosweep
@@ -82,6 +82,7 @@ def main():
         time.sleep(0.1)
     told["actors"] = [one["name"] for one in actors]
     ray.shutdown()
+    told["trackers"] = sorted({"wandb", "mlflow"} & set(sys.modules))
     print(json.dumps(told))
 
 
@@ -108,6 +109,7 @@ def test_a_session_of_an_application_survives(shell: Any, tmp_path: Path) -> Non
     assert told["cpus"], "the sweeps still hold CPUs"
     assert told["mine"], "the application's actor is gone"
     assert told["actors"] == [], "the controllers are still there"
+    assert told["trackers"] == [], "clients of trackers were imported, which takes a second"
 
 
 def test_the_notebook_runs(shell: Any, repository: Path, tmp_path: Path) -> None:

@@ -500,11 +500,12 @@ def test_on_a_terminal_a_table_lists_every_trial(tmp_path: Path, monkeypatch: py
     screen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", b"".join(drawn).decode())
     last = screen[screen.rindex("2/5 trials") :]  # the picture is drawn again with every look
     assert re.match(r"2/5 trials, 4/15 epochs, best 0\.4000 t0000, about \d+ s left, 1 failed", " ".join(last.split()))
-    cells = [re.split(r"\s*│\s*", line.strip())[1:-1] for line in last.splitlines() if "│" in line]
+    lines = [re.split(r"\s{2,}", line.strip()) for line in last.splitlines()]
+    cells = [line for line in lines if re.match(r"t\d{4}", line[0])]
     assert cells == [
         ["t0002", "running", "2/3", "0.3000", "0.3000", "1", "lr0=0.001"],
         ["t0000", "finished", "2/3", "0.4000", "0.4000", "2", "lr0=0.1"],
-        ["t0001", "failed", "0/3", "", "", "", "lr0=0.01"],
+        ["t0001", "failed", "0/3", "lr0=0.01"],
     ]
 
 

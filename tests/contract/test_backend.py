@@ -15,6 +15,7 @@ from yolosweep.backends.backend import CheckpointSize, Starter
 from yolosweep.backends.preview import Preview
 from yolosweep.errors import ExperimentError, Fault
 from yolosweep.experiment import Experiment, baseline, load_experiment, settings_of, sizes_of, starter
+from yolosweep.records import DataProfile
 
 TASKS = get_args(Experiment.model_fields["task"].annotation)
 
@@ -57,11 +58,13 @@ class BackendContract:
     def test_its_starter_loads(self, backend: Backend, tmp_path: Path) -> None:
         for task in backend.tasks:
             file = tmp_path / f"{task}.yaml"
-            file.write_text(starter("data.yaml", task=task, name="demo", model=self.model, train_images=500))
+            file.write_text(
+                starter("data.yaml", task=task, name="demo", model=self.model, profile=DataProfile(train_images=500))
+            )
             exp = load_experiment(file)
             assert exp.backend is backend
             assert exp.search.metric == backend.tasks[task].default_metric
-            assert backend.misnamed(backend.starter(task, None).model, task) is None
+            assert backend.misnamed(backend.starter(task, DataProfile()).model, task) is None
             assert set(baseline(exp)[0]) == set(exp.search.parameters)
 
     def test_sizes_of_files_are_estimated(self, backend: Backend) -> None:
@@ -137,7 +140,7 @@ class LineBackend:
     def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
         return CheckpointSize(1.0, 0.5)
 
-    def starter(self, task: str, train_images: int | None) -> Starter:
+    def starter(self, task: str, data: DataProfile) -> Starter:
         return Starter(model="line/1", train=("epochs: 7",), space=("slope: {min: 0.1, max: 0.9}",))
 
     def previews(self, images: Sequence[Path], names: Mapping[int, str], **how: Any) -> list[Preview]:

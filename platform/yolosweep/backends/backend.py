@@ -25,6 +25,7 @@ from yolosweep.backends.deployment import Deployment
 from yolosweep.backends.preview import Preview
 from yolosweep.backends.trainer import Trainer
 from yolosweep.errors import Fault
+from yolosweep.records import DataProfile
 
 __all__ = ["Backend", "CheckpointSize", "Starter", "Task", "small_batch"]
 
@@ -135,8 +136,8 @@ class Backend(Protocol):
     def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
         """Estimate the size of a training's files; ``model_bytes`` is the size of the model file, if there is one."""
 
-    def starter(self, task: str, train_images: int | None) -> Starter:
-        """Return the starting point for an experiment; ``train_images`` is None if it is unknown."""
+    def starter(self, task: str, data: DataProfile) -> Starter:
+        """Return the starting point for an experiment on such data."""
 
     def previews(
         self,

@@ -35,7 +35,7 @@ SURFACE = {
     "diagnose": {"--json"},
     "explain": {"--json"},
     "next": {"--out"},
-    "init": {"--out", "--task", "--model"},
+    "init": {"--out", "--task", "--model", "--time"},
     "sample": {"--seed"},
     "schema": set(),
     "docs": {"--json"},

@@ -76,7 +76,7 @@ def test_no_line_is_too_wide_and_no_number_is_cut(history: History, width: int) 
         assert shown in text
     pairs = {f"{name}={value:.4g}" for name, value in SETTINGS.items()}
     written = [word for line in lines for word in line.split() if "=" in word]
-    assert written
+    assert written or width < 80
     assert set(written) <= pairs  # whole, or not at all
     rows = [line.split()[:6] for line in lines if re.match(r"t\d{4}", line)]
     assert rows[:2] == [

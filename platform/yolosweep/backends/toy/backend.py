@@ -12,6 +12,7 @@ from yolosweep.backends.preview import Preview
 from yolosweep.backends.toy.arguments import ARGUMENTS
 from yolosweep.backends.trainer import Trainer
 from yolosweep.errors import Fault
+from yolosweep.records import DataProfile
 
 __all__ = ["MODEL", "ToyBackend"]
 
@@ -72,13 +73,13 @@ class ToyBackend:
         """Return some KiB: two numbers and the rows."""
         return CheckpointSize(0.01, 0.01)
 
-    def starter(self, task: str, train_images: int | None) -> Starter:
+    def starter(self, task: str, data: DataProfile) -> Starter:
         """Return the arguments it has."""
         return Starter(
             model=MODEL,
             train=(
                 "epochs: 20",
-                f"batch: {small_batch(train_images)}",
+                f"batch: {small_batch(data.train_images)}",
                 "patience: 5  # a trial ends after this many epochs without gain",
             ),
             space=(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.backends.arguments import Arguments, ArgumentSpace
-from yolosweep.backends.backend import CheckpointSize, Starter, Task, small_batch
+from yolosweep.backends.backend import CheckpointSize, Starter, Task
 from yolosweep.backends.deployment import Deployment
 from yolosweep.backends.preview import Preview
 from yolosweep.backends.trainer import Trainer
@@ -17,6 +17,7 @@ from yolosweep.backends.ultralytics.arguments import train_arguments
 from yolosweep.backends.ultralytics.starter import starter
 from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.errors import Fault
+from yolosweep.records import DataProfile
 
 __all__ = ["UltralyticsBackend"]
 
@@ -101,9 +102,9 @@ class UltralyticsBackend:
         parameters = min(estimate, _MOST_MILLIONS * 1e6)
         return CheckpointSize(parameters * _STATE_BYTES / _MIB, parameters * _WEIGHTS_BYTES / _MIB)
 
-    def starter(self, task: str, train_images: int | None) -> Starter:
+    def starter(self, task: str, data: DataProfile) -> Starter:
         """Return the smallest YOLO26 of the task, AdamW, and the arguments most worth searching."""
-        return starter(task, small_batch(train_images), train_images)
+        return starter(task, data)
 
     def previews(
         self, images: Sequence[Path], names: Mapping[int, str], *, task: str, settings: Mapping[str, Any], **how: Any

@@ -8,6 +8,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -49,8 +50,6 @@ def render(history: History, *, reproduce: str) -> str:
         history: the sweep.
         reproduce: the command that trains the winner again.
     """
-    from plotly.offline import get_plotlyjs
-
     summary, experiment = summarize(history), history.experiment
     winner = history.winner.winner if history.winner else None
     space = {name: Parameter.model_validate(p) for name, p in experiment["search"]["parameters"].items()}
@@ -71,8 +70,13 @@ def render(history: History, *, reproduce: str) -> str:
         parameters=list(space),
         scatters=[(f"scatter-{index}", name) for index, name in enumerate(searched)],
         figures=_embedded(_figures(history, summary, searched)),
-        scripts=[get_plotlyjs(), environment.get_template("page.js").render()],
+        scripts=[_plotly(), environment.get_template("page.js").render()],
     )
+
+
+def _plotly() -> str:
+    """Return plotly.js 4.1.1, the bundle ``basic`` as Plotly publishes it: every figure consists of scatter traces."""
+    return (resources.files("yolosweep.report") / "plotly" / "plotly-basic.min.js").read_text(encoding="utf-8")
 
 
 def _environment() -> Environment:

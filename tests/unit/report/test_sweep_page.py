@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Mapping
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -618,6 +619,15 @@ def test_every_colour_of_a_figure_is_in_both_themes(tmp_path: Path) -> None:
     assert {f"--{ending.value}" for ending in Ending} <= used
     for theme in (light, dark):
         assert used <= set(re.findall(r"(--\w+):", theme))
+
+
+def test_a_page_is_small_and_carries_the_bundle_of_plotly_with_its_licence(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path, ([0.2], Ending.FINISHED))).read_text()
+    assert len(page.encode()) < 2_000_000
+    assert "plotly.js (basic - minified) v4.1.1" in page
+    assert "Licensed under the MIT license" in page
+    licence = resources.files("yolosweep.report") / "plotly" / "LICENSE"
+    assert licence.read_text(encoding="utf-8").startswith("MIT License")
 
 
 def test_nothing_in_a_run_becomes_markup_or_code(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from yolosweep.report.summary import summarize
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render", "write_report"]
+__all__ = ["render", "reproduce_command", "write_report"]
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -38,9 +38,13 @@ def write_report(folder: RunFolder) -> Path:
         RunFolderError: the ledger is damaged.
     """
     history = History.of(folder)
-    reproduce = f"yolosweep run {shlex.quote(str(folder.winner / 'reproduce.yaml'))}"
-    folder.publish(render(history, reproduce=reproduce), folder.report)
+    folder.publish(render(history, reproduce=reproduce_command(folder)), folder.report)
     return folder.report
+
+
+def reproduce_command(folder: RunFolder) -> str:
+    """Return the command that trains the winner again."""
+    return f"yolosweep run {shlex.quote(str(folder.winner / 'reproduce.yaml'))}"
 
 
 def render(history: History, *, reproduce: str) -> str:

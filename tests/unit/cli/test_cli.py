@@ -31,7 +31,7 @@ SURFACE = {
     "export": {"--format", "--quantize", "--tolerance", "--json"},
     "show": {"--all", "--json"},
     "ls": {"--json"},
-    "report": set(),
+    "report": {"--live", "--port"},
     "diagnose": {"--json"},
     "explain": {"--json"},
     "next": {"--out"},

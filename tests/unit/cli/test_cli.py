@@ -22,7 +22,7 @@ runner = CliRunner()
 
 SURFACE = {
     "run": {"--dry-run", "--allow", "--json"},
-    "plan": {"--allow", "--json"},
+    "plan": {"--allow", "--measure", "--json"},
     "check": {"--task", "--imgsz", "--report", "--fail-on", "--allow", "--json"},
     "split": {"--out", "--task", "--val", "--test", "--seed", "--json"},
     "autolabel": {"--weights", "--out", "--sam", "--conf", "--include-eval", "--json"},

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.backends.arguments import ArgumentSpace
-from yolosweep.backends.backend import CheckpointSize, Starter, Task, small_batch
+from yolosweep.backends.backend import CheckpointSize, Starter, Task, TrainingCost, small_batch
 from yolosweep.backends.preview import Preview
 from yolosweep.backends.toy.arguments import ARGUMENTS
 from yolosweep.backends.trainer import Trainer
@@ -30,7 +30,6 @@ class ToyBackend:
     arguments = ARGUMENTS
     uses_torch = False
     several_ranks = False
-    process_mb = 150
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -72,6 +71,10 @@ class ToyBackend:
     def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
         """Return some KiB: two numbers and the rows."""
         return CheckpointSize(0.01, 0.01)
+
+    def training_cost(self, model: str, model_bytes: int | None, *, imgsz: int, batch: int) -> TrainingCost:
+        """Return microseconds, and what Python itself takes."""
+        return TrainingCost(2e-5, 2e-6, 150.0)
 
     def starter(self, task: str, data: DataProfile) -> Starter:
         """Return the arguments it has."""

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from yolosweep.cluster import write_view_on_driver
+from yolosweep.cluster import working_gpus, write_view_on_driver
 from yolosweep.experiment import baseline, settings_of
 from yolosweep.ledger import RunFolder
 from yolosweep.records.probe import Probe
@@ -63,8 +63,6 @@ def _probe(
 
 def _gpus(asked: float | str) -> float:
     """Return the GPUs of one probe: at most one, as none can be measured across several."""
-    import torch
-
-    if not torch.cuda.is_available():
+    if asked == 0 or not working_gpus():
         return 0.0
     return 1.0 if asked == "auto" else min(float(asked), 1.0)

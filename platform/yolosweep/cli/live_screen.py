@@ -37,6 +37,8 @@ class Pace:
     """Since the view started."""
     trained: int
     """Epochs trained since."""
+    over: bool = False
+    """Whether it is the last screen, which stays."""
 
 
 def screen(history: History, activities: Sequence[Activity], pace: Pace, *, width: int, height: int) -> list[str]:
@@ -49,8 +51,10 @@ def screen(history: History, activities: Sequence[Activity], pace: Pace, *, widt
         width: columns of the terminal.
         height: its lines.
     """
-    frame = FRAMES[int(pace.elapsed_s * 2) % len(FRAMES)]
-    head = _broken(f"{state_text(history, pace)}, {time_text(pace.elapsed_s)} so far", ", ", width - 2)
+    frame = " " if pace.over else FRAMES[int(pace.elapsed_s * 2) % len(FRAMES)]
+    head = _broken(
+        f"{state_text(history, pace)}, {time_text(pace.elapsed_s)}{'' if pace.over else ' so far'}", ", ", width - 2
+    )
     lines = [f"{frame if not at else ' '} {line}" for at, line in enumerate(head)]
     lines += _running(history, activities, width, most=max(height // 2, 3))
     lines += _table(history, width, rows=max(min(_ROWS, height - len(lines) - 4), 1))

@@ -122,7 +122,8 @@ class LiveView:
 
     def _pace(self) -> Pace:
         elapsed = time.monotonic() - self._started
-        return Pace(trials=self._trials, epochs=self._epochs, elapsed_s=elapsed, trained=self._trained)
+        over = self._over.is_set()
+        return Pace(trials=self._trials, epochs=self._epochs, elapsed_s=elapsed, trained=self._trained, over=over)
 
     def _state(self) -> str:
         return state_text(self._history, self._pace())

@@ -123,7 +123,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         name="last_score",
-        heading="last score",
+        heading="last",
         value=lambda trial: trial.last_score,
         text="{:.4f}".format,
         surfaces=_on("live"),

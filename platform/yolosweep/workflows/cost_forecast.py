@@ -14,7 +14,7 @@ from yolosweep.records.probe import Probe
 
 __all__ = ["Sizes", "forecast", "sizes_of_sweep"]
 
-_VALIDATION = 0.35
+_VALIDATION = 0.6
 """Cost of validating an image, as a share of training on one."""
 _FACTORS = {Basis.MEASURED: 1.5, Basis.EARLIER_RUNS: 2.0, Basis.ROUGH_MODEL: 3.0}
 

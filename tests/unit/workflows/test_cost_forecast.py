@@ -92,7 +92,7 @@ def test_a_measured_training_counts_alone() -> None:
     whole = known(experiment(), probes=[probe(epoch_seconds=31.0)], earlier=[earlier(experiment(), 9.0)])
     assert (whole.basis, whole.factor, whole.epoch_seconds, whole.memory_mb) == (Basis.MEASURED, 1.5, 31.0, 900.0)
     parts = known(experiment(), probes=[probe(), probe(batch_seconds=4.0, memory_mb=1800.0, gpu_memory_mb=70.0)])
-    assert parts.epoch_seconds == pytest.approx(26.0 * (1 + 0.35 * 0.2))
+    assert parts.epoch_seconds == pytest.approx(26.0 * (1 + 0.6 * 0.2))
     assert parts.epoch_seconds_most == pytest.approx(2 * parts.epoch_seconds)
     assert (parts.memory_mb, parts.gpu_memory_mb) == (1800.0, 70.0)
 
@@ -117,3 +117,16 @@ def test_batches_of_a_real_training_are_timed_in_a_process_of_their_own(parking:
     assert 0 < found.batch_seconds < 60
     assert found.memory_mb > 10
     assert (found.batch, found.gpu_memory_mb) == (4, None)
+
+
+@pytest.mark.parametrize(
+    ("millions", "imgsz", "batch", "batch_s", "memory_mb"),
+    [(3, 96, 4, 0.089, 916), (3, 320, 4, 0.404, 1145), (3, 320, 16, 1.385, 2038), (12, 96, 4, 0.218, 1043),
+     (12, 320, 4, 1.065, 1492)],
+)  # fmt: skip
+def test_the_rough_model_fits_what_was_measured_on_one_core(
+    millions: float, imgsz: int, batch: int, batch_s: float, memory_mb: float
+) -> None:
+    cost = training_cost(millions, imgsz=imgsz, batch=batch)
+    assert cost.epoch_s(batch, batch, 1.0) == pytest.approx(batch_s, rel=0.25)
+    assert cost.memory_mb == pytest.approx(memory_mb, rel=0.1)

@@ -17,6 +17,7 @@ __all__ = ["ReportServer"]
 
 _ADDRESS = "127.0.0.1"
 _REFRESH_S = 10
+_POLL_S = 0.1
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -60,7 +61,7 @@ class ReportServer:
     def serve(self) -> None:
         """Answer requests until :meth:`close` or an interruption."""
         try:
-            self._server.serve_forever()
+            self._server.serve_forever(poll_interval=_POLL_S)
         finally:
             self._server.server_close()
 

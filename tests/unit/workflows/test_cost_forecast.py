@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from yolosweep.backends.ultralytics.training_cost import training_cost
+from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.experiment import load_experiment
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records.plan import Basis
@@ -103,11 +104,12 @@ def test_costs_grow_with_batch_image_size_and_model() -> None:
     assert [cost.image_s for cost in costs] == sorted(cost.image_s for cost in costs)
 
 
-def test_batches_of_a_real_training_are_timed_in_a_process_of_their_own(parking: Path, tmp_path: Path) -> None:
+def test_batches_of_a_real_training_are_timed_in_a_process_of_their_own(tmp_path: Path) -> None:
     from yolosweep.records import TrialRequest
 
+    data = draw_parking(tmp_path / "lot", images={"train": 12, "val": 4})
     request = TrialRequest(
-        sweep="s", trial="t0000", number=0, task="detect", model="toy/red", data=str(parking / "data.yaml"),
+        sweep="s", trial="t0000", number=0, task="detect", model="toy/red", data=str(data),
         settings={"epochs": 50, "batch": 4, "lr0": 0.1}, asked={}, identity="", metric="metrics/accuracy_top1",
         folder=str(tmp_path),
     )  # fmt: skip

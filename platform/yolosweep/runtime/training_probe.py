@@ -77,8 +77,17 @@ class _Stopwatch:
 
     def batches(self) -> list[float]:
         """Return the seconds of each timed batch."""
-        taken = [late - early for early, late in zip(self.times, self.times[1:], strict=False)]
-        return taken[_LEFT_OUT:] or taken
+        return self._taken()[_LEFT_OUT:] or self._taken()
+
+    def epoch_s(self) -> float | None:
+        """Return the seconds of the first epoch, as if its first batches had been as fast as the others."""
+        if self.row is None or self.row.seconds is None:
+            return None
+        slow = self._taken()[:_LEFT_OUT]
+        return max(self.row.seconds - sum(slow) + len(slow) * statistics.median(self.batches()), 0.0)
+
+    def _taken(self) -> list[float]:
+        return [late - early for early, late in zip(self.times, self.times[1:], strict=False)]
 
 
 def _main() -> None:
@@ -96,7 +105,7 @@ def _main() -> None:
         batches=stopwatch.of,
         measured=len(batches),
         batch_seconds=statistics.median(batches),
-        epoch_seconds=row.seconds if row else None,
+        epoch_seconds=stopwatch.epoch_s(),
         memory_mb=_peak_mb(),
         gpu_memory_mb=(row.gpu_memory_mb if row else None) or stopwatch.gpu_memory_mb,
         device=record.device,

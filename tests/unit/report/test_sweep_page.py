@@ -514,8 +514,8 @@ def test_on_a_terminal_a_table_lists_every_trial_below_the_lines_of_events(
     cells = [line for line in lines if re.match(r"t\d{4}", line[0])]
     assert cells == [
         ["t0002", "running", "2/3", "0.3000", "0.3000", "1", "2", "lr0=0.001"],
-        ["t0000", "finished", "2/3", "0.4000", "0.4000", "2", "lr0=0.1"],
-        ["t0001", "failed", "0/3", "lr0=0.01"],
+        ["t0000", "finished", "2/3", "0.4000", "0.4000", "2", "1", "lr0=0.1"],
+        ["t0001", "failed", "0/3", "1", "lr0=0.01"],
     ]
 
 

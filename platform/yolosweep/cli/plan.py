@@ -53,10 +53,8 @@ def _describe(plan: Plan) -> None:
     print_line(f"data       {plan.data.source} ({images}; {len(plan.data.names)} classes)")
     print_line(f"fixed      {_pairs(exp['train'])}, seed={exp['seed']}")
     print_table(("parameter", "searched"), [(name, _pairs(space)) for name, space in search["parameters"].items()])
-    trials = plan.trials if plan.trials is not None else "as many as the budget allows"
-    print_line(
-        f"search     {search['searcher']}, {search['mode']} {search['metric']}, {trials} trials, the defaults first"
-    )
+    trials = f"{plan.trials} trials" if plan.trials is not None else "as many trials as the budget allows"
+    print_line(f"search     {search['searcher']}, {search['mode']} {search['metric']}, {trials}, the defaults first")
     print_line(f"trial 0    {_pairs(plan.first_trial)}")
     if plan.rungs:
         levels = ", ".join(map(str, plan.rungs))
@@ -65,9 +63,8 @@ def _describe(plan: Plan) -> None:
         )
     else:
         print_line(f"pruning    {search['pruner']}: {PRUNERS[search['pruner']].summary}")
-    print_line(
-        f"cost       at most {plan.epochs_at_most or '?'} epochs ({plan.epochs_per_trial} a trial){_time_text(plan)}"
-    )
+    most = f"at most {plan.epochs_at_most} epochs" if plan.epochs_at_most else "as many epochs as fit"
+    print_line(f"cost       {most} ({plan.epochs_per_trial} a trial){_time_text(plan)}")
     memory = f", about {memory_text(plan.memory_mb)} of memory" if plan.memory_mb else ""
     if plan.forecast and plan.forecast.gpu_memory_mb:
         memory += f", {memory_text(plan.forecast.gpu_memory_mb)} of a GPU's memory per trial"
@@ -85,11 +82,14 @@ def _describe(plan: Plan) -> None:
 def _time_text(plan: Plan) -> str:
     from yolosweep.records.columns import duration_text
 
-    if plan.forecast is None or plan.hours_at_most is None:
+    if plan.forecast is None:
         return "; the time is estimated once the duration of an epoch is known, or with --measure"
-    hours, factor = plan.hours_at_most * 3600, plan.forecast.factor
-    epochs = [plan.forecast.epoch_seconds, plan.forecast.epoch_seconds_most]
+    factor, epochs = plan.forecast.factor, [plan.forecast.epoch_seconds, plan.forecast.epoch_seconds_most]
     each = " to ".join(dict.fromkeys(f"{seconds:.3g} s" for seconds in epochs))
+    if plan.hours_at_most is None:
+        trial = plan.epochs_per_trial * max(epochs)
+        return f", up to about {duration_text(trial)} ({duration_text(trial * factor)}) per trial at {each} per epoch"
+    hours = plan.hours_at_most * 3600
     least, most = duration_text(hours / factor), duration_text(hours * factor)
     return f", about {duration_text(hours)} ({least} to {most}) at {each} per epoch"
 

@@ -72,7 +72,7 @@ def _fault_of_time(time: str) -> str:
     try:
         Search.model_validate({"time_budget": time, "parameters": {"lr0": {"value": 0.01}}})
     except ValidationError as error:
-        return str(error.errors()[0]["msg"])
+        return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
     return ""
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from yolosweep.errors import DataError, TrainingError, VerificationError, YolosweepError
+from yolosweep.errors import DataError, ScoreDiffersError, TrainingError, VerificationError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import FileRef, Validation
@@ -199,9 +199,9 @@ def paired_error(one: Validation, other: Validation, metric: str) -> PairedError
 
 def _compare(metric: str, recorded: float | None, measured: float | None, trial: str) -> None:
     if recorded is None or measured is None or abs(recorded - measured) > TOLERANCE:
-        raise VerificationError(
+        raise ScoreDiffersError(
             f"{trial} is not selected: {metric} was recorded as {recorded}, but validating its best.pt again gives "
-            f"{measured} (tolerance {TOLERANCE}); the data or the libraries have changed since"
+            f"{measured} (tolerance {TOLERANCE})"
         )
 
 

@@ -11,7 +11,7 @@ from yolosweep.ledger.trial_summary import summarize_trial
 from yolosweep.records.activity import Activity, Stage
 from yolosweep.records.columns import columns_of, memory_text
 
-__all__ = ["Pace", "activity_text", "screen", "state_text", "time_text"]
+__all__ = ["Pace", "activity_text", "going_on", "screen", "state_text", "time_text"]
 
 _ROWS = 15
 _DETAILED = 4
@@ -130,7 +130,7 @@ def _seconds_left(history: History, pace: Pace) -> float | None:
 
 def _running(history: History, activities: Sequence[Activity], width: int, *, most: int) -> list[str]:
     """Return the lines of the running trainings."""
-    current = [activity for activity in activities if not _is_over(history, activity)]
+    current = going_on(history, activities)
     if not current and not history.trials:
         return ["  starting the worker processes"]
     preparing = [activity for activity in current if not activity.trial]
@@ -148,10 +148,10 @@ def _running(history: History, activities: Sequence[Activity], width: int, *, mo
     return lines
 
 
-def _is_over(history: History, activity: Activity) -> bool:
-    """Return whether the ledger is ahead of what a worker last said."""
-    known = history.trials.get(activity.trial)
-    return known is not None and known.record is not None
+def going_on(history: History, activities: Sequence[Activity]) -> list[Activity]:
+    """Return what workers do, without those of whose trial the ledger already has the end."""
+    ended = {name for name, trial in history.trials.items() if trial.record is not None}
+    return [activity for activity in activities if activity.trial not in ended]
 
 
 def _bar(activity: Activity) -> str:

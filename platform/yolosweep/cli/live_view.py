@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from yolosweep.cli.console import is_terminal, notify, stderr_console
-from yolosweep.cli.live_screen import Pace, activity_text, screen, state_text
+from yolosweep.cli.live_screen import Pace, activity_text, going_on, screen, state_text
 from yolosweep.ledger import RunFolder, Tail
 from yolosweep.ledger.history import History
 from yolosweep.records.activity import Activity, Stage
@@ -90,7 +90,7 @@ class LiveView:
             return
         self._report_first_steps()
         if time.monotonic() - self._last_line > _HEARTBEAT_S:
-            self._print("; ".join([self._state(), *map(self._doing, self.activities)]))
+            self._print("; ".join([self._state(), *map(self._doing, going_on(self._history, self.activities))]))
 
     def _print(self, line: str) -> None:
         self._last_line = time.monotonic()

@@ -83,6 +83,7 @@ class WorkerTable:
     def replacing(self, worker: int, now: float) -> None:
         """Note that a process is about to be replaced by a fresh one: its end is no loss."""
         self._idle.discard(worker)
+        self._activities.pop(worker, None)
         self._replacing.add(worker)
         self._away[worker] = now
 

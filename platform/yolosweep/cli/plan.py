@@ -11,7 +11,7 @@ from yolosweep.cli.console import emit, print_line, print_table
 from yolosweep.cli.options import AllowCodes, AsJson, ExperimentFile, Overrides
 
 if TYPE_CHECKING:
-    from yolosweep.records.plan import Forecast, Plan
+    from yolosweep.records.plan import CostEstimate, Plan
 
 __all__ = ["plan", "register"]
 
@@ -26,7 +26,7 @@ def plan(
     overrides: Overrides = None,
     allow: AllowCodes = None,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Train some batches on this machine to forecast time and memory.")
+        bool, typer.Option("--measure", help="Train some batches on this machine to estimate time and memory.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -66,15 +66,15 @@ def _describe(plan: Plan) -> None:
     most = f"at most {plan.epochs_at_most} epochs" if plan.epochs_at_most else "as many epochs as fit"
     print_line(f"cost       {most} ({plan.epochs_per_trial} a trial){_time_text(plan)}")
     memory = f", about {memory_text(plan.memory_mb)} of memory" if plan.memory_mb else ""
-    if plan.forecast and plan.forecast.gpu_memory_mb:
-        memory += f", {memory_text(plan.forecast.gpu_memory_mb)} of a GPU's memory per trial"
+    if plan.cost and plan.cost.gpu_memory_mb:
+        memory += f", {memory_text(plan.cost.gpu_memory_mb)} of a GPU's memory per trial"
     print_line(f"           about {plan.disk_mb:g} MB of disk (checkpoints, the best {exp['keep_top']} kept){memory}")
     at_a_time = f"{plan.concurrent} at a time" if plan.concurrent else "as many at a time as the GPUs hold"
     print_line(f"runs in    {exp['storage']}, {at_a_time}")
     if plan.tracking:
         print_line(f"mirror     {plan.tracking}")
-    if plan.forecast:
-        print_line(f"forecast   {_basis_text(plan.forecast)}")
+    if plan.cost:
+        print_line(f"estimate   {_basis_text(plan.cost)}")
     for note in plan.notes:
         print_line(f"note       {note}")
 
@@ -82,9 +82,9 @@ def _describe(plan: Plan) -> None:
 def _time_text(plan: Plan) -> str:
     from yolosweep.records.columns import duration_text
 
-    if plan.forecast is None:
+    if plan.cost is None:
         return "; the time is estimated once the duration of an epoch is known, or with --measure"
-    factor, epochs = plan.forecast.factor, [plan.forecast.epoch_seconds, plan.forecast.epoch_seconds_most]
+    factor, epochs = plan.cost.factor, [plan.cost.epoch_seconds, plan.cost.epoch_seconds_most]
     each = " to ".join(dict.fromkeys(f"{seconds:.3g} s" for seconds in epochs))
     if plan.hours_at_most is None:
         trial = plan.epochs_per_trial * max(epochs)
@@ -94,13 +94,13 @@ def _time_text(plan: Plan) -> str:
     return f", about {duration_text(hours)} ({least} to {most}) at {each} per epoch"
 
 
-def _basis_text(forecast: Forecast) -> str:
+def _basis_text(cost: CostEstimate) -> str:
     from yolosweep.records.plan import Basis
 
-    off = f"may be off by a factor of {forecast.factor:g}"
-    if forecast.basis is Basis.MEASURED:
+    off = f"may be off by a factor of {cost.factor:g}"
+    if cost.basis is Basis.MEASURED:
         return f"measured on this machine, one training at a time; {off}"
-    if forecast.basis is Basis.EARLIER_RUNS:
+    if cost.basis is Basis.EARLIER_RUNS:
         return f"converted from epochs of earlier runs; {off} (--measure trains some batches)"
     return f"a rough model of an average CPU; {off} (--measure trains some batches)"
 

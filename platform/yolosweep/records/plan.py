@@ -8,11 +8,11 @@ from typing import Any
 from yolosweep.records.dataset import PreparedDataset
 from yolosweep.records.values import Number, Record
 
-__all__ = ["Basis", "Forecast", "Plan"]
+__all__ = ["Basis", "CostEstimate", "Plan"]
 
 
 class Basis(str, Enum):
-    """What a forecast rests on."""
+    """What an estimate rests on."""
 
     MEASURED = "measured"
     """Batches trained on this machine just now."""
@@ -22,7 +22,7 @@ class Basis(str, Enum):
     """An average CPU core."""
 
 
-class Forecast(Record):
+class CostEstimate(Record):
     """What one training costs on this machine."""
 
     basis: Basis
@@ -55,11 +55,11 @@ class Plan(Record):
     concurrent: int | None
     """Trials at a time; None where the GPUs of the cluster decide."""
     seconds_per_epoch: Number
-    """Of a middling trial, as forecast."""
+    """Of a middling trial, as estimated."""
     hours_at_most: Number
     disk_mb: float
     memory_mb: int | None
     tracking: str
     notes: tuple[str, ...]
-    forecast: Forecast | None = None
+    cost: CostEstimate | None = None
     """None where nothing is known of the machine that will train."""

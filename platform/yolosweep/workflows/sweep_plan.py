@@ -12,14 +12,14 @@ from yolosweep.experiment import baseline
 from yolosweep.experiment.choices import PRUNERS
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.records.plan import Forecast, Plan
+from yolosweep.records.plan import CostEstimate, Plan
 from yolosweep.runtime.resources import Allocation, allot
 from yolosweep.runtime.tune_adapter import joins_cluster
 from yolosweep.search.pruners.asha import rungs
 from yolosweep.storage import address_of_run, cached_at
 from yolosweep.storage.addresses import is_address
 from yolosweep.tracking import choose_sinks
-from yolosweep.workflows.cost_forecast import forecast
+from yolosweep.workflows.cost_estimate import estimate_cost
 from yolosweep.workflows.experiment_checks import Checked
 from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.measured_plan import probes_of
@@ -32,7 +32,7 @@ def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
 
     Args:
         checked: the experiment.
-        measure: train some batches on this machine to forecast the cost; this listener receives the progress.
+        measure: train some batches on this machine to estimate the cost; this listener receives the progress.
 
     Raises:
         TrainingError: a measured training failed.
@@ -43,7 +43,7 @@ def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
     most = _epochs_at_most(search.trials, epochs, search.epoch_budget)
     allotted = None if joins_cluster(os.environ) else _local_allocation(checked)
     concurrent = allotted.concurrent if allotted else None
-    cost = _forecast(checked, allotted, measure)
+    cost = _estimate(checked, allotted, measure)
     seconds = None if cost is None else round((cost.epoch_seconds + cost.epoch_seconds_most) / 2, 3)
     disk = checkpoint_needs(exp, checked.model_bytes)
     return Plan(
@@ -68,13 +68,13 @@ def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
         memory_mb=None if concurrent is None or cost is None else round(concurrent * cost.memory_mb),
         tracking="; ".join(choice.line for choice in choose_sinks(exp.track, os.environ) if choice.line),
         notes=checked.notes,
-        forecast=cost,
+        cost=cost,
     )
 
 
-def _forecast(checked: Checked, allotted: Allocation | None, measure: Listener | None) -> Forecast | None:
+def _estimate(checked: Checked, allotted: Allocation | None, measure: Listener | None) -> CostEstimate | None:
     exp = checked.experiment
-    return forecast(
+    return estimate_cost(
         exp,
         checked.dataset.images,
         model_bytes=checked.model_bytes,

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from yolosweep.backends.backend import TrainingCost
 from yolosweep.experiment import Experiment, baseline, settings_of
 from yolosweep.ledger.history import History
-from yolosweep.records.plan import Basis, Forecast
+from yolosweep.records.plan import Basis, CostEstimate
 from yolosweep.records.probe import Probe
 
-__all__ = ["Sizes", "forecast", "sizes_of_sweep"]
+__all__ = ["Sizes", "estimate_cost", "sizes_of_sweep"]
 
 _VALIDATION = 0.6
 """Cost of validating an image, as a share of training on one."""
@@ -35,7 +35,7 @@ def sizes_of_sweep(exp: Experiment) -> tuple[Sizes, Sizes]:
     return default, Sizes(imgsz=max(most["imgsz"], default.imgsz), batch=max(most["batch"], default.batch))
 
 
-def forecast(
+def estimate_cost(
     exp: Experiment,
     images: dict[str, int],
     *,
@@ -43,7 +43,7 @@ def forecast(
     cores: float | None,
     earlier: Sequence[History] = (),
     probes: Sequence[Probe] = (),
-) -> Forecast | None:
+) -> CostEstimate | None:
     """Return what a training of an experiment costs; None where nothing is known of the machine.
 
     Args:
@@ -68,7 +68,7 @@ def forecast(
     speed = statistics.median(ratios) if ratios else 1.0
     basis = Basis.EARLIER_RUNS if ratios else Basis.ROUGH_MODEL
     on = cores or 1.0
-    return Forecast(
+    return CostEstimate(
         basis=basis,
         factor=_FACTORS[basis],
         epoch_seconds=speed * seconds(least, default, on),
@@ -86,12 +86,12 @@ def _validation(images: dict[str, int]) -> float:
     return _VALIDATION * images.get("val", 0) / max(images["train"], 1)
 
 
-def _measured(probes: Sequence[Probe], images: dict[str, int]) -> Forecast:
+def _measured(probes: Sequence[Probe], images: dict[str, int]) -> CostEstimate:
     seconds = [
         probe.epoch_seconds or probe.batches * probe.batch_seconds * (1 + _validation(images)) for probe in probes
     ]
     on_gpu = [probe.gpu_memory_mb for probe in probes if probe.gpu_memory_mb is not None]
-    return Forecast(
+    return CostEstimate(
         basis=Basis.MEASURED,
         factor=_FACTORS[Basis.MEASURED],
         epoch_seconds=seconds[0],

@@ -1,4 +1,4 @@
-"""The forecast of a plan: what it rests on, and how it scales."""
+"""The cost estimate of a plan: what it rests on, and how it scales."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records.plan import Basis
 from yolosweep.records.probe import Probe
 from yolosweep.runtime.training_probe import measured
-from yolosweep.workflows.cost_forecast import Sizes, forecast, sizes_of_sweep
+from yolosweep.workflows.cost_estimate import Sizes, estimate_cost, sizes_of_sweep
 
 IMAGES = {"train": 100, "val": 20}
 
@@ -42,7 +42,7 @@ def earlier(exp: Any, *seconds: float, gpus: float = 0.0) -> History:
 
 
 def known(exp: Any, **more: Any) -> Any:
-    found = forecast(exp, IMAGES, model_bytes=None, **{"cores": 1.0, **more})
+    found = estimate_cost(exp, IMAGES, model_bytes=None, **{"cores": 1.0, **more})
     assert found is not None
     return found
 
@@ -60,7 +60,7 @@ def test_without_anything_known_it_is_a_rough_model_and_says_so() -> None:
     assert large.memory_mb > 1.5 * small.memory_mb
     assert known(experiment(model="yolo11x.yaml")).epoch_seconds > 10 * known(experiment()).epoch_seconds
     assert known(experiment(), cores=4.0).epoch_seconds < known(experiment()).epoch_seconds
-    assert forecast(experiment(), IMAGES, model_bytes=None, cores=None) is None
+    assert estimate_cost(experiment(), IMAGES, model_bytes=None, cores=None) is None
 
 
 def test_epochs_of_earlier_runs_are_converted_to_other_sizes() -> None:

@@ -27,6 +27,10 @@ _HEADERS = {
 }
 
 
+_STATIC = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; sandbox"
+"""Of all but the report: a run folder of somebody else may record any page as a picture."""
+
+
 class ReportServer:
     """Serves the report of one run: the page, and the recorded pictures of its winner; nothing else.
 
@@ -124,8 +128,10 @@ def _handler(server: ReportServer) -> type[BaseHTTPRequestHandler]:
             self, code: int, content: bytes, kind: str = "text/plain; charset=utf-8", *, again: bool = False
         ) -> None:
             self.send_response(code)
-            again_in = {"Refresh": str(_REFRESH_S)} if again else {}
-            headers = {"Content-Type": kind, "Content-Length": str(len(content)), **_HEADERS, **again_in}
+            more = {"Refresh": str(_REFRESH_S)} if again else {}
+            if urlsplit(self.path).path != "/":
+                more["Content-Security-Policy"] = _STATIC
+            headers = {"Content-Type": kind, "Content-Length": str(len(content)), **_HEADERS, **more}
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()

@@ -61,6 +61,7 @@ def test_the_page_follows_the_ledger_and_asks_again_until_the_sweep_ends(
     assert status == 200
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "Content-Security-Policy" not in headers  # the page has its own, with the hashes of its scripts
     assert b"the disk is slow today" in page
     assert headers["Refresh"] == "10"
     ledger.append(SweepEnded(status="finished", reason="all trials ran"))
@@ -85,7 +86,9 @@ def test_only_get_is_answered(server: ReportServer, method: str) -> None:
     ["/ledger.jsonl", "/../ledger.jsonl", "/%2e%2e/ledger.jsonl", "/winner/best.pt", "/report.html", "//etc/passwd"],
 )
 def test_no_other_file_is_served(server: ReportServer, path: str) -> None:
-    assert ask(server, path)[0] == 404
+    status, headers, _ = ask(server, path)
+    assert status == 404
+    assert "sandbox" in headers["Content-Security-Policy"]
 
 
 def test_localhost_is_this_machine_too(server: ReportServer) -> None:

@@ -99,7 +99,7 @@ def _basis_text(cost: CostEstimate) -> str:
 
     off = f"may be off by a factor of {cost.factor:g}"
     if cost.basis is Basis.MEASURED:
-        return f"measured on this machine, one training at a time; {off}"
+        return f"measured on this machine, {cost.at_a_time} at a time; {off}"
     if cost.basis is Basis.EARLIER_RUNS:
         return f"converted from epochs of earlier runs; {off} (--measure trains some batches)"
     return f"a rough model of an average CPU; {off} (--measure trains some batches)"

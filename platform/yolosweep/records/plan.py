@@ -35,6 +35,8 @@ class CostEstimate(Record):
     memory_mb: float
     gpu_memory_mb: Number = None
     """Of the costliest trial's process, MiB."""
+    at_a_time: int = 1
+    """Trainings that were measured at the same time."""
 
 
 class Plan(Record):

@@ -25,3 +25,5 @@ class Probe(Record):
     gpu_memory_mb: Number
     """None on CPU."""
     device: str
+    at_a_time: int = 1
+    """Trainings at the same time."""

@@ -6,10 +6,12 @@ The process is a fresh one so that its peak memory is that of the training, and 
 from __future__ import annotations
 
 import json
+import signal
 import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from yolosweep.backends import trainer_for
@@ -26,12 +28,32 @@ _AT_LEAST = 4
 _LIMIT_S = 600.0
 
 
-def measured(request: TrialRequest, seconds: float) -> Probe:
+def measured(request: TrialRequest, seconds: float, *, at_a_time: int = 1) -> Probe:
     """Train a request for about so many seconds, or one epoch if that is shorter, and return what it showed.
+
+    Args:
+        request: the training.
+        seconds: how long its batches are timed.
+        at_a_time: trainings at the same time, which share cores, memory bandwidth and GPU as those of a sweep do.
 
     Raises:
         TrainingError: it failed, or took ten minutes without enough batches.
     """
+    with ThreadPoolExecutor(at_a_time) as pool:
+        probes = list(pool.map(lambda _: _one(request, seconds), range(at_a_time)))
+    whole = [probe.epoch_seconds for probe in probes if probe.epoch_seconds is not None]
+    memory = [probe.gpu_memory_mb for probe in probes if probe.gpu_memory_mb is not None]
+    update = {
+        "batch_seconds": statistics.median(probe.batch_seconds for probe in probes),
+        "epoch_seconds": statistics.median(whole) if whole else None,
+        "memory_mb": max(probe.memory_mb for probe in probes),
+        "gpu_memory_mb": max(memory, default=None),
+        "at_a_time": at_a_time,
+    }
+    return probes[0].model_copy(update=update)
+
+
+def _one(request: TrialRequest, seconds: float) -> Probe:
     command = [sys.executable, "-W", "ignore", "-m", __name__, str(seconds)]
     given = request.model_dump_json()
     try:
@@ -40,7 +62,8 @@ def measured(request: TrialRequest, seconds: float) -> Probe:
         raise TrainingError(f"the measured training gave no result within {_LIMIT_S:g} s") from None
     lines = done.stdout.splitlines() or [""]
     if done.returncode or not lines[-1].startswith("{"):
-        reason = (done.stderr.strip().splitlines() or ["it ended without a result"])[-1]
+        killed = "it was killed, as happens without enough memory" if done.returncode == -signal.SIGKILL else ""
+        reason = killed or (done.stderr.strip().splitlines() or ["it ended without a result"])[-1]
         raise TrainingError(f"the measured training failed: {reason}")
     return Probe.model_validate_json(lines[-1])
 

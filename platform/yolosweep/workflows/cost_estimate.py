@@ -98,6 +98,7 @@ def _measured(probes: Sequence[Probe], images: dict[str, int]) -> CostEstimate:
         epoch_seconds_most=max(seconds),
         memory_mb=max(probe.memory_mb for probe in probes),
         gpu_memory_mb=max(on_gpu, default=None),
+        at_a_time=probes[0].at_a_time,
     )
 
 

@@ -21,6 +21,8 @@ __all__ = ["probes_of"]
 
 _SECONDS = 20.0
 """How long the batches of one probe are timed."""
+_MOST = 8
+"""Trainings at a time; more are not started for a measurement."""
 _COSTLY = ("imgsz", "batch")
 """Arguments that decide what a training costs."""
 
@@ -43,22 +45,31 @@ def probes_of(checked: Checked, listener: Listener, *, seconds: float = _SECONDS
         gpus = _gpus(exp.resources.gpus_per_trial)
         resources = exp.resources.model_copy(update={"gpus_per_trial": gpus, "workers": None})
         node = {"CPU": float(os.cpu_count() or 1), "GPU": 1.0 if gpus else 0.0}
+        allotted = allot(resources, [node], exp.search.trials)
         here = {
             "model": str(checked.model), "data": dataset.train_on, "folder": folder.address,
-            "cpus": allot(resources, [node], exp.search.trials).cpus, "gpus": gpus, "policy": exp.trial,
+            "cpus": allotted.cpus, "gpus": gpus, "policy": exp.trial,
         }  # fmt: skip
-        return tuple(_probe(checked, point, here, listener, seconds) for point in points)
+        at_a_time = min(allotted.concurrent, _MOST)
+        return tuple(_probe(checked, point, here, listener, seconds, at_a_time) for point in points)
 
 
 def _probe(
-    checked: Checked, parameters: dict[str, Any], here: Mapping[str, Any], listener: Listener, seconds: float
+    checked: Checked,
+    parameters: dict[str, Any],
+    here: Mapping[str, Any],
+    listener: Listener,
+    seconds: float,
+    at_a_time: int,
 ) -> Probe:
     exp = checked.experiment
     settings = settings_of(exp, parameters)
     point = Suggestion(parameters=parameters, settings=settings, identity="")
     size = f"imgsz {settings['imgsz']}, " if "imgsz" in settings else ""
-    listener.info(f"training some batches ({size}batch {settings.get('batch', 'default')}) …")
-    return measured(point.request("plan", 0, exp, here), seconds)
+    how = f"{size}batch {settings.get('batch', 'default')}, {at_a_time} at a time"
+    listener.info(f"training some batches ({how}) …")
+    request = point.request("plan", 0, exp, here)
+    return measured(request, seconds, at_a_time=at_a_time)
 
 
 def _gpus(asked: float | str) -> float:

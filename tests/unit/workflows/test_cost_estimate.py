@@ -113,12 +113,12 @@ def test_batches_of_a_real_training_are_timed_in_a_process_of_their_own(tmp_path
         settings={"epochs": 50, "batch": 4, "lr0": 0.1}, asked={}, identity="", metric="metrics/accuracy_top1",
         folder=str(tmp_path),
     )  # fmt: skip
-    found = measured(request, 0.0)
+    found = measured(request, 0.0, at_a_time=2)
     assert found.batches > 6
     assert found.measured >= 4
     assert 0 < found.batch_seconds < 60
     assert found.memory_mb > 10
-    assert (found.batch, found.gpu_memory_mb) == (4, None)
+    assert (found.batch, found.gpu_memory_mb, found.at_a_time) == (4, None, 2)
 
 
 @pytest.mark.parametrize(

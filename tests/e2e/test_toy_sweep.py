@@ -271,6 +271,7 @@ def test_a_sweep_in_which_all_trials_fail_says_so(shell: Any, toy: Path) -> None
         "search.trials=2",
         "search.parameters={lr0: {values: [1.0e+300, 1.0e+301]}}",
         "train.epochs=2",
+        "resources.max_concurrent=1",
         "search.pruner=none",
         code=5,
     )
@@ -308,7 +309,7 @@ def test_a_full_disk_ends_the_sweep_with_a_message_and_a_ledger_that_can_be_read
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here (needs root)")
     try:
-        refused = shell("run", toy, f"storage={small}", "search.trials=400", "train.epochs=20", code=7)
+        refused = shell("run", toy, f"storage={small}", "search.trials=400", "train.epochs=20", SERIAL[-1], code=7)
         assert "No space left on device" in refused.err
         (ledger,) = small.glob("*/ledger.jsonl")
         history = History.of(RunFolder(ledger.parent))

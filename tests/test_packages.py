@@ -63,7 +63,6 @@ DOORS: dict[str, set[str]] = {
     "scipy": {"search", "diagnosis"},
     "obstore": {"storage"},
     "pandas": {"api"},
-    "plotly": {"report"},
     "jinja2": {"report"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -268,12 +268,12 @@ def open(run: Path | str) -> Sweep:
     return Sweep(RunFolder.open(run))
 
 
-def plan(
-    experiment: Source, *words: str, allow: Sequence[str] = (), listener: Listener | None = None, **overrides: Any
-) -> Plan:
-    """Return what a run would do and cost at most; write nothing. Arguments and errors: see :func:`run`."""
+def plan(experiment: Source, *words: str, allow: Sequence[str] = (), measure: bool = False,
+         listener: Listener | None = None, **overrides: Any) -> Plan:  # fmt: skip
+    """Return what a run would do and cost at most, with ``measure`` from batches trained now; see :func:`run`."""
     listener = listener or LogListener()
-    return plan_of(check_experiment(experiment, _words(words, overrides), listener, fetch=False, allow=allow))
+    checked = check_experiment(experiment, _words(words, overrides), listener, fetch=measure, allow=allow)
+    return plan_of(checked, measure=listener if measure else None)
 
 
 def tune(

@@ -11,10 +11,11 @@ from typing import Any, ClassVar, get_args
 import pytest
 
 from yolosweep.backends import BACKENDS, Arguments, ArgumentSpace, Backend, Task, Trainer, backend_for, trainer_for
-from yolosweep.backends.backend import CheckpointSize, Starter
+from yolosweep.backends.backend import CheckpointSize, Starter, TrainingCost
 from yolosweep.backends.preview import Preview
 from yolosweep.errors import ExperimentError, Fault
 from yolosweep.experiment import Experiment, baseline, load_experiment, settings_of, sizes_of, starter
+from yolosweep.records import DataProfile
 
 TASKS = get_args(Experiment.model_fields["task"].annotation)
 
@@ -57,11 +58,13 @@ class BackendContract:
     def test_its_starter_loads(self, backend: Backend, tmp_path: Path) -> None:
         for task in backend.tasks:
             file = tmp_path / f"{task}.yaml"
-            file.write_text(starter("data.yaml", task=task, name="demo", model=self.model, train_images=500))
+            file.write_text(
+                starter("data.yaml", task=task, name="demo", model=self.model, profile=DataProfile(train_images=500))
+            )
             exp = load_experiment(file)
             assert exp.backend is backend
             assert exp.search.metric == backend.tasks[task].default_metric
-            assert backend.misnamed(backend.starter(task, None).model, task) is None
+            assert backend.misnamed(backend.starter(task, DataProfile()).model, task) is None
             assert set(baseline(exp)[0]) == set(exp.search.parameters)
 
     def test_sizes_of_files_are_estimated(self, backend: Backend) -> None:
@@ -69,7 +72,9 @@ class BackendContract:
         for size in (small, given):
             assert size.state_mb > 0
             assert size.weights_mb > 0
-        assert backend.process_mb > 0
+        small, large = (backend.training_cost(self.model, None, imgsz=size, batch=8) for size in (96, 640))
+        assert 0 < small.epoch_s(100, 8, 1.0) <= large.epoch_s(100, 8, 1.0)
+        assert 0 < small.memory_mb <= large.memory_mb
         assert backend.packages
 
     def test_its_description_loads_nothing_heavy(self, backend: Backend) -> None:
@@ -107,7 +112,6 @@ class LineBackend:
     )
     packages = ("numpy",)
     uses_torch = several_ranks = False
-    process_mb = 10
 
     def matches(self, model: str) -> bool:
         return model.startswith("line/")
@@ -139,7 +143,10 @@ class LineBackend:
     def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
         return CheckpointSize(1.0, 0.5)
 
-    def starter(self, task: str, train_images: int | None) -> Starter:
+    def training_cost(self, model: str, model_bytes: int | None, *, imgsz: int, batch: int) -> TrainingCost:
+        return TrainingCost(0.1, 0.1, 10.0)
+
+    def starter(self, task: str, data: DataProfile) -> Starter:
         return Starter(model="line/1", train=("epochs: 7",), space=("slope: {min: 0.1, max: 0.9}",))
 
     def previews(self, images: Sequence[Path], names: Mapping[int, str], **how: Any) -> list[Preview]:

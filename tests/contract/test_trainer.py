@@ -18,6 +18,7 @@ from yolosweep.diagnosis.curves import progress
 from yolosweep.errors import RunFolderError, TrainingError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
+from yolosweep.records.activity import Activity, Stage
 from yolosweep.storage.atomic_files import sha256_of
 
 Make = Callable[..., TrialRequest]
@@ -33,6 +34,7 @@ class Done:
     request: TrialRequest
     rows: list[EpochResult]
     checkpoints: list[Checkpoint]
+    activities: list[Activity]
     record: TrialRecord
 
     def file(self, name: str) -> Path:
@@ -45,6 +47,7 @@ def run(
     """Train; answer the epochs with ``verdicts`` (then CONTINUE), and ask to stop after ``stop_after`` epochs."""
     rows: list[EpochResult] = []
     checkpoints: list[Checkpoint] = []
+    activities: list[Activity] = []
     answers = iter(verdicts)
 
     def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
@@ -52,8 +55,10 @@ def run(
         checkpoints.extend([checkpoint] if checkpoint else [])
         return next(answers, Verdict.CONTINUE)
 
-    record = trainer.train(request, report, lambda: stop_after is not None and len(rows) >= stop_after)
-    return Done(request, rows, checkpoints, record)
+    record = trainer.train(
+        request, report, lambda: stop_after is not None and len(rows) >= stop_after, activities.append
+    )
+    return Done(request, rows, checkpoints, activities, record)
 
 
 def going_on(done: Done) -> TrialRequest:
@@ -126,6 +131,12 @@ class TrainerContract:
 
     def test_rows_come_in_order_without_a_gap(self, finished: Done) -> None:
         assert [row.epoch for row in finished.rows] == list(range(1, finished.request.epochs + 1))
+
+    def test_every_epoch_is_shown_while_it_is_trained(self, finished: Done) -> None:
+        training = [one for one in finished.activities if one.stage is Stage.TRAIN]
+        assert list(dict.fromkeys(one.epoch for one in training)) == [row.epoch for row in finished.rows]
+        assert {one.trial for one in finished.activities} == {finished.request.trial}
+        assert all(0 <= one.done <= one.of and one.of > 0 for one in training)
 
     def test_rows_tell_score_best_and_time(self, finished: Done) -> None:
         scores = [row.score for row in finished.rows]

@@ -25,8 +25,9 @@ from yolosweep.backends.deployment import Deployment
 from yolosweep.backends.preview import Preview
 from yolosweep.backends.trainer import Trainer
 from yolosweep.errors import Fault
+from yolosweep.records import DataProfile
 
-__all__ = ["Backend", "CheckpointSize", "Starter", "Task", "small_batch"]
+__all__ = ["Backend", "CheckpointSize", "Starter", "Task", "TrainingCost", "small_batch"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,22 @@ class CheckpointSize(NamedTuple):
     """A resumable state."""
     weights_mb: float
     """``best.pt``."""
+
+
+class TrainingCost(NamedTuple):
+    """Rough cost of a training on one CPU core."""
+
+    batch_s: float
+    """Per batch, whatever its size."""
+    image_s: float
+    """Per image, forward and backward."""
+    memory_mb: float
+    """Resident memory of the process, MiB."""
+
+    def epoch_s(self, images: int, batch: int, cores: float) -> float:
+        """Return the seconds of an epoch without validation; more cores help less than in proportion."""
+        seconds = -(-images // batch) * self.batch_s + images * self.image_s
+        return float(seconds / max(cores, 1.0) ** 0.7)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +102,6 @@ class Backend(Protocol):
     @property
     def several_ranks(self) -> bool:
         """Whether several processes can train one trial together."""
-
-    @property
-    def process_mb(self) -> int:
-        """Resident memory of one small training process on CPU, MiB."""
 
     def matches(self, model: str) -> bool:
         """Return whether this backend trains the model an experiment names."""
@@ -138,8 +151,11 @@ class Backend(Protocol):
     def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
         """Estimate the size of a training's files; ``model_bytes`` is the size of the model file, if there is one."""
 
-    def starter(self, task: str, train_images: int | None) -> Starter:
-        """Return the starting point for an experiment; ``train_images`` is None if it is unknown."""
+    def training_cost(self, model: str, model_bytes: int | None, *, imgsz: int, batch: int) -> TrainingCost:
+        """Estimate what a training costs on CPU; ``model_bytes`` is the size of the model file, if there is one."""
+
+    def starter(self, task: str, data: DataProfile) -> Starter:
+        """Return the starting point for an experiment on such data."""
 
     def previews(
         self,

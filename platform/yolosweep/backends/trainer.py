@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from yolosweep.backends.activity_meter import Watch, unwatched
 from yolosweep.records import Checkpoint, EpochResult, TrialRecord, TrialRequest, Validation, Verdict
 
 __all__ = ["Cancelled", "Report", "Trainer"]
@@ -25,12 +26,15 @@ class Trainer(Protocol):
     def prepare(self, request: TrialRequest) -> None:
         """Prepare what similar trainings share on this machine; errors are left for the trainings to report."""
 
-    def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
+    def train(
+        self, request: TrialRequest, report: Report, cancelled: Cancelled, watch: Watch = unwatched
+    ) -> TrialRecord:
         """Train, report each epoch, publish ``best.pt``, ``last.pt``, ``results.csv`` and ``args.yaml``.
 
         If the request names checkpoints, training resumes from the newest intact one, as if it had never stopped; if
         all are damaged, it restarts. Rows are reported from the next epoch on. The record covers all epochs, also those
         of earlier processes. A training that goes wrong does not raise: its record holds the ending and the cause.
+        ``watch`` receives what it does within an epoch.
         """
 
     def validate(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from yolosweep.cli.console import print_text
+from yolosweep.cli.console import notify, print_text
+from yolosweep.cli.options import Task
 
 __all__ = ["init", "register"]
 
@@ -20,11 +22,16 @@ def register(app: typer.Typer) -> None:
 def init(
     data: Annotated[str, typer.Argument(help="A data.yaml, a classify folder, or sample:parking.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("experiment.yaml"),
-    task: Annotated[str, typer.Option(help="detect, segment, classify, pose or obb.")] = "detect",
+    task: Task = None,
     model: Annotated[str | None, typer.Option(help="Model to start from.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="TIME", help="Time budget of the search: 90m, 8h, 2d.")] = None,
 ) -> None:
-    """Write a commented starter experiment for a data set."""
+    """Write a commented starter experiment for a data set.
+
+    Task, image sizes, batch and search space are chosen from its images and labels.
+    """
     from yolosweep.workflows.starter_file import write_starter
 
-    write_starter(data, out=out, task=task, model=model)
+    write_starter(data, out=out, task=task, model=model, time=time)
     print_text(f"{out}\n")
+    notify(f"next: yolosweep plan {shlex.quote(str(out))}")

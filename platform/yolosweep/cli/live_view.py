@@ -1,4 +1,7 @@
-"""The live view of a sweep: a table on a terminal, plain lines elsewhere. It only reads the ledger."""
+"""The live view of a sweep: a screen that is drawn again on a terminal, plain lines elsewhere.
+
+It reads the ledger, and gets what the workers do within an epoch from the driver.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,23 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from yolosweep.cli.console import add_row, is_terminal, new_table, notify, stderr_console
+from yolosweep.cli.console import is_terminal, notify, stderr_console
+from yolosweep.cli.live_screen import Pace, activity_text, going_on, screen, state_text
 from yolosweep.ledger import RunFolder, Tail
-from yolosweep.ledger.history import History, TrialHistory
-from yolosweep.ledger.trial_summary import summarize_trial
-from yolosweep.records.columns import columns_of
-from yolosweep.records.events import EpochRecorded, Event, SweepResumed, TrialEnded
+from yolosweep.ledger.history import History
+from yolosweep.records.activity import Activity, Stage
+from yolosweep.records.events import EpochRecorded, Event, Note, SweepResumed, TrialEnded, TrialResumed
 from yolosweep.workflows.event_lines import line_of
 
 if TYPE_CHECKING:
     from rich.live import Live
-    from rich.table import Table
+    from rich.text import Text
 
 __all__ = ["LiveView"]
 
 _REFRESH_S = 0.5
 _HEARTBEAT_S = 30.0
 """Without a terminal, a line of progress appears at least this often."""
-_ROWS = 15
 
 
 class LiveView:
@@ -41,6 +43,9 @@ class LiveView:
     def __init__(self, folder: RunFolder, trials: int | None, epochs: int) -> None:
         self._tail, self._trials, self._epochs = Tail(folder.ledger), trials, epochs
         self._history = History()
+        self.activities: tuple[Activity, ...] = ()
+        """What the workers do, as of the last heartbeats."""
+        self._begun: set[tuple[str, Stage]] = set()
         self._started = time.monotonic()
         self._trained = 0
         self._over = threading.Event()
@@ -61,6 +66,7 @@ class LiveView:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+        self.activities = ()
         self._refresh()
         if self._live is not None:
             self._live.stop()
@@ -78,80 +84,59 @@ class LiveView:
             if resumed and index < resumed[-1]:
                 continue
             self._trained += isinstance(event, EpochRecorded)
-            if self._live is None:
-                self._report(event)
+            self._report(event)
         if self._live is not None:
-            self._live.update(self._table(), refresh=True)
-        elif time.monotonic() - self._last_line > _HEARTBEAT_S and self._history.trials:
-            self._print(self._state())
+            self._live.update(self._drawn(self._live.console.width, self._live.console.height), refresh=True)
+            return
+        self._report_first_steps()
+        if time.monotonic() - self._last_line > _HEARTBEAT_S:
+            self._print("; ".join([self._state(), *map(self._doing, going_on(self._history, self.activities))]))
 
     def _print(self, line: str) -> None:
         self._last_line = time.monotonic()
         notify(line)
 
     def _report(self, event: Event) -> None:
+        """Print the line of an event; above the screen of a terminal only what the table does not show."""
         line = line_of(event)
-        if line:
+        if not line:
+            return
+        if self._live is None:
             self._print(f"{line}  [{self._state()}]" if isinstance(event, (TrialEnded, SweepResumed)) else line)
+        elif _stays(event):
+            from rich.text import Text
+
+            self._live.console.print(Text(line))
+
+    def _report_first_steps(self) -> None:
+        """Print what begins while there is no epoch yet; afterwards the epochs are the progress."""
+        for activity in () if self._trained else self.activities:
+            step = activity.trial, activity.stage
+            if step not in self._begun:
+                self._begun.add(step)
+                self._print(self._doing(activity))
+
+    def _doing(self, activity: Activity) -> str:
+        known = self._history.trials.get(activity.trial)
+        return activity_text(activity, known.request.epochs if known else self._epochs)
+
+    def _pace(self) -> Pace:
+        elapsed = time.monotonic() - self._started
+        over = self._over.is_set()
+        return Pace(trials=self._trials, epochs=self._epochs, elapsed_s=elapsed, trained=self._trained, over=over)
 
     def _state(self) -> str:
-        """Return the progress in one phrase: trials, epochs, best, time left."""
-        trials = self._history.trials.values()
-        endings = [trial.record.ending for trial in trials if trial.record is not None]
-        best = self._history.ranked() if self._history.has_begun else []
-        planned = f"/{self._trials * self._epochs}" if self._trials else ""
-        parts = [
-            f"{sum(ending.is_final for ending in endings)}/{self._trials or '?'} trials",
-            f"{self._history.epochs()}{planned} epochs",
-        ]
-        if best:
-            parts.append(f"best {best[0].score:.4f} {best[0].request.trial}")
-            parts += [f"{share:.1%} of {split} leaks" for split, share in self._leaks().items() if share]
-        left = self._seconds_left()
-        if left is not None:
-            parts.append(f"about {_time(left)} left")
-        failed = sum(ending.is_failure for ending in endings)
-        if failed:
-            parts.append(f"{failed} failed")
-        return ", ".join(parts)
+        return state_text(self._history, self._pace())
 
-    def _leaks(self) -> dict[str, float]:
-        data = self._history.dataset
-        return {split: share + data.same_source.get(split, 0) for split, share in data.leaks.items()}
+    def _drawn(self, width: int, height: int) -> Text:
+        from rich.text import Text
 
-    def _seconds_left(self) -> float | None:
-        """Return the time left at the speed of the epochs trained since the view started."""
-        if self._trials is None or not self._trained:
-            return None
-        running = sum(self._epochs - len(t.rows) for t in self._history.trials.values() if t.record is None)
-        left = (self._trials - len(self._history.trials)) * self._epochs + running
-        if left <= 0:
-            return None
-        return left * (time.monotonic() - self._started) / self._trained
-
-    def _table(self) -> Table:
-        trials = self._history.trials
-        shown = [summarize_trial(self._history, trial) for trial in self._most_relevant()[:_ROWS]]
-        metric = self._history.metric if self._history.has_begun else "score"
-        columns = columns_of("live", shown, metric=metric)
-        right = [column.heading for column in columns if column.numeric]
-        table = new_table([c.heading for c in columns], right=right, box=True, title=self._state())
-        for trial in shown:
-            add_row(table, [column.cell(trial) for column in columns])
-        if len(trials) > _ROWS:
-            table.caption = f"{len(trials) - _ROWS} more: yolosweep show"
-        return table
-
-    def _most_relevant(self) -> list[TrialHistory]:
-        """Return the running trials, then the ended ones, best first, then those without a score."""
-        trials = list(self._history.trials.values())
-        running = [trial for trial in trials if trial.record is None]
-        ranked = [trial for trial in self._history.ranked() if trial.record] if self._history.has_begun else []
-        unscored = [trial for trial in trials if trial.record is not None and trial.score is None]
-        return [*running, *ranked, *unscored]
+        lines = screen(self._history, self.activities, self._pace(), width=width, height=height)
+        return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
 
 
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+def _stays(event: Event) -> bool:
+    """Return whether an event says more than the table: why something went wrong, started again, or was noticed."""
+    if isinstance(event, TrialEnded):
+        return event.record.ending.is_failure or not event.record.ending.is_final
+    return isinstance(event, (TrialResumed, SweepResumed, Note))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,7 @@ from yolosweep.cli.console import emit, print_line, print_table
 from yolosweep.cli.options import AllowCodes, AsJson, ExperimentFile, Overrides
 
 if TYPE_CHECKING:
-    from yolosweep.records.plan import Plan
+    from yolosweep.records.plan import CostEstimate, Plan
 
 __all__ = ["plan", "register"]
 
@@ -22,18 +22,30 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    experiment: ExperimentFile, overrides: Overrides = None, allow: AllowCodes = None, as_json: AsJson = False
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    allow: AllowCodes = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Train some batches on this machine to estimate time and memory.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print what a run would do and cost at most; write nothing."""
     from yolosweep import api
     from yolosweep.cli.listener import ConsoleListener
 
-    emit(api.plan(experiment, *(overrides or ()), allow=allow or (), listener=ConsoleListener()), as_json, _describe)
+    listener = ConsoleListener()
+    try:
+        found = api.plan(experiment, *(overrides or ()), allow=allow or (), measure=measure, listener=listener)
+    finally:
+        listener.rest()
+    emit(found, as_json, _describe)
 
 
 def _describe(plan: Plan) -> None:
     """Print a plan for people."""
     from yolosweep.experiment.choices import PRUNERS
+    from yolosweep.records.columns import memory_text
 
     exp, search = plan.experiment, plan.experiment["search"]
     images = ", ".join(f"{count} {split}" for split, count in plan.data.images.items())
@@ -41,10 +53,8 @@ def _describe(plan: Plan) -> None:
     print_line(f"data       {plan.data.source} ({images}; {len(plan.data.names)} classes)")
     print_line(f"fixed      {_pairs(exp['train'])}, seed={exp['seed']}")
     print_table(("parameter", "searched"), [(name, _pairs(space)) for name, space in search["parameters"].items()])
-    trials = plan.trials if plan.trials is not None else "as many as the budget allows"
-    print_line(
-        f"search     {search['searcher']}, {search['mode']} {search['metric']}, {trials} trials, the defaults first"
-    )
+    trials = f"{plan.trials} trials" if plan.trials is not None else "as many trials as the budget allows"
+    print_line(f"search     {search['searcher']}, {search['mode']} {search['metric']}, {trials}, the defaults first")
     print_line(f"trial 0    {_pairs(plan.first_trial)}")
     if plan.rungs:
         levels = ", ".join(map(str, plan.rungs))
@@ -53,23 +63,46 @@ def _describe(plan: Plan) -> None:
         )
     else:
         print_line(f"pruning    {search['pruner']}: {PRUNERS[search['pruner']].summary}")
-    print_line(
-        f"cost       at most {plan.epochs_at_most or '?'} epochs ({plan.epochs_per_trial} a trial){_time_text(plan)}"
-    )
-    memory = f", about {plan.memory_mb} MB of memory" if plan.memory_mb else ""
+    most = f"at most {plan.epochs_at_most} epochs" if plan.epochs_at_most else "as many epochs as fit"
+    print_line(f"cost       {most} ({plan.epochs_per_trial} a trial){_time_text(plan)}")
+    memory = f", about {memory_text(plan.memory_mb)} of memory" if plan.memory_mb else ""
+    if plan.cost and plan.cost.gpu_memory_mb:
+        memory += f", {memory_text(plan.cost.gpu_memory_mb)} of a GPU's memory per trial"
     print_line(f"           about {plan.disk_mb:g} MB of disk (checkpoints, the best {exp['keep_top']} kept){memory}")
     at_a_time = f"{plan.concurrent} at a time" if plan.concurrent else "as many at a time as the GPUs hold"
     print_line(f"runs in    {exp['storage']}, {at_a_time}")
     if plan.tracking:
         print_line(f"mirror     {plan.tracking}")
+    if plan.cost:
+        print_line(f"estimate   {_basis_text(plan.cost)}")
     for note in plan.notes:
         print_line(f"note       {note}")
 
 
 def _time_text(plan: Plan) -> str:
+    from yolosweep.records.columns import duration_text
+
+    if plan.cost is None:
+        return "; the time is estimated once the duration of an epoch is known, or with --measure"
+    factor, epochs = plan.cost.factor, [plan.cost.epoch_seconds, plan.cost.epoch_seconds_most]
+    each = " to ".join(dict.fromkeys(f"{seconds:.3g} s" for seconds in epochs))
     if plan.hours_at_most is None:
-        return "; the time is estimated once the duration of an epoch is known"
-    return f", about {plan.hours_at_most:g} h at {plan.seconds_per_epoch:g} s per epoch, as in earlier runs"
+        trial = plan.epochs_per_trial * max(epochs)
+        return f", up to about {duration_text(trial)} ({duration_text(trial * factor)}) per trial at {each} per epoch"
+    hours = plan.hours_at_most * 3600
+    least, most = duration_text(hours / factor), duration_text(hours * factor)
+    return f", about {duration_text(hours)} ({least} to {most}) at {each} per epoch"
+
+
+def _basis_text(cost: CostEstimate) -> str:
+    from yolosweep.records.plan import Basis
+
+    off = f"may be off by a factor of {cost.factor:g}"
+    if cost.basis is Basis.MEASURED:
+        return f"measured on this machine, {cost.at_a_time} at a time; {off}"
+    if cost.basis is Basis.EARLIER_RUNS:
+        return f"converted from epochs of earlier runs; {off} (--measure trains some batches)"
+    return f"a rough model of an average CPU; {off} (--measure trains some batches)"
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

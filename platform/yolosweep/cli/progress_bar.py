@@ -15,8 +15,16 @@ _EVERY_S = {True: 0.2, False: 10.0}
 _MANY = 40_000
 
 
-def progress(what: str, *, in_bytes: bool = False) -> Callable[[int, int], None]:
-    """Return a function that takes how many files, or bytes, are done, and of how many, and shows the progress."""
+def progress(
+    what: str, *, in_bytes: bool = False, show: Callable[[str], None] = overwrite
+) -> Callable[[int, int], None]:
+    """Return a function that takes how many files, or bytes, are done, and of how many, and shows the progress.
+
+    Args:
+        what: what is read.
+        in_bytes: whether bytes are counted.
+        show: replaces the progress shown on a terminal; an empty text removes it.
+    """
     on_terminal = is_terminal(sys.stderr)
     started = last = time.monotonic()
     visible = False
@@ -27,10 +35,10 @@ def progress(what: str, *, in_bytes: bool = False) -> Callable[[int, int], None]
         if done < of and now - last >= _EVERY_S[on_terminal]:
             left = f", about {(now - started) * (of - done) / done:.0f} s left" if done else ""
             amount = f"{done >> 20} of {of >> 20} MiB" if in_bytes else f"{done} of {of} files"
-            (overwrite if on_terminal else notify)(f"{what}: {amount}{left}")
+            (show if on_terminal else notify)(f"{what}: {amount}{left}")
             last, visible = now, True
         elif done >= of and visible and on_terminal:
-            overwrite("")
+            show("")
         if done >= of >= _MANY and not in_bytes:
             notify(f"{what}: {of} files read; the first comparison of the images takes minutes")
 

@@ -26,7 +26,7 @@ def run(
 ) -> None:
     """Check the data, search, and hand over one verified best.pt."""
     if dry_run:
-        plan(experiment, overrides, allow, as_json)
+        plan(experiment, overrides, allow, as_json=as_json)
         return
     from yolosweep.cli.sweep import run_sweep
 

@@ -42,6 +42,7 @@ class _Screen(ConsoleListener):
     """Shows a sweep while it runs, and its result at the end, also of one that is interrupted."""
 
     def __init__(self, as_json: bool) -> None:
+        super().__init__()
         self._as_json = as_json
         self._result: tuple[RunFolder, Winner | None] | None = None
         # Ray reports dead processes on standard output, which is reserved for the result.
@@ -52,6 +53,7 @@ class _Screen(ConsoleListener):
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.rest()
         self._redirected.__exit__(None, None, None)
         if self._result is not None:
             self._print_result(*self._result)

@@ -23,7 +23,7 @@ from yolosweep.storage import Objects
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import cache_folder
 
-__all__ = ["Disk", "NodeFacts", "ProbeRequest", "probe", "remove_probe", "take_reply", "write_probe"]
+__all__ = ["Disk", "NodeFacts", "ProbeRequest", "probe", "remove_probe", "take_reply", "working_gpus", "write_probe"]
 
 _TORCH_TIMEOUT_S = 180.0
 """Limit for importing torch from a cold disk and finding its GPUs."""
@@ -125,6 +125,11 @@ def _folder_mb(folder: Path) -> float:
         with contextlib.suppress(OSError):  # evicted meanwhile
             size += file.stat().st_size
     return size / 2**20
+
+
+def working_gpus() -> list[str]:
+    """Return the names of this machine's GPUs that torch can use; takes seconds."""
+    return list(_torch_facts().get("gpus", []))
 
 
 def _torch_facts() -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Datasets: the checks before a sweep, the prepared view that trials train on, splits, and built-in samples."""
 
+from yolosweep.data.checks.data_profile import guess_task as guess_task
+from yolosweep.data.checks.data_profile import profile_of as profile_of
 from yolosweep.data.checks.gate import OUTSIDE as OUTSIDE
 from yolosweep.data.checks.gate import Gate as Gate
 from yolosweep.data.checks.gate import described as described
@@ -9,4 +11,15 @@ from yolosweep.data.checks.gate import with_waived as with_waived
 from yolosweep.data.prepare.prepared_view import write_view as write_view
 from yolosweep.data.source.locate import copied as copied
 
-__all__ = ["OUTSIDE", "Gate", "copied", "described", "examine", "waive", "with_waived", "write_view"]
+__all__ = [
+    "OUTSIDE",
+    "Gate",
+    "copied",
+    "described",
+    "examine",
+    "guess_task",
+    "profile_of",
+    "waive",
+    "with_waived",
+    "write_view",
+]

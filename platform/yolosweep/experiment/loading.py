@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -106,6 +107,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         raise ExperimentError(
             path.name, [Fault(key="", message=f"{what}; `yolosweep init DATA` writes a starter file")]
         )
+    if "names" in content and {"train", "val", "path"} & content.keys() and not {"search", "model"} & content.keys():
+        raise UsageError(f"{path} is a data set, not an experiment: yolosweep init {shlex.quote(str(path))}")
     return content, lines
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from yolosweep.backends import DEFAULT_BACKEND, backend_for
 from yolosweep.experiment.schema import SCHEMA_FILE
+from yolosweep.records import DataProfile
 
 __all__ = ["starter"]
 
@@ -18,8 +19,10 @@ def starter(
     task: str,
     name: str,
     model: str | None,
-    train_images: int | None,
+    profile: DataProfile | None = None,
+    time: str | None = None,
     schema: str | None = None,
+    file: str = "experiment.yaml",
 ) -> str:
     """Return the text of an experiment file that loads without a fault and can be started as it is.
 
@@ -28,15 +31,17 @@ def starter(
         task: detect, segment, classify, pose or obb.
         name: any text; characters that a name may not contain become hyphens.
         model: weights to start from; the backend's suggestion for the task if None.
-        train_images: size of the training split, which decides batch and nbs; None if unknown.
+        profile: what is known of the data, which decides batch, imgsz and nbs.
+        time: time budget, e.g. ``8h``; None: a number of trials.
         schema: path or URL of the JSON schema for editors; the one in this installation if None.
+        file: name of the experiment file.
     """
     backend = DEFAULT_BACKEND if model is None else backend_for(model)
-    start = backend.starter(task, train_images)
+    start = backend.starter(task, profile or DataProfile())
     lines = [
         f"# yaml-language-server: $schema={schema or SCHEMA_FILE}",
         "# One sweep: what to train on, what stays the same, what is searched, and how long.",
-        "# Check it, without training anything: yolosweep plan experiment.yaml",
+        f"# Check it, without training anything: yolosweep plan {file}",
         "",
         f"name: {_text(_legal(name))}",
         f"task: {task}",
@@ -48,8 +53,7 @@ def starter(
         *(f"  {line}" for line in start.train),
         "",
         "search:",
-        "  trials: 20  # trial 0 has the default arguments, so that you see what the search gained",
-        "  # time_budget: 8h  # start no trial after this long",
+        *_budget(time),
         "  pruner: asha  # stops trials that are behind; none lets all of them finish",
         "  parameters:  # {min, max}, {values} or {value}, as in W&B sweep files",
         *(f"    {line}" for line in start.space),
@@ -59,6 +63,18 @@ def starter(
         "# track: {wandb: {project: my-project}}  # mirror to Weights & Biases",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _budget(time: str | None) -> list[str]:
+    if time is None:
+        return [
+            "  trials: 20  # trial 0 has the default arguments, so that you see what the search gained",
+            "  # time_budget: 8h  # stop after this long; with trials, whichever comes first",
+        ]
+    return [
+        f"  time_budget: {time}  # as many trials as fit; trial 0 has the default arguments",
+        "  # trials: 20  # at most this many",
+    ]
 
 
 def _legal(name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from yolosweep.records.summary import RanOn, TrialSummary
 
-__all__ = ["COLUMNS", "Column", "Surface", "columns_of", "duration_text", "setting_text", "short_metric"]
+__all__ = ["COLUMNS", "Column", "Surface", "columns_of", "duration_text", "memory_text", "setting_text", "short_metric"]
 
 Surface = Literal["show", "live", "page", "tracker"]
 
@@ -68,8 +68,8 @@ def _ran_on_text(ran_on: RanOn) -> str:
         _count(threads, "thread") if threads else None,
         None if ran_on.epoch_seconds is None else f"{ran_on.epoch_seconds:.3g} s/epoch",
         None if ran_on.images_per_s is None else f"{_rate(ran_on.images_per_s)} images/s",
-        None if memory is None else f"{_memory(memory)} memory",
-        None if gpu_memory is None else f"{_memory(gpu_memory)} GPU memory",
+        None if memory is None else f"{memory_text(memory)} memory",
+        None if gpu_memory is None else f"{memory_text(gpu_memory)} GPU memory",
         _count(ran_on.retries + 1, "start") if ran_on.retries else None,
         f"{_count(ran_on.recoveries, 'epoch')} trained again" if ran_on.recoveries else None,
     ]
@@ -84,7 +84,8 @@ def _rate(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
-def _memory(mb: float) -> str:
+def memory_text(mb: float) -> str:
+    """Return an amount of memory in the unit that suits it."""
     return f"{mb:.0f} MiB" if mb < 1024 else f"{mb / 1024:.1f} GiB"
 
 
@@ -122,7 +123,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         name="last_score",
-        heading="last score",
+        heading="last",
         value=lambda trial: trial.last_score,
         text="{:.4f}".format,
         surfaces=_on("live"),

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from yolosweep.records.values import Number, Record
 
-__all__ = ["DataCheck", "DataSplit", "Finding", "PreparedDataset", "Severity", "SplitCheck"]
+__all__ = ["DataCheck", "DataProfile", "DataSplit", "Finding", "PreparedDataset", "Severity", "SplitCheck"]
 
 
 class Severity(str, Enum):
@@ -78,6 +78,16 @@ class PreparedDataset(Record):
         leaking = [f"{share:.1%} of {split} is {how} {tail}" for split, share, how in shares]
         passed = (f for f in self.findings if f.code in self.allowed and not (leaking and f.code.startswith("leak-")))
         return (*leaking, *(f"{f.code} was waived: {f.message}" for f in passed))
+
+
+class DataProfile(Record):
+    """What a starter experiment is chosen by; None where it is unknown."""
+
+    train_images: int | None = None
+    longer_side: int | None = None
+    """Median of the images' longer sides, pixels."""
+    small_box: float | None = None
+    """Shorter side of a small box, as a share of its image's longer side; a tenth of the boxes are smaller."""
 
 
 class SplitCheck(Record):

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 from yolosweep.records.dataset import PreparedDataset
 from yolosweep.records.values import Number, Record
 
-__all__ = ["Plan"]
+__all__ = ["Basis", "CostEstimate", "Plan"]
+
+
+class Basis(str, Enum):
+    """What an estimate rests on."""
+
+    MEASURED = "measured"
+    """Batches trained on this machine just now."""
+    EARLIER_RUNS = "earlier runs"
+    """Epochs in the ledgers of this storage, converted to this model, image size and batch."""
+    ROUGH_MODEL = "rough model"
+    """An average CPU core."""
+
+
+class CostEstimate(Record):
+    """What one training costs on this machine."""
+
+    basis: Basis
+    factor: float
+    """The truth is expected between a value divided by this and multiplied by it."""
+    epoch_seconds: float
+    """Of the default trial, validation included."""
+    epoch_seconds_most: float
+    """Of the costliest trial that is searched."""
+    memory_mb: float
+    gpu_memory_mb: Number = None
+    """Of the costliest trial's process, MiB."""
+    at_a_time: int = 1
+    """Trainings that were measured at the same time."""
 
 
 class Plan(Record):
@@ -28,9 +57,11 @@ class Plan(Record):
     concurrent: int | None
     """Trials at a time; None where the GPUs of the cluster decide."""
     seconds_per_epoch: Number
-    """Median of earlier runs of this model on these data."""
+    """Of a middling trial, as estimated."""
     hours_at_most: Number
     disk_mb: float
     memory_mb: int | None
     tracking: str
     notes: tuple[str, ...]
+    cost: CostEstimate | None = None
+    """None where nothing is known of the machine that will train."""

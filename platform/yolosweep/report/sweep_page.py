@@ -8,6 +8,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
@@ -27,7 +28,7 @@ from yolosweep.report.summary import summarize
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render", "write_report"]
+__all__ = ["render", "reproduce_command", "write_report"]
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -37,9 +38,13 @@ def write_report(folder: RunFolder) -> Path:
         RunFolderError: the ledger is damaged.
     """
     history = History.of(folder)
-    reproduce = f"yolosweep run {shlex.quote(str(folder.winner / 'reproduce.yaml'))}"
-    folder.publish(render(history, reproduce=reproduce), folder.report)
+    folder.publish(render(history, reproduce=reproduce_command(folder)), folder.report)
     return folder.report
+
+
+def reproduce_command(folder: RunFolder) -> str:
+    """Return the command that trains the winner again."""
+    return f"yolosweep run {shlex.quote(str(folder.winner / 'reproduce.yaml'))}"
 
 
 def render(history: History, *, reproduce: str) -> str:
@@ -49,8 +54,6 @@ def render(history: History, *, reproduce: str) -> str:
         history: the sweep.
         reproduce: the command that trains the winner again.
     """
-    from plotly.offline import get_plotlyjs
-
     summary, experiment = summarize(history), history.experiment
     winner = history.winner.winner if history.winner else None
     space = {name: Parameter.model_validate(p) for name, p in experiment["search"]["parameters"].items()}
@@ -71,8 +74,13 @@ def render(history: History, *, reproduce: str) -> str:
         parameters=list(space),
         scatters=[(f"scatter-{index}", name) for index, name in enumerate(searched)],
         figures=_embedded(_figures(history, summary, searched)),
-        scripts=[get_plotlyjs(), environment.get_template("page.js").render()],
+        scripts=[_plotly(), environment.get_template("page.js").render()],
     )
+
+
+def _plotly() -> str:
+    """Return plotly.js 4.1.1, the bundle ``basic`` as Plotly publishes it: every figure consists of scatter traces."""
+    return (resources.files("yolosweep.report") / "plotly" / "plotly-basic.min.js").read_text(encoding="utf-8")
 
 
 def _environment() -> Environment:

@@ -11,6 +11,7 @@ import ray
 from yolosweep.cluster import check_joining_node, is_draining
 from yolosweep.errors import ClusterError
 from yolosweep.records import TrialRequest, Verdict
+from yolosweep.records.activity import Activity
 from yolosweep.runtime.controller_client import ControllerClient
 
 __all__ = ["POLL_S", "Heartbeat", "StopPoller", "may_train", "must_leave"]
@@ -43,10 +44,12 @@ def must_leave() -> bool:
 
 
 class Heartbeat:
-    """Tells the controller from a thread that this worker's process is alive, until it is stopped."""
+    """Tells the controller from a thread that this worker's process is alive and what it does, until it is stopped."""
 
     def __init__(self, controller: ControllerClient, worker: int) -> None:
         self._controller, self._worker, self._over = controller, worker, threading.Event()
+        self.activity: Activity | None = None
+        """What the worker does; None while it waits for a trial."""
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
 
@@ -57,9 +60,9 @@ class Heartbeat:
 
     def _beat(self) -> None:
         with contextlib.suppress(ray.exceptions.RayError, ClusterError):  # the sweep is gone
-            self._controller.heartbeat(self._worker)
+            self._controller.heartbeat(self._worker, self.activity)
             while not self._over.wait(_HEARTBEAT_S):
-                self._controller.heartbeat(self._worker)
+                self._controller.heartbeat(self._worker, self.activity)
 
 
 class StopPoller:

@@ -14,6 +14,7 @@ from yolosweep.cluster import Admission
 from yolosweep.errors import ClusterError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, EpochResult, PreparedDataset, TrialRecord, TrialRequest, Verdict
+from yolosweep.records.activity import Activity
 from yolosweep.runtime.controller_actor import ControllerActor
 
 __all__ = ["NAMESPACE", "ControllerClient"]
@@ -115,9 +116,13 @@ class ControllerClient:
         """See ``SweepController.preempt``."""
         self._ask("preempt", trial, attempt)
 
-    def heartbeat(self, worker: int) -> None:
+    def heartbeat(self, worker: int, activity: Activity | None) -> None:
         """See ``SweepController.heartbeat``."""
-        self._ask("heartbeat", worker)
+        self._ask("heartbeat", worker, activity)
+
+    def activities(self) -> list[Activity]:
+        """See ``SweepController.activities``."""
+        return list(self._ask("activities"))
 
     def hung(self) -> list[int]:
         """See ``SweepController.hung``."""

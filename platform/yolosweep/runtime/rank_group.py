@@ -16,6 +16,7 @@ import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from yolosweep.backends import trainer_for
+from yolosweep.backends.activity_meter import Watch, unwatched
 from yolosweep.backends.trainer import Cancelled, Report
 from yolosweep.backends.ultralytics.ddp import enter_group, preload
 from yolosweep.backends.ultralytics.rendezvous import Rendezvous, bind_transport
@@ -143,14 +144,16 @@ class RankGroup:
             prepare_trainings(example)
             self.gpus = granted_gpus() + [gpu for gpus in ray.get(entering) for gpu in gpus]
 
-    def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
+    def train(
+        self, request: TrialRequest, report: Report, cancelled: Cancelled, watch: Watch = unwatched
+    ) -> TrialRecord:
         """Train on all ranks and return rank 0's record.
 
         If another rank dies, this process ends at once, so the controller sees a lost worker.
         """
         running = [other.train.remote(request) for other in self._others]
         with self._guarded(running, request):
-            record = trainer_for(request.model).train(request, report, cancelled)
+            record = trainer_for(request.model).train(request, report, cancelled, watch)
         if record.ending is Ending.FAILED and _lost_one(running):
             os._exit(1)  # rank 0 failed because the other rank died, which is no fault of the trial
         self.whole = record.ending in _COMPLETE and record.cause is None and _all_ended_well(running)

@@ -10,9 +10,11 @@ import ray
 from ray import tune
 
 from yolosweep.backends import trainer_for
+from yolosweep.backends.activity_meter import Watch
 from yolosweep.cluster import import_credentials, prepare_node, training_lock, with_local_paths
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
+from yolosweep.records.activity import Activity, Stage
 from yolosweep.runtime.control_channel import POLL_S, Heartbeat, StopPoller, may_train, must_leave
 from yolosweep.runtime.controller_client import ControllerClient
 from yolosweep.runtime.rank_group import Preparation, RankGroup, bundles, granted_gpus
@@ -80,9 +82,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             return {"done": True}
         answer = self._here(answer)
         gpus = granted_gpus() if self._group is None else self._group.gpus
-        record = _train(controller, answer, self._group).model_copy(update={"gpus": tuple(gpus)})
+        record = _train(controller, answer, self._group, self._watch).model_copy(update={"gpus": tuple(gpus)})
         if record.ending not in (Ending.CANCELLED, Ending.FAILED):  # these may resume from their checkpoints
             forget(RunFolder(answer.folder), answer.trial)
+        self._watch(None)
         self._trained += 1
         broken = (
             record.cause is not None or record.recoveries > 0 or (self._group is not None and not self._group.whole)
@@ -96,6 +99,10 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             ray.actor.exit_actor()
         return {"done": False}
 
+    def _watch(self, activity: Activity | None) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.activity = activity
+
     def cleanup(self) -> None:
         """End the thread of the heartbeats; Tune calls it, too."""
         if self._heartbeat is not None:
@@ -104,6 +111,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _prepare(self, controller: ControllerClient) -> None:
         """Prepare what all trainings on this node share, before the first one: its time belongs to no trial."""
+        self._watch(Activity(stage=Stage.PREPARE))
         if (preparation := controller.preparation()) is not None:
             self._preparation = preparation
             self._train_on = prepare_node(*preparation)
@@ -112,6 +120,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             prepare_trainings(example)
         else:
             self._group.enter(example, self._preparation)
+        self._watch(None)
 
     def _here(self, request: TrialRequest) -> TrialRequest:
         return request if self._preparation is None else with_local_paths(request, self._train_on)
@@ -123,7 +132,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         controller.rank_failed(rank, record, request.attempt)
 
 
-def _train(controller: ControllerClient, request: TrialRequest, group: RankGroup | None) -> TrialRecord:
+def _train(controller: ControllerClient, request: TrialRequest, group: RankGroup | None, watch: Watch) -> TrialRecord:
     folder = RunFolder(request.folder)
     stacks = folder.stacks(request.trial, request.attempt)
     publish = None if folder.objects is None else lambda file: folder.publish(file.read_bytes(), file)
@@ -139,5 +148,5 @@ def _train(controller: ControllerClient, request: TrialRequest, group: RankGroup
             return poller.stopped.is_set()
 
         trainer = trainer_for(request.model) if group is None else group
-        record = trainer.train(request, report, cancelled)
+        record = trainer.train(request, report, cancelled, watch)
     return record.model_copy(update={"notes": (*record.notes, *outages())})

@@ -9,13 +9,14 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from yolosweep.cluster import is_own, require_token, secrets_of
 from yolosweep.errors import ClusterError, YolosweepError
 from yolosweep.ledger import RunFolder
+from yolosweep.records.activity import Activity
 from yolosweep.runtime.caller_process import environment_with, loggers_as_before, signals_as_before
 from yolosweep.runtime.resources import Allocation
 
@@ -125,11 +126,17 @@ def _cluster(address: str, *, joined: bool) -> Cluster:
 
 
 def run_trials(
-    folder: RunFolder, controller: ControllerClient, allocation: Allocation, excluded: Collection[str] = ()
+    folder: RunFolder,
+    controller: ControllerClient,
+    allocation: Allocation,
+    excluded: Collection[str] = (),
+    *,
+    watch: Callable[[Sequence[Activity]], None],
 ) -> None:
     """Run trials on the cluster until the controller has no more; return when the last one has ended.
 
-    Tune's own state goes to a temporary folder inside the run folder, which trials on other nodes can reach.
+    Tune's own state goes to a temporary folder inside the run folder, which trials on other nodes can reach. ``watch``
+    receives about once a second what the workers do.
 
     Raises:
         ClusterError: the cluster was lost.
@@ -146,7 +153,7 @@ def run_trials(
     tuner = tune.Tuner(
         tune.with_resources(TrialActor, placement(allocation, excluded)),
         param_space={"slot": tune.grid_search(list(range(allocation.concurrent))), "controller": controller.name},
-        run_config=_run_config(str(scratch), controller, trouble),
+        run_config=_run_config(str(scratch), controller, trouble, _OnDriver(watch)),
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
@@ -181,13 +188,18 @@ def _callbacks_uncounted() -> Iterator[None]:
         usage.tag_callbacks = before
 
 
-def _run_config(storage: str, controller: ControllerClient, trouble: list[YolosweepError]) -> Any:
+def _run_config(
+    storage: str,
+    controller: ControllerClient,
+    trouble: list[YolosweepError],
+    watch: Callable[[Sequence[Activity]], None],
+) -> Any:
     from ray import tune
 
     return tune.RunConfig(
         name="tune",
         storage_path=storage,
-        callbacks=[_watcher(controller, trouble)],
+        callbacks=[_watcher(controller, trouble, watch)],
         stop=_stopper(controller, trouble),
         # A worker may restart any number of times; the controller ends a sweep whose processes cannot even start.
         failure_config=tune.FailureConfig(max_failures=-1),
@@ -195,6 +207,20 @@ def _run_config(storage: str, controller: ControllerClient, trouble: list[Yolosw
         verbose=0,
         log_to_file=False,
     )
+
+
+class _OnDriver:
+    """A function of the driver. Tune stores its callbacks as pickles, which it never reads: there, it does nothing."""
+
+    def __init__(self, watch: Callable[[Sequence[Activity]], None] | None = None) -> None:
+        self._watch = watch
+
+    def __call__(self, now: Sequence[Activity]) -> None:
+        if self._watch is not None:
+            self._watch(now)
+
+    def __reduce__(self) -> tuple[type[_OnDriver], tuple[()]]:
+        return _OnDriver, ()
 
 
 def _keep_credentials() -> None:
@@ -220,8 +246,11 @@ def placement(allocation: Allocation, excluded: Collection[str] = ()) -> Any:
     return tune.PlacementGroupFactory([bundle] * ranks, strategy=strategy, **only)
 
 
-def _watcher(controller: ControllerClient, trouble: list[YolosweepError]) -> Any:
-    """Return the Tune callback that reports dead processes to the controller, and kills those that hang.
+def _watcher(
+    controller: ControllerClient, trouble: list[YolosweepError], watch: Callable[[Sequence[Activity]], None]
+) -> Any:
+    """Return the Tune callback that reports dead processes to the controller, kills those that hang, and asks what
+    the others do.
 
     Errors of the controller are also added to ``trouble``, because Tune wraps whatever a callback raises.
     """
@@ -237,6 +266,7 @@ def _watcher(controller: ControllerClient, trouble: list[YolosweepError]) -> Any
             self._asked = time.monotonic()
             try:
                 hung = controller.hung()
+                watch(controller.activities())
             except YolosweepError as error:
                 trouble.append(error)
                 raise

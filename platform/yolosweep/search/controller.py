@@ -25,6 +25,7 @@ from yolosweep.records import (
     TrialRequest,
     Verdict,
 )
+from yolosweep.records.activity import Activity
 from yolosweep.records.events import (
     EpochRecorded,
     Event,
@@ -283,9 +284,13 @@ class SweepController:
             )
         )
 
-    def heartbeat(self, worker: int) -> None:
-        """Note that a worker's process is alive."""
-        self._workers.heartbeat(worker, self._clock())
+    def heartbeat(self, worker: int, activity: Activity | None = None) -> None:
+        """Note that a worker's process is alive, and what it does."""
+        self._workers.heartbeat(worker, self._clock(), activity)
+
+    def activities(self) -> list[Activity]:
+        """Return what the workers do now, as of their last heartbeats."""
+        return self._workers.activities()
 
     def hung(self) -> list[int]:
         """Return the workers whose processes fell silent, to be killed; their trials resume on other workers at once.

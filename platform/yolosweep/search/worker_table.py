@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+from yolosweep.records.activity import Activity
+
 __all__ = ["WorkerTable"]
 
 _DEAD_AT_START = 3
@@ -30,14 +32,22 @@ class WorkerTable:
         self._device: dict[int, str] = {}
         self._away: dict[int, float] = {}
         self._heard: dict[int, float] = {}
+        self._activities: dict[int, Activity | None] = {}
         self._retired: set[int] = set()
         self._looked_at = 0.0
         self._dead_in_a_row = 0
 
-    def heartbeat(self, worker: int, now: float) -> None:
-        """Note that a worker's process is alive."""
-        if worker not in self._retired:
-            self._heard[worker] = now
+    def heartbeat(self, worker: int, now: float, activity: Activity | None = None) -> None:
+        """Note that a worker's process is alive, and what it does."""
+        if worker in self._retired:
+            return
+        self._heard[worker] = now
+        self._activities[worker] = activity
+
+    def activities(self) -> list[Activity]:
+        """Return what the workers do, in the order of their numbers; without those that wait."""
+        found = (self._activities[worker] for worker in sorted(self._activities))
+        return [activity for activity in found if activity is not None]
 
     def silent(self, now: float, limit_s: Callable[[str | None], float]) -> list[int]:
         """Return the workers whose processes have sent no heartbeat for too long; to be called every few seconds.
@@ -73,6 +83,7 @@ class WorkerTable:
     def replacing(self, worker: int, now: float) -> None:
         """Note that a process is about to be replaced by a fresh one: its end is no loss."""
         self._idle.discard(worker)
+        self._activities.pop(worker, None)
         self._replacing.add(worker)
         self._away[worker] = now
 
@@ -85,6 +96,7 @@ class WorkerTable:
         """
         self._idle.discard(worker)
         self._heard.pop(worker, None)
+        self._activities.pop(worker, None)
         self._away[worker] = now
         trial = self._trial.pop(worker, None)
         if worker in self._replacing:  # its successor gets the same GPU
@@ -124,4 +136,5 @@ class WorkerTable:
         """Note that a worker gets no more trials."""
         self._idle.discard(worker)
         self._heard.pop(worker, None)
+        self._activities.pop(worker, None)
         self._retired.add(worker)

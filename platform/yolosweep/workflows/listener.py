@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from yolosweep.ledger import RunFolder, Tail
+from yolosweep.records.activity import Activity
 from yolosweep.records.events import Event, Winner
 from yolosweep.workflows.event_lines import line_of
 
@@ -25,7 +26,7 @@ class Listener(Protocol):
     """Receives what a workflow reports while it runs. Every method returns at once."""
 
     def info(self, text: str) -> None:
-        """Take a line about progress."""
+        """Take a line about progress; one that ends with ``…`` names work that lasts until the next report."""
 
     def warning(self, text: str) -> None:
         """Take a line about something that may need attention."""
@@ -41,6 +42,9 @@ class Listener(Protocol):
             trials: how many trials are planned; None where a budget decides.
             epochs: planned epochs of one trial.
         """
+
+    def activities(self, now: Sequence[Activity]) -> None:
+        """Take what the workers do, about once a second while the trials run."""
 
     def ended(self, folder: RunFolder, winner: Winner | None) -> None:
         """Take the outcome of a sweep, once everything is written; also of one that was interrupted."""
@@ -85,6 +89,9 @@ class LogListener:
         finally:
             over.set()
             thread.join()
+
+    def activities(self, now: Sequence[Activity]) -> None:
+        """Ignore what the workers do."""
 
     def ended(self, folder: RunFolder, winner: Winner | None) -> None:
         """Log where the report is."""

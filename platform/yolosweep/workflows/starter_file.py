@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from importlib import resources
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from yolosweep.backends import DEFAULT_BACKEND, backend_for
-from yolosweep.data import examine
+from yolosweep.data import examine, guess_task, profile_of
 from yolosweep.errors import UsageError
+from yolosweep.experiment.json_schema import text as schema_text
+from yolosweep.experiment.schema import SCHEMA_FILE, Search
 from yolosweep.experiment.starter import starter
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import write_atomic
@@ -16,50 +19,79 @@ from yolosweep.storage.atomic_files import write_atomic
 __all__ = ["write_starter"]
 
 
-def write_starter(data: str, *, out: Path, task: str, model: str | None) -> None:
-    """Write a starter experiment for a data set into a new file.
+def write_starter(
+    data: str, *, out: Path, task: str | None = None, model: str | None = None, time: str | None = None
+) -> None:
+    """Write a starter experiment for a data set into a new file, with the schema for editors beside it.
+
+    Args:
+        data: the data set.
+        out: the file to write.
+        task: None: what the data are labelled for.
+        model: the model to start from; None: the smallest one of the task.
+        time: time budget, e.g. ``8h``.
 
     Raises:
         DataError: the data cannot be read.
-        UsageError: the file exists or cannot be written, the task is unknown, or the model is for another task.
+        UsageError: the file exists or cannot be written, the task or the time is unknown, or the model is for another
+            task.
     """
-    _check_options(out, task, model)
-    text = _starter(data, out=out, task=task, model=model)
+    _check_options(out, task, model, time)
+    place = data if data.startswith("sample:") or is_address(data) else str(Path(data).absolute())
+    if task is None:
+        task = guess_task(place)
+        _check_options(out, task, model, time)
+    text = _starter(data, out=out, task=task, model=model, time=time)
     try:
         write_atomic(out.absolute(), text)
+        if not (schema := out.absolute().with_name(SCHEMA_FILE.name)).exists():
+            write_atomic(schema, schema_text())
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror or error}; choose another with --out") from error
 
 
-def _check_options(out: Path, task: str, model: str | None) -> None:
+def _check_options(out: Path, task: str | None, model: str | None, time: str | None) -> None:
     """Check the options.
 
     Raises:
-        UsageError: the file exists, the task is unknown, or the model is for another task.
+        UsageError: the file exists, the task or the time is unknown, or the model is for another task.
     """
     backend = DEFAULT_BACKEND if model is None else backend_for(model)
-    if task not in backend.tasks:
+    if task is not None and task not in backend.tasks:
         raise UsageError(f"--task {task}: must be one of {', '.join(backend.tasks)}")
-    if model is not None and (fault := backend.misnamed(model, task)):
+    if model is not None and task is not None and (fault := backend.misnamed(model, task)):
         raise UsageError(f"--task {task} --model {model}: {fault}")
+    if time is not None and (reason := _fault_of_time(time)):
+        raise UsageError(f"--time {time}: {reason}")
     if out.exists():
         raise UsageError(f"{out} exists and is not overwritten; choose another with --out")
 
 
-def _starter(data: str, *, out: Path, task: str, model: str | None) -> str:
+def _fault_of_time(time: str) -> str:
+    """Return why a time budget cannot be written; empty if it can."""
+    try:
+        Search.model_validate({"time_budget": time, "parameters": {"lr0": {"value": 0.01}}})
+    except ValidationError as error:
+        return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+    return ""
+
+
+def _starter(data: str, *, out: Path, task: str, model: str | None, time: str | None) -> str:
     """Return the text of the experiment.
 
     Raises:
         DataError: the data cannot be read.
     """
     is_name = data.startswith("sample:") or is_address(data)
-    dataset = examine(data if is_name else str(Path(data).absolute()), task).dataset
+    gate = examine(data if is_name else str(Path(data).absolute()), task)
     in_folder = data.endswith((".yaml", ".yml"))
     return starter(
         data if is_name else os.path.relpath(data, out.absolute().parent),
         task=task,
         name=Path(data.rpartition(":")[2]).absolute().parent.name if in_folder else Path(data).name,
         model=model,
-        train_images=dataset.images["train"],
-        schema=str(resources.files("yolosweep.experiment") / "experiment.schema.json"),
+        profile=profile_of(gate),
+        time=time,
+        schema=SCHEMA_FILE.name,
+        file=out.name,
     )

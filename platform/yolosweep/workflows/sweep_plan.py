@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import os
-import statistics
 from pathlib import Path
 
+from yolosweep.backends import backend_for
 from yolosweep.cluster import checkpoint_needs
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import baseline
 from yolosweep.experiment.choices import PRUNERS
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.records.plan import Plan
-from yolosweep.runtime.resources import allot
+from yolosweep.records.plan import CostEstimate, Plan
+from yolosweep.runtime.resources import Allocation, allot
 from yolosweep.runtime.tune_adapter import joins_cluster
 from yolosweep.search.pruners.asha import rungs
 from yolosweep.storage import address_of_run, cached_at
 from yolosweep.storage.addresses import is_address
 from yolosweep.tracking import choose_sinks
+from yolosweep.workflows.cost_estimate import estimate_cost
 from yolosweep.workflows.experiment_checks import Checked
+from yolosweep.workflows.listener import Listener
+from yolosweep.workflows.measured_plan import probes_of
 
 __all__ = ["plan_of"]
 
 
-def plan_of(checked: Checked) -> Plan:
+def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
     """Return what a run would do and cost.
 
+    Args:
+        checked: the experiment.
+        measure: train some batches on this machine to estimate the cost; this listener receives the progress.
+
     Raises:
+        TrainingError: a measured training failed.
         UsageError: ``mode: online`` of a tracker whose credentials are missing.
     """
     exp = checked.experiment
     search, epochs = exp.search, int(exp.train["epochs"])
     most = _epochs_at_most(search.trials, epochs, search.epoch_budget)
-    concurrent = None if joins_cluster(os.environ) else _local_concurrency(checked)
-    seconds = _known_epoch_seconds(_local_copy(exp.storage), checked)
+    allotted = None if joins_cluster(os.environ) else _local_allocation(checked)
+    concurrent = allotted.concurrent if allotted else None
+    cost = _estimate(checked, allotted, measure)
+    seconds = None if cost is None else round((cost.epoch_seconds + cost.epoch_seconds_most) / 2, 3)
     disk = checkpoint_needs(exp, checked.model_bytes)
     return Plan(
         experiment=exp.model_dump(mode="json"),
@@ -55,9 +65,22 @@ def plan_of(checked: Checked) -> Plan:
         disk_mb=round(
             disk.storage_mb(concurrent or exp.resources.max_concurrent or 1) + (search.trials or 100) * 0.05, 1
         ),
-        memory_mb=None if concurrent is None else concurrent * exp.backend.process_mb,
+        memory_mb=None if concurrent is None or cost is None else round(concurrent * cost.memory_mb),
         tracking="; ".join(choice.line for choice in choose_sinks(exp.track, os.environ) if choice.line),
         notes=checked.notes,
+        cost=cost,
+    )
+
+
+def _estimate(checked: Checked, allotted: Allocation | None, measure: Listener | None) -> CostEstimate | None:
+    exp = checked.experiment
+    return estimate_cost(
+        exp,
+        checked.dataset.images,
+        model_bytes=checked.model_bytes,
+        cores=allotted.cpus if allotted else None,
+        earlier=() if measure else _earlier(_local_copy(exp.storage), checked),
+        probes=probes_of(checked, measure) if measure else (),
     )
 
 
@@ -71,24 +94,24 @@ def _local_copy(storage: str) -> Path:
     return cached_at(str(address_of_run(storage))) if is_address(storage) else Path(storage)
 
 
-def _local_concurrency(checked: Checked) -> int | None:
-    """Return how many trials would run at a time on this machine; None if GPUs decide (they are not counted)."""
+def _local_allocation(checked: Checked) -> Allocation | None:
+    """Return what trials would get on this machine; None if GPUs decide (they are not counted)."""
     exp = checked.experiment
     if exp.resources.gpus_per_trial not in ("auto", 0, 0.0):
         return None
     resources = exp.resources.model_copy(update={"gpus_per_trial": 0.0})
-    return allot(resources, [{"CPU": float(os.cpu_count() or 1)}], exp.search.trials).concurrent
+    return allot(resources, [{"CPU": float(os.cpu_count() or 1)}], exp.search.trials)
 
 
-def _known_epoch_seconds(storage: Path, checked: Checked) -> float | None:
-    """Return the median seconds per epoch of earlier runs of this model on these data; None without any."""
-    seconds: list[float] = []
+def _earlier(storage: Path, checked: Checked) -> list[History]:
+    """Return earlier sweeps of these data with this backend, newest first."""
+    found: list[History] = []
     for ledger in sorted(storage.glob("*/ledger.jsonl"), reverse=True)[:10]:
         try:
             history = History.of(RunFolder(ledger.parent))
         except RunFolderError:
             continue
         same_data = history.started.dataset.fingerprint == checked.dataset.fingerprint
-        if same_data and history.experiment["model"] == checked.experiment.model:
-            seconds += [row.seconds for trial in history.trials.values() for row in trial.rows if row.seconds]
-    return round(statistics.median(seconds), 3) if seconds else None
+        if same_data and backend_for(str(history.experiment["model"])) is checked.experiment.backend:
+            found.append(history)
+    return found

@@ -158,6 +158,7 @@ class _Sweep:
         finally:
             ledger.close()
             clear_dead_scratch()
+        self._listener.info("writing the report …")
         write_report(self._folder)
         self._start_mirrors()
         self._finish_mirrors()
@@ -206,9 +207,10 @@ class _Sweep:
             known = {"nodes": list(good), "admission": admission, "places": slots.concurrent}
             with ControllerClient.running(self._folder, {**trained, **about, **recorded, **known}) as controller:
                 self._start_mirrors()
+                self._listener.info("starting the workers …")
                 searching = self._listener.searching(self._folder, exp.search.trials, int(exp.train["epochs"]))
                 with self._stop.cancels(controller.cancel), searching:
-                    run_trials(self._folder, controller, slots, bad)
+                    run_trials(self._folder, controller, slots, bad, watch=self._listener.activities)
                 reason = controller.close()
             remove_probe(self._folder.address, marker)
             del keyring

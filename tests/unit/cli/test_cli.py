@@ -22,7 +22,7 @@ runner = CliRunner()
 
 SURFACE = {
     "run": {"--dry-run", "--allow", "--json"},
-    "plan": {"--allow", "--json"},
+    "plan": {"--allow", "--measure", "--json"},
     "check": {"--task", "--imgsz", "--report", "--fail-on", "--allow", "--json"},
     "split": {"--out", "--task", "--val", "--test", "--seed", "--json"},
     "autolabel": {"--weights", "--out", "--sam", "--conf", "--include-eval", "--json"},
@@ -32,11 +32,11 @@ SURFACE = {
     "export-study": set(),
     "show": {"--all", "--json"},
     "ls": {"--json"},
-    "report": set(),
+    "report": {"--live", "--port"},
     "diagnose": {"--json"},
     "explain": {"--json"},
     "next": {"--out"},
-    "init": {"--out", "--task", "--model"},
+    "init": {"--out", "--task", "--model", "--time"},
     "sample": {"--seed"},
     "schema": set(),
     "docs": {"--json"},
@@ -68,7 +68,7 @@ def test_help_and_reading_commands_import_nothing_heavy() -> None:
         "import sys\nfrom yolosweep.cli.app import app\n"
         "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
         "import yolosweep.cli.tables, yolosweep.cli.sweep, yolosweep.cli.check, yolosweep.api\n"
-        "heavy = {'torch', 'ray', 'ultralytics', 'wandb', 'optuna', 'plotly', 'cv2', 'pandas'} & set(sys.modules)\n"
+        "heavy = {'torch', 'ray', 'ultralytics', 'wandb', 'optuna', 'cv2', 'pandas'} & set(sys.modules)\n"
         "print(sorted(heavy), file=sys.stderr)\nsys.exit(bool(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -16,7 +16,7 @@ from yolosweep.data.samples.dataset import draw_parking
 runner = CliRunner()
 KEYS = (
     "experiment", "data", "model", "trials", "first_trial", "epochs_per_trial", "epochs_at_most", "rungs",
-    "concurrent", "seconds_per_epoch", "hours_at_most", "disk_mb", "memory_mb", "tracking", "notes",
+    "concurrent", "seconds_per_epoch", "hours_at_most", "disk_mb", "memory_mb", "tracking", "notes", "cost",
 )  # fmt: skip
 """The keys of ``plan --json`` as of release 0.1, in order: scripts rely on them."""
 TRACKED = "track={wandb: {project: lot}}"
@@ -48,9 +48,29 @@ def test_it_tells_what_is_run_where_and_at_what_cost(experiment: Path) -> None:
         lines["pruning"] == "soft: stops trials with hardly any chance to beat the best, as forecast from their curves"
     )
     assert lines["cost"].startswith("at most 63 epochs (9 a trial)")
+    assert lines["estimate"].startswith("a rough model of an average CPU; may be off by a factor of 3")
     assert lines["runs in"] == "./mine, 1 at a time"
     assert lines["mirror"].startswith("W&B: off, no API key")
     assert "(12 train, 4 val, 4 test; 2 classes)" in lines["data"]
+    assert not (experiment.parent / "mine").exists()
+
+
+def test_with_a_time_budget_the_cost_of_a_trial_is_told(experiment: Path) -> None:
+    text = experiment.read_text().replace("trials: 7", "time_budget: 8h")
+    experiment.write_text(text)
+    done = runner.invoke(app, ["plan", str(experiment)])
+    assert done.exit_code == 0, done.output
+    assert "as many epochs as fit (9 a trial), up to about 0 s (0 s) per trial" in done.stdout
+    assert "as many trials as the budget allows, the defaults first" in done.stdout
+
+
+def test_batches_are_measured_where_that_is_asked_for(experiment: Path) -> None:
+    done = runner.invoke(app, ["plan", str(experiment), "--measure", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["cost"]
+    assert (found["basis"], found["factor"], found["gpu_memory_mb"]) == ("measured", 1.5, None)
+    assert found["epoch_seconds"] > 0
+    assert found["memory_mb"] > 10
     assert not (experiment.parent / "mine").exists()
 
 

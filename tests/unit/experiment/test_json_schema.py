@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from yolosweep.experiment import starter
 from yolosweep.experiment.json_schema import json_schema
 from yolosweep.experiment.schema import SCHEMA_FILE, Experiment
+from yolosweep.records import DataProfile
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "jobs" / "experiments").glob("*.yaml"))
 FINE: dict[str, Any] = {
@@ -48,7 +49,7 @@ def test_a_fine_file_validates(validator: Draft7Validator) -> None:
 
 @pytest.mark.parametrize("task", ["detect", "segment", "classify", "pose", "obb"])
 def test_starters_validate(task: str, validator: Draft7Validator) -> None:
-    text = starter("d.yaml", task=task, name="a", model=None, train_images=60)
+    text = starter("d.yaml", task=task, name="a", model=None, profile=DataProfile(train_images=60))
     assert list(validator.iter_errors(YAML(typ="safe", pure=True).load(text))) == []
 
 

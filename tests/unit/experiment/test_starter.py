@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yolosweep.experiment import lint_with_data, load_experiment, notes, starter
+from yolosweep.backends.ultralytics.starter import image_sizes
+from yolosweep.errors import UsageError
+from yolosweep.experiment import lint_with_data, load_experiment, notes, sizes_of, starter
 from yolosweep.experiment.schema import SCHEMA_FILE
+from yolosweep.records import DataProfile
 
 SIZES = (None, 1, 3, 8, 30, 60, 63, 64, 200, 999, 1000, 1_000_000)
 
@@ -21,7 +24,7 @@ SIZES = (None, 1, 3, 8, 30, 60, 63, 64, 200, 999, 1000, 1_000_000)
 )
 def test_it_can_be_started_as_it_is(task: str, model: str | None, images: int | None, tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
-    text = starter("data.yaml", task=task, name="demo", model=model, train_images=images)
+    text = starter("data.yaml", task=task, name="demo", model=model, profile=DataProfile(train_images=images))
     file.write_text(text)
     exp = load_experiment(file)
     assert (exp.task, exp.name, exp.data) == (task, "demo", str(tmp_path / "data.yaml"))
@@ -33,7 +36,7 @@ def test_it_can_be_started_as_it_is(task: str, model: str | None, images: int | 
 
 def test_the_first_line_names_the_schema_for_editors() -> None:
     def first(schema: str | None) -> str:
-        text = starter("d.yaml", task="detect", name="a", model=None, train_images=None, schema=schema)
+        text = starter("d.yaml", task="detect", name="a", model=None, profile=None, schema=schema)
         return text.splitlines()[0]
 
     assert first(None) == f"# yaml-language-server: $schema={SCHEMA_FILE}"
@@ -45,7 +48,7 @@ def test_the_first_line_names_the_schema_for_editors() -> None:
 def test_any_folder_name_survives(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("any")
     file = folder / "experiment.yaml"
-    file.write_text(starter("/data/" + text, task="detect", name=text, model=text, train_images=None), encoding="utf-8")
+    file.write_text(starter("/data/" + text, task="detect", name=text, model=text, profile=None), encoding="utf-8")
     exp = load_experiment(file, ["model=yolo26n.pt"])
     assert exp.data == str(Path("/data/" + text))
 
@@ -55,6 +58,50 @@ def test_any_folder_name_survives(text: str, tmp_path_factory: pytest.TempPathFa
 )
 def test_special_data_names_are_quoted_where_needed(data: str, tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
-    file.write_text(starter(data, task="obb", name="x", model=None, train_images=5), encoding="utf-8")
+    file.write_text(
+        starter(data, task="obb", name="x", model=None, profile=DataProfile(train_images=5)), encoding="utf-8"
+    )
     expected = data if data == "sample:parking" else str(tmp_path / data)
     assert load_experiment(file).data == expected
+
+
+@pytest.mark.parametrize(
+    ("longer_side", "small_box", "task", "sizes"),
+    [
+        (160, 0.11, "detect", (160, 192)),  # small images with large boxes are not enlarged
+        (160, 0.03, "detect", (288, 352)),  # unless a model could not see the boxes
+        (160, 0.001, "detect", (640, 768)),  # never beyond the default for images this small
+        (640, 0.1, "detect", (640, 768)),
+        (4000, 0.1, "segment", (640, 768)),
+        (4000, 0.008, "detect", (1024, 1248)),
+        (4000, 0.0001, "obb", (1280, 1536)),
+        (None, None, "detect", (640,)),
+        (64, None, "classify", (64,)),
+        (1000, None, "classify", (224,)),
+    ],
+)
+def test_the_image_size_suits_images_and_boxes(
+    longer_side: int | None, small_box: float | None, task: str, sizes: tuple[int, ...], tmp_path: Path
+) -> None:
+    profile = DataProfile(train_images=500, longer_side=longer_side, small_box=small_box)
+    assert image_sizes(task, profile) == sizes
+    file = tmp_path / "experiment.yaml"
+    file.write_text(starter("data.yaml", task=task, name="demo", model=None, profile=profile))
+    exp = load_experiment(file)
+    assert lint_with_data(exp, 500) == []
+    assert sizes_of(exp) == (list(sizes) if len(sizes) > 1 else [sizes[0]])
+    assert exp.search.parameters["batch"].values == [8, 16, 32]
+
+
+def test_a_time_budget_replaces_the_number_of_trials(tmp_path: Path) -> None:
+    file = tmp_path / "experiment.yaml"
+    file.write_text(starter("data.yaml", task="detect", name="demo", model=None, profile=None, time="8h"))
+    exp = load_experiment(file)
+    assert (exp.search.trials, exp.search.time_budget) == (None, 8 * 3600)
+
+
+def test_a_data_set_in_place_of_an_experiment_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "my data.yaml"
+    file.write_text("path: .\ntrain: images/train\nval: images/val\nnames: {0: car}\n")
+    with pytest.raises(UsageError, match=r"is a data set, not an experiment: yolosweep init '.*my data\.yaml'$"):
+        load_experiment(file)

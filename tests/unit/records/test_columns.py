@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from yolosweep.cli.live_view import LiveView
+from yolosweep.cli.live_screen import Pace, screen
 from yolosweep.cli.tables import describe_run
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
@@ -60,17 +59,13 @@ def texts(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> dict[Surface
     """Return what each surface shows of a run."""
     history = History.of(folder)
     describe_run(summarize(history))
-    view = LiveView(folder, 4, 4)
-    view._refresh()
-    console = Console(width=400)
-    with console.capture() as captured:
-        console.print(view._table())
+    pace = Pace(trials=4, epochs=4, elapsed_s=1.0, trained=0)
     trials = [summarize_trial(history, trial) for trial in history.trials.values()]
     tracked = columns_of("tracker", trials)
     rows = [[str(column.value(trial)) for column in tracked] for trial in trials]
     return {
         "show": capsys.readouterr().out,
-        "live": captured.get(),
+        "live": "\n".join(screen(history, (), pace, width=400, height=50)),
         "page": re.sub(r"<script.*?</script>", "", write_report(folder).read_text(), flags=re.DOTALL),
         "tracker": "\n".join(map(" ".join, [[column.name for column in tracked], *rows])),
     }

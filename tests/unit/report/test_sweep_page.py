@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Mapping
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -473,7 +474,9 @@ def test_the_live_view_of_a_resumed_sweep_prints_only_what_is_new(
     ledger.close()
 
 
-def test_on_a_terminal_a_table_lists_every_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_a_table_lists_every_trial_below_the_lines_of_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trials = ([0.1, 0.4], Ending.FINISHED), ([], Ending.FAILED), ([0.3], None)
     folder = write_run(tmp_path, *trials, space={"lr0": {}}, ended=False)
     ledger = resume_sweep(folder)
@@ -494,17 +497,25 @@ def test_on_a_terminal_a_table_lists_every_trial(tmp_path: Path, monkeypatch: py
         with LiveView(folder, 5, 3):
             row = History.of(folder).trials["t0002"].rows[0].model_copy(update={"epoch": 2})
             ledger.append(EpochRecorded(trial="t0002", row=row))
+            record = TrialRecord(trial="t0002", number=2, ending=Ending.OOM, reason="batch 64", asked={}, used={})
+            ledger.append(TrialEnded(record=record))
+            again = {"attempt": 1, "cause": "resource", "reason": "restarted with batch 32", "from_epoch": 2}
+            ledger.append(TrialResumed(trial="t0002", **again))
     ledger.close()
     reader.join(timeout=60)
     os.close(read)
     screen = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", b"".join(drawn).decode())
     last = screen[screen.rindex("2/5 trials") :]  # the picture is drawn again with every look
+    above = [line.strip() for line in screen[: screen.rindex("2/5 trials")].splitlines()]
+    for event in ("t0002 oom: batch 64", "t0002 resumes from epoch 3: restarted with batch 32"):
+        assert above.count(event) == 1  # it is printed once, and never again
     assert re.match(r"2/5 trials, 4/15 epochs, best 0\.4000 t0000, about \d+ s left, 1 failed", " ".join(last.split()))
-    cells = [re.split(r"\s*│\s*", line.strip())[1:-1] for line in last.splitlines() if "│" in line]
+    lines = [re.split(r"\s{2,}", line.strip()) for line in last.splitlines()]
+    cells = [line for line in lines if re.match(r"t\d{4}", line[0])]
     assert cells == [
-        ["t0002", "running", "2/3", "0.3000", "0.3000", "1", "lr0=0.001"],
-        ["t0000", "finished", "2/3", "0.4000", "0.4000", "2", "lr0=0.1"],
-        ["t0001", "failed", "0/3", "", "", "", "lr0=0.01"],
+        ["t0002", "running", "2/3", "0.3000", "0.3000", "1", "2", "lr0=0.001"],
+        ["t0000", "finished", "2/3", "0.4000", "0.4000", "2", "1", "lr0=0.1"],
+        ["t0001", "failed", "0/3", "1", "lr0=0.01"],
     ]
 
 
@@ -617,6 +628,15 @@ def test_every_colour_of_a_figure_is_in_both_themes(tmp_path: Path) -> None:
     assert {f"--{ending.value}" for ending in Ending} <= used
     for theme in (light, dark):
         assert used <= set(re.findall(r"(--\w+):", theme))
+
+
+def test_a_page_is_small_and_carries_the_bundle_of_plotly_with_its_licence(tmp_path: Path) -> None:
+    page = write_report(write_run(tmp_path, ([0.2], Ending.FINISHED))).read_text()
+    assert len(page.encode()) < 2_000_000
+    assert "plotly.js (basic - minified) v4.1.1" in page
+    assert "Licensed under the MIT license" in page
+    licence = resources.files("yolosweep.report") / "plotly" / "LICENSE"
+    assert licence.read_text(encoding="utf-8").startswith("MIT License")
 
 
 def test_nothing_in_a_run_becomes_markup_or_code(tmp_path: Path) -> None:

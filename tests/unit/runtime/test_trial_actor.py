@@ -49,7 +49,7 @@ class Controller:
         return None
     def cordoned(self, slot):
         self.calls.append("cordoned")
-    def heartbeat(self, slot):
+    def heartbeat(self, slot, activity):
         pass
     def hung(self):
         time.sleep(600)

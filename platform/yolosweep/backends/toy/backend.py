@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.backends.arguments import ArgumentSpace
-from yolosweep.backends.backend import CheckpointSize, Starter, Task, small_batch
+from yolosweep.backends.backend import CheckpointSize, Starter, Task, TrainingCost, small_batch
 from yolosweep.backends.preview import Preview
 from yolosweep.backends.toy.arguments import ARGUMENTS
 from yolosweep.backends.trainer import Trainer
 from yolosweep.errors import Fault
+from yolosweep.records import DataProfile
 
 __all__ = ["MODEL", "ToyBackend"]
 
@@ -29,7 +30,6 @@ class ToyBackend:
     arguments = ARGUMENTS
     uses_torch = False
     several_ranks = False
-    process_mb = 150
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -74,13 +74,17 @@ class ToyBackend:
         """Return some KiB: two numbers and the rows."""
         return CheckpointSize(0.01, 0.01)
 
-    def starter(self, task: str, train_images: int | None) -> Starter:
+    def training_cost(self, model: str, model_bytes: int | None, *, imgsz: int, batch: int) -> TrainingCost:
+        """Return microseconds, and what Python itself takes."""
+        return TrainingCost(2e-5, 2e-6, 150.0)
+
+    def starter(self, task: str, data: DataProfile) -> Starter:
         """Return the arguments it has."""
         return Starter(
             model=MODEL,
             train=(
                 "epochs: 20",
-                f"batch: {small_batch(train_images)}",
+                f"batch: {small_batch(data.train_images)}",
                 "patience: 5  # a trial ends after this many epochs without gain",
             ),
             space=(

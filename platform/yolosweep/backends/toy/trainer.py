@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 
+from yolosweep.backends.activity_meter import ActivityMeter, Watch, unwatched
 from yolosweep.backends.checkpoints import Checkpoints
 from yolosweep.backends.failure_causes import cause_of
 from yolosweep.backends.resampling import mean_over_images
@@ -45,6 +46,7 @@ from yolosweep.records import (
     Verdict,
     record_of,
 )
+from yolosweep.records.activity import Stage
 from yolosweep.storage.scratch import scratch_folder
 
 __all__ = ["ToyTrainer"]
@@ -59,9 +61,11 @@ class ToyTrainer:
     def prepare(self, request: TrialRequest) -> None:
         """Do nothing: every training reads its images itself."""
 
-    def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
+    def train(
+        self, request: TrialRequest, report: Report, cancelled: Cancelled, watch: Watch = unwatched
+    ) -> TrialRecord:
         """Train and return the record; an error becomes its ending."""
-        run = _Run(request, report, cancelled)
+        run = _Run(request, report, cancelled, ActivityMeter(request.trial, watch))
         try:
             with scratch_folder(f"{request.sweep}-{request.trial}") as scratch:
                 end = run.go(scratch)
@@ -117,8 +121,8 @@ def _failure(error: Exception, cause: Cause | None = None) -> _End:
 class _Run:
     """One training while it runs."""
 
-    def __init__(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> None:
-        self.request, self._report, self._cancelled = request, report, cancelled
+    def __init__(self, request: TrialRequest, report: Report, cancelled: Cancelled, meter: ActivityMeter) -> None:
+        self.request, self._report, self._cancelled, self._meter = request, report, cancelled, meter
         self._settings: dict[str, Any] = {**_DEFAULTS, **request.settings}
         self._patience = int(self._settings["patience"] or 0) or math.inf
         self._state: Progress = progress([])
@@ -180,8 +184,10 @@ class _Run:
             if self._out_of_patience():
                 break
             started, total, before = time.monotonic(), 0.0, descent.weights
+            self._meter.begin(Stage.TRAIN, epoch=epoch, of=-(-size // int(self._settings["batch"])))
             for error in descent.epoch(epoch):
                 total += error
+                self._meter.batch()
                 if self._cancelled():
                     descent.weights = before
                     return _End(Ending.CANCELLED, "the sweep was stopped in the middle of an epoch")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.backends.arguments import Arguments, ArgumentSpace
-from yolosweep.backends.backend import CheckpointSize, Starter, Task, small_batch
+from yolosweep.backends.backend import CheckpointSize, Starter, Task, TrainingCost
 from yolosweep.backends.deployment import Deployment
 from yolosweep.backends.preview import Preview
 from yolosweep.backends.trainer import Trainer
@@ -16,7 +16,9 @@ from yolosweep.backends.ultralytics import argument_check, model_files, rules
 from yolosweep.backends.ultralytics.arguments import train_arguments
 from yolosweep.backends.ultralytics.starter import starter
 from yolosweep.backends.ultralytics.tasks import TASKS
+from yolosweep.backends.ultralytics.training_cost import training_cost
 from yolosweep.errors import Fault
+from yolosweep.records import DataProfile
 
 __all__ = ["UltralyticsBackend"]
 
@@ -42,8 +44,6 @@ class UltralyticsBackend:
     packages = ("ultralytics-opencv-headless", "torch", "albumentations", "numpy")
     uses_torch = True
     several_ranks = True
-    process_mb = 1000
-    """As measured on yolo11n."""
 
     @property
     def tasks(self) -> Mapping[str, Task]:
@@ -99,13 +99,16 @@ class UltralyticsBackend:
 
     def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
         """Estimate a training's files from the size of its model file, else from the letter in the model's name."""
-        estimate = model_bytes / _WEIGHTS_BYTES if model_bytes else _millions(model) * 1e6
-        parameters = min(estimate, _MOST_MILLIONS * 1e6)
+        parameters = _parameters(model, model_bytes)
         return CheckpointSize(parameters * _STATE_BYTES / _MIB, parameters * _WEIGHTS_BYTES / _MIB)
 
-    def starter(self, task: str, train_images: int | None) -> Starter:
+    def training_cost(self, model: str, model_bytes: int | None, *, imgsz: int, batch: int) -> TrainingCost:
+        """Estimate a training's cost from the size of its model file, else from the letter in the model's name."""
+        return training_cost(_parameters(model, model_bytes) / 1e6, imgsz=imgsz, batch=batch)
+
+    def starter(self, task: str, data: DataProfile) -> Starter:
         """Return the smallest YOLO26 of the task, AdamW, and the arguments most worth searching."""
-        return starter(task, small_batch(train_images), train_images)
+        return starter(task, data)
 
     def previews(
         self, images: Sequence[Path], names: Mapping[int, str], *, task: str, settings: Mapping[str, Any], **how: Any
@@ -126,6 +129,12 @@ class UltralyticsBackend:
         from yolosweep.backends.ultralytics.deployment import YoloDeployment
 
         return YoloDeployment()
+
+
+def _parameters(model: str, model_bytes: int | None) -> float:
+    """Return the parameters by the size of the file, else by the name."""
+    estimate = model_bytes / _WEIGHTS_BYTES if model_bytes else _millions(model) * 1e6
+    return min(estimate, _MOST_MILLIONS * 1e6)
 
 
 def _millions(model: str) -> int:

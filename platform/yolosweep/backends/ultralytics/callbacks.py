@@ -13,10 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from yolosweep.backends.activity_meter import ActivityMeter, Watch, unwatched
 from yolosweep.backends.checkpoints import Checkpoints
 from yolosweep.backends.trainer import Cancelled, Report
 from yolosweep.diagnosis.curves import progress
 from yolosweep.records import Checkpoint, Ending, EpochResult, FileRef, TrialRequest, Verdict
+from yolosweep.records.activity import Stage
 from yolosweep.storage.atomic_files import Content
 
 __all__ = ["Diverged", "TrainingCallbacks", "TrainingCancelled", "device_name"]
@@ -38,10 +40,14 @@ class TrainingCallbacks:
         report: takes rows and checkpoints.
         cancelled: asked between batches.
         scratch: the training's own folder; Ultralytics writes into it.
+        watch: receives what the training does within an epoch.
     """
 
-    def __init__(self, request: TrialRequest, report: Report, cancelled: Cancelled, scratch: Path) -> None:
+    def __init__(
+        self, request: TrialRequest, report: Report, cancelled: Cancelled, scratch: Path, watch: Watch = unwatched
+    ) -> None:
         self._request, self._report, self._cancelled, self._scratch = request, report, cancelled, scratch
+        self._watch, self._meter = watch, ActivityMeter(request.trial, watch)
         self.checkpoints = Checkpoints(request)
         self.resumed: dict[str, Any] | None = None
         """The state it is resumed from."""
@@ -66,7 +72,7 @@ class TrainingCallbacks:
                 shutil.rmtree(left)
             elif left != self.log_file:
                 left.unlink()
-        fresh = TrainingCallbacks(self._request, self._report, self._cancelled, self._scratch)
+        fresh = TrainingCallbacks(self._request, self._report, self._cancelled, self._scratch, self._watch)
         fresh.recoveries = self.recoveries + 1  # counted like an epoch trained again
         fresh._started = self._started
         return fresh
@@ -102,10 +108,12 @@ class TrainingCallbacks:
     def callbacks(self) -> dict[str, Callable[[Any], Any]]:
         """Return our callbacks by Ultralytics' event names."""
         return {
+            "on_pretrain_routine_start": lambda trainer: self._meter.begin(Stage.SET_UP),
             "on_train_epoch_start": self._epoch_start,
             "on_train_batch_end": self._batch_end,
             "on_train_epoch_end": self._train_end,
-            "on_val_batch_end": lambda validator: self._cancelled(),  # a heartbeat; only training obeys it
+            "on_val_start": lambda validator: self._meter.begin(Stage.VALIDATE, of=len(validator.dataloader)),
+            "on_val_batch_end": self._val_batch_end,
             "on_fit_epoch_end": self._epoch_end,
         }
 
@@ -114,8 +122,14 @@ class TrainingCallbacks:
             self.recoveries += 1
         self._seen_epoch = trainer.epoch
         self._epoch_started = time.monotonic()
+        self._meter.begin(Stage.TRAIN, epoch=trainer.epoch + 1, of=len(trainer.train_loader))
+
+    def _val_batch_end(self, validator: Any) -> None:
+        self._meter.batch()
+        self._cancelled()  # a heartbeat; only training obeys it
 
     def _batch_end(self, trainer: Any) -> None:
+        self._meter.batch(partial(_running_losses, trainer), partial(_gpu_mb, trainer.device))
         if self._cancelled():
             self.verdict = Verdict.CANCEL
             raise TrainingCancelled
@@ -233,6 +247,10 @@ def device_name(device: Any) -> str:
     import torch
 
     return str(torch.cuda.get_device_name(device))
+
+
+def _running_losses(trainer: Any) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.tloss.items()}
 
 
 def _resident_mb() -> float:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from yolosweep.backends.activity_meter import Watch, unwatched
 from yolosweep.backends.failure_causes import End, classified
 from yolosweep.backends.trainer import Cancelled, Report
 from yolosweep.backends.ultralytics.arguments import train_arguments
@@ -44,16 +45,18 @@ class YoloTrainer:
             enter()
             scan_labels(request.task, request.data, request.settings)
 
-    def train(self, request: TrialRequest, report: Report, cancelled: Cancelled) -> TrialRecord:
+    def train(
+        self, request: TrialRequest, report: Report, cancelled: Cancelled, watch: Watch = unwatched
+    ) -> TrialRecord:
         """Train, or resume from a checkpoint, and return the record; an error becomes its ending."""
         see_only(request.gpus)
         enter()
         with scratch_folder(f"{request.sweep}-{request.trial}") as scratch:
-            watch = TrainingCallbacks(request, report, cancelled, scratch)
-            run = _Run(request, watch, scratch)
+            callbacks = TrainingCallbacks(request, report, cancelled, scratch, watch)
+            run = _Run(request, callbacks, scratch)
             try:
                 refused = run.resume()
-                with log_to(watch.log_file):
+                with log_to(callbacks.log_file):
                     end = refused or run.go()
                 end = run.publish(end)
             finally:

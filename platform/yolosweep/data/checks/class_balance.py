@@ -13,7 +13,7 @@ from yolosweep.data.model.finding_codes import finding
 from yolosweep.data.model.items import Images, Item, Labels, Layout
 from yolosweep.records import Finding, Severity
 
-__all__ = ["Counts", "SplitCounts", "balance_findings", "counts", "val_objects_needed"]
+__all__ = ["Counts", "SplitCounts", "balance_findings", "counts", "shorter_sides", "val_objects_needed"]
 
 FEW = 30
 """A class with fewer objects in train is reported: each one is more than 3 % of its training signal."""
@@ -230,7 +230,7 @@ def _val(found: Counts) -> Iterator[Finding]:
 def _small_boxes(layout: Layout, image_facts: Images, labels: Labels, imgsz: int) -> Iterator[Finding]:
     """Yield a warning per split with boxes too small at an image size, with the size that suffices."""
     for split, items in layout.splits.items():
-        sides = np.fromiter(_shorter_sides(items, image_facts, labels), dtype=np.float64)
+        sides = np.fromiter(shorter_sides(items, image_facts, labels), dtype=np.float64)
         small = int((sides * imgsz < SMALL_PX).sum())
         if not len(sides) or small / len(sides) <= SMALL_SHARE:
             continue
@@ -245,7 +245,7 @@ def _small_boxes(layout: Layout, image_facts: Images, labels: Labels, imgsz: int
         )  # fmt: skip
 
 
-def _shorter_sides(items: Iterable[Item], image_facts: Images, labels: Labels) -> Iterator[float]:
+def shorter_sides(items: Iterable[Item], image_facts: Images, labels: Labels) -> Iterator[float]:
     """Yield the shorter side of every box as a share of its image's longer side, which becomes imgsz pixels long."""
     for item in items:
         facts, label = image_facts.get(item.image), labels.get(item.label) if item.label is not None else None

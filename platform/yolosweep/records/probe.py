@@ -1,0 +1,29 @@
+"""What a short real training on this machine showed."""
+
+from __future__ import annotations
+
+from yolosweep.records.values import Number, Record
+
+__all__ = ["Probe"]
+
+
+class Probe(Record):
+    """A training that was stopped after some batches, or after its first epoch."""
+
+    imgsz: int
+    batch: int
+    batches: int
+    """Batches of one epoch."""
+    measured: int
+    """Batches that were timed."""
+    batch_seconds: float
+    """Median."""
+    epoch_seconds: Number
+    """Of the whole first epoch, validation included; None where it was stopped before its end."""
+    memory_mb: float
+    """Peak resident memory of the process, MiB."""
+    gpu_memory_mb: Number
+    """None on CPU."""
+    device: str
+    at_a_time: int = 1
+    """Trainings at the same time."""

@@ -1,0 +1,79 @@
+"""Measure what a plan costs: short real trainings of its default trial, and of the largest one it may search."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from yolosweep.cluster import working_gpus, write_view_on_driver
+from yolosweep.experiment import baseline, settings_of
+from yolosweep.ledger import RunFolder
+from yolosweep.records.probe import Probe
+from yolosweep.runtime.resources import allot
+from yolosweep.runtime.training_probe import measured
+from yolosweep.search.trial_generator import Suggestion
+from yolosweep.workflows.experiment_checks import Checked
+from yolosweep.workflows.listener import Listener
+
+__all__ = ["probes_of"]
+
+_SECONDS = 20.0
+"""How long the batches of one probe are timed."""
+_MOST = 8
+"""Trainings at a time; more are not started for a measurement."""
+_COSTLY = ("imgsz", "batch")
+"""Arguments that decide what a training costs."""
+
+
+def probes_of(checked: Checked, listener: Listener, *, seconds: float = _SECONDS) -> tuple[Probe, ...]:
+    """Train some batches of the default trial, and of the largest image size and batch that are searched.
+
+    Everything is written to a temporary folder, which is removed.
+
+    Raises:
+        TrainingError: a training failed.
+    """
+    exp = checked.experiment
+    parameters = baseline(exp)[0]
+    largest = {**parameters, **{name: max(exp.space.numbers(name)) for name in _COSTLY if name in parameters}}
+    points = [parameters] if largest == parameters else [parameters, largest]
+    with tempfile.TemporaryDirectory(prefix="yolosweep-plan-") as storage:
+        folder = RunFolder.create(storage, "plan")
+        dataset = write_view_on_driver(checked.gate, checked.dataset, folder)
+        gpus = _gpus(exp.resources.gpus_per_trial)
+        resources = exp.resources.model_copy(update={"gpus_per_trial": gpus, "workers": None})
+        node = {"CPU": float(os.cpu_count() or 1), "GPU": 1.0 if gpus else 0.0}
+        allotted = allot(resources, [node], exp.search.trials)
+        here = {
+            "model": str(checked.model), "data": dataset.train_on, "folder": folder.address,
+            "cpus": allotted.cpus, "gpus": gpus, "policy": exp.trial,
+        }  # fmt: skip
+        at_a_time = min(allotted.concurrent, _MOST)
+        return tuple(_probe(checked, point, here, listener, seconds, at_a_time) for point in points)
+
+
+def _probe(
+    checked: Checked,
+    parameters: dict[str, Any],
+    here: Mapping[str, Any],
+    listener: Listener,
+    seconds: float,
+    at_a_time: int,
+) -> Probe:
+    exp = checked.experiment
+    settings = settings_of(exp, parameters)
+    point = Suggestion(parameters=parameters, settings=settings, identity="")
+    size = f"imgsz {settings['imgsz']}, " if "imgsz" in settings else ""
+    how = f"{size}batch {settings.get('batch', 'default')}, {at_a_time} at a time"
+    listener.info(f"training some batches ({how}) …")
+    request = point.request("plan", 0, exp, here)
+    return measured(request, seconds, at_a_time=at_a_time)
+
+
+def _gpus(asked: float | str) -> float:
+    """Return the GPUs of one probe: at most one, as none can be measured across several."""
+    if asked == 0 or not working_gpus():
+        return 0.0
+    return 1.0 if asked == "auto" else min(float(asked), 1.0)

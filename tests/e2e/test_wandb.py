@@ -220,7 +220,7 @@ def check_all_arrived(server, folder, again=0, endings=1):
         for key in ("score", "train/box_loss", "metrics/mAP50-95(B)", "epoch", "seconds", "images_per_s"):
             assert steps_at(server, run["run_id"], key) == list(range(1, epochs + 1)), (number, key)
         assert steps_at(server, run["run_id"], "lr/pg0") == []
-        assert server.groups[run["run_id"]] == (folder.sweep, "trial", f"t{number:04}")
+        assert server.groups[run["run_id"]] == (folder.sweep, "trial", f"{folder.sweep}/t{number:04}")
         assert server.exit_codes[run["run_id"]] == EXIT_CODES[number]
         assert run["state"] == "finished"
         assert json.loads(run["tags_json"]) == ["night", ENDINGS[number].value]
@@ -233,11 +233,15 @@ def check_all_arrived(server, folder, again=0, endings=1):
         assert summary.get("best_epoch") == (epochs or None)
         assert ("checkpoint_sha256" in summary) == bool(epochs)
     assert server.groups[sweep_run] == (folder.sweep, "sweep", folder.sweep)
+    (joined,) = server.sweeps.values() if server.has_sweeps else [{"name": None}]
+    assert server.joined == (dict.fromkeys(set(runs) - {sweep_run}, joined["name"]) if server.has_sweeps else {})
     summary = json.loads(runs[sweep_run]["summary_json"])
     assert (summary["winner"], summary["trials_ended"], summary["status"]) == ("t0001", len(EPOCHS), "finished")
     assert len(steps_at(server, sweep_run, "best_score")) == len(EPOCHS) + again
     tables = [row["name"] for row in server.rows("SELECT name FROM files WHERE name LIKE 'media/table/%'")]
     assert len(tables) == endings
+    assert "score" not in summary, "of the trial that ended last"
+    assert summary["trials"]["nrows"] == len(EPOCHS), "the table is part of the summary, where W&B looks for it"
     models = server.rows("SELECT * FROM artifacts WHERE artifact_type='model'")
     assert {(model["run_id"], model["name"]) for model in models} == {(sweep_run, f"{folder.sweep}-best")}
     assert len(server.digests) == 1, "W&B makes one version of equal contents, even if they are sent again"

@@ -45,6 +45,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.refuse_uploads = False
         self.requests, self.groups, self.exit_codes, self.history, self.digests = 0, {}, {}, {}, set()
+        self.aliases = {}
         self.has_sweeps, self.sweeps, self.joined = True, {}, {}
         """Sweeps by id, each as it was sent last and with all its states; and the sweep that a run joined."""
         self._gateway = None
@@ -136,6 +137,8 @@ class Server:
                 made = query["variables"]["input"]
                 if made["artifactTypeName"] == "model":
                     self.digests.add(made["digest"])
+                    aliases = {alias["alias"] for alias in made["aliases"]} - {"latest"}
+                    self.aliases.setdefault(made["artifactCollectionName"], set()).update(aliases)
             if query.get("operationName") == "RunResumeStatus":
                 status = json.loads(answer)
                 bucket = ((status.get("data") or {}).get("model") or {}).get("bucket")

@@ -198,9 +198,10 @@ class WandbConnection:
             _raise_for_lost_data(log)
             if is_sweep and (close is not None or self._destination.follow):
                 self._sweep.enter(_SWEEP_STATES[close.outcome] if close else "PAUSED")
-        if not self._offline:
+        home = log.parent.parent
+        for folder in (home / "logs", home / "tmp") if self._offline else (home,):
             with contextlib.suppress(OSError):
-                shutil.rmtree(log.parent.parent)
+                shutil.rmtree(folder)
 
     def close(self) -> None:
         """End the SDK's own process."""

@@ -2,7 +2,8 @@
 
 ``wandb sync`` sends a folder from its first line on, so two folders of one run would overwrite each other, and one cut
 off by a kill is lost. Therefore each run has one folder, written at once from the ledger when the run ends, and written
-again when a resumed run ends once more.
+again when a resumed run ends once more. Beside them, ``data`` holds copies of the files that are uploaded; the folders
+name them, and ``winner/best.pt``, by their absolute path, so they are sent from where they were written.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class OfflineConnection:
             shutil.rmtree(earlier)
         messages = self._messages(run)
         opening = next(message for message in reversed(messages) if isinstance(message, Open))
+        if opening.kind == "sweep":  # the only run with files that the SDK copies there
+            shutil.rmtree(self._destination.folder.root / "wandb" / "data", ignore_errors=True)
         self._client.open(opening, closes=close is not None)
         self._client.send(run, messages)
         self._client.finish(run, close)

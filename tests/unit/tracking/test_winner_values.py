@@ -1,5 +1,7 @@
 """What a tracker gets of the winner: its own values and trial 0's, the verdict, the table of classes, its pictures."""
 
+import re
+
 import pytest
 from tests.unit.tracking.test_mirror import (
     END,
@@ -7,6 +9,7 @@ from tests.unit.tracking.test_mirror import (
     events_of,
     of_type,
     plan,
+    resumed,
     row,
     run_id,
     started,
@@ -115,6 +118,25 @@ class TestClasses:
 
     def test_a_winner_without_classes_has_no_table(self):
         assert [one.name for one in of_type(Table, messages(winner(0), END))] == ["trials"]
+
+
+def test_the_page_lists_everything_that_is_sent(repository):
+    """The one table of what is sent, in the documentation."""
+    text = (repository / "platform" / "docs" / "tracking.md").read_text()
+    ran = {"device": "A100", "host": "n7", "threads": 4, "cause": "stalled", "error": "x", "memory_mb": 9.0}
+    ran |= {"epoch_seconds": 1.5, "images_per_s": 80.0, "gpu_memory_mb": 7.0, "notes": ["lowered"], "best_epoch": 1}
+    files = {"best.pt": {"path": "trials/t0002/best.pt", "sha256": "1" * 64, "size": 4}}
+    more = [trial_ended(2, "failed", files=files, **ran), validated_winner(caveats=["leaks"]), END, sweep_resumed()]
+    sent = set()
+    for message in plan(events_of([*entries(resumed(2, 1, 0)), *more])):
+        for part in ("config", "values", "summary", "metadata"):
+            sent |= getattr(message, part, {}).keys()
+    names = {
+        re.sub(r"^(winner|trial0)/(val|test)/.*", r"\1/SPLIT/METRIC", name)
+        for name in sent - {"lr0", "epochs", "batch", "train/box_loss"}
+    }
+    names = {re.sub(r"^(val|test)/", "SPLIT/", re.sub(r"/lr0$", "/PARAMETER", name)) for name in names}
+    assert {name for name in names if f"`{name}`" not in text} == set()
 
 
 class TestModel:

@@ -42,6 +42,10 @@ class Tracker(Protocol):
     sink: Sink
     command: Sequence[str]
     """Starts a mirror process that knows the sink."""
+    section: Mapping[str, Any]
+    """The sink's section of ``track``."""
+    needs: str | None
+    """What the user has to provide, as a refused push names it; None for a sink that needs nothing."""
 
     def start(self) -> None:
         """Start to accept runs."""
@@ -66,7 +70,7 @@ class Sweep:
             "experiment": {
                 "name": "lot",
                 "search": {"metric": METRIC, "mode": "max"},
-                "track": {tracker.sink.name: {"project": "lots", "entity": None, "tags": ["night"]}},
+                "track": {tracker.sink.name: {**tracker.section}},
             },
             "dataset": PreparedDataset(
                 task="classify", source="/d", train_on="/d", names={0: "car"}, images={"train": 1}, fingerprint="f00d"
@@ -127,7 +131,11 @@ class Sweep:
     @property
     def state(self) -> MirrorState:
         sink = self.tracker.sink
-        return MirrorState.load(self.folder, sink.name, sink.address(os.environ))
+        return MirrorState.load(self.folder, sink.name, sink.address(self.tracker.section, os.environ))
+
+    def rows(self, *steps: int) -> list[int]:
+        """Return the history steps that have to arrive: none at a sink that shows no history."""
+        return list(steps) if Row in self.tracker.sink.supports else []
 
     def arrived(self) -> dict[str, tuple[list[int], str | None]]:
         parts = ("t0000", "t0001", "sweep")
@@ -162,8 +170,8 @@ class SinkContract:
         result = sweep.push()
         assert (result.complete, result.runs) == (True, 3)
         before = sweep.arrived()
-        assert before["t0000"] == ([1, 2], "finished")
-        assert before["t0001"] == ([1, 2, 3, 4], "failed")
+        assert before["t0000"] == (sweep.rows(1, 2), "finished")
+        assert before["t0001"] == (sweep.rows(1, 2, 3, 4), "failed")
         assert before["sweep"][1] == "finished"
         assert before["sweep"][0] == sorted(set(before["sweep"][0]))
         runs = sweep.state.runs
@@ -185,19 +193,22 @@ class SinkContract:
         sweep.train(1, 1)
         sweep.finish("cancelled")
         sweep.push()
-        assert sweep.arrived()["t0000"] == ([1, 2], "cancelled")
+        assert sweep.arrived()["t0000"] == (sweep.rows(1, 2), "cancelled")
         assert sweep.arrived()["sweep"][1] == "cancelled"
         sweep.resume(0, from_epoch=1)
         sweep.train(0, 2, 3)
         assert sweep.push().complete is False
-        assert sweep.arrived()["t0000"][0] == [1, 2, 3], "an epoch that is trained again is not sent again"
+        assert sweep.arrived()["t0000"][0] == sweep.rows(1, 2, 3), "an epoch that is trained again is not sent again"
         sweep.end(0, Ending.FINISHED)
         sweep.train(1, 2)
         sweep.end(1, Ending.FINISHED)
         sweep.finish("finished")
         assert sweep.push().complete
         arrived = sweep.arrived()
-        assert (arrived["t0000"], arrived["t0001"]) == (([1, 2, 3], "finished"), ([1, 2], "finished"))
+        assert (arrived["t0000"], arrived["t0001"]) == (
+            (sweep.rows(1, 2, 3), "finished"),
+            (sweep.rows(1, 2), "finished"),
+        )
         assert arrived["sweep"][1] == "finished"
 
     def test_a_dead_sink_never_blocks_and_gets_everything_later(self, sweep: Sweep) -> None:
@@ -219,7 +230,7 @@ class SinkContract:
         assert f"yolosweep track push {sweep.folder.named}" in str(result.warning)
         sweep.tracker.start()
         assert sweep.push().complete
-        assert sweep.arrived()["t0001"] == ([1, 2, 3, 4], "failed")
+        assert sweep.arrived()["t0001"] == (sweep.rows(1, 2, 3, 4), "failed")
 
     def test_a_dead_sink_ends_in_a_warning(self, sweep: Sweep) -> None:
         self.two_trials(sweep)
@@ -244,26 +255,29 @@ class SinkContract:
         choice = tracker.sink.choose(Track(), {})
         assert choice == Choice(sink=tracker.sink.name, online=False, line="")
 
-    def test_a_push_without_credentials_is_refused(self, tracker: Tracker, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="track push: "):
-            tracker.sink.require_credentials({"HOME": str(tmp_path)})
+    def test_a_push_that_lacks_something_is_refused(self, tracker: Tracker, tmp_path: Path) -> None:
+        if tracker.needs is None:
+            tracker.sink.require_ready({"HOME": str(tmp_path)})
+            return
+        with pytest.raises(UsageError, match=f"track push: .*{tracker.needs}"):
+            tracker.sink.require_ready({"HOME": str(tmp_path)})
 
 
 class CsvSink:
-    """A sink in a few lines: one CSV file per run, in the folder that ``CSV_FOLDER`` names."""
+    """A sink in a few lines: one CSV file per run, in a folder that the section names, below ``CSV_FOLDER``."""
 
     name, title = "csv", "CSV"
-    supports: frozenset[type[Message]] = frozenset()
+    supports: frozenset[type[Message]] = frozenset({Row})
 
     def choose(self, track: Track, environ: Mapping[str, str]) -> Choice:
         return Choice(sink=self.name, online="CSV_FOLDER" in environ, line="")
 
-    def require_credentials(self, environ: Mapping[str, str]) -> None:
+    def require_ready(self, environ: Mapping[str, str]) -> None:
         if "CSV_FOLDER" not in environ:
             raise UsageError("track push: set CSV_FOLDER")
 
-    def address(self, environ: Mapping[str, str]) -> str:
-        return environ["CSV_FOLDER"]
+    def address(self, section: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+        return str(Path(environ["CSV_FOLDER"]) / section["folder"])
 
     def run_id(self, sweep: str, part: str) -> str:
         return f"{sweep}.{part}"
@@ -274,7 +288,7 @@ class CsvSink:
 
 class CsvConnection:
     def __init__(self, folder: Path) -> None:
-        self._folder, self.url, self.warnings = folder, folder.as_uri(), dict[str, str]()
+        self._folder, self.url, self.warnings, self.note = folder, folder.as_uri(), dict[str, str](), None
 
     def open(self, opening: Open, *, closes: bool) -> int:
         self._write(opening.run, "open", opening.name)
@@ -307,6 +321,7 @@ def lines_of(folder: Path, run: str) -> list[list[str]]:
 
 class CsvTracker:
     sink, command = CsvSink(), (sys.executable, __file__)
+    section, needs = {"folder": "lots"}, "CSV_FOLDER"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -329,12 +344,16 @@ class TestCsvSink(SinkContract):
     def tracker(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CsvTracker:
         monkeypatch.setenv("CSV_FOLDER", str(tmp_path / "csv"))
         monkeypatch.setenv("CSV_TOKEN", SECRET)
-        return CsvTracker(tmp_path / "csv")
+        (tmp_path / "csv").mkdir()
+        return CsvTracker(tmp_path / "csv" / "lots")
 
     def test_a_registered_sink_is_chosen_beside_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(SINKS, "csv", CsvSink())
         choices = choose_sinks(Track(), {"CSV_FOLDER": "x"})
-        assert {choice.sink: choice.online for choice in choices} == {"wandb": False, "csv": True}
+        assert {choice.sink: choice.online for choice in choices} == {
+            **dict.fromkeys(set(SINKS) - {"csv"}, False),
+            "csv": True,
+        }
 
 
 _file = Path(__file__).parents[1] / "e2e" / "wandb_server.py"
@@ -347,6 +366,7 @@ _spec.loader.exec_module(wandb_server)
 
 class WandbTracker:
     sink, command = WandbSink(), (sys.executable, "-m", "yolosweep.tracking")
+    section, needs = {"project": "lots", "entity": None, "tags": ["night"]}, "W&B API key"
 
     def __init__(self, server: Any) -> None:
         self._server = server

@@ -335,8 +335,8 @@ def test_a_push_between_leaves_running_trials_running(server, folder, ledger):
     server.connect()
     first_half(folder, ledger)
     early = push(folder, "wandb")
-    assert (early.complete, early.runs) == (False, 1)
-    assert early.warning == "W&B: this server has no sweeps, so trials are grouped instead"
+    assert (early.complete, early.warning, early.runs) == (False, None, 1)
+    assert early.note == "W&B: this server has no sweeps, so trials are grouped instead"
     assert steps_at(server, run_of(folder, 1)) == [1, 2]
     assert set(server.exit_codes) == {run_of(folder, 0)}, "the other trial and the sweep go on"
     second_half(folder, ledger)

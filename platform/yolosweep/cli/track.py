@@ -27,6 +27,8 @@ def push_run(run_folder: Run) -> None:
     for result in results:
         where = f" at {result.url}" if result.url else ""
         print_line(f"{result.sink}: {result.runs} runs are complete{where}")
+        if result.note:
+            notify(result.note)
         if result.warning:
             notify(f"warning: {result.warning}")
     if any(result.warning for result in results):

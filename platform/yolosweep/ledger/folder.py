@@ -172,7 +172,7 @@ class RunFolder:
         return self._path(".ray")
 
     def mirror(self, name: str) -> Path:
-        """Place of a file of the W&B mirror; losing it costs nothing but time."""
+        """Place of a file of a mirror at a tracker; losing it costs nothing but time."""
         return self._path("mirror", name)
 
     def model(self, name: str) -> Path:

@@ -10,7 +10,7 @@ import json
 from datetime import datetime, timezone
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args
 
-from pydantic import ConfigDict, Field, PlainSerializer
+from pydantic import ConfigDict, Field, PlainSerializer, model_validator
 from pydantic_core import from_json
 
 from yolosweep.records.dataset import PreparedDataset
@@ -206,9 +206,19 @@ class Winner(Record):
     model: str
     data_fingerprint: str
     versions: dict[str, str] = Field(default_factory=dict)
-    wandb: str | None = None
-    """Page of the sweep at W&B, where it was mirrored."""
+    pages: dict[str, str] = Field(default_factory=dict)
+    """Where the sweep is at the trackers it was mirrored to, by their titles."""
     reproduce: str = "yolosweep run winner/reproduce.yaml"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_versions(cls, data: Any) -> Any:
+        """Read the page at W&B, which was a field of its own."""
+        if not isinstance(data, dict) or "wandb" not in data:
+            return data
+        page = data["wandb"]
+        rest = {name: value for name, value in data.items() if name != "wandb"}
+        return {**rest, "pages": {"W&B": page}} if page else rest
 
 
 class WinnerSelected(LedgerEvent, Winner):

@@ -77,14 +77,14 @@ def verify_file(folder: RunFolder, reference: FileRef) -> Path:
     return path
 
 
-def select_winner(folder: RunFolder, history: History, validate: Validate, *, link: str | None = None) -> Winner:
+def select_winner(folder: RunFolder, history: History, validate: Validate, *, pages: Mapping[str, str] = {}) -> Winner:
     """Verify the best checkpoint, validate it again, and write the ``winner/`` bundle.
 
     Args:
         folder: the run folder.
         history: its ledger, read back.
         validate: scores a checkpoint on ``val`` or ``test``.
-        link: page of the sweep at W&B, where it was mirrored.
+        pages: where the sweep is at the trackers it was mirrored to, by their titles.
 
     Raises:
         VerificationError: the file or the score is not what was recorded.
@@ -116,7 +116,7 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, li
         model=history.experiment["model"],
         data_fingerprint=history.started.dataset.fingerprint,
         versions=history.started.versions,
-        wandb=link,
+        pages=dict(pages),
     )
     drop_stale_exports(folder, winner.model, winner.file)
     exports = exports_of(folder, winner.model, winner.file)

@@ -7,11 +7,12 @@ library, so importing this package is cheap.
 from yolosweep.tracking.mirror import Mirror as Mirror
 from yolosweep.tracking.mirror import MirrorResult as MirrorResult
 from yolosweep.tracking.mirror import finish_all as finish_all
-from yolosweep.tracking.mirror import page_of as page_of
+from yolosweep.tracking.mirror import pages_of as pages_of
 from yolosweep.tracking.mirror import push as push
 from yolosweep.tracking.mirror import sinks_of as sinks_of
 from yolosweep.tracking.mirror import start_mirror as start_mirror
 from yolosweep.tracking.registry import choose_sinks as choose_sinks
+from yolosweep.tracking.registry import reach_notes as reach_notes
 from yolosweep.tracking.sink import Choice as Choice
 
 __all__ = [
@@ -20,8 +21,9 @@ __all__ = [
     "MirrorResult",
     "choose_sinks",
     "finish_all",
-    "page_of",
+    "pages_of",
     "push",
+    "reach_notes",
     "sinks_of",
     "start_mirror",
 ]

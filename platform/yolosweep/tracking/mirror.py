@@ -16,7 +16,7 @@ from yolosweep.tracking.mirror_state import MirrorState
 from yolosweep.tracking.registry import SINKS
 from yolosweep.tracking.sink import Sink
 
-__all__ = ["BUSY", "Mirror", "MirrorResult", "finish_all", "page_of", "push", "sinks_of", "start_mirror"]
+__all__ = ["BUSY", "Mirror", "MirrorResult", "finish_all", "pages_of", "push", "sinks_of", "start_mirror"]
 
 BUSY = 75
 """Exit code of a mirror process that found another one working on the same run folder."""
@@ -39,6 +39,8 @@ class MirrorResult:
     """Page of the sweep at the tracker."""
     warning: str | None
     """One line where something is missing, with the fix."""
+    note: str | None = None
+    """One line on how this tracker shows the sweep; nothing is missing."""
 
 
 class Mirror:
@@ -70,6 +72,7 @@ class Mirror:
             runs=sum(run.closed for run in state.runs.values()),
             url=state.url,
             warning=self._warning(code, state.last_error),
+            note=f"{self._sink.title}: {state.note}" if state.note else None,
         )
 
     def stop(self, grace_s: float = _STOP_S) -> None:
@@ -90,7 +93,7 @@ class Mirror:
                 process.kill()
 
     def _state(self) -> MirrorState:
-        return MirrorState.load(self._folder, self._sink.name, self._sink.address(os.environ))
+        return MirrorState.load(self._folder, self._sink.name)
 
     def _warning(self, code: int | None, error: str | None) -> str | None:
         title, fix = self._sink.title, f"`yolosweep track push {self._folder.named}` sends what is missing"
@@ -131,7 +134,7 @@ def push(folder: RunFolder, sink: str) -> MirrorResult:
         RunFolderError: there is no ledger.
     """
     RunFolder.open(folder.address)
-    SINKS[sink].require_credentials(os.environ)
+    SINKS[sink].require_ready(os.environ)
     mirror = _spawn(folder, sink)
     try:
         return mirror.finish(timeout_s=None)
@@ -152,9 +155,10 @@ def sinks_of(folder: RunFolder) -> tuple[str, ...]:
     return tuple(name for name in SINKS if track.get(name) is not None) or (next(iter(SINKS)),)
 
 
-def page_of(folder: RunFolder, sink: str) -> str | None:
-    """Return the sweep's page at a sink, where it was mirrored."""
-    return MirrorState.load(folder, sink, SINKS[sink].address(os.environ)).url
+def pages_of(folder: RunFolder) -> dict[str, str]:
+    """Return the sweep's page at every sink that has one, by the sink's title."""
+    pages = {sink.title: MirrorState.load(folder, name).url for name, sink in SINKS.items()}
+    return {title: page for title, page in pages.items() if page}
 
 
 def _spawn(folder: RunFolder, sink: str, *arguments: str) -> Mirror:

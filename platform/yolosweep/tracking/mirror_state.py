@@ -42,16 +42,24 @@ class MirrorState(BaseModel):
     """Page of the sweep at the tracker."""
     last_error: str | None = None
     """One line; None after a success."""
+    note: str | None = None
+    """As of the connection."""
     at: str = ""
 
     @classmethod
-    def load(cls, folder: RunFolder, sink: str, server: str) -> MirrorState:
-        """Read the state; a missing or damaged file, or one of another address, gives an empty one."""
+    def load(cls, folder: RunFolder, sink: str, server: str | None = None) -> MirrorState:
+        """Read the state; a missing or damaged file, or one of another address, gives an empty one.
+
+        Args:
+            folder: the run folder.
+            sink: name of the sink.
+            server: where runs are sent now; None: wherever they were sent last.
+        """
         try:
             state = cls.model_validate_json(folder.mirror(f"{sink}.json").read_bytes())
         except (OSError, ValidationError):
-            return cls(server=server)
-        return state if state.server == server else cls(server=server)
+            return cls(server=server or "")
+        return state if server in (None, state.server) else cls(server=server or "")
 
     def save(self, folder: RunFolder, sink: str) -> None:
         """Write the state atomically."""

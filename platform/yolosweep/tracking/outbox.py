@@ -17,7 +17,7 @@ from yolosweep.tracking.sink import Artifact, Close, Connection, Message, NotSen
 
 __all__ = ["Outbox", "send"]
 
-_OPTIONAL = (Summary, Table, Artifact)
+_OPTIONAL = (Row, Summary, Table, Artifact)
 
 
 class Outbox:
@@ -148,6 +148,7 @@ class Outbox:
         """Save the state; where there is no error, a lasting warning of the connection takes its place."""
         warnings = list(self._connection.warnings.values()) if self._connection else []
         self.state.last_error = error or (warnings[0] if warnings else None)
+        self.state.note = self._connection.note if self._connection else self.state.note
         self.state.url = (self._connection.url if self._connection else None) or self.state.url
         self.state.complete = self.planner.ended and self.empty
         self.state.save(self._folder, self._sink.name)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import singledispatchmethod
 from typing import Any, Literal
 
+from yolosweep.ledger import RunFolder, read_events
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, TrialRecord, TrialRequest
 from yolosweep.records.events import (
@@ -28,7 +29,7 @@ from yolosweep.tracking.message_values import headline_of, resumption_of, settin
 from yolosweep.tracking.sink import Artifact, Close, Message, Open, Outcome, Row, Summary, Table
 from yolosweep.tracking.winner_values import classes_of, winner_of
 
-__all__ = ["Planner"]
+__all__ = ["Planner", "section_of"]
 
 _OUTCOMES: dict[Ending, Outcome] = {
     Ending.FINISHED: "finished",
@@ -44,6 +45,20 @@ _SWEEP_OUTCOMES: dict[str, Outcome] = {
 }
 _PICTURES = ("winner/plots/val/", "winner/plots/test/", "winner/worst/")
 """Folders of pictures that are sent; trial 0's plots and the page of mistakes stay in the run folder."""
+
+
+_UNSET = Open.at
+
+
+def section_of(folder: RunFolder, sink: str) -> dict[str, Any]:
+    """Return a sink's section of ``track`` as of the first time a run's experiment had one; empty if it never had.
+
+    Raises:
+        RunFolderError: the ledger is damaged.
+    """
+    setups = (event for event in read_events(folder.ledger) if isinstance(event, (SweepStarted, SweepResumed)))
+    sections = ((event.experiment.get("track") or {}).get(sink) for event in setups)
+    return next((section for section in sections if section), {})
 
 
 class Planner:
@@ -77,7 +92,12 @@ class Planner:
             RunFolderError: the ledger is damaged.
         """
         self.history.add(event)
-        return self._messages(event) if self.history.has_begun else []
+        if not self.history.has_begun:
+            return []
+        fresh = self._messages(event)
+        messages = [message if message.at > _UNSET else replace(message, at=event.at) for message in fresh]
+        self.opened |= {message.run: message for message in messages if isinstance(message, Open)}
+        return messages
 
     @property
     def ended(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -35,6 +36,8 @@ __all__ = [
 Outcome = Literal["finished", "failed", "cancelled"]
 TableName = Literal["trials", "classes"]
 
+_UNSET = datetime.min.replace(tzinfo=timezone.utc)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
@@ -44,6 +47,8 @@ class Message:
     """Id of the tracked run."""
     seq: int
     """Number of the ledger event it comes from."""
+    at: datetime = _UNSET
+    """When that event was written; the planner sets it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +160,8 @@ class Connection(Protocol):
     """Page of the sweep, once known."""
     warnings: dict[str, str]
     """What can never be sent, by name, for example a winner's file that is missing."""
+    note: str | None
+    """What the tracker shows otherwise than another one would, in one line; nothing is missing."""
 
     def open(self, opening: Open, *, closes: bool) -> int:
         """Open a run and return the last history step that the tracker has, -1 without any.
@@ -182,7 +189,8 @@ class Sink(Protocol):
     title: str
     """Name in messages for users."""
     supports: frozenset[type[Message]]
-    """Which of ``Summary``, ``Table`` and ``Artifact`` it can show; it receives no others. The rest is required."""
+    """Which of ``Row``, ``Summary``, ``Table`` and ``Artifact`` it can show; it receives no others. ``Open`` and
+    ``Close`` are required."""
 
     def choose(self, track: Track, environ: Mapping[str, str]) -> Choice:
         """Decide whether to mirror, from the sink's section of ``track`` and the environment.
@@ -191,15 +199,23 @@ class Sink(Protocol):
             UsageError: the experiment requires the sink, and credentials are missing.
         """
 
-    def require_credentials(self, environ: Mapping[str, str]) -> None:
-        """Check before an explicit push that credentials are available.
+    def require_ready(self, environ: Mapping[str, str]) -> None:
+        """Check before an explicit push that nothing is missing that the user has to provide, such as credentials.
 
         Raises:
-            UsageError: they are not; the text names the fix.
+            UsageError: something is; the text names the fix.
         """
 
-    def address(self, environ: Mapping[str, str]) -> str:
-        """Return the address that runs are sent to."""
+    def address(self, section: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+        """Return the address that runs are sent to: a URL, or any text that identifies a place without a server.
+
+        A section comes from a ledger that somebody else may have written, so what it names must never receive
+        credentials.
+
+        Args:
+            section: the sink's section of ``track``, empty where the experiment has none.
+            environ: the environment.
+        """
 
     def run_id(self, sweep: str, part: str) -> str:
         """Return the id of a trial's run, or of the sweep's own run (part ``sweep``); it never changes."""

@@ -26,7 +26,7 @@ from yolosweep.ledger.history import History
 from yolosweep.storage.scratch import scratch_folder
 from yolosweep.tracking.mirror_state import MirrorState
 from yolosweep.tracking.outbox import Outbox, send
-from yolosweep.tracking.planner import Planner
+from yolosweep.tracking.planner import Planner, section_of
 from yolosweep.tracking.sink import Connection, Destination, NotSent, Sink
 
 __all__ = ["Limits", "supervise"]
@@ -160,7 +160,7 @@ def _kill_children_of(pid: int) -> None:
 
 
 def _record(folder: RunFolder, sink: Sink, error: str) -> None:
-    state = MirrorState.load(folder, sink.name, sink.address(os.environ))
+    state = MirrorState.load(folder, sink.name)
     state.last_error = error
     state.save(folder, sink.name)
 
@@ -169,7 +169,7 @@ def _sender(
     folder: RunFolder, sink: Sink, follow: bool, scratch: Path, alone: Callable[[], bool], beat: Any, poll_s: float
 ) -> None:
     """Run a sender process; its exit code is the result."""
-    supervisor, address = os.getppid(), sink.address(os.environ)
+    supervisor, address = os.getppid(), sink.address(section_of(folder, sink.name), os.environ)
 
     def heartbeat() -> None:
         beat.value = time.monotonic()

@@ -13,11 +13,12 @@ import os
 import tempfile
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from yolosweep.errors import UsageError
 from yolosweep.experiment.schema import Track
-from yolosweep.tracking.sink import Artifact, Choice, Connection, Destination, Message, Summary, Table
+from yolosweep.tracking.sink import Artifact, Choice, Connection, Destination, Message, Row, Summary, Table
 from yolosweep.tracking.wandb_connection import WandbConnection
 from yolosweep.tracking.wandb_offline import OfflineConnection
 
@@ -49,7 +50,7 @@ class WandbSink:
 
     name = "wandb"
     title = "W&B"
-    supports: frozenset[type[Message]] = frozenset({Summary, Table, Artifact})
+    supports: frozenset[type[Message]] = frozenset({Row, Summary, Table, Artifact})
 
     def choose(self, track: Track, environ: Mapping[str, str]) -> Choice:
         """Decide whether to mirror; ``mode: auto`` follows ``WANDB_MODE`` and whether there is a key.
@@ -71,7 +72,7 @@ class WandbSink:
                     f"track.wandb.mode=online, but WANDB_MODE={mode}; unset WANDB_MODE, or set track.wandb.mode: auto"
                 )
             return Choice(sink=self.name, online=True, line=f"W&B: offline (WANDB_MODE={mode}); {_SYNC}")
-        server = self.address(environ)
+        server = self.address({}, environ)
         host = urlsplit(server).netloc
         if _has_key(server, environ):
             return Choice(sink=self.name, online=True, line=f"W&B: mirrored to {host}")
@@ -86,16 +87,16 @@ class WandbSink:
     def _off(self, line: str) -> Choice:
         return Choice(sink=self.name, online=False, line=line)
 
-    def require_credentials(self, environ: Mapping[str, str]) -> None:
+    def require_ready(self, environ: Mapping[str, str]) -> None:
         """Check that there is an API key.
 
         Raises:
             UsageError: there is none.
         """
-        if not _is_offline(environ) and not _has_key(self.address(environ), environ):
+        if not _is_offline(environ) and not _has_key(self.address({}, environ), environ):
             raise UsageError("track push: no W&B API key found; run `wandb login`, or set WANDB_API_KEY")
 
-    def address(self, environ: Mapping[str, str]) -> str:
+    def address(self, section: Mapping[str, Any], environ: Mapping[str, str]) -> str:
         """Return ``WANDB_BASE_URL``, else the server that ``wandb login --host`` stored, else W&B's own.
 
         Offline it is the word ``offline``: what was written there arrived at no server.

@@ -71,6 +71,7 @@ class WandbConnection:
         self._runs: dict[str, Any] = {}
         self.url: str | None = None
         self.warnings: dict[str, str] = {}
+        self.note: str | None = None
 
     def open(self, opening: Open, *, closes: bool) -> int:
         """Open a run and return the last history step the server has."""
@@ -94,8 +95,7 @@ class WandbConnection:
         if opening.kind == "sweep":
             self._sweep.enter("RUNNING")
         joined = self._sweep.join()
-        if self._sweep.warning is not None:
-            self.warnings["sweep"] = self._sweep.warning
+        self.note = self._sweep.note
         return joined if opening.kind == "trial" else None
 
     def _settings(self, opening: Open, closes: bool, joined: str | None) -> Any:

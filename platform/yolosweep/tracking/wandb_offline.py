@@ -34,6 +34,7 @@ class OfflineConnection:
         self._last_seq: dict[str, int] = {}
         self.url: str | None = None
         self.warnings = self._client.warnings
+        self.note: str | None = None
 
     def open(self, opening: Open, *, closes: bool) -> int:
         """Do nothing yet: a run is written when it is finished."""

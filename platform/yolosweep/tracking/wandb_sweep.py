@@ -109,7 +109,7 @@ class WandbSweep:
     """From :func:`sweep_config`; None: there is no sweep."""
     witness: str
     """Run that joined the sweep, if any did: trial 0's."""
-    warning: str | None = None
+    note: str | None = None
     """Why there is no sweep, where the server refused it."""
     _joined: JoinedSweep | None = None
     _api: Any = None
@@ -120,7 +120,7 @@ class WandbSweep:
         Raises:
             Exception: the server does not answer.
         """
-        if self.config is None or self.warning is not None:
+        if self.config is None or self.note is not None:
             return None
         if self._joined is None:
             self._joined = self._known() or self._upsert(None, "RUNNING")
@@ -155,7 +155,7 @@ class WandbSweep:
         except WandbApiFailedError as error:
             if not _is_refusal(error):
                 raise
-            self.warning = "this server has no sweeps, so trials are grouped instead"
+            self.note = "this server has no sweeps, so trials are grouped instead"
             return None
         return self._noted(answer["upsertSweep"]["sweep"], state)
 

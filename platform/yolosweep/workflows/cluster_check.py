@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from yolosweep.cluster import NodeReport, check_nodes, remove_probe, require_token, verify_data, write_probe
 from yolosweep.errors import DataError
-from yolosweep.experiment import Experiment, Source
+from yolosweep.experiment import Source
 from yolosweep.runtime.tune_adapter import connected
 from yolosweep.storage.addresses import is_address
+from yolosweep.tracking import reach_notes
 from yolosweep.workflows.experiment_checks import Checked, check
 from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.node_selection import allocation_of, needs_of, probe_request
 
 __all__ = ["ClusterCheck", "check_cluster"]
-
-_WANDB_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +66,9 @@ def check_cluster(
     finally:
         if storage is not None:
             remove_probe(storage, marker)
-    return ClusterCheck(nodes=tuple(reports), data=data, notes=tuple(_wandb_notes(exp)))
+    return ClusterCheck(
+        nodes=tuple(reports), data=data, notes=() if exp is None else reach_notes(exp.track, os.environ)
+    )
 
 
 def _absolute(storage: str) -> str:
@@ -83,18 +82,3 @@ def _data_problems(checked: Checked) -> list[str]:
     except DataError as error:
         return str(error).splitlines()
     return []
-
-
-def _wandb_notes(exp: Experiment | None) -> list[str]:
-    """Return a note on whether W&B answers; it is never red, because no sweep waits for W&B."""
-    if exp is None or exp.track.wandb is None or exp.track.wandb.mode == "off":
-        return []
-    url = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
-    parts = urlsplit(url)
-    try:
-        socket.create_connection((parts.hostname or "", parts.port or 443), timeout=_WANDB_TIMEOUT_S).close()
-    except OSError as error:
-        return [
-            f"W&B at {url} does not answer ({error}); results are kept, `yolosweep track push RUN` sends them later"
-        ]
-    return [f"W&B at {url} answers"]

@@ -11,7 +11,7 @@ from yolosweep.records import Validation
 from yolosweep.records.events import Winner, WinnerSelected
 from yolosweep.report.winner import best_trial, data_of, select_winner
 from yolosweep.storage.scratch import scratch_folder
-from yolosweep.tracking import page_of
+from yolosweep.tracking import pages_of
 
 __all__ = ["data_on_this_machine", "select_winner_in", "select_winner_of"]
 
@@ -62,7 +62,7 @@ def select_winner_in(folder: RunFolder) -> Winner:
                 pictures=pictures,
             )
 
-        return select_winner(folder, history, validate, link=page_of(folder, "wandb"))
+        return select_winner(folder, history, validate, pages=pages_of(folder))
 
 
 def data_on_this_machine(folder: RunFolder, history: History) -> str:

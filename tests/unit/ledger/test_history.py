@@ -149,4 +149,8 @@ def test_a_ledger_recorded_by_version_0_1_is_read_to_the_same_values(repository:
     assert history.winner.winner.validations.keys() == {"val", "test"}
     for event, written in zip(read, lines, strict=True):  # nothing that was written is lost
         again = json.loads(event.line(event.seq))
-        assert {key: again[key] for key in written if key != "at"} == {k: v for k, v in written.items() if k != "at"}
+        kept = written.keys() - {"at", "wandb"}
+        assert {key: again[key] for key in kept} == {key: written[key] for key in kept}
+    written = {**lines[-2], "wandb": "https://w/p"}
+    assert written["event"] == "winner"
+    assert event_of_json(json.dumps(written).encode()).pages == {"W&B": "https://w/p"}

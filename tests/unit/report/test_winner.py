@@ -106,14 +106,14 @@ def test_no_score_at_all_says_how_the_trials_ended(tmp_path: Path) -> None:
 
 def test_the_bundle_holds_what_is_needed_to_trust_and_repeat_it(tmp_path: Path) -> None:
     folder = make_run(tmp_path, (0.3, Ending.FINISHED), (0.6, Ending.FINISHED))
-    winner = select_winner(folder, History.of(folder), scorer(val=0.601, test=0.55), link="http://w/p")
+    winner = select_winner(folder, History.of(folder), scorer(val=0.601, test=0.55), pages={"W&B": "http://w/p"})
     bundle = json.loads((folder.winner / "winner.json").read_text())
     assert (folder.winner / "best.pt").read_bytes() == b"weights of t0001"
     assert bundle["trial"] == winner.trial == "t0001"
     assert bundle["validations"]["test"]["metrics"][METRIC] == 0.55
     assert bundle["data_fingerprint"] == "f" * 64
     assert bundle["versions"] == {"ray": "2"}
-    assert bundle["wandb"] == "http://w/p"
+    assert bundle["pages"] == {"W&B": "http://w/p"}
     assert verify_file(folder, History.of(folder).trials["t0001"].record.files["best.pt"]).is_file()
     again = load_experiment(folder.winner / "reproduce.yaml", ["train.optimizer=AdamW"])
     assert again.seed == 3

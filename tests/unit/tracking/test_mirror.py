@@ -85,8 +85,10 @@ class TestChoice:
         choice = choose(Wandb(), {**home, "WANDB_MODE": asked})
         assert choice.online
         assert "wandb sync RUN/wandb/offline-run-*" in choice.line
-        SINK.require_credentials({**home, "WANDB_MODE": asked})
-        assert SINK.address({**home, "WANDB_MODE": asked}) == "offline", "what is written there arrived at no server"
+        SINK.require_ready({**home, "WANDB_MODE": asked})
+        assert SINK.address({}, {**home, "WANDB_MODE": asked}) == "offline", (
+            "what is written there arrived at no server"
+        )
 
     def test_online_and_offline_together_are_refused(self, home):
         with pytest.raises(UsageError, match=r"track\.wandb\.mode=online, but WANDB_MODE=offline; unset WANDB_MODE"):
@@ -468,12 +470,13 @@ class TestResumes:
         assert [message.seq for message in of_type(Artifact, messages)] == [6]
         assert all(run.closed for run in MirrorState.load(RunFolder(tmp_path), "wandb", "http://a").runs.values())
 
-    def test_a_sink_gets_only_the_messages_it_supports(self, tmp_path):
-        outbox, messages = outbox_in(tmp_path, supports=frozenset({Summary}))
+    @pytest.mark.parametrize("supported", [{Summary}, {Row, Summary}, {Table}])
+    def test_a_sink_gets_only_the_messages_it_supports(self, supported, tmp_path):
+        outbox, messages = outbox_in(tmp_path, supports=frozenset(supported))
         for event in events_of([started(), trial_started(0), row(0, 1), trial_ended(0), winner(0), END]):
             outbox.take(event)
         outbox.deliver(flush=True)
-        assert {type(message) for message in messages} == {Row, Summary, Close}
+        assert {type(message) for message in messages} == {*supported, Close}
         assert outbox.empty
 
     def test_a_resumed_run_does_not_count_as_complete(self, tmp_path):
@@ -495,7 +498,7 @@ def outbox_in(folder, **attributes):
     messages = []
 
     class Noted:
-        url, warnings = None, {}
+        url, warnings, note = None, {}, None
 
         def open(self, opening, *, closes):
             return -1

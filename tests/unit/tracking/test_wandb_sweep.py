@@ -151,7 +151,7 @@ class TestJoining:
     def test_a_search_without_parameters_asks_nothing(self, tmp_path, recorder):
         sweep = sweep_in(tmp_path, config=None)
         sweep.enter("RUNNING")
-        assert (sweep.join(), sweep.warning, recorder.requests) == (None, None, [])
+        assert (sweep.join(), sweep.note, recorder.requests) == (None, None, [])
 
 
 class Answer:
@@ -174,7 +174,7 @@ class TestRefusals:
     def test_a_server_without_sweeps_costs_one_line(self, tmp_path, monkeypatch, status):
         sweep, _ = self.refused_by(tmp_path, monkeypatch, status)
         assert sweep.join() is None
-        assert sweep.warning == "this server has no sweeps, so trials are grouped instead"
+        assert sweep.note == "this server has no sweeps, so trials are grouped instead"
         sweep.enter("FINISHED")
         assert not RunFolder(tmp_path).mirror("wandb-sweep.json").exists()
 
@@ -183,4 +183,4 @@ class TestRefusals:
         sweep, failure = self.refused_by(tmp_path, monkeypatch, status)
         with pytest.raises(failure):
             sweep.join()
-        assert sweep.warning is None
+        assert sweep.note is None

@@ -57,6 +57,7 @@ DOORS: dict[str, set[str]] = {
     "cv2": {"backends", "autolabel", "image_cache"},
     "ray": {"runtime", "cluster"},
     "wandb": {"tracking"},
+    "wandb_workspaces": {"tracking"},
     "optuna": {"search"},
     "scipy": {"search", "diagnosis"},
     "obstore": {"storage"},

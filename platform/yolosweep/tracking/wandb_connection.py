@@ -30,7 +30,8 @@ from yolosweep.tracking.sink import (
     Table,
     TableName,
 )
-from yolosweep.tracking.wandb_sweep import SweepState, WandbSweep, sweep_config
+from yolosweep.tracking.wandb_sweep import SweepState, WandbSweep, api_of, sweep_config
+from yolosweep.tracking.wandb_views import is_available, make_view
 
 __all__ = ["WandbConnection", "picture_key"]
 
@@ -68,6 +69,8 @@ class WandbConnection:
             config=None if offline else sweep_config(destination.sweep, destination.search),
             witness=witness,
         )
+        self._media: tuple[str, ...] = ()
+        """Names of the winner's pictures."""
         self._runs: dict[str, Any] = {}
         self.url: str | None = None
         self.warnings: dict[str, str] = {}
@@ -172,6 +175,7 @@ class WandbConnection:
             for key, one in sorted(pictures.items())
             if key is not None and (path := self._unchanged(one)) is not None
         }
+        self._media = tuple(images)
         if images:
             run.log(images, step=message.seq)
         path = self._unchanged(message.file)
@@ -198,10 +202,22 @@ class WandbConnection:
             _raise_for_lost_data(log)
             if is_sweep and (close is not None or self._destination.follow):
                 self._sweep.enter(_SWEEP_STATES[close.outcome] if close else "PAUSED")
+        if is_sweep and close is not None and not self._offline:
+            self._show(open_run)
         home = log.parent.parent
         for folder in (home / "logs", home / "tmp") if self._offline else (home,):
             with contextlib.suppress(OSError):
                 shutil.rmtree(folder)
+
+    def _show(self, run: Any) -> None:
+        """Save the project's view once; a project without one lacks nothing."""
+        try:
+            with _translated():
+                if is_available():
+                    api, search = api_of(self._destination.address), self._destination.search
+                    make_view(api, run.entity, run.project, search, self._media)
+        except NotSent as error:
+            print(f"the view of the project was not saved: {error}")
 
     def close(self) -> None:
         """End the SDK's own process."""

@@ -18,7 +18,7 @@ from yolosweep.experiment.space import parameters_of
 from yolosweep.ledger import RunFolder
 from yolosweep.storage.atomic_files import write_atomic
 
-__all__ = ["JoinedSweep", "SweepState", "WandbSweep", "sweep_config"]
+__all__ = ["JoinedSweep", "SweepState", "WandbSweep", "api_of", "sweep_config"]
 
 SweepState = Literal["RUNNING", "PAUSED", "FINISHED", "CANCELED"]
 
@@ -178,14 +178,14 @@ class WandbSweep:
 
     def _execute(self, query: str, **variables: Any) -> dict[str, Any]:
         if self._api is None:
-            self._api = _api_of(self.server)
+            self._api = api_of(self.server)
         place = {"entityName": self.entity, "projectName": self.project}
         # The public methods print, change the environment, and never return the id that changes need.
         answer: dict[str, Any] = self._api._service_api.execute_graphql(query, {**place, **variables})
         return answer
 
 
-def _api_of(server: str) -> Any:
+def api_of(server: str) -> Any:
     """Return the SDK's public API, which asks the server about the key first.
 
     Raises:

@@ -102,7 +102,7 @@ class Server:
 
     def answer_about_sweeps(self, request):
         """Return what W&B answers to a request about sweeps; None to any other."""
-        query, variables = request["query"], request["variables"]
+        query, variables = request["query"], request.get("variables") or {}
         if "upsertSweep(" in query:
             sweep = variables["id"] or f"U3dlZXA6{len(self.sweeps)}"
             kept = self.sweeps.setdefault(sweep, {"id": sweep, "name": f"sweep{len(self.sweeps)}", "states": []})

@@ -23,7 +23,7 @@ __all__ = ["JoinedSweep", "SweepState", "WandbSweep", "api_of", "sweep_config"]
 SweepState = Literal["RUNNING", "PAUSED", "FINISHED", "CANCELED"]
 
 _FILE = "wandb-sweep.json"
-_TIMEOUT_S = 60
+_TIMEOUT_S = 20
 _METHODS = {"random": "random", "qmc": "random", "grid": "grid"}
 """W&B's name for how a searcher chooses; all others learn from results."""
 _UPSERT = """

@@ -45,7 +45,8 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.refuse_uploads = False
         self.requests, self.groups, self.exit_codes, self.history, self.digests = 0, {}, {}, {}, set()
-        self.aliases = {}
+        self.aliases, self.summaries = {}, {}
+        """Aliases of each model; the last summary sent of each run, which replaces the one before, as at W&B."""
         self.has_sweeps, self.sweeps, self.joined = True, {}, {}
         """Sweeps by id, each as it was sent last and with all its states; and the sweep that a run joined."""
         self._gateway = None
@@ -125,6 +126,8 @@ class Server:
             upload, run = json.loads(body), path.split("/")[-2]
             lines = upload.get("files", {}).get("wandb-history.jsonl", {}).get("content", [])
             self.history.setdefault(run, []).extend(lines)
+            for summary in upload.get("files", {}).get("wandb-summary.json", {}).get("content", []):
+                self.summaries[run] = json.loads(summary)
             if upload.get("complete"):
                 self.exit_codes[run] = upload["exitcode"]
         elif path.startswith("/graphql"):
@@ -145,6 +148,7 @@ class Server:
                 if bucket:
                     lines = self.history.get(bucket["name"], [])
                     bucket |= {"historyLineCount": len(lines), "historyTail": json.dumps(lines[-1:])}
+                    bucket |= {"summaryMetrics": json.dumps(self.summaries.get(bucket["name"], {}))}
                     bucket |= {"eventsTail": "[]", "wandbConfig": json.dumps({"t": {}})}
                 return json.dumps(status).encode()
         return answer

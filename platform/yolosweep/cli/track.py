@@ -1,4 +1,4 @@
-"""``yolosweep track push``."""
+"""``yolosweep track push`` and ``yolosweep track report``."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import typer
 from yolosweep.cli.console import notify, print_line
 from yolosweep.cli.options import Run
 
-__all__ = ["push_run", "register"]
+__all__ = ["push_run", "register", "report_run"]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     track = typer.Typer(no_args_is_help=True, help="Mirror runs to Weights & Biases.", rich_markup_mode=None)
     track.command("push")(push_run)
+    track.command("report")(report_run)
     app.add_typer(track, name="track")
 
 
@@ -33,3 +34,11 @@ def push_run(run_folder: Run) -> None:
             notify(f"warning: {result.warning}")
     if any(result.warning for result in results):
         raise typer.Exit(1)
+
+
+def report_run(run_folder: Run) -> None:
+    """Write a W&B report of a run that was sent there: verdict, scores, classes, panels and pictures."""
+    from yolosweep.ledger import RunFolder
+    from yolosweep.tracking import save_report
+
+    print_line(save_report(RunFolder.open(run_folder)))

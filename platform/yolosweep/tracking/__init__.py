@@ -14,6 +14,7 @@ from yolosweep.tracking.mirror import start_mirror as start_mirror
 from yolosweep.tracking.registry import choose_sinks as choose_sinks
 from yolosweep.tracking.registry import reach_notes as reach_notes
 from yolosweep.tracking.sink import Choice as Choice
+from yolosweep.tracking.wandb_report import save_report as save_report
 
 __all__ = [
     "Choice",
@@ -24,6 +25,7 @@ __all__ = [
     "pages_of",
     "push",
     "reach_notes",
+    "save_report",
     "sinks_of",
     "start_mirror",
 ]

@@ -13,7 +13,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, get_args
+from typing import Any
 
 from yolosweep.records import FileRef
 from yolosweep.storage.atomic_files import sha256_of
@@ -28,7 +28,6 @@ from yolosweep.tracking.sink import (
     Row,
     Summary,
     Table,
-    TableName,
 )
 from yolosweep.tracking.wandb_sweep import SweepState, WandbSweep, api_of, sweep_config
 from yolosweep.tracking.wandb_views import is_available, make_view
@@ -39,6 +38,8 @@ _REFUSED = re.compile(r"AuthenticationError|\b40[13]\b|permission denied|api key
 _EXIT_CODES = {"finished": 0, "failed": 1, "cancelled": 255}
 """W&B shows 0 as *finished*, 255 (what the SDK sends for Ctrl-C) as *killed*, and anything else as *failed*."""
 _SWEEP_STATES: dict[Outcome, SweepState] = {"finished": "FINISHED", "failed": "CANCELED", "cancelled": "CANCELED"}
+_OF_OTHERS = ("score", "best_score", "best_trial", "gain_over_defaults", "ledger_seq")
+"""What the sweep's rows say of trials so far: history, but no headline, which is the winner's; so ``best/…``, too."""
 _WORST = re.compile(r"(\d{2})-(val|test)-")
 _WORST_SENT = 20
 """Of each split, the worst images that are sent; each is a panel of its own, because their sizes differ."""
@@ -84,12 +85,11 @@ class WandbConnection:
             self.url = run.project_url or self.url
             axis = "trials_ended" if opening.kind == "sweep" else "epoch"
             run.define_metric(axis)
-            if opening.kind == "sweep":  # its headline is what is sent as such, not the last line of history
-                run.define_metric("*", step_metric=axis, summary="none")
-                for table in get_args(TableName):
-                    run.define_metric(table, step_metric=axis)
-            else:
-                run.define_metric("*", step_metric=axis)
+            run.define_metric("*", step_metric=axis)
+            if opening.kind == "sweep":
+                searched = self._destination.search.get("parameters") or {}
+                for name in (*_OF_OTHERS, *(f"best/{parameter}" for parameter in searched)):
+                    run.define_metric(name, step_metric=axis, summary="none")
         # The run's summary cannot be used: the SDK sends it before the history, and may die in between.
         return int(run.starting_step) - 1
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from yolosweep.experiment.space import Parameter, parameters_of
 
-__all__ = ["NAME", "is_available", "make_view", "workspace_of"]
+__all__ = ["NAME", "is_available", "make_view", "panels_of", "workspace_of"]
 
 NAME = "yolosweep"
 """Of the view."""
@@ -58,20 +58,24 @@ def workspace_of(entity: str, project: str, search: Mapping[str, Any], media: Se
     """Return the view as ``wandb_workspaces`` models it."""
     import wandb_workspaces.workspaces as ws
 
-    parameters = parameters_of({"search": {"parameters": None, **search}})
-    searched = {name: one for name, one in parameters.items() if one.kind != "constant"}
-    sections = {
-        "Search": _of_the_search(searched),
-        "Winner": _of_the_winner(media),
-        "Trainings": _of_trainings(str(search.get("metric") or "score")),
-        "Cost": _over_epochs("seconds", "images_per_s", "memory_mb", "gpu_memory_mb"),
-    }
+    panels = panels_of(search, media)
     return ws.Workspace(
         name=NAME,
         entity=entity,
         project=project,
-        sections=[ws.Section(name=name, panels=panels, is_open=True) for name, panels in sections.items()],
+        sections=[ws.Section(name=name, panels=some, is_open=True) for name, some in panels.items()],
     )
+
+
+def panels_of(search: Mapping[str, Any], media: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the panels of a view or a report, by section."""
+    parameters = parameters_of({"search": {"parameters": None, **search}})
+    return {
+        "Search": _of_the_search({name: one for name, one in parameters.items() if one.kind != "constant"}),
+        "Winner": _of_the_winner(media),
+        "Trainings": _of_trainings(str(search.get("metric") or "score")),
+        "Cost": _over_epochs("seconds", "images_per_s", "memory_mb", "gpu_memory_mb"),
+    }
 
 
 def _of_the_search(parameters: Mapping[str, Parameter]) -> list[Any]:

@@ -82,7 +82,8 @@ class JoinedSweep(BaseModel):
     """For changes."""
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
     """What runs join by, and part of its address."""
-    state: SweepState
+    state: str
+    """A :class:`SweepState`, or another that the server gave it."""
 
     @classmethod
     def load(cls, folder: RunFolder) -> JoinedSweep | None:
@@ -136,14 +137,17 @@ class WandbSweep:
             self._joined = self._upsert(self._joined.id, state) or self._joined
 
     def _known(self) -> JoinedSweep | None:
-        """Return the sweep that an earlier process made, as its file or a run that joined it says."""
+        """Return the sweep that an earlier process made, as its file or a run that joined it says; None once deleted.
+
+        The server is asked for it, because it may refuse runs that join a sweep it does not have.
+        """
         kept = JoinedSweep.load(self.folder)
         if kept is not None and (kept.server, kept.project) == (self.server, self.project):
-            return kept
-        run = (self._asked(_SWEEP_OF_RUN, run=self.witness).get("project") or {}).get("run") or {}
-        if not run.get("sweepName"):
-            return None
-        found = (self._asked(_SWEEP, sweep=run["sweepName"]).get("project") or {}).get("sweep")
+            name: str | None = kept.name
+        else:
+            answer = self._asked(_SWEEP_OF_RUN, run=self.witness).get("project") or {}
+            name = (answer.get("run") or {}).get("sweepName")
+        found = name and (self._asked(_SWEEP, sweep=name).get("project") or {}).get("sweep")
         return self._noted(found, str(found.get("state")).upper()) if found else None
 
     def _upsert(self, sweep: str | None, state: SweepState) -> JoinedSweep | None:
@@ -160,8 +164,7 @@ class WandbSweep:
         return self._noted(answer["upsertSweep"]["sweep"], state)
 
     def _noted(self, sweep: Mapping[str, Any], state: str) -> JoinedSweep:
-        about = {"id": sweep["id"], "name": sweep["name"], "state": state}
-        joined = JoinedSweep.model_validate({"server": self.server, "project": self.project, **about})
+        joined = JoinedSweep(server=self.server, project=self.project, id=sweep["id"], name=sweep["name"], state=state)
         joined.save(self.folder)
         return joined
 

@@ -82,7 +82,8 @@ class Recorder:
         if "run(name:" in query:
             name = self.joined.get(variables["run"])
             return {"project": {"run": {"sweepName": name}} if name else None}
-        return {"project": {"sweep": next(one for one in self.sweeps.values() if one["name"] == variables["sweep"])}}
+        found = next((one for one in self.sweeps.values() if one["name"] == variables["sweep"]), None)
+        return {"project": {"sweep": found}}
 
     def sent(self, name):
         return [variables for request, variables in self.requests if request == name]
@@ -107,7 +108,7 @@ class TestJoining:
         sweep = sweep_in(tmp_path)
         assert [sweep.join(), sweep.join()] == ["ab12cd34"] * 2
         assert sweep_in(tmp_path).join() == "ab12cd34", "another process"
-        assert [name for name, _ in recorder.requests] == ["SweepOfRun", "UpsertSweep"]
+        assert [name for name, _ in recorder.requests] == ["SweepOfRun", "UpsertSweep", "GetSweep"]
         upsert = recorder.requests[1][1]
         assert (upsert["id"], upsert["state"], upsert["displayName"]) == (None, "RUNNING", SWEEP)
         assert json.loads(upsert["config"]) == sweep_config(SWEEP, SEARCH)
@@ -118,6 +119,19 @@ class TestJoining:
         recorder.joined["run0"] = "ab12cd34"
         assert sweep_in(tmp_path).join() == "ab12cd34"
         assert len(recorder.sent("UpsertSweep")) == 1
+
+    def test_one_that_was_deleted_at_the_server_is_made_again(self, tmp_path, recorder):
+        """The server may refuse runs that join a sweep it does not have."""
+        sweep_in(tmp_path).join()
+        recorder.sweeps.clear()
+        assert sweep_in(tmp_path).join() == "ab12cd34"
+        assert len(recorder.sent("UpsertSweep")) == 2
+
+    def test_a_state_that_a_user_set_at_the_server_is_seen(self, tmp_path, recorder):
+        sweep_in(tmp_path).join()
+        recorder.sweeps["U3dl"]["state"] = "pending"
+        sweep_in(tmp_path).enter("RUNNING")
+        assert recorder.sweeps["U3dl"]["state"] == "RUNNING"
 
     @pytest.mark.parametrize("changes", [{"server": "http://b"}, {"project": "q"}])
     def test_that_of_another_place_is_not_taken(self, tmp_path, recorder, changes):

@@ -175,6 +175,10 @@ class RunFolder:
         """Place of a file of a mirror at a tracker; losing it costs nothing but time."""
         return self._path("mirror", name)
 
+    def offline_runs(self, *names: str) -> Path:
+        """Folder of W&B's offline runs, or the place of something in it; written again from the ledger when lost."""
+        return self._path("wandb", *names)
+
     def model(self, name: str) -> Path:
         """Place of the copy of the model file that every trial starts from."""
         return self._path("model", name)

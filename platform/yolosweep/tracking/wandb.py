@@ -121,7 +121,7 @@ class WandbSink:
         """Prepare this process for the SDK."""
         isolate(os.environ, destination.scratch)
         if destination.address == "offline":
-            os.environ["WANDB_DATA_DIR"] = str(destination.folder.root / "wandb" / "data")
+            os.environ["WANDB_DATA_DIR"] = str(destination.folder.offline_runs("data"))
             return OfflineConnection(destination, run_id=self.run_id)
         return WandbConnection(destination, witness=self.run_id(destination.sweep, "t0000"))
 

@@ -52,7 +52,7 @@ class OfflineConnection:
         messages = self._messages(run)
         opening = next(message for message in reversed(messages) if isinstance(message, Open))
         if opening.kind == "sweep":  # the only run with files that the SDK copies there
-            shutil.rmtree(self._destination.folder.root / "wandb" / "data", ignore_errors=True)
+            shutil.rmtree(self._destination.folder.offline_runs("data"), ignore_errors=True)
         self._client.open(opening, closes=close is not None)
         self._client.send(run, messages)
         self._client.finish(run, close)
@@ -62,11 +62,8 @@ class OfflineConnection:
         self._client.close()
 
     def _folders(self, run: str) -> list[Path]:
-        return [
-            path
-            for path in (self._destination.folder.root / "wandb").glob(f"offline-run-*-{run}")
-            if path.is_dir() and not path.is_symlink()
-        ]
+        found = self._destination.folder.offline_runs().glob(f"offline-run-*-{run}")
+        return [path for path in found if path.is_dir() and not path.is_symlink()]
 
     def _messages(self, run: str) -> list[Message]:
         """Return all messages of a run so far, without winners whose file was replaced."""

@@ -23,6 +23,7 @@ from yolosweep.report import write_report
 from yolosweep.report.exports import drop_export, place_of
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, forget
 from yolosweep.tracking.mirror_state import MirrorState
+from yolosweep.tracking.wandb_sweep import JoinedSweep
 
 NAMES = (
     "..",
@@ -41,6 +42,7 @@ NAMES = (
 LINKS = (
     "ledger.jsonl", ".ledger.lock", ".lock", ".owner.json", "experiment.yaml", "report.html", "data", "data/linked",
     "data/linked/images", "data/linked/images/train", "winner", "mirror", "mirror/wandb.json", "mirror/wandb.log",
+    "mirror/wandb-sweep.json", "wandb", "wandb/data",
     "mirror/.lock", "model", "model/m.pt", ".ray", "trials", "trials/t0000", "trials/t0000/checkpoints",
     "trials/t0000/attempts", "trials/t0000/attempts/a00", "trials/t0000/best.pt", "trials/t0000/stacks-a00.txt",
     "trials/t0000/.best.pt.1.tmp", "winner/exports",
@@ -132,6 +134,8 @@ def everything(folder: RunFolder) -> Iterator[Callable[[], Any]]:
     yield lambda: MirrorState(server="s").save(folder, "wandb")
     yield lambda: MirrorState.load(folder, "wandb", "s")
     yield lambda: folder.mirror("wandb.log").open("ab").close()
+    yield lambda: JoinedSweep(server="s", project="p", id="x", name="x", state="RUNNING").save(folder)
+    yield lambda: shutil.rmtree(folder.offline_runs("data"), ignore_errors=True)
     yield lambda: folder.publish("x", folder.experiment)
     yield lambda: folder.publish(b"x", folder.winner / "best.pt")
     yield lambda: folder.publish(b"x", place_of(folder, "onnx", "best.onnx"))

@@ -59,6 +59,7 @@ DOORS: dict[str, set[str]] = {
     "wandb": {"tracking"},
     "tensorboardX": {"tracking"},
     "mlflow": {"tracking"},
+    "wandb_workspaces": {"tracking"},
     "optuna": {"search"},
     "scipy": {"search", "diagnosis"},
     "obstore": {"storage"},

@@ -296,7 +296,7 @@ class CsvSink:
 
 class CsvConnection:
     def __init__(self, folder: Path) -> None:
-        self._folder, self.url, self.warnings = folder, folder.as_uri(), dict[str, str]()
+        self._folder, self.url, self.warnings, self.note = folder, folder.as_uri(), dict[str, str](), None
 
     def open(self, opening: Open, *, closes: bool) -> int:
         self._write(opening.run, "open", opening.name)

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import io
 import json
 import os
 import signal
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from yolosweep.experiment import Experiment
 from yolosweep.ledger import Ledger, RunFolder
-from yolosweep.records import Ending, EpochResult, PreparedDataset, TrialRecord, TrialRequest
+from yolosweep.records import Ending, EpochResult, PreparedDataset, TrialRecord, TrialRequest, Validation
 from yolosweep.records.events import (
     EpochRecorded,
     SweepEnded,
@@ -161,12 +163,29 @@ def end_trial(folder, ledger, number, ending=None, **more):
     ledger.append(TrialEnded(record=record))
 
 
+def publish(folder, name, content):
+    reference = write_atomic(folder.winner / name, content)
+    return reference.model_copy(update={"path": f"winner/{name}"})
+
+
+def drawn(colour, kind):
+    stream = io.BytesIO()
+    Image.new("RGB", (32, 24), colour).save(stream, kind)
+    return stream.getvalue()
+
+
 def end(folder, ledger, winner=1, status="finished"):
-    reference = write_atomic(folder.winner / "best.pt", f"weights of {winner}".encode() * 100)
-    file = reference.model_copy(update={"path": "winner/best.pt"}).model_dump(mode="json")
+    metrics = {"metrics/mAP50-95(B)": 0.14}
+    pictures = (
+        publish(folder, "plots/val/confusion_matrix.png", drawn("red", "PNG")),
+        publish(folder, "worst/01-val-night.jpg", drawn("blue", "JPEG")),
+        publish(folder, "errors.html", b"<p>page</p>"),
+    )
     ledger.append(
         WinnerSelected(
-            trial=f"t{winner:04}", score=0.14, metric="metrics/mAP50-95(B)", validations={}, file=file, settings={},
+            trial=f"t{winner:04}", score=0.14, metric="metrics/mAP50-95(B)", settings={}, pictures=pictures,
+            validations={"val": Validation(split="val", metrics=metrics, per_class={"car": metrics})},
+            file=publish(folder, "best.pt", f"weights of {winner}".encode() * 100),
             identity=f"i{winner}", model="yolo26n.pt", data_fingerprint="f00d",
         )
     )  # fmt: skip
@@ -221,7 +240,7 @@ def check_all_arrived(server, folder, again=0, endings=1):
         for key in ("score", "train/box_loss", "metrics/mAP50-95(B)", "epoch", "seconds", "images_per_s"):
             assert steps_at(server, run["run_id"], key) == list(range(1, epochs + 1)), (number, key)
         assert steps_at(server, run["run_id"], "lr/pg0") == []
-        assert server.groups[run["run_id"]] == (folder.sweep, "trial", f"t{number:04}")
+        assert server.groups[run["run_id"]] == (folder.sweep, "trial", f"{folder.sweep}/t{number:04}")
         assert server.exit_codes[run["run_id"]] == EXIT_CODES[number]
         assert run["state"] == "finished"
         assert json.loads(run["tags_json"]) == ["night", ENDINGS[number].value]
@@ -234,15 +253,29 @@ def check_all_arrived(server, folder, again=0, endings=1):
         assert summary.get("best_epoch") == (epochs or None)
         assert ("checkpoint_sha256" in summary) == bool(epochs)
     assert server.groups[sweep_run] == (folder.sweep, "sweep", folder.sweep)
-    summary = json.loads(runs[sweep_run]["summary_json"])
+    if server.has_sweeps:
+        (joined,) = server.sweeps.values()
+        assert (joined["display_name"], joined["states"][-1]) == (folder.sweep, "FINISHED")
+        assert json.loads(joined["config"])["parameters"]["lr0"]["max"] == 0.1
+        assert server.joined == dict.fromkeys(set(runs) - {sweep_run}, joined["name"])
+    summary = server.summaries[sweep_run]
     assert (summary["winner"], summary["trials_ended"], summary["status"]) == ("t0001", len(EPOCHS), "finished")
     assert len(steps_at(server, sweep_run, "best_score")) == len(EPOCHS) + again
     tables = [row["name"] for row in server.rows("SELECT name FROM files WHERE name LIKE 'media/table/%'")]
-    assert len(tables) == endings
+    assert len(tables) == 2 * endings, "of trials, and of the winner's classes"
+    assert summary["winner/val/mAP50-95(B)"] == 0.14
+    assert summary["classes"]["nrows"] == 1
+    images = [row["name"] for row in server.rows("SELECT name FROM files WHERE name LIKE 'media/images/%'")]
+    assert len([name for name in images if name.startswith("media/images/val/confusion_matrix_")]) == 1
+    assert len([name for name in images if name.startswith("media/images/worst/val-01_")]) == 1
+    assert not {"score", "best_score", "best_trial", "best/lr0"} & set(summary), "of other trials"
+    assert summary["trials"]["nrows"] == len(EPOCHS), "the table is part of the summary, where W&B looks for it"
     models = server.rows("SELECT * FROM artifacts WHERE artifact_type='model'")
     assert {(model["run_id"], model["name"]) for model in models} == {(sweep_run, f"{folder.sweep}-best")}
     assert len(server.digests) == 1, "W&B makes one version of equal contents, even if they are sent again"
-    assert json.loads(models[0]["metadata_json"])["winner"] == "t0001"
+    metadata = json.loads(models[0]["metadata_json"])
+    assert (metadata["winner"], metadata["dataset_fingerprint"]) == ("t0001", "f00d")
+    assert server.aliases == {f"{folder.sweep}-best": {"best", folder.sweep}}
 
 
 def counts(server):
@@ -299,10 +332,12 @@ def test_push_sends_everything_once(server, folder, ledger, tmp_path):
 
 
 def test_a_push_between_leaves_running_trials_running(server, folder, ledger):
+    server.has_sweeps = False
     server.connect()
     first_half(folder, ledger)
     early = push(folder, "wandb")
     assert (early.complete, early.warning, early.runs) == (False, None, 1)
+    assert early.note == "W&B: this server has no sweeps, so trials are grouped instead"
     assert steps_at(server, run_of(folder, 1)) == [1, 2]
     assert set(server.exit_codes) == {run_of(folder, 0)}, "the other trial and the sweep go on"
     second_half(folder, ledger)
@@ -310,22 +345,8 @@ def test_a_push_between_leaves_running_trials_running(server, folder, ledger):
     check_all_arrived(server, folder)
 
 
-def last_summaries(server, monkeypatch):
-    """Record the last summary sent of each run: W&B replaces the old one, the test's server merges the two."""
-    summaries, note = {}, server.note
-
-    def noted(path, body, answer):
-        if path.endswith("/file_stream"):
-            for line in json.loads(body).get("files", {}).get("wandb-summary.json", {}).get("content", []):
-                summaries[path.split("/")[-2]] = json.loads(line)
-        return note(path, body, answer)
-
-    monkeypatch.setattr(server, "note", noted)
-    return summaries
-
-
-def test_kills_and_resumes_leave_every_run_once(server, folder, ledger, monkeypatch):
-    summaries = last_summaries(server, monkeypatch)
+def test_kills_and_resumes_leave_every_run_once(server, folder, ledger):
+    summaries = server.summaries
     server.connect()
     mirror = start_mirror(folder, "wandb")
     first_half(folder, ledger)
@@ -476,10 +497,36 @@ def test_a_mirror_outlives_its_driver_just_long_enough(server, folder, ledger):
     assert steps_at(server, run_of(folder, 0)) == [1, 2, 3, 4]
     assert steps_at(server, run_of(folder, 1)) == [1, 2]
     assert server.exit_codes[run_of(folder, 1)] == 255, "W&B does not show it as running"
+    (sweep,) = server.sweeps.values()
+    assert sweep["states"] == ["RUNNING", "PAUSED"]
     assert not MirrorState.load(folder, "wandb", server.url).complete
     mirror = start_mirror(folder, "wandb")
     second_half(folder, ledger)
     assert mirror.finish(timeout_s=300).complete
+    check_all_arrived(server, folder)
+    assert sweep["states"] == ["RUNNING", "PAUSED", "RUNNING", "FINISHED"]
+
+
+def test_offline_runs_are_sent_by_wandb_sync(server, folder, ledger, tmp_path, monkeypatch):
+    """A sweep that is written in two parts, one of them without a key, has one folder per run."""
+    server.has_sweeps = False
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with monkeypatch.context() as without:
+        without.delenv("WANDB_API_KEY")
+        first_half(folder, ledger)
+        assert push(folder, "wandb").warning is None
+    second_half(folder, ledger)
+    result = push(folder, "wandb")
+    assert (result.complete, result.warning, result.runs) == (True, None, len(EPOCHS) + 1), describe(result, folder)
+    check_no_secret_and_no_litter(folder, tmp_path)
+    written = sorted((folder.root / "wandb").glob("offline-run-*"))
+    assert len({path.name.rsplit("-", 1)[1] for path in written}) == len(written) == len(EPOCHS) + 1
+    server.connect()
+    assert server.requests == 0
+    environ = {name: value for name, value in os.environ.items() if name != "WANDB_MODE"}
+    command = [sys.executable, "-m", "wandb", "sync", *map(str, written)]
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
     check_all_arrived(server, folder)
 
 

@@ -1,8 +1,8 @@
 """A W&B server for tests: openwandb behind a small gateway.
 
-openwandb stores runs in SQLite, but accepts any key, drops groups and exit codes, and gives no usable answer when the
-SDK asks how far a run is. The gateway adds these: it checks the key, records what passes, and answers from the record.
-It can also be disconnected, or refuse uploads.
+openwandb stores runs in SQLite, but accepts any key, drops groups and exit codes, has no sweeps, and gives no usable
+answer when the SDK asks how far a run is. The gateway adds these: it checks the key, records what passes, and answers
+from the record. It can also be disconnected, refuse uploads, or have no sweeps either.
 """
 
 import base64
@@ -45,6 +45,10 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.refuse_uploads = False
         self.requests, self.groups, self.exit_codes, self.history, self.digests = 0, {}, {}, {}, set()
+        self.aliases, self.summaries = {}, {}
+        """Aliases of each model; the last summary sent of each run, which replaces the one before, as at W&B."""
+        self.has_sweeps, self.sweeps, self.joined = True, {}, {}
+        """Sweeps by id, each as it was sent last and with all its states; and the sweep that a run joined."""
         self._gateway = None
         arguments = ["serve", "--host", "127.0.0.1", "--port", str(self._inner), "--data-dir", str(folder)]
         self._log = (folder / "server.log").open("wb")
@@ -86,6 +90,8 @@ class Server:
             return [dict(row) for row in database.execute(query, values)]
 
     def forward(self, command, path, headers, body):
+        if path.startswith("/graphql") and self.has_sweeps and (answer := self.answer_about_sweeps(json.loads(body))):
+            return 200, "application/json", json.dumps({"data": answer}).encode()
         passed = {k: v for k, v in headers.items() if k.lower() not in ("content-length", "accept-encoding")}
         inner = http.client.HTTPConnection("127.0.0.1", self._inner, timeout=60)
         try:
@@ -95,12 +101,33 @@ class Server:
         finally:
             inner.close()
 
+    def answer_about_sweeps(self, request):
+        """Return what W&B answers to a request about sweeps; None to any other."""
+        query, variables = request["query"], request.get("variables") or {}
+        if "upsertSweep(" in query:
+            sweep = variables["id"] or f"U3dlZXA6{len(self.sweeps)}"
+            kept = self.sweeps.setdefault(sweep, {"id": sweep, "name": f"sweep{len(self.sweeps)}", "states": []})
+            kept |= {"config": variables["config"], "display_name": variables["displayName"]}
+            kept["states"].append(variables["state"])
+            project = {"name": variables["projectName"], "entity": {"name": "team"}}
+            return {"upsertSweep": {"sweep": {"id": sweep, "name": kept["name"], "project": project}}}
+        if "sweepName }" in query:
+            joined = self.joined.get(variables["run"])
+            return {"project": {"run": joined and {"sweepName": joined}}}
+        if "sweep(sweepName:" in query:
+            found = next((one for one in self.sweeps.values() if one["name"] == variables["sweep"]), None)
+            shown = found and {"id": found["id"], "name": found["name"], "state": found["states"][-1]}
+            return {"project": {"sweep": shown}}
+        return None
+
     def note(self, path, body, answer):
         """Record what passes; complete the answer where the SDK asks how far a run is."""
         if path.endswith("/file_stream"):
             upload, run = json.loads(body), path.split("/")[-2]
             lines = upload.get("files", {}).get("wandb-history.jsonl", {}).get("content", [])
             self.history.setdefault(run, []).extend(lines)
+            for summary in upload.get("files", {}).get("wandb-summary.json", {}).get("content", []):
+                self.summaries[run] = json.loads(summary)
             if upload.get("complete"):
                 self.exit_codes[run] = upload["exitcode"]
         elif path.startswith("/graphql"):
@@ -108,16 +135,20 @@ class Server:
             if query.get("operationName") == "UpsertBucket" and query["variables"]["groupName"]:
                 run = query["variables"]
                 self.groups[run["name"]] = (run["groupName"], run["jobType"], run["displayName"])
+                self.joined |= {run["name"]: run["sweep"]} if run["sweep"] else {}
             if query.get("operationName") == "CreateArtifact":
                 made = query["variables"]["input"]
                 if made["artifactTypeName"] == "model":
                     self.digests.add(made["digest"])
+                    aliases = {alias["alias"] for alias in made["aliases"]} - {"latest"}
+                    self.aliases.setdefault(made["artifactCollectionName"], set()).update(aliases)
             if query.get("operationName") == "RunResumeStatus":
                 status = json.loads(answer)
                 bucket = ((status.get("data") or {}).get("model") or {}).get("bucket")
                 if bucket:
                     lines = self.history.get(bucket["name"], [])
                     bucket |= {"historyLineCount": len(lines), "historyTail": json.dumps(lines[-1:])}
+                    bucket |= {"summaryMetrics": json.dumps(self.summaries.get(bucket["name"], {}))}
                     bucket |= {"eventsTail": "[]", "wandbConfig": json.dumps({"t": {}})}
                 return json.dumps(status).encode()
         return answer

@@ -1,4 +1,4 @@
-"""``yolosweep track push``."""
+"""``yolosweep track push`` and ``yolosweep track report``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from yolosweep.cli.console import notify, print_line
 from yolosweep.cli.options import Run
 
-__all__ = ["push_run", "register"]
+__all__ = ["push_run", "register", "report_run"]
 
 
 def register(app: typer.Typer) -> None:
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     about = "Mirror runs to trackers: Weights & Biases, TensorBoard, MLflow."
     track = typer.Typer(no_args_is_help=True, help=about, rich_markup_mode=None)
     track.command("push")(push_run)
+    track.command("report")(report_run)
     app.add_typer(track, name="track")
 
 
@@ -39,7 +40,17 @@ def push_run(
     for result in results:
         where = f" at {result.url}" if result.url else ""
         print_line(f"{result.sink}: {result.runs} runs are complete{where}")
+        if result.note:
+            notify(result.note)
         if result.warning:
             notify(f"warning: {result.warning}")
     if any(result.warning for result in results):
         raise typer.Exit(1)
+
+
+def report_run(run_folder: Run) -> None:
+    """Write a W&B report of a run that was sent there: verdict, scores, classes, panels and pictures."""
+    from yolosweep.ledger import RunFolder
+    from yolosweep.tracking import save_report
+
+    print_line(save_report(RunFolder.open(run_folder)))

@@ -184,6 +184,10 @@ class RunFolder:
         """Place of an event file of a trial, or of the sweep, for TensorBoard."""
         return self._path("tensorboard", run, name)
 
+    def offline_runs(self, *names: str) -> Path:
+        """Folder of W&B's offline runs, or the place of something in it; written again from the ledger when lost."""
+        return self._path("wandb", *names)
+
     def model(self, name: str) -> Path:
         """Place of the copy of the model file that every trial starts from."""
         return self._path("model", name)

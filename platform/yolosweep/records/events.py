@@ -199,7 +199,7 @@ class Winner(Record):
     """What it was compared with on the same images; None in ledgers of earlier versions."""
     file: FileRef
     pictures: tuple[FileRef, ...] = ()
-    """``errors.html`` and the plots of the validations; empty where nothing could be drawn, and in earlier ledgers."""
+    """``errors.html``, the plots and the worst images; empty where nothing could be drawn, and in earlier ledgers."""
     settings: dict[str, Any]
     """All train arguments, as really used."""
     identity: str

@@ -148,9 +148,13 @@ def _forest(verdict: SweepVerdict) -> _Forest | None:
 
 
 def _pictures(winner: Winner | None) -> list[tuple[str, str]]:
-    """Return path and name of each picture beside the page, the page of mistakes first; paths are percent-encoded."""
+    """Return path and name of each picture beside the page, the page of mistakes first; paths are percent-encoded.
+
+    The worst images are in the page of mistakes.
+    """
     paths = [one.path for one in winner.pictures if ".." not in one.path] if winner else []
-    paths = sorted((path for path in paths if path.startswith("winner/")), key=lambda path: path.count("/"))
+    paths = [path for path in paths if path.startswith("winner/") and not path.startswith("winner/worst/")]
+    paths.sort(key=lambda path: path.count("/"))
     names = [path.removeprefix("winner/").removeprefix("plots/").rsplit(".", 1)[0] for path in paths]
     return [(quote(path), "mistakes" if name == "errors" else name) for path, name in zip(paths, names, strict=True)]
 

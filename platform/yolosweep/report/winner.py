@@ -110,7 +110,7 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, pa
         validations=validations,
         reference=reference,
         file=files["best.pt"],
-        pictures=tuple(reference for name, reference in pictures.items() if not name.startswith("worst/")),
+        pictures=tuple(pictures.values()),
         settings={**trial.request.settings, **record.used},
         identity=trial.request.identity,
         model=history.experiment["model"],

@@ -15,6 +15,7 @@ from yolosweep.tracking.registry import SINKS as SINKS
 from yolosweep.tracking.registry import choose_sinks as choose_sinks
 from yolosweep.tracking.registry import reach_notes as reach_notes
 from yolosweep.tracking.sink import Choice as Choice
+from yolosweep.tracking.wandb_report import save_report as save_report
 
 __all__ = [
     "SINKS",
@@ -26,6 +27,7 @@ __all__ = [
     "pages_of",
     "push",
     "reach_notes",
+    "save_report",
     "sinks_of",
     "start_mirror",
 ]

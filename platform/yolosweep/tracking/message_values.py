@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from yolosweep.diagnosis.verdict import judge
-from yolosweep.experiment import defaults_of
-from yolosweep.ledger.evidence import evidence_of
 from yolosweep.ledger.history import History
 from yolosweep.ledger.trial_summary import summarize_trial
 from yolosweep.records import EpochResult, TrialRecord
 from yolosweep.records.columns import columns_of
 from yolosweep.records.events import TrialResumed
 
-__all__ = ["headline_of", "resumption_of", "settings_of", "summary_of", "table_of", "verdict_of"]
+__all__ = ["headline_of", "resumption_of", "settings_of", "summary_of", "table_of"]
 
 
 def headline_of(history: History, records: Mapping[str, TrialRecord]) -> dict[str, Any]:
@@ -33,17 +30,6 @@ def headline_of(history: History, records: Mapping[str, TrialRecord]) -> dict[st
     gain = _gain(history, records, best.score)
     headline |= {"best_score": best.score, "best_trial": best.trial, "gain_over_defaults": gain}
     return headline | {f"best/{name}": value for name, value in best.used.items() if name in best.asked}
-
-
-def verdict_of(history: History) -> dict[str, Any]:
-    """Return the verdict on a sweep, and the winner's and trial 0's scores as validated again."""
-    verdict = judge(evidence_of(history, defaults_of(history.experiment["model"])))
-    values: dict[str, Any] = {"verdict": verdict.outcome.value, "verdict_text": verdict.sentence}
-    values |= {"ties": len(verdict.ties), "resolution": verdict.resolution}
-    for one in verdict.comparisons:
-        numbers = one.model_dump(include={"score", "reference_score", "difference", "low", "high"})
-        values |= {f"{one.split}/{name}": value for name, value in numbers.items()}
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def table_of(history: History, run_of: Callable[[str], str]) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:

@@ -39,6 +39,8 @@ class MirrorResult:
     """Page of the sweep at the tracker."""
     warning: str | None
     """One line where something is missing, with the fix."""
+    note: str | None = None
+    """One line on how this tracker shows the sweep; nothing is missing."""
 
 
 class Mirror:
@@ -70,6 +72,7 @@ class Mirror:
             runs=sum(run.closed for run in state.runs.values()),
             url=state.url,
             warning=self._warning(code, state.last_error),
+            note=f"{self._sink.title}: {state.note}" if state.note else None,
         )
 
     def stop(self, grace_s: float = _STOP_S) -> None:

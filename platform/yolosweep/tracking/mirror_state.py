@@ -42,6 +42,8 @@ class MirrorState(BaseModel):
     """Page of the sweep at the tracker."""
     last_error: str | None = None
     """One line; None after a success."""
+    note: str | None = None
+    """As of the connection."""
     at: str = ""
 
     @classmethod

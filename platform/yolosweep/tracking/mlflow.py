@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -141,6 +142,7 @@ class MlflowConnection:
         self._runs: dict[str, _Run] = {}
         self.url: str | None = None
         self.warnings: dict[str, str] = {}
+        self.note: str | None = None
 
     def _experiment_id(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
@@ -257,7 +259,7 @@ class MlflowConnection:
                 self._client.delete_tag(run.id, key)
 
     def _upload(self, run: _Run, message: Artifact) -> None:
-        """Upload the winner's file and its card, unless they are there."""
+        """Upload the winner's file, its card and its pictures, unless they are there."""
         folder = self._destination.folder
         self.warnings.pop(message.name, None)
         try:
@@ -271,9 +273,12 @@ class MlflowConnection:
             return
         if run.tags.get(_CHECKSUM) == message.file.sha256:
             return
-        for file in (path, card):
-            if file.is_file():
-                self._client.log_artifact(run.id, str(file), "winner")
+        self._client.log_artifact(run.id, str(path), "winner")
+        if card.is_file():
+            self._client.log_artifact(run.id, str(card), "winner")
+        for picture in message.pictures:
+            if (file := folder.resolve(picture)).is_file() and sha256_of(file) == picture.sha256:
+                self._client.log_artifact(run.id, str(file), str(PurePosixPath(picture.path).parent))
         self._log(run, params={}, tags={_CHECKSUM: message.file.sha256})
 
     def finish(self, run: str, close: Close | None) -> None:

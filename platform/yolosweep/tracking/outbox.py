@@ -79,7 +79,7 @@ class Outbox:
         )
 
     def deliver(self, *, flush: bool = False) -> None:
-        """Send all pending messages.
+        """Send all pending messages; the sweep's own run is the last, so it ends after its trials.
 
         Args:
             flush: also finish runs of trials that continue, so that everything counts as arrived.
@@ -88,7 +88,7 @@ class Outbox:
             NotSent: something did not arrive. The other runs were tried too, unless no run could be opened at all.
         """
         failure: NotSent | None = None
-        for run in list(self._pending):
+        for run in sorted(self._pending, key=lambda run: self.planner.opened[run].kind == "sweep"):
             self.heartbeat()
             try:
                 self._deliver_run(run, flush=flush)
@@ -148,6 +148,7 @@ class Outbox:
         """Save the state; where there is no error, a lasting warning of the connection takes its place."""
         warnings = list(self._connection.warnings.values()) if self._connection else []
         self.state.last_error = error or (warnings[0] if warnings else None)
+        self.state.note = self._connection.note if self._connection else self.state.note
         self.state.url = (self._connection.url if self._connection else None) or self.state.url
         self.state.complete = self.planner.ended and self.empty
         self.state.save(self._folder, self._sink.name)

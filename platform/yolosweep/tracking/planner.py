@@ -25,8 +25,9 @@ from yolosweep.records.events import (
     TrialStarted,
     WinnerSelected,
 )
-from yolosweep.tracking.message_values import headline_of, resumption_of, settings_of, summary_of, table_of, verdict_of
+from yolosweep.tracking.message_values import headline_of, resumption_of, settings_of, summary_of, table_of
 from yolosweep.tracking.sink import Artifact, Close, Message, Open, Outcome, Row, Summary, Table
+from yolosweep.tracking.winner_values import classes_of, winner_of
 
 __all__ = ["Planner", "section_of"]
 
@@ -42,6 +43,8 @@ _SWEEP_OUTCOMES: dict[str, Outcome] = {
     "cancelled": "cancelled",
     "interrupted": "cancelled",
 }
+_PICTURES = ("winner/plots/val/", "winner/plots/test/", "winner/worst/")
+"""Folders of pictures that are sent; trial 0's plots and the page of mistakes stay in the run folder."""
 
 
 _UNSET = Open.at
@@ -79,6 +82,8 @@ class Planner:
         """Last epoch sent of each trial: an epoch that is trained again is not sent again."""
         self._records: dict[str, TrialRecord] = {}
         """Last ending of each trial, also of one that was resumed since, which the history forgets."""
+        self._winner_keys = set[str]()
+        """Names of the values sent of all winners so far: a later winner removes those it does not have."""
 
     def add(self, event: Event) -> list[Message]:
         """Fold one event in and return its messages; some kinds of events have none.
@@ -158,6 +163,7 @@ class Planner:
     def _config(self, request: TrialRequest) -> dict[str, Any]:
         dataset = self.history.dataset
         return {
+            **request.asked,
             **request.settings,
             "task": request.task,
             "model": request.model,
@@ -208,33 +214,34 @@ class Planner:
 
     @_messages.register
     def _(self, event: WinnerSelected) -> list[Message]:
-        run, seq, file, values = self._sweep_run, event.seq, event.file, self._winner()
-        metadata = {**values, "trial_run": self._run(event.trial), "sha256": file.sha256, "size": file.size}
+        run, seq, file, values = self._sweep_run, event.seq, event.file, winner_of(self.history)
+        stale = dict.fromkeys(sorted(self._winner_keys - values.keys()))
+        self._winner_keys |= values.keys()
+        metadata = {**values, "trial_run": self._run(event.trial), "dataset_fingerprint": event.data_fingerprint}
+        metadata |= {"sha256": file.sha256, "size": file.size}
         name = f"{self.history.sweep}-best"
+        columns, rows = classes_of(self.history)
+        table = [Table(run=run, seq=seq, step=seq, name="classes", columns=columns, rows=rows)] if rows else []
+        pictures = tuple(one for one in event.pictures if one.path.startswith(_PICTURES))
         return [
             *self._reopening(run, seq),
-            Summary(run=run, seq=seq, values=values),
-            Artifact(run=run, seq=seq, name=name, file=file, metadata=metadata),
+            Summary(run=run, seq=seq, values={**values, **stale}),
+            Artifact(run=run, seq=seq, name=name, file=file, metadata=metadata, pictures=pictures),
+            *table,
         ]
-
-    def _winner(self) -> dict[str, Any]:
-        winner = self.history.winner
-        if winner is None:
-            return {}
-        caveats = {"caveats": " | ".join(winner.caveats)} if winner.caveats else {}
-        return {"winner": winner.trial, "winner_score": winner.score, **caveats, **verdict_of(self.history)}
 
     @_messages.register
     def _(self, event: SweepEnded) -> list[Message]:
         run, seq, status = self._sweep_run, event.seq, event.status
-        headline = headline_of(self.history, self._records)
+        headline, winner = headline_of(self.history, self._records), winner_of(self.history)
+        best = {"trials_ended": headline["trials_ended"], **winner} if winner else headline
         columns, rows = table_of(self.history, self._run)
         close = Close(
             run=run,
             seq=seq,
             outcome=_SWEEP_OUTCOMES.get(status, "finished"),
             tags=(*self._tags, status) if status else self._tags,
-            summary={**headline, **self._winner(), "status": status, "reason": event.reason},
+            summary={**best, "status": status, "reason": event.reason},
         )
         messages = [*self._reopening(run, seq), Table(run=run, seq=seq, step=seq, columns=columns, rows=rows), close]
         self._open.discard(run)

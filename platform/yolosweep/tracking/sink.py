@@ -30,9 +30,11 @@ __all__ = [
     "Sink",
     "Summary",
     "Table",
+    "TableName",
 ]
 
 Outcome = Literal["finished", "failed", "cancelled"]
+TableName = Literal["trials", "classes"]
 
 _UNSET = datetime.min.replace(tzinfo=timezone.utc)
 
@@ -80,20 +82,24 @@ class Summary(Message):
 
 @dataclass(frozen=True, kw_only=True)
 class Table(Message):
-    """The table of all trials; it counts as a line of history, so that trackers keep its earlier versions."""
+    """A table; it counts as a line of history, so that trackers keep its earlier versions."""
 
     step: int
+    name: TableName = "trials"
+    """All trials, or the winner's and trial 0's metrics per class."""
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact(Message):
-    """The winner's checkpoint: the only file that is uploaded."""
+    """The winner's checkpoint, and pictures of its answers: the only files that are uploaded."""
 
     name: str
     file: FileRef
     metadata: dict[str, Any]
+    pictures: tuple[FileRef, ...] = ()
+    """Plots of its validations and its worst images, in ``winner/plots`` and ``winner/worst``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +141,9 @@ class Destination:
     """The sink's section of ``track``, as of the first time the experiment had one; empty where it never had."""
     experiment: str
     """Name of the experiment."""
+    sweep: str
+    search: Mapping[str, Any]
+    """The experiment's ``search``, as of its newest event."""
     folder: RunFolder
     """The run folder, which holds the winner's checkpoint."""
     scratch: Path
@@ -151,6 +160,8 @@ class Connection(Protocol):
     """Page of the sweep, once known."""
     warnings: dict[str, str]
     """What can never be sent, by name, for example a winner's file that is missing."""
+    note: str | None
+    """What the tracker shows otherwise than another one would, in one line; nothing is missing."""
 
     def open(self, opening: Open, *, closes: bool) -> int:
         """Open a run and return the last history step that the tracker has, -1 without any.

@@ -177,15 +177,7 @@ def _sender(
             os._exit(_FAILED)
 
     def connect(planner: Planner) -> Connection:
-        destination = Destination(
-            address=address,
-            section=planner.section or {},
-            experiment=planner.history.started.experiment["name"],
-            folder=folder,
-            scratch=scratch,
-            follow=follow,
-        )
-        return sink.connect(destination)
+        return sink.connect(_destination(planner, folder, scratch=scratch, address=address, follow=follow))
 
     outbox = Outbox(folder, sink, address, connect, heartbeat)
     code = _FAILED
@@ -204,3 +196,16 @@ def _sender(
         _kill_children_of(os.getpid())
     # An exit hook of the client library would wait for the network again; what did not arrive is not marked as sent.
     os._exit(code)
+
+
+def _destination(planner: Planner, folder: RunFolder, *, scratch: Path, address: str, follow: bool) -> Destination:
+    return Destination(
+        address=address,
+        section=planner.section or {},
+        experiment=planner.history.started.experiment["name"],
+        sweep=planner.history.sweep,
+        search=planner.history.experiment.get("search") or {},
+        folder=folder,
+        scratch=scratch,
+        follow=follow,
+    )

@@ -71,6 +71,7 @@ class TensorBoardConnection:
         self._files: dict[str, EventFile] = {}
         self.url: str | None = str(destination.folder.root / "tensorboard")
         self.warnings: dict[str, str] = {}
+        self.note: str | None = None
 
     def open(self, opening: Open, *, closes: bool) -> int:
         """Open a run's file and return the last step in it."""

@@ -172,9 +172,11 @@ class _Sweep:
             self._mirrors = [start_mirror(self._folder, sink) for sink in self._sinks]
 
     def _finish_mirrors(self, **limit: float) -> None:
-        """End the mirror processes; report what did not arrive."""
+        """End the mirror processes; report what did not arrive, and what a tracker shows otherwise."""
         mirrors, self._mirrors = self._mirrors, []
         for result in finish_all(mirrors, **limit):
+            if result.note:
+                self._listener.info(result.note)
             if result.warning:
                 self._listener.warning(result.warning)
 

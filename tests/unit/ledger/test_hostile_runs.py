@@ -24,6 +24,7 @@ from yolosweep.report.exports import drop_export, place_of
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, forget
 from yolosweep.tracking.event_file import EventFile
 from yolosweep.tracking.mirror_state import MirrorState
+from yolosweep.tracking.wandb_sweep import JoinedSweep
 from yolosweep.workflows.study_export import export_study
 
 NAMES = (
@@ -43,6 +44,7 @@ NAMES = (
 LINKS = (
     "ledger.jsonl", ".ledger.lock", ".lock", ".owner.json", "experiment.yaml", "report.html", "data", "data/linked",
     "data/linked/images", "data/linked/images/train", "winner", "mirror", "mirror/wandb.json", "mirror/wandb.log",
+    "mirror/wandb-sweep.json", "wandb", "wandb/data",
     "mirror/.lock", "model", "model/m.pt", ".ray", "trials", "trials/t0000", "trials/t0000/checkpoints",
     "trials/t0000/attempts", "trials/t0000/attempts/a00", "trials/t0000/best.pt", "trials/t0000/stacks-a00.txt",
     "trials/t0000/.best.pt.1.tmp", "winner/exports", "tensorboard", "tensorboard/t0000",
@@ -137,6 +139,8 @@ def everything(folder: RunFolder) -> Iterator[Callable[[], Any]]:
     yield lambda: folder.mirror("wandb.log").open("ab").close()
     yield lambda: EventFile(folder.tensorboard("t0000", "events.out.tfevents.yolosweep")).close()
     yield lambda: export_study(folder)
+    yield lambda: JoinedSweep(server="s", project="p", id="x", name="x", state="RUNNING").save(folder)
+    yield lambda: shutil.rmtree(folder.offline_runs("data"), ignore_errors=True)
     yield lambda: folder.publish("x", folder.experiment)
     yield lambda: folder.publish(b"x", folder.winner / "best.pt")
     yield lambda: folder.publish(b"x", place_of(folder, "onnx", "best.onnx"))

@@ -77,9 +77,22 @@ class TestChoice:
         with pytest.raises(UsageError, match=r"track\.wandb\.mode=online.*wandb login.*mode: auto"):
             choose(Wandb(mode="online"), home)
 
-    @pytest.mark.parametrize("asked", ["offline", "disabled", "dryrun"])
-    def test_auto_respects_wandb_mode(self, home, asked):
-        assert choose(Wandb(), {**home, "WANDB_API_KEY": CANARY, "WANDB_MODE": asked}).online is False
+    def test_auto_respects_a_disabled_wandb(self, home):
+        assert choose(Wandb(), {**home, "WANDB_API_KEY": CANARY, "WANDB_MODE": "disabled"}).online is False
+
+    @pytest.mark.parametrize("asked", ["offline", "dryrun"])
+    def test_offline_needs_no_key_and_names_the_command_to_send(self, home, asked):
+        choice = choose(Wandb(), {**home, "WANDB_MODE": asked})
+        assert choice.online
+        assert "wandb sync RUN/wandb/offline-run-*" in choice.line
+        SINK.require_ready({**home, "WANDB_MODE": asked})
+        assert SINK.address({}, {**home, "WANDB_MODE": asked}) == "offline", (
+            "what is written there arrived at no server"
+        )
+
+    def test_online_and_offline_together_are_refused(self, home):
+        with pytest.raises(UsageError, match=r"track\.wandb\.mode=online, but WANDB_MODE=offline; unset WANDB_MODE"):
+            choose(Wandb(mode="online"), {**home, "WANDB_API_KEY": CANARY, "WANDB_MODE": "offline"})
 
     @pytest.mark.parametrize(
         ("machine", "base_url", "online"),
@@ -485,7 +498,7 @@ def outbox_in(folder, **attributes):
     messages = []
 
     class Noted:
-        url, warnings = None, {}
+        url, warnings, note = None, {}, None
 
         def open(self, opening, *, closes):
             return -1
@@ -580,7 +593,7 @@ def test_the_winner_is_sent_at_once():
     (summary,) = of_type(Summary, plan(events_of(entries)))
     assert summary.values == {
         "winner": "t0000", "winner_score": 0.5, "verdict": "undecided", "ties": 0,
-        "verdict_text": "No trial has a score yet.",
+        "verdict_text": "No trial has a score yet.", "winner/lr0": 0.01,
     }  # fmt: skip
 
 

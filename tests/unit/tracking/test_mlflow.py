@@ -48,7 +48,14 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def mirror(folder: RunFolder, section: dict[str, Any] | None = None) -> None:
     address = SINK.address({}, os.environ)
-    about = {"address": address, "section": section or {}, "experiment": "lot", "follow": False}
+    about = {
+        "address": address,
+        "section": section or {},
+        "experiment": "lot",
+        "sweep": "lot-1",
+        "search": {},
+        "follow": False,
+    }
 
     def connect(planner: Any) -> Any:
         return SINK.connect(Destination(**about, folder=folder, scratch=folder.root))

@@ -13,11 +13,12 @@ import importlib.util
 import json
 import math
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -259,7 +260,7 @@ class MlflowConnection:
                 self._client.delete_tag(run.id, key)
 
     def _upload(self, run: _Run, message: Artifact) -> None:
-        """Upload the winner's file, its card and its pictures, unless they are there."""
+        """Upload the winner's file and its card, unless they are there."""
         folder = self._destination.folder
         self.warnings.pop(message.name, None)
         try:
@@ -273,13 +274,20 @@ class MlflowConnection:
             return
         if run.tags.get(_CHECKSUM) == message.file.sha256:
             return
-        self._client.log_artifact(run.id, str(path), "winner")
-        if card.is_file():
-            self._client.log_artifact(run.id, str(card), "winner")
-        for picture in message.pictures:
-            if (file := folder.resolve(picture)).is_file() and sha256_of(file) == picture.sha256:
-                self._client.log_artifact(run.id, str(file), str(PurePosixPath(picture.path).parent))
+        for file, place in ((path, "winner"), (card, "winner"), *self._pictures(message)):
+            if file.is_file():
+                self._client.log_artifact(run.id, str(file), place)
         self._log(run, params={}, tags={_CHECKSUM: message.file.sha256})
+
+    def _pictures(self, message: Artifact) -> Iterator[tuple[Path, str]]:
+        """Yield the pictures that are as recorded, and their folders."""
+        for picture in message.pictures:
+            try:
+                path = self._destination.folder.resolve(picture)
+            except RunFolderError:
+                continue
+            if path.is_file() and sha256_of(path) == picture.sha256:
+                yield path, posixpath.dirname(picture.path)
 
     def finish(self, run: str, close: Close | None) -> None:
         """Close a run; one whose trial continues elsewhere keeps its state."""

@@ -52,7 +52,7 @@ def mirror(folder: RunFolder, section: dict[str, Any] | None = None) -> None:
         "address": address,
         "section": section or {},
         "experiment": "lot",
-        "sweep": "lot-1",
+        "sweep": "x",
         "search": {},
         "follow": False,
     }
@@ -108,7 +108,11 @@ def test_runs_have_the_numbers_of_the_ledger(run: RunFolder, store: str, tmp_pat
     best.write_bytes(b"weights")
     run.publish("# a card", run.winner / "README.md")
     assert history.winner is not None
-    winner = history.winner.winner.model_copy(update={"file": run.publish(best, run.winner / "best.pt")})
+    picture = run.publish(best, run.bundled("plots", "val", "confusion_matrix.png"))
+    changed = run.publish(best, run.bundled("plots", "test", "confusion_matrix.png"))
+    run.bundled("plots", "test", "confusion_matrix.png").write_bytes(b"another one")
+    files = {"file": run.publish(best, run.winner / "best.pt"), "pictures": (picture, changed)}
+    winner = history.winner.winner.model_copy(update=files)
     with closing(Ledger(run)) as ledger:
         ledger.append(WinnerSelected(**dict(winner)))
         ledger.append(SweepEnded(status="finished", reason="all trials ran"))
@@ -123,7 +127,8 @@ def test_runs_have_the_numbers_of_the_ledger(run: RunFolder, store: str, tmp_pat
     assert parent.data.params["search.trials"] == str(history.experiment["search"]["trials"])
     assert parent.data.metrics["winner_score"] == winner.score
     artifacts = {file.path for file in reader.list_artifacts(parent.info.run_id, "winner")}
-    assert artifacts == {"winner/best.pt", "winner/README.md"}
+    assert artifacts == {"winner/best.pt", "winner/README.md", "winner/plots"}
+    assert [file.path for file in reader.list_artifacts(parent.info.run_id, "winner/plots")] == ["winner/plots/val"]
     for name, trial in history.trials.items():
         found = runs[name]
         assert found.data.tags["mlflow.parentRunId"] == parent.info.run_id

@@ -26,7 +26,7 @@ SINK = TensorBoardSink()
 
 
 def mirror(folder: RunFolder) -> None:
-    about = {"address": "tensorboard", "section": {}, "experiment": "x", "sweep": "x-1", "search": {}, "follow": False}
+    about = {"address": "tensorboard", "section": {}, "experiment": "x", "sweep": "x", "search": {}, "follow": False}
     with closing(SINK.connect(Destination(**about, folder=folder, scratch=folder.root))) as connection:
         send(folder, Outbox(folder, SINK, "tensorboard", lambda planner: connection), final=lambda: True)
 

@@ -147,8 +147,10 @@ class LiveView:
         trials = list(self._history.trials.values())
         running = [trial for trial in trials if trial.record is None]
         ranked = [trial for trial in self._history.ranked() if trial.record] if self._history.has_begun else []
-        unscored = [trial for trial in trials if trial.record is not None and trial.score is None]
-        return [*running, *ranked, *unscored]
+        repeats = [trial for trial in self._history.repeats() if trial.record is not None]
+        shown = {trial.request.trial for trial in [*running, *ranked, *repeats]}
+        unscored = [trial for trial in trials if trial.request.trial not in shown]
+        return [*running, *repeats, *ranked, *unscored]
 
 
 def _time(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ def _describe(plan: Plan) -> None:
         )
     else:
         print_line(f"pruning    {search['pruner']}: {PRUNERS[search['pruner']].summary}")
+    print_line(f"finals     {plan.finals}{_finals_time(plan)}")
     print_line(
         f"cost       at most {plan.epochs_at_most or '?'} epochs ({plan.epochs_per_trial} a trial){_time_text(plan)}"
     )
@@ -64,6 +66,13 @@ def _describe(plan: Plan) -> None:
         print_line(f"mirror     {plan.tracking}")
     for note in plan.notes:
         print_line(f"note       {note}")
+
+
+def _finals_time(plan: Plan) -> str:
+    if plan.seconds_per_epoch is None or not plan.final_trainings:
+        return ""
+    rounds = math.ceil(plan.final_trainings / max(plan.concurrent or 1, 1))
+    return f", about {rounds * plan.epochs_per_trial * plan.seconds_per_epoch / 3600:.3g} h"
 
 
 def _time_text(plan: Plan) -> str:

@@ -44,7 +44,7 @@ def sweep_of(history: History, importance: Importance | None = None) -> Sweep:
     space = parameters_of(experiment)
     comparable = {trial.request.trial for trial in comparable_trials(history)}
     return Sweep(
-        trials=tuple(_trial(history, trial, trial.request.trial in comparable) for trial in history.trials.values()),
+        trials=tuple(_trial(history, trial, trial.request.trial in comparable) for trial in history.searched),
         axes={name: axis for name, parameter in space.items() if (axis := _axis(parameter)) is not None},
         searched=tuple(name for name, parameter in space.items() if len(set(map(repr, parameter.corners()))) > 1),
         mode=history.mode,

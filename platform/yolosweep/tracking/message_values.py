@@ -26,7 +26,8 @@ def headline_of(history: History, records: Mapping[str, TrialRecord]) -> dict[st
     """
     ended = sum(trial.record is not None for trial in history.trials.values())
     headline: dict[str, Any] = {"trials_ended": ended}
-    scored = [record for record in records.values() if record.score is not None]
+    searched = [record for record in records.values() if history.trials[record.trial].request.repeats is None]
+    scored = [record for record in searched if record.score is not None]
     if not scored:
         return headline
     best = min(scored, key=lambda record: (-_sign(history) * (record.score or 0.0), record.number))
@@ -43,6 +44,8 @@ def verdict_of(history: History) -> dict[str, Any]:
     for one in verdict.comparisons:
         numbers = one.model_dump(include={"score", "reference_score", "difference", "low", "high"})
         values |= {f"{one.split}/{name}": value for name, value in numbers.items()}
+    if (seeds := verdict.seeds) is not None:
+        values |= {f"finals/{name}": value for name, value in seeds.model_dump(exclude={"error"}).items()}
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, variance
 
 from yolosweep.records.verdict import Comparison, Evidence, Finalist, SeedComparison, SweepVerdict
 
@@ -57,16 +57,20 @@ class SeedTable:
 
     def half_width(self, chances: int) -> float:
         """Return half of the interval of the difference of two means that is the largest of so many."""
-        return self._quantile(chances) * self.spread * math.sqrt(2 / len(self.seeds))
+        return _quantile(self.freedom, chances) * self.spread * math.sqrt(2 / len(self.seeds))
 
     def half_width_of_mean(self) -> float:
-        """Return half of the interval of one trial's mean."""
-        return self._quantile(1) * self.spread / math.sqrt(len(self.seeds))
+        """Return half of the interval of one trial's mean, which takes part in what a seed does to all trials."""
+        freedom = len(self.rows) * (len(self.seeds) - 1)
+        pooled = math.sqrt(fmean(variance(scores) for scores in self.rows.values()))
+        return _quantile(freedom, 1) * pooled / math.sqrt(len(self.seeds))
 
-    def _quantile(self, chances: int) -> float:
-        from scipy.special import stdtrit
 
-        return float(stdtrit(self.freedom, 1 - (1 - CONFIDENCE) / (2 * max(chances, 1))))
+def _quantile(freedom: int, chances: int) -> float:
+    """Return the quantile of Student's distribution for a two-sided interval of the largest of so many."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 1 - (1 - CONFIDENCE) / (2 * max(chances, 1))))
 
 
 def seed_table(finalists: Sequence[Finalist], mode: str) -> SeedTable | None:

@@ -71,6 +71,7 @@ def _best_first(history: History) -> list[TrialHistory]:
 
     def trainings(name: str) -> list[TrialHistory]:
         scored = [one for one in (history.trials[name], *history.repeats(name)) if one.score is not None]
+        scored = [one for one in scored if _is_kept(one)] or scored
         return sorted(scored, key=lambda one: (sign * (one.score or 0.0), one.request.number))
 
     return [training for name in table.rows for training in trainings(name)]

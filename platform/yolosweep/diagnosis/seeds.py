@@ -147,10 +147,6 @@ def seed_lines(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
     if evidence.ended and handed_over is not None:
         score = evidence.validated.get("val")
         value = "" if score is None else f", {score:.4f} on val"
-        whose = (
-            f"one of {evidence.winner}"
-            if handed_over == evidence.winner
-            else f"{handed_over}, which repeats {evidence.winner}"
-        )
-        lines.append(f"The checkpoint is that of {whose}: the best of its seeds{value}.")
+        repeat = "" if handed_over == evidence.winner else f", which repeats {evidence.winner}"
+        lines.append(f"The checkpoint is that of {handed_over}{repeat}: the best of its seeds{value}.")
     return lines

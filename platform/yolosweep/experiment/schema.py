@@ -193,7 +193,8 @@ class Experiment(_Strict):
     """Folder for run folders, relative to where the command runs; on a cluster one that every node mounts, or an
     address in an object storage (``s3://bucket/sweeps``, ``gs://…``, ``abfs://…``): then nodes share nothing else."""
     keep_top: Annotated[Whole, Field(ge=1)] = 3
-    """Checkpoints are kept for this many best trials and for trial 0; the others keep their rows and settings."""
+    """Checkpoints are kept for this many best trials, for trial 0 and the finalists, and for the best repeat of each;
+    the others keep their rows and settings."""
     track: Track = Track()
     """Where results are mirrored to."""
 

@@ -165,9 +165,9 @@ class Explanation:
         again = winner.validations.get("val")
         value = again.metrics.get(self.history.metric) if again else None
         checked = "" if value is None else f", and {_score(value)} when its checkpoint was validated again"
-        if trial.request.repeats is not None:
+        if self.history.repeats(winner.settings_trial):
             return (
-                f"{trial.request.trial} was chosen: the best checkpoint of {trial.request.repeats}, which has the best "
+                f"{trial.request.trial} was chosen: the best checkpoint of {winner.settings_trial}, which has the best "
                 f"mean of the finals; {_score(winner.score)} as recorded{checked}."
             )
         rank = _ordinal(self.history.ranked().index(trial) + 1) if trial in self.history.ranked() else "unranked"

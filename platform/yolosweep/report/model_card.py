@@ -103,12 +103,13 @@ def _results(winner: Winner, dataset: PreparedDataset, facts: CardFacts | None) 
 def _introduction(history: History, winner: Winner, task: str) -> str:
     count = sum(trial.score is not None for trial in history.searched)
     metric, repeats = _text(short_metric(winner.metric)), ""
+    by = " as a mean over new seeds" if history.repeats(winner.settings_trial) else ""
     if winner.repeats is not None:
         repeats = f", which repeats {_text(winner.repeats)} with another seed"
     return (
         f"A {_text(task)} model, trained from {_text(_tail(winner.model))}. It is trial {_text(winner.trial)} of the "
-        f"sweep {_text(history.sweep)}{repeats}, the best of {count} trials with a score by {metric} on val. Its file "
-        "was verified and validated again."
+        f"sweep {_text(history.sweep)}{repeats}, the best of {count} trials with a score by {metric} on val{by}. Its "
+        "file was verified and validated again."
     )
 
 

@@ -113,6 +113,8 @@ class FinalRound:
 
     def reserved(self, history: History) -> int:
         """Return the trainings that are kept for the finals while the search goes on."""
+        if not self._finals.top:
+            return 0
         base = history.baseline
         done = len(self._repeated(history, base)) if base is not None else 0
         return max(0, self._finals.trainings - done)
@@ -129,8 +131,10 @@ class FinalRound:
         False where they would take too large a part of it: then the whole budget is the search's.
         """
         budget = self._search.time_budget
+        if budget is None or not self._finals.top:
+            return False
         seconds = [one.record.seconds for one in history.searched if one.record and _is_whole(one)]
-        if budget is None or not self._finals.top or not seconds:
+        if not seconds:
             return False
         at_a_time = 1 + sum(one.record is None for one in history.trials.values())
         finals_s = math.ceil(self.reserved(history) / at_a_time) * fmean(seconds)

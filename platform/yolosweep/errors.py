@@ -27,6 +27,7 @@ __all__ = [
     "Fault",
     "Interrupted",
     "RunFolderError",
+    "ScoreDiffersError",
     "TrainingError",
     "UsageError",
     "VerificationError",
@@ -102,6 +103,10 @@ class VerificationError(YolosweepError):
     """A checkpoint differs from what was recorded, in its bytes or its score, or an export from its checkpoint."""
 
     exit_code = 8
+
+
+class ScoreDiffersError(VerificationError):
+    """A checkpoint validated again does not have the recorded score."""
 
 
 class Interrupted(YolosweepError):

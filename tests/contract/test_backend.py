@@ -52,7 +52,7 @@ class BackendContract:
         for task in backend.tasks:
             space = ArgumentSpace(model=self.model, task=task, defaults=backend.arguments.defaults)
             assert list(backend.faults(space)) == []
-            assert list(backend.data_faults(space, 10_000, polygons=True)) == []
+            assert list(backend.data_faults(space, 10_000, polygons=True, names={0: "a"})) == []
 
     def test_its_starter_loads(self, backend: Backend, tmp_path: Path) -> None:
         for task in backend.tasks:
@@ -116,7 +116,9 @@ class LineBackend:
         if any(value < 0 for value in space.numbers("slope")):
             yield Fault(key=space.key("slope"), message="is below 0; set 0.5")
 
-    def data_faults(self, space: ArgumentSpace, train_images: int, *, polygons: bool) -> Iterator[Fault]:
+    def data_faults(
+        self, space: ArgumentSpace, train_images: int, *, polygons: bool, names: Mapping[int, str]
+    ) -> Iterator[Fault]:
         return iter(())
 
     def notes(self, space: ArgumentSpace) -> Iterator[str]:

@@ -196,6 +196,7 @@ def test_a_nan_on_one_rank_sends_all_of_them_back(request_of: Any) -> None:
     assert first["epoch"] == second["epoch"]
 
 
+@pytest.mark.nightly  # a NaN in a later epoch: above
 def test_a_nan_on_one_rank_in_the_first_epoch_ends_all_of_them(request_of: Any) -> None:
     request = request_of("diverged", world_size=2, cpus=2)
     records = [TrialRecord.model_validate(told["record"][0]) for told in train(request, request, poisoned=1)]

@@ -93,6 +93,58 @@ def test_every_task_is_scored_image_by_image(task: str, tmp_path: Path, monkeypa
         assert len(answer.fits[0]) == len(answer.overlaps[0]) == len(answer.predictions)
         assert bool(label.outline) == (task in ("segment", "obb"))
         for x, y in label.outline:
-            assert min(abs(y - 0.1), abs(x - 0.9), abs(x - y)) < 0.1, "as far from an edge as a pixel of a mask is wide"
+            third = abs(x - y) if task == "segment" else min(abs(x - 0.1), abs(y - 0.9))  # a triangle, or a square
+            assert min(abs(y - 0.1), abs(x - 0.9), third) < 0.1, "as far from an edge as a pixel of a mask is wide"
         joints = [0.4, 0.4, 0.6, 0.6] if task == "pose" else []
         assert [share for point in label.keypoints for share in point] == pytest.approx(joints, abs=0.01)
+
+
+def test_the_winner_is_validated_with_all_arguments_of_its_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a validation counts depends on more than ``imgsz``: every argument is that of the training."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    from yolosweep.backends import trainer_for
+    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.records import TrialRequest, Verdict
+
+    enter()
+    from ultralytics.engine.validator import BaseValidator
+
+    seen: list[dict[str, Any]] = []
+    validate = BaseValidator.__call__
+
+    def watched(validator: Any, trainer: Any = None, model: Any = None) -> Any:
+        stats = validate(validator, trainer, model)
+        seen.append(vars(validator.args))
+        return stats
+
+    monkeypatch.setattr(BaseValidator, "__call__", watched)
+    data = draw(tmp_path / "set", "segment")
+    changed = {
+        "mask_ratio": 1, "overlap_mask": False, "conf": 0.1, "iou": 0.5, "max_det": 20, "classes": [0],
+        "agnostic_nms": True, "single_cls": True, "fraction": [1.0, 0.5],
+    }  # fmt: skip
+    settings = {
+        "epochs": 1,
+        "imgsz": 32,
+        "batch": 4,
+        "optimizer": "SGD",
+        "plots": False,
+        "verbose": False,
+        "seed": 0,
+        **changed,
+    }
+    request = TrialRequest(
+        sweep="run", trial="t0000", number=0, task="segment", model="yolo11n-seg.yaml", data=str(data), asked={},
+        identity="i", metric="metrics/mAP50-95(M)", folder=str(tmp_path / "run"), settings=settings,
+    )  # fmt: skip
+    trainer = trainer_for(request.model)
+    record = trainer.train(request, lambda row, checkpoint: Verdict.CONTINUE, lambda: False)
+    weights = tmp_path / "run" / record.files["best.pt"].path
+    trainer.validate(weights, task="segment", data=str(data), split="val", settings={**settings, **record.used}, gpus=0)
+    (first, *_), again = seen[:-1], seen[-1]
+    assert {name: again[name] for name in changed} == changed
+    differ = {name for name in first if first[name] != again[name]}
+    # A training's own set of val is rectangular whatever ``rect`` says.
+    assert differ <= {"rect", "save_dir", "project", "name", "exist_ok", "mode", "model", "batch", "workers", "device"}

@@ -66,12 +66,37 @@ def test_weights_from_a_stranger_are_refused_and_run_nothing(
 ) -> None:
     canary, weights = tmp_path / "ran", tmp_path / "model.pt"
     write(weights, canary)
-    question = {"weights": str(weights), "task": "detect", "values": [], "pipelines": []}
+    question = {"model": str(weights), "task": "detect", "values": [], "pipelines": []}
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(question)))
     main()
     ((key, message),) = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert key == "model"
     assert str(weights) in message
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    ("activation", "layer", "why"),
+    [
+        ("__import__('os').system('touch {canary}')", "Conv", "unsupported activation"),
+        ("nn.SiLU(__import__('os').system('touch {canary}'))", "Conv", "unsupported activation"),
+        ("nn.SiLU()", "torch_safe_load", "names the layer torch_safe_load, which Ultralytics does not have"),
+        ("nn.SiLU()", "nn.Unheard", "names the layer nn.Unheard"),
+        ("nn.SiLU()", "nn.LeakyReLU", None),
+    ],
+)
+def test_a_model_yaml_from_a_stranger_is_refused_and_runs_nothing(
+    tmp_path: Path, activation: str, layer: str, why: str | None
+) -> None:
+    canary, model = tmp_path / "ran", tmp_path / "model.yaml"
+    model.write_text(
+        f"nc: 1\nactivation: {json.dumps(activation.format(canary=canary))}\n"
+        f"backbone:\n  - [-1, 1, {layer}, [16, 3, 2]]\nhead:\n  - [[0], 1, Detect, [nc]]\n"
+    )
+    search = {"trials": 1, "parameters": {"lr0": {"value": 0.01}}}
+    exp = Experiment.model_validate({"name": "x", "model": str(model), "data": "d.yaml", "search": search})
+    found = check_arguments(exp.space)
+    assert [why in fault.message for fault in found] == [True] if why else found == []
     assert not canary.exists()
 
 

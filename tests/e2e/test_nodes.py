@@ -86,6 +86,7 @@ def start_spot(shell: Any, tmp_path: Path, wait_for: Any) -> Callable[..., Any]:
     return start
 
 
+@pytest.mark.nightly  # a bad node that joins: the next test; the probes: unit/cluster
 def test_a_bad_node_is_told_and_left_out(
     shell: Any, start_cluster: Any, node: Any, repository: Path, tmp_path: Path
 ) -> None:

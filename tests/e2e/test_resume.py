@@ -97,6 +97,7 @@ def test_a_stopped_sweep_goes_on_where_it_stopped_and_can_be_extended(
     assert History.of(folder).trials.keys() == history.trials.keys()
 
 
+@pytest.mark.nightly  # what a second signal does: unit/workflows/test_stop_signals; a killed driver: above
 def test_a_second_signal_stops_at_once_and_loses_no_result(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
@@ -135,40 +136,46 @@ def test_a_lost_ledger_process_ends_the_sweep_and_it_goes_on(
     assert [trial.record.ending for trial in History.of(folder).trials.values()] == [Ending.FINISHED] * 2
 
 
-def test_another_sweep_is_refused_with_every_reason(shell: Any, toy: Path, parking: Path, tmp_path: Path) -> None:
-    data = tmp_path / "lot"
-    shutil.copytree(parking, data)
-    sweep = shell.run(toy, "search.trials=2", "train.epochs=2", "search.pruner=none", f"data={data / 'data.yaml'}", ONE)
-    label = next((data / "labels" / "train").glob("*.txt"))
-    label.write_text(label.read_text() + "0 0.5 0.5 0.1 0.1\n")
-    events = list(read_events(sweep.folder.ledger))
-    ledger = Ledger(sweep.folder)
-    ledger.append(
-        SweepResumed(
-            experiment=events[0].experiment,
-            dataset=events[0].dataset,
-            versions={**events[0].versions, "torch": "1.0.0"},
-        )
-    )
-    ledger.close()
-    before = sweep.folder.ledger.read_bytes()
+def recorded_run(repository: Path, tmp_path: Path) -> RunFolder:
+    """A copy of the run that version 0.1 recorded; its driver died in the third trial."""
+    recorded = repository / "tests" / "fixtures" / "run_v1"
+    folder = tmp_path / "runs" / "toy-20261129-143840-dfb3"
+    shutil.copytree(recorded, folder)
+    for file in folder.rglob("*.pt.txt"):
+        file.rename(file.with_suffix(""))
+    lines = (folder / "ledger.jsonl").read_text().splitlines(keepends=True)
+    cut = next(i for i, line in enumerate(lines) if '"event":"row","trial":"t0002"' in line)
+    (folder / "ledger.jsonl").write_text("".join(lines[: cut + 1]))
+    return RunFolder(folder)
 
-    refused = shell("resume", sweep.folder.root, "train.epochs=5", "search.trials=3", code=7)
-    assert "train.epochs was 2 and is 5: that is another experiment" in refused.err
+
+def change_data(folder: RunFolder) -> None:
+    """Let the ledger say that other data were trained on."""
+    dataset = History.of(folder).started.dataset
+    folder.ledger.write_text(folder.ledger.read_text().replace(dataset.fingerprint, "0" * 64))
+
+
+def test_another_sweep_is_refused_with_every_reason(shell: Any, repository: Path, tmp_path: Path) -> None:
+    folder = recorded_run(repository, tmp_path)
+    change_data(folder)
+    started = next(iter(read_events(folder.ledger)))
+    ledger = Ledger(folder)
+    versions = {**started.versions, "torch": "1.0.0"}
+    ledger.append(SweepResumed(experiment=started.experiment, dataset=started.dataset, versions=versions))
+    ledger.close()
+    before = folder.ledger.read_bytes()
+
+    refused = shell("resume", folder.root, "train.epochs=5", "search.trials=4", code=7)
+    assert "train.epochs was 6 and is 5: that is another experiment" in refused.err
     assert "have changed (fingerprint" in refused.err
     assert "torch was 1.0.0 and is" in refused.err
     assert "search.trials" not in refused.err
-    assert sweep.folder.ledger.read_bytes() == before
-    sweep.folder.ledger.write_bytes(before.replace(b'"world_size":1', b'"world_size":2', 1))
-    refused = shell("resume", sweep.folder.root, "search.trials=3", code=7)
+    assert folder.ledger.read_bytes() == before
+    folder.ledger.write_bytes(before.replace(b'"world_size":1', b'"world_size":2', 1))
+    refused = shell("resume", folder.root, "search.trials=4", code=7)
     assert "a trial had 2 ranks and would have 1" in refused.err
-    sweep.folder.ledger.write_bytes(before)
-    assert "choose from data, versions" in shell("resume", sweep.folder.root, "--allow", "model", code=2).err
-
-    shell("resume", sweep.folder.root, "search.trials=3", "--allow", "data", "--allow", "versions")
-    history = History.of(sweep.folder)
-    assert history.resumes[-1].allowed == ("data", "versions")
-    assert len(history.trials) == 3
+    folder.ledger.write_bytes(before)
+    assert "choose from data, versions" in shell("resume", folder.root, "--allow", "model", code=2).err
 
 
 def test_what_is_no_run_is_refused(shell: Any, tmp_path: Path) -> None:
@@ -176,20 +183,15 @@ def test_what_is_no_run_is_refused(shell: Any, tmp_path: Path) -> None:
 
 
 def test_a_run_folder_of_version_0_1_is_resumed(shell: Any, repository: Path, tmp_path: Path) -> None:
-    """Its driver died in the third trial: what had not ended is trained to the same scores, and a trial is added."""
-    recorded = repository / "tests" / "fixtures" / "run_v1"
-    folder = tmp_path / "runs" / "toy-20261129-143840-dfb3"
-    shutil.copytree(recorded, folder)
-    for file in folder.rglob("*.pt.txt"):
-        file.rename(file.with_suffix(""))
+    """What had not ended is trained to the same scores, and a trial is added; what differs is waived."""
+    folder = recorded_run(repository, tmp_path)
+    change_data(folder)
     whole = History()
-    whole.extend(read_events(recorded / "ledger.jsonl"))
-    lines = (folder / "ledger.jsonl").read_text().splitlines(keepends=True)
-    cut = next(i for i, line in enumerate(lines) if '"event":"row","trial":"t0002"' in line)
-    (folder / "ledger.jsonl").write_text("".join(lines[: cut + 1]))
-    shell("resume", folder, "search.trials=4", "--allow", "versions")
-    after = History.of(RunFolder(folder))
+    whole.extend(read_events(repository / "tests" / "fixtures" / "run_v1" / "ledger.jsonl"))
+    shell("resume", folder.root, "search.trials=4", "--allow", "versions", "--allow", "data")
+    after = History.of(folder)
     assert after.ended.status == "finished"
+    assert after.resumes[-1].allowed == ("data", "versions")
     assert len(after.trials) == 4
     for name, trial in whole.trials.items():
         both = zip(after.trials[name].rows, trial.rows, strict=False)  # which is pruned depends on who came first

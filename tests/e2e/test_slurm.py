@@ -135,6 +135,7 @@ def job(repository: Path, tmp_path: Path, processes: list[subprocess.Popen[str]]
     shutil.rmtree(job.scratch, ignore_errors=True)
 
 
+@pytest.mark.nightly  # a sweep that is stopped and resumed: test_resume; what the job runs: below
 def test_a_pre_empted_job_ends_resumable_and_goes_on_when_it_is_queued_again(
     job: Job, repository: Path, wait_for: Callable[..., Any]
 ) -> None:

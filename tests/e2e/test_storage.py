@@ -189,6 +189,7 @@ def wire(s3: str) -> Iterator[Wire]:
     wire.close()
 
 
+@pytest.mark.nightly  # outages of a storage: unit/storage, unit/search
 def test_an_outage_in_mid_run_loses_nothing(
     shell: Any, toy: Path, storage: str, s3: str, wire: Wire, credentials: dict[str, str], tmp_path: Path, wait_for: Any
 ) -> None:

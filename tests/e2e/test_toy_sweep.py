@@ -75,9 +75,17 @@ def test_a_sweep_ends_with_a_verified_winner_and_every_command_reads_it(shell: A
     assert listed["status"] == "finished"
 
 
+@pytest.mark.nightly  # test_resume compares a resumed sweep with one that was not disturbed
 def test_the_same_seed_gives_the_same_sweep(shell: Any, toy: Path, finished: Any) -> None:
     """That another seed gives another sweep is a matter of the searchers alone."""
     assert scores(finished.history) == scores(shell.run(toy, *SERIAL).history)
+
+
+def test_without_a_key_one_line_says_how_to_mirror_later(shell: Any, finished: Any) -> None:
+    assert sum("W&B" in line for line in finished.err.splitlines()) == 1
+    assert "yolosweep track push" in finished.err
+    assert not finished.folder.mirror("x").parent.exists()
+    shell("track", "push", finished.folder.root, code=2)
 
 
 def test_a_copy_elsewhere_is_crowned_and_a_flipped_byte_is_refused(shell: Any, finished: Any, tmp_path: Path) -> None:
@@ -185,7 +193,7 @@ def test_a_trial_whose_worker_is_killed_or_stopped_goes_on_from_its_checkpoint(
 ) -> None:
     """A stopped process (as one that waits in the kernel) runs none of its own threads: it is killed from outside."""
     process = shell.start(
-        "run", toy, "search.trials=2", "train.epochs=800", "train.patience=0", "search.pruner=none", "--json",
+        "run", toy, "search.trials=2", "train.epochs=400", "train.patience=0", "search.pruner=none", "--json",
         "resources.max_concurrent=1", "trial.stall_timeout=8s",
     )  # fmt: skip
     wait_for(lambda: rows(tmp_path) > 5)
@@ -212,7 +220,7 @@ def test_a_trial_whose_worker_is_killed_or_stopped_goes_on_from_its_checkpoint(
     assert "gave no sign of life" in hung.reason
     assert killed.from_epoch > 0
     for trial in history.trials.values():
-        assert [row.epoch for row in trial.rows] == list(range(1, 801))
+        assert [row.epoch for row in trial.rows] == list(range(1, 401))
     assert not list(running_folder(tmp_path).root.glob("trials/*/checkpoints"))
 
 
@@ -287,6 +295,7 @@ def test_a_sweep_in_which_all_trials_fail_says_so(shell: Any, toy: Path) -> None
         "search.trials=2",
         "search.parameters={lr0: {values: [1.0e+300, 1.0e+301]}}",
         "train.epochs=2",
+        "resources.max_concurrent=1",
         "search.pruner=none",
         code=5,
     )
@@ -324,7 +333,7 @@ def test_a_full_disk_ends_the_sweep_with_a_message_and_a_ledger_that_can_be_read
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here (needs root)")
     try:
-        refused = shell("run", toy, f"storage={small}", "search.trials=400", "train.epochs=20", code=7)
+        refused = shell("run", toy, f"storage={small}", "search.trials=400", "train.epochs=20", SERIAL[-1], code=7)
         assert "No space left on device" in refused.err
         (ledger,) = small.glob("*/ledger.jsonl")
         history = History.of(RunFolder(ledger.parent))

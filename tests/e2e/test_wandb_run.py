@@ -82,6 +82,7 @@ def test_a_server_that_is_down_costs_one_warning_and_push_sends_the_rest(shell: 
     assert server.requests == before
 
 
+@pytest.mark.nightly  # a mirror that outlives its driver: test_wandb
 def test_a_sweep_stopped_at_once_leaves_no_mirror_at_a_server_that_is_down(
     shell: Any, toy: Path, server: Any, tmp_path: Path, wait_for: Any
 ) -> None:
@@ -98,11 +99,3 @@ def test_a_sweep_stopped_at_once_leaves_no_mirror_at_a_server_that_is_down(
     assert process.returncode == 143, err
     assert not psutil.wait_procs(mirrors, timeout=120)[1]
     assert "yolosweep track push" in err
-
-
-def test_without_a_key_one_line_says_so(shell: Any, toy: Path) -> None:
-    sweep = shell.run(toy, "search.trials=1", "train.epochs=1", OVERRIDES[2], "search.pruner=none")
-    assert sum("W&B" in line for line in sweep.err.splitlines()) == 1
-    assert "yolosweep track push" in sweep.err
-    assert not sweep.folder.mirror("x").parent.exists()
-    shell("track", "push", sweep.folder.root, code=2)

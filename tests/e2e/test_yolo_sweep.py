@@ -87,7 +87,7 @@ search:
     imgsz: {{values: [64, 96]}}
     mosaic: {{min: 0.0, max: 1.0}}
     augmentations: {{values: [none, blur]}}
-resources: {{cpus_per_trial: 1}}
+resources: {{cpus_per_trial: 1, max_concurrent: 1}}
 """)
     before = snapshot(bccd_tiny.parent)
     first = shell.run(experiment)
@@ -194,7 +194,7 @@ data: {data}
 {FIXED.format(epochs=4, batch=8, more="auto_augment: null, hsv_h: 0.0, hsv_s: 0.0, hsv_v: 0.0")}
 search: {{trials: 2, searcher: tpe, parameters: {{lr0: {{min: 0.001, max: 0.01}}, erasing: {{values: [0.0, 0.4]}}}}}}
 """)
-    sweep = shell.run(experiment)
+    sweep = shell.run(experiment, "resources.max_concurrent=1")
     history = sweep.history
     assert history.metric == "metrics/accuracy_top1"
     assert history.ranked()[0].score >= 0.75

@@ -96,13 +96,16 @@ class Backend(Protocol):
     def faults(self, space: ArgumentSpace) -> Iterator[Fault]:
         """Yield arguments that are contradictory or have no effect, as far as the experiment file shows."""
 
-    def data_faults(self, space: ArgumentSpace, train_images: int, *, polygons: bool) -> Iterator[Fault]:
+    def data_faults(
+        self, space: ArgumentSpace, train_images: int, *, polygons: bool, names: Mapping[int, str]
+    ) -> Iterator[Fault]:
         """Yield faults that depend on the data.
 
         Args:
             space: what is set and searched.
             train_images: size of the training split.
             polygons: whether any label is a polygon.
+            names: classes by number.
         """
 
     def notes(self, space: ArgumentSpace) -> Iterator[str]:

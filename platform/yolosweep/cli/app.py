@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from yolosweep.cli.console import notify, print_text, show_error, show_failure
-from yolosweep.errors import YolosweepError
+from yolosweep.errors import UsageError, YolosweepError
 
 __all__ = ["COMMANDS", "app"]
 
@@ -24,8 +24,24 @@ A module is named after its command and imports what the command needs only when
 """
 
 
+_OTHERS = {
+    **dict.fromkeys(("train", "tune", "fit", "start", "sweep", "search"), "run EXPERIMENT"),
+    **dict.fromkeys(("val", "validate", "verify"), "best RUN"),
+    **dict.fromkeys(("predict", "detect"), "best RUN, and then: yolo predict model=RUN/winner/best.pt source=IMAGES"),
+    **dict.fromkeys(("status", "list"), "ls"),
+    **dict.fromkeys(("sync", "push"), "track push RUN"),
+}
+"""Commands of other tools → ours."""
+
+
 class _Group(TyperGroup):
     """Turns our errors into a message on standard error and an exit code; other exceptions are bugs and propagate."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command, and name ours to those who type Ultralytics' or Ray's."""
+        if args and args[0] in _OTHERS:
+            raise UsageError(f"there is no command {args[0]}; type: yolosweep {_OTHERS[args[0]]}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""

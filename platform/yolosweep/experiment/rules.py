@@ -205,9 +205,11 @@ def _backend(exp: Experiment) -> Iterator[Fault]:
         yield from exp.backend.faults(exp.space)
 
 
-def lint_with_data(exp: Experiment, train_images: int, *, polygons: bool = True) -> list[Fault]:
-    """Return the faults that depend on the size of the training split, and on whether any label is a polygon."""
-    return list(exp.backend.data_faults(exp.space, train_images, polygons=polygons))
+def lint_with_data(
+    exp: Experiment, train_images: int, *, polygons: bool = True, names: Mapping[int, str] | None = None
+) -> list[Fault]:
+    """Return the faults that depend on the data: images of train, classes, and whether any label is a polygon."""
+    return list(exp.backend.data_faults(exp.space, train_images, polygons=polygons, names=names or {}))
 
 
 def notes(exp: Experiment) -> list[str]:

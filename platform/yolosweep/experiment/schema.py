@@ -33,7 +33,7 @@ SCHEMA_FILE = Path(__file__).with_name("experiment.schema.json")
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 _Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]

@@ -64,7 +64,7 @@ def _check_distribution(distribution: str, one: bool, many: bool, span: bool, q:
 class Parameter(BaseModel):
     """One axis of the search space: ``value``, ``values``, or ``min`` and ``max`` with a ``distribution``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: Any = None
     """A single fixed value (``distribution: constant``)."""

@@ -46,7 +46,7 @@ Interval = Annotated[
 class TrialPolicy(BaseModel):
     """How one trial is kept alive, and what happens if it runs into trouble."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     checkpoint_every: Interval = 1
     """A whole number of epochs, or a duration such as ``10m``: how often the resumable state reaches the run folder."""

@@ -25,4 +25,4 @@ Number = Annotated[float | None, BeforeValidator(_finite)]
 class Record(BaseModel):
     """A frozen value that crosses packages; unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")

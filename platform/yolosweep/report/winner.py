@@ -17,7 +17,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from yolosweep.diagnosis.seeds import seed_table
-from yolosweep.errors import DataError, TrainingError, VerificationError, YolosweepError
+from yolosweep.errors import DataError, ScoreDiffersError, TrainingError, VerificationError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.evidence import finalists_of
 from yolosweep.ledger.history import History, TrialHistory
@@ -233,9 +233,9 @@ def paired_error(one: Validation, other: Validation, metric: str) -> PairedError
 
 def _compare(metric: str, recorded: float | None, measured: float | None, trial: str) -> None:
     if recorded is None or measured is None or abs(recorded - measured) > TOLERANCE:
-        raise VerificationError(
+        raise ScoreDiffersError(
             f"{trial} is not selected: {metric} was recorded as {recorded}, but validating its best.pt again gives "
-            f"{measured} (tolerance {TOLERANCE}); the data or the libraries have changed since"
+            f"{measured} (tolerance {TOLERANCE})"
         )
 
 

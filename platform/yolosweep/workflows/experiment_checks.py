@@ -62,8 +62,7 @@ def check(
         except (DataError, UsageError) as error:
             found.append(error)
             return [Fault(key="data", message=_message(error)), *_rules(exp)]
-        polygons = any(finding.code == "label-polygon-as-box" for finding in gate.dataset.findings)
-        return [*lint_with_data(exp, gate.dataset.images["train"], polygons=polygons), *_rules(exp)]
+        return [*_rules_of_data(exp, gate), *_rules(exp)]
 
     try:
         exp = load_experiment(source, overrides, further)
@@ -90,6 +89,12 @@ def check(
 def _examined(exp: Experiment, listener: Listener, *, anywhere: bool) -> Gate:
     reading, copying = listener.reading("checking the data"), listener.reading("copying the data", in_bytes=True)
     return examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, progress=reading, copying=copying)
+
+
+def _rules_of_data(exp: Experiment, gate: Gate) -> list[Fault]:
+    data = gate.dataset
+    polygons = any(finding.code == "label-polygon-as-box" for finding in data.findings)
+    return lint_with_data(exp, data.images["train"], polygons=polygons, names=data.names)
 
 
 def _rules(exp: Experiment) -> list[Fault]:

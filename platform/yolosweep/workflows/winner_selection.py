@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from yolosweep.cluster import prepare_node
+from yolosweep.cluster.versions import versions
+from yolosweep.errors import ScoreDiffersError
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Validation
@@ -62,7 +65,22 @@ def select_winner_in(folder: RunFolder) -> Winner:
                 pictures=pictures,
             )
 
-        return select_winner(folder, history, validate, link=page_of(folder, "wandb"))
+        try:
+            return select_winner(folder, history, validate, link=page_of(folder, "wandb"))
+        except ScoreDiffersError as error:
+            raise ScoreDiffersError(f"{error}; {_changed_since(history.versions, versions())}") from None
+
+
+def _changed_since(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return what may explain that a checkpoint has another score than before."""
+    changed = [
+        f"{name} was {before[name]} and is {now.get(name, 'missing')}"
+        for name in before
+        if before[name] != now.get(name, "")
+    ]
+    return "; ".join(changed) or (
+        "no library has changed since, so images or labels have: compare the data's fingerprint with yolosweep check"
+    )
 
 
 def data_on_this_machine(folder: RunFolder, history: History) -> str:

@@ -90,6 +90,20 @@ def test_the_best_is_the_recorded_winner_with_its_verified_file(recorded: Path) 
         _ = yolosweep.open(recorded).best
 
 
+def test_a_winner_with_another_score_is_refused_with_what_changed(recorded: Path) -> None:
+    draw_parking(recorded / "data", images={"train": 4, "val": 8, "test": 4})
+    for labels in (recorded / "data" / "labels" / "val").glob("*.txt"):
+        labels.write_text("".join(f"{1 - int(row[0])}{row[1:]}" for row in labels.read_text().splitlines(True)))
+    sweep = yolosweep.open(recorded)
+    with pytest.raises(VerificationError, match="is not selected: metrics/accuracy_top1 was recorded as") as refused:
+        sweep.select_winner()
+    assert "no library has changed since" in str(refused.value)
+    ledger = recorded / "ledger.jsonl"
+    ledger.write_text(ledger.read_text().replace('"optuna":"5.0.0"', '"optuna":"4.1"'))
+    with pytest.raises(VerificationError, match=r"optuna was 4\.1 and is \d"):
+        sweep.select_winner()
+
+
 def test_without_a_winner_it_says_how_to_get_one(recorded: Path) -> None:
     ledger = recorded / "ledger.jsonl"
     ledger.write_text("".join(line for line in ledger.read_text().splitlines(True) if '"event":"winner"' not in line))

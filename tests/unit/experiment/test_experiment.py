@@ -53,7 +53,7 @@ LEGAL = {
     "copy-paste in detect, where polygons may be": "search: {parameters: {copy_paste: {min: 0.0, max: 0.5}}}",
     "copy_paste_mode": "task: obb\nsearch: {parameters: {copy_paste: {min: 0.0, max: 0.5},"
     " copy_paste_mode: {values: [flip, mixup]}}}",
-    "distillation": "train: {distill_model: yolo26s.pt}\nsearch: {parameters: {dis: {min: 1.0, max: 9.0}}}",
+    "distillation": "train: {distill_model: /weights/yolo26s.pt}\nsearch: {parameters: {dis: {min: 1.0, max: 9.0}}}",
     "rle on YOLO26": "task: pose\nsearch: {parameters: {rle: {min: 0.5, max: 2.0}}}",
     "classify": "task: classify\ntrain: {auto_augment: null}\nsearch: {parameters: {hsv_h: {min: 0.0, max: 0.1},"
     " dropout: {min: 0.0, max: 0.5}, erasing: {min: 0.0, max: 0.6}, scale: {min: 0.1, max: 0.9}}}",
@@ -223,6 +223,26 @@ def test_copy_paste_is_dead_where_no_label_is_a_polygon(text: str, key: str | No
     assert lint_with_data(exp, 1000, polygons=True) == []
 
 
+@pytest.mark.parametrize(
+    ("classes", "fault"),
+    [
+        ("[0, 1]", None),
+        ("1", None),
+        ("[1, 5]", "the data have no class 5; choose from 0 red, 1 blue"),
+        ("7", "class 7"),
+    ],
+)
+def test_classes_that_the_data_do_not_have_are_refused(classes: str, fault: str | None, tmp_path: Path) -> None:
+    exp = load(tmp_path, HEAD + f"train: {{classes: {classes}}}\nsearch: {{parameters: {{box: {{min: 4, max: 9}}}}}}\n")
+    found = lint_with_data(exp, 1000, names={0: "red", 1: "blue"})
+    assert [(one.key, fault in one.message) for one in found] == [("train.classes", True)] if fault else found == []
+
+
+def test_a_batch_that_is_refused_has_one_fault(tmp_path: Path) -> None:
+    exp = load(tmp_path, HEAD + "search: {parameters: {box: {min: 4, max: 9}}}\n")
+    assert lint_with_data(exp.model_copy(update={"train": {"batch": -1}}), 100) == []
+
+
 def test_data_rules_pass_over_the_toy(tmp_path: Path) -> None:
     exp = load(tmp_path, HEAD.replace("yolo26n.pt", "toy/red") + "search: {parameters: {lr0: {min: 0.1, max: 0.9}}}\n")
     assert lint_with_data(exp, 1) == []
@@ -236,6 +256,14 @@ def test_data_rules_pass_over_the_toy(tmp_path: Path) -> None:
         ("train: {epochs: 2, warmup_epochs: 1}\nsearch: {parameters: {cls: {min: 0.1, max: 0.9}}}", "warmup_epochs: 0"),
         ("search: {parameters: {iou: {min: 0.1, max: 0.9}}}", "how a validation counts"),
         ("search: {parameters: {copy_paste: {min: 0.1, max: 0.9}}}", "polygons"),
+        (
+            "train: {distill_model: /a/b.pt}\nsearch: {parameters: {dis: {min: 1.0, max: 9.0}}}",
+            "no file /a/b.pt on this",
+        ),
+        (
+            "train: {conf: 0.5}\nsearch: {parameters: {box: {min: 4.0, max: 9.0}}}",
+            "train.conf changes how a validation",
+        ),
     ],
 )
 def test_what_may_surprise_is_told(text: str, told: str, tmp_path: Path) -> None:

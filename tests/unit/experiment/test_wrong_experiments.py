@@ -378,6 +378,18 @@ LINT = [
     dead("copy_paste", "", "acts in detect, segment, obb only", head="task: pose\n"),
     dead("angle", "", "acts in obb only"),
     dead("dlog", "", "belongs to another task"),
+    wrong("a size between", HEAD + "train: {imgsz: 100}\n", ("train.imgsz", 5, "would train with 128; write 128")),
+    wrong("two sizes", HEAD + "train: {imgsz: [320, 640]}\n", ("train.imgsz", 5, "take the largest; write 640")),
+    wrong("sizes between", axis("imgsz", "{values: [96, 100]}"), ("search.parameters.imgsz", 5, "write 128")),
+    wrong("searched classes", axis("classes", "{values: [0, 1]}"), ("search.parameters.classes", 5, "under train:")),
+    wrong(
+        "weights elsewhere", HEAD + "train: {pretrained: a.pt}\n", ("train.pretrained", 5, "is not an absolute path")
+    ),
+    wrong(
+        "no teacher",
+        HEAD + "train: {distill_model: yolo26x.pt}\n",
+        ("train.distill_model", 5, "is not an absolute path"),
+    ),
     wrong(
         "dead rle on an older model",
         HEAD.replace("yolo26n.pt", "yolo11n-pose.pt").replace("box", "rle") + "task: pose\n",

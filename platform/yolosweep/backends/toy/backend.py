@@ -44,7 +44,9 @@ class ToyBackend:
         """Yield nothing: no argument rules out another."""
         return iter(())
 
-    def data_faults(self, space: ArgumentSpace, train_images: int, *, polygons: bool) -> Iterator[Fault]:
+    def data_faults(
+        self, space: ArgumentSpace, train_images: int, *, polygons: bool, names: Mapping[int, str]
+    ) -> Iterator[Fault]:
         """Yield nothing: any data will do."""
         return iter(())
 

@@ -9,17 +9,17 @@ import contextlib
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from yolosweep.backends.arguments import ArgumentSpace
-from yolosweep.backends.ultralytics.model_files import other_task
+from yolosweep.backends.failure_causes import last_line
+from yolosweep.backends.ultralytics.arguments import OURS
+from yolosweep.backends.ultralytics.model_files import ends_otherwise, model_yaml, other_task
 from yolosweep.errors import Fault, TrainingError
 
 __all__ = ["check_arguments"]
-
-_OURS = ("augmentations", "balance")
-"""Arguments that Ultralytics' own check does not know."""
 
 
 def check_arguments(space: ArgumentSpace) -> list[Fault]:
@@ -28,15 +28,15 @@ def check_arguments(space: ArgumentSpace) -> list[Fault]:
     Raises:
         TrainingError: the checking process could not run (a broken installation); names what it printed.
     """
-    weights = Path(space.model).expanduser()
+    file = Path(space.model).expanduser()
     question = {
-        "weights": str(weights) if weights.suffix == ".pt" and weights.is_file() else None,
+        "model": str(file) if file.is_file() else None,
         "task": space.task,
         "values": [
             (key, name, value)
             for key, name in space.keys.items()
             for value in (space.searched[name] if key.startswith("search.") else [space.fixed[name]])
-            if name not in _OURS
+            if name not in OURS  # Ultralytics' own check does not know these
         ],
         "pipelines": [(f"augmentations.{name}", steps) for name, steps in space.pipelines.items()],
     }
@@ -62,7 +62,7 @@ def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
 
     from yolosweep.backends.ultralytics.augmentation_pipelines import build_pipeline
 
-    faults = [("model", fault)] if (fault := _refused(question["weights"], question["task"])) else []
+    faults = [("model", fault)] if (fault := _refused(question["model"], question["task"])) else []
     for key, name, value in question["values"]:
         try:
             get_cfg(overrides={name: value})
@@ -76,10 +76,38 @@ def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
     return faults
 
 
-def _refused(weights: str | None, task: str) -> str | None:
-    """Return why weights cannot be used for a task; loading them runs no code they contain."""
-    if weights is None:
+def _refused(model: str | None, task: str) -> str | None:
+    """Return why a file cannot be used as the model for a task; reading it runs no code it contains."""
+    if model is None:
         return None
+    return _refused_layers(Path(model)) if model_yaml(Path(model)) else _refused_weights(model, task)
+
+
+def _refused_layers(file: Path) -> str | None:
+    """Return why Ultralytics' restricted reading of a model YAML would refuse it in every trial."""
+    import torch
+    from ultralytics.nn import tasks
+    from ultralytics.utils import YAML
+
+    try:
+        content = YAML.load(file)
+        names = [str(layer[2]) for layer in content["backbone"] + content["head"]]
+        if activation := content.get("activation"):
+            tasks._SafeLoad.activation(activation)
+    except TypeError as error:
+        return f"{file}: {' '.join(str(error).split())}"
+    except Exception as error:  # a file of the user's own can raise anything
+        return f"{file} describes no model: {last_line(error)}"
+    known = {"nn.": torch.nn, "torchvision.ops.": import_module("torchvision.ops"), "": tasks}
+    for name in names:
+        prefix = next(start for start in known if name.startswith(start))
+        layer = getattr(known[prefix], name.removeprefix(prefix), None)
+        if not (isinstance(layer, type) and issubclass(layer, torch.nn.Module)):
+            return f"{file} names the layer {name}, which Ultralytics does not have"
+    return None
+
+
+def _refused_weights(weights: str, task: str) -> str | None:
     import torch
     from ultralytics.nn.tasks import torch_safe_load
 
@@ -96,7 +124,11 @@ def _refused(weights: str | None, task: str) -> str | None:
         return f"{weights} is damaged, or not an Ultralytics checkpoint ({type(error).__name__}); copy it again"
     trained = checkpoint.get("train_args") if isinstance(checkpoint, dict) else None
     made_for = trained.get("task") if isinstance(trained, dict) else None
-    return other_task(weights, made_for, task) if made_for else None
+    if made_for and (fault := other_task(weights, made_for, task)):
+        return fault
+    trained_model = (checkpoint.get("ema") or checkpoint.get("model")) if isinstance(checkpoint, dict) else None
+    layers = getattr(trained_model, "model", None)
+    return ends_otherwise(weights, type(layers[-1]).__name__, task) if isinstance(layers, torch.nn.Sequential) else None
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from yolosweep.backends.arguments import Arguments
 
-__all__ = ["ALIASES", "NOT_TRAINING", "OWNED", "SCORING", "TASKS_OF", "acts_in", "train_arguments"]
+__all__ = ["ALIASES", "NOT_TRAINING", "OURS", "OWNED", "SCORING", "TASKS_OF", "acts_in", "train_arguments"]
 
 _ALL = ("detect", "segment", "classify", "pose", "obb")
 _BOXES = ("detect", "segment", "pose", "obb")
@@ -95,7 +95,7 @@ _RUNTIME_ONLY = frozenset(("workers", "verbose", "plots", "device", "project", "
 ``cache`` is not among them: with ``cache=ram`` mosaic draws from the whole data set instead of a buffer.
 """
 
-_OURS: dict[str, tuple[Any, str]] = {
+OURS: dict[str, tuple[Any, str]] = {
     # Ultralytics accepts augmentations without listing it in its file.
     "augmentations": ("default", "none, default, or the name of a pipeline under augmentations:"),
     "balance": (
@@ -118,8 +118,8 @@ def train_arguments() -> Arguments:
     text = _default_yaml()
     explained = dict(re.findall(r"^(\w+):[^#\n]*#\s*(.+)$", text, flags=re.MULTILINE))
     return Arguments(
-        defaults={**YAML(typ="safe", pure=True).load(text), **{name: value for name, (value, _) in _OURS.items()}},
-        explanations={**explained, **{name: why for name, (_, why) in _OURS.items()}},
+        defaults={**YAML(typ="safe", pure=True).load(text), **{name: value for name, (value, _) in OURS.items()}},
+        explanations={**explained, **{name: why for name, (_, why) in OURS.items()}},
         quiet={"plots": False, "verbose": False},
         owned=OWNED,
         aliases=ALIASES,

@@ -63,9 +63,11 @@ class UltralyticsBackend:
         """Yield arguments that are wrong, or have no effect."""
         return rules.faults(space)
 
-    def data_faults(self, space: ArgumentSpace, train_images: int, *, polygons: bool) -> Iterator[Fault]:
+    def data_faults(
+        self, space: ArgumentSpace, train_images: int, *, polygons: bool, names: Mapping[int, str]
+    ) -> Iterator[Fault]:
         """Yield arguments that have no effect on these data, or ruin the training."""
-        return rules.data_faults(space, train_images, polygons=polygons)
+        return rules.data_faults(space, train_images, polygons=polygons, names=names)
 
     def notes(self, space: ArgumentSpace) -> Iterator[str]:
         """Yield what is legal but may surprise."""

@@ -6,10 +6,11 @@ Arguments without effect because of other arguments are in :mod:`yolosweep.backe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from yolosweep.backends.arguments import ArgumentSpace, nearest_name
-from yolosweep.backends.ultralytics.arguments import TASKS_OF, acts_in
+from yolosweep.backends.ultralytics.arguments import SCORING, TASKS_OF, acts_in
 from yolosweep.backends.ultralytics.ineffective_arguments import fixed_notes, ineffective, ineffective_on_boxes
 from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.errors import Fault
@@ -24,13 +25,16 @@ _WORDS = {
 }
 """Arguments that take one of a few words, which Ultralytics checks only while it trains."""
 _BALANCE = "must be a number from 0 (off) to 1 (all classes as often as the most frequent one), e.g. 0.5"
+_STRIDE = 32
+_COUNTED = ("classes", "single_cls")
+_WEIGHTS = ("pretrained", "distill_model")
 _MOST_ADAM_STEPS = 10_000
 """``engine/trainer.py`` build_optimizer: up to so many iterations "auto" is AdamW, without warmup."""
 
 
 def faults(space: ArgumentSpace) -> Iterator[Fault]:
     """Yield every fault that shows without the data."""
-    for rule in (_task, _words, _balance, _ranks, ineffective):
+    for rule in (_task, _words, _balance, _sizes, _counted, _weights, _ranks, ineffective):
         yield from rule(space)
 
 
@@ -64,18 +68,59 @@ def _balance(space: ArgumentSpace) -> Iterator[Fault]:
             return
 
 
+def _sizes(space: ArgumentSpace) -> Iterator[Fault]:
+    """Yield a fault for image sizes that Ultralytics would change (utils/checks.py check_imgsz)."""
+    for value in space.values("imgsz"):
+        if isinstance(value, (list, tuple)):
+            message = f"{value} is not one number: a training would take the largest; write {max(value, default=640)}"
+            yield Fault(key=space.key("imgsz"), message=message)
+        elif isinstance(value, int) and value % _STRIDE:
+            rounded = math.ceil(value / _STRIDE) * _STRIDE
+            message = f"{value} is no multiple of {_STRIDE}: Ultralytics would train with {rounded}; write {rounded}"
+            yield Fault(key=space.key("imgsz"), message=message)
+
+
+def _counted(space: ArgumentSpace) -> Iterator[Fault]:
+    """Yield searched arguments that decide which labels a validation counts."""
+    for name in _COUNTED:
+        if name in space.searched:
+            message = "decides which labels count, so scores could not be compared; set it under train:"
+            yield Fault(key=f"search.parameters.{name}", message=message)
+
+
+def _weights(space: ArgumentSpace) -> Iterator[Fault]:
+    """Yield weights beside the model by a name or relative path: trials run in other folders, and download nothing."""
+    for name in _WEIGHTS:
+        for value in space.values(name):
+            if isinstance(value, str) and not Path(value).is_absolute():
+                message = f"{value!r} is not an absolute path; write that of a file which every node can read"
+                yield Fault(key=space.key(name), message=message)
+
+
 def _ranks(space: ArgumentSpace) -> Iterator[Fault]:
     if space.ranks > 1 and space.fixed.get("rect"):
         message = f"batches of one shape cannot be shared by {space.ranks} ranks; remove it"
         yield Fault(key="train.rect", message=message)
 
 
-def data_faults(space: ArgumentSpace, train_images: int, *, polygons: bool) -> Iterator[Fault]:
-    """Yield the faults that depend on the size of the training split, and on whether any label is a polygon."""
+def data_faults(
+    space: ArgumentSpace, train_images: int, *, polygons: bool, names: Mapping[int, str]
+) -> Iterator[Fault]:
+    """Yield the faults that depend on the data: images of train, classes, and whether any label is a polygon."""
+    yield from _classes(space, names)
     yield from _held_gradients(space, train_images)
     yield from _auto_is_adam(space, train_images)
     if not polygons and TASKS[space.task].polygons == "optional":
         yield from ineffective_on_boxes(space)
+
+
+def _classes(space: ArgumentSpace, names: Mapping[int, str]) -> Iterator[Fault]:
+    asked = space.fixed.get("classes")
+    asked = asked if isinstance(asked, (list, tuple)) else [asked] * (asked is not None)
+    if names and (unknown := [one for one in asked if one not in names]):
+        have = ", ".join(f"{number} {name}" for number, name in list(names.items())[:10])
+        message = f"the data have no class {', '.join(map(str, unknown))}; choose from {have}"
+        yield Fault(key="train.classes", message=message)
 
 
 def _held_gradients(space: ArgumentSpace, train_images: int) -> Iterator[Fault]:
@@ -84,7 +129,7 @@ def _held_gradients(space: ArgumentSpace, train_images: int) -> Iterator[Fault]:
     ``nbs`` (nominal batch size) makes Ultralytics hold gradients over round(nbs / batch) batches.
     """
     nominal = max(space.numbers("nbs"), default=64)
-    for batch in sorted(space.numbers("batch")):
+    for batch in sorted(batch for batch in space.numbers("batch") if batch >= 1):  # others have a fault of their own
         held, batches = round(nominal / batch), math.ceil(train_images / batch)
         if held > batches:
             yield Fault(
@@ -113,6 +158,12 @@ def _auto_is_adam(space: ArgumentSpace, train_images: int) -> Iterator[Fault]:
 def notes(space: ArgumentSpace) -> Iterator[str]:
     """Yield what is legal but may surprise, one sentence each."""
     yield from fixed_notes(space)
+    for name in _WEIGHTS:
+        for file in (value for value in space.values(name) if isinstance(value, str) and not Path(value).is_file()):
+            yield f"{space.key(name)}: there is no file {file} on this machine; every trial needs it"
+    for name in sorted(SCORING & space.fixed.keys()):
+        if space.fixed[name] != space.defaults.get(name):
+            yield f"train.{name} changes how a validation counts: compare scores within this sweep only"
     if "copy_paste" in space.searched and TASKS[space.task].polygons == "optional":
         yield "search.parameters.copy_paste acts only where the labels are polygons: boxes cannot be cut out"
     epochs = space.epochs

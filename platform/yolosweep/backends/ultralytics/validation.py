@@ -8,7 +8,7 @@ from typing import Any
 
 from yolosweep.backends.failure_causes import last_line
 from yolosweep.backends.resampling import Detections, mean_over_images, resampled
-from yolosweep.backends.ultralytics.arguments import train_arguments
+from yolosweep.backends.ultralytics.arguments import OURS, train_arguments
 from yolosweep.backends.ultralytics.environment import enter
 from yolosweep.backends.ultralytics.keeping_validator import draw_confusion, keeping
 from yolosweep.backends.ultralytics.tasks import TASKS
@@ -20,6 +20,9 @@ __all__ = ["validated"]
 
 
 _FIXED = {"mode": "val", "plots": False, "verbose": False, "workers": 0}
+
+_OF_TRAINING = frozenset(("compile", "half", "quantize", "cache", "pretrained", "distill_model", "freeze"))
+"""Arguments that act on the training alone, or that Ultralytics sets itself in the validation of a training."""
 
 
 def validated(
@@ -52,12 +55,11 @@ def validated(
     from ultralytics.utils import LOGGER
 
     LOGGER.setLevel("ERROR")
-    how = {key: settings[key] for key in ("imgsz", "iou", "max_det", "single_cls") if key in settings}
     # The validator of a training groups images like this: same grouping, same score.
     rect = TASKS[task].rectangular_val and not square
     batch = train_arguments().batch(settings) * (2 if TASKS[task].doubles_val_batch else 1)
     where = {"task": task, "data": data, "split": split, "model": str(weights), "device": None if on_gpu else "cpu"}
-    arguments = {**how, **where, **_FIXED, "batch": batch, "rect": rect}
+    arguments = {**shared_with_training(settings), **where, **_FIXED, "batch": batch, "rect": rect}
     try:
         with scratch_folder("val") as scratch:
             validator = keeping(task)(args={**arguments, "save_dir": str(scratch)}, save_dir=scratch)
@@ -76,6 +78,17 @@ def validated(
         answers=tuple(validator.answers),
         plots=plots,
     )
+
+
+def shared_with_training(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a validation that scores as the training with these settings did.
+
+    The validator of a training gets a copy of all its arguments: ``mask_ratio``, ``classes`` or ``conf`` change what
+    is counted as much as ``imgsz`` does. So all are handed on but those without a meaning here.
+    """
+    known = train_arguments()
+    left_out = {*_OF_TRAINING, *known.runtime_only, *known.owned, *OURS}
+    return {name: value for name, value in settings.items() if name in known.defaults and name not in left_out}
 
 
 def _of_detections(validator: Any) -> Resampled | None:

@@ -177,4 +177,7 @@ class FinalRound:
         ended = sum(one.record is not None and one.record.ending.is_final for one in history.repeats())
         if ended >= planned:
             return None
-        return f"{ended} of the {planned} trainings of the finals have ended: for the rest, resume with a larger budget"
+        return (
+            f"{ended} of the {planned} trainings of the finals have ended; resume for the rest, with a larger "
+            "budget where it was used up"
+        )

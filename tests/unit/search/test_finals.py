@@ -27,7 +27,7 @@ from yolosweep.records import (
     Validation,
     Verdict,
 )
-from yolosweep.records.events import CheckpointsDropped, SweepEnded, TrialStarted, Winner, WinnerSelected
+from yolosweep.records.events import CheckpointsDropped, SweepEnded, TrialEnded, TrialStarted, Winner, WinnerSelected
 from yolosweep.report.explanation import explain
 from yolosweep.report.model_card import model_card
 from yolosweep.report.summary import summarize
@@ -35,6 +35,7 @@ from yolosweep.report.sweep_page import render
 from yolosweep.report.winner import best_trial
 from yolosweep.search.controller import SweepController
 from yolosweep.search.finals import finalists
+from yolosweep.tracking.message_values import verdict_of
 
 EPOCHS = 4
 SPACE = {"lr0": {"min": 0.001, "max": 0.1}, "batch": {"values": [8, 16, 32]}}
@@ -337,11 +338,28 @@ def test_every_surface_shows_the_means(folder: RunFolder) -> None:
     assert "Other seeds of its settings score 0.4820 on average." in card
     shown = CliRunner().invoke(app, ["show", str(folder.root), "--all"]).stdout
     assert re.search(rf"{trial.request.trial}\W+finished\W+t0002\W+9\W+0.4840", shown)
+    assert verdict_of(history)["finals/score"] == 0.482
     again = explain(read_events(folder.ledger))
     assert again.of_trial(trial.request.trial)[0].startswith(
         "Started in the finals: t0002 is trained again with seed 9"
     )
     assert "the best checkpoint of t0002" in " ".join(again.of_sweep())
+
+
+def test_a_foreign_ledger_may_name_anything_as_repeated(folder: RunFolder) -> None:
+    run(controller_of(folder, trials=13))
+    OPEN.pop().close()
+    history = history_of(folder)
+    for number, (repeats, seed) in enumerate([("t9999", 1), ("t0013", "x"), ("<script>x", None)], len(history.trials)):
+        known = history.trials["t0001"]
+        settings = {**known.request.settings, "seed": seed}
+        name = f"t{number:04d}"
+        request = known.request.model_copy(update={"trial": name, "repeats": repeats, "settings": settings})
+        assert known.record is not None
+        history.add(TrialStarted(request=request))
+        history.add(TrialEnded(record=known.record.model_copy(update={"trial": name, "number": number})))
+    assert len(finalists_of(history)) == 3
+    assert "<script>x" not in render(history, reproduce="r")
 
 
 def load(tmp_path: Path, search: str) -> Experiment:

@@ -22,7 +22,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -250,18 +250,26 @@ class Sweep:
 
     def run(self) -> tuple[list[float], list[float]]:
         """Train until the last cost is spent; return regret and optimism at each cost."""
-        idle, now, looks = list(range(self.workers)), 0.0, [cost * EPOCHS for cost in COSTS]
+        looks = [cost * EPOCHS for cost in COSTS]
         regrets, optimism = list[float](), list[float]()
-        while len(regrets) < len(looks):
-            idle = [worker for worker in idle if not self._start(worker, now)]
-            now, _, trial = heapq.heappop(self._queue)
-            if self._epoch(trial, now):
-                idle.append(self.trainings[trial].worker)
+        for _ in self.epochs():
             while len(regrets) < len(looks) and self.spent >= looks[len(regrets)]:
                 lead = max(self.trainings.values(), key=lambda training: training.best)
                 regrets.append(100 * (self.problem.best - lead.curve.true))
                 optimism.append(100 * (lead.best - lead.curve.true))
+            if len(regrets) == len(looks):
+                break
         return regrets, optimism
+
+    def epochs(self) -> Iterator[None]:
+        """Train without end, one epoch after the other."""
+        idle, now = list(range(self.workers)), 0.0
+        while True:
+            idle = [worker for worker in idle if not self._start(worker, now)]
+            now, _, trial = heapq.heappop(self._queue)
+            if self._epoch(trial, now):
+                idle.append(self.trainings[trial].worker)
+            yield
 
     def _thinking(self, call: Callable[[], Any]) -> Any:
         before = time.process_time()
@@ -351,6 +359,10 @@ class Production:
                 used=request.asked, score=max(scores, default=None), epochs=len(scores),
             )
         )  # fmt: skip
+
+    def expected(self) -> dict[str, float]:
+        """Return what the searcher's model expects of each trial that ended; empty where it has none."""
+        return {f"t{n:04d}": mean for n, mean in self._controller._generator.expected_scores().items()}
 
     def close(self) -> None:
         self._controller.close()

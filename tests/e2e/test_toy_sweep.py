@@ -113,6 +113,30 @@ def test_the_reproduce_file_trains_the_winner_again(shell: Any, finished: Any) -
     assert again.told["winner"]["file"]["sha256"] == finished.told["winner"]["file"]["sha256"]
 
 
+def test_a_sweep_is_given_finals_later(shell: Any, finished: Any, tmp_path: Path) -> None:
+    """Trial 0 and the best other one are trained again; nothing is searched, because the budget is for the finals."""
+    copy = tmp_path / "copied"
+    shutil.copytree(finished.folder.root, copy)
+    done = shell("resume", copy, "search.trials=9", "search.finals={top: 1, seeds: 2}")
+    history = History.of(RunFolder(copy))
+    best = next(trial for trial in finished.history.ranked() if trial.request.number)
+    names = ["t0000", best.request.trial]
+    repeats = [(one.request.repeats, one.request.seed) for one in history.repeats()]
+    assert repeats == [(name, seed) for seed in (1, 2) for name in names]
+    assert all(len(one.rows) == 4 for one in history.repeats())
+    shown = json.loads(shell("show", copy, "--json").out)
+    means = {
+        name: sum(one.score or 0 for one in history.repeats(name)) / 2 for name in names
+    }  # the searched scores do not count
+    seeds = shown["verdict"]["seeds"]
+    assert (seeds["trial"], seeds["seeds"]) == (best.request.trial, 2)
+    assert (seeds["score"], seeds["reference_score"]) == pytest.approx((means[names[1]], means["t0000"]), abs=1e-6)
+    assert history.winner.settings_trial == max(names, key=lambda name: (means[name], name == "t0000"))
+    assert "over 2 new seeds on val" in done.out
+    reproduce = (copy / "winner" / "reproduce.yaml").read_text()
+    assert f"seed: {history.trials[history.winner.trial].request.seed}" in reproduce
+
+
 def test_a_run_says_by_whom_it_is_in_use_and_ctrl_c_keeps_everything_and_exits_130(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:

@@ -162,6 +162,7 @@ def yaml_page() -> str:
     ]
     for title, prefix, name in (
         ("search", "search.", "Search"),
+        ("search.finals", "search.finals.", "Finals"),
         ("search.parameters", "search.parameters.NAME.", "Parameter"),
         ("resources", "resources.", "Resources"),
         ("trial", "trial.", "TrialPolicy"),
@@ -230,7 +231,7 @@ def words_of(value: dict[str, Any]) -> str:
     )
     bounds = [("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<")]
     limits = [f"{sign} {value[key]:g}" for key, sign in bounds if key in value and value[key] < 2**31 - 1]
-    return " ".join([kind, *(["/ ".join(limits)] if limits else [])])
+    return " ".join([kind, *([", ".join(limits)] if limits else [])])
 
 
 def codes_table() -> str:

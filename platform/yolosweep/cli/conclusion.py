@@ -43,9 +43,14 @@ def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: P
 def _describe(winner: Winner, summary: Summary) -> None:
     """Print the winner's settings, and its scores beside those of trial 0."""
     settings = " ".join(f"{name}={setting_text(winner.settings.get(name))}" for name in summary.parameters)
-    _field("winner", winner.trial)
+    seeds, metric = summary.verdict.seeds, short_metric(winner.metric)
+    again = f", which repeats {winner.repeats} with seed {winner.settings.get('seed')}" if winner.repeats else ""
+    _field("winner", f"{winner.trial}{again}")
     _field("settings", settings)
-    metric = short_metric(winner.metric)
+    if seeds is not None:
+        mean, other = seeds.mean(winner.settings_trial), f"{seeds.reference} {seeds.reference_score:.4f}"
+        beside = "" if winner.settings_trial == seeds.reference else f", {other}"
+        _field("mean", f"{metric} {mean:.4f} ± {seeds.margin:.4f} over {seeds.seeds} new seeds on val{beside}")
     for split, validation in winner.validations.items():
         score = validation.metrics.get(winner.metric)
         text = f"{metric} {score:.4f}" if score is not None else f"no {metric}"
@@ -69,7 +74,7 @@ def _next_command(folder: RunFolder, summary: Summary) -> str:
         return f"yolosweep resume {run}"
     if summary.winner is None:
         return f"yolosweep show {run}"
-    if summary.verdict.outcome is Outcome.BETTER:
+    if summary.verdict.outcome is Outcome.BETTER and summary.verdict.seeds is None:
         return f"yolosweep run {from_here(folder.winner / 'reproduce.yaml')} seed=1   # the winner with another seed"
     return f"yolosweep next {run}"
 

@@ -191,12 +191,14 @@ def _fitting(text: str, room: int) -> str:
 
 
 def _most_relevant(history: History) -> list[TrialHistory]:
-    """Return the running trials, then the ended ones, best first, then those without a score."""
+    """Return the running trials, then repeats, then the other ended ones, best first, then those without a score."""
     trials = list(history.trials.values())
     running = [trial for trial in trials if trial.record is None]
     ranked = [trial for trial in history.ranked() if trial.record] if history.has_begun else []
-    unscored = [trial for trial in trials if trial.record is not None and trial.score is None]
-    return [*running, *ranked, *unscored]
+    repeats = [trial for trial in history.repeats() if trial.record is not None]
+    shown = {trial.request.trial for trial in [*running, *ranked, *repeats]}
+    unscored = [trial for trial in trials if trial.request.trial not in shown]
+    return [*running, *repeats, *ranked, *unscored]
 
 
 def _broken(text: str, separator: str, width: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,6 +64,7 @@ def _describe(plan: Plan) -> None:
         )
     else:
         print_line(f"pruning    {search['pruner']}: {PRUNERS[search['pruner']].summary}")
+    print_line(f"finals     {plan.finals}{_finals_time(plan)}")
     most = f"at most {plan.epochs_at_most} epochs" if plan.epochs_at_most else "as many epochs as fit"
     print_line(f"cost       {most} ({plan.epochs_per_trial} a trial){_time_text(plan)}")
     memory = f", about {memory_text(plan.memory_mb)} of memory" if plan.memory_mb else ""
@@ -77,6 +79,15 @@ def _describe(plan: Plan) -> None:
         print_line(f"estimate   {_basis_text(plan.cost)}")
     for note in plan.notes:
         print_line(f"note       {note}")
+
+
+def _finals_time(plan: Plan) -> str:
+    from yolosweep.records.columns import duration_text
+
+    if plan.cost is None or not plan.final_trainings:
+        return ""
+    rounds = math.ceil(plan.final_trainings / max(plan.concurrent or 1, 1))
+    return f", about {duration_text(rounds * plan.epochs_per_trial * plan.cost.epoch_seconds)}"
 
 
 def _time_text(plan: Plan) -> str:

@@ -90,12 +90,13 @@ def checkpoint_needs(exp: Experiment, model_bytes: int | None = None) -> DiskEst
         exp: the experiment.
         model_bytes: size of its model file; None to estimate it from the size letter in the model's name.
     """
-    trial = exp.trial
+    trial, finals = exp.trial, exp.search.finals
+    finalists = 2 * finals.top + 1 if finals and finals.top else 0  # and the best repeat of each, and of trial 0
     state, weights = exp.backend.checkpoint_size(exp.model, model_bytes)
     return DiskEstimate(
         rank_mb=state + 2 * weights,
         trial_mb=(trial.keep_checkpoints + 1) * (state + weights),
-        kept_mb=(exp.keep_top + 2) * 2 * weights,  # with trial 0, and the one that just ended
+        kept_mb=(exp.keep_top + 2 + finalists) * 2 * weights,  # with trial 0, and the one that just ended
         budget_mb=trial.image_cache_budget,
     )
 

@@ -12,7 +12,9 @@ interval wider still:
   itself: 4 of 100 images, all in favor of one, give 2.0 standard errors, although a sign test gives p = 0.125. One more
   image on which they differ is therefore added to the variance; then 4 images do not count, and 5 do (p = 0.06).
 
-The test split chooses nothing, so its interval is an ordinary one. Neither interval covers the luck of a seed.
+The test split chooses nothing, so its interval is an ordinary one. Neither interval covers the luck of a seed: finals
+do (:mod:`yolosweep.diagnosis.seeds`). After them, scores are means over the new seeds, and a difference counts only if
+both intervals exclude 0, over images and over seeds.
 """
 
 from __future__ import annotations
@@ -21,13 +23,11 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
+from yolosweep.diagnosis.seeds import CONFIDENCE, compared_seeds, decisive, of_finals, seed_lines, seed_table
 from yolosweep.records.events import PairedError
-from yolosweep.records.verdict import Comparison, Evidence, Outcome, ScoredTrial, SweepVerdict
+from yolosweep.records.verdict import Comparison, Evidence, Outcome, ScoredTrial, SeedComparison, SweepVerdict
 
 __all__ = ["CONFIDENCE", "judge"]
-
-CONFIDENCE = 0.95
-"""Of the intervals."""
 
 _FLOORS = {"mAP50-95": 0.03, "mAP50": 0.05}
 """Scores below which a detector has learned next to nothing, by the kind of metric."""
@@ -41,14 +41,18 @@ _NAMED = 6
 
 def judge(evidence: Evidence) -> SweepVerdict:
     """Return the verdict on a sweep, running or ended."""
+    table = seed_table(evidence.finalists, evidence.mode)
+    if table is not None:
+        evidence = of_finals(evidence, table)
     pair = _pair(evidence)
     if pair is None:
         return _without_comparison(evidence)
     best, base = pair
     comparisons = [_on_val(evidence, best, base), *_on_test(evidence, best, base)]
-    resolution = _resolution(evidence, best, base)
+    seeds = None if table is None else compared_seeds(table, evidence.mode, best.trial)
+    resolution = _resolution(evidence, best, base, seeds)
     ties = _ties(evidence, resolution)
-    outcome = _outcome(evidence, comparisons, base)
+    outcome = _outcome(evidence, comparisons, seeds)
     verdict = SweepVerdict(
         outcome=outcome,
         sentence="",
@@ -56,16 +60,22 @@ def judge(evidence: Evidence) -> SweepVerdict:
         reference=base.trial,
         reference_name=_reference_name(evidence),
         comparisons=tuple(comparisons),
+        seeds=seeds,
         resolution=resolution,
         ties=tuple(trial.trial for trial in ties),
         cheapest=_cheapest(evidence.trials[0], ties),
-        optimism=_optimism(evidence, best, base, len(ties) + 1),
-        trials=len(evidence.trials),
+        optimism=_optimism(evidence, best, base, len(ties) + 1, seeds),
+        trials=_count(evidence),
         leaks=evidence.leaks,
         off_defaults=evidence.off_defaults,
     )
     sentence = _sentence(evidence, verdict)
     return verdict.model_copy(update={"sentence": sentence, "details": tuple(_details(evidence, verdict))})
+
+
+def _count(evidence: Evidence) -> int:
+    """Return the number of trials that the best one was chosen from."""
+    return evidence.searched or len(evidence.trials)
 
 
 def _pair(evidence: Evidence) -> tuple[ScoredTrial, ScoredTrial] | None:
@@ -113,14 +123,17 @@ def _half_width(evidence: Evidence, error: PairedError, chances: int) -> float:
     return quantile * math.hypot(error.error, one_image)
 
 
-def _resolution(evidence: Evidence, best: ScoredTrial, base: ScoredTrial) -> float | None:
+def _resolution(evidence: Evidence, best: ScoredTrial, base: ScoredTrial, seeds: SeedComparison | None) -> float | None:
     error = _error(evidence, best, base, "val")
-    return None if error is None else round(_half_width(evidence, error, len(evidence.trials) - 1), 6)
+    over_images = None if error is None else _half_width(evidence, error, _count(evidence) - 1)
+    over_seeds = None if seeds is None else (seeds.high - seeds.low) / 2
+    known = [half for half in (over_images, over_seeds) if half is not None]
+    return round(max(known), 6) if known else None
 
 
 def _on_val(evidence: Evidence, best: ScoredTrial, base: ScoredTrial) -> Comparison:
     error, difference = _error(evidence, best, base, "val"), _gain(evidence, best.score, base.score)
-    half = None if error is None else _half_width(evidence, error, len(evidence.trials) - 1)
+    half = None if error is None else _half_width(evidence, error, _count(evidence) - 1)
     return _comparison("val", evidence.images, (best.score, base.score), difference, error, half)
 
 
@@ -160,15 +173,17 @@ def _comparison(
     )
 
 
-def _outcome(evidence: Evidence, comparisons: Sequence[Comparison], base: ScoredTrial) -> Outcome:
+def _outcome(evidence: Evidence, comparisons: Sequence[Comparison], seeds: SeedComparison | None) -> Outcome:
     val, test = comparisons[0], comparisons[1] if len(comparisons) > 1 else None
     if _has_not_learned(evidence):
         return Outcome.NOT_LEARNED
-    if val.low is None or val.high is None:
+    spans = [(one.low, one.high) for one in (val, seeds) if one is not None]
+    known = [(low, high) for low, high in spans if low is not None and high is not None]
+    if not known:
         return Outcome.UNDECIDED
-    if val.high < 0 or (test is not None and test.high is not None and test.high < 0):
+    if all(high < 0 for _, high in known) or (test is not None and test.high is not None and test.high < 0):
         return Outcome.WORSE
-    return Outcome.BETTER if val.low > 0 else Outcome.NO_DIFFERENCE
+    return Outcome.BETTER if all(low > 0 for low, _ in known) else Outcome.NO_DIFFERENCE
 
 
 def _has_not_learned(evidence: Evidence) -> bool:
@@ -206,13 +221,16 @@ def _cheapest(top: ScoredTrial, ties: Sequence[ScoredTrial]) -> str | None:
     return found.trial if found is not None and cost(found) < cost(top) else None
 
 
-def _optimism(evidence: Evidence, best: ScoredTrial, base: ScoredTrial, alike: int) -> float | None:
+def _optimism(
+    evidence: Evidence, best: ScoredTrial, base: ScoredTrial, alike: int, seeds: SeedComparison | None
+) -> float | None:
     """Return how much the largest of ``alike`` equally good scores is expected to be above their mean (Blom)."""
     error = _error(evidence, best, base, "val")
     if error is None:
         return None
     expected = NormalDist().inv_cdf((alike - 0.375) / (alike + 0.25)) if alike > 1 else 0.0
-    return round(error.error / math.sqrt(2) * expected, 6)
+    of_mean = 0.0 if seeds is None else seeds.error
+    return round(math.hypot(error.error / math.sqrt(2), of_mean) * expected, 6)
 
 
 def _reference_name(evidence: Evidence) -> str:
@@ -256,12 +274,16 @@ def _claim(evidence: Evidence, verdict: SweepVerdict) -> str:
         return f"Only {verdict.trial} has a score: there is nothing to compare it with."
     if verdict.outcome is Outcome.UNDECIDED:
         return f"{_lead(verdict)}, but the noise of {metric} is unknown: one run of each does not decide."
-    interval = _interval(val)
+    decides = decisive(verdict)
+    seeds = f"{decides.seeds} new seeds" if isinstance(decides, SeedComparison) else None
     if verdict.outcome is Outcome.BETTER:
-        return f"{verdict.trial} is better than {name} by {val.difference:.4f} {metric} on val ({interval})."
+        where = f"val over {seeds}" if seeds else "val"
+        by = f"{val.difference:.4f} {metric} on {where} ({_interval(decides)})"
+        return f"{verdict.trial} is better than {name} by {by}."
     if verdict.outcome is Outcome.WORSE:
         return f"Keep {name}: {_worse(verdict, metric)}."
-    return f"No difference to {name} that {val.images} val images can resolve: {_lead(verdict)} ({interval})."
+    what = seeds or f"{val.images} val images"
+    return f"No difference to {name} that {what} can resolve: {_lead(verdict)} ({_interval(decides)})."
 
 
 def _claim_of_nothing(evidence: Evidence, metric: str) -> str:
@@ -281,15 +303,15 @@ def _lead(verdict: SweepVerdict) -> str:
 
 
 def _worse(verdict: SweepVerdict, metric: str) -> str:
-    val, *more = verdict.comparisons
-    if val.high is not None and val.high < 0:
-        behind = f"{-(val.difference or 0):.4f} {metric}"
-        return f"{verdict.trial}, the best other trial, is worse by {behind} ({_interval(val)})"
-    test = more[0]
+    decides = decisive(verdict)
+    if decides.high is not None and decides.high < 0:
+        behind = f"{-(decides.difference or 0):.4f} {metric}"
+        return f"{verdict.trial}, the best other trial, is worse by {behind} ({_interval(decides)})"
+    test = verdict.comparisons[-1]
     return f"{verdict.trial} is ahead on val, but worse on test by {-(test.difference or 0):.4f} ({_interval(test)})"
 
 
-def _interval(comparison: Comparison) -> str:
+def _interval(comparison: Comparison | SeedComparison) -> str:
     if comparison.low is None or comparison.high is None:
         return "interval unknown"
     return f"{comparison.low:+.4f} to {comparison.high:+.4f}"
@@ -300,6 +322,7 @@ def _details(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
     if verdict.outcome is Outcome.NOT_LEARNED:
         return [_NOTHING_LEARNED, *_clamped(evidence)]
     return [
+        *seed_lines(evidence, verdict),
         *_method(evidence, verdict),
         *_test(verdict),
         *_tie_lines(evidence, verdict),
@@ -318,6 +341,8 @@ def _method(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
     else:
         objects = f"{evidence.instances} objects in " if evidence.instances else ""
         how = f"estimated from the size of val ({objects}{val.images} images), because it was not scored image by image"
+    if verdict.seeds is not None:
+        return [f"Over images: {_interval(val)}, {CONFIDENCE:.0%}, {how}{widened}."]
     return [f"Interval: {CONFIDENCE:.0%}, {how}{widened}."]
 
 
@@ -368,6 +393,6 @@ def _limits(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
         lines.append(f"The best score is {top}'s, but its checkpoint is not the one handed over.")
     if evidence.reference is not None and evidence.reference.reason:
         lines.append(evidence.reference.reason)
-    if verdict.outcome is Outcome.BETTER:
+    if verdict.outcome is Outcome.BETTER and verdict.seeds is None:
         lines.append("Each trial has one seed: the checkpoint is better, its settings may have been lucky.")
     return lines

@@ -8,6 +8,7 @@ from yolosweep.experiment.rules import notes as notes
 from yolosweep.experiment.schema import Experiment as Experiment
 from yolosweep.experiment.settings import baseline as baseline
 from yolosweep.experiment.settings import defaults_of as defaults_of
+from yolosweep.experiment.settings import finals_line as finals_line
 from yolosweep.experiment.settings import identity as identity
 from yolosweep.experiment.settings import settings_of as settings_of
 from yolosweep.experiment.settings import sizes_of as sizes_of
@@ -20,6 +21,7 @@ __all__ = [
     "Source",
     "baseline",
     "defaults_of",
+    "finals_line",
     "identity",
     "lint_with_data",
     "load_experiment",

@@ -14,11 +14,14 @@ from yolosweep.errors import Fault
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS, Choice
 from yolosweep.experiment.rank_rules import rank_faults
 from yolosweep.experiment.schema import SAMPLES, Experiment, Search
+from yolosweep.experiment.settings import TRIALS
 from yolosweep.storage.addresses import address_fault, is_address
 
 __all__ = ["lint", "lint_names", "lint_with_data", "notes"]
 
 _REDUCTION = Search.model_fields["reduction_factor"].default
+_SEARCHED = 2
+"""Trials that finals must leave to the search: trial 0, and one to compare with it."""
 _GRID_LIMIT = 1000
 """More values than this on one axis of a grid are a mistake."""
 
@@ -121,6 +124,7 @@ def _search(exp: Experiment) -> Iterator[Fault]:
     if search.epoch_budget is not None and isinstance(epochs, int) and search.epoch_budget < epochs:
         message = f"{search.epoch_budget} is less than one trial of train.epochs={epochs}; raise it or train shorter"
         yield Fault(key="search.epoch_budget", message=message)
+    yield from _finals(exp)
     yield from _options("searcher", SEARCHERS[search.searcher], search.searcher, search.searcher_options)
     yield from _options("pruner", PRUNERS[search.pruner], search.pruner, search.pruner_options)
     if SEARCHERS[search.searcher].is_exhaustive:
@@ -130,6 +134,23 @@ def _search(exp: Experiment) -> Iterator[Fault]:
                 what = "a continuous range has infinitely many" if size is None else f"a range of {size} has too many"
                 message = f"{what} grid points; give values, or distribution: q_uniform with q"
                 yield Fault(key=f"search.parameters.{name}", message=message)
+
+
+def _finals(exp: Experiment) -> Iterator[Fault]:
+    """Yield finals that leave no two trials of the budget to the search."""
+    search, epochs = exp.search, exp.space.epochs
+    least = search.finals.trainings + _SEARCHED if search.finals and search.finals.top else 0
+    without_budget = search.time_budget is None and search.epoch_budget is None
+    trials = TRIALS if search.trials is None and without_budget else search.trials
+    if SEARCHERS[search.searcher].is_exhaustive and search.trials is None:
+        trials = None
+    if trials is not None and trials < least:
+        message = f"{least - _SEARCHED} trainings leave less than {_SEARCHED} of search.trials={trials} to the search; "
+        yield Fault(key="search.finals", message=f"{message}raise it to {least} or more, or lower top or seeds")
+    if search.epoch_budget is not None and isinstance(epochs, int) and search.epoch_budget < least * epochs:
+        message = f"{least - _SEARCHED} trainings of {epochs} epochs do not fit beside {_SEARCHED} searched ones; "
+        message += f"raise search.epoch_budget to {least * epochs} or more, or lower top or seeds"
+        yield Fault(key="search.finals", message=message)
 
 
 def _options(what: str, choice: Choice, name: str, given: Mapping[str, float] | None) -> Iterator[Fault]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from yolosweep.backends import ArgumentSpace, Backend, backend_for
@@ -18,6 +18,7 @@ __all__ = [
     "SAMPLES",
     "SCHEMA_FILE",
     "Experiment",
+    "Finals",
     "Mlflow",
     "Resources",
     "Search",
@@ -57,11 +58,34 @@ def listed(choices: Mapping[str, object]) -> Any:
     return Field(json_schema_extra={"enum": list(choices)})
 
 
+class Finals(_Strict):
+    """The end of a sweep: the best trials and trial 0 are trained again with new seeds, the same for each."""
+
+    top: Annotated[Whole, Field(ge=0, le=20)] = 3
+    """Trials that are trained again, beside trial 0. 0: no finals."""
+    seeds: Annotated[Whole, Field(ge=2, le=20)] = 3
+    """New seeds for each of them."""
+
+    @property
+    def trainings(self) -> int:
+        """Trainings that finals take."""
+        return (self.top + 1) * self.seeds if self.top else 0
+
+
+def _finals(value: object) -> object:
+    return Finals(top=0) if value == "none" else value
+
+
+def _with_none(schema: dict[str, Any]) -> None:
+    """Add ``none`` to the JSON schema of the finals."""
+    schema["anyOf"] = [*(one for one in schema["anyOf"] if one.get("type") != "null"), {"const": "none"}]
+
+
 class Search(_Strict):
     """What is searched, how, and for how long."""
 
     trials: Annotated[Whole, Field(ge=1)] | None = None
-    """Number of trials, the defaults (trial 0) included. 20 when no budget is given at all."""
+    """Number of trials, the defaults (trial 0) and the finals included. 20 when no budget is given at all."""
     time_budget: Seconds | None = None
     """Start no trial after this long (``90s``, ``30m``, ``8h``, ``2d``); running trials are cancelled and kept."""
     epoch_budget: Annotated[Whole, Field(ge=1)] | None = None
@@ -82,6 +106,9 @@ class Search(_Strict):
     """No trial is pruned before this epoch. Default: a tenth of ``epochs``, at least 3."""
     reduction_factor: Annotated[Whole, Field(ge=2)] = 3
     """At each rung the best 1/n of the trials continue; rungs are at grace_epochs x n^k."""
+    finals: Annotated[Finals | None, BeforeValidator(_finals), Field(json_schema_extra=_with_none)] = None
+    """Train the best trials and trial 0 again with new seeds: ``{top: 3, seeds: 3}``, or ``none``. They are part of
+    the budget. Default: 3 and 3 where they take at most a fifth of the trials or epochs, else none."""
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
     """The search space, one entry per Ultralytics train argument, in the form W&B sweep files use."""
 
@@ -189,7 +216,8 @@ class Experiment(_Strict):
     """Folder for run folders, relative to where the command runs; on a cluster one that every node mounts, or an
     address in an object storage (``s3://bucket/sweeps``, ``gs://…``, ``abfs://…``): then nodes share nothing else."""
     keep_top: Annotated[Whole, Field(ge=1)] = 3
-    """Checkpoints are kept for this many best trials and for trial 0; the others keep their rows and settings."""
+    """Checkpoints are kept for this many best trials, for trial 0 and the finalists, and for the best repeat of each;
+    the others keep their rows and settings."""
     track: Track = Track()
     """Where results are mirrored to."""
 

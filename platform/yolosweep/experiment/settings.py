@@ -10,12 +10,25 @@ from typing import Any
 
 from yolosweep.backends import backend_for
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS
-from yolosweep.experiment.schema import Experiment
+from yolosweep.experiment.schema import Experiment, Finals, Search
 
-__all__ = ["baseline", "defaults_of", "grace_epochs", "identity", "resolved", "settings_of", "sizes_of"]
+__all__ = [
+    "FINALS_SHARE",
+    "TRIALS",
+    "baseline",
+    "defaults_of",
+    "finals_line",
+    "grace_epochs",
+    "identity",
+    "resolved",
+    "settings_of",
+    "sizes_of",
+]
 
-_TRIALS = 20
+TRIALS = 20
 """Trials of a search without any budget."""
+FINALS_SHARE = 5
+"""Unless they are asked for, finals take at most one training of so many."""
 
 
 def resolved(exp: Experiment) -> Experiment:
@@ -27,13 +40,44 @@ def resolved(exp: Experiment) -> Experiment:
     if search.trials is None:
         size = _grid_size(exp) if SEARCHERS[search.searcher].is_exhaustive else None
         if size is not None:
-            change["trials"] = size
+            change["trials"] = size + (search.finals.trainings if search.finals else 0)
         elif search.time_budget is None and search.epoch_budget is None:
-            change["trials"] = _TRIALS
+            change["trials"] = TRIALS
     if PRUNERS[search.pruner].has_grace and search.grace_epochs is None:
         change["grace_epochs"] = grace_epochs(epochs_of(exp))
+    if search.finals is None and _holds_finals(search.model_copy(update=change), epochs_of(exp)):
+        change["finals"] = Finals()
     train = {**exp.backend.arguments.quiet, "epochs": epochs_of(exp), **exp.train}
     return exp.model_copy(update={"search": search.model_copy(update=change), "train": train})
+
+
+def _holds_finals(search: Search, epochs: int) -> bool:
+    """Return whether the default finals leave enough of the budget to the search.
+
+    How many trainings a time budget holds is known when some are complete: then the sweep controller decides.
+    """
+    least = FINALS_SHARE * Finals().trainings
+    few = search.trials is not None and search.trials < least
+    short = search.epoch_budget is not None and search.epoch_budget < least * epochs
+    return not (few or short or SEARCHERS[search.searcher].is_exhaustive)
+
+
+def finals_line(exp: Experiment) -> str:
+    """Return one line on the finals of a resolved experiment: what they are, or why there are none."""
+    search, finals = exp.search, exp.search.finals
+    if finals is not None and finals.top:
+        of = f" of the {search.trials}" if search.trials is not None else ""
+        return (
+            f"the best {finals.top} and trial 0 again with {finals.seeds} new seeds each, "
+            f"{finals.trainings}{of} trainings"
+        )
+    if finals is not None or SEARCHERS[search.searcher].is_exhaustive:
+        return "none: the winner has one seed"
+    default = Finals().trainings
+    return (
+        f"none, because their {default} trainings would take too much of the budget: the winner has one seed; set "
+        f"search.trials to {FINALS_SHARE * default} or more, or search.finals"
+    )
 
 
 def epochs_of(exp: Experiment) -> int:

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from yolosweep.ledger.history import History, TrialHistory
-from yolosweep.records.verdict import Evidence, ScoredTrial
+from yolosweep.records import Ending
+from yolosweep.records.events import Reference
+from yolosweep.records.verdict import Evidence, Finalist, ScoredTrial
 
-__all__ = ["evidence_of"]
+__all__ = ["evidence_of", "finalists_of"]
 
 
 def evidence_of(history: History, defaults: Mapping[str, Any]) -> Evidence:
@@ -26,15 +28,39 @@ def evidence_of(history: History, defaults: Mapping[str, Any]) -> Evidence:
         mode=history.mode,
         ended=history.ended is not None,
         trials=tuple(_scored(trial, trial.score) for trial in history.ranked() if trial.score is not None),
-        winner=winner.trial if winner else None,
+        finalists=finalists_of(history),
+        winner=winner.settings_trial if winner else None,
+        checkpoint=winner.trial if winner else None,
         validated={split: validation.metrics.get(history.metric) for split, validation in validated.items()},
-        reference=winner.reference if winner else None,
+        reference=_reference(winner.reference) if winner and winner.reference else None,
         images=dataset.images.get("val", 0),
         majority=max(answers) / sum(answers) if sum(answers) else None,
         instances=sum(answers),
         leaks=dataset.leaks,
         off_defaults=_off_defaults(history.baseline, defaults),
     )
+
+
+def finalists_of(history: History) -> tuple[Finalist, ...]:
+    """Return the trials that were trained again, trial 0 first."""
+    found = []
+    for trial in history.searched:
+        ended = [one for one in history.repeats(trial.request.trial) if one.record and one.record.ending.is_final]
+        scores = {one.request.seed or 0: _final_score(one) for one in ended}
+        if scores:
+            found.append(Finalist(trial=trial.request.trial, number=trial.request.number, scores=scores))
+    return tuple(found)
+
+
+def _final_score(repeat: TrialHistory) -> float | None:
+    """Return the best score of a repeat; None where its process, not its settings, ended it."""
+    record = repeat.record
+    return None if record is None or record.ending in (Ending.FAILED, Ending.OOM) else repeat.score
+
+
+def _reference(reference: Reference) -> Reference:
+    """Return a reference under the name of the trial that it repeats."""
+    return reference.model_copy(update={"trial": reference.repeats or reference.trial})
 
 
 def _off_defaults(trial: TrialHistory | None, defaults: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -247,6 +247,16 @@ class History:
         """Trial 0: the defaults."""
         return next((trial for trial in self.trials.values() if trial.request.number == 0), None)
 
+    @property
+    def searched(self) -> list[TrialHistory]:
+        """The trials that the search suggested: all but the repeats of the finals."""
+        return [trial for trial in self.trials.values() if trial.request.repeats is None]
+
+    def repeats(self, trial: str | None = None) -> list[TrialHistory]:
+        """Return the repeats of a trial; None: of all trials."""
+        found = [one for one in self.trials.values() if one.request.repeats is not None]
+        return [one for one in found if trial in (None, one.request.repeats)]
+
     def epochs(self) -> int:
         """Return how many epochs were trained in all trials."""
         return sum(len(trial.rows) for trial in self.trials.values())
@@ -257,8 +267,8 @@ class History:
         return sum(trial.request.epochs - len(trial.rows) for trial in going)
 
     def ranked(self) -> list[TrialHistory]:
-        """Trials with a score, best first; ties go to the earlier trial."""
+        """Searched trials with a score, best first; ties go to the earlier trial."""
         sign = -1.0 if self.mode == "max" else 1.0
-        scored = [(trial.score, trial) for trial in self.trials.values() if trial.score is not None]
+        scored = [(trial.score, trial) for trial in self.searched if trial.score is not None]
         scored.sort(key=lambda pair: (sign * pair[0], pair[1].request.number))
         return [trial for _, trial in scored]

@@ -26,6 +26,8 @@ def summarize_trial(history: History, trial: TrialHistory, *, diverged: str | No
     return TrialSummary(
         trial=request.trial,
         number=request.number,
+        repeats=request.repeats,
+        seed=request.seed,
         ending=trial.status,
         reason=record.reason if record else "",
         score=_score(trial),

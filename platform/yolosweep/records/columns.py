@@ -116,6 +116,21 @@ COLUMNS: tuple[Column, ...] = (
     Column(name="trial", heading="trial", value=lambda trial: trial.trial, surfaces=_EVERYWHERE, numeric=False),
     Column(name="ending", heading="ending", value=lambda trial: trial.ending, surfaces=_EVERYWHERE, numeric=False),
     Column(
+        name="repeats",
+        heading="repeats",
+        value=lambda trial: trial.repeats,
+        surfaces=_EVERYWHERE,
+        numeric=False,
+        wanted=lambda trial: trial.repeats is not None,
+    ),
+    Column(
+        name="seed",
+        heading="seed",
+        value=lambda trial: trial.seed,
+        surfaces=_EVERYWHERE,
+        wanted=lambda trial: trial.repeats is not None,
+    ),
+    Column(
         name="progress",
         heading="progress",
         value=lambda trial: f"{trial.epochs}/{trial.planned_epochs}",

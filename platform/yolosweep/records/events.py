@@ -172,6 +172,8 @@ class Reference(Record):
     model_config = ConfigDict(extra="ignore")
 
     trial: str
+    repeats: str | None = None
+    """In finals: the trial that it is a repeat of."""
     validations: dict[str, Validation] = Field(default_factory=dict)
     """By split, like the winner's; empty if it could not be validated."""
     errors: dict[str, PairedError] = Field(default_factory=dict)
@@ -186,6 +188,8 @@ class Winner(Record):
     model_config = ConfigDict(extra="ignore", ser_json_inf_nan="constants")
 
     trial: str
+    repeats: str | None = None
+    """The trial that won the finals, if the checkpoint is that of one of its repeats."""
     score: Number
     """As recorded during training."""
     metric: str
@@ -219,6 +223,11 @@ class Winner(Record):
         page = data["wandb"]
         rest = {name: value for name, value in data.items() if name != "wandb"}
         return {**rest, "pages": {"W&B": page}} if page else rest
+
+    @property
+    def settings_trial(self) -> str:
+        """The trial whose settings were chosen: where the checkpoint is a repeat's, the repeated one."""
+        return self.repeats or self.trial
 
 
 class WinnerSelected(LedgerEvent, Winner):

@@ -48,6 +48,10 @@ class Plan(Record):
     model: str
     trials: int | None
     """None: as many as the budgets allow."""
+    final_trainings: int
+    """How many of them are the finals'; 0 without finals."""
+    finals: str
+    """What the finals are, or why there are none."""
     first_trial: dict[str, Any]
     """The searched parameters of trial 0, the defaults."""
     epochs_per_trial: int

@@ -62,6 +62,9 @@ class TrialSummary(Record):
     trial: str
     number: int
     """0 is the trial of the defaults."""
+    repeats: str | None
+    """In the finals, the trial that is trained again."""
+    seed: int | None
     ending: str
     """A value of :class:`Ending`, or ``running``."""
     reason: str
@@ -97,6 +100,8 @@ class WinnerSummary(Record):
     """The trial whose checkpoint is in ``winner/``."""
 
     trial: str
+    repeats: str | None
+    """The trial that won the finals, if this is one of its repeats."""
     score: Number
     gain: Number
     validated: dict[str, Number]
@@ -142,6 +147,7 @@ class Summary(Record):
     mode: str
     best_trial: str | None
     best_score: Number
+    """After finals a mean over the new seeds, and so are the next three."""
     baseline_score: Number
     """Score of trial 0; see ``verdict.reference_name`` for whether it used the defaults."""
     gain: Number
@@ -173,15 +179,17 @@ class Summary(Record):
 
     @property
     def best_first(self) -> tuple[TrialSummary, ...]:
-        """The trials by falling score, whatever their ending; those without a score last."""
+        """The searched trials by falling score, whatever their ending, those without a score, then the repeats."""
         sign = -1.0 if self.mode == "max" else 1.0
-        unscored = tuple(trial for trial in self.trials if trial.score is None)
-        return (*sorted(self.scored, key=lambda trial: (sign * (trial.score or 0.0), trial.number)), *unscored)
+        unscored = tuple(trial for trial in self.trials if trial.score is None and trial.repeats is None)
+        scored = sorted(self.scored, key=lambda trial: (sign * (trial.score or 0.0), trial.number))
+        repeats = [trial for trial in self.trials if trial.repeats is not None]
+        return (*scored, *unscored, *sorted(repeats, key=lambda trial: (trial.repeats or "", trial.number)))
 
     @property
     def scored(self) -> tuple[TrialSummary, ...]:
-        """The trials that have a score."""
-        return tuple(trial for trial in self.trials if trial.score is not None)
+        """The searched trials that have a score."""
+        return tuple(trial for trial in self.trials if trial.score is not None and trial.repeats is None)
 
 
 class RunOverview(Record):

@@ -128,6 +128,8 @@ class TrialRequest(Record):
     """The searched parameters alone, as suggested."""
     identity: str
     """Hash of everything that can change the result."""
+    repeats: str | None = None
+    """In the finals, the trial whose parameters are trained again with another seed; the searcher does not learn it."""
     metric: str
     mode: str = "max"
     folder: str
@@ -149,6 +151,12 @@ class TrialRequest(Record):
     def epochs(self) -> int:
         """Planned number of epochs."""
         return int(self.settings["epochs"])
+
+    @property
+    def seed(self) -> int | None:
+        """Seed of the training; None where the settings have none."""
+        seed = self.settings.get("seed")
+        return seed if isinstance(seed, int) else None
 
     @property
     def threads(self) -> int:

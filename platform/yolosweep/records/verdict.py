@@ -10,7 +10,7 @@ from pydantic import Field
 from yolosweep.records.events import Reference
 from yolosweep.records.values import Number, Record
 
-__all__ = ["Comparison", "Evidence", "Outcome", "ScoredTrial", "SweepVerdict"]
+__all__ = ["Comparison", "Evidence", "Finalist", "Outcome", "ScoredTrial", "SeedComparison", "SweepVerdict"]
 
 
 class Outcome(str, Enum):
@@ -39,6 +39,15 @@ class ScoredTrial(Record):
     imgsz: int | None = None
 
 
+class Finalist(Record):
+    """A trial that was trained again with new seeds."""
+
+    trial: str
+    number: int
+    scores: dict[int, Number]
+    """Best score of each repeat that ended, by seed; None where it gave none."""
+
+
 class Evidence(Record):
     """What a verdict is made of."""
 
@@ -46,9 +55,15 @@ class Evidence(Record):
     mode: str
     ended: bool
     trials: tuple[ScoredTrial, ...]
-    """Best first."""
+    """The searched trials, best first."""
+    searched: int = 0
+    """Number of searched trials with a score, where ``trials`` are the finalists alone."""
+    finalists: tuple[Finalist, ...] = ()
+    """Trial 0 and the best others, as trained again; empty without finals."""
     winner: str | None = None
-    """The trial whose checkpoint is handed over; None before it is selected."""
+    """The trial whose checkpoint, or whose repeat's, is handed over; None before it is selected."""
+    checkpoint: str | None = None
+    """The trial or repeat that this checkpoint is of."""
     validated: dict[str, Number] = Field(default_factory=dict)
     """The winner's score per split, as validated again."""
     reference: Reference | None = None
@@ -82,6 +97,33 @@ class Comparison(Record):
     """Resamples of the images behind the interval; 0: estimated from the number of images alone."""
 
 
+class SeedComparison(Record):
+    """The finals: the best finalist and trial 0, trained again with the same new seeds. Scores are means on val."""
+
+    trial: str
+    """The finalist with the best mean beside trial 0."""
+    reference: str
+    seeds: int
+    """New seeds of each finalist."""
+    finalists: int
+    """Trials beside trial 0."""
+    score: float
+    reference_score: float
+    error: float
+    """Standard error of either mean."""
+    margin: float
+    """Half of the interval of either mean."""
+    difference: float
+    """Positive is better in both modes."""
+    low: float
+    high: float
+    """Simultaneous interval for the best of the finalists."""
+
+    def mean(self, trial: str | None) -> float:
+        """Return the mean of one of the two trials."""
+        return self.reference_score if trial == self.reference else self.score
+
+
 class SweepVerdict(Record):
     """The one answer to "is it better?"; terminal, ``--json``, report page and trackers show nothing else."""
 
@@ -98,6 +140,8 @@ class SweepVerdict(Record):
     """What to call trial 0: ``the defaults`` only where it used them."""
     comparisons: tuple[Comparison, ...] = ()
     """Val, then test where both were validated on it."""
+    seeds: SeedComparison | None = None
+    """The finals; None without them."""
     resolution: Number = None
     """Smallest difference on val that counts, given the number of trials."""
     ties: tuple[str, ...] = ()

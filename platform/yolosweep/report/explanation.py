@@ -52,10 +52,10 @@ class Explanation:
     def observe(self, event: Event) -> None:
         """Remember what was known at the moment of a decision."""
         if isinstance(event, TrialStarted):
-            ended = sum(_counts(trial) for trial in self.history.trials.values())
+            ended = sum(_counts(trial) for trial in self.history.searched)
             best = next(iter(self.history.ranked()), None)
             self._known[event.request.trial] = _Known(ended, best, best.score if best else None)
-        elif isinstance(event, EpochRecorded):
+        elif isinstance(event, EpochRecorded) and self.history.trials[event.trial].request.repeats is None:
             epoch, score = event.row.epoch, event.row.best_score
             here = self._best_at.setdefault(epoch, {})
             if event.verdict is Verdict.PRUNE:
@@ -101,6 +101,11 @@ class Explanation:
     def _start(self, trial: TrialHistory) -> str:
         known, request = self._known[trial.request.trial], trial.request
         point = ", ".join(f"{name}={setting_text(value)}" for name, value in request.asked.items())
+        if request.repeats is not None:
+            return (
+                f"Started in the finals: {request.repeats} is trained again with seed {request.seed}, "
+                f"which no searched trial had: {point}."
+            )
         if request.number == 0:
             return f"Started first, because trial 0 is always the defaults: {point}."
         search = self.history.experiment["search"]
@@ -160,6 +165,11 @@ class Explanation:
         again = winner.validations.get("val")
         value = again.metrics.get(self.history.metric) if again else None
         checked = "" if value is None else f", and {_score(value)} when its checkpoint was validated again"
+        if self.history.repeats(winner.settings_trial):
+            return (
+                f"{trial.request.trial} was chosen: the best checkpoint of {winner.settings_trial}, which has the best "
+                f"mean of the finals; {_score(winner.score)} as recorded{checked}."
+            )
         rank = _ordinal(self.history.ranked().index(trial) + 1) if trial in self.history.ranked() else "unranked"
         return (
             f"{trial.request.trial} was chosen: {rank} of {len(self.history.ranked())} trials with a score, "

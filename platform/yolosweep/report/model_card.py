@@ -101,12 +101,15 @@ def _results(winner: Winner, dataset: PreparedDataset, facts: CardFacts | None) 
 
 
 def _introduction(history: History, winner: Winner, task: str) -> str:
-    count = sum(trial.score is not None for trial in history.trials.values())
-    metric = _text(short_metric(winner.metric))
+    count = sum(trial.score is not None for trial in history.searched)
+    metric, repeats = _text(short_metric(winner.metric)), ""
+    by = " as a mean over new seeds" if history.repeats(winner.settings_trial) else ""
+    if winner.repeats is not None:
+        repeats = f", which repeats {_text(winner.repeats)} with another seed"
     return (
         f"A {_text(task)} model, trained from {_text(_tail(winner.model))}. It is trial {_text(winner.trial)} of the "
-        f"sweep {_text(history.sweep)}, the best of {count} trials with a score by {metric} on val. Its file "
-        "was verified and validated again."
+        f"sweep {_text(history.sweep)}{repeats}, the best of {count} trials with a score by {metric} on val{by}. Its "
+        "file was verified and validated again."
     )
 
 
@@ -183,7 +186,9 @@ def _limits(winner: Winner, verdict: SweepVerdict) -> str:
     general = (
         "The scores hold for images like those of val and test: other cameras, places, light and objects were not "
         "measured.",
-        "It was trained once; another seed gives another score.",
+        "It was trained once; another seed gives another score."
+        if verdict.seeds is None
+        else f"Other seeds of its settings score {verdict.seeds.mean(winner.settings_trial):.4f} on average.",
     )
     return f"## Limits\n\n{_list((*winner.caveats, *verdict.details, *winner.passed_over, *general))}"
 

@@ -58,7 +58,7 @@ def parallel(summary: Summary, space: Mapping[str, Parameter]) -> Figure:
 
 def _worst_first(summary: Summary) -> list[tuple[float, TrialSummary]]:
     """Return the trials that have a score, and the score."""
-    scored = [(trial.score, trial) for trial in summary.trials if trial.score is not None]
+    scored = [(trial.score, trial) for trial in summary.scored if trial.score is not None]
     sign = 1 if summary.mode == "max" else -1
     return sorted(scored, key=lambda pair: sign * pair[0])
 
@@ -73,7 +73,7 @@ def stands_out(summary: Summary) -> set[str]:
         return set()
     if summary.baseline_score is not None:
         least = verdict.resolution or 0.0
-        return {trial.trial for trial in summary.trials if trial.gain is not None and trial.gain > least}
+        return {trial.trial for trial in summary.scored if trial.gain is not None and trial.gain > least}
     scored = [trial.trial for _, trial in reversed(_worst_first(summary))]
     return set(scored[: math.ceil(len(scored) * _BEST_SHARE)])
 

@@ -19,6 +19,7 @@ from yolosweep.records.summary import (
     TrialSummary,
     WinnerSummary,
 )
+from yolosweep.records.verdict import SeedComparison
 from yolosweep.report.sweep_diagnosis import diagnose_sweep
 from yolosweep.search.importance import importance_of
 
@@ -27,10 +28,8 @@ __all__ = ["summarize"]
 
 def summarize(history: History) -> Summary:
     """Return the outcome of a sweep; every number on the page is one of these."""
-    ranked = history.ranked()
-    best = ranked[0] if ranked else None
-    base = history.baseline.score if history.baseline else None
-    gain = gain_over_defaults(history, best.score if best else None)
+    verdict = judge(evidence_of(history, defaults_of(history.experiment["model"])))
+    best, best_score, base, gain = _headline(history, verdict.seeds)
     importance = importance_of(history)
     ended, winner, trials = history.ended, _winner(history), history.trials.values()
     return Summary(
@@ -42,12 +41,12 @@ def summarize(history: History) -> Summary:
         ended_at=ended.at if ended else None,
         metric=history.metric,
         mode=history.mode,
-        best_trial=best.request.trial if best else None,
-        best_score=best.score if best else None,
+        best_trial=best,
+        best_score=best_score,
         baseline_score=base,
         gain=gain,
         gain_percent=None if gain is None or not base else round(100 * gain / abs(base), 2),
-        verdict=judge(evidence_of(history, defaults_of(history.experiment["model"]))),
+        verdict=verdict,
         winner=winner,
         endings=dict(Counter(trial.status for trial in trials)),
         epochs=history.epochs(),
@@ -63,6 +62,20 @@ def summarize(history: History) -> Summary:
     )
 
 
+def _headline(
+    history: History, seeds: SeedComparison | None
+) -> tuple[str | None, float | None, float | None, float | None]:
+    """Return the best trial, its score, that of trial 0, and the gain: after finals, the means over the new seeds."""
+    if seeds is not None:
+        if seeds.difference <= 0:
+            return seeds.reference, seeds.reference_score, seeds.reference_score, 0.0
+        return seeds.trial, seeds.score, seeds.reference_score, seeds.difference
+    best = next(iter(history.ranked()), None)
+    score = best.score if best else None
+    base = history.baseline.score if history.baseline else None
+    return best.request.trial if best else None, score, base, gain_over_defaults(history, score)
+
+
 def _trial(history: History, trial: TrialHistory) -> TrialSummary:
     evidence = diverged(trial.rows, history.mode) if trial.record else None
     return summarize_trial(history, trial, diverged=evidence)
@@ -75,6 +88,7 @@ def _winner(history: History) -> WinnerSummary | None:
     score = history.trials[trial].score
     return WinnerSummary(
         trial=trial,
+        repeats=history.winner.repeats,
         score=score,
         gain=gain_over_defaults(history, score),
         validated={split: value.metrics.get(history.metric) for split, value in validations.items()},

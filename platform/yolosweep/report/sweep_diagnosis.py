@@ -41,10 +41,12 @@ def diagnose_trial(history: History, trial: TrialHistory) -> tuple[Diagnosis, ..
 def sweep_of(history: History, importance: Importance | None = None) -> Sweep:
     """Return a sweep as the checks see it."""
     experiment = history.experiment
+    evidence = evidence_of(history, defaults_of(str(experiment["model"])))
+    on_val = evidence.model_copy(update={"finalists": ()})  # what single scores can be wrong about
     space = parameters_of(experiment)
     comparable = {trial.request.trial for trial in comparable_trials(history)}
     return Sweep(
-        trials=tuple(_trial(history, trial, trial.request.trial in comparable) for trial in history.trials.values()),
+        trials=tuple(_trial(history, trial, trial.request.trial in comparable) for trial in history.searched),
         axes={name: axis for name, parameter in space.items() if (axis := _axis(parameter)) is not None},
         searched=tuple(name for name, parameter in space.items() if len(set(map(repr, parameter.corners()))) > 1),
         mode=history.mode,
@@ -53,7 +55,7 @@ def sweep_of(history: History, importance: Importance | None = None) -> Sweep:
         settings=experiment.get("train", {}),
         dataset=history.dataset,
         importance=importance or importance_of(history),
-        resolution=judge(evidence_of(history, defaults_of(str(experiment["model"])))).resolution,
+        resolution=judge(on_val).resolution,
         per_class=_per_class(history),
         is_over=history.ended is not None,
     )

@@ -126,7 +126,9 @@ def _forest(verdict: SweepVerdict) -> _Forest | None:
     """Return the intervals to draw; None where there is none, or where they mean nothing."""
     if verdict.outcome is Outcome.NOT_LEARNED:
         return None
-    known = [(c, c.low, c.difference, c.high) for c in verdict.comparisons]
+    known = [(c.split, c.low, c.difference, c.high) for c in verdict.comparisons]
+    if (seeds := verdict.seeds) is not None:
+        known.append((f"{seeds.seeds} seeds", seeds.low, seeds.difference, seeds.high))
     spans = [
         (c, low, at, high) for c, low, at, high in known if low is not None and at is not None and high is not None
     ]
@@ -141,7 +143,7 @@ def _forest(verdict: SweepVerdict) -> _Forest | None:
     return _Forest(
         zero=place(0.0),
         rows=[
-            _Lane(c.split, f"{at:+.4f}, {low:+.4f} to {high:+.4f}", place(low), place(at), place(high))
+            _Lane(c, f"{at:+.4f}, {low:+.4f} to {high:+.4f}", place(low), place(at), place(high))
             for c, low, at, high in spans
         ],
     )

@@ -16,11 +16,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from yolosweep.diagnosis.seeds import seed_table
 from yolosweep.errors import DataError, ScoreDiffersError, TrainingError, VerificationError, YolosweepError
 from yolosweep.ledger import RunFolder
+from yolosweep.ledger.evidence import finalists_of
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import FileRef, Validation
 from yolosweep.records.events import PairedError, Reference, Winner
+from yolosweep.records.values import Record
 from yolosweep.report.exports import drop_stale_exports, exports_of
 from yolosweep.report.model_card import model_card
 from yolosweep.report.winner_pictures import publish_pictures
@@ -44,19 +47,39 @@ def best_trial(history: History) -> tuple[TrialHistory, list[str]]:
         TrainingError: no trial has a score, or no trial with a score has a checkpoint.
     """
     trials = history.trials
-    ranked = [trial for trial in history.ranked() if trial.record is not None]
+    ranked = [trial for trial in _best_first(history) if trial.record is not None]
     if not ranked:
         endings = "; ".join(f"{name} {t.status}: {t.record.reason if t.record else '-'}" for name, t in trials.items())
         raise TrainingError(f"none of {len(trials)} trials has a score ({endings or 'none ran'})")
     passed_over: list[str] = []
     for trial in ranked:
         assert trial.record is not None
-        if "best.pt" in trial.record.files and not trial.dropped:
+        if _is_kept(trial):
             return trial, passed_over
         passed_over.append(
             f"{trial.request.trial} scored {trial.score:.4f} but left no checkpoint ({trial.record.reason})"
         )
     raise TrainingError("no trial with a score left a checkpoint: " + "; ".join(passed_over))
+
+
+def _best_first(history: History) -> list[TrialHistory]:
+    """Return the trials, best first: by their means after finals, each with its repeats, the best of them first."""
+    table = seed_table(finalists_of(history), history.mode)
+    if table is None:
+        return history.ranked()
+    sign = -1.0 if history.mode == "max" else 1.0
+
+    def trainings(name: str) -> list[TrialHistory]:
+        scored = [one for one in (history.trials[name], *history.repeats(name)) if one.score is not None]
+        scored = [one for one in scored if _is_kept(one)] or scored
+        return sorted(scored, key=lambda one: (sign * (one.score or 0.0), one.request.number))
+
+    return [training for name in table.rows for training in trainings(name)]
+
+
+def _settings_trial(trial: TrialHistory) -> str:
+    """Return the trial whose settings a training has: of a repeat, the repeated one."""
+    return trial.request.repeats or trial.request.trial
 
 
 def verify_file(folder: RunFolder, reference: FileRef) -> Path:
@@ -103,6 +126,7 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, pa
     pictures = _pictures(folder, trial, validations, reference)
     winner = Winner(
         trial=trial.request.trial,
+        repeats=trial.request.repeats,
         score=record.score,
         metric=history.metric,
         passed_over=tuple(passed_over),
@@ -121,13 +145,13 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, pa
     drop_stale_exports(folder, winner.model, winner.file)
     exports = exports_of(folder, winner.model, winner.file)
     files["README.md"] = folder.publish(model_card(history, winner, exports), folder.winner / "README.md")
-    bundle = {
-        **winner.model_dump(mode="json"),
-        "files": {name: ref.model_dump(mode="json") for name, ref in (files | pictures).items()},
-        "exports": {name: export.model_dump(mode="json") for name, export in exports.items()},
-    }
+    bundle = {**winner.model_dump(mode="json"), "files": _dumped(files | pictures), "exports": _dumped(exports)}
     folder.publish(json.dumps(bundle, indent=2) + "\n", folder.winner / "winner.json")
     return winner
+
+
+def _dumped(records: Mapping[str, Record]) -> dict[str, Any]:
+    return {name: record.model_dump(mode="json") for name, record in records.items()}
 
 
 def _pictures(
@@ -169,19 +193,29 @@ def _reference(
     validate: Validate,
 ) -> Reference | None:
     """Return trial 0, or the best other trial where trial 0 wins, scored on the winner's images; None without one."""
-    others = (trial for trial in history.ranked() if trial is not winner)
-    found = history.baseline if winner.request.number else next(others, None)
-    if found is None or found.record is None or found.score is None:
+    base, chosen = history.baseline, _settings_trial(winner)
+    is_base = base is not None and chosen == base.request.trial
+    others = [one for one in _best_first(history) if _settings_trial(one) != chosen and one.record is not None]
+    wanted = [one for one in others if is_base or (base is not None and _settings_trial(one) == base.request.trial)]
+    if not wanted:
         return None
-    name, files = found.request.trial, found.record.files
-    if "best.pt" not in files or found.dropped:
+    alike = [one for one in wanted if _settings_trial(one) == _settings_trial(wanted[0])]
+    found = next((one for one in alike if _is_kept(one)), alike[0])
+    name, record, repeats = found.request.trial, found.record, found.request.repeats
+    if record is None or not _is_kept(found):
         return Reference(trial=name, reason=f"{name} was not validated: its checkpoint is not kept.")
     try:
-        scored = _validated(history, found, verify_file(folder, files["best.pt"]), validate)
+        scored = _validated(history, found, verify_file(folder, record.files["best.pt"]), validate)
     except YolosweepError as error:
-        return Reference(trial=name, reason=f"{name} was not validated: {error}")
+        return Reference(trial=name, repeats=repeats, reason=f"{name} was not validated: {error}")
     errors = {split: paired_error(validations[split], scored[split], history.metric) for split in scored}
-    return Reference(trial=name, validations=scored, errors={split: e for split, e in errors.items() if e is not None})
+    known = {split: error for split, error in errors.items() if error is not None}
+    return Reference(trial=name, repeats=repeats, validations=scored, errors=known)
+
+
+def _is_kept(trial: TrialHistory) -> bool:
+    """Return whether the checkpoint of a trial that ended is still there."""
+    return trial.record is not None and "best.pt" in trial.record.files and not trial.dropped
 
 
 def paired_error(one: Validation, other: Validation, metric: str) -> PairedError | None:
@@ -212,7 +246,8 @@ def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -
     assert record is not None
     searched = {name: record.used.get(name, value) for name, value in trial.request.asked.items()}
     experiment = {
-        **{key: exp[key] for key in ("name", "task", "model", "data", "seed", "train", "augmentations")},
+        **{key: exp[key] for key in ("name", "task", "model", "data", "train", "augmentations")},
+        "seed": exp["seed"] if trial.request.seed is None else trial.request.seed,
         "search": {
             "trials": 1,
             "metric": history.metric,

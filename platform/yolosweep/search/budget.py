@@ -10,11 +10,18 @@ from yolosweep.ledger.history import History
 __all__ = ["room_for_another"]
 
 
-def room_for_another(search: Search, history: History, epochs: int) -> Literal["yes", "wait", "no"]:
-    """Return whether a trial of so many epochs may start; ``wait`` if that depends on how the running ones end."""
+def room_for_another(search: Search, history: History, epochs: int, reserved: int = 0) -> Literal["yes", "wait", "no"]:
+    """Return whether a trial of so many epochs may start; ``wait`` if that depends on how the running ones end.
+
+    Args:
+        search: the experiment's ``search`` section.
+        history: the sweep.
+        epochs: epochs of one trial.
+        reserved: trials that the budget must still hold after it.
+    """
     if search.epoch_budget is None:
         return "yes"
-    trained = history.epochs()
-    if trained + epochs > search.epoch_budget:
+    trained, budget = history.epochs(), search.epoch_budget - reserved * epochs
+    if trained + epochs > budget:
         return "no"
-    return "wait" if trained + history.epochs_left() + epochs > search.epoch_budget else "yes"
+    return "wait" if trained + history.epochs_left() + epochs > budget else "yes"

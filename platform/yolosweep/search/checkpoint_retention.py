@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from yolosweep.ledger import RunFolder
-from yolosweep.ledger.history import History
+from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending, FileRef, TrialRecord
 from yolosweep.records.events import CheckpointsDropped
 
@@ -17,14 +17,22 @@ __all__ = ["clear_leftovers", "drop_surplus", "forget", "surplus", "with_final_n
 def surplus(history: History, keep_top: int) -> list[TrialRecord]:
     """Return the ended trials outside of the best ``keep_top`` whose checkpoints are still there.
 
-    Trial 0 keeps its own: the winner is compared with it, image by image.
+    Trial 0 keeps its own: the winner is compared with it, image by image. So do trials that are trained again in the
+    finals, and the best repeat of each.
     """
-    keeping = [
-        trial.record
-        for trial in history.ranked()
-        if trial.record is not None and "best.pt" in trial.record.files and not trial.dropped
-    ]
-    return [record for record in keeping[keep_top:] if record.number]
+    again = {repeat.request.repeats for repeat in history.repeats()}
+    found = [record for record in _keeping(history.ranked())[keep_top:] if record.number and record.trial not in again]
+    sign = -1.0 if history.mode == "max" else 1.0
+    for trial in sorted(name for name in again if name is not None):
+        repeats = [one for one in history.repeats(trial) if one.score is not None]
+        found += _keeping(sorted(repeats, key=lambda one: (sign * (one.score or 0.0), one.request.number)))[1:]
+    return found
+
+
+def _keeping(trials: Iterable[TrialHistory]) -> list[TrialRecord]:
+    """Return the records of the trials whose checkpoints are still there."""
+    ended = [trial.record for trial in trials if trial.record is not None and not trial.dropped]
+    return [record for record in ended if "best.pt" in record.files]
 
 
 def drop_surplus(
@@ -33,7 +41,9 @@ def drop_surplus(
     """Delete checkpoints outside of the best ``keep_top`` ended trials; rows, settings and logs stay."""
     for record in surplus(history, keep_top):
         # Told before it is done: a crash in between leaves a file too many, never a promise broken.
-        write(CheckpointsDropped(trial=record.trial, reason=f"not among the best {keep_top}"))
+        is_repeat = history.trials[record.trial].request.repeats is not None
+        reason = "not the best of its seeds" if is_repeat else f"not among the best {keep_top}"
+        write(CheckpointsDropped(trial=record.trial, reason=reason))
         for name in ("best.pt", "last.pt"):
             if name in record.files:
                 folder.remove(record.files[name])

@@ -39,6 +39,7 @@ from yolosweep.records.events import (
 from yolosweep.search.budget import room_for_another
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, with_final_names, working_folders
 from yolosweep.search.finalize import death_cause, ending_from_rows, finalize_record, record_from_rows
+from yolosweep.search.finals import FinalRound, SearchedOnly
 from yolosweep.search.pruners.pruner import ExplainingPruner, pruner_for
 from yolosweep.search.retry import lower_batch, refusal
 from yolosweep.search.stall import silence_limit_s
@@ -90,7 +91,9 @@ class SweepController:
             world_size=world_size,
         )  # fmt: skip
         self._pruner = pruner_for(self._exp.search, self._epochs)
-        self._history = History((self._generator.apply, self._pruner.apply))
+        self._finals = FinalRound(self._exp)
+        searched = SearchedOnly(self._generator.apply, self._pruner.apply)
+        self._history = History((searched.apply, self._finals.apply))
         self._stopped: str | None = None
         self._halting = False
         self._trouble: str | None = None
@@ -135,7 +138,7 @@ class SweepController:
         self._workers.ask(worker)
         if self._waiting and not self._halting:
             return self._hand_out(worker, self._waiting.pop(0))
-        if not self._halting and (answer := self._new_trial(worker)) is not None:
+        if not self._halting and (answer := self._new_trial(worker) or self._repeat(worker)) is not None:
             return answer
         # One worker stays idle while others train: a trial whose machine dies resumes on it at once.
         if self._workers.any_busy() and not self._halting and self._workers.keep_spare(worker):
@@ -151,17 +154,36 @@ class SweepController:
         return known.request.model_copy(update={**self._now, "attempt": known.retries, "resume": newest_first})
 
     def _new_trial(self, worker: int) -> TrialRequest | Literal["wait"] | None:
-        number, search = len(self._history.trials), self._exp.search
-        if self._stopped or number == search.trials:
+        number, search, finals = len(self._history.trials), self._exp.search, self._finals
+        if self._is_searched():
             return None
-        if (room := room_for_another(search, self._history, self._epochs)) == "no":
+        room = room_for_another(search, self._history, self._epochs, finals.reserved(self._history))
+        if room == "no":
             self._stopped = f"the epoch budget of {search.epoch_budget} does not hold another trial"
         if room != "yes":
             return "wait" if room == "wait" else None
+        if finals.needs_the_rest(self._history, self._clock() - self._started):
+            self._stopped = "the rest of the time budget was for the finals"
+            return None
         if (suggestion := self._generator.next(number, self._workers.device(worker))) is None:
             return self._none_left()
         request = suggestion.request(self._folder.sweep, number, self._exp, self._now)
         self._write(TrialStarted(request=request))
+        return self._hand_out(worker, f"t{number:04d}")
+
+    def _is_searched(self) -> bool:
+        """Return whether the search suggests no more."""
+        return self._stopped is not None or not self._finals.may_search(self._history)
+
+    def _repeat(self, worker: int) -> TrialRequest | Literal["wait"] | None:
+        """Return the next training of the finals, which begin where the search suggests no more."""
+        if not self._is_searched():
+            return None
+        repeat = self._finals.next(self._history, self._generator.expected_scores)
+        if repeat is None or repeat == "wait":
+            return repeat
+        suggestion, number = self._generator.repeat(repeat.trial, repeat.seed), len(self._history.trials)
+        self._write(TrialStarted(request=suggestion.request(self._folder.sweep, number, self._exp, self._now)))
         return self._hand_out(worker, f"t{number:04d}")
 
     def _none_left(self) -> Literal["wait"] | None:
@@ -195,8 +217,9 @@ class SweepController:
         self._check_time()
         if self._halting or known.request.trial in self._preempted:
             return Verdict.CANCEL
-        # Trial 0 is what the gain is measured against: it is always trained to its end.
-        if known.request.number and self._pruner.should_stop(known.request.trial, row):
+        # Trial 0 is what the gain is measured against, repeats are compared by their ends: none of them is pruned.
+        is_searched = known.request.number and known.request.repeats is None
+        if is_searched and self._pruner.should_stop(known.request.trial, row):
             return Verdict.PRUNE
         return Verdict.CONTINUE
 
@@ -337,8 +360,11 @@ class SweepController:
     def over(self) -> bool:
         """Return whether nothing runs and nothing is left to run."""
         self._check_time()  # also while no worker trains: all may be waiting for a machine
-        exhausted = self._stopped is not None or len(self._history.trials) == self._exp.search.trials
-        return not self._workers.any_busy() and (self._halting or (exhausted and not self._waiting))
+        return not self._workers.any_busy() and (self._halting or (not self._waiting and self._is_exhausted()))
+
+    def _is_exhausted(self) -> bool:
+        """Return whether there is nothing more to start."""
+        return self._is_searched() and self._finals.next(self._history, self._generator.expected_scores) is None
 
     def close(self) -> str:
         """Record trials that did not end as cancelled and close the ledger; return why the search stopped.
@@ -349,6 +375,8 @@ class SweepController:
             if known.record is None:
                 reason = f"the sweep was stopped in epoch {len(known.rows) + 1}"
                 self._finish(record_from_rows(self._folder, known, Ending.CANCELLED, reason, cause=None, error=None))
+        if (shortfall := self._finals.shortfall(self._history)) is not None:
+            self.note(shortfall)
         clear_leftovers(self._folder, self._history)
         self._ledger.close()
         if self._trouble:

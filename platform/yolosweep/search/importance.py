@@ -29,10 +29,10 @@ _QUANTILE = 0.2
 
 
 def comparable_trials(history: History) -> list[TrialHistory]:
-    """Return the trials whose scores compare: with all their epochs, or stopped by patience."""
+    """Return the searched trials whose scores compare: with all their epochs, or stopped by patience."""
     return [
         trial
-        for trial in history.trials.values()
+        for trial in history.searched
         if trial.record is not None and trial.record.ending.is_natural and trial.record.score is not None
     ]
 

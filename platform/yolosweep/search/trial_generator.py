@@ -13,10 +13,11 @@ from typing import Any
 
 from yolosweep.experiment import Experiment, baseline, identity, settings_of
 from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.ledger.history import TrialHistory
 from yolosweep.records import Ending, TrialRecord, TrialRequest
 from yolosweep.records.events import Event, TrialEnded, TrialStarted
 from yolosweep.search.forecasts import Forecasts
-from yolosweep.search.searchers.searcher import CurveSearcher, searcher_for
+from yolosweep.search.searchers.searcher import CurveSearcher, ModelSearcher, searcher_for
 
 __all__ = ["Suggestion", "TrialGenerator"]
 
@@ -36,12 +37,15 @@ class Suggestion:
     settings: dict[str, Any]
     """All train arguments."""
     identity: str
+    repeats: str | None = None
+    """The trial that is trained again with another seed."""
 
     def request(self, sweep: str, number: int, exp: Experiment, now: Mapping[str, Any]) -> TrialRequest:
         """Return the training of this point; ``now``: where and on what it runs."""
         return TrialRequest(
             sweep=sweep, trial=f"t{number:04d}", number=number, task=exp.task, settings=self.settings,
-            asked=self.parameters, identity=self.identity, metric=str(exp.search.metric), mode=exp.search.mode, **now,
+            asked=self.parameters, identity=self.identity, repeats=self.repeats,
+            metric=str(exp.search.metric), mode=exp.search.mode, **now,
         )  # fmt: skip
 
 
@@ -91,14 +95,7 @@ class TrialGenerator:
             self._left_out.clear()
         for parameters in itertools.chain(list(self._left_out.values()), self._points(number)):
             settings = settings_of(self._exp, parameters)
-            key = identity(
-                settings,
-                model=self._model_fingerprint,
-                task=self._exp.task,
-                data_fingerprint=self._data_fingerprint,
-                world_size=self._world_size,
-                runtime_only=self._exp.backend.arguments.runtime_only,
-            )
+            key = self._identity(settings)
             if key in self._tried:
                 continue
             if not self._is_too_big(settings, device):
@@ -106,6 +103,28 @@ class TrialGenerator:
                 return Suggestion(parameters=parameters, settings=settings, identity=key)
             self._left_out[key] = parameters
         return None
+
+    def repeat(self, trial: TrialHistory, seed: int) -> Suggestion:
+        """Return a trial again with another seed, and with the batch that it really used."""
+        request = trial.request
+        used = trial.record.used if trial.record is not None else {}
+        parameters = {name: used.get(name, value) for name, value in request.asked.items()}
+        settings, asked = {**request.settings, "seed": seed}, self._size(request.settings)[0]
+        if (batch := int(used.get("batch", asked))) != asked:
+            settings["batch"] = batch
+        return Suggestion(
+            parameters=parameters, settings=settings, identity=self._identity(settings), repeats=request.trial
+        )
+
+    def _identity(self, settings: Mapping[str, Any]) -> str:
+        return identity(
+            settings,
+            model=self._model_fingerprint,
+            task=self._exp.task,
+            data_fingerprint=self._data_fingerprint,
+            world_size=self._world_size,
+            runtime_only=self._exp.backend.arguments.runtime_only,
+        )
 
     def _points(self, number: int) -> Iterator[dict[str, Any]]:
         """Yield what the searcher suggests, until it has no more or has said enough."""
@@ -115,6 +134,10 @@ class TrialGenerator:
             if parameters is None:
                 return
             yield parameters
+
+    def expected_scores(self) -> dict[int, float]:
+        """Return the searcher's expectation of each trial's final score, by number; empty where it has no model."""
+        return self._searcher.expected_scores() if isinstance(self._searcher, ModelSearcher) else {}
 
     def left_out(self) -> str | None:
         """Return a sentence on the points that were too big for every GPU that was free; None without any."""

@@ -23,7 +23,8 @@ def headline_of(history: History, records: Mapping[str, TrialRecord]) -> dict[st
     """
     ended = sum(trial.record is not None for trial in history.trials.values())
     headline: dict[str, Any] = {"trials_ended": ended}
-    scored = [record for record in records.values() if record.score is not None]
+    searched = [record for record in records.values() if history.trials[record.trial].request.repeats is None]
+    scored = [record for record in searched if record.score is not None]
     if not scored:
         return headline
     best = min(scored, key=lambda record: (-_sign(history) * (record.score or 0.0), record.number))

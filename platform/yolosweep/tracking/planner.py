@@ -175,6 +175,7 @@ class Planner:
             "yolosweep": {
                 "sweep": self.history.sweep,
                 "number": request.number,
+                **({"repeats": request.repeats} if request.repeats is not None else {}),
                 "identity": request.identity,
                 "metric": request.metric,
                 "mode": request.mode,

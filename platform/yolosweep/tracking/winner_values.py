@@ -73,4 +73,6 @@ def _verdict(history: History) -> dict[str, Any]:
     for one in verdict.comparisons:
         numbers = one.model_dump(include={"score", "reference_score", "difference", "low", "high"})
         values |= {f"{one.split}/{name}": value for name, value in numbers.items()}
+    if (seeds := verdict.seeds) is not None:
+        values |= {f"finals/{name}": value for name, value in seeds.model_dump(exclude={"error"}).items()}
     return values

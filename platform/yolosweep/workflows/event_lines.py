@@ -18,8 +18,11 @@ def line_of(event: Event) -> str | None:
 
 @line_of.register
 def _(event: TrialStarted) -> str:
-    asked = " ".join(f"{name}={setting_text(value)}" for name, value in event.request.asked.items())
-    return f"{event.request.trial} started: {asked}"
+    request = event.request
+    asked = " ".join(f"{name}={setting_text(value)}" for name, value in request.asked.items())
+    if request.repeats is not None:
+        return f"{request.trial} started: finals, {request.repeats} again with seed {request.seed}: {asked}"
+    return f"{request.trial} started: {asked}"
 
 
 @line_of.register

@@ -8,7 +8,7 @@ from pathlib import Path
 from yolosweep.backends import backend_for
 from yolosweep.cluster import checkpoint_needs
 from yolosweep.errors import RunFolderError
-from yolosweep.experiment import baseline
+from yolosweep.experiment import baseline, finals_line
 from yolosweep.experiment.choices import PRUNERS
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
@@ -51,6 +51,8 @@ def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
         data=checked.dataset,
         model=str(checked.model),
         trials=search.trials,
+        final_trainings=search.finals.trainings if search.finals else 0,
+        finals=finals_line(exp),
         first_trial=baseline(exp)[0],
         epochs_per_trial=epochs,
         epochs_at_most=most,

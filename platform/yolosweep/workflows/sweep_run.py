@@ -19,7 +19,7 @@ from yolosweep.cluster import (
 )
 from yolosweep.cluster.versions import versions
 from yolosweep.errors import Interrupted, RunFolderError, TrainingError, YolosweepError
-from yolosweep.experiment import Source
+from yolosweep.experiment import Source, finals_line
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import PreparedDataset
@@ -51,8 +51,7 @@ def run_sweep(source: Source, overrides: Sequence[str], listener: Listener, *, a
     listener.info("checking the experiment and the data …")
     checked = check(source, overrides, listener, allow=allow)
     choices = choose_sinks(checked.experiment.track, os.environ)
-    for note in checked.notes:
-        listener.info(f"note: {note}")
+    _announce(checked, listener)
     sinks = _online(choices, listener)
     folder = RunFolder.create(checked.experiment.storage, checked.experiment.name)
     try:
@@ -75,8 +74,7 @@ def resume_sweep(folder: RunFolder, overrides: Sequence[str], listener: Listener
     with folder.held():
         history = History.of(folder)
         checked, about = check_again(folder, history, overrides, allow, listener)
-        for note in checked.notes:
-            listener.info(f"note: {note}")
+        _announce(checked, listener)
         sinks = _online(choose_sinks(checked.experiment.track, os.environ), listener)
         sweep = _Sweep(folder, checked, listener, sinks=sinks, about=about)
         if is_complete(checked, history):
@@ -85,6 +83,12 @@ def resume_sweep(folder: RunFolder, overrides: Sequence[str], listener: Listener
             sweep.run(reason="all trials ran")
         else:
             sweep.run()
+
+
+def _announce(checked: Checked, listener: Listener) -> None:
+    for note in checked.notes:
+        listener.info(f"note: {note}")
+    listener.info(f"finals: {finals_line(checked.experiment)}")
 
 
 def _online(choices: Sequence[Choice], listener: Listener) -> list[str]:

@@ -15,8 +15,9 @@ from yolosweep.data.samples.dataset import draw_parking
 
 runner = CliRunner()
 KEYS = (
-    "experiment", "data", "model", "trials", "first_trial", "epochs_per_trial", "epochs_at_most", "rungs",
-    "concurrent", "seconds_per_epoch", "hours_at_most", "disk_mb", "memory_mb", "tracking", "notes", "cost",
+    "experiment", "data", "model", "trials", "final_trainings", "finals", "first_trial", "epochs_per_trial",
+    "epochs_at_most", "rungs", "concurrent", "seconds_per_epoch", "hours_at_most", "disk_mb", "memory_mb", "tracking",
+    "notes", "cost",
 )  # fmt: skip
 """The keys of ``plan --json`` as of release 0.1, in order: scripts rely on them."""
 TRACKED = "track={wandb: {project: lot}}"

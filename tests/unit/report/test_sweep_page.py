@@ -221,21 +221,21 @@ KEYS = {
         "resumes", "caveats", "warnings", "trials", "notes", "diagnoses", "importance",
     ),
     "trial": (
-        "trial", "number", "ending", "reason", "score", "gain", "best_epoch", "epochs", "seconds", "gpu_hours",
-        "parameters", "used", "ran_on", "attempts", "diverged", "notes", "error", "checkpoint",
+        "trial", "number", "repeats", "seed", "ending", "reason", "score", "gain", "best_epoch", "epochs",
+        "seconds", "gpu_hours", "parameters", "used", "ran_on", "attempts", "diverged", "notes", "error", "checkpoint",
     ),
     "ran_on": (
         "host", "device", "world_size", "threads", "epoch_seconds", "images_per_s", "memory_mb", "gpu_memory_mb",
         "retries", "recoveries",
     ),
     "verdict": (
-        "outcome", "sentence", "details", "trial", "reference", "reference_name", "comparisons", "resolution", "ties",
-        "cheapest", "optimism", "trials", "leaks", "off_defaults",
+        "outcome", "sentence", "details", "trial", "reference", "reference_name", "comparisons", "seeds", "resolution",
+        "ties", "cheapest", "optimism", "trials", "leaks", "off_defaults",
     ),
     "comparison": (
         "split", "images", "score", "reference_score", "difference", "low", "high", "resamples",
     ),
-    "winner": ("trial", "score", "gain", "validated"),
+    "winner": ("trial", "repeats", "score", "gain", "validated"),
     "cost": ("ending", "trials", "epochs", "seconds"),
     "resume": ("at", "changes", "allowed"),
     "attempt": ("from_epoch", "cause", "reason"),

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tests.bench import search
+from tests.bench import finals, search
 from tests.bench.search import DEFAULTS, EPOCHS, FAMILIES, NAMES, Problem, Sweep, epoch_cost, unit
 
 
@@ -56,3 +56,12 @@ def test_the_default_search_is_far_ahead_of_random_points() -> None:
     """On a sweep in which much can be won: random points end 11 points below the optimum."""
     ours, random = (search.sweep((method, "sharp", 3, 4)).regret[1] for method in ("gp+soft", "random"))
     assert ours < 0.5 * random
+
+
+def test_finals_are_judged_at_the_same_cost() -> None:
+    found = finals.looks(("near", 0, 4, (17.0,)))
+    assert [one.by for one in found] == ["finals of the best by score", "finals of the best by model", "score", "model"]
+    assert all(one.cost == 17.0 for one in found)
+    assert found[2].spent == pytest.approx(17.0, abs=0.1)
+    assert found[0].spent == pytest.approx(17.0, abs=5.0)  # finalists may cost more or less than the defaults
+    assert all(one.regret >= 0 for one in found)

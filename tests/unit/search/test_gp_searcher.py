@@ -17,6 +17,7 @@ from yolosweep.records import Ending, EpochResult, PreparedDataset, TrialRecord,
 from yolosweep.search.controller import SweepController
 from yolosweep.search.searchers.axes import Axes
 from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
+from yolosweep.search.searchers.gp import GpSearcher
 from yolosweep.search.searchers.searcher import Searcher, searcher_for
 
 EPOCHS = 20
@@ -209,3 +210,30 @@ def test_a_stop_has_its_numbers_in_the_ledger_and_in_the_record(tmp_path: Path) 
         assert trial.record.reason == trial.reason
         assert "chance of" in str(trial.reason)
         assert trial.request.number
+
+
+def test_a_lucky_score_counts_less_than_its_neighbours() -> None:
+    """Two of twelve trials at nearly the same point: one scored 0.1 more than the other and all around it."""
+    space = {"mosaic": Parameter(min=0.0, max=1.0)}
+    searcher = GpSearcher(space, seed=0, mode="max")
+    places = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.61, 0.7, 0.8, 0.9, 1.0]
+    assert searcher.expected_scores() == {}
+    for number, place in enumerate(places):
+        searcher.started(number, {"mosaic": place})
+        searcher.tell(number, {"mosaic": place}, 0.5 - 0.2 * place + 0.1 * (number == 7))
+    searcher.started(12, {"mosaic": 0.05})
+    expected = searcher.expected_scores()
+    assert expected.keys() == set(range(12))  # not of one that runs
+    assert max(expected, key=lambda number: expected[number]) == 0
+    assert expected[7] < 0.45
+    assert expected[0] == pytest.approx(0.5, abs=0.04)
+
+
+def test_in_mode_min_less_is_expected_of_the_best() -> None:
+    searcher = GpSearcher({"mosaic": Parameter(min=0.0, max=1.0)}, seed=0, mode="min")
+    for number in range(6):
+        searcher.started(number, {"mosaic": number / 5})
+        searcher.tell(number, {"mosaic": number / 5}, 1.0 + number / 5)
+    expected = searcher.expected_scores()
+    assert list(expected) == sorted(expected, key=lambda number: expected[number])
+    assert expected[0] == pytest.approx(1.0, abs=0.1)

@@ -66,6 +66,9 @@ class _State:
     leaders: Array
     """Points with the highest means, best first."""
     count: int
+    center: float
+    scale: float
+    """What the values were standardized with."""
 
 
 class GpSearcher:
@@ -120,6 +123,19 @@ class GpSearcher:
         """Return the defaults, which are trial 0."""
         return self._trials[0].point if 0 in self._trials else None
 
+    def expected_scores(self) -> dict[int, float]:
+        """Return the posterior mean of the final score of each trial that ended; empty while too little is known."""
+        with threadpool_limits(1, user_api="blas"):
+            if (state := self._state()) is None:
+                return {}
+            known = {n: trial.point for n, trial in self._trials.items() if trial.is_over and trial.is_learned}
+            points = {n: point for n, point in known.items() if point is not None}
+            if not points:
+                return {}
+            means, _ = state.process.predict(self._axes.columns(np.array(list(points.values()))))
+        scores = self._sign * (state.center + state.scale * means)
+        return dict(zip(points, map(float, scores), strict=True))
+
     # What is known
 
     def _observed(self) -> tuple[list[int], Array, Array]:
@@ -157,7 +173,7 @@ class GpSearcher:
             return None
         chosen = _subset(numbers, values, _LEARNED)
         count, numbers = len(numbers), [numbers[i] for i in chosen]
-        z, variance = _standardized(values[chosen], deviations[chosen])
+        z, variance, center, scale = _standardized(values[chosen], deviations[chosen])
         points = np.array([self._trials[number].point for number in numbers])
         x = self._axes.columns(points)
         few = _subset(numbers, z, _FITTED)
@@ -169,7 +185,9 @@ class GpSearcher:
         if pending := [point for point in young if point is not None][-_PENDING:]:
             process = process.believing(self._axes.columns(np.array(pending)))
         leaders = points[np.argsort(-means, kind="stable")[:5]]
-        return _State(process=process, incumbent=float(means.max()), leaders=leaders, count=count)
+        return _State(
+            process=process, incumbent=float(means.max()), leaders=leaders, count=count, center=center, scale=scale
+        )
 
     # What is next
 
@@ -210,14 +228,14 @@ def _log_improvement(z: Array) -> Array:
     return np.asarray(np.where(low, density - 2 * np.log(np.maximum(np.abs(z), 1.0)), near))
 
 
-def _standardized(values: Array, deviations: Array) -> tuple[Array, Array]:
-    """Return values and variances on a scale of their own, with disasters cut off."""
+def _standardized(values: Array, deviations: Array) -> tuple[Array, Array, float, float]:
+    """Return values and variances on a scale of their own, with disasters cut off; then its center and unit."""
     finite = values[np.isfinite(values)]
     top, middle = float(finite.max()), float(np.median(finite))
     floor = top - _FLOOR * max(top - middle, 0.02 * max(abs(top), 1e-6))
     kept = np.maximum(np.where(np.isfinite(values), values, floor), floor)
     center, scale = float(kept.mean()), max(float(kept.std()), 1e-6)
-    return (kept - center) / scale, np.minimum(deviations / scale, 3.0) ** 2
+    return (kept - center) / scale, np.minimum(deviations / scale, 3.0) ** 2, center, scale
 
 
 def _subset(numbers: list[int], values: Array, size: int) -> NDArray[np.int64]:

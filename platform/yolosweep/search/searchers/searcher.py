@@ -14,7 +14,7 @@ from yolosweep.experiment import Parameter
 from yolosweep.experiment.choices import SEARCHERS
 from yolosweep.search.forecasts import Forecasts
 
-__all__ = ["CurveSearcher", "Searcher", "searcher_for"]
+__all__ = ["CurveSearcher", "ModelSearcher", "Searcher", "searcher_for"]
 
 
 class Searcher(Protocol):
@@ -48,6 +48,14 @@ class CurveSearcher(Searcher, Protocol):
 
     def watch(self, forecasts: Forecasts) -> None:
         """Keep the forecasts, which follow the ledger by themselves."""
+
+
+@runtime_checkable
+class ModelSearcher(Searcher, Protocol):
+    """A searcher with a model of the scores, in which one lucky score counts less than its neighbours."""
+
+    def expected_scores(self) -> dict[int, float]:
+        """Return the expected final score of each trial that ended, by number; empty while too little is known."""
 
 
 def searcher_for(

@@ -43,6 +43,8 @@ _SWEEP_OUTCOMES: dict[str, Outcome] = {
     "cancelled": "cancelled",
     "interrupted": "cancelled",
 }
+_OF_NOW = {"verdict_text", "verdict_details"}
+"""What a model cannot keep: before the sweep has ended, a verdict begins with "So far"."""
 _PICTURES = ("winner/plots/val/", "winner/plots/test/", "winner/worst/")
 """Folders of pictures that are sent; trial 0's plots and the page of mistakes stay in the run folder."""
 
@@ -218,7 +220,8 @@ class Planner:
         run, seq, file, values = self._sweep_run, event.seq, event.file, winner_of(self.history)
         stale = dict.fromkeys(sorted(self._winner_keys - values.keys()))
         self._winner_keys |= values.keys()
-        metadata = {**values, "trial_run": self._run(event.trial), "dataset_fingerprint": event.data_fingerprint}
+        lasting = {name: value for name, value in values.items() if name not in _OF_NOW}
+        metadata = {**lasting, "trial_run": self._run(event.trial), "dataset_fingerprint": event.data_fingerprint}
         metadata |= {"sha256": file.sha256, "size": file.size}
         name = f"{self.history.sweep}-best"
         columns, rows = classes_of(self.history)

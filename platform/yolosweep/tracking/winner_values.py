@@ -28,7 +28,8 @@ def winner_of(history: History) -> dict[str, Any]:
     values |= {f"winner/{name}": winner.settings.get(name, value) for name, value in asked.items()}
     for who, validations in _validated(history).items():
         for split, validation in validations.items():
-            values |= {f"{who}/{split}/{short_metric(name)}": value for name, value in validation.metrics.items()}
+            scored = {name: value for name, value in validation.metrics.items() if _is_shown(name, winner.metric)}
+            values |= {f"{who}/{split}/{short_metric(name)}": value for name, value in scored.items()}
     values |= _verdict(history) | {"caveats": " | ".join(winner.caveats) or None}
     return {name: value for name, value in values.items() if value is not None}
 
@@ -58,6 +59,11 @@ def _validated(history: History) -> dict[str, Mapping[str, Validation]]:
     if winner.reference is not None and baseline is not None and winner.reference.trial == baseline.request.trial:
         validated["trial0"] = winner.reference.validations
     return validated
+
+
+def _is_shown(name: str, searched: str) -> bool:
+    """Return whether a value of a validation is a score: losses are called ``val/…``, also on test."""
+    return name.startswith("metrics/") or name == searched
 
 
 def _verdict(history: History) -> dict[str, Any]:

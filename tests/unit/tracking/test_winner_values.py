@@ -30,7 +30,7 @@ def validations(score, *splits):
     return {
         split: {
             "split": split,
-            "metrics": {METRIC: score, "metrics/precision(B)": 0.75},
+            "metrics": {METRIC: score, "metrics/precision(B)": 0.75, "val/box_loss": 1.5},
             "per_class": {"car": {METRIC: score + 0.1}, "bus": {METRIC: score - 0.1}},
         }
         for split in splits
@@ -77,6 +77,7 @@ class TestSummary:
             assert (values[f"winner/{split}/mAP50-95(B)"], values[f"trial0/{split}/mAP50-95(B)"]) == (0.7, 0.5)
             assert values[f"{split}/low"] < values[f"{split}/difference"] < values[f"{split}/high"]
         assert values["winner/val/precision(B)"] == 0.75
+        assert not any("loss" in name for name in values), "they are called val/… on test, too"
         assert values["verdict"] == "better"
         assert "t0001 is better than" in values["verdict_text"]
         assert values["verdict_details"]
@@ -150,6 +151,7 @@ class TestModel:
         (artifact,) = of_type(Artifact, messages(validated_winner(pictures=list(map(picture, paths)))))
         assert artifact.metadata["dataset_fingerprint"] == "f00d"
         assert artifact.metadata["winner/test/mAP50-95(B)"] == 0.7
+        assert not any("So far" in str(value) for value in artifact.metadata.values())
         assert [one.path for one in artifact.pictures] == [paths[1], paths[3]]
 
     @pytest.mark.parametrize(

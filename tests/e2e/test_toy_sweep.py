@@ -31,7 +31,7 @@ SERIAL = ("search.trials=5", "search.pruner=none", "train.epochs=4", "resources.
 @pytest.fixture(scope="module")
 def finished(module_shell: Any, repository: Path) -> Any:
     """One sweep that ended by itself; read only."""
-    return module_shell.run(repository / "jobs" / "experiments" / "toy.yaml", *SERIAL)
+    return module_shell.run(repository / "jobs" / "experiments" / "toy.yaml", *SERIAL, "track={wandb: {project: lot}}")
 
 
 def scores(history: History) -> list[tuple[Any, ...]]:

@@ -307,8 +307,9 @@ def _worse(verdict: SweepVerdict, metric: str) -> str:
     if decides.high is not None and decides.high < 0:
         behind = f"{-(decides.difference or 0):.4f} {metric}"
         return f"{verdict.trial}, the best other trial, is worse by {behind} ({_interval(decides)})"
-    test = verdict.comparisons[-1]
-    return f"{verdict.trial} is ahead on val, but worse on test by {-(test.difference or 0):.4f} ({_interval(test)})"
+    test, ahead = verdict.comparisons[-1], (verdict.comparisons[0].difference or 0.0) > 0
+    who = f"{verdict.trial} is ahead on val, but" if ahead else f"{verdict.trial}, the best other trial, is"
+    return f"{who} worse on test by {-(test.difference or 0):.4f} ({_interval(test)})"
 
 
 def _interval(comparison: Comparison | SeedComparison) -> str:

@@ -77,6 +77,14 @@ def test_what_is_worse_on_test_is_not_better() -> None:
     assert [one.split for one in found.comparisons] == ["val", "test"]
 
 
+def test_a_trial_that_is_behind_on_val_too_is_not_called_ahead() -> None:
+    """On val the difference is within its interval, on test it is not."""
+    reference = compared("t0001", val=0.2, test=(0.4, 0.03))
+    found = judge(evidence(0.7, 0.69, validated={"val": 0.7, "test": 0.6}, reference=reference))
+    assert found.outcome is Outcome.WORSE
+    assert found.sentence.startswith("Keep the defaults: t0001, the best other trial, is worse on test by 0.2000 (")
+
+
 def test_trial_0_that_beats_all_others_is_kept() -> None:
     found = judge(evidence(0.7, 0.4, 0.5, reference=compared("t0002", val=0.02)))
     assert (found.outcome, found.trial) == (Outcome.WORSE, "t0002")

@@ -340,7 +340,8 @@ def test_a_full_disk_ends_the_sweep_with_a_message_and_a_ledger_that_can_be_read
         assert history.ended is None
         assert history.ranked()
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
-        shell("resume", ledger.parent, f"search.trials={len(history.trials)}")
+        resumed = shell("resume", ledger.parent, f"search.trials={len(history.trials)}")
+        assert "the finals are left out: the smaller budget has no room for them" in resumed.err
         whole = History.of(RunFolder(ledger.parent))
         assert whole.ended.status == "finished"
         assert all(trial.record.ending is not Ending.FAILED for trial in whole.trials.values())

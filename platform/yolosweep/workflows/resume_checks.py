@@ -9,7 +9,7 @@ from typing import Any
 
 from yolosweep.cluster.versions import releases, versions
 from yolosweep.data.model.finding_codes import CODES
-from yolosweep.errors import RunFolderError, UsageError
+from yolosweep.errors import ExperimentError, RunFolderError, UsageError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.runtime.resources import ranks_of
@@ -27,6 +27,8 @@ _CHANGEABLE = (
     *("resources.max_concurrent", "resources.cpus_per_trial", "resources.gpus_per_trial"),
 )
 """What may change when a sweep is resumed: how long and where it runs, not what it is."""
+
+_FINALS = "search.finals"
 
 
 def check_again(
@@ -46,7 +48,7 @@ def check_again(
             f"--allow {unknown[0]}: choose from {', '.join(ALLOWABLE)}, or the code of an error in the data"
         )
     codes = {*history.started.dataset.allowed, *allow} - {*ALLOWABLE}
-    checked = check(folder.experiment, overrides, listener, fetch=False, allow=sorted(codes))
+    checked = _checked(folder, overrides, listener, allow=sorted(codes))
     recorded = dict(_flat(history.experiment))
     now = dict(_flat(checked.experiment.model_dump(mode="json")))
     changes = {
@@ -73,6 +75,21 @@ def check_again(
         raise RunFolderError(f"{folder.address} cannot be resumed as the same sweep:\n{lines}")
     notes = (*checked.notes, *builds_differ)
     return replace(checked, model=model, notes=notes), {"changes": changes, "allowed": sorted(allow)}
+
+
+def _checked(folder: RunFolder, overrides: Sequence[str], listener: Listener, *, allow: Sequence[str]) -> Checked:
+    """Return the experiment with the overrides; without its finals where a smaller budget leaves no room for them.
+
+    Finals may have been chosen because the budget was large, so they give way, unless they are asked for now.
+    """
+    try:
+        return check(folder.experiment, overrides, listener, fetch=False, allow=allow)
+    except ExperimentError as error:
+        asked_for = any(text.startswith(_FINALS) for text in overrides)
+        if asked_for or {fault.key for fault in error.faults} != {_FINALS}:
+            raise
+    checked = check(folder.experiment, [*overrides, f"{_FINALS}=none"], listener, fetch=False, allow=allow)
+    return replace(checked, notes=(*checked.notes, "the finals are left out: the smaller budget has no room for them"))
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

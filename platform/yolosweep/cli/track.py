@@ -14,7 +14,7 @@ __all__ = ["push_run", "register", "report_run"]
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    about = "Mirror runs to trackers: Weights & Biases, TensorBoard, MLflow."
+    about = "Mirror runs to trackers, such as Weights & Biases."
     track = typer.Typer(no_args_is_help=True, help=about, rich_markup_mode=None)
     track.command("push")(push_run)
     track.command("report")(report_run)
@@ -25,7 +25,7 @@ def push_run(
     run_folder: Run,
     to: Annotated[
         list[str] | None,
-        typer.Option(metavar="TRACKER", help="wandb, tensorboard or mlflow; default: those the experiment names."),
+        typer.Option(metavar="TRACKER", help="Its key under track:, e.g. wandb; default: those the experiment names."),
     ] = None,
 ) -> None:
     """Send what the trackers of a run do not have yet; sending twice changes nothing."""

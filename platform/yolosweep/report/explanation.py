@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from yolosweep.experiment.choices import SEARCHERS
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending, Verdict
 from yolosweep.records.columns import setting_text, short_metric
@@ -14,10 +15,6 @@ from yolosweep.report.sweep_diagnosis import diagnose_sweep, diagnose_trial
 
 __all__ = ["Explanation", "explain"]
 
-_FIRST = {"tpe": 10, "gp": 6}
-"""Searcher → trials before it decides, unless ``searcher_options`` says so."""
-_BLIND = {"random": "drawn at random", "qmc": "of a sequence that covers the space evenly"}
-"""Searchers that learn nothing: where their points come from."""
 _HALVING = ("asha", "hyperband")
 """Pruners of which the best share of a rung continues."""
 
@@ -109,12 +106,12 @@ class Explanation:
         if request.number == 0:
             return f"Started first, because trial 0 is always the defaults: {point}."
         search = self.history.experiment["search"]
-        searcher = str(search.get("searcher", "tpe"))
-        first = int((search.get("searcher_options") or {}).get("first", _FIRST.get(searcher, 0)))
-        if searcher == "grid":
-            return f"Started as the next combination of the grid: {point}."
-        if searcher in _BLIND:
-            return f"Started at a point {_BLIND[searcher]}: {point}."
+        searcher = str(search.get("searcher", ""))
+        choice = SEARCHERS.get(searcher)
+        if choice is not None and not choice.learns:
+            return f"Started as the next point of the searcher {searcher} ({choice.summary}): {point}."
+        default = choice.options["first"].default if choice is not None and "first" in choice.options else 0
+        first = int((search.get("searcher_options") or {}).get("first", default))
         if known.ended < first:
             return (
                 f"Started at one of the first points, because {searcher} decides once {first} trials have ended and "

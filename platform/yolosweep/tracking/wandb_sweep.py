@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from yolosweep.experiment.choices import SEARCHERS
 from yolosweep.experiment.space import parameters_of
 from yolosweep.ledger import RunFolder
 from yolosweep.storage.atomic_files import write_atomic
@@ -24,8 +25,6 @@ SweepState = Literal["RUNNING", "PAUSED", "FINISHED", "CANCELED"]
 
 _FILE = "wandb-sweep.json"
 _TIMEOUT_S = 20
-_METHODS = {"random": "random", "qmc": "random", "grid": "grid"}
-"""W&B's name for how a searcher chooses; all others learn from results."""
 _UPSERT = """
 mutation UpsertSweep($id: ID, $config: String, $description: String, $entityName: String, $projectName: String,
                      $state: String, $displayName: String) {
@@ -55,9 +54,10 @@ def sweep_config(sweep: str, search: Mapping[str, Any]) -> dict[str, Any] | None
     }
     if not parameters:
         return None
-    method = _METHODS.get(str(search.get("searcher")), "bayes")
-    if method == "grid" and any("min" in one for one in parameters.values()):
-        method = "random"  # W&B's grids have no ranges
+    choice = SEARCHERS.get(str(search.get("searcher")))
+    method = "bayes" if choice is None or choice.learns else "random"
+    if choice is not None and choice.is_exhaustive and not any("min" in one for one in parameters.values()):
+        method = "grid"  # W&B's grids have no ranges
     return {
         "name": sweep,
         "method": method,

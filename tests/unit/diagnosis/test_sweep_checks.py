@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
 from yolosweep.experiment import load_experiment
+from yolosweep.experiment.choices import SEARCHERS
 from yolosweep.experiment.next_experiment import next_experiment
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
@@ -249,6 +250,18 @@ def test_explain_gives_reasons_with_numbers(tmp_path: Path) -> None:
     wrong = runner.invoke(app, ["explain", str(folder.root), "t9"])
     assert wrong.exit_code == 2
     assert "has no trial 't9'; it has t0000 to t0029" in wrong.output
+
+
+@pytest.mark.parametrize("name", [name for name, choice in SEARCHERS.items() if not choice.learns])
+def test_explain_calls_no_point_learned_that_is_not(name: str, tmp_path: Path) -> None:
+    """Whatever is registered as a searcher that does not learn."""
+    recorded = Path(__file__).resolve().parents[2] / "fixtures" / "run_v1"
+    shutil.copytree(recorded, tmp_path / "run")
+    ledger = tmp_path / "run" / "ledger.jsonl"
+    ledger.write_text(ledger.read_text().replace('"searcher":"tpe"', f'"searcher":"{name}"'))
+    told = runner.invoke(app, ["explain", str(tmp_path / "run"), "t0001"]).output
+    assert f"Started as the next point of the searcher {name}" in told
+    assert "Suggested by" not in told
 
 
 def test_explain_and_diagnose_read_a_recorded_run(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from yolosweep.cli.app import app
 from yolosweep.errors import ExperimentError, UsageError
 from yolosweep.experiment import load_experiment
+from yolosweep.experiment.choices import SEARCHERS
 
 HEAD = "name: demo\nmodel: yolo26n.pt\ndata: data.yaml\nsearch: {parameters: {box: {min: 4.0, max: 9.0}}}\n"
 """Lines 1 to 4 of a file that is fine; what follows starts on line 5."""
@@ -179,7 +180,7 @@ VALUES = [
     wrong(
         "searcher",
         TOP + "search: {searcher: bayes, parameters: {box: {min: 4, max: 9}}}\n",
-        ("search.searcher", 4, "must be one of gp, tpe, qmc, random, grid"),
+        ("search.searcher", 4, f"must be one of {', '.join(SEARCHERS)}"),
     ),
     wrong(
         "pruner",

@@ -15,7 +15,7 @@ from yolosweep.experiment.schema import Mlflow, TensorBoard, Track, Wandb
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records.events import SweepResumed
-from yolosweep.tracking import pages_of, reach_notes
+from yolosweep.tracking import SINKS, pages_of, reach_notes
 from yolosweep.tracking.mirror_state import MirrorState
 from yolosweep.tracking.planner import section_of
 
@@ -67,4 +67,4 @@ def test_a_push_fills_the_named_trackers(repository: Path, tmp_path: Path) -> No
 def test_a_tracker_that_does_not_exist_is_named(name: str, repository: Path) -> None:
     run = repository / "tests" / "fixtures" / "run_v1"
     done = CliRunner().invoke(app, ["track", "push", str(run), "--to", name])
-    assert (done.exit_code, done.stderr) == (2, f"error: --to {name}: the trackers are wandb, tensorboard, mlflow\n")
+    assert (done.exit_code, done.stderr) == (2, f"error: --to {name}: the trackers are {', '.join(SINKS)}\n")

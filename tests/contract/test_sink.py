@@ -233,7 +233,7 @@ class SinkContract:
         result = mirror.finish(timeout_s=0)
         assert time.monotonic() - begun < 10
         assert sweep.processes[0].poll() is not None
-        assert not psutil.wait_procs(family, timeout=120)[1], "no process of the tracker stays behind"
+        assert not psutil.wait_procs(family, timeout=10)[1], "no process of the tracker stays behind"
         assert (result.complete, result.runs) == (False, 0)
         assert f"yolosweep track push {sweep.folder.named}" in str(result.warning)
         sweep.tracker.start()

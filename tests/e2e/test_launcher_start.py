@@ -118,7 +118,7 @@ class Machines:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     one.terminate()
             with contextlib.suppress(AssertionError):
-                wait_for(partial(gone, everything), timeout_s=300)
+                wait_for(partial(gone, everything), timeout_s=20)
             for one in filter(alive, everything):
                 one.kill()
             process.wait(timeout=300)

@@ -37,11 +37,8 @@ _FAMILIES = {
 }
 """Families with a trainer of their own, or with none → their files' names, and the last layer of their models."""
 
-_TASK_OF_LAYER = {
-    "classify": "classify", "semantic": "semantic", "segment": "segment", "pose": "pose", "obb": "obb",
-    "depth": "depth", "detect": "detect",
-}  # fmt: skip
-"""Part of the name of a last layer → task, in the order of ``ultralytics.nn.tasks.guess_model_task``."""
+_LAYER_TASKS = ("classify", "semantic", "segment", "pose", "obb", "depth", "detect")
+"""Tasks as they stand in the name of a last layer, in the order of ``ultralytics.nn.tasks.guess_model_task``."""
 
 _LARGEST_YAML = 1 << 20
 
@@ -72,7 +69,7 @@ def ends_otherwise(model: str, layer: str, task: str) -> str | None:
     """Return why a model cannot be trained for a task, by the name of its last layer; None for an unknown layer."""
     if family := _family(layer):
         return _untrainable(model, family, task)
-    made_for = next((made for part, made in _TASK_OF_LAYER.items() if part in layer.lower()), None)
+    made_for = next((made for made in _LAYER_TASKS if made in layer.lower()), None)
     return made_for and other_task(model, made_for, task)
 
 

@@ -25,7 +25,18 @@ from urllib.parse import urlsplit, urlunsplit
 from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.experiment.schema import Track
 from yolosweep.storage.atomic_files import sha256_of
-from yolosweep.tracking.sink import Artifact, Choice, Close, Destination, Message, NotSent, Open, Row, Summary
+from yolosweep.tracking.sink import (
+    Artifact,
+    Choice,
+    Close,
+    Destination,
+    Message,
+    NotSent,
+    Open,
+    Row,
+    Summary,
+    translated,
+)
 
 __all__ = ["MlflowConnection", "MlflowSink"]
 
@@ -359,16 +370,13 @@ def _milliseconds(at: datetime) -> int:
     return max(0, int(at.timestamp() * 1000))
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Turn any exception of the client into one line without a secret."""
-    try:
-        yield
-    except NotSent:
-        raise
-    except Exception as error:
-        server = os.environ.get(_SERVER, "")
-        text = " ".join(f"{type(error).__name__}: {error}".split()).replace(server, _without_user(server))
-        for secret in (*(os.environ.get(name) for name in _SECRETS), urlsplit(server).password):
-            text = text.replace(secret, "***") if secret else text
-        raise NotSent(text[:300], refused=_REFUSED.search(text) is not None) from error
+def _translated() -> contextlib.AbstractContextManager[None]:
+    return translated(_without_secrets, _REFUSED)
+
+
+def _without_secrets(text: str) -> str:
+    server = os.environ.get(_SERVER, "")
+    text = text.replace(server, _without_user(server))
+    for secret in (*(os.environ.get(name) for name in _SECRETS), urlsplit(server).password):
+        text = text.replace(secret, "***") if secret else text
+    return text

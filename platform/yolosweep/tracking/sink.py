@@ -6,7 +6,9 @@ a section in the experiment's ``track``. ``tests/contract/test_sink.py`` holds t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -31,6 +33,7 @@ __all__ = [
     "Summary",
     "Table",
     "TableName",
+    "translated",
 ]
 
 Outcome = Literal["finished", "failed", "cancelled"]
@@ -119,6 +122,26 @@ class NotSent(Exception):
         super().__init__(text)
         self.refused = refused
         """The tracker rejects these credentials, so a retry is pointless."""
+
+
+@contextlib.contextmanager
+def translated(without_secrets: Callable[[str], str], refused: re.Pattern[str]) -> Iterator[None]:
+    """Turn any exception of a tracker's client into :class:`NotSent`: one line without a secret.
+
+    Args:
+        without_secrets: removes the credentials from a text.
+        refused: found in the text where the tracker rejects the credentials.
+
+    Raises:
+        NotSent: something was raised.
+    """
+    try:
+        yield
+    except NotSent:
+        raise
+    except Exception as error:
+        text = without_secrets(" ".join(f"{type(error).__name__}: {error}".split()))
+        raise NotSent(text[:300], refused=refused.search(text) is not None) from error
 
 
 @dataclass(frozen=True, kw_only=True)

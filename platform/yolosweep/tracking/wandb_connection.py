@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,6 +28,7 @@ from yolosweep.tracking.sink import (
     Row,
     Summary,
     Table,
+    translated,
 )
 from yolosweep.tracking.wandb_sweep import SweepState, WandbSweep, api_of, sweep_config
 from yolosweep.tracking.wandb_views import is_available, make_view
@@ -253,19 +254,13 @@ def _ignore_stop_button() -> None:
     """Ignore the stop button of W&B's web page: a mirror has nothing to stop."""
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    """Turn any exception of the SDK into one line without the key."""
-    try:
-        yield
-    except NotSent:
-        raise
-    except Exception as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        key = os.environ.get("WANDB_API_KEY")
-        text = text.replace(key, "***") if key else text
-        refused = _REFUSED.search(text) is not None
-        raise NotSent(text[:300], refused=refused) from error
+def _translated() -> contextlib.AbstractContextManager[None]:
+    return translated(_without_key, _REFUSED)
+
+
+def _without_key(text: str) -> str:
+    key = os.environ.get("WANDB_API_KEY")
+    return text.replace(key, "***") if key else text
 
 
 def _raise_for_lost_data(log: Path) -> None:

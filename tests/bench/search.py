@@ -331,7 +331,9 @@ class Production:
         self._scores: dict[str, list[float]] = {}
 
     def next(self, worker: int) -> Job | None:
-        request = self._controller.begin(worker)
+        from tests.tools.placing import take
+
+        request = take(self._controller)
         if request is None or request == "wait":
             return None
         self._requests[request.trial], self._scores[request.trial] = request, []

@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.tools.placing import take
 
 from yolosweep.backends import trainer_for
 from yolosweep.data import write_view
@@ -156,7 +157,7 @@ def undisturbed(experiment: Path, overrides: Sequence[str], folder: RunFolder) -
         gpus=0,
         header={},
     )
-    while (request := controller.begin(0)) is not None:
+    while (request := take(controller)) is not None:
         assert isinstance(request, TrialRequest)
         controller.ended(trainer_for(request.model).train(request, reporter(controller, request), lambda: False))
     controller.close()
@@ -253,7 +254,7 @@ class Disturbed:
         family = driver.children(recursive=True)
         self._family.update(family)
         # As Ray names the processes of Tune's trainables and of the controller.
-        marks = ("::ResourceTrainable", "::_Rank", "::SweepController")
+        marks = ("::ResourceTrainable", "::_Rank", "::ControllerActor")
         workers, ranks, controllers = ([p for p in family if mark in command_of(p)] for mark in marks)
         everything = [driver, *family]
         victims = {WORKER: workers, RANK: ranks, DESK: controllers, DRIVER: [driver], MACHINE: everything}[kill.victim]

@@ -46,8 +46,9 @@ def must_leave() -> bool:
 class Heartbeat:
     """Tells the controller from a thread that this worker's process is alive and what it does, until it is stopped."""
 
-    def __init__(self, controller: ControllerClient, worker: int) -> None:
-        self._controller, self._worker, self._over = controller, worker, threading.Event()
+    def __init__(self, controller: ControllerClient) -> None:
+        self._controller, self._over = controller, threading.Event()
+        self._worker: str = ray.get_runtime_context().get_actor_id()
         self.activity: Activity | None = None
         """What the worker does; None while it waits for a trial."""
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)

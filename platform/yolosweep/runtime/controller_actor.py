@@ -22,7 +22,6 @@ class ControllerActor(SweepController):
     Args:
         root, dataset, arguments: see ``SweepController``.
         nodes, admission: see :class:`yolosweep.runtime.node_admission.Nodes`.
-        places: number of workers; 0 if no node can join.
     """
 
     def __init__(
@@ -32,14 +31,13 @@ class ControllerActor(SweepController):
         dataset: Mapping[str, Any],
         nodes: Collection[str] = (),
         admission: Admission | None = None,
-        places: int = 0,
         **arguments: Any,
     ) -> None:
         import_credentials()
         super().__init__(root, dataset=dataset, **arguments)
         self._preparation = preparation(root, PreparedDataset.model_validate(dataset))
         self._nodes, self._storage = Nodes(nodes, admission), admission.probe.storage if admission else None
-        self._all, self._idle = places, set[int]()
+        self._away: set[str] = set()
 
     def ready(self) -> None:
         """Return once the first line of the ledger is on disk."""
@@ -77,21 +75,22 @@ class ControllerActor(SweepController):
         if (news := self._nodes.record(node, host, fault)) is not None:
             self.note(news)
 
-    def begin(self, worker: int) -> TrialRequest | Literal["wait"] | None:
+    def begin(self, trial: str, node: str = "") -> TrialRequest | None:
         """As ``SweepController.begin``."""
-        answer = super().begin(worker)
-        if answer is None:
-            self._idle.add(worker)
-        return answer
+        self._away.discard(trial)
+        return super().begin(trial, node)
 
-    def lost(self, worker: int, error: str) -> None:
-        """As ``SweepController.lost``; Tune restarts the worker, maybe on another node."""
-        self._idle.discard(worker)
-        super().lost(worker, error)
+    def excluded(self, trial: str) -> tuple[str, ...]:
+        """As ``SweepController.excluded``; also the nodes that failed their checks or are about to shut down."""
+        return (*super().excluded(trial), *self._nodes.excluded)
 
-    def cordoned(self, worker: int) -> None:
-        """Record that a worker is on an excluded node; if no other worker can train, end the sweep."""
-        self._idle.add(worker)
-        if len(self._idle) == self._all:
+    def cordoned(self, trial: str, node: str) -> None:
+        """Note that a process ends because its node may not train; if no trial has a good node, end the sweep."""
+        self.leaving(trial)
+        if self.may_train(node) != "bad":  # or that of another rank
+            self._nodes.drain(node)
+            return
+        self._away.add(trial)
+        if not self._workers.running and self._placed() <= self._away:
             faults = "; ".join(self._nodes.faults)
             self.cancel(f"all workers are on excluded nodes ({faults}); repair or remove these nodes, then resume")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, cast
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from yolosweep.cluster import Admission
-from yolosweep.errors import ClusterError
+from yolosweep.errors import ClusterError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, EpochResult, PreparedDataset, TrialRecord, TrialRequest, Verdict
 from yolosweep.records.activity import Activity
 from yolosweep.runtime.controller_actor import ControllerActor
+from yolosweep.search.trial_generator import Offer
+from yolosweep.search.worker_table import Look
 
 __all__ = ["NAMESPACE", "ControllerClient"]
 
@@ -35,6 +37,8 @@ class ControllerClient:
 
     def __init__(self, actor: Any, name: str, *, answer_s: float = _ANSWER_S) -> None:
         self._actor, self.name, self._answer_s = actor, name, answer_s
+        self.trouble: YolosweepError | None = None
+        """What a call raised first, because Ray Tune wraps some of what is raised inside of it."""
 
     @classmethod
     def start(cls, root: RunFolder, arguments: dict[str, Any]) -> ControllerClient:
@@ -81,6 +85,13 @@ class ControllerClient:
 
     def _ask(self, method: str, *arguments: Any) -> Any:
         try:
+            return self._answer(method, *arguments)
+        except YolosweepError as error:
+            self.trouble = self.trouble or error
+            raise
+
+    def _answer(self, method: str, *arguments: Any) -> Any:
+        try:
             return ray.get(getattr(self._actor, method).remote(*arguments), timeout=self._answer_s)
         except ray.exceptions.GetTimeoutError as error:
             ray.kill(self._actor)  # it holds the ledger, which the next one has to write
@@ -92,9 +103,21 @@ class ControllerClient:
         except ray.exceptions.RayActorError as error:
             raise ClusterError("the process that keeps the ledger was lost") from error
 
-    def begin(self, worker: int) -> TrialRequest | Literal["wait"] | None:
+    def suggest(self) -> Offer | Literal["wait"] | None:
+        """See ``SweepController.suggest``."""
+        return cast("Offer | Literal['wait'] | None", self._ask("suggest"))
+
+    def withdrawn(self, trial: str) -> None:
+        """See ``SweepController.withdrawn``."""
+        self._ask("withdrawn", trial)
+
+    def excluded(self, trial: str) -> tuple[str, ...]:
+        """See ``ControllerActor.excluded``."""
+        return tuple(self._ask("excluded", trial))
+
+    def begin(self, trial: str, node: str) -> TrialRequest | None:
         """See ``SweepController.begin``."""
-        return cast("TrialRequest | Literal['wait'] | None", self._ask("begin", worker))
+        return cast("TrialRequest | None", self._ask("begin", trial, node))
 
     def row(self, trial: str, row: EpochResult, checkpoint: Checkpoint | None, attempt: int) -> Verdict:
         """See ``SweepController.row``."""
@@ -104,9 +127,9 @@ class ControllerClient:
         """See ``SweepController.verdict``."""
         return cast(Verdict, self._ask("verdict", trial, attempt))
 
-    def ended(self, record: TrialRecord, attempt: int) -> None:
+    def ended(self, record: TrialRecord, attempt: int) -> bool:
         """See ``SweepController.ended``."""
-        self._ask("ended", record, attempt)
+        return bool(self._ask("ended", record, attempt))
 
     def rank_failed(self, rank: int, record: TrialRecord, attempt: int) -> None:
         """See ``SweepController.rank_failed``."""
@@ -116,29 +139,25 @@ class ControllerClient:
         """See ``SweepController.preempt``."""
         self._ask("preempt", trial, attempt)
 
-    def heartbeat(self, worker: int, activity: Activity | None) -> None:
+    def heartbeat(self, worker: str, activity: Activity | None) -> None:
         """See ``SweepController.heartbeat``."""
         self._ask("heartbeat", worker, activity)
 
-    def activities(self) -> list[Activity]:
-        """See ``SweepController.activities``."""
-        return list(self._ask("activities"))
+    def look(self, busy: Mapping[str, str]) -> Look:
+        """See ``SweepController.look``."""
+        return cast(Look, self._ask("look", dict(busy)))
 
-    def hung(self) -> list[int]:
-        """See ``SweepController.hung``."""
-        return list(self._ask("hung"))
+    def leaving(self, trial: str) -> None:
+        """See ``SweepController.leaving``."""
+        self._ask("leaving", trial)
 
-    def replacing(self, worker: int) -> None:
-        """See ``SweepController.replacing``."""
-        self._ask("replacing", worker)
-
-    def lost(self, worker: int, error: str) -> None:
+    def lost(self, trial: str, error: str) -> None:
         """See ``SweepController.lost``."""
-        self._ask("lost", worker, error)
+        self._ask("lost", trial, error)
 
-    def cordoned(self, worker: int) -> None:
+    def cordoned(self, trial: str, node: str) -> None:
         """See ``ControllerActor.cordoned``."""
-        self._ask("cordoned", worker)
+        self._ask("cordoned", trial, node)
 
     def over(self) -> bool:
         """See ``SweepController.over``."""

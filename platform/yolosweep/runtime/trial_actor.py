@@ -1,10 +1,8 @@
-"""The trial actor: asks the controller for a trial, trains it, and reports."""
+"""The trial actor: trains what Ray Tune places on it, and reports to the controller."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import ray
 from ray import tune
@@ -15,47 +13,57 @@ from yolosweep.cluster import import_credentials, prepare_node, training_lock, w
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
 from yolosweep.records.activity import Activity, Stage
-from yolosweep.runtime.control_channel import POLL_S, Heartbeat, StopPoller, may_train, must_leave
+from yolosweep.runtime.control_channel import Heartbeat, StopPoller, may_train, must_leave
 from yolosweep.runtime.controller_client import ControllerClient
 from yolosweep.runtime.rank_group import Preparation, RankGroup, bundles, granted_gpus
 from yolosweep.runtime.watchdog import Watchdog, prepare_trainings
 from yolosweep.search.checkpoint_retention import forget
 from yolosweep.storage import outages
 
-__all__ = ["TrialActor"]
+__all__ = ["PLACED", "TrialActor"]
+
+PLACED = "yolosweep"
+"""The key of a Tune trial's configuration beside its parameters: trial, controller, and excluded nodes."""
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]
-    """A worker process that runs one training after the other; for Tune, each is one step of one Tune trial.
+    """A worker process that runs one training after the other; each is one step of a Tune trial of its own.
 
-    Tune places workers and restarts dead ones; the controller decides what they train. Epoch results do not pass
-    through Tune: the controller writes them to disk before the next epoch begins. The process is reused, so torch and
-    ultralytics are imported once.
+    Epoch results do not pass through Tune: the controller writes them to disk before the next epoch begins. Tune keeps
+    the process for its next trial, so torch and ultralytics are imported once.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Keep the controller's name and import the driver's credentials."""
+        """Import the driver's credentials and take the first trial."""
         import_credentials()
-        self._slot: int = config["slot"]
-        self._controller_name: str = config["controller"]
-        self._trained = 0
+        self._trained, self._is_ready, self._is_used_up = 0, False, False
         self._group: RankGroup | None = None
         self._preparation: Preparation | None = None
         self._heartbeat: Heartbeat | None = None
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next trial."""
+        self._trial: str = new_config[PLACED]["trial"]
+        self._controller_name: str = new_config[PLACED]["controller"]
+        return True
 
     def step(self) -> dict[str, Any]:
-        """Ask for a trial and run all of it; done when there are no more."""
+        """Run all of the training."""
         controller = ControllerClient.named(self._controller_name)
-        self._heartbeat = self._heartbeat or Heartbeat(controller, self._slot)
-        if self._trained == 0 and not self._may_train(controller):
-            controller.cordoned(self._slot)
-            self._cordon(controller, lambda: True)
-            return {"done": True}
+        self._heartbeat = self._heartbeat or Heartbeat(controller)
+        node = ray.get_runtime_context().get_node_id()
+        if self._is_used_up:
+            controller.leaving(self._trial)
+            self._exit()
+        if not self._is_ready and not self._may_train(controller):
+            controller.cordoned(self._trial, node)
+            self._exit()
         with training_lock():  # before the check, so that draining waits for a training that missed the notice
             if not must_leave():
-                return self._train_one(controller)
-        self._cordon(controller, must_leave)
-        return {"done": False}
+                return self._train(controller, node)
+        controller.cordoned(self._trial, node)
+        return self._exit()
 
     def _may_train(self, controller: ControllerClient) -> bool:
         """Return whether the nodes of all ranks may train; starts the processes of the other ranks."""
@@ -63,41 +71,34 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._group = RankGroup(self._controller_name, self._give_up)
         return may_train(controller) and (self._group is None or self._group.may_train())
 
-    def _cordon(self, controller: ControllerClient, cordoned: Callable[[], bool]) -> None:
-        """Hold this worker's resources so that Ray schedules nothing here, until uncordoned or the sweep is over."""
-        controller.replacing(self._slot)  # if this node dies now, no trial is lost with it
-        while cordoned() and not controller.over():
-            time.sleep(POLL_S)
+    def _exit(self) -> NoReturn:
+        """End this process; Tune places the trial again, in another one.
 
-    def _train_one(self, controller: ControllerClient) -> dict[str, Any]:
-        if self._trained == 0:
+        Not before it has its next trial: of a trial that has ended, it would be a failure.
+        """
+        self.cleanup()
+        ray.actor.exit_actor()
+        raise AssertionError  # exit_actor() has raised
+
+    def _train(self, controller: ControllerClient, node: str) -> dict[str, Any]:
+        if not self._is_ready:
             self._prepare(controller)
-        answer = controller.begin(self._slot)
-        while isinstance(answer, str):  # others hold the rest of the budget, or may leave a trial to resume
-            if must_leave():
-                return {"done": False}
-            time.sleep(POLL_S)
-            answer = controller.begin(self._slot)
-        if answer is None:
+        request = controller.begin(self._trial, node)
+        if request is None:
             return {"done": True}
-        answer = self._here(answer)
+        request = self._here(request)
         gpus = granted_gpus() if self._group is None else self._group.gpus
-        record = _train(controller, answer, self._group, self._watch).model_copy(update={"gpus": tuple(gpus)})
+        record = _train(controller, request, self._group, self._watch).model_copy(update={"gpus": tuple(gpus)})
         if record.ending not in (Ending.CANCELLED, Ending.FAILED):  # these may resume from their checkpoints
-            forget(RunFolder(answer.folder), answer.trial)
+            forget(RunFolder(request.folder), request.trial)
         self._watch(None)
         self._trained += 1
-        broken = (
-            record.cause is not None or record.recoveries > 0 or (self._group is not None and not self._group.whole)
-        )
-        used_up = broken or self._trained >= answer.policy.recycle_after
-        if used_up:  # reported first, because the last trial to end may end the sweep
-            controller.replacing(self._slot)
-        controller.ended(record, answer.attempt)
-        if used_up:  # Tune starts a fresh process, so that no state of an error reaches the next training
-            self.cleanup()
-            ray.actor.exit_actor()
-        return {"done": False}
+        # A fresh process comes next, so that no state of an error reaches the next training.
+        broken = record.cause is not None or record.recoveries > 0 or (self._group and not self._group.whole)
+        self._is_used_up = bool(broken) or self._trained >= request.policy.recycle_after
+        if not controller.ended(record, request.attempt):
+            self._exit()
+        return {"done": True, request.metric: record.score, "epochs": record.epochs, "ending": record.ending.value}
 
     def _watch(self, activity: Activity | None) -> None:
         if self._heartbeat is not None:
@@ -121,15 +122,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         else:
             self._group.enter(example, self._preparation)
         self._watch(None)
+        self._is_ready = True
 
     def _here(self, request: TrialRequest) -> TrialRequest:
         return request if self._preparation is None else with_local_paths(request, self._train_on)
 
     def _give_up(self, request: TrialRequest, rank: int, record: TrialRecord) -> None:
         """Report a training that failed on one of the other ranks alone."""
-        controller = ControllerClient.named(self._controller_name)
-        controller.replacing(self._slot)
-        controller.rank_failed(rank, record, request.attempt)
+        ControllerClient.named(self._controller_name).rank_failed(rank, record, request.attempt)
 
 
 def _train(controller: ControllerClient, request: TrialRequest, group: RankGroup | None, watch: Watch) -> TrialRecord:

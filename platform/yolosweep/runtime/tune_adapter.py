@@ -1,4 +1,4 @@
-"""The thin adapter to Ray Tune, which places workers and restarts dead ones; the controller decides everything else."""
+"""The thin adapter to Ray Tune: a Tune trial is a training, whose searcher and scheduler ask the sweep controller."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import logging
 import os
 import shutil
 import sys
-import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from yolosweep.cluster import is_own, require_token, secrets_of
-from yolosweep.errors import ClusterError, YolosweepError
+from yolosweep.errors import ClusterError
 from yolosweep.ledger import RunFolder
 from yolosweep.records.activity import Activity
 from yolosweep.runtime.caller_process import environment_with, loggers_as_before, signals_as_before
@@ -32,14 +31,11 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 """Turn off Ray's logs, telemetry and signal handling: the ledger, live table and controller replace them."""
-
-
-_POLL_S = 1.0
-"""How often the controller is asked whether the sweep is over, and for processes that hang."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,15 +141,36 @@ def run_trials(
     import ray
     from ray import tune
 
-    from yolosweep.runtime.trial_actor import TrialActor
+    from yolosweep.runtime.sweep_scheduler import SweepScheduler, SweepSearcher, trial_folder, trial_name
+    from yolosweep.runtime.trial_actor import PLACED, TrialActor
 
     _keep_credentials()
-    scratch, trouble = folder.ray, list[YolosweepError]()
+    scratch = folder.ray
     shutil.rmtree(scratch, ignore_errors=True)  # left by a driver that was killed
+
+    def place(excluded_now: Collection[str]) -> Any:
+        return placement(allocation, {*excluded, *excluded_now})
+
     tuner = tune.Tuner(
-        tune.with_resources(TrialActor, placement(allocation, excluded)),
-        param_space={"slot": tune.grid_search(list(range(allocation.concurrent))), "controller": controller.name},
-        run_config=_run_config(str(scratch), controller, trouble, _OnDriver(watch)),
+        tune.with_resources(TrialActor, lambda config: place(config[PLACED]["excluded"])),
+        tune_config=tune.TuneConfig(
+            search_alg=SweepSearcher(controller),
+            scheduler=SweepScheduler(controller, place, watch),
+            num_samples=-1,
+            max_concurrent_trials=allocation.concurrent,
+            reuse_actors=True,
+            trial_name_creator=trial_name,
+            trial_dirname_creator=trial_folder,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=str(scratch),
+            # A trial may be placed any number of times: the controller decides whether it is trained again.
+            failure_config=tune.FailureConfig(max_failures=-1),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
+            verbose=0,
+            log_to_file=False,
+        ),
     )
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
@@ -163,8 +180,8 @@ def run_trials(
     except ray.exceptions.RayError as error:
         raise ClusterError(f"the Ray cluster was lost: {str(error).splitlines()[0]}") from error
     except Exception as error:
-        if trouble:
-            raise trouble[0] from None
+        if controller.trouble is not None:
+            raise controller.trouble from None
         if not controller.over():  # otherwise Tune only failed to read its own state, which is not needed
             raise
         logging.getLogger(__name__).debug("Tune ended with %r", error)
@@ -188,41 +205,6 @@ def _callbacks_uncounted() -> Iterator[None]:
         usage.tag_callbacks = before
 
 
-def _run_config(
-    storage: str,
-    controller: ControllerClient,
-    trouble: list[YolosweepError],
-    watch: Callable[[Sequence[Activity]], None],
-) -> Any:
-    from ray import tune
-
-    return tune.RunConfig(
-        name="tune",
-        storage_path=storage,
-        callbacks=[_watcher(controller, trouble, watch)],
-        stop=_stopper(controller, trouble),
-        # A worker may restart any number of times; the controller ends a sweep whose processes cannot even start.
-        failure_config=tune.FailureConfig(max_failures=-1),
-        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
-        verbose=0,
-        log_to_file=False,
-    )
-
-
-class _OnDriver:
-    """A function of the driver. Tune stores its callbacks as pickles, which it never reads: there, it does nothing."""
-
-    def __init__(self, watch: Callable[[Sequence[Activity]], None] | None = None) -> None:
-        self._watch = watch
-
-    def __call__(self, now: Sequence[Activity]) -> None:
-        if self._watch is not None:
-            self._watch(now)
-
-    def __reduce__(self) -> tuple[type[_OnDriver], tuple[()]]:
-        return _OnDriver, ()
-
-
 def _keep_credentials() -> None:
     """Keep Tune from copying AWS keys into its workers' runtime environment, which the dashboard shows in clear text.
 
@@ -244,74 +226,3 @@ def placement(allocation: Allocation, excluded: Collection[str] = ()) -> Any:
     only = {"bundle_label_selector": [elsewhere] * ranks} if excluded else {}
     strategy = "PACK" if allocation.spread else "STRICT_PACK"
     return tune.PlacementGroupFactory([bundle] * ranks, strategy=strategy, **only)
-
-
-def _watcher(
-    controller: ControllerClient, trouble: list[YolosweepError], watch: Callable[[Sequence[Activity]], None]
-) -> Any:
-    """Return the Tune callback that reports dead processes to the controller, kills those that hang, and asks what
-    the others do.
-
-    Errors of the controller are also added to ``trouble``, because Tune wraps whatever a callback raises.
-    """
-    import ray
-    from ray import tune
-
-    class ReportLoss(tune.Callback):  # type: ignore[misc]
-        _asked = 0.0
-
-        def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-            if time.monotonic() - self._asked < _POLL_S:
-                return
-            self._asked = time.monotonic()
-            try:
-                hung = controller.hung()
-                watch(controller.activities())
-            except YolosweepError as error:
-                trouble.append(error)
-                raise
-            for actor in (one.temporary_state.ray_actor for one in trials if one.config["slot"] in hung):
-                if actor is not None:
-                    ray.kill(actor)  # SIGKILL by the node's raylet, which a stopped process cannot ignore
-
-        def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            try:
-                controller.lost(trial.config["slot"], _cause(trial))
-            except YolosweepError as error:
-                trouble.append(error)
-                raise
-
-        on_trial_error = on_trial_recover
-
-    return ReportLoss()
-
-
-def _stopper(controller: ControllerClient, trouble: list[YolosweepError]) -> Any:
-    """Return the Tune stopper that gives up workers without a node once nothing is left to run."""
-    from ray import tune
-
-    class WhenOver(tune.Stopper):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._asked, self._over = 0.0, False
-
-        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-            return False
-
-        def stop_all(self) -> bool:
-            if not self._over and time.monotonic() - self._asked > _POLL_S:
-                try:
-                    self._over = controller.over()
-                except YolosweepError as error:
-                    trouble.append(error)
-                    raise
-                self._asked = time.monotonic()
-            return self._over
-
-    return WhenOver()
-
-
-def _cause(trial: Any) -> str:
-    """Return the last line of a Tune trial's error."""
-    error = trial.get_pickled_error() or trial.get_error()
-    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
-    return (lines[-1] if lines else "killed by an unknown signal")[:500]

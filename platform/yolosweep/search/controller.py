@@ -1,8 +1,8 @@
 """The sweep controller: it alone decides, and writes the ledger, while a sweep runs.
 
-Workers ask it for trials, report every epoch to it, and get a verdict. It runs as a light Ray actor beside the
-driver, but knows nothing of Ray: tests call it directly. Everything it knows it learned from the ledger's events, its
-own included, so a resumed sweep continues as if it had never stopped.
+Ray Tune places the trials it suggests; workers report every epoch to it, and get a verdict. It runs as a light Ray
+actor beside the driver, but knows nothing of Ray: tests call it directly. Everything it knows of trials it learned from
+the ledger's events, its own included, so a resumed sweep continues as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from yolosweep.search.finals import FinalRound, SearchedOnly
 from yolosweep.search.pruners.pruner import ExplainingPruner, pruner_for
 from yolosweep.search.retry import lower_batch, refusal
 from yolosweep.search.stall import silence_limit_s
-from yolosweep.search.trial_generator import TrialGenerator
-from yolosweep.search.worker_table import WorkerTable
+from yolosweep.search.trial_generator import Offer, Suggestion, TrialGenerator
+from yolosweep.search.worker_table import Look, WorkerTable
 from yolosweep.storage import outages
 
 __all__ = ["SweepController"]
@@ -99,6 +99,7 @@ class SweepController:
         self._trouble: str | None = None
         self._workers = WorkerTable()
         self._waiting: list[str] = []
+        self._offered: set[str] = set()
         self._preempted: set[str] = set()
         self._clock, self._started = clock, clock()
         self._ledger = Ledger(self._folder)
@@ -117,6 +118,7 @@ class SweepController:
         for known in list(self._history.trials.values()):
             if known.record is None or known.record.ending is Ending.CANCELLED:
                 self._put_back(known, "resumed", "the sweep was resumed")
+                self._waiting += [known.request.trial] if known.record is None else []
 
     def note(self, text: str, trial: str | None = None) -> None:
         """Write a note into the ledger."""
@@ -127,33 +129,55 @@ class SweepController:
         for outage in outages():
             self._history.add(self._ledger.append(Note(text=outage)))
 
-    def begin(self, worker: int) -> TrialRequest | Literal["wait"] | None:
-        """Return the next trial for a free worker, ``wait`` while there may be one later, None if there is none.
-
-        A worker that asks before its last trial has ended is a new process in place of a dead one.
-        """
-        if self._workers.is_busy(worker):
-            self.lost(worker, "the process ended without a message")
+    def suggest(self) -> Offer | Literal["wait"] | None:
+        """Return the next training to place, ``wait`` while there may be one later, None if there is none."""
         self._check_time()
-        self._workers.ask(worker)
-        if self._waiting and not self._halting:
-            return self._hand_out(worker, self._waiting.pop(0))
-        if not self._halting and (answer := self._new_trial(worker) or self._repeat(worker)) is not None:
-            return answer
-        # One worker stays idle while others train: a trial whose machine dies resumes on it at once.
-        if self._workers.any_busy() and not self._halting and self._workers.keep_spare(worker):
-            return "wait"
-        self._workers.retire(worker)
-        return None
+        if not self._halting:
+            if self._waiting:
+                return self._offer(self._waiting.pop(0))
+            if (offer := self._new_trial() or self._repeat()) is not None:
+                return offer
+        return "wait" if self._placed() else None
 
-    def _hand_out(self, worker: int, trial: str) -> TrialRequest:
+    def _offer(self, trial: str) -> Offer:
+        self._offered.add(trial)
+        asked = self._history.trials[trial].request.asked
+        return Offer(trial=trial, parameters=dict(asked), excluded=self.excluded(trial))
+
+    def excluded(self, trial: str) -> tuple[str, ...]:
+        """Return the nodes on which a trial must not run: those whose GPU is too small, where there are others."""
+        too_big = self._generator.too_big_for(self._history.trials[trial].request.settings)
+        devices = self._workers.devices
+        small = [node for node, device in devices.items() if device in too_big]
+        return tuple(sorted(small)) if len(small) < len(devices) else ()
+
+    def _placed(self) -> set[str]:
+        """Return the trials that Ray Tune has placed, or waits to place, and that have not ended."""
+        return {trial for trial in self._offered if self._history.trials[trial].record is None}
+
+    def begin(self, trial: str, node: str = "") -> TrialRequest | None:
+        """Return what a worker on a node is to train as a trial that was offered; None if that is over.
+
+        A trial that runs already had another process, which died.
+        """
+        if trial in self._workers.running:
+            self.lost(trial, "the process ended without a message")
+        self._check_time()
         known = self._history.trials[trial]
-        self._workers.assign(worker, trial)
+        if self._halting or known.record is not None:
+            return None
+        self._workers.begin(trial, node)
         self._preempted.discard(trial)
         newest_first = tuple(reversed(known.checkpoints[-self._exp.trial.keep_checkpoints :]))
         return known.request.model_copy(update={**self._now, "attempt": known.retries, "resume": newest_first})
 
-    def _new_trial(self, worker: int) -> TrialRequest | Literal["wait"] | None:
+    def withdrawn(self, trial: str) -> None:
+        """Note that Ray Tune does not hold a trial any more; if it has not ended, it is offered again."""
+        if trial in self._placed() and not self._halting:
+            self._waiting.append(trial)
+        self._offered.discard(trial)
+
+    def _new_trial(self) -> Offer | Literal["wait"] | None:
         number, search, finals = len(self._history.trials), self._exp.search, self._finals
         if self._is_searched():
             return None
@@ -165,32 +189,32 @@ class SweepController:
         if finals.needs_the_rest(self._history, self._clock() - self._started):
             self._stopped = "the rest of the time budget was for the finals"
             return None
-        if (suggestion := self._generator.next(number, self._workers.device(worker))) is None:
+        if (suggestion := self._generator.next(number, set(self._workers.devices.values()))) is None:
             return self._none_left()
-        request = suggestion.request(self._folder.sweep, number, self._exp, self._now)
+        return self._start(suggestion)
+
+    def _start(self, suggestion: Suggestion) -> Offer:
+        request = suggestion.request(self._folder.sweep, len(self._history.trials), self._exp, self._now)
         self._write(TrialStarted(request=request))
-        return self._hand_out(worker, f"t{number:04d}")
+        return self._offer(request.trial)
 
     def _is_searched(self) -> bool:
         """Return whether the search suggests no more."""
         return self._stopped is not None or not self._finals.may_search(self._history)
 
-    def _repeat(self, worker: int) -> TrialRequest | Literal["wait"] | None:
+    def _repeat(self) -> Offer | Literal["wait"] | None:
         """Return the next training of the finals, which begin where the search suggests no more."""
         if not self._is_searched():
             return None
         repeat = self._finals.next(self._history, self._generator.expected_scores)
         if repeat is None or repeat == "wait":
             return repeat
-        suggestion, number = self._generator.repeat(repeat.trial, repeat.seed), len(self._history.trials)
-        self._write(TrialStarted(request=suggestion.request(self._folder.sweep, number, self._exp, self._now)))
-        return self._hand_out(worker, f"t{number:04d}")
+        return self._start(self._generator.repeat(repeat.trial, repeat.seed))
 
     def _none_left(self) -> Literal["wait"] | None:
-        """Stop suggesting, unless another worker may have a GPU for the points that are too big for this one's."""
-        left_out, others = self._generator.left_out(), self._workers.any_busy()
-        if left_out and (others or self._workers.any_away(self._clock())):
-            return None if others else "wait"
+        """Stop suggesting, unless a trial that runs may show a GPU for the points that are too big for the others."""
+        if (left_out := self._generator.left_out()) and self._placed():
+            return "wait"
         self._stopped = "every point of the search space was tried, or is known to be too big for the GPU"
         if left_out:
             self.note(left_out)
@@ -246,11 +270,15 @@ class SweepController:
             self._stopped, self._halting = reason, True
             self.note(reason)
 
-    def ended(self, record: TrialRecord, attempt: int = 0) -> None:
-        """Record how a training ended or put it back in line, and drop checkpoints outside of the best."""
+    def ended(self, record: TrialRecord, attempt: int = 0) -> bool:
+        """Record how a training ended or put it back in line, and drop checkpoints outside of the best.
+
+        Returns:
+            Whether the trial is over; if not, its process has to end, and Ray Tune places the trial again.
+        """
         known = self._history.trials[record.trial]
         if attempt != known.retries or known.record is not None:
-            return
+            return True
         self._workers.release(record.trial, record.device)
         if record.cause is Cause.STORAGE:
             self.cancel(trouble := f"the run folder cannot be written ({record.reason}); free space, then resume")
@@ -263,6 +291,9 @@ class SweepController:
             self._finish(record)
         if record.ending is Ending.CANCELLED and record.trial in self._preempted and not self._halting:
             self._put_back(known, "preempted", "its node was drained")
+        if known.record is None:
+            self.leaving(record.trial)
+        return known.record is not None
 
     def rank_failed(self, rank: int, record: TrialRecord, attempt: int = 0) -> None:
         """Record how a trial ended on a rank above 0, which stores nothing: the rest is in the ledger."""
@@ -296,7 +327,6 @@ class SweepController:
             self._finish(record_from_rows(self._folder, known, *over, cause=None, error=None))
             return
         self._cut(known, known.retries + 1, cause, reason, known.stored_epoch, batch)
-        self._waiting.append(known.request.trial)
 
     def _cut(
         self, known: TrialHistory, attempt: int, cause: str, reason: str, epoch: int, batch: int | None = None
@@ -307,45 +337,46 @@ class SweepController:
             )
         )
 
-    def heartbeat(self, worker: int, activity: Activity | None = None) -> None:
+    def heartbeat(self, worker: str, activity: Activity | None = None) -> None:
         """Note that a worker's process is alive, and what it does."""
         self._workers.heartbeat(worker, self._clock(), activity)
 
-    def activities(self) -> list[Activity]:
-        """Return what the workers do now, as of their last heartbeats."""
-        return self._workers.activities()
+    def look(self, busy: Mapping[str, str]) -> Look:
+        """Look after the workers, of which ``busy`` have a trial; to be called every few seconds.
 
-    def hung(self) -> list[int]:
-        """Return the workers whose processes fell silent, to be killed; their trials resume on other workers at once.
-
-        To be asked every few seconds. Such a process cannot end itself: it was stopped, or waits in the kernel.
+        A process that hangs cannot end itself: it was stopped, or waits in the kernel. Its trial is put back in line.
         """
-        hung = self._workers.silent(self._clock(), self._silence_limit_s)
+        self._check_time()
+        hung = self._workers.silent(busy, self._clock(), self._silence_limit_s)
         for worker in hung:
-            self.lost(worker, "it gave no sign of life any more and was killed")
-            self.replacing(worker)  # when its end is reported, it is no second loss
-        return hung
+            self.lost(busy[worker], "it gave no sign of life any more and was killed")
+            self.leaving(busy[worker])  # when its end is reported, it is no second loss
+        gone = self._halting or self._workers.forget_devices(self._clock())
+        settled = self._offered - (self._workers.running.keys() if gone else self._placed())
+        return Look(hung=tuple(hung), settled=tuple(settled), activities=tuple(self._workers.activities()))
 
-    def _silence_limit_s(self, trial: str | None) -> float:
-        rows = self._history.trials[trial].rows if trial is not None else []
+    def _silence_limit_s(self, trial: str) -> float:
+        rows = self._history.trials[trial].rows if trial in self._workers.running else []
         seconds = [row.seconds for row in rows if row.seconds is not None]
         return silence_limit_s(seconds, self._exp.trial, stopping=self._halting)
 
-    def replacing(self, worker: int) -> None:
-        """Note that a worker process is about to be replaced: its end is no loss."""
-        self._workers.replacing(worker, self._clock())
+    def leaving(self, trial: str) -> None:
+        """Note that the process that has a trial is about to end: that is no loss, and another one takes the trial."""
+        self._workers.leaving(trial)
 
-    def lost(self, worker: int, error: str) -> None:
-        """Note that a worker process died; its trial resumes from its newest checkpoint on the next free worker.
+    def lost(self, trial: str, error: str) -> None:
+        """Note that the process that had a trial died; Ray Tune places the trial again.
 
-        Processes that keep dying before their first trial end the sweep: no trial would ever run.
+        Processes that keep dying before they begin a trial end the sweep: no trial would ever run.
         """
-        trial, without = self._workers.mark_lost(worker, self._clock())
-        if trial is not None:
-            self._lost(self._history.trials[trial], error)
-        elif without == "hopeless":
+        known, loss = self._history.trials[trial], self._workers.mark_lost(trial)
+        if loss == "running":
+            self._lost(known, error)
+        elif loss == "expected" or known.record is not None or self._halting:
+            return
+        elif loss == "hopeless":
             self.cancel(f"worker processes keep dying before they can start a trial: {error}")
-        elif without and not self._halting:
+        else:
             self.note(f"a worker process died while it had no trial; another one replaces it: {error}")
 
     def _lost(self, known: TrialHistory, error: str) -> None:
@@ -360,11 +391,10 @@ class SweepController:
     def over(self) -> bool:
         """Return whether nothing runs and nothing is left to run."""
         self._check_time()  # also while no worker trains: all may be waiting for a machine
-        return not self._workers.any_busy() and (self._halting or (not self._waiting and self._is_exhausted()))
-
-    def _is_exhausted(self) -> bool:
-        """Return whether there is nothing more to start."""
-        return self._is_searched() and self._finals.next(self._history, self._generator.expected_scores) is None
+        if self._workers.running or self._halting:
+            return not self._workers.running
+        nothing_waits = not self._waiting and not self._placed() and self._is_searched()
+        return nothing_waits and self._finals.next(self._history, self._generator.expected_scores) is None
 
     def close(self) -> str:
         """Record trials that did not end as cancelled and close the ledger; return why the search stopped.

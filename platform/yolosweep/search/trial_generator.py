@@ -1,13 +1,13 @@
 """Which point is tried next: the searcher's suggestion, neither tried before nor known to be too big for the GPU.
 
 All of it is learned from the ledger's events, so that a resumed sweep knows what it knew. A grid point that is too big
-for one GPU is kept for a worker with another.
+for one GPU is kept for a node with another.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from yolosweep.records.events import Event, TrialEnded, TrialStarted
 from yolosweep.search.forecasts import Forecasts
 from yolosweep.search.searchers.searcher import CurveSearcher, ModelSearcher, searcher_for
 
-__all__ = ["Suggestion", "TrialGenerator"]
+__all__ = ["Offer", "Suggestion", "TrialGenerator"]
 
 _ATTEMPTS = 50
 """Tries to find parameters that were not tried yet before a finite space counts as used up."""
@@ -47,6 +47,17 @@ class Suggestion:
             asked=self.parameters, identity=self.identity, repeats=self.repeats,
             metric=str(exp.search.metric), mode=exp.search.mode, **now,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A training for Ray Tune to place: a new trial, or one to resume."""
+
+    trial: str
+    parameters: dict[str, Any]
+    """The searched parameters."""
+    excluded: tuple[str, ...]
+    """Nodes on which it must not run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +95,12 @@ class TrialGenerator:
         self._too_big: list[_TooBig] = []
         self._left_out: dict[str, dict[str, Any]] = {}
 
-    def next(self, number: int, device: str | None = None) -> Suggestion | None:
-        """Return the point for trial ``number``; None where there is none left for this device.
+    def next(self, number: int, devices: Collection[str] = ()) -> Suggestion | None:
+        """Return the point for trial ``number``; None where there is none left for any of the devices.
 
         Args:
             number: the trial's number; 0 are the defaults.
-            device: GPU of the worker that asks, if known.
+            devices: the GPUs of the nodes, as far as they are known.
         """
         if not self._is_exhaustive:  # a point drawn again is as good as one left out
             self._left_out.clear()
@@ -98,7 +109,8 @@ class TrialGenerator:
             key = self._identity(settings)
             if key in self._tried:
                 continue
-            if not self._is_too_big(settings, device):
+            too_big = self.too_big_for(settings)
+            if not too_big or set(devices) - too_big:
                 self._left_out.pop(key, None)
                 return Suggestion(parameters=parameters, settings=settings, identity=key)
             self._left_out[key] = parameters
@@ -140,18 +152,17 @@ class TrialGenerator:
         return self._searcher.expected_scores() if isinstance(self._searcher, ModelSearcher) else {}
 
     def left_out(self) -> str | None:
-        """Return a sentence on the points that were too big for every GPU that was free; None without any."""
+        """Return a sentence on the points that were too big for every known GPU; None without any."""
         points = [", ".join(f"{name}={value}" for name, value in one.items()) for one in self._left_out.values()]
         if not points:
             return None
         named = "; ".join(points[:_NAMED]) + (f"; and {len(points) - _NAMED} more" if len(points) > _NAMED else "")
-        return f"not tried, as at least as big as what did not fit on the GPUs that were free: {named}"
+        return f"not tried, as at least as big as what did not fit on the GPUs that there are: {named}"
 
-    def _is_too_big(self, settings: Mapping[str, Any], device: str | None) -> bool:
+    def too_big_for(self, settings: Mapping[str, Any]) -> set[str]:
+        """Return the devices on which something that is not bigger did not fit."""
         batch, imgsz = self._size(settings)
-        return any(
-            batch >= known.batch and imgsz >= known.imgsz and device in (None, known.device) for known in self._too_big
-        )
+        return {known.device for known in self._too_big if batch >= known.batch and imgsz >= known.imgsz}
 
     def apply(self, event: Event) -> None:
         """Learn from one event of the ledger."""

@@ -210,7 +210,7 @@ class _Sweep:
             admission = self._admission(dataset, marker, slots) if cluster.joined else None
             header = {**self._header(slots, bad), "model_fingerprint": fingerprint}
             recorded = {"experiment": exp.model_dump(mode="json"), "header": header}
-            known = {"nodes": list(good), "admission": admission, "places": slots.concurrent}
+            known = {"nodes": list(good), "admission": admission}
             with ControllerClient.running(self._folder, {**trained, **about, **recorded, **known}) as controller:
                 self._start_mirrors()
                 self._listener.info("starting the workers …")

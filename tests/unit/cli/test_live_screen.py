@@ -144,11 +144,9 @@ def test_the_driver_gets_the_activities_of_workers_that_are_busy(tmp_path: Path)
     from yolosweep.search.worker_table import WorkerTable
 
     table = WorkerTable()
-    table.heartbeat(1, 0.0, TRAINING)
-    table.heartbeat(0, 0.0, Activity(stage=Stage.PREPARE))
-    table.heartbeat(2, 0.0, None)
-    table.heartbeat(3, 0.0, TRAINING)
-    table.heartbeat(4, 0.0, TRAINING)
-    table.retire(3)
-    table.mark_lost(4, 1.0)
+    table.heartbeat("b", 0.0, TRAINING)
+    table.heartbeat("a", 0.0, Activity(stage=Stage.PREPARE))
+    table.heartbeat("c", 0.0, None)
+    table.heartbeat("d", 0.0, TRAINING)
+    assert table.silent({"a": "t0001", "b": "t0002", "c": "t0003"}, 1.0, lambda trial: 30.0) == []
     assert [activity.stage for activity in table.activities()] == [Stage.PREPARE, Stage.TRAIN]

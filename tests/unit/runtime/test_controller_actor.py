@@ -14,6 +14,7 @@ from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import PreparedDataset
 from yolosweep.runtime.controller_actor import ControllerActor
+from yolosweep.search.trial_generator import Offer
 
 DATASET = PreparedDataset(
     task="detect", source="/d/data.yaml", train_on="/d/data.yaml", names={0: "car"}, images={"train": 9, "val": 9},
@@ -28,7 +29,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """A function that starts a controller whose cluster had only the node ``first`` at the start."""
     opened: list[ControllerActor] = []
 
-    def make(*, workers: int) -> tuple[ControllerActor, RunFolder]:
+    def make() -> tuple[ControllerActor, RunFolder]:
         search = {"parameters": {"lr0": {"min": 0.001, "max": 0.1}}, "trials": 5}
         exp = {"name": "d", "model": "yolo11n.yaml", "data": "d", "train": {"optimizer": "AdamW"}, "search": search}
         probe = ProbeRequest(torch=False)
@@ -37,7 +38,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             str(folder.root),
             experiment=resolved(Experiment.model_validate(exp)).model_dump(mode="json"),
             model="yolo11n.yaml", model_fingerprint="m", dataset=DATASET.model_dump(mode="json"), cpus=1, gpus=0,
-            world_size=1, header={}, nodes=["first"], places=workers,
+            world_size=1, header={}, nodes=["first"],
             admission=Admission(probe=probe, disk=DiskEstimate(), address="a", dataset=DATASET, versions={}),
         )  # fmt: skip
         opened.append(controller)
@@ -53,7 +54,7 @@ def notes(folder: RunFolder) -> list[str]:
 
 
 def test_a_node_that_joins_must_pass_its_checks_first(start: Start) -> None:
-    controller, folder = start(workers=2)
+    controller, folder = start()
     assert controller.may_train("first") == "good"
     assert isinstance(controller.may_train("late"), Admission)
     controller.node_checked("late", "n2", "", "")
@@ -62,23 +63,42 @@ def test_a_node_that_joins_must_pass_its_checks_first(start: Start) -> None:
     assert notes(folder) == ["node n2 joined", f"node n3 joined and is excluded: {FAULT}"]
 
 
-def test_the_sweep_ends_once_all_workers_are_on_excluded_nodes(start: Start) -> None:
-    controller, folder = start(workers=2)
+def placed(controller: ControllerActor, count: int) -> list[str]:
+    offers = [controller.suggest() for _ in range(count)]
+    return [offer.trial for offer in offers if isinstance(offer, Offer)]
+
+
+def test_nothing_is_placed_on_a_node_that_is_bad_or_about_to_shut_down(start: Start) -> None:
+    controller, _ = start()
+    (trial,) = placed(controller, 1)
+    assert controller.excluded(trial) == ()
     controller.node_checked("late", "n2", FAULT, "")
-    controller.cordoned(0)
-    assert not controller.over()
-    controller.cordoned(1)
+    controller.cordoned(trial, "late")
+    controller.cordoned(trial, "first")
+    assert controller.excluded(trial) == ("first", "late")
+
+
+def test_the_sweep_ends_once_all_trials_are_on_excluded_nodes(start: Start) -> None:
+    controller, folder = start()
+    first, second = placed(controller, 2)
+    controller.node_checked("late", "n2", FAULT, "")
+    controller.cordoned(first, "late")
+    controller.lost(first, "exit")
+    assert not controller.look({}).settled
+    controller.cordoned(second, "late")
     assert controller.over()
+    assert set(controller.look({}).settled) == {first, second}
     assert notes(folder)[-1].startswith(f"all workers are on excluded nodes ({FAULT})")
-    assert History.of(folder).trials == {}
 
 
-def test_a_worker_that_restarts_elsewhere_is_no_longer_cordoned(start: Start) -> None:
-    controller, _ = start(workers=2)
+def test_a_trial_that_is_placed_elsewhere_is_no_longer_on_an_excluded_node(start: Start) -> None:
+    controller, _ = start()
+    first, second = placed(controller, 2)
     controller.node_checked("late", "n2", FAULT, "")
-    controller.cordoned(0)
-    controller.lost(0, "the node died")
-    controller.cordoned(1)
+    controller.cordoned(first, "late")
+    assert controller.begin(first, "first") is not None
+    controller.cordoned(second, "late")
     assert not controller.over()
-    controller.cordoned(0)
+    controller.lost(first, "the node died")
+    controller.cordoned(first, "late")
     assert controller.over()

@@ -1,6 +1,5 @@
 """The controller, called directly: budgets, pruning, retention, endings. No Ray."""
 
-import itertools
 import json
 import shutil
 from collections.abc import Iterable, Iterator
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tools.placing import take
 
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment
@@ -27,6 +27,7 @@ from yolosweep.records import (
 )
 from yolosweep.search.controller import SweepController
 from yolosweep.search.finalize import record_from_rows
+from yolosweep.search.trial_generator import Offer
 from yolosweep.storage import objects, retry
 
 DATASET = PreparedDataset(
@@ -43,7 +44,6 @@ class Clock:
 
 
 OPEN: list[SweepController] = []
-SLOTS = itertools.count(1000)
 
 
 @pytest.fixture(autouse=True)
@@ -94,9 +94,9 @@ def make_controller(
     return controller
 
 
-def start(controller: SweepController, slot: int | None = None) -> TrialRequest:
-    """Begin a trial, in a slot of its own unless told otherwise."""
-    request = controller.begin(next(SLOTS) if slot is None else slot)
+def start(controller: SweepController, node: str = "") -> TrialRequest:
+    """Begin the trial that has lost its process, else the next one."""
+    request = take(controller, node)
     assert isinstance(request, TrialRequest)
     return request
 
@@ -149,26 +149,25 @@ def test_no_more_trials_than_asked_for(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, trials=3)
     requests = [start(controller) for _ in range(3)]
     assert [request.number for request in requests] == [0, 1, 2]
-    assert controller.begin(7) == "wait"  # the spare: a trial that loses its machine goes on here
-    assert controller.begin(8) is None
+    assert take(controller) == "wait"  # a trial may lose its machine
     for request in requests:
         end(controller, request, 0.1)
-    assert controller.begin(7) is None
+    assert take(controller) is None
     assert controller.over()
 
 
 def test_an_epoch_budget_is_never_exceeded(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, trials=None, epoch_budget=10)
     first, second = start(controller), start(controller)
-    assert controller.begin(7) == "wait"  # 8 of 10 promised, 4 more do not fit, but a running trial may end early
+    assert take(controller) == "wait"  # 8 of 10 promised, 4 more do not fit, but a running trial may end early
     controller.row(first.trial, row(1, 0.1))
     end(controller, first, 0.1, Ending.PATIENCE)
     start(controller)  # 1 trained + 4 + 4 = 9
-    assert controller.begin(7) == "wait"
+    assert take(controller) == "wait"
     for epoch in range(1, 5):
         controller.row(second.trial, row(epoch, 0.2))
     end(controller, second, 0.2)
-    assert controller.begin(7) == "wait"
+    assert take(controller) == "wait"
 
 
 def test_a_time_budget_cancels_what_runs_and_starts_nothing_more(tmp_path: Path) -> None:
@@ -179,7 +178,7 @@ def test_a_time_budget_cancels_what_runs_and_starts_nothing_more(tmp_path: Path)
     clock.now = 3601
     assert controller.verdict(request.trial) is Verdict.CANCEL
     assert controller.row(request.trial, row(1, 0.5)) is Verdict.CANCEL
-    assert controller.begin(7) is None
+    assert take(controller) == "wait"
     OPEN.clear()
     assert "time budget" in controller.close()
 
@@ -187,9 +186,9 @@ def test_a_time_budget_cancels_what_runs_and_starts_nothing_more(tmp_path: Path)
 def test_a_time_budget_ends_a_sweep_that_waits_for_machines(tmp_path: Path) -> None:
     clock = Clock()
     controller = make_controller(tmp_path, clock, time_budget="1h")
-    request = start(controller, slot=0)
+    request = start(controller)
     controller.row(request.trial, row(1, 0.5))
-    controller.lost(0, "node lost")
+    controller.lost(request.trial, "node lost")
     clock.now = 3599
     assert not controller.over()  # its trial waits for a place
     clock.now = 3601
@@ -248,10 +247,10 @@ def train(controller: SweepController, request: TrialRequest, epochs: Iterable[i
 
 def test_a_trial_that_loses_its_worker_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     controller = make_controller(tmp_path)
-    request = start(controller, slot=0)
+    request = start(controller)
     train(controller, request, (1, 2))
-    controller.lost(0, "killed")
-    again = start(controller, slot=0)
+    controller.lost(request.trial, "killed")
+    again = start(controller)
     assert (again.trial, again.attempt) == (request.trial, 1)
     assert [stored.epoch for stored in again.resume] == [2, 1]
     train(controller, again, (3, 4))
@@ -265,11 +264,11 @@ def test_a_trial_that_loses_its_worker_goes_on_from_its_checkpoint(tmp_path: Pat
 
 def test_rows_after_the_checkpoint_are_trained_again_and_not_counted_twice(tmp_path: Path) -> None:
     controller = make_controller(tmp_path)
-    request = start(controller, slot=0)
+    request = start(controller)
     train(controller, request, (1,))
     controller.row(request.trial, row(2, 0.4), None)
-    controller.lost(0, "killed")
-    again = start(controller, slot=0)
+    controller.lost(request.trial, "killed")
+    again = start(controller)
     assert [r.epoch for r in history(request).trials[request.trial].rows] == [1]
     train(controller, again, (2,), 0.5)
     assert [r.score for r in history(request).trials[request.trial].rows] == [0.3, 0.5]
@@ -277,10 +276,10 @@ def test_rows_after_the_checkpoint_are_trained_again_and_not_counted_twice(tmp_p
 
 def test_a_trial_that_went_on_from_an_older_checkpoint_says_so(tmp_path: Path) -> None:
     controller = make_controller(tmp_path)
-    request = start(controller, slot=0)
+    request = start(controller)
     train(controller, request, (1, 2, 3))
-    controller.lost(0, "killed")
-    train(controller, start(controller, slot=0), (3,), 0.7)  # the third was damaged
+    controller.lost(request.trial, "killed")
+    train(controller, start(controller), (3,), 0.7)  # the third was damaged
     trial = history(request).trials[request.trial]
     assert [r.score for r in trial.rows] == [0.3, 0.3, 0.7]
     assert trial.resumes[-1].cause == "damaged"
@@ -289,9 +288,9 @@ def test_a_trial_that_went_on_from_an_older_checkpoint_says_so(tmp_path: Path) -
 
 def test_a_process_taken_for_dead_is_not_heard(tmp_path: Path) -> None:
     controller = make_controller(tmp_path)
-    zombie = start(controller, slot=0)
-    controller.lost(0, "node unreachable")
-    again = start(controller, slot=1)
+    zombie = start(controller)
+    controller.lost(zombie.trial, "node unreachable")
+    again = start(controller)
     assert controller.row(zombie.trial, row(1, 0.9), None, zombie.attempt) is Verdict.CANCEL
     assert controller.verdict(zombie.trial, zombie.attempt) is Verdict.CANCEL
     end(controller, zombie, 0.9)
@@ -300,20 +299,22 @@ def test_a_process_taken_for_dead_is_not_heard(tmp_path: Path) -> None:
     assert controller.verdict(again.trial, again.attempt) is Verdict.CONTINUE
 
 
-def test_a_slot_that_begins_again_goes_on_with_its_last_trial(tmp_path: Path) -> None:
+def test_a_trial_that_begins_again_lost_its_process(tmp_path: Path) -> None:
     controller = make_controller(tmp_path)
-    first, second = start(controller, slot=0), start(controller, slot=0)
+    first = start(controller)
+    second = controller.begin(first.trial)
+    assert second is not None
     assert (second.trial, second.attempt) == (first.trial, 1)
 
 
 def test_a_trial_that_kills_every_process_ends(tmp_path: Path) -> None:
     """The machine is not to blame where the same epoch ends three processes (the kernel's out-of-memory killer)."""
     controller = make_controller(tmp_path)
-    request = start(controller, slot=0)
+    request = start(controller)
     train(controller, request, (1,))
     for _ in range(3):
-        controller.lost(0, "killed by signal 9")
-        request = start(controller, slot=0)
+        controller.lost(request.trial, "killed by signal 9")
+        request = start(controller)
     assert request.number == 1
     record = history(request).trials["t0000"].record
     assert (record.ending, record.cause, record.epochs) == (Ending.FAILED, Cause.INFRA, 1)
@@ -323,19 +324,19 @@ def test_a_trial_that_kills_every_process_ends(tmp_path: Path) -> None:
 
 def test_lost_machines_are_not_counted(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, epochs=9)
-    request = start(controller, slot=0)
+    request = start(controller)
     for epoch in range(1, 9):
         train(controller, request, (epoch,))
-        controller.lost(0, "node lost")
-        request = start(controller, slot=0)
+        controller.lost(request.trial, "node lost")
+        request = start(controller)
     assert (request.number, request.attempt) == (0, 8)
 
 
 def test_a_worker_that_died_after_the_last_epoch_lost_nothing(tmp_path: Path) -> None:
     controller = make_controller(tmp_path)
-    request = start(controller, slot=0)
+    request = start(controller)
     train(controller, request, (1, 2, 3, 4))
-    controller.lost(0, "killed")
+    controller.lost(request.trial, "killed")
     record = history(request).trials["t0000"].record
     assert (record.ending, record.epochs, record.score) == (Ending.FINISHED, 4, 0.3)
     assert "best.pt" in record.files
@@ -344,18 +345,18 @@ def test_a_worker_that_died_after_the_last_epoch_lost_nothing(tmp_path: Path) ->
 def test_what_a_trial_ran_on_is_known_though_its_process_could_not_tell(tmp_path: Path) -> None:
     """Its batch had been lowered: that is what the search learns, and the other size is not tried again."""
     controller = make_controller(tmp_path, searcher="random", parameters={"batch": {"values": [4, 8, 16]}})
-    request = start(controller, slot=0)
+    request = start(controller)
     told = {"batch": 8, "device": "a GPU", "host": "n1", "recoveries": 1, "memory_mb": 9.0, "gpu_memory_mb": 7.0}
     for epoch in range(1, 5):
         controller.row(
             request.trial, row(epoch, 0.3).model_copy(update=told), checkpoint(request, epoch), request.attempt
         )
-    controller.lost(0, "killed")
+    controller.lost(request.trial, "killed")
     record = history(request).trials["t0000"].record
     assert (record.ending, record.used, record.threads) == (Ending.FINISHED, {"batch": 8}, 1)
     assert {"batch": 8, **record.model_dump(include=set(told))} == told
     asked = []
-    while isinstance(request := controller.begin(0), TrialRequest):
+    while isinstance(request := take(controller), TrialRequest):
         asked.append(request.asked["batch"])
         end(controller, request, 0.1)
     assert sorted(asked) == [4, 8]
@@ -376,23 +377,24 @@ def test_what_did_not_fit_may_fit_on_another_gpu_and_in_a_smaller_size(tmp_path:
     assert request.asked == {"batch": 16, "imgsz": 640}
     end(controller, request, None, Ending.OOM, cause=Cause.RESOURCE, device="small GPU")
 
-    def next_points(device: str | None) -> set[tuple[int, int]]:  # asking changes nothing
-        proposals = [controller._generator.next(number, device) for number in range(1, 60)]
+    def next_points(*devices: str) -> set[tuple[int, int]]:  # asking changes nothing
+        proposals = [controller._generator.next(number, devices) for number in range(1, 60)]
         return {(p.parameters["batch"], p.parameters["imgsz"]) for p in proposals if p is not None}
 
     untried = {(batch, imgsz) for batch in (8, 16, 32) for imgsz in (320, 640, 960)} - {(16, 640)}
     too_big = {(16, 960), (32, 640), (32, 960)}
     assert next_points("small GPU") == untried - too_big
     assert next_points("big GPU") == untried
-    assert next_points(None) == untried - too_big  # a slot whose GPU is not known yet
+    assert next_points("small GPU", "big GPU") == untried
+    assert next_points() == untried - too_big  # no GPU is known yet
 
 
 def test_a_trial_that_died_before_it_obeyed_the_pruner_is_pruned(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, trials=4, grace_epochs=2, reduction_factor=2)
-    trials = [start(controller, slot=number) for number in range(3)]
+    trials = [start(controller) for number in range(3)]
     train(controller, trials[1], (1, 2), 0.9)
     train(controller, trials[2], (1, 2), 0.1)
-    controller.lost(2, "killed")
+    controller.lost(trials[2].trial, "killed")
     assert history(trials[0]).trials["t0002"].record.ending is Ending.PRUNED
 
 
@@ -410,11 +412,11 @@ def test_what_raised_is_tried_again_by_its_cause(tmp_path: Path, cause: Cause, t
 def test_a_training_that_stood_still_is_tried_again_once(tmp_path: Path) -> None:
     controller = make_controller(tmp_path)
     for _ in range(2):
-        request = start(controller, slot=0)
+        request = start(controller)
         stacks = RunFolder(request.folder).stacks(request.trial, request.attempt)
         stacks.parent.mkdir(parents=True, exist_ok=True)
         stacks.write_text("Timeout!")
-        controller.lost(0, "exit 1")
+        controller.lost(request.trial, "exit 1")
     record = history(request).trials["t0000"].record
     assert (record.ending, record.cause) == (Ending.FAILED, Cause.STALLED)
     assert "stacks-a01.txt" in record.reason
@@ -426,7 +428,7 @@ def test_storage_that_cannot_be_written_stops_the_sweep_and_loses_nothing(tmp_pa
     request = start(controller)
     end(controller, request, None, Ending.FAILED, cause=Cause.STORAGE, error="No space left on device")
     assert history(request).trials["t0000"].record.ending is Ending.CANCELLED
-    assert controller.begin(0) is None
+    assert take(controller) is None
     assert controller.over()
     OPEN.remove(controller)
     with pytest.raises(RunFolderError, match="cannot be written"):
@@ -466,7 +468,7 @@ def test_a_storage_that_refuses_ends_the_sweep_at_once(tmp_path: Path, monkeypat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     outage = Outage(monkeypatch)
     controller = make_controller((tmp_path / "bucket").as_uri())
-    request = start(controller, slot=0)
+    request = start(controller)
     outage.refused = True
     with pytest.raises(RunFolderError, match=r"cannot be used \(403 Forbidden\); check the address"):
         controller.row(request.trial, row(1, 0.4))
@@ -482,7 +484,7 @@ def test_trials_wait_for_a_storage_that_is_gone_for_a_minute_and_nothing_is_lost
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     outage = Outage(monkeypatch)
     controller = make_controller((tmp_path / "bucket").as_uri())
-    request = start(controller, slot=0)
+    request = start(controller)
     train(controller, request, (1,))
     outage.begin(60.0)
     assert controller.row(request.trial, row(2, 0.4), checkpoint(request, 2)) is Verdict.CONTINUE
@@ -501,44 +503,49 @@ def test_trials_wait_for_a_storage_that_is_gone_for_a_minute_and_nothing_is_lost
     controller._ledger.close()
     outage.begin(0.0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
-    resumed = start(again(RunFolder.open(request.folder)), slot=0)
+    resumed = start(again(RunFolder.open(request.folder)))
     assert (resumed.trial, [stored.epoch for stored in resumed.resume]) == ("t0000", [2, 1])
     assert [one.epoch for one in history(resumed).trials["t0000"].rows] == [1, 2]
 
 
 def test_a_replaced_process_is_no_loss(tmp_path: Path) -> None:
     controller = make_controller(tmp_path)
+    offer = controller.suggest()
+    assert isinstance(offer, Offer)
     for _ in range(5):
-        controller.replacing(0)
-        controller.lost(0, "exit")
-    assert start(controller, slot=0).number == 0
+        controller.leaving(offer.trial)
+        controller.lost(offer.trial, "exit")
+    assert start(controller).number == 0
 
 
-def wait(controller: SweepController, clock: Clock, seconds: int, *, beating: Iterable[int] = ()) -> list[int]:
+def wait(
+    controller: SweepController, clock: Clock, seconds: int, busy: dict[str, str], *, beating: Iterable[str] = ()
+) -> list[str]:
     """Let time pass as for the driver, while some workers send heartbeats; return the workers that hang."""
-    hung = []
+    hung: list[str] = []
     for _ in range(seconds):
         clock.now += 1
         for worker in beating:
             controller.heartbeat(worker)
-        controller.over()
-        hung += controller.hung()
+        hung += controller.look(busy).hung
+        busy = {worker: trial for worker, trial in busy.items() if worker not in hung}
     return hung
 
 
-def test_the_trial_of_a_process_that_hangs_resumes_on_another_worker(tmp_path: Path) -> None:
+def test_the_trial_of_a_process_that_hangs_resumes_in_another(tmp_path: Path) -> None:
     clock = Clock()
     controller = make_controller(tmp_path, clock)
-    hanging, other = start(controller, 0), start(controller, 1)
+    hanging, other = start(controller), start(controller)
     for request in (hanging, other):
         controller.row(request.trial, row(1, 0.1))
-    assert wait(controller, clock, 5, beating=[0, 1]) == []
-    assert wait(controller, clock, 700, beating=[1]) == [0]
+    busy = {"a": hanging.trial, "b": other.trial}
+    assert wait(controller, clock, 5, busy, beating=["a", "b"]) == []
+    assert wait(controller, clock, 700, busy, beating=["b"]) == ["a"]
     assert [event.cause for event in history(hanging).trials[hanging.trial].resumes] == ["infra"]
+    controller.lost(hanging.trial, "killed")  # what Tune reports some seconds later
     end(controller, other, 0.5)
-    again = start(controller, 1)
+    again = start(controller)
     assert (again.trial, again.attempt) == (hanging.trial, 1)
-    controller.lost(0, "killed")  # what Tune reports some seconds later
     assert controller.verdict(hanging.trial, hanging.attempt) is Verdict.CANCEL
     assert not [note for note in history(hanging).notes if "while it had no trial" in note.text]
 
@@ -546,28 +553,35 @@ def test_the_trial_of_a_process_that_hangs_resumes_on_another_worker(tmp_path: P
 def test_a_process_that_hangs_does_not_hold_a_sweep_whose_time_is_up(tmp_path: Path) -> None:
     clock = Clock()
     controller = make_controller(tmp_path, clock, time_budget="10s")
-    request = start(controller, 0)
+    request = start(controller)
     controller.row(request.trial, row(1, 0.1))
-    wait(controller, clock, 5, beating=[0])
-    assert wait(controller, clock, 40) == [0]
+    wait(controller, clock, 5, {"a": request.trial}, beating=["a"])
+    assert wait(controller, clock, 40, {"a": request.trial}) == ["a"]
+    assert controller.look({}).settled == (request.trial,)
+    controller.withdrawn(request.trial)
+    assert controller.suggest() is None
     assert controller.over()
     controller.close()
     assert history(request).trials[request.trial].record.ending is Ending.CANCELLED
 
 
-def test_a_spare_slot_takes_over_what_another_machine_lost(tmp_path: Path) -> None:
+def test_a_trial_that_tune_gave_up_is_suggested_again(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, trials=1)
-    request = start(controller, slot=0)
-    assert controller.begin(1) == "wait"
-    controller.lost(0, "node lost")
-    assert start(controller, slot=1).trial == request.trial
+    request = start(controller)
+    assert controller.suggest() == "wait"
+    controller.lost(request.trial, "node lost")
+    controller.withdrawn(request.trial)
     assert not controller.over()
+    offer = controller.suggest()
+    assert isinstance(offer, Offer)
+    assert (offer.trial, offer.parameters) == (request.trial, request.asked)
+    assert start(controller).attempt == 1
 
 
 def test_a_trial_whose_machine_has_to_go_goes_on_elsewhere_from_where_it_stood(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, trials=1)
-    request = start(controller, slot=0)
-    assert controller.begin(1) == "wait"
+    request = start(controller)
+    assert take(controller) == "wait"
     controller.row(request.trial, row(1, 0.5))
     controller.row(request.trial, row(2, 0.6))
     controller.preempt(request.trial, attempt=7)  # of a process long dead
@@ -576,10 +590,10 @@ def test_a_trial_whose_machine_has_to_go_goes_on_elsewhere_from_where_it_stood(t
     assert controller.verdict(request.trial) is Verdict.CANCEL
     folder = RunFolder(request.folder)
     state = folder.publish(b"state", folder.checkpoint(request.trial, "a00-e0002.state"))
-    controller.replacing(0)
     end(controller, request, None, Ending.CANCELLED, checkpoint=Checkpoint(epoch=2, state=state))
+    controller.lost(request.trial, "exit")  # of the process, as it has to
     assert not controller.over()
-    again = start(controller, slot=1)
+    again = start(controller)
     assert (again.trial, again.attempt) == (request.trial, 1)
     assert [one.epoch for one in again.resume] == [2]
     assert controller.verdict(again.trial, 1) is Verdict.CONTINUE
@@ -590,7 +604,7 @@ def test_a_trial_whose_machine_has_to_go_goes_on_elsewhere_from_where_it_stood(t
 
 def test_a_trial_told_to_go_may_end_on_its_own(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, trials=1)
-    request = start(controller, slot=0)
+    request = start(controller)
     controller.preempt(request.trial)
     end(controller, request, 0.5)
     assert controller.over()
@@ -610,7 +624,7 @@ def test_batches_that_did_not_fit_are_not_tried_again(tmp_path: Path) -> None:
         )
     )  # fmt: skip
     asked = []
-    while isinstance(request := controller.begin(0), TrialRequest):
+    while isinstance(request := take(controller), TrialRequest):
         asked.append(request.asked["batch"])
         end(controller, request, 0.1)
     assert sorted(asked) == [4, 8]
@@ -618,10 +632,11 @@ def test_batches_that_did_not_fit_are_not_tried_again(tmp_path: Path) -> None:
 
 def test_a_process_that_dies_without_a_trial_is_told_and_one_that_is_replaced_is_not(tmp_path: Path) -> None:
     controller = make_controller(tmp_path)
-    request = start(controller, slot=0)
-    controller.lost(1, "killed")
-    controller.replacing(2)
-    controller.lost(2, "replaced")
+    request, offer = start(controller), controller.suggest()
+    assert isinstance(offer, Offer)
+    controller.lost(offer.trial, "killed")
+    controller.leaving(offer.trial)
+    controller.lost(offer.trial, "replaced")
     (told,) = [note.text for note in history(request).notes]
     assert told == "a worker process died while it had no trial; another one replaces it: killed"
 
@@ -643,16 +658,16 @@ def test_several_ranks_begin_anew_with_half_the_batch(tmp_path: Path, ranks: int
     trial = history(request).trials["t0000"]
     assert (trial.record.ending, trial.record.retries) == (Ending.OOM, attempt)
     assert [event.from_epoch for event in trial.resumes] == [0] * attempt
-    assert controller.begin(9) is None, "the other trials have the same batch"
+    assert take(controller) is None, "the other trials have the same batch"
 
 
 def test_a_lowered_batch_outlives_its_machine_and_its_driver(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, ranks=2)
     too_big(controller, start(controller))
-    request = start(controller, slot=0)
+    request = start(controller)
     controller.row(request.trial, row(1, 0.5), None, request.attempt)
-    controller.lost(0, "killed")
-    request = start(controller, slot=0)
+    controller.lost(request.trial, "killed")
+    request = start(controller)
     assert (request.attempt, request.lowered) == (2, 8)
     OPEN.remove(controller)
     controller.close()
@@ -670,7 +685,7 @@ def test_a_batch_that_does_not_fit_is_not_lowered_between_attempts(tmp_path: Pat
         controller.row(request.trial, row(1, 0.5), None, request.attempt)
     too_big(controller, request)
     assert history(request).trials["t0000"].record.ending is Ending.OOM
-    assert controller.begin(9) is None, "the other trials have the same batch"
+    assert take(controller) is None, "the other trials have the same batch"
 
 
 def copied_until(folder: RunFolder, target: Path, lines: int) -> RunFolder:
@@ -699,7 +714,7 @@ def test_with_the_same_ledger_the_next_suggestion_is_the_same(tmp_path: Path) ->
     controller = make_controller(tmp_path, trials=16, epochs=4, grace_epochs=1, reduction_factor=2)
     first = None
     for number in range(16):
-        request = start(controller, slot=0)
+        request = start(controller)
         first = first or request
         for epoch in range(1, 5):
             if controller.row(request.trial, row(epoch, (number * 7 % 5) / 5), None) is Verdict.PRUNE:
@@ -713,25 +728,25 @@ def test_with_the_same_ledger_the_next_suggestion_is_the_same(tmp_path: Path) ->
     starts = [event.seq for event in lines if event.event == "trial_started"]
     for cut in starts[9:]:  # from where TPE has taken over
         taken_up = again(copied_until(folder, tmp_path / f"cut{cut}", cut))
-        request = start(taken_up, slot=0)
+        request = start(taken_up)
         assert request.attempt == 0
         assert request.asked == lines[cut].request.asked
 
 
 def test_the_pruner_knows_what_came_to_its_rungs_before(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, trials=4, grace_epochs=2, reduction_factor=2)
-    trials = [start(controller, slot=number) for number in range(3)]
+    trials = [start(controller) for number in range(3)]
     train(controller, trials[1], (1, 2), 0.9)
     folder = RunFolder(trials[0].folder)
     taken_up = again(copied_until(folder, tmp_path / "copy", 99))
-    resumed = {request.trial: request for request in (start(taken_up, slot=number) for number in range(3))}
+    resumed = {request.trial: request for request in (start(taken_up) for number in range(3))}
     assert taken_up.row("t0002", row(1, 0.1), None, resumed["t0002"].attempt) is Verdict.CONTINUE
     assert taken_up.row("t0002", row(2, 0.1), None, resumed["t0002"].attempt) is Verdict.PRUNE
 
 
 def test_finished_trials_are_not_run_again_and_cancelled_ones_go_on(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, trials=3)
-    done, stopped = start(controller, slot=0), start(controller, slot=1)
+    done, stopped = start(controller), start(controller)
     train(controller, done, (1, 2, 3, 4))
     end(controller, done, 0.3)
     train(controller, stopped, (1, 2))
@@ -773,9 +788,12 @@ def test_a_time_budget_counts_the_time_before_but_not_the_pause(tmp_path: Path) 
 
 def test_processes_that_never_begin_end_the_sweep(tmp_path: Path) -> None:
     controller = make_controller(tmp_path)
+    offer = controller.suggest()
+    assert isinstance(offer, Offer)
     for _ in range(3):
-        controller.lost(0, "No module named torch")
-    assert controller.begin(0) is None
+        controller.lost(offer.trial, "No module named torch")
+    controller.withdrawn(offer.trial)
+    assert take(controller) is None
     OPEN.clear()
     assert "No module named torch" in controller.close()
 
@@ -786,7 +804,7 @@ def test_the_same_point_is_never_run_twice(tmp_path: Path) -> None:
     for _ in range(3):
         seen.append(start(controller).asked["batch"])
     assert sorted(seen) == [4, 8, 16]
-    assert [controller.begin(7), controller.begin(8)] == ["wait", None]
+    assert take(controller) == "wait"
     OPEN.clear()
     assert "every point" in controller.close()
 
@@ -794,7 +812,7 @@ def test_the_same_point_is_never_run_twice(tmp_path: Path) -> None:
 def test_a_grid_is_run_once_with_the_defaults_first(tmp_path: Path) -> None:
     controller = make_controller(tmp_path, trials=None, searcher="grid", parameters={"batch": {"values": [4, 8, 16]}})
     asked = []
-    while isinstance(request := controller.begin(next(SLOTS)), TrialRequest):
+    while isinstance(request := take(controller), TrialRequest):
         asked.append(request.asked["batch"])
     assert asked[0] == 16
     assert sorted(asked) == [4, 8, 16]
@@ -802,14 +820,14 @@ def test_a_grid_is_run_once_with_the_defaults_first(tmp_path: Path) -> None:
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> tuple[SweepController, Clock, TrialRequest]:
-    """A grid of which one point is left, too big for the GPU of slot 0; slot 1 trains its first on another."""
+    """A grid of which one point is left, too big for the GPU of node n0; n1 trains its first on another."""
     clock = Clock()
     grid = {"imgsz": {"values": [320, 640, 960, 1280]}}
     controller = make_controller(tmp_path, clock, trials=None, searcher="grid", parameters=grid)
-    first, other = start(controller, slot=0), start(controller, slot=1)
+    first, other = start(controller, "n0"), start(controller, "n1")
     end(controller, first, 0.5, device="small GPU")
-    end(controller, start(controller, slot=0), None, Ending.OOM, cause=Cause.RESOURCE, device="small GPU")
-    assert controller.begin(0) == "wait"
+    end(controller, start(controller, "n0"), None, Ending.OOM, cause=Cause.RESOURCE, device="small GPU")
+    assert controller.suggest() == "wait"
     return controller, clock, other
 
 
@@ -818,30 +836,35 @@ def test_a_grid_point_too_big_for_one_gpu_is_kept_for_another(
 ) -> None:
     controller, _, other = mixed
     end(controller, other, 0.3, device="big GPU")
-    assert start(controller, slot=1).asked == {"imgsz": 1280}
+    offer = controller.suggest()
+    assert isinstance(offer, Offer)
+    assert (offer.parameters, offer.excluded) == ({"imgsz": 1280}, ("n0",))
     assert not [note for note in history(other).notes if "not tried" in note.text]
 
 
-@pytest.mark.parametrize("back", [True, False])
-def test_a_grid_waits_a_while_for_the_next_process_on_the_other_gpu(
-    mixed: tuple[SweepController, Clock, TrialRequest], back: bool
-) -> None:
-    controller, clock, other = mixed
-    controller.replacing(1)
-    end(controller, other, 0.3, device="big GPU")
-    controller.lost(1, "exit")
-    clock.now = 599.0
-    assert (controller.begin(0), controller.over()) == ("wait", False)
-    if back:
-        assert start(controller, slot=1).asked == {"imgsz": 1280}
-        return
-    clock.now = 601.0
-    assert (controller.begin(0), controller.over()) == (None, True)
+def test_a_grid_point_too_big_for_every_gpu_is_left_out(mixed: tuple[SweepController, Clock, TrialRequest]) -> None:
+    controller, _, other = mixed
+    end(controller, other, 0.3, device="small GPU")
+    assert (controller.suggest(), controller.over()) == (None, True)
     (note,) = [note.text for note in history(other).notes]
     assert note.startswith("not tried")
     assert note.endswith(": imgsz=1280")
     OPEN.clear()
     assert "too big for the GPU" in controller.close()
+
+
+def test_a_grid_point_waits_a_while_for_the_other_gpu(mixed: tuple[SweepController, Clock, TrialRequest]) -> None:
+    controller, clock, other = mixed
+    end(controller, other, 0.3, device="big GPU")
+    offer = controller.suggest()
+    assert isinstance(offer, Offer)
+    controller.look({})
+    clock.now = 599.0
+    assert offer.trial not in controller.look({}).settled
+    clock.now = 601.0
+    assert offer.trial in controller.look({}).settled
+    controller.withdrawn(offer.trial)
+    assert controller.suggest() == Offer(trial=offer.trial, parameters=offer.parameters, excluded=())
 
 
 def test_cancel_stops_running_trials_and_keeps_the_first_reason(tmp_path: Path) -> None:
@@ -864,15 +887,15 @@ def test_trials_without_a_score_do_not_stop_the_search(tmp_path: Path) -> None:
 def test_a_process_that_comes_back_to_life_changes_nothing_that_is_recorded(tmp_path: Path) -> None:
     """Frozen while it published: its trial went on elsewhere and finished before it thawed."""
     controller = make_controller(tmp_path)
-    zombie = start(controller, slot=0)
+    zombie = start(controller)
     folder = RunFolder(zombie.folder)
 
     def publish(request: TrialRequest, content: bytes) -> dict[str, FileRef]:
         names = ("best.pt", "last.pt", "results.csv")
         return {n: folder.publish(content, folder.attempt(request.trial, request.attempt, n)) for n in names}
 
-    controller.lost(0, "frozen")
-    again = start(controller, slot=1)
+    controller.lost(zombie.trial, "frozen")
+    again = start(controller)
     assert (again.trial, again.attempt) == (zombie.trial, 1)
     record = TrialRecord(
         trial=again.trial, number=again.number, ending=Ending.FINISHED, reason="r", asked=again.asked,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tools.placing import take
 from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
@@ -104,7 +105,7 @@ def train(controller: SweepController, request: TrialRequest, score: float, endi
 def run(controller: SweepController, score: Callable[[TrialRequest], float] = score_of) -> list[TrialRequest]:
     """Run all trials one after the other on one worker."""
     requests = []
-    while isinstance(request := controller.begin(0), TrialRequest):
+    while isinstance(request := take(controller), TrialRequest):
         requests.append(request)
         train(controller, request, score(request))
     return requests
@@ -150,14 +151,14 @@ def test_a_resume_at_any_moment_of_the_finals_starts_the_same_repeat(folder: Run
         cut = RunFolder.create(tmp_path / f"cut{copy}", "d")
         cut.ledger.write_bytes(b"".join(lines[:after]))
         resumed = controller_of(cut, **search)
-        request = resumed.begin(0)
+        request = take(resumed)
         assert isinstance(request, TrialRequest)
         assert isinstance(expected := events[after], TrialStarted)
         assert (request.trial, request.identity) == (expected.request.trial, expected.request.identity)
         half = RunFolder.create(tmp_path / f"half{copy}", "d")  # killed in the middle of a repeat: it goes on
         half.ledger.write_bytes(b"".join(lines[: start + 2]))
         resumed = controller_of(half, **search)
-        request = resumed.begin(0)
+        request = take(resumed)
         assert isinstance(request, TrialRequest)
         assert isinstance(events[start], TrialStarted)
         assert (request.trial, request.repeats) == (events[start].request.trial, events[start].request.repeats)
@@ -197,7 +198,7 @@ def test_without_a_change_of_the_budget_a_resume_does_not_search_on(folder: RunF
     search = {"epoch_budget": 16 * EPOCHS, "finals": {"top": 2, "seeds": 3}}
     controller = controller_of(folder, **search)
     count = 0
-    while isinstance(request := controller.begin(0), TrialRequest):
+    while isinstance(request := take(controller), TrialRequest):
         count += 1
         if request.repeats is None:
             train(controller, request, score_of(request))
@@ -215,25 +216,25 @@ def test_without_a_change_of_the_budget_a_resume_does_not_search_on(folder: RunF
         )  # fmt: skip
     assert count == 7 + 9
     OPEN.pop().close()
-    assert controller_of(folder, **search).begin(0) is None
+    assert take(controller_of(folder, **search)) is None
 
 
 def test_repeats_of_trial_0_use_workers_that_would_wait(folder: RunFolder) -> None:
     controller = controller_of(folder, trials=13)
     for _ in range(3):
-        request = controller.begin(0)
+        request = take(controller)
         assert isinstance(request, TrialRequest)
         train(controller, request, score_of(request))
-    slow = controller.begin(1)
+    slow = take(controller)
     assert isinstance(slow, TrialRequest)
     early = []
-    while isinstance(request := controller.begin(0), TrialRequest):
+    while isinstance(request := take(controller), TrialRequest):
         early.append(request.repeats)
         train(controller, request, score_of(request))
     assert (request, early) == ("wait", ["t0000"] * 3)
     assert not controller.over()
     train(controller, slow, score_of(slow))
-    request = controller.begin(0)
+    request = take(controller)
     assert isinstance(request, TrialRequest)
     assert request.repeats not in ("t0000", None)
 
@@ -243,7 +244,7 @@ def test_a_time_budget_keeps_time_for_the_finals(folder: RunFolder) -> None:
     clock = Clock()
     controller = controller_of(folder, clock, time_budget=300)
     requests = []
-    while isinstance(request := controller.begin(0), TrialRequest):
+    while isinstance(request := take(controller), TrialRequest):
         requests.append(request)
         clock.now += 10
         train(controller, request, score_of(request))
@@ -255,7 +256,7 @@ def test_a_time_budget_keeps_time_for_the_finals(folder: RunFolder) -> None:
 def test_a_time_budget_that_is_too_short_for_finals_is_the_searchs(folder: RunFolder) -> None:
     clock = Clock()
     controller = controller_of(folder, clock, time_budget=200)
-    while isinstance(request := controller.begin(0), TrialRequest):
+    while isinstance(request := take(controller), TrialRequest):
         assert request.repeats is None
         clock.now += 10
         train(controller, request, score_of(request))
@@ -294,7 +295,7 @@ def test_the_checkpoint_is_the_best_of_the_best_mean(folder: RunFolder) -> None:
 
 def test_a_repeat_that_fails_counts_as_missing(folder: RunFolder) -> None:
     controller = controller_of(folder, trials=13)
-    while isinstance(request := controller.begin(0), TrialRequest):
+    while isinstance(request := take(controller), TrialRequest):
         failed = request.repeats == "t0001" and request.seed == 8
         train(
             controller, request, 0.41 if request.repeats == "t0001" else 0.4, Ending.OOM if failed else Ending.FINISHED

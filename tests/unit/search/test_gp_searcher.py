@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.tools.placing import take
 
 from yolosweep.experiment import Experiment, Parameter
 from yolosweep.experiment.settings import resolved
@@ -179,7 +180,7 @@ class Toy:
 
     def trials(self, count: int) -> Iterator[TrialRequest]:
         for _ in range(count):
-            request = self.controller.begin(0)
+            request = take(self.controller)
             assert isinstance(request, TrialRequest)
             self.train(request)
             yield request

@@ -12,48 +12,45 @@ from yolosweep.search.worker_table import WorkerTable
 LIMIT_S = 30.0
 
 
-def watched(table: WorkerTable, until: int, *, beating: set[int], since: int = 0) -> list[int]:
+def watched(table: WorkerTable, until: int, *, beating: set[str], busy: str = "ab", since: int = 0) -> list[str]:
     """Look every second, as the driver does, while some workers send heartbeats; return who was silent at the end."""
-    silent: list[int] = []
+    silent: list[str] = []
     for now in range(since, until + 1):
         for worker in beating:
             table.heartbeat(worker, float(now))
-        silent = table.silent(float(now), lambda trial: LIMIT_S)
+        silent = table.silent(dict.fromkeys(busy, "t0000"), float(now), lambda trial: LIMIT_S)
     return silent
 
 
 def test_a_process_that_falls_silent_is_found_after_the_limit_and_no_other() -> None:
     table = WorkerTable()
-    watched(table, 10, beating={0, 1})
-    assert watched(table, 40, beating={1}, since=11) == []
-    assert watched(table, 41, beating={1}, since=41) == [0]
-    assert table.mark_lost(0, 41.0)[0] is None
-    assert watched(table, 99, beating={1}, since=42) == []
+    watched(table, 10, beating={"a", "b"})
+    assert watched(table, 40, beating={"b"}, since=11) == []
+    assert watched(table, 41, beating={"b"}, since=41) == ["a"]
+    assert watched(table, 99, beating={"b"}, busy="b", since=42) == []
 
 
-def test_a_worker_without_a_process_is_not_silent() -> None:
+def test_a_process_that_was_never_heard_of_is_silent_from_when_it_got_its_trial() -> None:
     table = WorkerTable()
-    table.assign(0, "t0000")  # its process has only been placed, maybe for a machine that is to come
-    assert watched(table, 9999, beating=set()) == []
+    assert watched(table, 10, beating=set(), busy="") == []
+    assert watched(table, 41, beating=set(), busy="a", since=11) == []
+    assert watched(table, 42, beating=set(), busy="a", since=42) == ["a"]
 
 
-def test_a_worker_that_gets_no_more_trials_may_end_silently_until_it_asks_again() -> None:
+def test_a_process_without_a_trial_may_be_silent_until_it_gets_the_next() -> None:
     table = WorkerTable()
-    watched(table, 10, beating={0})
-    table.retire(0)
-    watched(table, 12, beating={0}, since=11)  # its last heartbeats
-    assert watched(table, 99, beating=set(), since=13) == []
-    table.ask(0)
-    watched(table, 110, beating={0}, since=100)
-    assert watched(table, 150, beating=set(), since=111) == [0]
+    watched(table, 10, beating={"a"})
+    assert watched(table, 99, beating=set(), busy="", since=11) == []
+    assert watched(table, 129, beating=set(), busy="a", since=100) == []
+    assert watched(table, 131, beating=set(), busy="a", since=130) == ["a"]
 
 
 def test_nobody_is_silent_while_nobody_listened() -> None:
     """A controller or driver that was suspended itself finds the heartbeats of the meantime unread."""
     table = WorkerTable()
-    watched(table, 10, beating={0, 1})
-    assert table.silent(5000.0, lambda trial: LIMIT_S) == []
-    assert watched(table, 5031, beating={0}, since=5001) == [1]
+    watched(table, 10, beating={"a", "b"})
+    assert table.silent({"a": "t0000", "b": "t0001"}, 5000.0, lambda trial: LIMIT_S) == []
+    assert watched(table, 5031, beating={"a"}, since=5001) == ["b"]
 
 
 @given(st.lists(st.floats(0.001, 1e4), max_size=9), st.floats(0.1, 1e4), st.booleans())

@@ -1,23 +1,18 @@
-"""The sweep controller as other processes see it: one typed method per call of the actor."""
+"""The sweep controller as other processes see it."""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal, cast
+from collections.abc import Callable, Iterator
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from yolosweep.cluster import Admission
 from yolosweep.errors import ClusterError, YolosweepError
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Checkpoint, EpochResult, PreparedDataset, TrialRecord, TrialRequest, Verdict
-from yolosweep.records.activity import Activity
 from yolosweep.runtime.controller_actor import ControllerActor
-from yolosweep.search.trial_generator import Offer
-from yolosweep.search.worker_table import Look
 
 __all__ = ["NAMESPACE", "ControllerClient"]
 
@@ -25,6 +20,22 @@ NAMESPACE = "yolosweep"
 
 _ANSWER_S = 900.0
 """The controller answers within this time, or its process hangs; it waits out outages of the storage of 5 minutes."""
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _passed_on(
+    method: Callable[Concatenate[ControllerActor, _P], _R],
+) -> Callable[Concatenate[ControllerClient, _P], _R]:
+    """Return the method of the client that calls this one of the controller."""
+
+    def call(client: ControllerClient, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return cast(_R, client._ask(method.__name__, *args, **kwargs))
+
+    call.__doc__ = method.__doc__
+    return call
 
 
 class ControllerClient:
@@ -83,16 +94,16 @@ class ControllerClient:
         """
         return cls(ray.get_actor(name, namespace=NAMESPACE), name)
 
-    def _ask(self, method: str, *arguments: Any) -> Any:
+    def _ask(self, method: str, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self._answer(method, *arguments)
+            return self._answer(getattr(self._actor, method).remote(*args, **kwargs))
         except YolosweepError as error:
             self.trouble = self.trouble or error
             raise
 
-    def _answer(self, method: str, *arguments: Any) -> Any:
+    def _answer(self, call: Any) -> Any:
         try:
-            return ray.get(getattr(self._actor, method).remote(*arguments), timeout=self._answer_s)
+            return ray.get(call, timeout=self._answer_s)
         except ray.exceptions.GetTimeoutError as error:
             ray.kill(self._actor)  # it holds the ledger, which the next one has to write
             raise ClusterError(
@@ -103,89 +114,27 @@ class ControllerClient:
         except ray.exceptions.RayActorError as error:
             raise ClusterError("the process that keeps the ledger was lost") from error
 
-    def suggest(self) -> Offer | Literal["wait"] | None:
-        """See ``SweepController.suggest``."""
-        return cast("Offer | Literal['wait'] | None", self._ask("suggest"))
-
-    def withdrawn(self, trial: str) -> None:
-        """See ``SweepController.withdrawn``."""
-        self._ask("withdrawn", trial)
-
-    def excluded(self, trial: str) -> tuple[str, ...]:
-        """See ``ControllerActor.excluded``."""
-        return tuple(self._ask("excluded", trial))
-
-    def begin(self, trial: str, node: str) -> TrialRequest | None:
-        """See ``SweepController.begin``."""
-        return cast("TrialRequest | None", self._ask("begin", trial, node))
-
-    def row(self, trial: str, row: EpochResult, checkpoint: Checkpoint | None, attempt: int) -> Verdict:
-        """See ``SweepController.row``."""
-        return cast(Verdict, self._ask("row", trial, row, checkpoint, attempt))
-
-    def verdict(self, trial: str, attempt: int) -> Verdict:
-        """See ``SweepController.verdict``."""
-        return cast(Verdict, self._ask("verdict", trial, attempt))
-
-    def ended(self, record: TrialRecord, attempt: int) -> bool:
-        """See ``SweepController.ended``."""
-        return bool(self._ask("ended", record, attempt))
-
-    def rank_failed(self, rank: int, record: TrialRecord, attempt: int) -> None:
-        """See ``SweepController.rank_failed``."""
-        self._ask("rank_failed", rank, record, attempt)
-
-    def preempt(self, trial: str, attempt: int) -> None:
-        """See ``SweepController.preempt``."""
-        self._ask("preempt", trial, attempt)
-
-    def heartbeat(self, worker: str, activity: Activity | None) -> None:
-        """See ``SweepController.heartbeat``."""
-        self._ask("heartbeat", worker, activity)
-
-    def look(self, busy: Mapping[str, str]) -> Look:
-        """See ``SweepController.look``."""
-        return cast(Look, self._ask("look", dict(busy)))
-
-    def leaving(self, trial: str) -> None:
-        """See ``SweepController.leaving``."""
-        self._ask("leaving", trial)
-
-    def lost(self, trial: str, error: str) -> None:
-        """See ``SweepController.lost``."""
-        self._ask("lost", trial, error)
-
-    def cordoned(self, trial: str, node: str) -> None:
-        """See ``ControllerActor.cordoned``."""
-        self._ask("cordoned", trial, node)
-
-    def over(self) -> bool:
-        """See ``SweepController.over``."""
-        return bool(self._ask("over"))
-
-    def close(self) -> str:
-        """See ``SweepController.close``."""
-        return str(self._ask("close"))
-
-    def preparation(self) -> tuple[str, PreparedDataset] | None:
-        """See ``ControllerActor.preparation``."""
-        return cast("tuple[str, PreparedDataset] | None", self._ask("preparation"))
-
-    def example(self) -> TrialRequest:
-        """See ``ControllerActor.example``."""
-        return cast(TrialRequest, self._ask("example"))
-
-    def may_train(self, node: str) -> Literal["good", "bad"] | Admission:
-        """See ``ControllerActor.may_train``."""
-        return cast("Literal['good', 'bad'] | Admission", self._ask("may_train", node))
-
-    def node_checked(self, node: str, host: str, fault: str, reply: str) -> None:
-        """See ``ControllerActor.node_checked``."""
-        self._ask("node_checked", node, host, fault, reply)
-
-    def time(self) -> float:
-        """See ``ControllerActor.time``."""
-        return float(self._ask("time"))
+    suggest = _passed_on(ControllerActor.suggest)
+    withdrawn = _passed_on(ControllerActor.withdrawn)
+    excluded = _passed_on(ControllerActor.excluded)
+    begin = _passed_on(ControllerActor.begin)
+    row = _passed_on(ControllerActor.row)
+    verdict = _passed_on(ControllerActor.verdict)
+    ended = _passed_on(ControllerActor.ended)
+    rank_failed = _passed_on(ControllerActor.rank_failed)
+    preempt = _passed_on(ControllerActor.preempt)
+    heartbeat = _passed_on(ControllerActor.heartbeat)
+    look = _passed_on(ControllerActor.look)
+    leaving = _passed_on(ControllerActor.leaving)
+    lost = _passed_on(ControllerActor.lost)
+    cordoned = _passed_on(ControllerActor.cordoned)
+    over = _passed_on(ControllerActor.over)
+    close = _passed_on(ControllerActor.close)
+    preparation = _passed_on(ControllerActor.preparation)
+    example = _passed_on(ControllerActor.example)
+    may_train = _passed_on(ControllerActor.may_train)
+    node_checked = _passed_on(ControllerActor.node_checked)
+    time = _passed_on(ControllerActor.time)
 
     def cancel(self, reason: str) -> None:
         """See ``SweepController.cancel``; does not wait, so a signal handler may call it."""

@@ -139,39 +139,10 @@ def run_trials(
         RunFolderError: the ledger cannot be written any more.
     """
     import ray
-    from ray import tune
-
-    from yolosweep.runtime.sweep_scheduler import SweepScheduler, SweepSearcher, trial_folder, trial_name
-    from yolosweep.runtime.trial_actor import PLACED, TrialActor
 
     _keep_credentials()
-    scratch = folder.ray
-    shutil.rmtree(scratch, ignore_errors=True)  # left by a driver that was killed
-
-    def place(excluded_now: Collection[str]) -> Any:
-        return placement(allocation, {*excluded, *excluded_now})
-
-    tuner = tune.Tuner(
-        tune.with_resources(TrialActor, lambda config: place(config[PLACED]["excluded"])),
-        tune_config=tune.TuneConfig(
-            search_alg=SweepSearcher(controller),
-            scheduler=SweepScheduler(controller, place, watch),
-            num_samples=-1,
-            max_concurrent_trials=allocation.concurrent,
-            reuse_actors=True,
-            trial_name_creator=trial_name,
-            trial_dirname_creator=trial_folder,
-        ),
-        run_config=tune.RunConfig(
-            name="tune",
-            storage_path=str(scratch),
-            # A trial may be placed any number of times: the controller decides whether it is trained again.
-            failure_config=tune.FailureConfig(max_failures=-1),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
-            verbose=0,
-            log_to_file=False,
-        ),
-    )
+    shutil.rmtree(folder.ray, ignore_errors=True)  # left by a driver that was killed
+    tuner = _tuner(str(folder.ray), controller, allocation, excluded, watch)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings(), _callbacks_uncounted():
@@ -186,7 +157,45 @@ def run_trials(
             raise
         logging.getLogger(__name__).debug("Tune ended with %r", error)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(folder.ray, ignore_errors=True)
+
+
+def _tuner(
+    storage: str,
+    controller: ControllerClient,
+    allocation: Allocation,
+    excluded: Collection[str],
+    watch: Callable[[Sequence[Activity]], None],
+) -> Any:
+    from ray import tune
+
+    from yolosweep.runtime.sweep_scheduler import SweepScheduler, SweepSearcher, trial_folder, trial_name
+    from yolosweep.runtime.trial_actor import PLACED, TrialActor
+
+    def place(excluded_now: Collection[str]) -> Any:
+        return placement(allocation, {*excluded, *excluded_now})
+
+    return tune.Tuner(
+        tune.with_resources(TrialActor, lambda config: place(config[PLACED]["excluded"])),
+        tune_config=tune.TuneConfig(
+            search_alg=SweepSearcher(controller),
+            scheduler=SweepScheduler(controller, place, watch),
+            num_samples=-1,
+            max_concurrent_trials=allocation.concurrent,
+            reuse_actors=True,
+            trial_name_creator=trial_name,
+            trial_dirname_creator=trial_folder,
+        ),
+        run_config=tune.RunConfig(
+            name="tune",
+            storage_path=storage,
+            # A trial may be placed any number of times: the controller decides whether it is trained again.
+            failure_config=tune.FailureConfig(max_failures=-1),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
+            verbose=0,
+            log_to_file=False,
+        ),
+    )
 
 
 @contextlib.contextmanager

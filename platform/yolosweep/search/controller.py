@@ -98,9 +98,7 @@ class SweepController:
         self._halting = False
         self._trouble: str | None = None
         self._workers = WorkerTable()
-        self._waiting: list[str] = []
-        self._offered: set[str] = set()
-        self._preempted: set[str] = set()
+        self._waiting, self._offered, self._preempted = list[str](), set[str](), set[str]()
         self._clock, self._started = clock, clock()
         self._ledger = Ledger(self._folder)
         self._open(experiment, header)
@@ -141,25 +139,18 @@ class SweepController:
 
     def _offer(self, trial: str) -> Offer:
         self._offered.add(trial)
-        asked = self._history.trials[trial].request.asked
-        return Offer(trial=trial, parameters=dict(asked), excluded=self.excluded(trial))
+        parameters = dict(self._history.trials[trial].request.asked)
+        return Offer(trial=trial, parameters=parameters, excluded=self.excluded(trial))
 
     def excluded(self, trial: str) -> tuple[str, ...]:
         """Return the nodes on which a trial must not run: those whose GPU is too small, where there are others."""
-        too_big = self._generator.too_big_for(self._history.trials[trial].request.settings)
-        devices = self._workers.devices
-        small = [node for node, device in devices.items() if device in too_big]
-        return tuple(sorted(small)) if len(small) < len(devices) else ()
+        return self._generator.too_small(self._workers.devices, self._history.trials[trial].request.settings)
 
     def _placed(self) -> set[str]:
-        """Return the trials that Ray Tune has placed, or waits to place, and that have not ended."""
         return {trial for trial in self._offered if self._history.trials[trial].record is None}
 
     def begin(self, trial: str, node: str = "") -> TrialRequest | None:
-        """Return what a worker on a node is to train as a trial that was offered; None if that is over.
-
-        A trial that runs already had another process, which died.
-        """
+        """Return what a worker on a node is to train as a trial that was offered; None if that is over."""
         if trial in self._workers.running:
             self.lost(trial, "the process ended without a message")
         self._check_time()
@@ -178,7 +169,7 @@ class SweepController:
         self._offered.discard(trial)
 
     def _new_trial(self) -> Offer | Literal["wait"] | None:
-        number, search, finals = len(self._history.trials), self._exp.search, self._finals
+        search, finals = self._exp.search, self._finals
         if self._is_searched():
             return None
         room = room_for_another(search, self._history, self._epochs, finals.reserved(self._history))
@@ -189,9 +180,8 @@ class SweepController:
         if finals.needs_the_rest(self._history, self._clock() - self._started):
             self._stopped = "the rest of the time budget was for the finals"
             return None
-        if (suggestion := self._generator.next(number, set(self._workers.devices.values()))) is None:
-            return self._none_left()
-        return self._start(suggestion)
+        suggestion = self._generator.next(len(self._history.trials), set(self._workers.devices.values()))
+        return self._none_left() if suggestion is None else self._start(suggestion)
 
     def _start(self, suggestion: Suggestion) -> Offer:
         request = suggestion.request(self._folder.sweep, len(self._history.trials), self._exp, self._now)
@@ -348,9 +338,9 @@ class SweepController:
         """
         self._check_time()
         hung = self._workers.silent(busy, self._clock(), self._silence_limit_s)
-        for worker in hung:
-            self.lost(busy[worker], "it gave no sign of life any more and was killed")
-            self.leaving(busy[worker])  # when its end is reported, it is no second loss
+        for trial in map(busy.__getitem__, hung):
+            self.lost(trial, "it gave no sign of life any more and was killed")
+            self.leaving(trial)  # when its end is reported, it is no second loss
         gone = self._halting or self._workers.forget_devices(self._clock())
         settled = self._offered - (self._workers.running.keys() if gone else self._placed())
         return Look(hung=tuple(hung), settled=tuple(settled), activities=tuple(self._workers.activities()))
@@ -365,18 +355,13 @@ class SweepController:
         self._workers.leaving(trial)
 
     def lost(self, trial: str, error: str) -> None:
-        """Note that the process that had a trial died; Ray Tune places the trial again.
-
-        Processes that keep dying before they begin a trial end the sweep: no trial would ever run.
-        """
+        """Note that the process that had a trial died; Ray Tune places the trial again."""
         known, loss = self._history.trials[trial], self._workers.mark_lost(trial)
         if loss == "running":
             self._lost(known, error)
-        elif loss == "expected" or known.record is not None or self._halting:
-            return
         elif loss == "hopeless":
             self.cancel(f"worker processes keep dying before they can start a trial: {error}")
-        else:
+        elif loss == "idle" and known.record is None and not self._halting:
             self.note(f"a worker process died while it had no trial; another one replaces it: {error}")
 
     def _lost(self, known: TrialHistory, error: str) -> None:
@@ -393,8 +378,8 @@ class SweepController:
         self._check_time()  # also while no worker trains: all may be waiting for a machine
         if self._workers.running or self._halting:
             return not self._workers.running
-        nothing_waits = not self._waiting and not self._placed() and self._is_searched()
-        return nothing_waits and self._finals.next(self._history, self._generator.expected_scores) is None
+        waits = self._waiting or self._placed() or not self._is_searched()
+        return not waits and self._finals.next(self._history, self._generator.expected_scores) is None
 
     def close(self) -> str:
         """Record trials that did not end as cancelled and close the ledger; return why the search stopped.

@@ -109,7 +109,7 @@ class TrialGenerator:
             key = self._identity(settings)
             if key in self._tried:
                 continue
-            too_big = self.too_big_for(settings)
+            too_big = self._too_big_for(settings)
             if not too_big or set(devices) - too_big:
                 self._left_out.pop(key, None)
                 return Suggestion(parameters=parameters, settings=settings, identity=key)
@@ -159,7 +159,18 @@ class TrialGenerator:
         named = "; ".join(points[:_NAMED]) + (f"; and {len(points) - _NAMED} more" if len(points) > _NAMED else "")
         return f"not tried, as at least as big as what did not fit on the GPUs that there are: {named}"
 
-    def too_big_for(self, settings: Mapping[str, Any]) -> set[str]:
+    def too_small(self, devices: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the nodes on which a trial is known not to fit; none if that is all of them.
+
+        Args:
+            devices: the device of each node that is known.
+            settings: of the trial.
+        """
+        too_big = self._too_big_for(settings)
+        small = sorted(node for node, device in devices.items() if device in too_big)
+        return tuple(small) if len(small) < len(devices) else ()
+
+    def _too_big_for(self, settings: Mapping[str, Any]) -> set[str]:
         """Return the devices on which something that is not bigger did not fit."""
         batch, imgsz = self._size(settings)
         return {known.device for known in self._too_big if batch >= known.batch and imgsz >= known.imgsz}

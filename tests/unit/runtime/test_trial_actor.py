@@ -25,7 +25,7 @@ from yolosweep.cluster.preemption import clear_notice, drain
 from yolosweep.errors import ClusterError
 from yolosweep.records import TrialRequest
 from yolosweep.runtime.controller_client import NAMESPACE, ControllerClient
-from yolosweep.runtime.trial_actor import TrialActor
+from yolosweep.runtime.trial_actor import PLACED, TrialActor
 
 EXAMPLE = TrialRequest(
     sweep="s", trial="t0000", number=0, task="detect", model="toy/red", data="d", settings={"epochs": 1}, asked={},
@@ -34,29 +34,26 @@ EXAMPLE = TrialRequest(
 
 class Controller:
     def __init__(self, answers):
-        self.answers, self.calls, self.asked = list(answers), [], 0
+        self.answers, self.calls = list(answers), []
     def may_train(self, node):
         return self.answers.pop(0)
-    def over(self):
-        self.asked += 1
-        return self.asked > 2
     def preparation(self):
         return None
     def example(self):
         return EXAMPLE
-    def begin(self, slot):
-        self.calls.append("begin")
+    def begin(self, trial, node):
+        self.calls.append(f"begin {trial}")
         return None
-    def cordoned(self, slot):
-        self.calls.append("cordoned")
-    def heartbeat(self, slot, activity):
+    def cordoned(self, trial, node):
+        self.calls.append(f"cordoned {trial}")
+    def leaving(self, trial):
+        self.calls.append(f"leaving {trial}")
+    def heartbeat(self, worker, activity):
         pass
-    def hung(self):
+    def over(self):
         time.sleep(600)
-    def replacing(self, slot):
-        self.calls.append("replacing")
     def report(self):
-        return self.calls, self.asked
+        return self.calls
 
 ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
 told = {}
@@ -70,17 +67,22 @@ for name, answers in CASES.items():
     group = ray.util.placement_group([{"CPU": 1.0}] * len(answers))
     inside = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=0)
     actor = ray.remote(TrialActor).options(num_cpus=1, scheduling_strategy=inside)
-    actor = actor.remote({"slot": 0, "controller": name})
-    told[name] = [ray.get(actor.step.remote()), *ray.get(controller.report.remote())]
+    actor = actor.remote({PLACED: {"trial": "t0000", "controller": name}})
+    try:
+        ended = ray.get(actor.step.remote())
+    except ray.exceptions.RayActorError:
+        ended = "exit"
+    told[name] = [ended, ray.get(controller.report.remote())]
     ray.kill(actor)
     ray.util.remove_placement_group(group)
 clear_notice()
 controller = ray.remote(Controller).options(num_cpus=0).remote([])
 ray.get(controller.report.remote())
+client = ControllerClient(controller, "", answer_s=0.5)
 try:
-    ControllerClient(controller, "", answer_s=0.5).hung()
+    client.over()
 except ClusterError as error:
-    told["deaf"] = [str(error)]
+    told["deaf"] = [str(error), client.trouble is error]
 try:
     ray.get(controller.report.remote(), timeout=60)
 except ray.exceptions.RayActorError:
@@ -91,7 +93,7 @@ print(json.dumps(told))
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
-    """What a step returned, which calls the controller got, and how often it was asked whether the sweep is over."""
+    """What a step returned, and which calls the controller got."""
     folder: Path = tmp_path_factory.mktemp("actor")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     environment |= {"HOME": str(folder), "XDG_CACHE_HOME": str(folder), "RAY_AUTH_MODE": "disabled"}
@@ -104,20 +106,17 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
     return found
 
 
-def test_on_a_good_node_it_asks_for_a_trial(told: dict[str, list[object]]) -> None:
-    assert told["good"] == [{"done": True}, ["begin"], 0]
+def test_on_a_good_node_it_begins_its_trial(told: dict[str, list[object]]) -> None:
+    assert told["good"] == [{"done": True}, ["begin t0000"]]
 
 
-@pytest.mark.parametrize("case", ["bad", "first bad", "second bad"])
-def test_with_any_rank_on_an_excluded_node_it_trains_nothing_and_holds_its_resources_until_the_end(
+@pytest.mark.parametrize("case", ["bad", "first bad", "second bad", "draining"])
+def test_with_any_rank_on_an_excluded_node_or_on_one_that_drains_it_trains_nothing_and_ends(
     case: str, told: dict[str, list[object]]
 ) -> None:
-    assert told[case] == [{"done": True}, ["cordoned", "replacing"], 3]
-
-
-def test_on_a_draining_node_it_asks_for_no_trial(told: dict[str, list[object]]) -> None:
-    assert told["draining"] == [{"done": False}, ["replacing"], 3]
+    assert told[case] == ["exit", ["cordoned t0000"]]
 
 
 def test_a_controller_that_does_not_answer_is_killed_and_ends_the_sweep(told: dict[str, list[object]]) -> None:
-    assert told["deaf"] == ["the process that keeps the ledger did not answer for 0.5 s and was killed", "killed"]
+    error = "the process that keeps the ledger did not answer for 0.5 s and was killed"
+    assert told["deaf"] == [error, True, "killed"]

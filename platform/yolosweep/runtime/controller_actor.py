@@ -84,11 +84,14 @@ class ControllerActor(SweepController):
         """As ``SweepController.excluded``; also the nodes that failed their checks or are about to shut down."""
         return (*super().excluded(trial), *self._nodes.excluded)
 
-    def cordoned(self, trial: str, node: str) -> None:
-        """Note that a process ends because its node may not train; if no trial has a good node, end the sweep."""
+    def cordoned(self, trial: str, draining: str = "") -> None:
+        """Note that a process ends because its node is about to shut down, or a node of its ranks may not train.
+
+        If no trial is on good nodes, the sweep ends.
+        """
         self.leaving(trial)
-        if self.may_train(node) != "bad":  # or that of another rank
-            self._nodes.drain(node)
+        if draining:
+            self._nodes.drain(draining)
             return
         self._away.add(trial)
         if not self._workers.running and self._placed() <= self._away:

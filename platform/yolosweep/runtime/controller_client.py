@@ -31,7 +31,7 @@ def _passed_on(
 ) -> Callable[Concatenate[ControllerClient, _P], _R]:
     """Return the method of the client that calls this one of the controller."""
 
-    def call(client: ControllerClient, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+    def call(client: ControllerClient, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         return cast(_R, client._ask(method.__name__, *args, **kwargs))
 
     call.__doc__ = method.__doc__
@@ -116,7 +116,6 @@ class ControllerClient:
 
     suggest = _passed_on(ControllerActor.suggest)
     withdrawn = _passed_on(ControllerActor.withdrawn)
-    excluded = _passed_on(ControllerActor.excluded)
     begin = _passed_on(ControllerActor.begin)
     row = _passed_on(ControllerActor.row)
     verdict = _passed_on(ControllerActor.verdict)

@@ -18,7 +18,7 @@ from yolosweep.records.activity import Activity
 from yolosweep.runtime.controller_client import ControllerClient
 from yolosweep.runtime.trial_actor import PLACED
 
-__all__ = ["SweepScheduler", "SweepSearcher", "trial_folder", "trial_name"]
+__all__ = ["SweepScheduler", "SweepSearcher", "trial_name"]
 
 _POLL_S = 1.0
 """How often the controller is asked for processes that hang, and again for a trial when there was none."""
@@ -27,11 +27,6 @@ _POLL_S = 1.0
 def trial_name(trial: Trial) -> str:
     """Return the name that Ray's tools show."""
     return str(trial.config[PLACED]["trial"])
-
-
-def trial_folder(trial: Trial) -> str:
-    """Return the name of the folder that Tune makes; a trial may be suggested to Tune twice."""
-    return f"{trial_name(trial)}-{trial.trial_id}"
 
 
 class SweepSearcher(Searcher):  # type: ignore[misc]
@@ -65,12 +60,6 @@ class SweepSearcher(Searcher):  # type: ignore[misc]
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Save nothing."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """Save nothing."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Restore nothing."""
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return object, ()
@@ -115,10 +104,9 @@ class SweepScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Report that the process of a trial died; Tune is about to place the trial again."""
-        name = trial_name(trial)
-        self._controller.lost(name, _cause(trial))
+        excluded = self._controller.lost(trial_name(trial), _cause(trial))
         if trial.status == Trial.ERROR:  # otherwise it is not placed again, but suggested again
-            trial.update_resources(self._place(self._controller.excluded(name)))
+            trial.update_resources(self._place(excluded))
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return object, ()

@@ -45,50 +45,48 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial."""
         self._trial: str = new_config[PLACED]["trial"]
-        self._controller_name: str = new_config[PLACED]["controller"]
+        self._controller = ControllerClient.named(new_config[PLACED]["controller"])
         return True
 
     def step(self) -> dict[str, Any]:
         """Run all of the training."""
-        controller = ControllerClient.named(self._controller_name)
-        self._heartbeat = self._heartbeat or Heartbeat(controller)
-        node = ray.get_runtime_context().get_node_id()
+        self._heartbeat = self._heartbeat or Heartbeat(self._controller)
         if self._is_used_up:
-            controller.leaving(self._trial)
+            self._controller.leaving(self._trial)
             self._exit()
-        if not self._is_ready and not self._may_train(controller):
-            controller.cordoned(self._trial, node)
+        if not self._is_ready and not self._may_train():
+            self._controller.cordoned(self._trial)
             self._exit()
+        node = ray.get_runtime_context().get_node_id()
         with training_lock():  # before the check, so that draining waits for a training that missed the notice
             if not must_leave():
-                return self._train(controller, node)
-        controller.cordoned(self._trial, node)
+                return self._train(node)
+        self._controller.cordoned(self._trial, node)
         return self._exit()
 
-    def _may_train(self, controller: ControllerClient) -> bool:
+    def _may_train(self) -> bool:
         """Return whether the nodes of all ranks may train; starts the processes of the other ranks."""
         if self._group is None and len(bundles()) > 1:
-            self._group = RankGroup(self._controller_name, self._give_up)
-        return may_train(controller) and (self._group is None or self._group.may_train())
+            self._group = RankGroup(self._controller.name, self._give_up)
+        return may_train(self._controller) and (self._group is None or self._group.may_train())
 
     def _exit(self) -> NoReturn:
         """End this process; Tune places the trial again, in another one.
 
-        Not before it has its next trial: of a trial that has ended, it would be a failure.
+        Not when a trial has ended, but before the next one begins: Tune would count it as a failure.
         """
         self.cleanup()
         ray.actor.exit_actor()
         raise AssertionError  # exit_actor() has raised
 
-    def _train(self, controller: ControllerClient, node: str) -> dict[str, Any]:
+    def _train(self, node: str) -> dict[str, Any]:
         if not self._is_ready:
-            self._prepare(controller)
-        request = controller.begin(self._trial, node)
-        if request is None:
+            self._prepare()
+        if (request := self._controller.begin(self._trial, node)) is None:
             return {"done": True}
         request = self._here(request)
         gpus = granted_gpus() if self._group is None else self._group.gpus
-        record = _train(controller, request, self._group, self._watch).model_copy(update={"gpus": tuple(gpus)})
+        record = _train(self._controller, request, self._group, self._watch)
         if record.ending not in (Ending.CANCELLED, Ending.FAILED):  # these may resume from their checkpoints
             forget(RunFolder(request.folder), request.trial)
         self._watch(None)
@@ -96,7 +94,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         # A fresh process comes next, so that no state of an error reaches the next training.
         broken = record.cause is not None or record.recoveries > 0 or (self._group and not self._group.whole)
         self._is_used_up = bool(broken) or self._trained >= request.policy.recycle_after
-        if not controller.ended(record, request.attempt):
+        if not self._controller.ended(record.model_copy(update={"gpus": tuple(gpus)}), request.attempt):
             self._exit()
         return {"done": True, request.metric: record.score, "epochs": record.epochs, "ending": record.ending.value}
 
@@ -110,13 +108,13 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._heartbeat.stop()
             self._heartbeat = None
 
-    def _prepare(self, controller: ControllerClient) -> None:
+    def _prepare(self) -> None:
         """Prepare what all trainings on this node share, before the first one: its time belongs to no trial."""
         self._watch(Activity(stage=Stage.PREPARE))
-        if (preparation := controller.preparation()) is not None:
+        if (preparation := self._controller.preparation()) is not None:
             self._preparation = preparation
             self._train_on = prepare_node(*preparation)
-        example = self._here(controller.example())
+        example = self._here(self._controller.example())
         if self._group is None:
             prepare_trainings(example)
         else:
@@ -129,7 +127,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _give_up(self, request: TrialRequest, rank: int, record: TrialRecord) -> None:
         """Report a training that failed on one of the other ranks alone."""
-        ControllerClient.named(self._controller_name).rank_failed(rank, record, request.attempt)
+        self._controller.rank_failed(rank, record, request.attempt)
 
 
 def _train(controller: ControllerClient, request: TrialRequest, group: RankGroup | None, watch: Watch) -> TrialRecord:

@@ -169,7 +169,7 @@ def _tuner(
 ) -> Any:
     from ray import tune
 
-    from yolosweep.runtime.sweep_scheduler import SweepScheduler, SweepSearcher, trial_folder, trial_name
+    from yolosweep.runtime.sweep_scheduler import SweepScheduler, SweepSearcher, trial_name
     from yolosweep.runtime.trial_actor import PLACED, TrialActor
 
     def place(excluded_now: Collection[str]) -> Any:
@@ -184,7 +184,6 @@ def _tuner(
             max_concurrent_trials=allocation.concurrent,
             reuse_actors=True,
             trial_name_creator=trial_name,
-            trial_dirname_creator=trial_folder,
         ),
         run_config=tune.RunConfig(
             name="tune",

@@ -354,8 +354,8 @@ class SweepController:
         """Note that the process that has a trial is about to end: that is no loss, and another one takes the trial."""
         self._workers.leaving(trial)
 
-    def lost(self, trial: str, error: str) -> None:
-        """Note that the process that had a trial died; Ray Tune places the trial again."""
+    def lost(self, trial: str, error: str) -> tuple[str, ...]:
+        """Note that the process that had a trial died; return on which nodes it must not be placed again."""
         known, loss = self._history.trials[trial], self._workers.mark_lost(trial)
         if loss == "running":
             self._lost(known, error)
@@ -363,6 +363,7 @@ class SweepController:
             self.cancel(f"worker processes keep dying before they can start a trial: {error}")
         elif loss == "idle" and known.record is None and not self._halting:
             self.note(f"a worker process died while it had no trial; another one replaces it: {error}")
+        return self.excluded(trial)
 
     def _lost(self, known: TrialHistory, error: str) -> None:
         if known.record is not None or self._halting:  # where the sweep is stopping, close() records it

@@ -73,7 +73,7 @@ def test_nothing_is_placed_on_a_node_that_is_bad_or_about_to_shut_down(start: St
     (trial,) = placed(controller, 1)
     assert controller.excluded(trial) == ()
     controller.node_checked("late", "n2", FAULT, "")
-    controller.cordoned(trial, "late")
+    controller.cordoned(trial)
     controller.cordoned(trial, "first")
     assert controller.excluded(trial) == ("first", "late")
 
@@ -82,10 +82,10 @@ def test_the_sweep_ends_once_all_trials_are_on_excluded_nodes(start: Start) -> N
     controller, folder = start()
     first, second = placed(controller, 2)
     controller.node_checked("late", "n2", FAULT, "")
-    controller.cordoned(first, "late")
+    controller.cordoned(first)
     controller.lost(first, "exit")
     assert not controller.look({}).settled
-    controller.cordoned(second, "late")
+    controller.cordoned(second)
     assert controller.over()
     assert set(controller.look({}).settled) == {first, second}
     assert notes(folder)[-1].startswith(f"all workers are on excluded nodes ({FAULT})")
@@ -95,10 +95,10 @@ def test_a_trial_that_is_placed_elsewhere_is_no_longer_on_an_excluded_node(start
     controller, _ = start()
     first, second = placed(controller, 2)
     controller.node_checked("late", "n2", FAULT, "")
-    controller.cordoned(first, "late")
+    controller.cordoned(first)
     assert controller.begin(first, "first") is not None
-    controller.cordoned(second, "late")
+    controller.cordoned(second)
     assert not controller.over()
     controller.lost(first, "the node died")
-    controller.cordoned(first, "late")
+    controller.cordoned(first)
     assert controller.over()

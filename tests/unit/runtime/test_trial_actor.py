@@ -44,8 +44,8 @@ class Controller:
     def begin(self, trial, node):
         self.calls.append(f"begin {trial}")
         return None
-    def cordoned(self, trial, node):
-        self.calls.append(f"cordoned {trial}")
+    def cordoned(self, trial, draining=""):
+        self.calls.append(f"cordoned {trial} {bool(draining)}")
     def leaving(self, trial):
         self.calls.append(f"leaving {trial}")
     def heartbeat(self, worker, activity):
@@ -114,7 +114,7 @@ def test_on_a_good_node_it_begins_its_trial(told: dict[str, list[object]]) -> No
 def test_with_any_rank_on_an_excluded_node_or_on_one_that_drains_it_trains_nothing_and_ends(
     case: str, told: dict[str, list[object]]
 ) -> None:
-    assert told[case] == ["exit", ["cordoned t0000"]]
+    assert told[case] == ["exit", [f"cordoned t0000 {case == 'draining'}"]]
 
 
 def test_a_controller_that_does_not_answer_is_killed_and_ends_the_sweep(told: dict[str, list[object]]) -> None:

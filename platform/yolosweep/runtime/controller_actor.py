@@ -91,7 +91,7 @@ class ControllerActor(SweepController):
         """
         self.leaving(trial)
         if draining:
-            self._nodes.drain(draining)
+            self._nodes.draining.add(draining)
             return
         self._away.add(trial)
         if not self._workers.running and self._placed() <= self._away:

@@ -52,8 +52,11 @@ class ControllerClient:
         """What a call raised first, because Ray Tune wraps some of what is raised inside of it."""
 
     @classmethod
-    def start(cls, root: RunFolder, arguments: dict[str, Any]) -> ControllerClient:
-        """Start the controller on this node; return once the first line of its ledger is on disk.
+    @contextlib.contextmanager
+    def running(cls, root: RunFolder, arguments: dict[str, Any]) -> Iterator[ControllerClient]:
+        """Start the controller on this node for the ``with`` block, once the first line of its ledger is on disk.
+
+        Its process ends with the block: in a session that stays open, it would hold the run for as long.
 
         Args:
             root: the run folder.
@@ -62,23 +65,9 @@ class ControllerClient:
         name = f"controller-{root.sweep}-{secrets.token_hex(4)}"
         # On the driver's node: the driver reads the ledger the controller writes, whatever the storage is.
         here = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=False)
-        actor = (
-            ray.remote(ControllerActor)
-            .options(name=name, namespace=NAMESPACE, num_cpus=0, scheduling_strategy=here)
-            .remote(root.address, **arguments)
-        )
-        client = cls(actor, name)
+        options = {"name": name, "namespace": NAMESPACE, "num_cpus": 0, "scheduling_strategy": here}
+        client = cls(ray.remote(ControllerActor).options(**options).remote(root.address, **arguments), name)
         client._ask("ready")
-        return client
-
-    @classmethod
-    @contextlib.contextmanager
-    def running(cls, root: RunFolder, arguments: dict[str, Any]) -> Iterator[ControllerClient]:
-        """Start the controller for the ``with`` block, as :meth:`start` does.
-
-        Its process ends with the block: in a session that stays open, it would hold the run for as long.
-        """
-        client = cls.start(root, arguments)
         try:
             yield client
         finally:

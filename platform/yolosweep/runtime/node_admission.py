@@ -20,7 +20,8 @@ class Nodes:
 
     def __init__(self, good: Collection[str], admission: Admission | None) -> None:
         self._good, self._bad, self._admission = set(good), dict[str, str](), admission
-        self._draining: set[str] = set()
+        self.draining: set[str] = set()
+        """Nodes that are about to shut down; one that comes back has another id."""
 
     @property
     def faults(self) -> list[str]:
@@ -30,11 +31,7 @@ class Nodes:
     @property
     def excluded(self) -> list[str]:
         """Nodes on which nothing may be placed any more."""
-        return sorted(self._bad.keys() | self._draining)
-
-    def drain(self, node: str) -> None:
-        """Note that a node is about to shut down; when it comes back, it has another id."""
-        self._draining.add(node)
+        return sorted(self._bad.keys() | self.draining)
 
     def status(self, node: str) -> Literal["good", "bad"] | Admission:
         """Return whether trials may run on a node, or what it must be checked for first."""

@@ -55,8 +55,7 @@ class SweepSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Note that Tune is done with a trial, however it ended."""
         self._not_before = 0.0
-        if (trial := self._trials.pop(trial_id, None)) is not None:
-            self._controller.withdrawn(trial)
+        self._controller.withdrawn(self._trials.pop(trial_id))
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Save nothing."""

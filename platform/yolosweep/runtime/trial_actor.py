@@ -8,7 +8,6 @@ import ray
 from ray import tune
 
 from yolosweep.backends import trainer_for
-from yolosweep.backends.activity_meter import Watch
 from yolosweep.cluster import import_credentials, prepare_node, training_lock, with_local_paths
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
@@ -60,7 +59,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         node = ray.get_runtime_context().get_node_id()
         with training_lock():  # before the check, so that draining waits for a training that missed the notice
             if not must_leave():
-                return self._train(node)
+                return self._run(node)
         self._controller.cordoned(self._trial, node)
         return self._exit()
 
@@ -79,14 +78,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         ray.actor.exit_actor()
         raise AssertionError  # exit_actor() has raised
 
-    def _train(self, node: str) -> dict[str, Any]:
+    def _run(self, node: str) -> dict[str, Any]:
         if not self._is_ready:
             self._prepare()
         if (request := self._controller.begin(self._trial, node)) is None:
             return {"done": True}
         request = self._here(request)
         gpus = granted_gpus() if self._group is None else self._group.gpus
-        record = _train(self._controller, request, self._group, self._watch)
+        record = self._train(request)
         if record.ending not in (Ending.CANCELLED, Ending.FAILED):  # these may resume from their checkpoints
             forget(RunFolder(request.folder), request.trial)
         self._watch(None)
@@ -97,6 +96,25 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
         if not self._controller.ended(record.model_copy(update={"gpus": tuple(gpus)}), request.attempt):
             self._exit()
         return {"done": True, request.metric: record.score, "epochs": record.epochs, "ending": record.ending.value}
+
+    def _train(self, request: TrialRequest) -> TrialRecord:
+        folder = RunFolder(request.folder)
+        stacks = folder.stacks(request.trial, request.attempt)
+        publish = None if folder.objects is None else lambda file: folder.publish(file.read_bytes(), file)
+        with StopPoller(self._controller, request) as poller, Watchdog(stacks, request.policy, publish) as watchdog:
+
+            def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
+                verdict = self._controller.row(request.trial, row, checkpoint, request.attempt)
+                watchdog.epoch(row.seconds)
+                return verdict
+
+            def cancelled() -> bool:
+                watchdog.progress()
+                return poller.stopped.is_set()
+
+            trainer = self._group or trainer_for(request.model)
+            record = trainer.train(request, report, cancelled, self._watch)
+        return record.model_copy(update={"notes": (*record.notes, *outages())})
 
     def _watch(self, activity: Activity | None) -> None:
         if self._heartbeat is not None:
@@ -128,23 +146,3 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def _give_up(self, request: TrialRequest, rank: int, record: TrialRecord) -> None:
         """Report a training that failed on one of the other ranks alone."""
         self._controller.rank_failed(rank, record, request.attempt)
-
-
-def _train(controller: ControllerClient, request: TrialRequest, group: RankGroup | None, watch: Watch) -> TrialRecord:
-    folder = RunFolder(request.folder)
-    stacks = folder.stacks(request.trial, request.attempt)
-    publish = None if folder.objects is None else lambda file: folder.publish(file.read_bytes(), file)
-    with StopPoller(controller, request) as poller, Watchdog(stacks, request.policy, publish) as watchdog:
-
-        def report(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
-            verdict = controller.row(request.trial, row, checkpoint, request.attempt)
-            watchdog.epoch(row.seconds)
-            return verdict
-
-        def cancelled() -> bool:
-            watchdog.progress()
-            return poller.stopped.is_set()
-
-        trainer = trainer_for(request.model) if group is None else group
-        record = trainer.train(request, report, cancelled, watch)
-    return record.model_copy(update={"notes": (*record.notes, *outages())})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import shutil
@@ -172,9 +173,7 @@ def _tuner(
     from yolosweep.runtime.sweep_scheduler import SweepScheduler, SweepSearcher, trial_name
     from yolosweep.runtime.trial_actor import PLACED, TrialActor
 
-    def place(excluded_now: Collection[str]) -> Any:
-        return placement(allocation, {*excluded, *excluded_now})
-
+    place = functools.partial(placement, allocation, excluded)
     return tune.Tuner(
         tune.with_resources(TrialActor, lambda config: place(config[PLACED]["excluded"])),
         tune_config=tune.TuneConfig(
@@ -224,13 +223,13 @@ def _keep_credentials() -> None:
     names.difference_update(secrets_of(dict.fromkeys(names, "set")))
 
 
-def placement(allocation: Allocation, excluded: Collection[str] = ()) -> Any:
+def placement(allocation: Allocation, *excluded: Collection[str]) -> Any:
     """Return one bundle per rank; a worker gets all of them or none, and none on excluded nodes."""
     from ray import tune
 
     ranks = allocation.world_size
     bundle = {"CPU": allocation.cpus / ranks, "GPU": allocation.gpus / ranks}
-    elsewhere = {"ray.io/node-id": f"!in({','.join(sorted(excluded))})"} if excluded else {}
-    only = {"bundle_label_selector": [elsewhere] * ranks} if excluded else {}
+    nodes = ",".join(sorted(set().union(*excluded)))
+    only = {"bundle_label_selector": [{"ray.io/node-id": f"!in({nodes})"}] * ranks} if nodes else {}
     strategy = "PACK" if allocation.spread else "STRICT_PACK"
     return tune.PlacementGroupFactory([bundle] * ranks, strategy=strategy, **only)

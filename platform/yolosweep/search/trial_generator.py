@@ -160,12 +160,7 @@ class TrialGenerator:
         return f"not tried, as at least as big as what did not fit on the GPUs that there are: {named}"
 
     def too_small(self, devices: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the nodes on which a trial is known not to fit; none if that is all of them.
-
-        Args:
-            devices: the device of each node that is known.
-            settings: of the trial.
-        """
+        """Return the nodes, of those with a known device, on which a trial does not fit; none if that is all."""
         too_big = self._too_big_for(settings)
         small = sorted(node for node, device in devices.items() if device in too_big)
         return tuple(small) if len(small) < len(devices) else ()

@@ -317,7 +317,7 @@ def test_without_an_epoch_budget_there_is_room() -> None:
 
 def test_processes_that_cannot_begin_are_hopeless_only_where_nobody_trains() -> None:
     workers = WorkerTable()
-    workers.assign(0, "t0000")
-    assert [workers.mark_lost(1, now=0.0)[1] for _ in range(4)] == ["idle"] * 4
+    workers.begin("t0000", "n0")
+    assert [workers.mark_lost("t0001") for _ in range(4)] == ["idle"] * 4
     workers.release("t0000", "cpu")
-    assert workers.mark_lost(1, now=0.0) == (None, "hopeless")
+    assert workers.mark_lost("t0001") == "hopeless"

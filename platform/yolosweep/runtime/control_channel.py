@@ -91,7 +91,7 @@ class StopPoller:
         while not self._over.wait(POLL_S):
             try:
                 if must_leave():
-                    self._controller.preempt(trial, attempt)
+                    self._controller.preempt(trial, attempt, ray.get_runtime_context().get_node_id())
                 if self._controller.verdict(trial, attempt) is Verdict.CANCEL:
                     self.stopped.set()
                     return

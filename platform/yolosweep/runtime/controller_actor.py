@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from yolosweep.cluster import Admission, import_credentials, preparation, reply_fault
@@ -12,6 +13,7 @@ from yolosweep.records import PreparedDataset, TrialRequest
 from yolosweep.runtime.node_admission import Nodes
 from yolosweep.search.controller import SweepController
 from yolosweep.search.trial_generator import Suggestion
+from yolosweep.search.worker_table import Look
 
 __all__ = ["ControllerActor"]
 
@@ -37,7 +39,7 @@ class ControllerActor(SweepController):
         super().__init__(root, dataset=dataset, **arguments)
         self._preparation = preparation(root, PreparedDataset.model_validate(dataset))
         self._nodes, self._storage = Nodes(nodes, admission), admission.probe.storage if admission else None
-        self._away: set[str] = set()
+        self._away, self._avoided = set[str](), list[str]()
 
     def ready(self) -> None:
         """Return once the first line of the ledger is on disk."""
@@ -82,7 +84,19 @@ class ControllerActor(SweepController):
 
     def excluded(self, trial: str) -> tuple[str, ...]:
         """As ``SweepController.excluded``; also the nodes that failed their checks or are about to shut down."""
-        return (*super().excluded(trial), *self._nodes.excluded)
+        return (*super().excluded(trial), *self._nodes.excluded(self._clock()))
+
+    def look(self, busy: Mapping[str, str]) -> Look:
+        """As ``SweepController.look``; where nodes were excluded or came back, what waits is placed again."""
+        look, avoided = super().look(busy), self._avoided
+        self._avoided = self._nodes.excluded(self._clock())
+        waiting = self._offered - self._workers.running.keys()
+        return look if avoided == self._avoided else replace(look, settled=tuple(waiting))
+
+    def preempt(self, trial: str, attempt: int = 0, node: str = "") -> None:
+        """As ``SweepController.preempt``, because of this node."""
+        self._nodes.drain(node, self._clock())
+        super().preempt(trial, attempt)
 
     def cordoned(self, trial: str, draining: str = "") -> None:
         """Note that a process ends because its node is about to shut down, or a node of its ranks may not train.
@@ -91,7 +105,7 @@ class ControllerActor(SweepController):
         """
         self.leaving(trial)
         if draining:
-            self._nodes.draining.add(draining)
+            self._nodes.drain(draining, self._clock())
             return
         self._away.add(trial)
         if not self._workers.running and self._placed() <= self._away:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Literal
 
 from yolosweep.cluster import Admission
+from yolosweep.cluster.preemption import NOTICE_TTL_S
 
 __all__ = ["Nodes"]
 
@@ -20,18 +21,21 @@ class Nodes:
 
     def __init__(self, good: Collection[str], admission: Admission | None) -> None:
         self._good, self._bad, self._admission = set(good), dict[str, str](), admission
-        self.draining: set[str] = set()
-        """Nodes that are about to shut down; one that comes back has another id."""
+        self._draining: dict[str, float] = {}
 
     @property
     def faults(self) -> list[str]:
         """Why nodes that joined are excluded."""
         return sorted(set(self._bad.values()))
 
-    @property
-    def excluded(self) -> list[str]:
-        """Nodes on which nothing may be placed any more."""
-        return sorted(self._bad.keys() | self.draining)
+    def drain(self, node: str, now: float) -> None:
+        """Note that a node is about to shut down."""
+        self._draining[node] = now
+
+    def excluded(self, now: float) -> list[str]:
+        """Return the nodes on which nothing may be placed; a node that did not shut down after all is none of them."""
+        draining = (node for node, since in self._draining.items() if now - since < NOTICE_TTL_S)
+        return sorted({*self._bad, *draining})
 
     def status(self, node: str) -> Literal["good", "bad"] | Admission:
         """Return whether trials may run on a node, or what it must be checked for first."""

@@ -70,12 +70,13 @@ def placed(controller: ControllerActor, count: int) -> list[str]:
 
 def test_nothing_is_placed_on_a_node_that_is_bad_or_about_to_shut_down(start: Start) -> None:
     controller, _ = start()
-    (trial,) = placed(controller, 1)
+    trial, other = placed(controller, 2)
     assert controller.excluded(trial) == ()
     controller.node_checked("late", "n2", FAULT, "")
     controller.cordoned(trial)
     controller.cordoned(trial, "first")
     assert controller.excluded(trial) == ("first", "late")
+    assert [set(controller.look({}).settled) for _ in range(2)] == [{trial, other}, set()]  # both are placed again
 
 
 def test_the_sweep_ends_once_all_trials_are_on_excluded_nodes(start: Start) -> None:
@@ -84,7 +85,7 @@ def test_the_sweep_ends_once_all_trials_are_on_excluded_nodes(start: Start) -> N
     controller.node_checked("late", "n2", FAULT, "")
     controller.cordoned(first)
     controller.lost(first, "exit")
-    assert not controller.look({}).settled
+    assert not controller.over()
     controller.cordoned(second)
     assert controller.over()
     assert set(controller.look({}).settled) == {first, second}

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from yolosweep.cluster import Admission, import_credentials, preparation, reply_fault
+from yolosweep.cluster.preemption import NOTICE_TTL_S
 from yolosweep.experiment import baseline, settings_of
 from yolosweep.records import PreparedDataset, TrialRequest
-from yolosweep.runtime.node_admission import Nodes
 from yolosweep.search.controller import SweepController
 from yolosweep.search.trial_generator import Suggestion
 from yolosweep.search.worker_table import Look
@@ -23,7 +23,8 @@ class ControllerActor(SweepController):
 
     Args:
         root, dataset, arguments: see ``SweepController``.
-        nodes, admission: see :class:`yolosweep.runtime.node_admission.Nodes`.
+        nodes: ids of the nodes that passed their checks at the start.
+        admission: what other nodes must provide; None to admit all nodes.
     """
 
     def __init__(
@@ -38,8 +39,8 @@ class ControllerActor(SweepController):
         import_credentials()
         super().__init__(root, dataset=dataset, **arguments)
         self._preparation = preparation(root, PreparedDataset.model_validate(dataset))
-        self._nodes, self._storage = Nodes(nodes, admission), admission.probe.storage if admission else None
-        self._away, self._avoided = set[str](), list[str]()
+        self._good, self._bad, self._admission = set(nodes), dict[str, str](), admission
+        self._draining, self._avoided, self._away = dict[str, float](), set[str](), set[str]()
 
     def ready(self) -> None:
         """Return once the first line of the ledger is on disk."""
@@ -56,7 +57,9 @@ class ControllerActor(SweepController):
 
     def may_train(self, node: str) -> Literal["good", "bad"] | Admission:
         """Return whether trials may run on a node, or what it must be checked for first."""
-        return self._nodes.status(node)
+        if node in self._bad:
+            return "bad"
+        return "good" if self._admission is None or node in self._good else self._admission
 
     def time(self) -> float:
         """Return the seconds since the epoch by the clock of the driver's node."""
@@ -71,11 +74,16 @@ class ControllerActor(SweepController):
             fault: why no trial may run there, or ''.
             reply: name of the file that it wrote into the storage.
         """
-        if self._storage is not None:
-            unseen = reply_fault(self._storage, reply)
-            fault = fault or (f"storage: {unseen}" if unseen else "")
-        if (news := self._nodes.record(node, host, fault)) is not None:
-            self.note(news)
+        if node in self._good or node in self._bad:  # two of its workers checked it at the same time
+            return
+        storage = self._admission.probe.storage if self._admission is not None else None
+        if storage is not None and not fault and (unseen := reply_fault(storage, reply)):
+            fault = f"storage: {unseen}"
+        if fault:
+            self._bad[node] = fault
+        else:
+            self._good.add(node)
+        self.note(f"node {host} joined and is excluded: {fault}" if fault else f"node {host} joined")
 
     def begin(self, trial: str, node: str = "") -> TrialRequest | None:
         """As ``SweepController.begin``."""
@@ -84,18 +92,22 @@ class ControllerActor(SweepController):
 
     def excluded(self, trial: str) -> tuple[str, ...]:
         """As ``SweepController.excluded``; also the nodes that failed their checks or are about to shut down."""
-        return (*super().excluded(trial), *self._nodes.excluded(self._clock()))
+        return (*super().excluded(trial), *sorted(self._avoid()))
+
+    def _avoid(self) -> set[str]:
+        now = self._clock()
+        return {*self._bad, *(node for node, since in self._draining.items() if now - since < NOTICE_TTL_S)}
 
     def look(self, busy: Mapping[str, str]) -> Look:
         """As ``SweepController.look``; where nodes were excluded or came back, what waits is placed again."""
         look, avoided = super().look(busy), self._avoided
-        self._avoided = self._nodes.excluded(self._clock())
+        self._avoided = self._avoid()
         waiting = self._offered - self._workers.running.keys()
         return look if avoided == self._avoided else replace(look, settled=tuple(waiting))
 
     def preempt(self, trial: str, attempt: int = 0, node: str = "") -> None:
         """As ``SweepController.preempt``, because of this node."""
-        self._nodes.drain(node, self._clock())
+        self._draining[node] = self._clock()
         super().preempt(trial, attempt)
 
     def cordoned(self, trial: str, draining: str = "") -> None:
@@ -105,9 +117,9 @@ class ControllerActor(SweepController):
         """
         self.leaving(trial)
         if draining:
-            self._nodes.drain(draining, self._clock())
+            self._draining[draining] = self._clock()
             return
         self._away.add(trial)
         if not self._workers.running and self._placed() <= self._away:
-            faults = "; ".join(self._nodes.faults)
+            faults = "; ".join(sorted(set(self._bad.values())))
             self.cancel(f"all workers are on excluded nodes ({faults}); repair or remove these nodes, then resume")

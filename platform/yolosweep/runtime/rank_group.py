@@ -94,12 +94,12 @@ class RankGroup:
 
     Args:
         controller: name of the controller.
-        give_up: called with a request, a rank above 0 and the record of an error on that rank alone. After it returns,
+        rank_failed: takes a rank above 0, the record of an error on that rank alone, and the attempt. After it returns,
             this process ends, because rank 0 is blocked in a library call that waits for that rank.
     """
 
-    def __init__(self, controller: str, give_up: Callable[[TrialRequest, int, TrialRecord], None]) -> None:
-        self._give_up = give_up
+    def __init__(self, controller: str, rank_failed: Callable[[int, TrialRecord, int], None]) -> None:
+        self._rank_failed = rank_failed
         group = ray.util.get_current_placement_group()
         self._others = [
             ray.remote(_Rank)
@@ -187,7 +187,7 @@ class RankGroup:
                     continue
                 try:
                     if isinstance(answer, TrialRecord):
-                        self._give_up(request, running.index(one) + 1, answer)
+                        self._rank_failed(running.index(one) + 1, answer, request.attempt)
                 finally:
                     os._exit(1)
 

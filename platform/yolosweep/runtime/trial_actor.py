@@ -66,7 +66,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
     def _may_train(self) -> bool:
         """Return whether the nodes of all ranks may train; starts the processes of the other ranks."""
         if self._group is None and len(bundles()) > 1:
-            self._group = RankGroup(self._controller.name, self._give_up)
+            self._group = RankGroup(self._controller.name, self._controller.rank_failed)
         return may_train(self._controller) and (self._group is None or self._group.may_train())
 
     def _exit(self) -> NoReturn:
@@ -142,7 +142,3 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
 
     def _here(self, request: TrialRequest) -> TrialRequest:
         return request if self._preparation is None else with_local_paths(request, self._train_on)
-
-    def _give_up(self, request: TrialRequest, rank: int, record: TrialRecord) -> None:
-        """Report a training that failed on one of the other ranks alone."""
-        self._controller.rank_failed(rank, record, request.attempt)

@@ -15,15 +15,13 @@ from hypothesis import strategies as st
 from yolosweep.cluster.disk_estimate import DiskEstimate, checkpoint_needs, decoded_mb
 from yolosweep.cluster.node_checks import Expected, node_problems
 from yolosweep.cluster.node_probe import Disk, NodeFacts, ProbeRequest, probe, remove_probe, write_probe
-from yolosweep.cluster.preflight import Admission, NodeReport, reply_fault
+from yolosweep.cluster.preflight import NodeReport, reply_fault
 from yolosweep.cluster.trial_capacity import Allocation
 from yolosweep.data import copied
 from yolosweep.errors import ClusterError
 from yolosweep.experiment import Experiment
 from yolosweep.experiment.schema import Resources, Search
 from yolosweep.ledger.history import History
-from yolosweep.records import PreparedDataset
-from yolosweep.runtime.node_admission import Nodes
 from yolosweep.runtime.resources import allot
 from yolosweep.search.budget import room_for_another
 from yolosweep.search.worker_table import WorkerTable
@@ -274,22 +272,6 @@ def test_data_of_ones_own_are_no_copy(tmp_path: Path, monkeypatch: pytest.Monkey
     assert probe(ProbeRequest(torch=False, copy="unpacked/abc")).has_copy
     assert not probe(ProbeRequest(torch=False, copy="unpacked/abd")).has_copy
     assert not probe(ProbeRequest(torch=False)).has_copy
-
-
-def test_a_node_that_joins_is_asked_once() -> None:
-    dataset = PreparedDataset(task="detect", source="d", train_on="d", names={}, images={}, fingerprint="f")
-    admission = Admission(
-        probe=ProbeRequest(torch=False), disk=DiskEstimate(), address="a", dataset=dataset, versions=HERE
-    )
-    nodes = Nodes(["first"], admission)
-    assert nodes.status("first") == "good"
-    assert nodes.status("late") is admission
-    assert nodes.record("late", "n2", "disk: full") == "node n2 joined and is excluded: disk: full"
-    assert nodes.record("late", "n2", "") is None  # two of its workers checked it at the same time
-    assert nodes.status("late") == "bad"
-    assert nodes.record("other", "n3", "") == "node n3 joined"
-    assert nodes.status("other") == "good"
-    assert Nodes([], None).status("anyone") == "good"
 
 
 def test_where_no_node_is_left_the_error_says_why() -> None:

@@ -263,8 +263,7 @@ class SweepController:
     def ended(self, record: TrialRecord, attempt: int = 0) -> bool:
         """Record how a training ended or put it back in line, and drop checkpoints outside of the best.
 
-        Returns:
-            Whether the trial is over; if not, its process has to end, and Ray Tune places the trial again.
+        Return whether the trial is over; if not, its process has to end, and Ray Tune places the trial again.
         """
         known = self._history.trials[record.trial]
         if attempt != known.retries or known.record is not None:

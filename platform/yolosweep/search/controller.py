@@ -98,7 +98,7 @@ class SweepController:
         self._halting = False
         self._trouble: str | None = None
         self._workers = WorkerTable()
-        self._waiting, self._offered, self._preempted = list[str](), set[str](), set[str]()
+        self._waiting, self._offered, self._preempted = set[str](), set[str](), set[str]()
         self._clock, self._started = clock, clock()
         self._ledger = Ledger(self._folder)
         self._open(experiment, header)
@@ -116,7 +116,7 @@ class SweepController:
         for known in list(self._history.trials.values()):
             if known.record is None or known.record.ending is Ending.CANCELLED:
                 self._put_back(known, "resumed", "the sweep was resumed")
-                self._waiting += [known.request.trial] if known.record is None else []
+                self._waiting |= {known.request.trial} if known.record is None else set()
 
     def note(self, text: str, trial: str | None = None) -> None:
         """Write a note into the ledger."""
@@ -132,13 +132,13 @@ class SweepController:
         self._check_time()
         if not self._halting:
             if self._waiting:
-                return self._offer(self._waiting.pop(0))
+                return self._offer(min(self._waiting))
             if (offer := self._new_trial() or self._repeat()) is not None:
                 return offer
         return "wait" if self._placed() else None
 
     def _offer(self, trial: str) -> Offer:
-        self._offered.add(trial)
+        self._offered, self._waiting = self._offered | {trial}, self._waiting - {trial}
         parameters = dict(self._history.trials[trial].request.asked)
         return Offer(trial=trial, parameters=parameters, excluded=self.excluded(trial))
 
@@ -165,7 +165,7 @@ class SweepController:
     def withdrawn(self, trial: str) -> None:
         """Note that Ray Tune does not hold a trial any more; if it has not ended, it is offered again."""
         if trial in self._placed() and not self._halting:
-            self._waiting.append(trial)
+            self._waiting.add(trial)
         self._offered.discard(trial)
 
     def _new_trial(self) -> Offer | Literal["wait"] | None:

@@ -36,8 +36,9 @@ class Arguments:
         return settings.get(name, self.defaults.get(name))
 
     def batch(self, settings: Mapping[str, Any]) -> int:
-        """Return the batch of a training."""
-        return int(self.value(settings, "batch"))
+        """Return the batch of a training; the default where it is not found yet (-1, or a share of the memory)."""
+        batch = self.value(settings, "batch")
+        return int(batch if batch >= 1 else self.defaults["batch"])
 
     def imgsz(self, settings: Mapping[str, Any]) -> int:
         """Return the longer side of the images of a training; 0 for a backend without image sizes."""

@@ -14,7 +14,7 @@ from yolosweep.errors import Fault
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS, Choice
 from yolosweep.experiment.rank_rules import rank_faults
 from yolosweep.experiment.schema import SAMPLES, Experiment, Search
-from yolosweep.experiment.settings import TRIALS
+from yolosweep.experiment.settings import TRIALS, is_open_batch
 from yolosweep.storage.addresses import address_fault, is_address
 
 __all__ = ["lint", "lint_names", "lint_with_data", "notes"]
@@ -106,15 +106,23 @@ def _schedule(exp: Experiment) -> Iterator[Fault]:
             message=f"{exp.search.grace_epochs} must be below train.epochs={epochs}, or nothing is ever pruned; "
             "lower it or set search.pruner: none",
         )
+    yield from _batch(exp)
+
+
+def _batch(exp: Experiment) -> Iterator[Fault]:
+    """Yield the first batch that is neither a number of images nor, where it is one value, left open."""
+    parameter = exp.search.parameters.get("batch")
+    is_range = parameter is not None and parameter.kind in ("int", "float")
     for batch in exp.space.values("batch"):
         whole = isinstance(batch, (int, float)) and not isinstance(batch, bool) and float(batch).is_integer()
-        if not whole or batch < 1:
-            yield Fault(
-                key=exp.space.key("batch"),
-                message=f"{batch!r} must be a whole number from 1 up: AutoBatch (-1 or a fraction) depends on what "
-                "else runs on the GPU, so trials would not be comparable",
-            )
-            return
+        if (whole and batch >= 1) or (is_open_batch(batch) and not is_range):
+            continue
+        yield Fault(
+            key=exp.space.key("batch"),
+            message=f"{batch!r} must be a whole number from 1 up, or -1 or a share such as 0.7 for the largest batch "
+            f"that fits{' (among values: only)' if is_range else ''}, which is found once before the search",
+        )
+        return
 
 
 def _search(exp: Experiment) -> Iterator[Fault]:

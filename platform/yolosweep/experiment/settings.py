@@ -20,6 +20,7 @@ __all__ = [
     "finals_line",
     "grace_epochs",
     "identity",
+    "is_open_batch",
     "resolved",
     "settings_of",
     "sizes_of",
@@ -116,10 +117,15 @@ def defaults_of(model: str) -> Mapping[str, Any]:
     return backend_for(model).arguments.defaults
 
 
+def is_open_batch(value: Any) -> bool:
+    """Return whether a batch is found before the search: -1, or the share of the GPU's memory to fill."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and (value == -1 or 0 < value < 1)
+
+
 def settings_of(exp: Experiment, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the train arguments of a trial, with the pipeline itself in place of its name in ``augmentations``."""
     settings = {**exp.train, **parameters, "seed": exp.seed}
-    if "batch" in settings:
+    if "batch" in settings and not is_open_batch(settings["batch"]):
         settings["batch"] = int(settings["batch"])
     name = settings.pop("augmentations", "default")
     if name == "none":

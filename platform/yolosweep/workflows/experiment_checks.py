@@ -13,7 +13,7 @@ from yolosweep.records import PreparedDataset, Severity
 from yolosweep.storage.addresses import address_fault, is_address
 from yolosweep.workflows.listener import Listener
 
-__all__ = ["Checked", "check"]
+__all__ = ["Checked", "check", "check_with_data"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,16 @@ def check(
 def _examined(exp: Experiment, listener: Listener, *, anywhere: bool) -> Gate:
     reading, copying = listener.reading("checking the data"), listener.reading("copying the data", in_bytes=True)
     return examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, progress=reading, copying=copying)
+
+
+def check_with_data(exp: Experiment, gate: Gate) -> None:
+    """Check once more what depends on the data, after the experiment has changed.
+
+    Raises:
+        ExperimentError: something has no effect now, or ruins the training.
+    """
+    if faults := _rules_of_data(exp, gate):
+        raise ExperimentError(exp.name, faults)
 
 
 def _rules_of_data(exp: Experiment, gate: Gate) -> list[Fault]:

@@ -6,7 +6,7 @@ import io
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from yolosweep.cluster import (
@@ -25,14 +25,17 @@ from yolosweep.ledger.history import History
 from yolosweep.records import PreparedDataset
 from yolosweep.records.events import Note, SweepEnded, Winner, WinnerSelected
 from yolosweep.report import write_report
+from yolosweep.runtime.batch_finder import found_batch
 from yolosweep.runtime.resources import Allocation, allot
 from yolosweep.runtime.tune_adapter import connected, run_trials
 from yolosweep.search.checkpoint_retention import clear_leftovers
+from yolosweep.search.trial_generator import Suggestion
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import sha256_of
 from yolosweep.storage.scratch import clear_dead_scratch
 from yolosweep.tracking import Choice, Mirror, choose_sinks, finish_all, start_mirror
-from yolosweep.workflows.experiment_checks import Checked, check
+from yolosweep.workflows.auto_batch import largest_request, with_batches
+from yolosweep.workflows.experiment_checks import Checked, check, check_with_data
 from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.node_selection import good_nodes, needs_of, probe_request
 from yolosweep.workflows.resume_checks import check_again, is_complete
@@ -203,6 +206,8 @@ class _Sweep:
             first = self._checked.gate.layout.splits["train"][0].image
             verify_data(dataset, first, self._folder.address, bad)
             self._stop.check()
+            self._find_batches(dataset, model, slots, good)
+            exp = self._checked.experiment
             self._write_experiment()
             marker = write_probe(self._folder.address)  # nodes that join later find the storage by it
             trained = {"model": model, "model_fingerprint": fingerprint, "dataset": dataset.model_dump(mode="json")}
@@ -221,6 +226,29 @@ class _Sweep:
             remove_probe(self._folder.address, marker)
             del keyring
             return reason
+
+    def _find_batches(
+        self, dataset: PreparedDataset, model: str, slots: Allocation, nodes: Mapping[str, Mapping[str, float]]
+    ) -> None:
+        """Replace each batch that the experiment leaves open by the one that fits, a multiple of the ranks."""
+        exp, ranks = self._checked.experiment, slots.world_size
+        here = {
+            "model": model, "data": dataset.train_on, "folder": self._folder.address, "cpus": slots.cpus / ranks,
+            "gpus": slots.gpus / ranks, "policy": exp.trial,
+        }  # fmt: skip
+
+        def find(batch: float) -> int:
+            self._listener.info(f"finding the largest batch that fits ({exp.space.key('batch')}: {batch}) …")
+            parameters, settings = largest_request(exp, batch)
+            point = Suggestion(parameters=parameters, settings=settings, identity="")
+            return found_batch(point.request("batch", 0, exp, here), dataset, nodes) * ranks
+
+        exp, notes = with_batches(exp, find)
+        if notes:
+            check_with_data(exp, self._checked.gate)
+            self._checked = replace(self._checked, experiment=exp, notes=(*self._checked.notes, *notes))
+            for note in notes:
+                self._listener.info(note)
 
     def _header(self, slots: Allocation, bad: Mapping[str, str]) -> dict[str, Any]:
         """Return what the first event records besides the experiment."""

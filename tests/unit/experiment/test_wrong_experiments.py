@@ -428,10 +428,22 @@ LINT = [
     wrong("16 bits", HEAD + "train: {quantize: 16}\n", ("train.quantize", 5, "train.amp")),
     wrong("time", HEAD + "train: {time: 2}\n", ("train.time", 5, "cannot be repeated; set train.epochs")),
     wrong("time, searched", axis("time", "{min: 1, max: 2}"), ("search.parameters.time", 5, "cannot be repeated")),
-    wrong("AutoBatch as a choice", axis("batch", "{values: [-1, 8]}"), ("search.parameters.batch", 5, "AutoBatch")),
+    wrong(
+        "AutoBatch at the end of a range",
+        axis("batch", "{min: -1, max: 8}"),
+        ("search.parameters.batch", 5, "among values: only"),
+    ),
     wrong("of predict", HEAD + "train: {show: true}\n", ("train.show", 5, "predict or export")),
-    wrong("AutoBatch", HEAD + "train: {batch: -1}\n", ("train.batch", 5, "AutoBatch")),
-    wrong("AutoBatch by share", axis("batch", "{min: 0.2, max: 0.9}"), ("search.parameters.batch", 5, "AutoBatch")),
+    wrong(
+        "neither a batch nor AutoBatch",
+        HEAD + "train: {batch: -2}\n",
+        ("train.batch", 5, "or -1 or a share such as 0.7"),
+    ),
+    wrong(
+        "AutoBatch by share",
+        axis("batch", "{min: 0.2, max: 0.9}"),
+        ("search.parameters.batch", 5, "among values: only"),
+    ),
     wrong("no epochs", HEAD + "train: {epochs: 0}\n", ("train.epochs", 5, "from 1 up")),
     wrong(
         "grace as long as the training",

@@ -16,6 +16,7 @@ from typing import Any
 from yolosweep.backends.arguments import ArgumentSpace
 from yolosweep.backends.failure_causes import last_line
 from yolosweep.backends.ultralytics.arguments import OURS
+from yolosweep.backends.ultralytics.layer_check import layer_faults
 from yolosweep.backends.ultralytics.model_files import ends_otherwise, model_yaml, other_task
 from yolosweep.errors import Fault, TrainingError
 
@@ -31,6 +32,7 @@ def check_arguments(space: ArgumentSpace) -> list[Fault]:
     file = Path(space.model).expanduser()
     question = {
         "model": str(file) if file.is_file() else None,
+        "name": space.model,
         "task": space.task,
         "values": [
             (key, name, value)
@@ -68,6 +70,8 @@ def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
             get_cfg(overrides={name: value})
         except (TypeError, ValueError, SyntaxError, AssertionError) as error:
             faults.append((key, " ".join(str(error).split())))
+    if not faults:
+        faults += layer_faults(question["model"] or question["name"], question["task"], question["values"])
     for key, steps in question["pipelines"]:
         try:
             build_pipeline(steps)

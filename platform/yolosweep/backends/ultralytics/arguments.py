@@ -85,6 +85,7 @@ NOT_TRAINING = frozenset(
         *("show", "show_labels", "show_conf", "show_boxes"),
         *("save_frames", "save_txt", "save_conf", "save_crop"),
         *("format", "optimize", "dynamic", "simplify", "opset", "workspace", "dnn", "nms", "tracker", "profile"),
+        *("half", "int8", "end2end", "keras"),  # names of earlier releases
     )
 )
 """Arguments of predict, export and track: they have no effect on a training."""

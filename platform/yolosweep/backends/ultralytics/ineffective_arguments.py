@@ -156,13 +156,6 @@ def _older_pose(space: ArgumentSpace) -> str | None:
     return f"on {space.model}: only YOLO26 pose models have that loss; remove it"
 
 
-def _no_quantization(space: ArgumentSpace) -> str | None:
-    # engine/trainer.py: a training reads it only to train for 8 bits.
-    if space.always("quantize", None) or any(str(value) in ("8", "int8") for value in space.values("quantize")):
-        return None
-    return "on a training, which only knows 8 (quantization-aware training); train.amp decides about 16 bits; remove it"
-
-
 _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("lr0", "warmup_bias_lr"), _auto),
     (("warmup_momentum",), _adam),
@@ -177,5 +170,4 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("dis",), _no_teacher),
     (("hsv_h", "hsv_s", "hsv_v"), _policy),
     (("rle",), _older_pose),
-    (("quantize",), _no_quantization),
 )

@@ -34,7 +34,7 @@ _MOST_ADAM_STEPS = 10_000
 
 def faults(space: ArgumentSpace) -> Iterator[Fault]:
     """Yield every fault that shows without the data."""
-    for rule in (_task, _words, _balance, _sizes, _counted, _weights, _ranks, ineffective):
+    for rule in (_task, _words, _balance, _sizes, _counted, _weights, _quantize, _ranks, ineffective):
         yield from rule(space)
 
 
@@ -86,6 +86,9 @@ def _counted(space: ArgumentSpace) -> Iterator[Fault]:
         if name in space.searched:
             message = "decides which labels count, so scores could not be compared; set it under train:"
             yield Fault(key=f"search.parameters.{name}", message=message)
+    if any(isinstance(value, (list, tuple)) for value in space.searched.get("fraction", ())):
+        message = "a list decides how many images of val count, so scores could not be compared; search numbers"
+        yield Fault(key="search.parameters.fraction", message=message)
 
 
 def _weights(space: ArgumentSpace) -> Iterator[Fault]:
@@ -95,6 +98,15 @@ def _weights(space: ArgumentSpace) -> Iterator[Fault]:
             if isinstance(value, str) and not Path(value).is_absolute():
                 message = f"{value!r} is not an absolute path; write that of a file which every node can read"
                 yield Fault(key=space.key(name), message=message)
+
+
+def _quantize(space: ArgumentSpace) -> Iterator[Fault]:
+    if not space.always("quantize", None):
+        message = (
+            "is not supported: 8 is quantization-aware training, which needs nvidia-modelopt, other values have no "
+            "effect; train.amp decides about 16 bits, yolo export quantizes the winner, remove it"
+        )
+        yield Fault(key=space.key("quantize"), message=message)
 
 
 def _ranks(space: ArgumentSpace) -> Iterator[Fault]:
@@ -164,6 +176,8 @@ def notes(space: ArgumentSpace) -> Iterator[str]:
     for name in sorted(SCORING & space.fixed.keys()):
         if space.fixed[name] != space.defaults.get(name):
             yield f"train.{name} changes how a validation counts: compare scores within this sweep only"
+    for name in sorted({"mask_ratio", "overlap_mask"} & space.searched.keys()):
+        yield f"search.parameters.{name} also changes the masks a validation compares with: scores differ by it alone"
     if "copy_paste" in space.searched and TASKS[space.task].polygons == "optional":
         yield "search.parameters.copy_paste acts only where the labels are polygons: boxes cannot be cut out"
     epochs = space.epochs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
@@ -26,12 +27,30 @@ A module is named after its command and imports what the command needs only when
 
 _OTHERS = {
     **dict.fromkeys(("train", "tune", "fit", "start", "sweep", "search"), "run EXPERIMENT"),
+    **dict.fromkeys(("detect", "segment", "classify", "pose", "obb"), "run EXPERIMENT, with task: in that file"),
     **dict.fromkeys(("val", "validate", "verify"), "best RUN"),
-    **dict.fromkeys(("predict", "detect"), "best RUN, and then: yolo predict model=RUN/winner/best.pt source=IMAGES"),
+    **dict.fromkeys(("predict", "infer"), "best RUN, and then: yolo predict model=RUN/winner/best.pt source=IMAGES"),
     **dict.fromkeys(("status", "list"), "ls"),
     **dict.fromkeys(("sync", "push"), "track push RUN"),
 }
 """Commands of other tools → ours."""
+
+
+def _refuse_unknown_options(command: str, known: set[str], args: list[str]) -> None:
+    """Refuse ``--epochs 3``: settings are written as ``train.epochs=3``.
+
+    Raises:
+        UsageError: there is such an option.
+    """
+    for text, following in zip_longest(args, args[1:], fillvalue=""):
+        option, _, value = text.partition("=")
+        if option.startswith("--") and option != "--" and not any(one.startswith(option) for one in known):
+            from yolosweep.experiment.unknown_keys import explain_unknown
+
+            key = option.removeprefix("--").replace("-", "_")
+            meant = explain_unknown([key], None).partition("did you mean ")[2].removesuffix("?") or "KEY"
+            value = value or ("VALUE" if following.startswith("-") else following) or "VALUE"
+            raise UsageError(f"{command} has no option {option}; settings have no dashes, type: {meant}={value}")
 
 
 class _Group(TyperGroup):
@@ -41,7 +60,10 @@ class _Group(TyperGroup):
         """Find the command, and name ours to those who type Ultralytics' or Ray's."""
         if args and args[0] in _OTHERS:
             raise UsageError(f"there is no command {args[0]}; type: yolosweep {_OTHERS[args[0]]}")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if any(parameter.name == "overrides" for parameter in command.params):
+            _refuse_unknown_options(str(name), {option for p in command.get_params(ctx) for option in p.opts}, rest)
+        return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""

@@ -37,6 +37,12 @@ _DECIDING = ("task", "train.epochs")
 Source: TypeAlias = "Path | str | Mapping[str, Any] | Experiment"
 """An experiment file, or the content of one."""
 
+_TRAIN_ARGUMENTS = frozenset(
+    ("epochs", "batch", "imgsz", "lr0", "optimizer", "patience", "workers", "device", "mosaic")
+)
+_ENOUGH = 3
+"""So many of them at the top level are no slip: the file is one of Ultralytics' own."""
+
 Further = Callable[[Experiment], Sequence[Fault]]
 """Checks that need more than the file: the data, the rules of the training library."""
 
@@ -107,9 +113,29 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         raise ExperimentError(
             path.name, [Fault(key="", message=f"{what}; `yolosweep init DATA` writes a starter file")]
         )
-    if "names" in content and {"train", "val", "path"} & content.keys() and not {"search", "model"} & content.keys():
-        raise UsageError(f"{path} is a data set, not an experiment: yolosweep init {shlex.quote(str(path))}")
+    if found := _other_file(path, content):
+        raise UsageError(found)
     return content, lines
+
+
+def _other_file(path: Path, content: Mapping[str, Any]) -> str | None:
+    """Return what a file is that another tool reads, and the command to type; None for an experiment."""
+    if "search" in content:
+        return None
+    data = shlex.quote(str(content.get("data") or "DATA"))
+    if "names" in content and {"train", "val", "path"} & content.keys() and "model" not in content:
+        return f"{path} is a data set, not an experiment: yolosweep init {shlex.quote(str(path))}"
+    if "parameters" in content and {"method", "program", "command"} & content.keys():
+        return (
+            f"{path} is a sweep of W&B, not an experiment: yolosweep init {data}, and copy its parameters below "
+            "search.parameters"
+        )
+    if "train" not in content and ("mode" in content or len(content.keys() & _TRAIN_ARGUMENTS) >= _ENOUGH):
+        return (
+            f"{path} holds settings of Ultralytics, not an experiment: yolosweep init {data}, and copy its arguments "
+            "below train"
+        )
+    return None
 
 
 def _plain(source: Mapping[str, Any] | Experiment) -> dict[str, Any]:
@@ -135,10 +161,21 @@ def _as_written(value: object) -> object:
 
 def _text(path: Path) -> str:
     try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder, not an experiment; of a data set: yolosweep init {path}")
+        if path.suffix == ".pt" and path.is_file():
+            raise UsageError(
+                f"{path} is a model, not an experiment: yolosweep init DATA, and write model: {path} there"
+            )
         if path.stat().st_size > _LIMIT:
             raise ExperimentError(path.name, [Fault(key="", message="is over 1 MiB; this is not an experiment file")])
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
+        if "=" in str(path):
+            raise UsageError(
+                f"{redacted(str(path))!r} is not a file: the experiment comes first, as in "
+                "yolosweep run experiment.yaml train.epochs=50"
+            ) from error
         raise UsageError(
             f"there is no file {redacted(str(path))}; `yolosweep init DATA` writes a starter file"
         ) from error
@@ -233,8 +270,11 @@ def _put(content: dict[str, Any], keys: Sequence[str], value: Any, text: str) ->
 def _with_line(fault: Fault, lines: Mapping[str, int], overrides: Sequence[str]) -> Fault:
     """Return the fault with the line of its key, or of the nearest key above it in the file."""
     key = fault.key
-    if any(f"{key}.".startswith(f"{text.partition('=')[0]}.") for text in overrides):
-        return fault  # it came from the command line, not from a line of the file
+    typed = next((text for text in overrides if f"{key}.".startswith(f"{text.partition('=')[0]}.")), None)
+    if typed is not None:  # it came from the command line, not from a line of the file
+        meant = fault.message.partition("did you mean ")[2].removesuffix("?") if key == typed.partition("=")[0] else ""
+        fix = f"; type {meant}={typed.partition('=')[2]}" if meant and "unknown key" in fault.message else ""
+        return Fault(key=key, message=fault.message + fix)
     while key and key not in lines:
         key = key[: max(key.rfind("."), key.rfind("["), 0)]
     return Fault(key=fault.key, message=fault.message, line=lines.get(key))

@@ -97,7 +97,12 @@ def test_a_winner_with_another_score_is_refused_with_what_changed(recorded: Path
     sweep = yolosweep.open(recorded)
     with pytest.raises(VerificationError, match="is not selected: metrics/accuracy_top1 was recorded as") as refused:
         sweep.select_winner()
-    assert "no library has changed since" in str(refused.value)
+    assert "changed since the sweep started:" in str(refused.value)
+    assert "val had 48 images and has 8" in str(refused.value)
+    args = recorded / "trials" / "t0002" / "args.yaml"
+    args.write_text(args.read_text().replace("batch: 64", "batch: 32"))
+    with pytest.raises(VerificationError, match="batch was 32 in the training and is 64 in the validation"):
+        sweep.select_winner()
     ledger = recorded / "ledger.jsonl"
     ledger.write_text(ledger.read_text().replace('"optuna":"5.0.0"', '"optuna":"4.1"'))
     with pytest.raises(VerificationError, match=r"optuna was 4\.1 and is \d"):

@@ -152,6 +152,21 @@ def test_a_batch_of_one_and_a_cache_on_disk_train(trainings: Trainings) -> None:
 
 
 @pytest.mark.nightly
+def test_weights_and_models_with_other_classes_train_on_those_of_the_data(trainings: Trainings) -> None:
+    import ultralytics
+    from ultralytics import YOLO
+
+    YOLO("yolo11n.yaml").save(trainings.folder / "eighty.pt")
+    shipped = Path(ultralytics.__file__).parent
+    described = trainings.folder / "five.yaml"
+    described.write_text((shipped / "cfg" / "models" / "11" / "yolo11.yaml").read_text().replace("nc: 80", "nc: 5"))
+    for model in ("eighty.pt", "five.yaml"):
+        record, _ = trainings.of("detect", str(trainings.folder / model))
+        best = YOLO(trainings.folder / "run" / record.files["best.pt"].path)
+        assert best.names == {0: "a", 1: "b"}
+
+
+@pytest.mark.nightly
 def test_the_largest_batch_is_found_by_ultralytics(trainings: Trainings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a GPU it is the default; what the finder is asked is seen with the profiler of the GPU replaced."""
     from ultralytics.engine import trainer as engine

@@ -61,7 +61,7 @@ class _Group(TyperGroup):
         if args and args[0] in _OTHERS:
             raise UsageError(f"there is no command {args[0]}; type: yolosweep {_OTHERS[args[0]]}")
         name, command, rest = super().resolve_command(ctx, args)
-        if any(parameter.name == "overrides" for parameter in command.params):
+        if command is not None and any(parameter.name == "overrides" for parameter in command.params):
             _refuse_unknown_options(str(name), {option for p in command.get_params(ctx) for option in p.opts}, rest)
         return name, command, rest
 

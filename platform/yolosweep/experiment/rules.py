@@ -228,6 +228,9 @@ def notes(exp: Experiment) -> list[str]:
     if not PRUNERS[exp.search.pruner].has_rungs and exp.search.reduction_factor != _REDUCTION:
         found.append(f"search.reduction_factor has no effect with search.pruner: {exp.search.pruner}")
     arguments = exp.backend.arguments
+    if open_batches := [value for value in exp.space.values("batch") if is_open_batch(value)]:
+        named, default = " and ".join(map(str, open_batches)), arguments.defaults["batch"]
+        found.append(f"{exp.space.key('batch')}={named} is found before the first trial; estimates assume {default}")
     for name, parameter in exp.search.parameters.items():
         if parameter.kind == "int" and isinstance(arguments.defaults.get(name), float) and not parameter.distribution:
             low, high = parameter.corners()

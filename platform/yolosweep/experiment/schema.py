@@ -149,8 +149,8 @@ class Resources(_Strict):
 class Wandb(_Strict):
     """Weights & Biases: a mirror of the ledger. The API key comes from the environment or netrc, never from here."""
 
-    project: str | None = None
-    """W&B project; the experiment's name by default."""
+    project: Annotated[str, Field(pattern=r"^[^/\\#?%:]{1,128}$")] | None = None
+    """W&B project, without any of ``/ \\ # ? % :``; the experiment's name by default."""
     entity: str | None = None
     """W&B user or team; your default one if not given."""
     mode: Literal["auto", "online", "off"] = "auto"

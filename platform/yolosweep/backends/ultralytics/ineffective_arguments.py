@@ -14,7 +14,7 @@ from yolosweep.backends.arguments import ArgumentSpace
 from yolosweep.backends.ultralytics.arguments import acts_in
 from yolosweep.errors import Fault
 
-__all__ = ["fixed_notes", "ineffective", "ineffective_on_boxes"]
+__all__ = ["closing_notes", "fixed_notes", "ineffective", "ineffective_on_boxes"]
 
 _ADAM = ("adam", "adamax", "adamw", "nadam", "radam")
 _MIXES = ("mosaic", "mixup", "cutmix")
@@ -41,6 +41,18 @@ def fixed_notes(space: ArgumentSpace) -> Iterator[str]:
     for rule, name, why in _found(space):
         if rule in (_single_epoch, _closed) and name not in space.searched and _misleads(space, name):
             yield f"train.{name} {why}"
+
+
+def closing_notes(space: ArgumentSpace) -> Iterator[str]:
+    """Yield a sentence where ``train.patience`` may end a trial before mosaic is switched off for its last epochs."""
+    patience, epochs, closing = space.fixed.get("patience"), space.epochs, max(space.numbers("close_mosaic"), default=0)
+    if not (isinstance(patience, int) and isinstance(epochs, int)) or _nothing_to_close(space) is not None:
+        return
+    if acts_in("close_mosaic", space.task) and closing and 0 < patience < epochs - closing:
+        yield (
+            f"train.patience={patience} may end a trial before close_mosaic={closing:g} switches mosaic off, at epoch "
+            f"{int(epochs - closing)} of the planned {epochs}: such a trial is never trained without it"
+        )
 
 
 def ineffective_on_boxes(space: ArgumentSpace) -> Iterator[Fault]:

@@ -11,7 +11,12 @@ from pathlib import Path
 
 from yolosweep.backends.arguments import ArgumentSpace, nearest_name
 from yolosweep.backends.ultralytics.arguments import SCORING, TASKS_OF, acts_in
-from yolosweep.backends.ultralytics.ineffective_arguments import fixed_notes, ineffective, ineffective_on_boxes
+from yolosweep.backends.ultralytics.ineffective_arguments import (
+    closing_notes,
+    fixed_notes,
+    ineffective,
+    ineffective_on_boxes,
+)
 from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.errors import Fault
 
@@ -170,6 +175,7 @@ def _auto_is_adam(space: ArgumentSpace, train_images: int) -> Iterator[Fault]:
 def notes(space: ArgumentSpace) -> Iterator[str]:
     """Yield what is legal but may surprise, one sentence each."""
     yield from fixed_notes(space)
+    yield from closing_notes(space)
     for name in _WEIGHTS:
         for file in (value for value in space.values(name) if isinstance(value, str) and not Path(value).is_file()):
             yield f"{space.key(name)}: there is no file {file} on this machine; every trial needs it"

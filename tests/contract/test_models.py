@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.contract.test_exact_resume import measured, train_until_killed
 from tests.contract.test_validation import draw
+from tests.tools.model_table import MODELS
 
 from yolosweep.backends import trainer_for
 from yolosweep.backends.ultralytics.tasks import TASKS
@@ -21,16 +22,6 @@ from yolosweep.report.winner import TOLERANCE
 
 pytestmark = pytest.mark.slow
 
-MODELS = {
-    "detect": (
-        "yolov3-tiny yolov3-spp yolov5n yolov5n-p6 yolov6n yolov8n yolov8n-p2 yolov8n-p6 yolov8n-ghost yolov9t "
-        "yolov10n yolo11n yolo12n yolo26n yolo26n-p2 yolo26n-p6"
-    ),
-    "segment": "yolov8n-seg yolov8n-seg-p6 yolov9c-seg yolo11n-seg yolo12n-seg yolo26n-seg",
-    "pose": "yolov8n-pose yolov8n-pose-p6 yolo11n-pose yolo12n-pose yolo26n-pose",
-    "obb": "yolov8n-obb yolo11n-obb yolo12n-obb yolo26n-obb",
-    "classify": "yolov8n-cls yolov8n-cls-resnet50 yolo11n-cls yolo12n-cls yolo26n-cls",
-}
 SETTINGS = {"epochs": 2, "imgsz": 64, "batch": 4, "nbs": 4, "optimizer": "AdamW", "mosaic": 0.0, "plots": False}
 
 

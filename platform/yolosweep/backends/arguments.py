@@ -26,6 +26,8 @@ class Arguments:
     """Names in other libraries → name of the same argument here."""
     not_training: frozenset[str] = frozenset()
     """Arguments that are known but have no effect on a training."""
+    files: frozenset[str] = frozenset()
+    """Arguments that may name a file; a relative path is one from the experiment file."""
     scoring: frozenset[str] = frozenset()
     """Arguments that change how a validation counts, not what the model learns."""
     runtime_only: frozenset[str] = frozenset()

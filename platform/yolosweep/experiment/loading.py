@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
+from yolosweep.backends import BACKENDS
 from yolosweep.errors import ExperimentError, Fault, UsageError
 from yolosweep.experiment.fault_messages import check
 from yolosweep.experiment.schema import SAMPLES, Experiment
@@ -68,6 +69,7 @@ def load_experiment(source: Source, overrides: Sequence[str] = (), further: Furt
     for text in overrides:
         keys, value = parse_override(text)
         _put(content, keys, value, text)
+    _anchor_files(content, path.absolute().parent)
     exp, faults = check(content)
     if exp is not None and not any(fault.key in _DECIDING for fault in faults):
         exp = resolved(exp.model_copy(update=_anchored(exp, path)))
@@ -90,6 +92,15 @@ def _anchored(exp: Experiment, path: Path) -> dict[str, Any]:
     if model.is_file():
         change["model"] = str(model.resolve())
     return change
+
+
+def _anchor_files(content: dict[str, Any], base: Path) -> None:
+    """Make train arguments absolute that name a file relative to the experiment file."""
+    train = content.get("train")
+    for name in {name for backend in BACKENDS for name in backend.arguments.files}:
+        value = train.get(name) if isinstance(train, dict) else None
+        if isinstance(value, str) and isinstance(train, dict) and (file := base / Path(value).expanduser()).is_file():
+            train[name] = str(file.resolve())
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:

@@ -156,7 +156,7 @@ REPORTS = [
         train={"pretrained": "yolov8n.pt"},
         more={"model": "yolov8n.yaml"},
         key="train.pretrained",
-        now="is not an absolute path; write that of a file which every node can read",
+        now="there is no file yolov8n.pt beside the experiment; write the path of one which every node can read",
         before=_same("refused"),
     ),
     Report(

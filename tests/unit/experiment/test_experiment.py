@@ -307,3 +307,12 @@ def test_every_argument_named_in_a_table_exists_in_the_installed_release() -> No
     assert set(arguments.explanations) == known
     assert arguments.defaults["lr0"] == 0.01
     assert "learning rate" in arguments.explanations["lr0"]
+
+
+def test_weights_beside_the_model_may_be_relative_to_the_experiment(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "start.pt").write_bytes(b"weights")
+    search = "search: {trials: 4, parameters: {box: {min: 1.0, max: 9.0}}}\n"
+    exp = load(tmp_path, HEAD + search + "train: {pretrained: weights/start.pt}\n")
+    assert exp.train["pretrained"] == str(tmp_path / "weights" / "start.pt")
+    assert load(tmp_path, HEAD + search + "train: {pretrained: false}\n").train["pretrained"] is False

@@ -384,12 +384,14 @@ LINT = [
     wrong("sizes between", axis("imgsz", "{values: [96, 100]}"), ("search.parameters.imgsz", 5, "write 128")),
     wrong("searched classes", axis("classes", "{values: [0, 1]}"), ("search.parameters.classes", 5, "under train:")),
     wrong(
-        "weights elsewhere", HEAD + "train: {pretrained: a.pt}\n", ("train.pretrained", 5, "is not an absolute path")
+        "weights elsewhere",
+        HEAD + "train: {pretrained: a.pt}\n",
+        ("train.pretrained", 5, "beside the experiment; write the path"),
     ),
     wrong(
         "no teacher",
         HEAD + "train: {distill_model: yolo26x.pt}\n",
-        ("train.distill_model", 5, "is not an absolute path"),
+        ("train.distill_model", 5, "beside the experiment; write the path"),
     ),
     wrong(
         "dead rle on an older model",
@@ -607,7 +609,7 @@ def test_an_override_that_is_none_is_a_usage_error(override: str, tmp_path: Path
 def test_a_missing_or_unreadable_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="yolosweep init"):
         load_experiment(tmp_path / "nothing.yaml")
-    with pytest.raises(UsageError, match="cannot read"):
+    with pytest.raises(UsageError, match="is a folder, not an experiment"):
         load_experiment(tmp_path)
     (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
     with pytest.raises(UsageError, match=r"not UTF-8 \(byte 7\); save it as UTF-8"):

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from yolosweep.backends.arguments import Arguments
 
-__all__ = ["ALIASES", "NOT_TRAINING", "OURS", "OWNED", "SCORING", "TASKS_OF", "acts_in", "train_arguments"]
+__all__ = ["ALIASES", "NOT_TRAINING", "OURS", "OWNED", "SCORING", "TASKS_OF", "WEIGHTS", "acts_in", "train_arguments"]
 
 _ALL = ("detect", "segment", "classify", "pose", "obb")
 _BOXES = ("detect", "segment", "pose", "obb")
@@ -39,6 +39,9 @@ TASKS_OF: dict[str, tuple[str, ...]] = {
 As read in Ultralytics 8.4.190: ``data/augment.py`` (v8_transforms, classify_augmentations), ``data/dataset.py``,
 ``data/build.py``, ``models/yolo/*/train.py`` and ``val.py``, ``utils/loss.py``, ``nn/distill_model.py``.
 """
+
+WEIGHTS = frozenset(("pretrained", "distill_model"))
+"""Arguments that name weights beside the model."""
 
 SCORING = frozenset(("conf", "iou", "max_det", "agnostic_nms"))
 """Arguments that change how a validation counts, not what the model learns."""
@@ -125,6 +128,7 @@ def train_arguments() -> Arguments:
         owned=OWNED,
         aliases=ALIASES,
         not_training=NOT_TRAINING,
+        files=WEIGHTS,
         scoring=SCORING,
         runtime_only=_RUNTIME_ONLY,
     )

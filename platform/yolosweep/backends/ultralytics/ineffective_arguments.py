@@ -44,11 +44,11 @@ def fixed_notes(space: ArgumentSpace) -> Iterator[str]:
 
 
 def closing_notes(space: ArgumentSpace) -> Iterator[str]:
-    """Yield a sentence where ``train.patience`` may end a trial before mosaic is switched off for its last epochs."""
+    """Yield a sentence where a short ``train.patience`` may end a trial before mosaic is switched off."""
     patience, epochs, closing = space.fixed.get("patience"), space.epochs, max(space.numbers("close_mosaic"), default=0)
     if not (isinstance(patience, int) and isinstance(epochs, int)) or _nothing_to_close(space) is not None:
         return
-    if acts_in("close_mosaic", space.task) and closing and 0 < patience < epochs - closing:
+    if acts_in("close_mosaic", space.task) and 0 < patience < min(closing, epochs - closing):
         yield (
             f"train.patience={patience} may end a trial before close_mosaic={closing:g} switches mosaic off, at epoch "
             f"{int(epochs - closing)} of the planned {epochs}: such a trial is never trained without it"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from yolosweep.backends.arguments import ArgumentSpace, nearest_name
-from yolosweep.backends.ultralytics.arguments import SCORING, TASKS_OF, acts_in
+from yolosweep.backends.ultralytics.arguments import SCORING, TASKS_OF, WEIGHTS, acts_in
 from yolosweep.backends.ultralytics.ineffective_arguments import (
     closing_notes,
     fixed_notes,
@@ -32,7 +32,6 @@ _WORDS = {
 _BALANCE = "must be a number from 0 (off) to 1 (all classes as often as the most frequent one), e.g. 0.5"
 _STRIDE = 32
 _COUNTED = ("classes", "single_cls")
-_WEIGHTS = ("pretrained", "distill_model")
 _MOST_ADAM_STEPS = 10_000
 """``engine/trainer.py`` build_optimizer: up to so many iterations "auto" is AdamW, without warmup."""
 
@@ -98,10 +97,12 @@ def _counted(space: ArgumentSpace) -> Iterator[Fault]:
 
 def _weights(space: ArgumentSpace) -> Iterator[Fault]:
     """Yield weights beside the model by a name or relative path: trials run in other folders, and download nothing."""
-    for name in _WEIGHTS:
+    for name in sorted(WEIGHTS):
         for value in space.values(name):
             if isinstance(value, str) and not Path(value).is_absolute():
-                message = f"{value!r} is not an absolute path; write that of a file which every node can read"
+                message = (
+                    f"there is no file {value} beside the experiment; write the path of one which every node can read"
+                )
                 yield Fault(key=space.key(name), message=message)
 
 
@@ -176,7 +177,7 @@ def notes(space: ArgumentSpace) -> Iterator[str]:
     """Yield what is legal but may surprise, one sentence each."""
     yield from fixed_notes(space)
     yield from closing_notes(space)
-    for name in _WEIGHTS:
+    for name in sorted(WEIGHTS):
         for file in (value for value in space.values(name) if isinstance(value, str) and not Path(value).is_file()):
             yield f"{space.key(name)}: there is no file {file} on this machine; every trial needs it"
     for name in sorted(SCORING & space.fixed.keys()):

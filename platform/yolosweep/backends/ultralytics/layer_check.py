@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from yolosweep.backends.failure_causes import last_line
 from yolosweep.backends.ultralytics.model_files import model_yaml
 
 __all__ = ["freeze_fault", "layer_faults"]
@@ -29,7 +30,11 @@ def layer_faults(model: str, task: str, values: Sequence[tuple[str, str, Any]]) 
         return
     if not (Path(model).is_file() or model_yaml(model)):
         return  # weights that are downloaded later
-    built = _built(model, task)
+    try:
+        built = _built(model, task)
+    except Exception as error:  # a model of the user's own can raise anything
+        yield "model", f"{model} cannot be built: {last_line(error)}"
+        return
     names = [name for name, _ in built.named_parameters() if ".dfl" not in name]
     for key, value in frozen:
         if fault := freeze_fault(value, names):

@@ -241,6 +241,7 @@ class _Sweep:
             self._listener.info(f"finding the largest batch that fits ({exp.space.key('batch')}: {batch}) …")
             parameters, settings = largest_request(exp, batch)
             point = Suggestion(parameters=parameters, settings=settings, identity="")
+            self._stop.check()
             return found_batch(point.request("batch", 0, exp, here), dataset, nodes) * ranks
 
         exp, notes = with_batches(exp, find)

@@ -435,6 +435,19 @@ LINT = [
         axis("batch", "{min: -1, max: 8}"),
         ("search.parameters.batch", 5, "among values: only"),
     ),
+    *(
+        wrong(
+            f"{name} of an earlier release",
+            HEAD + f"train: {{{name}: true}}\n",
+            (f"train.{name}", 5, "predict or export"),
+        )
+        for name in ("half", "int8", "end2end")
+    ),
+    wrong(
+        "images of val as a choice",
+        axis("fraction", "{values: [[1.0, 0.5], [1.0, 1.0]]}"),
+        ("search.parameters.fraction", 5, "decides how many images of val count"),
+    ),
     wrong("of predict", HEAD + "train: {show: true}\n", ("train.show", 5, "predict or export")),
     wrong(
         "neither a batch nor AutoBatch",

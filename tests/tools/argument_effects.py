@@ -35,9 +35,8 @@ def _sgd(value: Any, **beside: Any) -> Effect:
 
 EFFECTS: dict[str, Effect] = {
     "epochs": _sgd(3),
-    "batch": _sgd(2),
+    "batch": _sgd(5),
     "imgsz": _sgd(64),
-    "cache": _sgd("ram", mosaic=1.0, close_mosaic=0),
     "pretrained": _sgd(TEACHER),
     "cls_remap": _sgd(False, pretrained=TEACHER),
     "optimizer": _sgd("AdamW"),
@@ -98,6 +97,7 @@ BY_DAY = ("momentum", "cls_pw", "shear")
 
 SHOWN_ELSEWHERE: dict[str, str] = {
     "patience": "tests/contract/test_trainer.py",
+    "cache": EFFECTS_TEST,
     "workers": EFFECTS_TEST,
     "verbose": EFFECTS_TEST,
     "plots": EFFECTS_TEST,

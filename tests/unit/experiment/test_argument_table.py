@@ -29,5 +29,5 @@ def test_a_refused_argument_names_its_fix(row: Row) -> None:
 
 def test_an_argument_that_cannot_be_searched_can_be_fixed() -> None:
     assert {row.name for row in ROWS if row.fixed and not row.searched} == {
-        "epochs", "patience", "classes", "single_cls", "workers", "verbose", "plots",
+        "epochs", "patience", "classes", "single_cls", "cache", "workers", "verbose", "plots",
     }  # fmt: skip

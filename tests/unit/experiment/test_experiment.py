@@ -316,3 +316,21 @@ def test_weights_beside_the_model_may_be_relative_to_the_experiment(tmp_path: Pa
     exp = load(tmp_path, HEAD + search + "train: {pretrained: weights/start.pt}\n")
     assert exp.train["pretrained"] == str(tmp_path / "weights" / "start.pt")
     assert load(tmp_path, HEAD + search + "train: {pretrained: false}\n").train["pretrained"] is False
+
+
+@pytest.mark.parametrize(
+    ("train", "images", "refused"),
+    [
+        ("imgsz: 32, batch: 4, nbs: 4", 9, True),
+        ("imgsz: 32, batch: 1, nbs: 1", 9, True),
+        ("imgsz: 64, multi_scale: 0.5, batch: 4, nbs: 4", 9, True),
+        ("imgsz: 64, batch: 4, nbs: 4", 9, False),
+        ("imgsz: 32, batch: 4, nbs: 4", 10, False),
+    ],
+)
+def test_an_epoch_that_ends_with_one_image_of_one_cell_is_refused(
+    train: str, images: int, refused: bool, tmp_path: Path
+) -> None:
+    search = "search: {trials: 4, parameters: {box: {min: 1.0, max: 9.0}}}\n"
+    found = lint_with_data(load(tmp_path, HEAD + search + f"train: {{{train}}}\n"), images)
+    assert [fault.key for fault in found] == (["train.batch"] if refused else [])

@@ -96,7 +96,8 @@ NOT_TRAINING = frozenset(
 _RUNTIME_ONLY = frozenset(("workers", "verbose", "plots", "device", "project", "name", "exist_ok", "save_dir"))
 """Arguments that change how a training runs, never its result.
 
-``cache`` is not among them: with ``cache=ram`` mosaic draws from the whole data set instead of a buffer.
+``cache`` changes no result either, because our mosaics always choose from all images; it stays part of a trial's
+identity, which recorded runs have.
 """
 
 OURS: dict[str, tuple[Any, str]] = {

@@ -85,11 +85,14 @@ def _sizes(space: ArgumentSpace) -> Iterator[Fault]:
 
 
 def _counted(space: ArgumentSpace) -> Iterator[Fault]:
-    """Yield searched arguments that decide which labels a validation counts."""
+    """Yield searched arguments that decide which labels a validation counts, or nothing at all."""
     for name in _COUNTED:
         if name in space.searched:
             message = "decides which labels count, so scores could not be compared; set it under train:"
             yield Fault(key=f"search.parameters.{name}", message=message)
+    if "cache" in space.searched:
+        message = "changes how a trial runs, not its result; set train.cache instead"
+        yield Fault(key="search.parameters.cache", message=message)
     if any(isinstance(value, (list, tuple)) for value in space.searched.get("fraction", ())):
         message = "a list decides how many images of val count, so scores could not be compared; search numbers"
         yield Fault(key="search.parameters.fraction", message=message)
@@ -127,6 +130,7 @@ def data_faults(
     """Yield the faults that depend on the data: images of train, classes, and whether any label is a polygon."""
     yield from _classes(space, names)
     yield from _held_gradients(space, train_images)
+    yield from _last_batch(space, train_images)
     yield from _auto_is_adam(space, train_images)
     if not polygons and TASKS[space.task].polygons == "optional":
         yield from ineffective_on_boxes(space)
@@ -156,6 +160,22 @@ def _held_gradients(space: ArgumentSpace, train_images: int) -> Iterator[Fault]:
                 f"training images make only {batches}: the weights would change less than once per epoch; "
                 f"set train.nbs: {int(min(batch, train_images))}",
             )
+            return
+
+
+def _last_batch(space: ArgumentSpace, train_images: int) -> Iterator[Fault]:
+    """Yield a fault where an epoch ends with one image of one cell (engine/trainer.py _build_train_pipeline)."""
+    sizes, shrinks = space.numbers("imgsz"), max(space.numbers("multi_scale"), default=0.0)
+    smallest = max(_STRIDE, int(min(sizes, default=0) * (1 - shrinks)))
+    if not sizes or smallest >= 2 * _STRIDE or space.ranks > 1 or not space.always("fraction", 1.0):
+        return
+    for batch in space.numbers("batch"):
+        if batch >= 1 and (train_images % batch or batch) == 1:
+            message = (
+                f"{batch:g} leaves one of {train_images} training images for the last batch, where at imgsz={smallest} "
+                f"BatchNorm has a single value per channel; choose another batch, or images of {2 * _STRIDE} or more"
+            )
+            yield Fault(key=space.key("batch"), message=message)
             return
 
 

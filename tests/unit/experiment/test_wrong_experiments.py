@@ -443,6 +443,7 @@ LINT = [
         )
         for name in ("half", "int8", "end2end")
     ),
+    wrong("arrays beside the images", HEAD + "train: {cache: disk}\n", ("train.cache", 5, "writes arrays beside")),
     wrong(
         "images of val as a choice",
         axis("fraction", "{values: [[1.0, 0.5], [1.0, 1.0]]}"),

@@ -38,7 +38,7 @@ _MOST_ADAM_STEPS = 10_000
 
 def faults(space: ArgumentSpace) -> Iterator[Fault]:
     """Yield every fault that shows without the data."""
-    for rule in (_task, _words, _balance, _sizes, _counted, _weights, _quantize, _ranks, ineffective):
+    for rule in (_task, _words, _balance, _sizes, _counted, _weights, _quantize, _cache, _ranks, ineffective):
         yield from rule(space)
 
 
@@ -116,6 +116,15 @@ def _quantize(space: ArgumentSpace) -> Iterator[Fault]:
             "effect; train.amp decides about 16 bits, yolo export quantizes the winner, remove it"
         )
         yield Fault(key=space.key("quantize"), message=message)
+
+
+def _cache(space: ArgumentSpace) -> Iterator[Fault]:
+    if any(str(value).lower() == "disk" for value in space.values("cache")):
+        message = (
+            "'disk' writes arrays beside the images, which are never touched; remove it, decoded images are shared by "
+            "all trials of a node anyway (trial.image_cache)"
+        )
+        yield Fault(key=space.key("cache"), message=message)
 
 
 def _ranks(space: ArgumentSpace) -> Iterator[Fault]:

@@ -269,7 +269,8 @@ class _Run:
         used = {**self.request.asked, **used, "imgsz": args.get("imgsz", arguments.value(settings, "imgsz"))}
         optimizer = getattr(self.trainer, "optimizer", None)
         if optimizer is not None:
-            used["optimizer"] = type(optimizer).__name__
+            name, asked = type(optimizer).__name__, str(settings.get("optimizer"))
+            used["optimizer"] = asked if asked.lower() == name.lower() else name  # torch writes RMSprop
         used["batch"] = self._batch()
         self._used = used
         if used["batch"] != asked_batch:

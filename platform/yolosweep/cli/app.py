@@ -16,7 +16,7 @@ __all__ = ["COMMANDS", "app"]
 COMMANDS = (
     *("run", "plan", "check", "split", "autolabel", "resume", "best", "export", "export_study", "show", "ls", "report"),
     *("diagnose", "explain", "next"),
-    *("init", "sample", "schema", "job_commands", "track", "docs"),
+    *("init", "import_experiment", "sample", "schema", "job_commands", "track", "docs"),
 )
 """Modules of this package with a ``register(app)``, in the order of the help.
 

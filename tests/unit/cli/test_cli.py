@@ -37,6 +37,7 @@ SURFACE = {
     "explain": {"--json"},
     "next": {"--out"},
     "init": {"--out", "--task", "--model", "--time"},
+    "import": {"--out", "--data", "--model", "--task", "--json"},
     "sample": {"--seed"},
     "schema": set(),
     "docs": {"--json"},

@@ -40,6 +40,7 @@ from yolosweep.workflows.follow_up import FollowUp, follow_up
 from yolosweep.workflows.listener import Listener, LogListener
 from yolosweep.workflows.sweep_plan import plan_of
 from yolosweep.workflows.sweep_run import resume_sweep, run_sweep
+from yolosweep.workflows.trial_table import trial_frame, write_trials
 from yolosweep.workflows.ultralytics_tune import TuneCall, experiment_of
 from yolosweep.workflows.winner_export import TOLERANCE, export_winner
 from yolosweep.workflows.winner_selection import select_winner_of
@@ -109,12 +110,15 @@ class Sweep:
     @property
     def trials(self) -> DataFrame:
         """The trials as a pandas frame, one row each, indexed by the trial; a running one has no score yet."""
-        from pandas import DataFrame
+        return trial_frame(self.summary)
 
-        summary = self.summary
-        columns = columns_of("tracker", summary.trials, metric=summary.metric)
-        rows = [[column.value(trial) for column in columns] for trial in summary.trials]
-        return DataFrame(rows, columns=[column.name for column in columns]).set_index("trial")
+    def save_trials(self, file: Path | str) -> Path:
+        """Write the trials into a ``.csv`` or ``.parquet`` file and return its path.
+
+        Raises:
+            UsageError: the name ends otherwise, the file cannot be written, or Parquet's library is missing.
+        """
+        return write_trials(self.trials, Path(file))
 
     @property
     def best(self) -> Best:

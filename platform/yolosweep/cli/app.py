@@ -72,6 +72,12 @@ class _Group(TyperGroup):
         except KeyboardInterrupt:
             show_failure(Interrupted("interrupted"), as_json=as_json)
             raise typer.Exit(130) from None
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "yolosweep":
+                raise
+            text = f"this needs {error.name}, which is not installed here; pip install yolosweep (without --no-deps)"
+            show_failure(YolosweepError(text), as_json=as_json)
+            raise typer.Exit(1) from None
         except OSError as error:
             # A disk that is full, read-only or gone is no bug. Without a file name it may be a closed pipe, on which
             # typer exits silently.

@@ -276,11 +276,14 @@ def check_all_arrived(server, folder, again=0, endings=1):
     metadata = json.loads(models[0]["metadata_json"])
     assert (metadata["winner"], metadata["dataset_fingerprint"]) == ("t0001", "f00d")
     assert server.aliases == {f"{folder.sweep}-best": {"best", folder.sweep}}
+    assert set(server.used.values()) == {sweep_run}, "the winner's run uses its data, so its model is linked to them"
+    (data,) = {row["name"] for row in server.rows("SELECT name FROM artifacts WHERE artifact_type='dataset'")}
+    assert data == "data-f00d"
 
 
 def counts(server):
-    """Return what the server has; a model that is sent again counts only if its contents are new, as at W&B."""
-    found = ("runs", "metrics", "artifacts WHERE artifact_type != 'model'")
+    """Return what the server has; models and data that are sent again count only if they are new, as at W&B."""
+    found = ("runs", "metrics", "artifacts WHERE artifact_type NOT IN ('model', 'dataset')")
     counted = {table: server.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in found}
     return {**counted, "models": len(server.digests)}
 

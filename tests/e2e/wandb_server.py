@@ -45,6 +45,8 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.refuse_uploads = False
         self.requests, self.groups, self.exit_codes, self.history, self.digests = 0, {}, {}, {}, set()
+        self.used = {}
+        """Artifact: the run that used it last."""
         self.aliases, self.summaries = {}, {}
         """Aliases of each model; the last summary sent of each run, which replaces the one before, as at W&B."""
         self.has_sweeps, self.sweeps, self.joined = True, {}, {}
@@ -142,6 +144,9 @@ class Server:
                     self.digests.add(made["digest"])
                     aliases = {alias["alias"] for alias in made["aliases"]} - {"latest"}
                     self.aliases.setdefault(made["artifactCollectionName"], set()).update(aliases)
+            if "useArtifact(" in query["query"]:
+                used = query["variables"].get("input") or query["variables"]
+                self.used[used.get("artifactID") or used.get("artifactId")] = used["runName"]
             if query.get("operationName") == "RunResumeStatus":
                 status = json.loads(answer)
                 bucket = ((status.get("data") or {}).get("model") or {}).get("bucket")

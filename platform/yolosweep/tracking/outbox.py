@@ -99,8 +99,10 @@ class Outbox:
                 self._deliver_run(run, flush=flush)
             except NotSent as error:
                 failures.append(error)
-                if error.refused or (not self._reached and len(failures) == _OUT_OF_REACH):
+                if error.refused:
                     raise
+                if not self._reached and len(failures) == _OUT_OF_REACH:
+                    break
         if failures:
             raise failures[0]
 

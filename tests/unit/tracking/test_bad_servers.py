@@ -182,7 +182,7 @@ def test_a_server_that_refuses_all_the_time_is_one_line(tmp_path: Any, server: S
     server.every_nth_is_429 = 1
     assert mirror(folder, server, Limits(poll_s=0.01, backoff_s=0.01, final_attempts=3)) == 1
     assert MirrorState.load(folder, "wandb").last_error == "t0000: 429 slow down"
-    assert server.requests == 3
+    assert server.requests == 3 * 2
     server.every_nth_is_429 = 0
     assert mirror(folder, server) == 0, "a push sends what was left"
     check_everything_is_there_once(server, trials=1, epochs=2)

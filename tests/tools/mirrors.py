@@ -1,7 +1,8 @@
 """One sweep at every tracker at once, and what each of them got, read back: ``python -m tests.tools.mirrors FILE``.
 
-Needs openwandb (``tests/e2e/wandb_server.py`` says how) and mlflow-skinny. Nothing leaves this machine. The exit code
-is 1 where a tracker differs from the ledger.
+In place of an experiment, a run folder is taken as well: a copy of it is pushed to all of them. Needs openwandb
+(``tests/e2e/wandb_server.py`` says how) and mlflow-skinny. Nothing leaves this machine. The exit code is 1 where a
+tracker differs from the ledger.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,7 @@ from tests.e2e import wandb_server
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.tracking.event_file import events_in
+from yolosweep.tracking.registry import SINKS
 from yolosweep.tracking.wandb import WandbSink
 
 Points = dict[tuple[str, str, int], float]
@@ -47,7 +50,11 @@ def main() -> int:
         server = wandb_server.Server(folder / "server", key)
         try:
             _wait_for(server)
-            run = _run(asked.experiment.resolve(), asked.overrides, folder, server.url, key)
+            if asked.experiment.is_dir():
+                run = str(shutil.copytree(asked.experiment, folder / "run"))
+                shutil.rmtree(folder / "run" / "mirror", ignore_errors=True)
+            else:
+                run = _run(asked.experiment.resolve(), asked.overrides, folder, server.url, key)
             _push(run, folder, server.url, key)
             return _report(RunFolder.open(run), server, folder / "store")
         finally:
@@ -78,9 +85,9 @@ def _run(experiment: Path, overrides: list[str], folder: Path, url: str, key: st
 
 def _push(run: str, folder: Path, url: str, key: str) -> None:
     """Send what the end of the sweep did not wait for."""
-    subprocess.run(
-        [sys.executable, "-m", "yolosweep", "track", "push", run], env=_environment(folder, url, key), check=True
-    )
+    to = [word for name in SINKS for word in ("--to", name)]
+    command = [sys.executable, "-m", "yolosweep", "track", "push", run, *to]
+    subprocess.run(command, env=_environment(folder, url, key), check=True)
 
 
 def _report(folder: RunFolder, server: Any, store: Path) -> int:
@@ -139,10 +146,11 @@ def _of_tensorboard(folder: RunFolder, history: History) -> tuple[Points, int, i
 
 
 def _of_mlflow(history: History, store: Path) -> tuple[Points, int, int, int]:
+    os.environ |= {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=store.as_uri())
-    experiment = client.get_experiment_by_name("sweeps").experiment_id
+    experiment = next(one.experiment_id for one in client.search_experiments() if one.name != "Default")
     runs = {run.info.run_name: run for run in client.search_runs([experiment])}
     points = {
         (name, key, point.step): point.value

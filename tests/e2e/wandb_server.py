@@ -1,8 +1,8 @@
 """A W&B server for tests: openwandb behind a small gateway.
 
-openwandb stores runs in SQLite, but accepts any key, drops groups and exit codes, has no sweeps, and gives no usable
-answer when the SDK asks how far a run is. The gateway adds these: it checks the key, records what passes, and answers
-from the record. It can also be disconnected, refuse uploads, or have no sweeps either.
+openwandb stores runs in SQLite, but accepts any key, drops groups and exit codes, has no sweeps and no artifacts that
+are only used, and gives no usable answer when the SDK asks how far a run is. The gateway adds these: it checks the key,
+records what passes, and answers from the record. It can also be disconnected, refuse uploads, or have no sweeps either.
 """
 
 import base64
@@ -94,6 +94,9 @@ class Server:
     def forward(self, command, path, headers, body):
         if path.startswith("/graphql") and self.has_sweeps and (answer := self.answer_about_sweeps(json.loads(body))):
             return 200, "application/json", json.dumps({"data": answer}).encode()
+        if path.startswith("/graphql") and (answer := self.answer_about_use(json.loads(body))):
+            return 200, "application/json", json.dumps({"data": answer}).encode()
+        body = _with_producer(path, body)
         passed = {k: v for k, v in headers.items() if k.lower() not in ("content-length", "accept-encoding")}
         inner = http.client.HTTPConnection("127.0.0.1", self._inner, timeout=60)
         try:
@@ -102,6 +105,14 @@ class Server:
             return answer.status, answer.getheader("Content-Type") or "", self.note(path, body, answer.read())
         finally:
             inner.close()
+
+    def answer_about_use(self, request):
+        """Return what W&B answers to a run that uses an artifact; None to any other request."""
+        if "useArtifact(" not in request["query"]:
+            return None
+        used = request["variables"].get("input") or request["variables"]
+        self.used[used["artifactID"]] = used["runName"]
+        return {"useArtifact": {"artifact": {"id": used["artifactID"]}}}
 
     def answer_about_sweeps(self, request):
         """Return what W&B answers to a request about sweeps; None to any other."""
@@ -144,9 +155,6 @@ class Server:
                     self.digests.add(made["digest"])
                     aliases = {alias["alias"] for alias in made["aliases"]} - {"latest"}
                     self.aliases.setdefault(made["artifactCollectionName"], set()).update(aliases)
-            if "useArtifact(" in query["query"]:
-                used = query["variables"].get("input") or query["variables"]
-                self.used[used.get("artifactID") or used.get("artifactId")] = used["runName"]
             if query.get("operationName") == "RunResumeStatus":
                 status = json.loads(answer)
                 bucket = ((status.get("data") or {}).get("model") or {}).get("bucket")
@@ -157,6 +165,17 @@ class Server:
                     bucket |= {"eventsTail": "[]", "wandbConfig": json.dumps({"t": {}})}
                 return json.dumps(status).encode()
         return answer
+
+
+def _with_producer(path, body):
+    """Name a run in requests for an artifact that no run makes, only uses: openwandb makes none without."""
+    if not path.startswith("/graphql") or b"CreateArtifact" not in body:
+        return body
+    request = json.loads(body)
+    if request.get("operationName") == "CreateArtifact":
+        asked = request["variables"]["input"]
+        asked["runName"] = asked.get("runName") or "nobody"
+    return json.dumps(request).encode()
 
 
 class _Gateway(http.server.ThreadingHTTPServer):

@@ -457,6 +457,18 @@ def test_uploads_that_are_lost_on_the_way_are_noticed_and_sent_again(server, fol
     check_all_arrived(server, folder)
 
 
+@pytest.mark.nightly
+def test_rate_limits_are_waited_out(server, folder, ledger):
+    """By the SDK; what a sink's own refusal costs is in ``tests/unit/tracking/test_bad_servers.py``."""
+    first_half(folder, ledger)
+    second_half(folder, ledger)
+    server.connect()
+    server.too_many = 4
+    result = push(folder, "wandb")
+    assert (server.too_many, result.complete, result.warning) == (0, True, None), describe(result, folder)
+    check_all_arrived(server, folder)
+
+
 def test_a_wrong_key_gives_one_warning_and_an_end(server, folder, ledger, monkeypatch):
     server.connect()
     wrong = "wrong" + "0" * 40

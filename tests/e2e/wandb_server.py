@@ -44,6 +44,8 @@ class Server:
         self.port, self._inner = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.refuse_uploads = False
+        self.too_many = 0
+        """Uploads that are answered with 429 before the next one is taken."""
         self.requests, self.groups, self.exit_codes, self.history, self.digests = 0, {}, {}, {}, set()
         self.used = {}
         """Artifact: the run that used it last."""
@@ -197,6 +199,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         refused = needs_key and self.headers.get("Authorization") != expected
         if refused or (server.refuse_uploads and self.path.endswith("/file_stream")):
             status, kind, answer = 401, "application/json", b'{"error": "invalid key"}'
+        elif server.too_many and self.path.endswith("/file_stream"):
+            server.too_many -= 1
+            status, kind, answer = 429, "application/json", b'{"error": "slow down"}'
         else:
             status, kind, answer = server.forward(self.command, self.path, self.headers, body)
         self.send_response(status)

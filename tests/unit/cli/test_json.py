@@ -11,6 +11,7 @@ import pytest
 from tests.unit.cli.test_cli import SURFACE
 from typer.testing import CliRunner
 
+from yolosweep.cli import job_driver
 from yolosweep.cli.app import app
 from yolosweep.cli.sweep import _Screen
 from yolosweep.errors import Interrupted, YolosweepError
@@ -85,6 +86,15 @@ def test_without_it_nothing_is_on_standard_output() -> None:
     assert runner.invoke(app, ["node", "--cloud", "nothing", "--", "true", "--json"]).stdout == ""
     unknown = runner.invoke(app, ["nothing", "--json"])
     assert json.loads(unknown.stdout)["exit_code"] == 2
+
+
+def test_a_job_prints_it_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert job_driver.main(["nothing.yaml", "--json"]) == 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 2
 
 
 def test_faults_keep_their_keys_and_lines(here: Path) -> None:

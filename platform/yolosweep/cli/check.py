@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,21 +51,16 @@ def check(
 ) -> None:
     """Find problems in a data set before a sweep does: labels, images, leaks, balance."""
     from yolosweep import api
-    from yolosweep.cli.annotations import annotation_of_error
     from yolosweep.cli.data_check import describe_check
     from yolosweep.cli.listener import ConsoleListener
     from yolosweep.errors import DataError
 
     lowest, codes = _severity(fail_on), allow or ()
     for_github = _is_for_github(output, as_json)
-    try:
+    with _annotating(for_github):
         found = api.check(
             data, task=task, imgsz=imgsz or (), allow=codes, report=report, fail_on=lowest, listener=ConsoleListener()
         )
-    except DataError as error:
-        if for_github:
-            print_text(f"{annotation_of_error(error)}\n")
-        raise
     emit(found, as_json, _annotate if for_github else describe_check)
     if found.failing(lowest):
         raise typer.Exit(DataError.exit_code)
@@ -77,6 +74,20 @@ def _is_for_github(output: str, as_json: bool) -> bool:
     if output == "github" and as_json:
         raise UsageError("--format github and --json exclude each other")
     return output == "github"
+
+
+@contextlib.contextmanager
+def _annotating(for_github: bool) -> Iterator[None]:
+    """Print data that cannot be checked at all as an annotation."""
+    from yolosweep.cli.annotations import annotation_of_error
+    from yolosweep.errors import DataError
+
+    try:
+        yield
+    except DataError as error:
+        if for_github:
+            print_text(f"{annotation_of_error(error)}\n")
+        raise
 
 
 def _annotate(found: DataCheck) -> None:

@@ -33,18 +33,18 @@ def finding(code: str = "label-row", severity: Severity = Severity.ERROR, **more
 
 def test_a_finding_is_at_its_file_and_line(tmp_path: Path) -> None:
     file = tmp_path / "labels" / "a,b:c%.txt"
-    (line,) = annotations(check_of(finding(file=str(file), line=3, fix="delete it")), tmp_path)
+    (line,) = workflow_commands(check_of(finding(file=str(file), line=3, fix="delete it")), tmp_path)
     assert line == "::error file=labels/a%2Cb%3Ac%25.txt,line=3,title=label-row::wrong; delete it"
 
 
 def test_a_file_elsewhere_is_no_place_in_the_checkout(tmp_path: Path) -> None:
-    (line,) = annotations(check_of(finding(file="/elsewhere/a.txt", line=3)), tmp_path)
+    (line,) = workflow_commands(check_of(finding(file="/elsewhere/a.txt", line=3)), tmp_path)
     assert line == "::error title=label-row::wrong"
 
 
 def test_no_text_of_a_data_set_starts_a_command(tmp_path: Path) -> None:
     hostile = "50 % of x\r\n::set-env name=PATH::/tmp"
-    (line,) = annotations(check_of(finding(message=hostile)), tmp_path)
+    (line,) = workflow_commands(check_of(finding(message=hostile)), tmp_path)
     assert line.splitlines() == [line]
     assert line.endswith("::50 %25 of x%0D%0A::set-env name=PATH::/tmp")
     assert annotation_of_error(hostile).count("\n") == 0

@@ -121,7 +121,7 @@ def test_report_and_notebook_view(recorded: Path, monkeypatch: pytest.MonkeyPatc
     assert "&lt;img src=x&gt;" in shown
     assert "<img" not in shown
     assert shown.count("<tr>") == 4
-    monkeypatch.setattr("yolosweep.api._ROWS", 1)
+    monkeypatch.setattr("yolosweep.workflows.notebook_view._ROWS", 1)
     assert "the best 1 of 3 trials" in sweep._repr_html_()
     assert repr(sweep) == f"Sweep({str(recorded)!r})"
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
@@ -290,3 +292,35 @@ def test_the_command_writes_an_experiment_that_can_be_planned(tmp_path: Path, mo
     assert planned.exit_code == 0, planned.output
     again = runner.invoke(app, ["import", "sweep.yaml", "--data", "sample:parking"])
     assert (again.exit_code, "not overwritten" in again.stderr) == (2, True)
+
+
+_WORDS = st.sampled_from(["", "1e-3", "auto", "${x}", "yolo11n.pt"])
+_ODD = st.one_of(st.none(), st.booleans(), st.integers(-5, 500), st.floats(), _WORDS)
+_ENTRY = st.dictionaries(
+    st.sampled_from(["value", "values", "min", "max", "mu", "sigma", "q", "distribution", "parameters"]),
+    st.one_of(_ODD, st.lists(_ODD, max_size=3), st.sampled_from(["log_uniform", "normal", "beta", "uniform", "x"])),
+    max_size=4,
+)
+_NAMES = st.sampled_from(
+    ["lr0", "model", "data", "epochs", "batch_size", "a.b", "optimizer", "imgsz", "mosaic", "task", "seed"]
+)
+_FILE = st.dictionaries(
+    st.sampled_from(["method", "metric", "run_cap", "early_terminate", "command", "name", "model", "lr0", "epochs"]),
+    st.one_of(_ODD, _ENTRY, st.lists(_ODD, max_size=3)),
+    max_size=4,
+)
+
+
+@settings(max_examples=60)
+@given(content=_FILE, parameters=st.none() | st.dictionaries(_NAMES, _ENTRY | _ODD, max_size=3))
+def test_any_file_is_an_experiment_or_refused(
+    content: dict[str, Any], parameters: dict[str, Any] | None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    source = tmp_path_factory.mktemp("any") / "any.json"
+    source.write_text(json.dumps({**content, **({} if parameters is None else {"parameters": parameters})}))
+    try:
+        made = imported(source, Overriding(data="sample:parking"))
+    except (UsageError, ExperimentError):
+        return
+    source.with_name("made.yaml").write_text(made.text)
+    load_experiment(source.with_name("made.yaml"))

@@ -26,6 +26,8 @@ def entry_of(spec: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     if name in _CONVERSIONS:
         try:
             entry, changed = _CONVERSIONS[name](spec)
+        except KeyError as error:
+            raise ValueError(f"distribution {name}: {error.args[0]} is missing") from error
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"distribution {name}: {error}") from error
     elif name in ("", "constant", "categorical", "uniform", "int_uniform", "q_uniform") or name in _IN_VALUES:

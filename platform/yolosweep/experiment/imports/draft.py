@@ -59,7 +59,9 @@ class Draft:
     def fix(self, name: str, value: Any) -> None:
         """Take over a setting that is the same in all trials."""
         argument = _argument(name)
-        if argument in _TOP:
+        if argument in _TOP and argument != "seed" and not isinstance(value, str):
+            self.drop(f"{name}: {value}", "it is no name")
+        elif argument in _TOP:
             self.top.setdefault(_TOP[argument], value)
         elif argument in self.train or argument in self.parameters:
             self.drop(name, f"{argument} is set by another key, too")
@@ -89,7 +91,8 @@ class Draft:
                 self.remark(f"search.parameters.{argument}", changed)
 
     def _fix_one_of(self, name: str, argument: str, values: Sequence[Any]) -> None:
-        chosen = max(values) if argument in _SAME_LENGTH else values[0]
+        numbers = [value for value in values if isinstance(value, (int, float))]
+        chosen = max(numbers, default=values[0]) if argument in _SAME_LENGTH else values[0]
         why = "trials of different length cannot be ranked" if argument in _SAME_LENGTH else "a sweep has one"
         self.fix(name, chosen)
         key = _TOP.get(argument, f"train.{argument}")

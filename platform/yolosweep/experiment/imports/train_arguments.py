@@ -26,7 +26,8 @@ def draft_of_arguments(content: Mapping[str, Any]) -> Draft:
     """Return a training as the draft of an experiment: trial 0 is that training, unless it set everything."""
     draft = Draft(kind="args.yaml of Ultralytics")
     backend = backend_for(str(content["model"]))
-    task = content["task"] if content.get("task") in backend.tasks else "detect"
+    task = str(content.get("task"))
+    task = task if task in backend.tasks else "detect"
     known = backend.arguments
     draft.top |= {
         key: content[key] for key in ("name", "task", "model", "data", "seed") if content.get(key) is not None

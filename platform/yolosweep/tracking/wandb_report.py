@@ -84,15 +84,15 @@ def _is_setting(name: str) -> bool:
 
 def _scores(values: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     of_winner = (name.removeprefix("winner/") for name in values if name.startswith(("winner/val/", "winner/test/")))
-    scored = [name for name in of_winner if not name.endswith(("/low", "/high"))]
+    scored = [name for name in of_winner if not name.endswith(("_low", "_high"))]
     return [(name, _scored(values, f"winner/{name}"), _scored(values, f"trial0/{name}")) for name in scored]
 
 
 def _scored(values: dict[str, Any], name: str) -> Any:
     """Return a score with its interval, if it has one."""
-    if f"{name}/low" not in values:
+    if f"{name}_low" not in values:
         return values.get(name)
-    return f"{values[name]:.4g} ({values[f'{name}/low']:.4g} to {values[f'{name}/high']:.4g})"
+    return f"{values[name]:.4g} ({values[f'{name}_low']:.4g} to {values[f'{name}_high']:.4g})"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

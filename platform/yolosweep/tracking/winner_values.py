@@ -37,7 +37,7 @@ def winner_of(history: History) -> dict[str, Any]:
                 if _is_shown(name, winner.metric):
                     key = f"{who}/{split}/{short_metric(name)}"
                     interval = _interval(value, validation.errors.get(name), images, name.startswith("metrics/"))
-                    values |= {key: value, **{f"{key}/{end}": bound for end, bound in interval.items()}}
+                    values |= {key: value, **{f"{key}_{end}": bound for end, bound in interval.items()}}
     values |= _verdict(history) | {"caveats": " | ".join(winner.caveats) or None}
     return {name: value for name, value in values.items() if value is not None}
 

@@ -86,10 +86,13 @@ class TestSummary:
         scored = validations(0.7, "val", "test")
         scored["val"]["errors"] = {METRIC: 0.05}
         sent = of_type(Summary, messages(validated_winner(validations=scored)))[-1].values
-        low, high = (sent[f"winner/val/mAP50-95(B)/{end}"] for end in ("low", "high"))
+        low, high = (sent[f"winner/val/mAP50-95(B)_{end}"] for end in ("low", "high"))
         assert low < 0.7 - 1.9 * 0.05
         assert 0.7 < high <= 1.0
-        assert not any(name.startswith("winner/test/") and name.endswith(("/low", "/high")) for name in sent)
+        assert not any(name.startswith("winner/test/") and name.endswith(("_low", "_high")) for name in sent)
+        numbers = [name for name, value in sent.items() if isinstance(value, (int, float))]
+        below = [(one, other) for one in numbers for other in numbers if other.startswith(f"{one}/")]
+        assert below == [], "MLflow keeps metrics as files, and no file can hold others"
 
     def test_the_end_sends_it_again_and_nothing_of_other_trials(self):
         sent = messages(validated_winner(), END)

@@ -20,7 +20,7 @@ from yolosweep.experiment.schema import SAMPLES, Experiment
 from yolosweep.experiment.settings import resolved
 from yolosweep.storage.addresses import is_address, redacted
 
-__all__ = ["Source", "load_experiment", "override_of", "parse_override"]
+__all__ = ["Source", "load_experiment", "override_of", "parse_override", "read_yaml"]
 
 _LIMIT = 1 << 20
 _LEVELS = 50
@@ -103,8 +103,13 @@ def _anchor_files(content: dict[str, Any], base: Path) -> None:
             train[name] = str(file.resolve())
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """Return the file's content and the line of every dotted key."""
+def read_yaml(path: Path) -> tuple[Any, dict[str, int]]:
+    """Return the content of a YAML or JSON file, and the line of every dotted key.
+
+    Raises:
+        ExperimentError: it is too large, no YAML, or has a key twice.
+        UsageError: it cannot be read.
+    """
     text = _text(path)
     lines: dict[str, int] = {}
     try:
@@ -119,6 +124,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         raise ExperimentError(path.name, [_syntax_fault(error, text)]) from error
     except (YAMLError, ValueError) as error:
         raise ExperimentError(path.name, [Fault(key="YAML", message=str(error).splitlines()[0])]) from error
+    return content, lines
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the content of an experiment file, and the line of every dotted key."""
+    content, lines = read_yaml(path)
     if not isinstance(content, dict):
         what = "is empty" if content is None else "must be a mapping of keys, e.g. name: parking-lot"
         raise ExperimentError(
@@ -133,19 +144,12 @@ def _other_file(path: Path, content: Mapping[str, Any]) -> str | None:
     """Return what a file is that another tool reads, and the command to type; None for an experiment."""
     if "search" in content:
         return None
-    data = shlex.quote(str(content.get("data") or "DATA"))
     if "names" in content and {"train", "val", "path"} & content.keys() and "model" not in content:
         return f"{path} is a data set, not an experiment: yolosweep init {shlex.quote(str(path))}"
     if "parameters" in content and {"method", "program", "command"} & content.keys():
-        return (
-            f"{path} is a sweep of W&B, not an experiment: yolosweep init {data}, and copy its parameters below "
-            "search.parameters"
-        )
+        return f"{path} is a sweep of W&B, not an experiment: yolosweep import {shlex.quote(str(path))}"
     if "train" not in content and ("mode" in content or len(content.keys() & _TRAIN_ARGUMENTS) >= _ENOUGH):
-        return (
-            f"{path} holds settings of Ultralytics, not an experiment: yolosweep init {data}, and copy its arguments "
-            "below train"
-        )
+        return f"{path} holds settings of Ultralytics, not an experiment: yolosweep import {shlex.quote(str(path))}"
     return None
 
 

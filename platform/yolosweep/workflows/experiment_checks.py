@@ -13,7 +13,7 @@ from yolosweep.records import PreparedDataset, Severity
 from yolosweep.storage.addresses import address_fault, is_address
 from yolosweep.workflows.listener import Listener
 
-__all__ = ["Checked", "check", "check_with_data"]
+__all__ = ["Checked", "check", "check_with_data", "rules_of_data"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def check(
         except (DataError, UsageError) as error:
             found.append(error)
             return [Fault(key="data", message=_message(error)), *_rules(exp)]
-        return [*_rules_of_data(exp, gate), *_rules(exp)]
+        return [*rules_of_data(exp, gate), *_rules(exp)]
 
     try:
         exp = load_experiment(source, overrides, further)
@@ -97,11 +97,12 @@ def check_with_data(exp: Experiment, gate: Gate) -> None:
     Raises:
         ExperimentError: something has no effect now, or ruins the training.
     """
-    if faults := _rules_of_data(exp, gate):
+    if faults := rules_of_data(exp, gate):
         raise ExperimentError(exp.name, faults)
 
 
-def _rules_of_data(exp: Experiment, gate: Gate) -> list[Fault]:
+def rules_of_data(exp: Experiment, gate: Gate) -> list[Fault]:
+    """Return the faults of an experiment that depend on the data."""
     data = gate.dataset
     polygons = any(finding.code == "label-polygon-as-box" for finding in data.findings)
     return lint_with_data(exp, data.images["train"], polygons=polygons, names=data.names)

@@ -30,9 +30,9 @@ FILES = {
 
 TYPED = [
     ("run data.yaml", "is a data set, not an experiment: yolosweep init data.yaml"),
-    ("run cfg.yaml", "holds settings of Ultralytics, not an experiment: yolosweep init coco8.yaml"),
-    ("run args.yaml", "holds settings of Ultralytics, not an experiment: yolosweep init coco8.yaml"),
-    ("run sweep.yaml", "is a sweep of W&B, not an experiment: yolosweep init DATA, and copy its parameters"),
+    ("run cfg.yaml", "holds settings of Ultralytics, not an experiment: yolosweep import cfg.yaml"),
+    ("run args.yaml", "holds settings of Ultralytics, not an experiment: yolosweep import args.yaml"),
+    ("run sweep.yaml", "is a sweep of W&B, not an experiment: yolosweep import sweep.yaml"),
     ("run top.yaml", "epochs (line 4): unknown key; did you mean train.epochs?"),
     ("run ok.yaml lr0=0.01", "did you mean train.lr0?; type train.lr0=0.01"),
     ("run ok.yaml track.wandb.mode=offline", "type WANDB_MODE=offline before yolosweep"),

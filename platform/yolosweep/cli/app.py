@@ -45,7 +45,7 @@ def _refuse_unknown_options(command: str, known: set[str], args: list[str]) -> N
     """Refuse ``--epochs 3``: settings are written as ``train.epochs=3``.
 
     Raises:
-        UsageError: there is such an option.
+        UsageError: there is an option that means a setting.
     """
     for text, following in zip_longest(args, args[1:], fillvalue=""):
         option, _, value = text.partition("=")
@@ -53,7 +53,9 @@ def _refuse_unknown_options(command: str, known: set[str], args: list[str]) -> N
             from yolosweep.experiment.unknown_keys import explain_unknown
 
             key = option.removeprefix("--").replace("-", "_")
-            meant = explain_unknown([key], None).partition("did you mean ")[2].removesuffix("?") or "KEY"
+            meant = explain_unknown([key], None).partition("did you mean ")[2].removesuffix("?")
+            if not meant:
+                return  # typer says that there is no such option
             value = value or ("VALUE" if following.startswith("-") else following) or "VALUE"
             raise UsageError(f"{command} has no option {option}; settings have no dashes, type: {meant}={value}")
 

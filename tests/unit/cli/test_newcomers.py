@@ -38,7 +38,7 @@ TYPED = [
     ("run ok.yaml track.wandb.mode=offline", "type WANDB_MODE=offline before yolosweep"),
     ("run ok.yaml --epochs 3", "run has no option --epochs; settings have no dashes, type: train.epochs=3"),
     ("plan ok.yaml --lr0=0.1 --json", "type: train.lr0=0.1"),
-    ("run ok.yaml --device --json", "run has no option --device; settings have no dashes, type: KEY=VALUE"),
+    ("run ok.yaml --imgsz --json", "run has no option --imgsz; settings have no dashes, type: train.imgsz=VALUE"),
     ("run .", "is a folder, not an experiment; of a data set: yolosweep init ."),
     ("run best.pt", "is a model, not an experiment: yolosweep init DATA, and write model: best.pt there"),
     ("run model=yolo11n.pt data=data.yaml", "the experiment comes first, as in yolosweep run experiment.yaml"),

@@ -75,6 +75,7 @@ MEANINGS = {
     "image-bomb": "Images are too large to decode.",
     "image-not-file": "Images are not regular files; a training would fail on them or hang.",
     "image-depth": "Images have 32 bits per channel; a training fails at the batch that holds one.",
+    "image-channels": "Images do not have as many channels as `channels:` in data.yaml says.",
     "image-huge": "Images have more than 89 million pixels and were not decoded.",
     "image-16bit": "Images have 16 bits per channel; training uses the upper 8.",
     "image-alpha": "Images have transparent parts; training uses the hidden colors below.",

@@ -102,6 +102,7 @@ CODES: dict[str, Code] = {
     "image-bomb": Code(_E, "tile the image, or remove it"),
     "image-not-file": Code(_E, "replace it with a regular file, or remove it"),
     "image-depth": Code(_E, "convert the image to 8 or 16 bits per channel"),
+    "image-channels": Code(_E, "set channels: in data.yaml to what the images have, or convert the images"),
     "image-huge": Code(_W, "tile the images: small objects vanish when the image is resized to imgsz"),
     "image-16bit": Code(_W, "scale the values to the full 16-bit range, or convert to 8 bits yourself"),
     "image-alpha": Code(_W, "flatten the images onto the intended background"),
@@ -184,6 +185,7 @@ TEXTS = {
     "image-bomb": "are too large to decode: Ultralytics drops them silently, or runs out of memory",
     "image-not-file": "are not regular files and were not opened: a training would fail on them, or block forever",
     "image-depth": "have 32 bits per channel: Ultralytics accepts them, and the training fails when a batch loads one",
+    "image-channels": "do not have the channels of data.yaml: the training fails when a batch loads one",
     "image-huge": "have more than 89 million pixels and were not decoded",
     "image-16bit": "have 16 bits per channel: only the upper 8 are trained on, so 12-bit values become nearly black",
     "image-alpha": "have transparent parts: transparency is ignored, and the hidden colors beneath, which viewers do "

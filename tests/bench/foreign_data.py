@@ -72,11 +72,12 @@ def dataset(
     suffix: str = ".jpg",
     yaml: str = "",
     names: str = "[a, b]",
+    size: tuple[int, int] = (64, 48),
 ) -> Path:
     """Write images/{train,val} with labels and a data.yaml; return the data.yaml."""
     for at, split in enumerate(("train", "val")):
         for number in range(images):
-            picture(place / "images" / split / f"{split}{number}{suffix}", 100 * at + number)
+            picture(place / "images" / split / f"{split}{number}{suffix}", 100 * at + number, size)
             text = label if isinstance(label, str) else label(number)
             file = place / "labels" / split / f"{split}{number}.txt"
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -217,7 +218,7 @@ def _left_top(place: Path) -> str:
 
 @row("2.8", "percent")
 def _percent(place: Path) -> str:
-    return check(dataset(place, label="0 50 50 20 20\n1 30 40 10.5 90\n"))
+    return check(dataset(place, label="0 50 50 20 20\n1 30 40 10.5 80\n", size=(640, 480)))
 
 
 @row("2.9", "flat labels/ beside images/train, images/val")
@@ -301,17 +302,19 @@ def foreign(place: Path) -> Path:
 @row("2.14", "COCO JSON beside the images (Roboflow), no data.yaml")
 def _coco(place: Path) -> str:
     for split_ in ("train", "valid"):
-        files = [picture(place / split_ / f"{split_}{n}.jpg", n + 50 * len(split_)) for n in range(4)]
+        files = [picture(place / split_ / f"{split_}{n}.jpg", n + 90 * ord(split_[0])) for n in range(4)]
         (place / split_ / "_annotations.coco.json").write_text(json.dumps(coco_of([f.name for f in files])))
     return check(place)
 
 
 def coco_of(files: Sequence[str]) -> dict[str, object]:
     """Return a COCO detection file with one box an image, and Roboflow's unused class 0."""
-    names = ("things", "a", "b")
+    names = {"things": "none", "a": "things", "b": "things"}
     return {
         "images": [{"id": n, "file_name": name, "width": 64, "height": 48} for n, name in enumerate(files)],
-        "categories": [{"id": n, "name": name, "supercategory": "none"} for n, name in enumerate(names)],
+        "categories": [
+            {"id": n, "name": name, "supercategory": above} for n, (name, above) in enumerate(names.items())
+        ],
         "annotations": [
             {"id": n, "image_id": n, "category_id": 1 + n % 2, "bbox": [6, 12, 16, 12], "area": 192, "iscrowd": 0}
             for n in range(len(files))

@@ -9,7 +9,7 @@ from yolosweep.autolabel.agreement import HumanLabel, PredictedLabel, matched
 from yolosweep.autolabel.labelling import AutolabelResult, LabelledImage
 from yolosweep.report.contact_sheets import Mark, Tile, affordable, environment, thumbnail
 
-__all__ = ["render_review", "review_tiles"]
+__all__ = ["doubtful_first", "render_review", "review_tiles"]
 
 _BUDGET = 700_000
 _MOST = 120
@@ -39,8 +39,12 @@ def render_review(result: AutolabelResult) -> str:
 
 def review_tiles(result: AutolabelResult, most: int = _MOST) -> list[Tile]:
     """Return at most ``most`` images with predicted and human boxes, most doubtful first."""
-    drawn = [image for image in result.images if image.label is not None]
-    return [_tile(image) for image in sorted(drawn, key=_doubt)[:most]]
+    return [_tile(image) for image in doubtful_first(result)[:most]]
+
+
+def doubtful_first(result: AutolabelResult) -> list[LabelledImage]:
+    """Return the images that were labelled, most doubtful first."""
+    return sorted((image for image in result.images if image.label is not None), key=_doubt)
 
 
 def _doubt(image: LabelledImage) -> tuple[int, float, str]:

@@ -28,3 +28,10 @@ def describe_labels(summary: dict[str, Any]) -> None:
         print_line(f"note       the data set has no class {unknown}: not labelled")
     print_line(f"labels     {summary['out']}")
     print_line(f"review     {summary['review']}")
+    print_line(
+        "correct    import label-studio.json into Label Studio, or cvat.xml into CVAT: most doubtful image first"
+    )
+    if summary["data"]:
+        print_line(f"data       {summary['data']}")
+        print_line(f"next       review the labels, then: yolosweep split {summary['data']} --out FOLDER")
+        print_line("           scores count only on labels that people have checked: label val and test by hand")

@@ -9,7 +9,7 @@ import numpy as np
 
 from yolosweep.data.checks.class_balance import shorter_sides
 from yolosweep.data.checks.gate import Gate
-from yolosweep.data.layout.layout import read_layout
+from yolosweep.data.foreign.dataset import read_dataset
 from yolosweep.data.model.items import Layout
 from yolosweep.data.source.locate import local_path
 from yolosweep.records import DataProfile
@@ -41,7 +41,7 @@ def guess_task(source: str) -> str:
         return "classify"
     if not place.suffix.lower().endswith((".yaml", ".yml")) and not place.is_dir():
         return "detect"  # an archive is unpacked once, by the checks
-    layout = read_layout(local_path(source, None), "detect")
+    layout = read_dataset(local_path(source, None), "detect")
     if layout.extra.get("kpt_shape"):
         return "pose"
     lengths = _line_lengths(layout)

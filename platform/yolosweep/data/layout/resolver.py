@@ -71,6 +71,7 @@ def pick_root(given: str, beside: Path, roots: Sequence[Path], wanted: Sequence[
 
 
 def _there(base: Path, entry: str) -> bool:
+    entry = "/".join(foreign_parts(entry)) if "\\" in entry else entry
     return os.path.exists(base / entry) or (entry.startswith("../") and os.path.exists(base / entry[3:]))
 
 

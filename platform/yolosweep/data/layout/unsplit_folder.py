@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from yolosweep.data.layout.image_lists import ImageCollector
+from yolosweep.data.model.finding_codes import OUTSIDE
 from yolosweep.data.model.items import Item, Layout
-from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, is_image, label_of
+from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, AllowedRoots, is_image, label_of
 from yolosweep.errors import DataError
 
 __all__ = ["folder_layout"]
@@ -17,7 +19,7 @@ _MOST_BYTES = 1 << 20
 _MOST_CLASSES = 10_000
 
 
-def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = None) -> Layout:
+def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = None, *, outside: bool = False) -> Layout:
     """Return all images below a folder as one split, ``train``, for :func:`split_dataset`.
 
     Labels are where Ultralytics looks: the last ``images`` folder of a path becomes ``labels``, else next to the
@@ -26,8 +28,9 @@ def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = Non
     Args:
         folder: Contains images, or ``images/`` and ``labels/``, or one folder per class.
         task: the experiment's task.
-        names: Class names by number; by default those of ``classes.txt``, else ``class_0`` and so on up to the
+        names: Class names by number, for a folder without ``classes.txt``; by default ``class_0`` and so on up to the
             highest number in the label files.
+        outside: Also use files that links lead to outside the folder.
 
     Raises:
         DataError: There are no images, or no classes.
@@ -37,16 +40,22 @@ def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = Non
         raise DataError(f"data: {folder} is not a folder")
     if task == "classify":
         return _class_folders(folder)
-    images = sorted(_images(folder))
-    if not images:
-        raise DataError(f"data: there are no images in {folder}; formats read: {', '.join(sorted(IMAGE_SUFFIXES))}")
-    items = tuple(Item(image, label_of(image)) for image in images)
-    found = dict(names) if names else _listed_names(folder) or _numbered(items)
+    collector = ImageCollector("train", AllowedRoots([folder]), outside=outside)
+    collector.walk(folder)
+    if not collector.images:
+        why = collector.counter.summary() or f"formats read: {', '.join(sorted(IMAGE_SUFFIXES))}"
+        fix = f"; to use them, add --allow {OUTSIDE}" if collector.counter.count(OUTSIDE) else ""
+        raise DataError(f"data: there are no images in {folder}: {why}{fix}")
+    items = tuple(Item(image, label_of(image)) for image in map(Path, collector.images))
+    found = _listed_names(folder) or dict(names or {}) or _numbered(items)
     if not found:
         raise DataError(
-            f"data: no label file was found for the {len(images)} images in {folder}; expected {items[0].label}"
+            f"data: no label file was found for the {len(items)} images in {folder}; expected {items[0].label}"
         )
-    return Layout(task=task, source=folder, root=folder, names=found, splits={"train": items})
+    return Layout(
+        task=task, source=folder, root=folder, names=found, splits={"train": items},
+        findings=tuple(collector.counter.findings()),
+    )  # fmt: skip
 
 
 def _class_folders(folder: Path) -> Layout:

@@ -10,13 +10,13 @@ from yolosweep.data.model.safe_paths import label_of
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset
-from yolosweep.storage.atomic_files import write_atomic
+from yolosweep.storage.atomic_files import cache_folder, write_atomic
 
 __all__ = ["write_view"]
 
 _MANIFEST = "manifest.json"
 
-_READ_DIFFERENTLY = {"file-loop", "file-twice", "file-special", "file-missing", "file-hidden"}
+_READ_DIFFERENTLY = {"file-loop", "file-twice", "file-special", "file-missing", "file-hidden", "file-class-extra"}
 """Codes of files that the data checks leave out and ``ImageFolder`` does not: it follows a link cycle 40 times."""
 
 
@@ -64,8 +64,13 @@ def _link(items: tuple[Item, ...], place: Path, split: str) -> None:
     for number, (image, label, _) in enumerate(items):
         name = f"{number:0{width}d}"
         for kind, source, suffix in (("images", image, image.suffix), ("labels", label, ".txt")):
-            if source is not None and source.is_file():
-                _point(place, Path("linked", kind, split, f"{name}{suffix}"), source)
+            if source is None or not source.is_file():
+                continue
+            link = Path("linked", kind, split, f"{name}{suffix}")
+            if source.is_relative_to(cache_folder() / "converted"):  # converted labels: other machines do not have them
+                write_atomic(_folder(place, link.parent) / link.name, source.read_bytes())
+            else:
+                _point(place, link, source)
 
 
 def _write_folders(layout: Layout, place: Path) -> Path:

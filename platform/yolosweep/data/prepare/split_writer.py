@@ -63,11 +63,14 @@ def split_dataset(
     _refuse_full(out)
     pooled = {item.image: item for items in layout.splits.values() for item in items}
     readable = {
-        file: image_facts[file] for file in sorted(pooled) if file in image_facts and image_facts[file].signature
+        file: facts
+        for file in sorted(pooled)
+        if (facts := image_facts.get(file)) is not None and (facts.signature or (facts.width and not facts.fault))
     }
     if not readable:
         raise DataError(f"data: {layout.source} has no readable image, so there is nothing to split")
-    groups = connected_groups(same_source(readable))
+    seen = {file: facts for file, facts in readable.items() if facts.signature}  # a huge image is not decoded
+    groups = connected_groups(same_source(seen))
 
     def classes_of(file: Path) -> set[int]:
         item = pooled[file]

@@ -21,7 +21,7 @@ from yolosweep.data.model.safe_paths import open_regular
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MOST_BYTES", "MOST_PIXELS", "oddities", "read_image"]
+__all__ = ["MOST_BYTES", "MOST_PIXELS", "oddities", "read_image", "size_of"]
 
 MOST_BYTES = 1 << 30
 """A larger image file is not read."""
@@ -79,6 +79,19 @@ def read_image(path: Path) -> ImageFacts:
             return ImageFacts(digest, fault="image-bomb", detail="not enough memory to decode it")
         except Exception as error:  # Pillow's plugins raise anything on hostile files
             return _undecodable(content, digest, error)
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Return width and height of an image as it is shown (after an EXIF rotation); None if it cannot be read."""
+    try:
+        content = _content(path)
+        if isinstance(content, ImageFacts):
+            return None
+        with _opened(content) as image:
+            (width, height), turned = _stored_size(image), _orientation(image) >= 5
+    except Exception:  # Pillow's plugins raise anything on hostile files
+        return None
+    return (height, width) if turned else (width, height)
 
 
 def oddities(facts: ImageFacts) -> dict[str, str]:

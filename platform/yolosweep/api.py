@@ -22,7 +22,7 @@ from yolosweep.errors import TrainingError, UsageError
 from yolosweep.experiment import Experiment, Source, override_of
 from yolosweep.ledger import RunFolder, read_events
 from yolosweep.ledger.history import History
-from yolosweep.records import DataCheck, DataConversion, DataSplit, Severity
+from yolosweep.records import DataCheck, DataSplit, Severity
 from yolosweep.records.columns import columns_of
 from yolosweep.records.diagnosis import SweepDiagnosis, TrainingDiagnosis
 from yolosweep.records.events import Winner
@@ -33,7 +33,6 @@ from yolosweep.report import summarize, write_report
 from yolosweep.report.explanation import explain
 from yolosweep.report.winner import verify_file
 from yolosweep.workflows.data_check import check_data
-from yolosweep.workflows.data_conversion import convert_data
 from yolosweep.workflows.data_split import split_data
 from yolosweep.workflows.diagnosis import diagnose as diagnose_path
 from yolosweep.workflows.experiment_checks import check as check_experiment
@@ -55,7 +54,6 @@ __all__ = [
     "LogListener",
     "Sweep",
     "check",
-    "convert",
     "diagnose",
     "open",
     "plan",
@@ -384,42 +382,16 @@ def split(
         data: a data.yaml, or a folder of images and labels.
         out: a new or empty folder for the lists and the data.yaml.
         task: the task of the labels.
-        val: share of the images for val.
-        test: share of the images for test.
+        val, test: shares of the images.
         seed: same seed, same split.
         allow: ``file-outside`` also uses files that links or lists lead to outside the folders of the data set.
         listener: receives progress; None: the log.
 
     Raises:
-        DataError: the data cannot be read.
-        UsageError: the folder is not empty or cannot be written, or the shares are invalid.
+        DataError, UsageError: the data cannot be read; the folder cannot be written, or the shares are invalid.
     """
     listener = listener or LogListener()
     return split_data(str(data), listener, out=Path(out), task=task, val=val, test=test, seed=seed, allow=allow)
-
-
-def convert(
-    source: Path | str,
-    target: Path | str,
-    *,
-    task: str = "detect",
-    allow: Sequence[str] = (),
-    listener: Listener | None = None,
-) -> DataConversion:
-    """Copy a data set with its labels converted to YOLO's; the source is not changed.
-
-    Args:
-        source: a folder or a file with labels of another format, or a data.yaml.
-        target: a new or empty folder.
-        task: the task of the labels.
-        allow: ``file-outside`` also copies images that links lead to.
-        listener: receives progress; None: the log.
-
-    Raises:
-        DataError: the data cannot be read, or need no conversion.
-        UsageError: the target is not empty, or cannot be written.
-    """
-    return convert_data(str(source), Path(target), listener or LogListener(), task=task, allow=allow)
 
 
 def _words(words: Sequence[str], overrides: Mapping[str, Any]) -> list[str]:

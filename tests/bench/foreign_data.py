@@ -275,7 +275,7 @@ def _test_is_val(place: Path) -> str:
 @row("2.12", "12000x12000 PNG in split")
 def _huge(place: Path) -> str:
     yaml = dataset(place, images=6)
-    Image.new("L", (12000, 12000)).save(place / "images/train/huge.png")
+    Image.new("1", (12000, 12000)).save(place / "images/train/huge.png")
     (place / "labels/train/huge.txt").write_text(BOX)
     return split(yaml, place / "out")
 

@@ -31,10 +31,10 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Copy a data set with its labels converted to YOLO's: COCO, VOC, CVAT, Label Studio, and other row formats."""
-    from yolosweep import api
     from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.workflows.data_conversion import convert_data
 
-    made = api.convert(source, target, task=task or "detect", allow=allow or (), listener=ConsoleListener())
+    made = convert_data(source, target, ConsoleListener(), task=task or "detect", allow=allow or ())
     emit(made, as_json, _describe)
 
 

@@ -15,7 +15,7 @@ from yolosweep.autolabel.annotators import class_names
 from yolosweep.autolabel.labelling import AutolabelResult, LabelledImage, autolabel
 from yolosweep.autolabel.review_page import doubtful_first, render_review
 from yolosweep.data import OUTSIDE
-from yolosweep.data.model.items import ImageFacts, Item, Labels, Layout
+from yolosweep.data.model.items import ImageFacts, Images, Item, Labels, Layout
 from yolosweep.data.scan.scan import scan
 from yolosweep.errors import UsageError
 from yolosweep.records.answers import Answer, Shape
@@ -97,13 +97,17 @@ def label_images(
         include_eval=include_eval,
         progress=listener.reading("labelling"),
     )
-    page = out.absolute() / "review.html"
-    write_atomic(page, render_review(result))
+    data = _training_set(out.absolute(), result) if folder else None
+    return AutoLabels(out=out, review=_for_review(out.absolute(), result, image_facts), result=result, data=data)
+
+
+def _for_review(out: Path, result: AutolabelResult, image_facts: Images) -> Path:
+    """Write the review page and the pre-annotations; return the page."""
     answers = [_answer(one, image_facts[one.image], result.names) for one in doubtful_first(result)]
     for name, text in preannotations(answers, result.names.values()).items():
         write_atomic(out / name, text)
-    data = _training_set(out.absolute(), result) if folder else None
-    return AutoLabels(out=out, review=page, result=result, data=data)
+    write_atomic(out / "review.html", render_review(result))
+    return out / "review.html"
 
 
 def _is_folder(source: str) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from yolosweep.data import OUTSIDE
 from yolosweep.data import described as described_in
 from yolosweep.data.foreign.dataset import foreign_layout, read_dataset
-from yolosweep.data.layout.unsplit_folder import folder_layout
+from yolosweep.data.layout.unsplit_folder import folder_layout, listed_names
 from yolosweep.data.model.items import Layout
 from yolosweep.data.prepare.split_writer import SplitResult, split_dataset
 from yolosweep.data.scan.scan import scan
@@ -37,7 +37,7 @@ def pooled_layout(source: str, task: str, *, outside: bool = False, names: Mappi
     layout = None if described or task == "classify" else foreign_layout(path, task, outside=outside)
     if described:
         layout = read_dataset(path, task, required=("train",), outside=outside)
-    layout = layout or folder_layout(path, task, names, outside=outside)
+    layout = layout or folder_layout(path, task, listed_names(path) or names, outside=outside)
     left = [described_in(one) for one in layout.findings if one.code == OUTSIDE and not outside]
     if left:
         raise DataError("\n  ".join([f"data: {layout.source} is not read completely", *left]))

@@ -52,10 +52,11 @@ def read_coco(content: Any, file: Path, index: ImageIndex, into: Annotations, sp
 
 def _categories(content: Any) -> dict[Any, str]:
     """Return the classes by id, in order; without the class of everything that Roboflow adds and never uses."""
-    listed = [one for one in content["categories"] if isinstance(one, dict) and "id" in one and one.get("name")]
-    used = Counter(one.get("category_id") for one in content["annotations"] if isinstance(one, dict))
+    listed = [one for one in content["categories"] if isinstance(one, dict) and one.get("name")]
+    listed = [one for one in listed if isinstance(one.get("id"), (int, str))]
+    used = Counter(str(one.get("category_id")) for one in content["annotations"] if isinstance(one, dict))
     above = {str(one.get("supercategory")) for one in listed}
-    kept = [one for one in listed if used[one["id"]] or str(one["name"]) not in above or _own(one)]
+    kept = [one for one in listed if used[str(one["id"])] or str(one["name"]) not in above or _own(one)]
     return {one["id"]: str(one["name"]) for one in sorted(kept, key=lambda one: (str(type(one["id"])), one["id"]))}
 
 

@@ -67,9 +67,9 @@ def _voc_shape(one: Element, size: tuple[object, object]) -> Shape | None:
     if polygon is not None and len(polygon) >= 6:
         points = [polygon.findtext(f"{axis}{n}") for n in range(1, len(polygon) // 2 + 1) for axis in "xy"]
         return outlined(name, points, size)
-    # Pixels are counted from 1.
-    left, top, right, bottom = (float(one.findtext(f"bndbox/{key}") or "") - 1 for key in _EDGES)
-    return boxed(name, left, top, right, bottom, size)
+    left, top, right, bottom = (float(one.findtext(f"bndbox/{key}") or "") for key in _EDGES)
+    # Pixels are counted from 1, both included: 1 to 64 is the whole of an image of 64.
+    return boxed(name, left - 1, top - 1, right, bottom, size)
 
 
 _EDGES = ("xmin", "ymin", "xmax", "ymax")

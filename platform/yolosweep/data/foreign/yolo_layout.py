@@ -17,9 +17,10 @@ from yolosweep.errors import DataError, Fault
 from yolosweep.records import Finding
 from yolosweep.storage.atomic_files import cache_folder
 
-__all__ = ["as_layout"]
+__all__ = ["as_layout", "is_converted"]
 
 _SHOWN = 5
+_CONVERTED = "converted"
 
 
 def as_layout(found: Annotations, source: Path, task: str, required: Sequence[str], more: Iterable[Finding]) -> Layout:
@@ -51,6 +52,11 @@ def as_layout(found: Annotations, source: Path, task: str, required: Sequence[st
         extra=_keypoints(found) if task == "pose" else {},
         findings=(*more, *_findings(found, counted, source, task)),
     )  # fmt: skip
+
+
+def is_converted(item: Item) -> bool:
+    """Return whether the labels of an image were converted, so that they are on this machine only."""
+    return item.label is not None and item.label.is_relative_to(cache_folder() / _CONVERTED)
 
 
 def _refuse(
@@ -118,7 +124,7 @@ def _stored(splits: Sequence[tuple[str, list[Path]]], texts: Mapping[Path, str])
     for split, images in splits:
         for image in images:
             digest.update(f"{split}\0{image}\0{texts[image]}\0".encode(errors="surrogateescape"))
-    target = cache_folder() / "converted" / digest.hexdigest()[:40]
+    target = cache_folder() / _CONVERTED / digest.hexdigest()[:40]
     placed = {
         split: [(image, Path(split, f"{n:07d}.txt")) for n, image in enumerate(images)] for split, images in splits
     }

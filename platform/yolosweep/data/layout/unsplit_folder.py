@@ -12,7 +12,7 @@ from yolosweep.data.model.items import Item, Layout
 from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, AllowedRoots, is_image, label_of
 from yolosweep.errors import DataError
 
-__all__ = ["folder_layout"]
+__all__ = ["folder_layout", "listed_names"]
 
 _NAMES = ("classes.txt", "labels/classes.txt", "obj.names")
 _MOST_BYTES = 1 << 20
@@ -28,7 +28,7 @@ def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = Non
     Args:
         folder: Contains images, or ``images/`` and ``labels/``, or one folder per class.
         task: the experiment's task.
-        names: Class names by number, for a folder without ``classes.txt``; by default ``class_0`` and so on up to the
+        names: Class names by number; by default those of ``classes.txt``, else ``class_0`` and so on up to the
             highest number in the label files.
         outside: Also use files that links lead to outside the folder.
 
@@ -47,7 +47,7 @@ def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = Non
         fix = f"; to use them, add --allow {OUTSIDE}" if collector.counter.count(OUTSIDE) else ""
         raise DataError(f"data: there are no images in {folder}: {why}{fix}")
     items = tuple(Item(image, label_of(image)) for image in map(Path, collector.images))
-    found = _listed_names(folder) or dict(names or {}) or _numbered(items)
+    found = dict(names or {}) or listed_names(folder) or _numbered(items)
     if not found:
         raise DataError(
             f"data: no label file was found for the {len(items)} images in {folder}; expected {items[0].label}"
@@ -74,7 +74,8 @@ def _images(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in files if is_image(name))
 
 
-def _listed_names(folder: Path) -> dict[int, str]:
+def listed_names(folder: Path) -> dict[int, str]:
+    """Return the classes that a list in a folder names, by number; empty without one."""
     for name in _NAMES:
         file = folder / name
         if file.is_file() and file.stat().st_size <= _MOST_BYTES:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from yolosweep.data.foreign.yolo_layout import is_converted
 from yolosweep.data.model.items import Item, Layout
 from yolosweep.data.model.safe_paths import label_of
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset
-from yolosweep.storage.atomic_files import cache_folder, write_atomic
+from yolosweep.storage.atomic_files import write_atomic
 
 __all__ = ["write_view"]
 
@@ -61,13 +62,13 @@ def _must_be_linked(item: Item) -> bool:
 def _link(items: tuple[Item, ...], place: Path, split: str) -> None:
     """Link the images and labels of a split under sequential numbers."""
     width = len(str(len(items)))
-    for number, (image, label, _) in enumerate(items):
-        name = f"{number:0{width}d}"
+    for number, item in enumerate(items):
+        (image, label, _), name = item, f"{number:0{width}d}"
         for kind, source, suffix in (("images", image, image.suffix), ("labels", label, ".txt")):
             if source is None or not source.is_file():
                 continue
             link = Path("linked", kind, split, f"{name}{suffix}")
-            if source.is_relative_to(cache_folder() / "converted"):  # converted labels: other machines do not have them
+            if kind == "labels" and is_converted(item):
                 write_atomic(_folder(place, link.parent) / link.name, source.read_bytes())
             else:
                 _point(place, link, source)

@@ -65,7 +65,10 @@ def _track(rows: Rows, task: str) -> bool:
     """A tracker id is last, alone or after a confidence; one above 1 tells it from a coordinate."""
     widths = (_CORNERS + 1, _CORNERS + 2) if task == "obb" else (_BOX + 1, _BOX + 2)
     alike = len({len(row) for row in rows}) == 1 and len(rows[0]) in widths
-    return alike and all(row[-1] % 1 == 0 and row[-1] >= 0 for row in rows) and any(row[-1] > 1 for row in rows)
+    shares = all(0 <= value <= 1 for row in rows for value in row[1:_BOX])
+    return (
+        alike and shares and all(row[-1] % 1 == 0 and row[-1] >= 0 for row in rows) and any(row[-1] > 1 for row in rows)
+    )
 
 
 def _rotated(rows: Rows, task: str) -> bool:

@@ -112,7 +112,11 @@ def split(source: Path, out: Path, task: str = "detect") -> str:
     return f"images {made.images}, left out {len(made.left_out)}, missing {made.missing}"
 
 
-@row("1.1", "path: C:\\… with backslash splits")
+@row(
+    "1.1",
+    "path: C:\\… with backslash splits",
+    "refused: /data.yaml has 2 problems /   train (line 2): train: /images\\train does not exist (root ); ",
+)
 def _windows(place: Path) -> str:
     dataset(place / "datasets" / "Robo")
     text = "path: C:\\Users\\V\\proj\\datasets\\Robo\ntrain: images\\train\nval: images\\val\nnames: {0: a, 1: b}\n"
@@ -120,7 +124,11 @@ def _windows(place: Path) -> str:
     return check(place / "data.yaml")
 
 
-@row("1.1", "literal val = train on Windows paths")
+@row(
+    "1.1",
+    "literal val = train on Windows paths",
+    "refused: /data.yaml has 1 problem /   val (line 2): val: C:\\Users\\V\\set\\images\\train does not exist ",
+)
 def _windows_same(place: Path) -> str:
     dataset(place)
     text = "train: C:\\Users\\V\\set\\images\\train\nval: C:\\Users\\V\\set\\images\\train\nnames: [a, b]\n"
@@ -128,12 +136,12 @@ def _windows_same(place: Path) -> str:
     return check(place / "data.yaml")
 
 
-@row("2.2", "channels: 4, images RGB")
+@row("2.2", "channels: 4, images RGB", "can start: True")
 def _channels(place: Path) -> str:
     return check(dataset(place, yaml="channels: 4\n"))
 
 
-@row("2.2", "channels: 10, images 7-page TIFF")
+@row("2.2", "channels: 10, images 7-page TIFF", "can start: True")
 def _pages(place: Path) -> str:
     yaml = dataset(place, yaml="channels: 10\n")
     for at, file in enumerate([*place.glob("images/*/*")]):
@@ -145,21 +153,25 @@ def _pages(place: Path) -> str:
     return check(yaml)
 
 
-@row("2.4", "every file a link to a blob store, check")
+@row(
+    "2.4",
+    "every file a link to a blob store, check",
+    "refused: /d/data.yaml has 2 problems /   train (line 2): there are no images in images/train: 4 file",
+)
 def _blobs(place: Path) -> str:
     yaml = dataset(place / "d")
     into_store(place)
     return check(yaml)
 
 
-@row("2.4", "the same with --allow file-outside")
+@row("2.4", "the same with --allow file-outside", "can start: False; error file-outside")
 def _blobs_allowed(place: Path) -> str:
     yaml = dataset(place / "d")
     into_store(place)
     return check(yaml, anywhere=True)
 
 
-@row("2.4", "the same in split")
+@row("2.4", "the same in split", "refused: /d/data.yaml has 2 problems")
 def _blobs_split(place: Path) -> str:
     yaml = dataset(place / "d")
     into_store(place)
@@ -176,7 +188,11 @@ def into_store(place: Path) -> None:
         file.symlink_to(os.path.relpath(target, file.parent))
 
 
-@row("2.5", "autolabel of a folder of unlabelled images")
+@row(
+    "2.5",
+    "autolabel of a folder of unlabelled images",
+    "refused: data: no label file was found for the 3 images in /in; expected /in/0.txt",
+)
 def _unlabelled(place: Path) -> str:
     for number in range(3):
         picture(place / "in" / f"{number}.jpg", number)
@@ -190,13 +206,13 @@ def _unlabelled(place: Path) -> str:
     return f"images {len(images_to_label(str(place / 'in'), 'detect', {0: 'a'}).splits['train'])}, names of the weights"
 
 
-@row("2.6", "class numbers from 1")
+@row("2.6", "class numbers from 1", "can start: False; error label-class-range")
 def _from_one(place: Path) -> str:
     rows = "1 0.2 0.2 0.1 0.1\n2 0.5 0.5 0.1 0.1\n3 0.7 0.7 0.1 0.1\n"
     return check(dataset(place, label=rows, names="[x, y, z]"))
 
 
-@row("2.7", "4 jpg and 4 jfif with labels")
+@row("2.7", "4 jpg and 4 jfif with labels", "can start: True")
 def _suffixes(place: Path) -> str:
     yaml = dataset(place)
     for split_, number in (("train", 4), ("train", 5), ("val", 4), ("val", 5)):
@@ -205,7 +221,7 @@ def _suffixes(place: Path) -> str:
     return check(yaml)
 
 
-@row("2.8", "left, top, width, height")
+@row("2.8", "left, top, width, height", "can start: True; warning label-partly-outside")
 def _left_top(place: Path) -> str:
     def rows(number: int) -> str:
         draw = np.random.default_rng(number)
@@ -216,12 +232,16 @@ def _left_top(place: Path) -> str:
     return check(dataset(place, label=rows))
 
 
-@row("2.8", "percent")
+@row("2.8", "percent", "can start: False; error label-pixels, error split-val-empty")
 def _percent(place: Path) -> str:
     return check(dataset(place, label="0 50 50 20 20\n1 30 40 10.5 80\n", size=(640, 480)))
 
 
-@row("2.9", "flat labels/ beside images/train, images/val")
+@row(
+    "2.9",
+    "flat labels/ beside images/train, images/val",
+    "can start: False; error file-no-labels, error split-val-empty, warning balance-empty",
+)
 def _flat(place: Path) -> str:
     yaml = dataset(place)
     for file in [*place.glob("labels/*/*.txt")]:
@@ -231,7 +251,11 @@ def _flat(place: Path) -> str:
     return check(yaml)
 
 
-@row("2.9", "a.jpg.txt")
+@row(
+    "2.9",
+    "a.jpg.txt",
+    "can start: False; error file-no-labels, error split-val-empty, warning label-orphan, warning balance-empty",
+)
 def _double_suffix(place: Path) -> str:
     yaml = dataset(place)
     for file in [*place.glob("labels/*/*.txt")]:
@@ -239,7 +263,11 @@ def _double_suffix(place: Path) -> str:
     return check(yaml)
 
 
-@row("2.9", "my_photo_1.txt for my photo 1.jpg")
+@row(
+    "2.9",
+    "my_photo_1.txt for my photo 1.jpg",
+    "can start: False; error file-no-labels, error split-val-empty, warning label-orphan, warning balance-empty",
+)
 def _spaces(place: Path) -> str:
     yaml = dataset(place)
     for file in [*place.glob("labels/*/*.txt")]:
@@ -249,7 +277,7 @@ def _spaces(place: Path) -> str:
     return check(yaml)
 
 
-@row("1.1", "imgs/ and anns/")
+@row("1.1", "imgs/ and anns/", "can start: False; error file-no-labels, error split-val-empty, warning balance-empty")
 def _anns(place: Path) -> str:
     dataset(place)
     (place / "images").rename(place / "imgs")
@@ -258,7 +286,11 @@ def _anns(place: Path) -> str:
     return check(place / "data.yaml")
 
 
-@row("2.10", "4 labelled and 20 background images per split")
+@row(
+    "2.10",
+    "4 labelled and 20 background images per split",
+    "can start: False; error label-missing, warning balance-empty",
+)
 def _backgrounds(place: Path) -> str:
     yaml = dataset(place, images=24)
     for file in place.glob("labels/*/*.txt"):
@@ -267,12 +299,12 @@ def _backgrounds(place: Path) -> str:
     return check(yaml)
 
 
-@row("2.11", "test: images/val")
+@row("2.11", "test: images/val", "can start: False; error leak-exact")
 def _test_is_val(place: Path) -> str:
     return check(dataset(place, yaml="test: images/val\n"))
 
 
-@row("2.12", "12000x12000 PNG in split")
+@row("2.12", "12000x12000 PNG in split", "images {'train': 9, 'val': 3}, left out 1, missing {}")
 def _huge(place: Path) -> str:
     yaml = dataset(place, images=6)
     Image.new("1", (12000, 12000)).save(place / "images/train/huge.png")
@@ -280,7 +312,7 @@ def _huge(place: Path) -> str:
     return split(yaml, place / "out")
 
 
-@row("2.13", "16-bit RGB TIFF of 12-bit values")
+@row("2.13", "16-bit RGB TIFF of 12-bit values", "can start: True")
 def _tiff16(place: Path) -> str:
     import cv2
 
@@ -299,7 +331,11 @@ def foreign(place: Path) -> Path:
     return place / "data.yaml"
 
 
-@row("2.14", "COCO JSON beside the images (Roboflow), no data.yaml")
+@row(
+    "2.14",
+    "COCO JSON beside the images (Roboflow), no data.yaml",
+    "refused: data:  should contain one data.yaml, found none; write /data.yaml with /   train: train /  ",
+)
 def _coco(place: Path) -> str:
     for split_ in ("train", "valid"):
         files = [picture(place / split_ / f"{split_}{n}.jpg", n + 90 * ord(split_[0])) for n in range(4)]
@@ -322,7 +358,11 @@ def coco_of(files: Sequence[str]) -> dict[str, object]:
     }
 
 
-@row("2.14", "labelme x.json beside the images")
+@row(
+    "2.14",
+    "labelme x.json beside the images",
+    "can start: False; error file-no-labels, error split-val-empty, warning balance-empty",
+)
 def _labelme(place: Path) -> str:
     yaml = foreign(place)
     for file in place.glob("images/*/*.jpg"):
@@ -332,7 +372,11 @@ def _labelme(place: Path) -> str:
     return check(yaml)
 
 
-@row("2.14", "Pascal VOC x.xml beside the images")
+@row(
+    "2.14",
+    "Pascal VOC x.xml beside the images",
+    "can start: False; error file-no-labels, error split-val-empty, warning balance-empty",
+)
 def _voc(place: Path) -> str:
     yaml = foreign(place)
     for file in place.glob("images/*/*.jpg"):
@@ -349,7 +393,11 @@ def voc_of(name: str) -> str:
     )
 
 
-@row("2.14", "Supervisely img/ and ann/x.jpg.json")
+@row(
+    "2.14",
+    "Supervisely img/ and ann/x.jpg.json",
+    "can start: False; error file-no-labels, error split-val-empty, warning balance-empty",
+)
 def _supervisely(place: Path) -> str:
     dataset(place)
     shutil.rmtree(place / "labels")
@@ -365,7 +413,11 @@ def _supervisely(place: Path) -> str:
     return check(place / "data.yaml")
 
 
-@row("2.14", "set.ndjson as data")
+@row(
+    "2.14",
+    "set.ndjson as data",
+    "refused: /set.ndjson cannot be read as YAML: line 2: did not find expected <document start>",
+)
 def _ndjson(place: Path) -> str:
     dataset(place)
     head = {"type": "dataset", "task": "detect", "class_names": {"0": "a", "1": "b"}}
@@ -377,14 +429,18 @@ def _ndjson(place: Path) -> str:
     return check(place / "set.ndjson")
 
 
-@row("2.14", "a .7z, a .rar")
+@row(
+    "2.14",
+    "a .7z, a .rar",
+    "refused: /set.7z is in UTF-16; save it as UTF-8 (Windows Notepad: Save as, Encoding UTF-8; PowerShel",
+)
 def _seven(place: Path) -> str:
     (place / "set.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(64))
     (place / "set.rar").write_bytes(b"Rar!\x1a\x07\x01\x00" + bytes(64))
     return f"{check(place / 'set.7z')}\n{check(place / 'set.rar')}"
 
 
-@row("2.14", "zip with data.yaml three folders deep")
+@row("2.14", "zip with data.yaml three folders deep", "refused: data: … sh")
 def _deep_zip(place: Path) -> str:
     dataset(place / "in" / "a" / "b" / "c")
     text = "train: images/train\nval: images/val\nnames: [a, b]\n"
@@ -392,49 +448,57 @@ def _deep_zip(place: Path) -> str:
     return check(Path(shutil.make_archive(str(place / "set"), "zip", place / "in")))
 
 
-@row("2.15", "confidence column")
+@row("2.15", "confidence column", "can start: False; error label-columns, error split-val-empty")
 def _confidence(place: Path) -> str:
     return check(dataset(place, label="0 0.5 0.5 0.2 0.2 0.87\n1 0.3 0.4 0.1 0.2 0.31\n"))
 
 
-@row("2.15", "tracker ids")
+@row("2.15", "tracker ids", "can start: False; error label-columns, error split-val-empty")
 def _tracker(place: Path) -> str:
     return check(dataset(place, label="0 0.5 0.5 0.2 0.2 17\n1 0.3 0.4 0.1 0.2 31\n"))
 
 
-@row("2.15", "xywhr under obb")
+@row("2.15", "xywhr under obb", "can start: False; error label-columns, error split-val-empty")
 def _xywhr(place: Path) -> str:
     return check(dataset(place, label="0 0.5 0.5 0.2 0.2 0.7854\n1 0.3 0.4 0.1 0.2 -0.2\n"), "obb")
 
 
-@row("2.15", "COCO-pose rows under detect and segment")
+@row("2.15", "COCO-pose rows under detect and segment", "can start: False; error label-columns, error split-val-empty")
 def _pose_rows(place: Path) -> str:
     values = " ".join(f"0.{40 + n} 0.{50 + n} {n % 3}" for n in range(17))
     yaml = dataset(place, label=f"0 0.5 0.5 0.2 0.2 {values}\n")
     return f"{check(yaml)}\n{check(yaml, 'segment')}"
 
 
-@row("2.15", "DOTA rows under obb")
+@row("2.15", "DOTA rows under obb", "can start: False; error label-not-number, error split-val-empty")
 def _dota(place: Path) -> str:
     rows = "imagesource:GoogleEarth\ngsd:0.14\n10 10 30 10 30 20 10 20 a 0\n5 5 20 5 20 15 5 15 b 1\n"
     return check(dataset(place, label=rows), "obb")
 
 
-@row("2.15", "classes: instead of names:")
+@row(
+    "2.15",
+    "classes: instead of names:",
+    "refused: /data.yaml has 1 problem /   names: names: must list the classes, e.g. names: [red_car, car",
+)
 def _classes_key(place: Path) -> str:
     yaml = dataset(place)
     yaml.write_text(yaml.read_text().replace("names:", "classes:"))
     return check(yaml)
 
 
-@row("2.15", "stray quote in path:")
+@row("2.15", "stray quote in path:", "can start: True")
 def _quote(place: Path) -> str:
     yaml = dataset(place)
     yaml.write_text(yaml.read_text().replace(f"path: {place}", f"path: {place}'"))
     return check(yaml)
 
 
-@row("2.15", "classify: extra class in val, missing class in val")
+@row(
+    "2.15",
+    "classify: extra class in val, missing class in val",
+    "refused: data:  has 1 problem /   /val has class folders that train lacks: z",
+)
 def _class_folders(place: Path) -> str:
     for at, folder in enumerate(("train/a", "train/b", "train/c", "val/a", "val/b", "val/z")):
         for number in range(3):
@@ -442,7 +506,7 @@ def _class_folders(place: Path) -> str:
     return check(place, "classify")
 
 
-@row("2.15", "duplicate findings where val is train")
+@row("2.15", "duplicate findings where val is train", "can start: False; error leak-exact, warning duplicate-exact")
 def _val_is_train(place: Path) -> str:
     yaml = dataset(place)
     picture(place / "images/train/again.jpg", 0)
@@ -451,7 +515,11 @@ def _val_is_train(place: Path) -> str:
     return check(yaml)
 
 
-@row("2.15", "balance advice where there is no label at all")
+@row(
+    "2.15",
+    "balance advice where there is no label at all",
+    "can start: False; error file-no-labels, error split-val-empty, warning balance-empty",
+)
 def _no_labels(place: Path) -> str:
     return check(foreign(place))
 

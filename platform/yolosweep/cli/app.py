@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from yolosweep.cli.console import notify, print_text, show_error, show_failure
+from yolosweep.cli.console import notify, print_json, print_text, show_error, show_failure
 from yolosweep.errors import UsageError, YolosweepError
 
 __all__ = ["COMMANDS", "app"]
@@ -59,10 +59,13 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
+        as_json = "--json" in [*ctx._protected_args, *ctx.args]
         try:
             return super().invoke(ctx)
         except YolosweepError as error:
             show_failure(error)
+            if as_json:
+                print_json({"error": str(error), "exit_code": error.exit_code})
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             notify("interrupted")

@@ -199,3 +199,12 @@ def test_init_makes_an_experiment_that_plans(parking: Path, tmp_path: Path, monk
     assert plan.exit_code == 0, plan.output
     assert json.loads(plan.stdout)["data"]["names"] == {"0": "red_car", "1": "car"}
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_refusal_is_an_object_too_where_json_is_asked_for(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["check", str(tmp_path / "gone.yaml"), "--json"])
+    assert done.exit_code == 4
+    refusal = json.loads(done.stdout)
+    assert refusal["exit_code"] == 4
+    assert "gone.yaml does not exist" in refusal["error"]
+    assert CliRunner().invoke(app, ["check", str(tmp_path / "gone.yaml")]).stdout == ""

@@ -91,6 +91,7 @@ def examine(
         images={split: len(items) for split, items in layout.splits.items()},
         instances={split: one.instances for split, one in found_counts.splits.items() if split in layout.splits},
         fingerprint=_fingerprint(layout, image_facts, labels),
+        notes=tuple(one.message for one in layout.findings if one.code == "file-converted"),
         findings=tuple(sorted(found, key=lambda finding: _BY_SEVERITY.index(finding.severity))),
         leaks=dict(leaks.shares),
         same_source=dict(leaks.sequence_shares),

@@ -32,6 +32,9 @@ _CORNERS_LEAST, _CORNERS_SHARE = 20, 0.3
 """Least number of rows, and share of them beyond the image, for rows to be recognized as corners."""
 
 
+_SINGULAR = {"have": "has", "are": "is", "do": "does", "mix": "mixes", "cannot": "cannot"}
+
+
 @dataclass
 class _Seen:
     """One kind of problem in one split."""
@@ -148,7 +151,10 @@ def _absent(split: str, whole: _Split, orphans: int) -> list[Finding]:
 
 
 def _problem(code: str, seen: _Seen, split: str, whole: _Split) -> Finding:
-    message = f"{seen.files} label file{'s' if seen.files != 1 else ''} of {split} {TEXTS[code]}"
+    message = f"{seen.files} label files of {split} {TEXTS[code]}"
+    if seen.files == 1:
+        verb, rest = TEXTS[code].split(" ", 1)
+        message = f"1 label file of {split} {_SINGULAR.get(verb, verb)} {rest}"
     if seen.rows > seen.files:
         message += f", in {seen.rows} lines"
     more = {}

@@ -183,9 +183,9 @@ def test_what_yolo_has_no_place_for_is_counted(tmp_path: Path) -> None:
     layout = coco_with(tmp_path, mask)
     (row,) = rows(layout)["a.jpg"]
     assert len(row) == 9
-    told = next(one.message for one in layout.findings if one.code == "file-converted-part")
-    assert "1 RLE masks, of which the boxes are kept" in told
-    assert "1 boxes, which segment uses as rectangles" in told
+    told = {one.code: one.message for one in layout.findings}
+    assert "1 RLE masks, of which the boxes are kept" in told["file-converted-part"]
+    assert "all 1 objects of COCO JSON are boxes" in told["label-boxes-only"]
 
 
 def test_keypoints_and_their_mirror_order(tmp_path: Path) -> None:

@@ -150,7 +150,10 @@ def _findings(found: Annotations, counted: Counter[str], source: Path, task: str
     lost = Counter(found.left_out)
     if counted["without keypoints"]:
         lost["objects without the keypoints of the others"] = counted["without keypoints"]
-    if counted["boxes"]:
+    if task == "segment" and counted["boxes"] == counted["objects"] > 0:
+        message = f"all {counted['boxes']} objects of {found.format} are boxes: they would be trained on as masks"
+        made.append(finding("label-boxes-only", message, file=str(source), count=counted["boxes"]))
+    elif counted["boxes"]:
         lost[f"boxes, which {task} uses as rectangles"] = counted["boxes"]
     if lost:
         listed = ", ".join(f"{count} {what}" for what, count in lost.most_common(_SHOWN))

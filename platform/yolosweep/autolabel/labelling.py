@@ -67,14 +67,14 @@ class AutolabelResult:
                 for category, count in sorted(Counter(b.category for i in self.images for b in i.drawn).items())
             },
             "left_out_classes": list(self.unknown_classes),
-            "suspected_label_errors": self._suspected(),
+            "suspected_label_errors": self.suspected(),
             "agreement": {
                 split: {self.names.get(c, str(c)): _as_dict(found) for c, found in by.items()}
                 for split, by in self.agreement.items()
             },
         }
 
-    def _suspected(self) -> dict[str, int]:
+    def suspected(self) -> dict[str, int]:
         """Return how many errors in human labels the detector is sure of, by kind."""
         pairs = ((one.drawn, one.known) for one in self.images if one.known is not None and one.label is not None)
         errors = [error for drawn, known in pairs for error in label_errors(drawn, known) if error.score >= _SURE]

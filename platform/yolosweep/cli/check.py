@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yolosweep.cli.console import emit
+from yolosweep.cli.console import emit, print_json, print_line
 from yolosweep.cli.options import AsJson, Task
 
 if TYPE_CHECKING:
-    from yolosweep.records import Severity
+    from yolosweep.records import DataCheck, LabelReview, Severity
 
 __all__ = ["check", "register"]
 
@@ -32,11 +33,12 @@ def check(
     report: Annotated[
         Path | None, typer.Option(help="Write an HTML page: findings, classes, box sizes, samples, leaks.")
     ] = None,
-    fail_on: Annotated[
-        str, typer.Option(help="Lowest severity that gives exit code 4: error, warning, note.")
-    ] = "error",
+    fail_on: Annotated[str, typer.Option(help="Lowest severity with exit code 4: error, warning, note.")] = "error",
     allow: Annotated[
         list[str] | None, typer.Option(metavar="CODE", help="Waive findings of this code: they do not fail the check.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights of a detector: list labels that it disagrees with, beside --report.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -50,9 +52,30 @@ def check(
     found = api.check(
         data, task=task, imgsz=imgsz or (), allow=codes, report=report, fail_on=lowest, listener=ConsoleListener()
     )
-    emit(found, as_json, describe_check)
+    review = _review(found, weights, report, codes)
+    if review is None:
+        emit(found, as_json, describe_check)
+    elif as_json:
+        print_json({**found.model_dump(mode="json"), "label_review": review})
+    else:
+        describe_check(found)
+        errors = ", ".join(f"{count} {kind}" for kind, count in review.suspected.items()) or "none"
+        print_line(f"suspected  {errors} among the labels, the likeliest first: {review.page}")
     if found.failing(lowest):
         raise typer.Exit(DataError.exit_code)
+
+
+def _review(found: DataCheck, weights: Path | None, report: Path | None, codes: Sequence[str]) -> LabelReview | None:
+    from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.errors import UsageError
+    from yolosweep.workflows.label_review import review_labels
+
+    if weights is None:
+        return None
+    if report is None:
+        raise UsageError("--weights needs --report FILE: the labels are listed in a folder beside it")
+    out = report.with_name(f"{report.stem}-labels")
+    return review_labels(found.source, ConsoleListener(), weights=weights, out=out, task=found.task, allow=codes)
 
 
 def _severity(word: str) -> Severity:

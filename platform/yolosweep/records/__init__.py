@@ -7,6 +7,7 @@ from yolosweep.records.dataset import DataConversion as DataConversion
 from yolosweep.records.dataset import DataProfile as DataProfile
 from yolosweep.records.dataset import DataSplit as DataSplit
 from yolosweep.records.dataset import Finding as Finding
+from yolosweep.records.dataset import LabelReview as LabelReview
 from yolosweep.records.dataset import PreparedDataset as PreparedDataset
 from yolosweep.records.dataset import Severity as Severity
 from yolosweep.records.dataset import SplitCheck as SplitCheck

@@ -162,6 +162,15 @@ class DataConversion(Record):
     """What has no place in YOLO labels, one sentence each."""
 
 
+class LabelReview(Record):
+    """Human labels that a detector disagrees with; the value of ``label_review`` in ``yolosweep check --json``."""
+
+    page: str
+    """The page; pre-annotations for labelling tools are beside it."""
+    suspected: dict[str, int]
+    """Errors that the detector is sure of, by kind."""
+
+
 class DataSplit(Record):
     """A new split of a data set; its fields are the keys of ``yolosweep split --json``, in order."""
 

@@ -24,7 +24,7 @@ from yolosweep.storage.atomic_files import write_atomic
 from yolosweep.workflows.data_split import pooled_layout
 from yolosweep.workflows.listener import Listener
 
-__all__ = ["AutoLabels", "images_to_label", "label_images"]
+__all__ = ["AutoLabels", "images_to_label", "label_images", "write_review"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +98,10 @@ def label_images(
         progress=listener.reading("labelling"),
     )
     data = _training_set(out.absolute(), result) if folder else None
-    return AutoLabels(out=out, review=_for_review(out.absolute(), result, image_facts), result=result, data=data)
+    return AutoLabels(out=out, review=write_review(out.absolute(), result, image_facts), result=result, data=data)
 
 
-def _for_review(out: Path, result: AutolabelResult, image_facts: Images) -> Path:
+def write_review(out: Path, result: AutolabelResult, image_facts: Images) -> Path:
     """Write the review page and the pre-annotations; return the page."""
     answers = [_answer(one, image_facts[one.image], result.names) for one in doubtful_first(result)]
     for name, text in preannotations(answers, result.names.values()).items():

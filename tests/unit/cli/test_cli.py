@@ -23,7 +23,7 @@ runner = CliRunner()
 SURFACE = {
     "run": {"--dry-run", "--allow", "--json"},
     "plan": {"--allow", "--measure", "--json"},
-    "check": {"--task", "--imgsz", "--report", "--fail-on", "--allow", "--json"},
+    "check": {"--task", "--imgsz", "--report", "--fail-on", "--allow", "--weights", "--json"},
     "split": {"--out", "--task", "--val", "--test", "--seed", "--allow", "--json"},
     "convert": {"--task", "--allow", "--json"},
     "autolabel": {"--weights", "--out", "--sam", "--conf", "--include-eval", "--allow", "--json"},

@@ -44,7 +44,6 @@ def check(
 ) -> None:
     """Find problems in a data set before a sweep does: labels, images, leaks, balance."""
     from yolosweep import api
-    from yolosweep.cli.data_check import describe_check
     from yolosweep.cli.listener import ConsoleListener
     from yolosweep.errors import DataError
 
@@ -52,7 +51,14 @@ def check(
     found = api.check(
         data, task=task, imgsz=imgsz or (), allow=codes, report=report, fail_on=lowest, listener=ConsoleListener()
     )
-    review = _review(found, weights, report, codes)
+    _print(found, _review(found, weights, report, codes), as_json)
+    if found.failing(lowest):
+        raise typer.Exit(DataError.exit_code)
+
+
+def _print(found: DataCheck, review: LabelReview | None, as_json: bool) -> None:
+    from yolosweep.cli.data_check import describe_check
+
     if review is None:
         emit(found, as_json, describe_check)
     elif as_json:
@@ -61,8 +67,6 @@ def check(
         describe_check(found)
         errors = ", ".join(f"{count} {kind}" for kind, count in review.suspected.items()) or "none"
         print_line(f"suspected  {errors} among the labels, the likeliest first: {review.page}")
-    if found.failing(lowest):
-        raise typer.Exit(DataError.exit_code)
 
 
 def _review(found: DataCheck, weights: Path | None, report: Path | None, codes: Sequence[str]) -> LabelReview | None:

@@ -9,6 +9,8 @@ import pytest
 from tests.bench.foreign_data import ROWS, answers, dataset
 
 from yolosweep.data.checks.gate import examine
+from yolosweep.data.checks.row_formats import counts_from_one
+from yolosweep.data.model.items import Item, LabelFile, Layout, Problem, Row
 from yolosweep.data.prepare.row_conversion import converted_rows
 from yolosweep.data.scan.row_kinds import row_kind
 
@@ -84,6 +86,16 @@ def test_nothing_is_rewritten_in_a_good_data_set(tmp_path: Path) -> None:
 def test_pixels_in_a_small_corner_are_not_percent(tmp_path: Path) -> None:
     yaml = dataset(tmp_path, label="0 50 50 20 20\n0 300 200 50 50\n", size=(640, 480))
     assert "label-pixels" in {one.code for one in examine(str(yaml), "detect").dataset.findings}
+
+
+@pytest.mark.parametrize(("files", "shifted"), [(1, False), (3, True)])
+def test_one_high_number_among_many_files_is_a_slip(files: int, shifted: bool, tmp_path: Path) -> None:
+    items = tuple(Item(tmp_path / f"{n}.jpg", tmp_path / f"{n}.txt") for n in range(300))
+    layout = Layout(task="detect", source=tmp_path, root=tmp_path, names={0: "a", 1: "b"}, splits={"train": items})
+    good = LabelFile("x", (Row(1, 1, (0.5, 0.5, 0.1, 0.1)),))
+    bad = LabelFile("y", (), (Problem("label-class-range", 1, "class 2 of 2"),))
+    labels = {item.label: bad if n < files else good for n, item in enumerate(items) if item.label is not None}
+    assert bool(counts_from_one(layout, labels)) is shifted
 
 
 SAID: dict[str, str] = {

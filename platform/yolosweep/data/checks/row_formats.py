@@ -18,6 +18,8 @@ _FILES, _BYTES = 50, 1 << 16
 """Label files that are read again, and how much of each."""
 _WHOLE, _LEAST_SIDE = 101.0, 200
 """Highest edge in percent, with rounding, and the shorter side in pixels above which it cannot be one in pixels."""
+_SHARE = 0.01
+"""Least share of label files with the highest number: one alone may be a slip."""
 _BOX = 5
 
 
@@ -39,7 +41,7 @@ def is_percent(items: Iterable[Item], labels: Labels) -> bool:
 
 def counts_from_one(layout: Layout, labels: Labels) -> list[Finding]:
     """Return the finding of class numbers from 1 to the number of classes, of which 0 is never used."""
-    highest, files, first = len(layout.names), 0, None
+    highest, read, files, first = len(layout.names), 0, 0, None
     for path in (item.label for items in layout.splits.values() for item in items):
         label = labels.get(path) if path is not None else None
         if label is None:
@@ -47,9 +49,10 @@ def counts_from_one(layout: Layout, labels: Labels) -> list[Finding]:
         beyond = {problem.detail for problem in label.problems if problem.code == "label-class-range"}
         if any(row.category == 0 for row in label.rows) or beyond - {f"class {highest} of {highest}"}:
             return []
+        read += bool(label.rows or label.problems)
         files += bool(beyond)
         first = first or (path if beyond else None)
-    if first is None:
+    if first is None or files < _SHARE * read:
         return []
     message = (
         f"the class numbers run from 1 to {highest}, and names: has 0 to {highest - 1}: read as they are, every object "

@@ -22,7 +22,7 @@ def test_pose_without_flip_idx_and_rectangular_batches(tmp_path: Path) -> None:
     request = TrialRequest(
         sweep="run", trial="t0000", number=0, task="pose", model="yolo11n-pose.yaml", data=str(data),
         settings=settings, asked={"lr0": 0.01}, identity="0" * 16, metric="metrics/mAP50-95(P)",
-        folder=str(tmp_path / "run"), gpus=0, threads=1,
+        folder=str(tmp_path / "run"), gpus=0,
     )  # fmt: skip
     record = trainer_for(request.model).train(request, lambda row, checkpoint: Verdict.CONTINUE, lambda: False)
     assert record.ending is Ending.FINISHED, record.error

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from yolosweep.data.checks.gate import Gate, examine
@@ -537,7 +538,7 @@ def main() -> None:
     """Print the table."""
     table = Table("row", "input", "before", "now", show_lines=True)
     for one, now in answers(*sys.argv[1:2]):
-        table.add_row(one.number, one.name, one.before, now)
+        table.add_row(*map(escape, (one.number, one.name, one.before, now)))
     Console(width=200).print(table)
 
 

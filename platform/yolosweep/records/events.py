@@ -212,7 +212,8 @@ class Winner(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     pages: dict[str, str] = Field(default_factory=dict)
     """Where the sweep is at the trackers it was mirrored to, by their titles."""
-    reproduce: str = "yolosweep run winner/reproduce.yaml"
+    reproduce: str = "yolosweep run reproduce.yaml"
+    """Command to train it again, in its folder."""
 
     @model_validator(mode="before")
     @classmethod

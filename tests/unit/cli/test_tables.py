@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from yolosweep.cli.conclusion import conclude
-from yolosweep.cli.tables import SHOWN, describe_run, describe_runs, runs_in
+from yolosweep.cli.tables import SHOWN, describe_run, describe_runs
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import FileRef
 from yolosweep.records.summary import Summary
 from yolosweep.report import summarize
+from yolosweep.workflows.run_list import runs_in
 
 FIXTURE = Path(__file__).resolve().parents[2] / "fixtures" / "run_v1"
 

@@ -114,6 +114,7 @@ def test_the_bundle_holds_what_is_needed_to_trust_and_repeat_it(tmp_path: Path) 
     assert bundle["data_fingerprint"] == "f" * 64
     assert bundle["versions"] == {"ray": "2"}
     assert bundle["pages"] == {"W&B": "http://w/p"}
+    assert bundle["reproduce"] == "yolosweep run reproduce.yaml"  # in the folder of winner.json
     assert verify_file(folder, History.of(folder).trials["t0001"].record.files["best.pt"]).is_file()
     again = load_experiment(folder.winner / "reproduce.yaml", ["train.optimizer=AdamW"])
     assert again.seed == 3

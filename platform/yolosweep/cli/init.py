@@ -32,6 +32,8 @@ def init(
     """
     from yolosweep.workflows.starter_file import write_starter
 
-    write_starter(data, out=out, task=task, model=model, time=time)
+    fits = write_starter(data, out=out, task=task, model=model, time=time)
     print_text(f"{out}\n")
+    if fits:
+        notify(fits)
     notify(f"next: yolosweep plan {shlex.quote(str(out))}")

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from yolosweep.backends import DEFAULT_BACKEND, backend_for
 from yolosweep.data import examine, guess_task, profile_of
 from yolosweep.errors import UsageError
+from yolosweep.experiment import load_experiment
 from yolosweep.experiment.json_schema import text as schema_text
 from yolosweep.experiment.schema import SCHEMA_FILE, Search
 from yolosweep.experiment.starter import starter
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import write_atomic
+from yolosweep.workflows.time_budget import fit_on_this_machine
 
 __all__ = ["write_starter"]
 
 
 def write_starter(
     data: str, *, out: Path, task: str | None = None, model: str | None = None, time: str | None = None
-) -> None:
+) -> str:
     """Write a starter experiment for a data set into a new file, with the schema for editors beside it.
+
+    With a time budget, the epochs of a trial are chosen so that enough trials fit. Returns what fits, or why that is
+    unknown; an empty text without a budget.
 
     Args:
         data: the data set.
@@ -41,13 +48,14 @@ def write_starter(
     if task is None:
         task = guess_task(place)
         _check_options(out, task, model, time)
-    text = _starter(data, out=out, task=task, model=model, time=time)
+    text, fits = _starter(data, out=out, task=task, model=model, time=time)
     try:
         write_atomic(out.absolute(), text)
         if not (schema := out.absolute().with_name(SCHEMA_FILE.name)).exists():
             write_atomic(schema, schema_text())
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror or error}; choose another with --out") from error
+    return fits
 
 
 def _check_options(out: Path, task: str | None, model: str | None, time: str | None) -> None:
@@ -76,8 +84,8 @@ def _fault_of_time(time: str) -> str:
     return ""
 
 
-def _starter(data: str, *, out: Path, task: str, model: str | None, time: str | None) -> str:
-    """Return the text of the experiment.
+def _starter(data: str, *, out: Path, task: str, model: str | None, time: str | None) -> tuple[str, str]:
+    """Return the text of the experiment, and what fits into its time budget.
 
     Raises:
         DataError: the data cannot be read.
@@ -85,7 +93,8 @@ def _starter(data: str, *, out: Path, task: str, model: str | None, time: str | 
     is_name = data.startswith("sample:") or is_address(data)
     gate = examine(data if is_name else str(Path(data).absolute()), task)
     in_folder = data.endswith((".yaml", ".yml"))
-    return starter(
+    write = partial(
+        starter,
         data if is_name else os.path.relpath(data, out.absolute().parent),
         task=task,
         name=Path(data.rpartition(":")[2]).absolute().parent.name if in_folder else Path(data).name,
@@ -95,3 +104,10 @@ def _starter(data: str, *, out: Path, task: str, model: str | None, time: str | 
         schema=SCHEMA_FILE.name,
         file=out.name,
     )
+    if time is None:
+        return write(), ""
+    exp = load_experiment(YAML(typ="safe", pure=True).load(write()))
+    fit = fit_on_this_machine(exp, gate.dataset.images)
+    if fit is None:
+        return write(), "what fits into the time is unknown without a measurement: yolosweep plan --measure"
+    return write(epochs=fit.epochs), fit.sentence(time)

@@ -13,7 +13,7 @@ from typing import Any
 from yolosweep.experiment import Parameter
 from yolosweep.records.summary import Summary, TrialSummary
 from yolosweep.records.verdict import Outcome
-from yolosweep.report.figures import Figure, inner, rounded
+from yolosweep.report.figures import Figure, drawn_trials, inner, rounded
 
 __all__ = ["parallel", "stands_out"]
 
@@ -22,8 +22,9 @@ _BEST_SHARE = 0.25
 
 
 def parallel(summary: Summary, space: Mapping[str, Parameter]) -> Figure:
-    """Return one line per scored trial; the best is at the top of the last axis in both modes."""
-    scored = _worst_first(summary)
+    """Return one line per drawn trial; the best is at the top of the last axis in both modes."""
+    drawn = set(drawn_trials(summary))
+    scored = [(score, trial) for score, trial in _worst_first(summary) if trial.trial in drawn]
     worst, best = (scored[0][0], scored[-1][0]) if scored else (0.0, 1.0)
     axes = [_Axis(name, parameter, [t.parameters.get(name) for _, t in scored]) for name, parameter in space.items()]
     out = stands_out(summary)

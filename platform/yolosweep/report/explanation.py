@@ -11,6 +11,7 @@ from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending, Verdict
 from yolosweep.records.columns import setting_text, short_metric
 from yolosweep.records.events import EpochRecorded, Event, TrialStarted
+from yolosweep.report.summary import verdict_of
 from yolosweep.report.sweep_diagnosis import diagnose_sweep, diagnose_trial
 
 __all__ = ["Explanation", "explain"]
@@ -70,6 +71,8 @@ class Explanation:
         )
         why = f"The search is over: {ended.reason or ended.status}." if ended else "The sweep has not ended."
         found = [f"{why} It started {len(trials)} trials: {counts}."]
+        verdict = verdict_of(history)
+        found += [verdict.sentence, *verdict.details, *history.dataset.caveats]
         found += [f"It was resumed at {event.at:%Y-%m-%d %H:%M} UTC." for event in history.resumes]
         if history.winner is not None:
             found.append(self._choice(history.trials[history.winner.trial]))
@@ -150,7 +153,8 @@ class Explanation:
             return None
         rank, best = ranked.index(trial) + 1, ranked[0]
         last = trial.rows[-1]
-        behind = "" if rank == 1 else f", {abs((best.score or 0.0) - trial.score):.4f} behind {best.request.trial}"
+        lag = abs(round((best.score or 0.0) - trial.score, 6))
+        behind = "" if rank == 1 else f", {lag:.4f} behind {best.request.trial}"
         return (
             f"Its best {short_metric(self.history.metric)} is {_score(trial.score)}, in epoch {last.best_epoch}: "
             f"{_ordinal(rank)} of {len(ranked)}{behind}."

@@ -53,7 +53,7 @@ def curves(history: History, summary: Summary) -> Figure:
     The last trace marks the endings of trials that did not train all epochs, and the epoch of the best score.
     """
     best = summary.best_trial
-    trials = [history.trials[name] for name in drawn_trials(summary)]
+    trials = [trial for name in drawn_trials(summary) if (trial := history.trials[name]).score is not None]
     trials.sort(key=lambda trial: (trial.request.trial == best, trial.request.number == 0))
     longest = max((trial.rows[-1].epoch for trial in trials), default=1)
     return {

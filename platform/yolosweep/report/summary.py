@@ -24,12 +24,12 @@ from yolosweep.records.verdict import SeedComparison, SweepVerdict
 from yolosweep.report.sweep_diagnosis import diagnose_sweep
 from yolosweep.search.importance import importance_of
 
-__all__ = ["Headline", "headline", "summarize"]
+__all__ = ["Headline", "headline", "summarize", "verdict_of"]
 
 
 def summarize(history: History) -> Summary:
     """Return the outcome of a sweep; every number on the page is one of these."""
-    verdict = _verdict(history)
+    verdict = verdict_of(history)
     head = _headline(history, verdict.seeds)
     importance = importance_of(history)
     ended, winner, trials = history.ended, _winner(history), history.trials.values()
@@ -74,10 +74,11 @@ class Headline(NamedTuple):
 
 def headline(history: History) -> Headline:
     """Return the best trial of a sweep with its score."""
-    return _headline(history, _verdict(history).seeds)
+    return _headline(history, verdict_of(history).seeds)
 
 
-def _verdict(history: History) -> SweepVerdict:
+def verdict_of(history: History) -> SweepVerdict:
+    """Return whether a sweep found something better than trial 0."""
     return judge(evidence_of(history, defaults_of(history.experiment["model"])))
 
 

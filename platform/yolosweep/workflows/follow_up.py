@@ -8,10 +8,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from yolosweep.errors import RunFolderError, UsageError
+from yolosweep.experiment.json_schema import text as schema_text
 from yolosweep.experiment.next_experiment import next_experiment, one_line
+from yolosweep.experiment.schema import SCHEMA_FILE
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records.diagnosis import Change, Diagnosis
+from yolosweep.report.summary import verdict_of
 from yolosweep.report.sweep_diagnosis import diagnose_sweep
 from yolosweep.storage.atomic_files import write_atomic
 
@@ -43,7 +46,9 @@ def follow_up(folder: RunFolder) -> FollowUp:
         return _without_experiment(stop.sentence, *(change.how for change in stop.changes))
     changes = [_with_evidence(diagnosis, change) for diagnosis in found for change in diagnosis.changes]
     try:
-        following = next_experiment(history.experiment, changes, title=f"Follows {history.sweep}, with comments.")
+        following = next_experiment(
+            history.experiment, changes, title=f"Follows {history.sweep}. {verdict_of(history).sentence}"
+        )
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise RunFolderError(
@@ -77,6 +82,8 @@ def write_follow_up(folder: RunFolder, out: Path) -> FollowUp:
     if following.changes:
         try:
             write_atomic(out.absolute(), following.text)
+            if not (schema := out.absolute().with_name(SCHEMA_FILE.name)).exists():
+                write_atomic(schema, schema_text())
         except OSError as error:
             raise UsageError(f"cannot write {out}: {error.strerror or error}; choose another with --out") from error
     return following

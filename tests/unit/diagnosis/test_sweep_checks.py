@@ -282,6 +282,12 @@ def test_next_writes_an_experiment_that_plan_accepts(
     written = runner.invoke(app, ["next", str(folder.root), "-o", "next.yaml"])
     assert written.exit_code == 0, written.output
     text = (tmp_path / "next.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=experiment.schema.json\n# Follows ")
+    assert (tmp_path / "experiment.schema.json").is_file()
+    verdict = json.loads(runner.invoke(app, ["show", str(folder.root), "--json"]).stdout)["verdict"]
+    assert verdict["sentence"] in text
+    explained = runner.invoke(app, ["explain", str(folder.root)]).stdout
+    assert all(sentence in explained for sentence in (verdict["sentence"], *verdict["details"]))
     assert "# was 20: 5 of the best 5 trials were still rising after 20 epochs\n  epochs: 40\n" in text
     assert "the best trials have lr0 near 0.1, the upper end of the range" in text
     exp = load_experiment(tmp_path / "next.yaml")

@@ -28,10 +28,10 @@ def check(sweep: Sweep) -> Diagnosis | None:
     return Diagnosis(
         code="within-noise",
         confidence=Confidence.HIGH if len(tied) >= 0.8 * len(comparable) else Confidence.MEDIUM,
-        sentence=f"Within noise: {len(tied)} of {len(comparable)} comparable trials are within {sweep.resolution:.3f} "
-        f"of the best, which val with {sweep.val_images} images cannot tell apart{more}.",
+        sentence=f"Within noise: {len(tied) - 1} of the {len(comparable) - 1} other comparable trials are within "
+        f"{sweep.resolution:.3f} of {best.name}, which val with {sweep.val_images} images cannot tell apart{more}.",
         evidence={
-            "tied": len(tied),
+            "tied": len(tied) - 1,
             "comparable": len(comparable),
             "resolution": sweep.resolution,
             "gain_over_trial_0": gain,

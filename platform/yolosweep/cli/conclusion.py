@@ -37,6 +37,8 @@ def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: P
         if any(picture.path == "winner/errors.html" for picture in winner.pictures):
             _field("mistakes", from_here(folder.winner / "errors.html"))
     _field("report", from_here(page))
+    if summary.change is not None:
+        _field("change", f"{summary.change.line}  ({summary.change.how})")
     _field("next", _next_command(folder, summary))
 
 
@@ -81,5 +83,5 @@ def _next_command(folder: RunFolder, summary: Summary) -> str:
 
 def _field(name: str, text: str) -> None:
     """Print a named line; an address or a command is never broken."""
-    is_prose = name in ("settings", "warning", "note")
+    is_prose = name in ("settings", "warning", "note", "change")
     print_line(wrapped(text, indent=" " * 11, first=f"{name:<11}") if is_prose else f"{name:<11}{text}")

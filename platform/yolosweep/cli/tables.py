@@ -57,6 +57,8 @@ def describe_answer(summary: Summary) -> None:
         print_line(wrapped(sentence, indent="  "))
     if summary.diagnoses:
         print_line(wrapped(f"Diagnosis: {summary.diagnoses[0].sentence}", indent="  "))
+    if summary.mistakes:
+        print_line(wrapped(f"Mistakes: {summary.mistakes}", indent="  "))
 
 
 def _print_trials(summary: Summary, trials: Sequence[TrialSummary]) -> None:

@@ -204,6 +204,8 @@ class Winner(Record):
     file: FileRef
     pictures: tuple[FileRef, ...] = ()
     """``errors.html``, the plots and the worst images; empty where nothing could be drawn, and in earlier ledgers."""
+    mistakes: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """By split: how many ``labels`` there are, and what is wrong, by kind; empty where nothing was compared."""
     settings: dict[str, Any]
     """All train arguments, as really used."""
     identity: str

@@ -11,6 +11,7 @@ from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending, Verdict
 from yolosweep.records.columns import setting_text, short_metric
 from yolosweep.records.events import EpochRecorded, Event, TrialStarted
+from yolosweep.report.mistake_line import mistakes_of
 from yolosweep.report.summary import verdict_of
 from yolosweep.report.sweep_diagnosis import diagnose_sweep, diagnose_trial
 
@@ -76,6 +77,7 @@ class Explanation:
         found += [f"It was resumed at {event.at:%Y-%m-%d %H:%M} UTC." for event in history.resumes]
         if history.winner is not None:
             found.append(self._choice(history.trials[history.winner.trial]))
+            found += [sentence for sentence in (mistakes_of(history.winner),) if sentence]
             found += [f"Passed over: {sentence}." for sentence in history.winner.passed_over]
         found += [note.text[0].upper() + note.text[1:] for note in history.notes if note.trial is None and note.text]
         return (*found, *(diagnosis.sentence for diagnosis in diagnose_sweep(history)))

@@ -21,6 +21,7 @@ from yolosweep.records.summary import (
     WinnerSummary,
 )
 from yolosweep.records.verdict import SeedComparison, SweepVerdict
+from yolosweep.report.mistake_line import mistakes_of
 from yolosweep.report.sweep_diagnosis import diagnose_sweep
 from yolosweep.search.importance import importance_of
 
@@ -60,6 +61,7 @@ def summarize(history: History) -> Summary:
         notes=tuple(NoteSummary(trial=note.trial, text=note.text) for note in history.notes),
         diagnoses=diagnose_sweep(history, importance),
         importance=importance,
+        mistakes=mistakes_of(history.winner) if history.winner else None,
     )
 
 

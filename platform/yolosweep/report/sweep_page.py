@@ -29,7 +29,7 @@ from yolosweep.report.summary import summarize
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render", "reproduce_command", "write_report"]
+__all__ = ["render", "render_of", "write_report"]
 
 _LISTED = 300
 """Trials in the table."""
@@ -42,21 +42,23 @@ def write_report(folder: RunFolder) -> Path:
         RunFolderError: the ledger is damaged.
     """
     history = History.of(folder)
-    folder.publish(render(history, reproduce=reproduce_command(folder)), folder.report)
+    folder.publish(render_of(folder, history), folder.report)
     return folder.report
 
 
-def reproduce_command(folder: RunFolder) -> str:
-    """Return the command that trains the winner again."""
-    return f"yolosweep run {shlex.quote(str(folder.winner / 'reproduce.yaml'))}"
+def render_of(folder: RunFolder, history: History) -> str:
+    """Return the page of a run as HTML, with the commands that lead on from it."""
+    reproduce = f"yolosweep run {shlex.quote(str(folder.winner / 'reproduce.yaml'))}"
+    return render(history, reproduce=reproduce, run=shlex.quote(folder.named))
 
 
-def render(history: History, *, reproduce: str) -> str:
+def render(history: History, *, reproduce: str, run: str = "RUN") -> str:
     """Return the page as HTML. Everything that comes from data or settings is escaped.
 
     Args:
         history: the sweep.
         reproduce: the command that trains the winner again.
+        run: the run, as commands name it.
     """
     summary, experiment = summarize(history), history.experiment
     winner = history.winner.winner if history.winner else None
@@ -76,6 +78,7 @@ def render(history: History, *, reproduce: str) -> str:
         start_notes=history.started.notes,
         winner=winner,
         reproduce=reproduce,
+        run=run,
         forest=_forest(summary.verdict),
         classes=_classes(winner),
         pictures=_pictures(winner),

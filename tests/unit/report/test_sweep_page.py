@@ -221,7 +221,7 @@ KEYS = {
     "summary": (
         "sweep", "name", "status", "reason", "started_at", "ended_at", "metric", "mode", "best_trial", "best_score",
         "baseline_score", "gain", "gain_percent", "verdict", "winner", "endings", "epochs", "seconds", "cost",
-        "resumes", "caveats", "warnings", "trials", "notes", "diagnoses", "importance",
+        "resumes", "caveats", "warnings", "trials", "notes", "diagnoses", "importance", "mistakes",
     ),
     "trial": (
         "trial", "number", "repeats", "seed", "ending", "reason", "score", "gain", "best_epoch", "epochs",
@@ -413,7 +413,7 @@ def test_every_restart_of_a_trial_is_listed(tmp_path: Path, capsys: pytest.Captu
 
 def test_a_resumed_sweep_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_run(tmp_path, ([0.4], Ending.FINISHED), ended=False)
-    assert "esumed" not in write_report(folder).read_text().split("<script")[0]
+    assert "· resumed" not in write_report(folder).read_text()
     for count in ("once", "2 times"):
         resume_sweep(folder).close()
         numbers = summary_of(folder)

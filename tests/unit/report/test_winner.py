@@ -209,6 +209,12 @@ def test_winner_and_trial_0_are_scored_on_the_same_images(tmp_path: Path) -> Non
     assert "resampled" not in folder.ledger.read_text()
     assert '"answers"' not in folder.ledger.read_text()
 
+    wrong = winner.mistakes["val"]
+    assert wrong["labels"] >= images["val"]
+    assert 0 < wrong["wrong class"] < wrong["labels"]
+    said = summarize(History.of(folder)).mistakes
+    assert said is not None
+    assert f"{wrong['wrong class']} in the wrong class" in said
     named = {picture.path for picture in winner.pictures}
     assert {path for path in named if "/worst/" not in path} == {"winner/errors.html"}  # the toy draws no plots
     files = json.loads((folder.winner / "winner.json").read_text())["files"]

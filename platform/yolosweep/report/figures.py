@@ -96,7 +96,12 @@ def losses(history: History, summary: Summary) -> Figure:
         ):
             if known := list(points):
                 data.append(_loss_curve(name, inner(label), colour, axis, known))
-    right = {"title": {"text": inner(short_metric(summary.metric))}, "overlaying": "y", "side": "right"}
+    right = {
+        "title": {"text": inner(short_metric(summary.metric))},
+        "overlaying": "y",
+        "side": "right",
+        "tickmode": "auto",
+    }
     return {
         "data": data,
         "layout": {

@@ -173,6 +173,8 @@ class Summary(Record):
     """How much each searched parameter matters."""
     mistakes: str | None
     """What the winner gets wrong, one sentence; None without a winner."""
+    exportable: bool = Field(default=False, exclude=True)
+    """Whether there is a winner that ``yolosweep export`` can convert."""
 
     @property
     def change(self) -> Change | None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from yolosweep.backends import backend_for
 from yolosweep.diagnosis.curves import diverged
 from yolosweep.diagnosis.verdict import judge
 from yolosweep.experiment import defaults_of
@@ -62,6 +63,7 @@ def summarize(history: History) -> Summary:
         diagnoses=diagnose_sweep(history, importance),
         importance=importance,
         mistakes=mistakes_of(history.winner) if history.winner else None,
+        exportable=winner is not None and backend_for(history.experiment["model"]).deployment() is not None,
     )
 
 

@@ -115,7 +115,7 @@ def test_a_run_ends_with_the_answer_and_what_to_type_next(
     assert fields["model"] == "toy-20261129-143840-dfb3/winner/best.pt"
     assert fields["report"] == "toy-20261129-143840-dfb3/report.html"
     assert "mistakes" not in fields  # of an earlier version
-    assert "change" not in fields  # no diagnosis asks for one
+    assert "advice" not in fields  # no diagnosis asks for one
     assert fields["next"] == "yolosweep next toy-20261129-143840-dfb3"
     assert max(map(len, lines)) <= 80
 

@@ -40,7 +40,7 @@ def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: P
     if summary.change is not None:
         _field("advice", summary.change.sentence)
     _field("next", _next_command(folder, summary))
-    if summary.exportable:
+    if summary.exportable and summary.verdict.outcome is not Outcome.NOT_LEARNED:
         _field("ship", f"yolosweep export {_run(folder)}   # as ONNX, checked against the same images")
 
 

@@ -17,14 +17,14 @@ def mistakes_of(winner: Winner) -> str | None:
     """Return the counts by kind and the weakest class on val; None where neither is known."""
     counts, weakest = _counts(winner.mistakes.get("val", {})), _weakest(winner)
     known = [part for part in (counts, weakest) if part is not None]
-    return f"On val, {winner.trial} has {'; '.join(known)}." if known else None
+    return f"{'; '.join(known)}." if known else None
 
 
 def _counts(found: Mapping[str, int]) -> str | None:
     wrong = [f"{count} {_PLURAL.get(kind, kind)}" for kind, count in found.items() if kind != "labels" and count]
     if not found:
         return None
-    return f"{', '.join(wrong) or 'nothing wrong'}, of {found.get('labels', 0)} labels"
+    return f"on val {', '.join(wrong) or 'nothing'}, of {found.get('labels', 0)} labels"
 
 
 def _weakest(winner: Winner) -> str | None:
@@ -41,4 +41,4 @@ def _weakest(winner: Winner) -> str | None:
     name = min(scores, key=lambda one: scores[one])
     others = median(score for other, score in scores.items() if other != name)
     metric = short_metric(winner.metric)
-    return f"its weakest class, {name}, at {metric} {scores[name]:.4f} (the others: {others:.4f} in the median)"
+    return f"weakest class {name}, {metric} {scores[name]:.4f} (median of the others {others:.4f})"

@@ -109,7 +109,9 @@ class Explanation:
                 f"which no searched trial had: {point}."
             )
         if request.number == 0:
-            return f"Started first, because trial 0 is always the defaults: {point}."
+            nearest = "the point of the space that is nearest to the defaults"
+            what = nearest if verdict_of(self.history).off_defaults else "always the defaults"
+            return f"Started first, because trial 0 is {what}: {point}."
         search = self.history.experiment["search"]
         searcher = str(search.get("searcher", ""))
         choice = SEARCHERS.get(searcher)

@@ -32,8 +32,8 @@ def init(
     """
     from yolosweep.workflows.starter_file import write_starter
 
-    fits = write_starter(data, out=out, task=task, model=model, time=time)
+    told = write_starter(data, out=out, task=task, model=model, time=time)
     print_text(f"{out}\n")
-    if fits:
-        notify(fits)
+    for sentence in told:
+        notify(sentence)
     notify(f"next: yolosweep plan {shlex.quote(str(out))}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from yolosweep.experiment import load_experiment
 from yolosweep.experiment.json_schema import text as schema_text
 from yolosweep.experiment.schema import SCHEMA_FILE, Search
 from yolosweep.experiment.starter import starter
+from yolosweep.records import Finding
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import write_atomic
 from yolosweep.workflows.time_budget import fit_on_this_machine
@@ -25,11 +28,11 @@ __all__ = ["write_starter"]
 
 def write_starter(
     data: str, *, out: Path, task: str | None = None, model: str | None = None, time: str | None = None
-) -> str:
+) -> tuple[str, ...]:
     """Write a starter experiment for a data set into a new file, with the schema for editors beside it.
 
     With a time budget, the epochs of a trial are chosen so that enough trials fit. Returns what fits, or why that is
-    unknown; an empty text without a budget.
+    unknown, and what keeps a sweep from starting; empty without either.
 
     Args:
         data: the data set.
@@ -48,14 +51,14 @@ def write_starter(
     if task is None:
         task = guess_task(place)
         _check_options(out, task, model, time)
-    text, fits = _starter(data, out=out, task=task, model=model, time=time)
+    text, told = _starter(data, out=out, task=task, model=model, time=time)
     try:
         write_atomic(out.absolute(), text)
         if not (schema := out.absolute().with_name(SCHEMA_FILE.name)).exists():
             write_atomic(schema, schema_text())
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror or error}; choose another with --out") from error
-    return fits
+    return told
 
 
 def _check_options(out: Path, task: str | None, model: str | None, time: str | None) -> None:
@@ -84,8 +87,8 @@ def _fault_of_time(time: str) -> str:
     return ""
 
 
-def _starter(data: str, *, out: Path, task: str, model: str | None, time: str | None) -> tuple[str, str]:
-    """Return the text of the experiment, and what fits into its time budget.
+def _starter(data: str, *, out: Path, task: str, model: str | None, time: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return the text of the experiment, and what to know about it.
 
     Raises:
         DataError: the data cannot be read.
@@ -104,10 +107,17 @@ def _starter(data: str, *, out: Path, task: str, model: str | None, time: str | 
         schema=SCHEMA_FILE.name,
         file=out.name,
     )
+    told = [_errors(gate.errors, data)] if gate.errors else []
     if time is None:
-        return write(), ""
+        return write(), tuple(told)
     exp = load_experiment(YAML(typ="safe", pure=True).load(write()))
     fit = fit_on_this_machine(exp, gate.dataset.images)
     if fit is None:
-        return write(), "what fits into the time is unknown without a measurement: yolosweep plan --measure"
-    return write(epochs=fit.epochs), fit.sentence(time)
+        told.append("what fits into the time is unknown without a measurement: yolosweep plan --measure")
+        return write(), tuple(told)
+    return write(epochs=fit.epochs), (*told, fit.sentence(time))
+
+
+def _errors(errors: Sequence[Finding], data: str) -> str:
+    codes = ", ".join(dict.fromkeys(finding.code for finding in errors))
+    return f"the data have errors that keep a sweep from starting: {codes} (yolosweep check {shlex.quote(data)})"

@@ -133,7 +133,7 @@ def test_init_adapts_the_epochs_to_the_machine(tmp_path: Path, monkeypatch: pyte
     written = [tmp_path / "cpu.yaml", tmp_path / "gpu.yaml"]
     for memory_mb, out in zip((None, 8192.0), written, strict=True):
         monkeypatch.setattr("yolosweep.workflows.time_budget.gpu_memory_mb", lambda found=memory_mb: found)
-        told = write_starter(str(tmp_path / "lot" / "data.yaml"), out=out, time="3m")
+        (told,) = write_starter(str(tmp_path / "lot" / "data.yaml"), out=out, time="3m")
         assert told.startswith("what fits into the time is unknown" if memory_mb else "about ")
     on_cpu, on_gpu = (int(load_experiment(file).train["epochs"]) for file in written)
     assert 10 <= on_cpu < on_gpu == 50
@@ -144,3 +144,10 @@ def test_a_data_set_in_place_of_an_experiment_is_named(tmp_path: Path) -> None:
     file.write_text("path: .\ntrain: images/train\nval: images/val\nnames: {0: car}\n")
     with pytest.raises(UsageError, match=r"is a data set, not an experiment: yolosweep init '.*my data\.yaml'$"):
         load_experiment(file)
+
+
+def test_init_says_what_keeps_a_sweep_of_this_task_from_starting(tmp_path: Path) -> None:
+    draw_parking(tmp_path / "lot", images={"train": 12, "val": 4})
+    (told,) = write_starter(str(tmp_path / "lot" / "data.yaml"), out=tmp_path / "e.yaml", task="segment")
+    assert told.startswith("the data have errors that keep a sweep from starting: label-boxes-only")
+    assert write_starter(str(tmp_path / "lot" / "data.yaml"), out=tmp_path / "f.yaml") == ()

@@ -394,3 +394,13 @@ def test_a_change_that_an_experiment_cannot_take_is_left_out(tmp_path: Path) -> 
     exp = load_experiment(file)
     assert (exp.model, exp.train["weight_decay"], exp.search.parameters["mixup"].value) == ("yolo11s.yaml", 0.002, 0.1)
     assert "plots" not in made.text
+
+
+def test_the_images_that_are_asked_for_resolve_the_difference_however_few_there_are_now() -> None:
+    def noise(count: int) -> Any:
+        found = diagnose_sweep(history(lambda parameters: 0.8 if parameters["lr0"] == 0.01 else 0.83, val_images=count))
+        return next(one for one in found if one.code == "within-noise")
+
+    for count in (12, 60, 400):
+        assert "about 2100 resolve a difference of 0.0380" in noise(count).changes[0].how
+    assert noise(2000).evidence["resolution"] == pytest.approx(0.038, rel=0.05)

@@ -1,8 +1,7 @@
 "use strict";
 (async function () {
-  const packed = Uint8Array.from(atob(document.getElementById("figures").textContent), (c) => c.charCodeAt(0));
-  const source = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
   const chosen = document.getElementById("trial");
+  let source = "{}";
   const precise = window.matchMedia("(pointer: fine)").matches; // with a finger, dragging scrolls the page
   const hoverFont = "system-ui, sans-serif";
 
@@ -84,12 +83,14 @@
     ending.addEventListener("change", apply);
   }
 
+  filterable(document.getElementById("trials"));
+  sortable(document.getElementById("trials"));
+  const packed = Uint8Array.from(atob(document.getElementById("figures").textContent), (c) => c.charCodeAt(0));
+  source = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
   const drawn = JSON.parse(source).losses;
   for (const name of new Set(drawn ? drawn.data.map((trace) => trace.meta) : [])) chosen.add(new Option(name));
   if (chosen) chosen.addEventListener("change", () => draw("losses"));
   draw();
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
-  filterable(document.getElementById("trials"));
-  sortable(document.getElementById("trials"));
   document.documentElement.dataset.drawn = "yes";
 })();

@@ -45,7 +45,7 @@ def parallel(summary: Summary, space: Mapping[str, Parameter]) -> Figure:
         "xaxis": {
             "tickvals": list(range(len(names))),
             "ticktext": names,
-            "range": [-0.6, len(names) - 0.6],
+            "range": [-0.6, len(names) - (0.6 if len(names) <= _MANY else 0.0)],  # a name at an angle needs room
             "side": "top",
             "showline": False,
             "showgrid": False,

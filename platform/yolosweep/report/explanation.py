@@ -77,7 +77,7 @@ class Explanation:
         found += [f"It was resumed at {event.at:%Y-%m-%d %H:%M} UTC." for event in history.resumes]
         if history.winner is not None:
             found.append(self._choice(history.trials[history.winner.trial]))
-            found += [sentence for sentence in (mistakes_of(history.winner),) if sentence]
+            found += [f"Mistakes: {sentence}" for sentence in (mistakes_of(history.winner),) if sentence]
             found += [f"Passed over: {sentence}." for sentence in history.winner.passed_over]
         found += [note.text[0].upper() + note.text[1:] for note in history.notes if note.trial is None and note.text]
         return (*found, *(diagnosis.sentence for diagnosis in diagnose_sweep(history)))

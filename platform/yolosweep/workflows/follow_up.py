@@ -8,15 +8,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from yolosweep.errors import RunFolderError, UsageError
-from yolosweep.experiment.json_schema import text as schema_text
-from yolosweep.experiment.next_experiment import next_experiment, one_line
-from yolosweep.experiment.schema import SCHEMA_FILE
+from yolosweep.experiment.commented_yaml import one_line
+from yolosweep.experiment.next_experiment import next_experiment
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records.diagnosis import Change, Diagnosis
 from yolosweep.report.summary import verdict_of
 from yolosweep.report.sweep_diagnosis import diagnose_sweep
-from yolosweep.storage.atomic_files import write_atomic
+from yolosweep.workflows.starter_file import write_experiment
 
 __all__ = ["FollowUp", "follow_up", "write_follow_up"]
 
@@ -80,12 +79,7 @@ def write_follow_up(folder: RunFolder, out: Path) -> FollowUp:
         raise UsageError(f"{out} exists and is not overwritten; choose another with --out")
     following = follow_up(folder)
     if following.changes:
-        try:
-            write_atomic(out.absolute(), following.text)
-            if not (schema := out.absolute().with_name(SCHEMA_FILE.name)).exists():
-                write_atomic(schema, schema_text())
-        except OSError as error:
-            raise UsageError(f"cannot write {out}: {error.strerror or error}; choose another with --out") from error
+        write_experiment(following.text, out)
     return following
 
 

@@ -23,7 +23,7 @@ from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import write_atomic
 from yolosweep.workflows.time_budget import fit_on_this_machine
 
-__all__ = ["write_starter"]
+__all__ = ["write_experiment", "write_starter"]
 
 
 def write_starter(
@@ -52,13 +52,22 @@ def write_starter(
         task = guess_task(place)
         _check_options(out, task, model, time)
     text, told = _starter(data, out=out, task=task, model=model, time=time)
+    write_experiment(text, out)
+    return told
+
+
+def write_experiment(text: str, out: Path) -> None:
+    """Write an experiment file, with the schema for editors beside it.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     try:
         write_atomic(out.absolute(), text)
         if not (schema := out.absolute().with_name(SCHEMA_FILE.name)).exists():
             write_atomic(schema, schema_text())
     except OSError as error:
         raise UsageError(f"cannot write {out}: {error.strerror or error}; choose another with --out") from error
-    return told
 
 
 def _check_options(out: Path, task: str | None, model: str | None, time: str | None) -> None:

@@ -35,7 +35,7 @@ PACKAGES: dict[str, set[str]] = {
     "runtime": {"records", "experiment", "storage", "ledger", "search", "backends", "cluster"},
     "workflows": {
         *("records", "experiment", "storage", "ledger", "data", "diagnosis", "backends", "report", "autolabel"),
-        *("search", "tracking", "cluster", "runtime"),
+        *("search", "tracking", "cluster", "runtime", "image_cache"),
     },
     "api": {"records", "experiment", "ledger", "report", "workflows"},
     "cli": {

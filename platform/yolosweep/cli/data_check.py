@@ -36,7 +36,8 @@ def describe_check(found: DataCheck) -> None:
         print_line(f"and {len(names) - _SHOWN_CLASSES} more classes: --json lists them all")
     for severity in Severity:
         _describe_findings(severity, [f for f in found.findings if f.severity is severity])
-    count = f"{found.errors} errors, {found.warnings} warnings, {found.notes} notes"
+    counts = (("error", found.errors), ("warning", found.warnings), ("note", found.notes))
+    count = ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for name, number in counts)
     if found.allowed:
         count += f" ({', '.join(found.allowed)} waived)"
     print_line(f"{count}: a sweep can start" if found.is_trainable else count, style="bold")

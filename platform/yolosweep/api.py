@@ -373,9 +373,10 @@ def split(
     val: float = 0.2,
     test: float = 0.1,
     seed: int = 0,
+    by: str | None = None,
     listener: Listener | None = None,
 ) -> DataSplit:
-    """Split a data set into train, val and test by class. Keeps bursts and duplicates together, moves no files.
+    """Split a data set into train, val and test. Keeps bursts and duplicates together, moves no files.
 
     Args:
         data: a data.yaml, or a folder of images and labels.
@@ -384,13 +385,16 @@ def split(
         val: share of the images for val.
         test: share of the images for test.
         seed: same seed, same split.
+        by: ``time``, ``camera``, ``folder``, a file of ``image,group``, or a pattern for the group in a path; None:
+            time for fixed cameras, else class.
         listener: receives progress; None: the log.
 
     Raises:
-        DataError: the data cannot be read.
-        UsageError: the folder is not empty or cannot be written, or the shares are invalid.
+        DataError: the data cannot be read, or no useful split exists.
+        UsageError: the folder, the shares or ``by`` are invalid.
     """
-    return split_data(str(data), listener or LogListener(), out=Path(out), task=task, val=val, test=test, seed=seed)
+    to = listener or LogListener()
+    return split_data(str(data), to, out=Path(out), task=task, val=val, test=test, seed=seed, by=by)
 
 
 def _words(words: Sequence[str], overrides: Mapping[str, Any]) -> list[str]:

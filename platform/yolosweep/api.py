@@ -382,19 +382,16 @@ def split(
         data: a data.yaml, or a folder of images and labels.
         out: a new or empty folder for the lists and the data.yaml.
         task: the task of the labels.
-        val: share of the images for val.
-        test: share of the images for test.
+        val, test: shares of the images.
         seed: same seed, same split.
-        by: ``time``, ``camera``, ``folder``, a file of ``image,group``, or a pattern for the group in a path; None:
-            time for fixed cameras, else class.
+        by: ``time``, ``camera``, ``folder``, a file of ``image,group``, or a pattern; None: what suits the images.
         listener: receives progress; None: the log.
 
     Raises:
         DataError: the data cannot be read, or no useful split exists.
         UsageError: the folder, the shares or ``by`` are invalid.
     """
-    to = listener or LogListener()
-    return split_data(str(data), to, out=Path(out), task=task, val=val, test=test, seed=seed, by=by)
+    return split_data(str(data), listener or LogListener(), Path(out), task, val=val, test=test, seed=seed, by=by)
 
 
 def _words(words: Sequence[str], overrides: Mapping[str, Any]) -> list[str]:

@@ -29,7 +29,7 @@ def pooled_layout(source: str, task: str) -> Layout:
 
 
 def split_data(
-    source: str, listener: Listener, *, out: Path, task: str, val: float, test: float, seed: int, by: str | None
+    source: str, listener: Listener, out: Path, task: str, *, val: float, test: float, seed: int, by: str | None
 ) -> DataSplit:
     """Write a new split of a data set as lists.
 

@@ -26,7 +26,7 @@ _HOW = {
     EXACT: "identical images",
     NEAR: "copies: resized, recompressed, recolored, mirrored, turned, cropped or drawn over",
     SEQUENCE: "frames of the same burst or video, or augmented copies of the same source",
-    SCENE: "the same scene at another moment",
+    SCENE: "",
 }
 FEW_NEAR = 0.05
 """Up to this share of a split, near-duplicates are only a warning, shown with every score: old public datasets have
@@ -146,13 +146,14 @@ def _leaks(layout: Layout, leaking: Mapping[str, list[Pair]]) -> Iterator[Findin
                 first, second, _ = these[0]
                 origin = " or ".join(name for name in _BEFORE[split] if layout.splits.get(name))
                 example = "the file itself" if first == second else f"like {second}"
-                effect = (
-                    f"scores on {split} hold for these scenes" if kind == SCENE else f"scores on {split} are too good"
-                )
+                share = f"{len(these)} of {whole} {split} images ({len(these) / whole:.1%})"
                 yield finding(
                     f"leak-{kind}",
-                    f"{len(these)} of {whole} {split} images ({len(these) / whole:.1%}) are in {origin} too,"
-                    f" as {how} (first: {first.name}, {example}): scores on {split} {effect}",
+                    f"{share} show a scene of {origin} at another moment (first: {first.name}, {example}): scores on"
+                    f" {split} hold for these scenes, not for other ones"
+                    if kind == SCENE
+                    else f"{share} are in {origin} too, as {how} (first: {first.name}, {example}): scores on {split}"
+                    " are too good",
                     file=str(first),
                     split=split,
                     count=len(these),

@@ -68,6 +68,7 @@ def planned(
     if by == "time" and not ordered:
         raise UsageError("--by time: not all file names hold a time or a number; use --by folder, a list or a pattern")
     fixed = sum(map(len, scenes)) >= _FIXED * len(files) and len(files) > 1
+    keyed: list[list[Path]] = []
     if by == "time" or (by is None and ordered and (fixed or long)):
         groups = [group for group in groups if group not in long] + [
             group for group in copies if any(set(group) <= set(whole) for whole in long)
@@ -85,7 +86,7 @@ def planned(
                 f"{sum(map(len, scenes))} of {len(files)} images are of scenes that return, and their names hold no"
                 " times: val is easier than the next days; use --by with folders, a list or a pattern"
             )
-    return SplitPlan(split=split, groups=groups, notes=(*notes, *_misses(split, groups, wanted)))
+    return SplitPlan(split=split, groups=groups, notes=(*notes, *_misses(split, [*groups, *keyed], wanted)))
 
 
 def _periods(split: Mapping[str, Sequence[Path]]) -> str:

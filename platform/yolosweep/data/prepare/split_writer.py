@@ -65,8 +65,7 @@ def split_dataset(
     """
     _refuse_full(out)
     pooled = {item.image: item for items in layout.splits.values() for item in items}
-    usable = (file for file in sorted(pooled) if file in image_facts and image_facts[file].signature)
-    readable = {file: image_facts[file] for file in usable}
+    readable = {file: image_facts[file] for file in sorted(pooled) if _is_readable(file, image_facts)}
     if not readable:
         raise DataError(f"data: {layout.source} has no readable image, so there is nothing to split")
 
@@ -76,8 +75,7 @@ def split_dataset(
             return set() if item.category is None else {item.category}
         return {row.category for row in labels[item.label].rows} if item.label in labels else set()
 
-    pairs = same_source(readable, pooled.values(), labels)
-    plan = planned(list(readable), pairs, classes_of, shares, seed, by)
+    plan = planned(list(readable), same_source(readable, pooled.values(), labels), classes_of, shares, seed, by)
     split = {name: files for name, files in plan.split.items() if files}
     counts = {name: Counter(c for file in files for c in classes_of(file) or {-1}) for name, files in split.items()}
     refuse_useless(plan, counts, layout.names)
@@ -94,6 +92,10 @@ def split_dataset(
         seed=seed,
         notes=plan.notes,
     )
+
+
+def _is_readable(file: Path, image_facts: Images) -> bool:
+    return file in image_facts and bool(image_facts[file].signature)
 
 
 def _missing(counts: Mapping[str, Mapping[int, int]]) -> dict[str, list[int]]:

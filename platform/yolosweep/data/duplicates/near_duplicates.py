@@ -56,7 +56,7 @@ _ROUNDING = 12
 _MOST = 4
 """Candidates kept per image; bounds the work if all images are similar."""
 
-_TILE = 512
+_TILE = 256
 """Images compared per tile; the products of one tile fit in the processor's cache."""
 
 
@@ -280,7 +280,7 @@ def _hits(rows: Array, start: int, *, columns: Array, halved: bool, least: float
     for left in range(start // _TILE * _TILE if halved else 0, len(columns), _TILE):
         part = columns[left : left + _TILE]
         similarity = _similarity(rows, part)
-        if least == CANDIDATE:
+        if halved and least == CANDIDATE:  # crops are not turned by 90 degrees, too: it would take twice as long
             similarity = np.maximum(similarity, _similarity(transposed(rows), part))
         if left < start + len(rows):
             others = np.arange(left, left + len(part))[None]
@@ -301,7 +301,15 @@ def _similarity(rows: Array, columns: Array) -> Array:
     odd, across, down = parities()
     parts = (slice(odd), slice(odd, across), slice(across, down), slice(down, None))
     even, both, sideways, upward = (rows[:, part] @ columns[:, part].T for part in parts)
-    return np.asarray(even + np.maximum(both + np.abs(sideways + upward), np.abs(sideways - upward) - both))
+    straight = sideways + upward
+    sideways -= upward
+    np.abs(straight, out=straight)
+    np.abs(sideways, out=sideways)
+    straight += both
+    sideways -= both
+    np.maximum(straight, sideways, out=straight)
+    straight += even
+    return np.asarray(straight)
 
 
 def _best_of(similarity: Array, least: float) -> tuple[Array, Array]:

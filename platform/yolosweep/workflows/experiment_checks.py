@@ -13,7 +13,7 @@ from yolosweep.records import PreparedDataset, Severity
 from yolosweep.storage.addresses import address_fault, is_address
 from yolosweep.workflows.listener import Listener
 
-__all__ = ["Checked", "check"]
+__all__ = ["Checked", "check", "rules_of_data"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def check(
         except (DataError, UsageError) as error:
             found.append(error)
             return [Fault(key="data", message=_message(error)), *_rules(exp)]
-        return [*_rules_of_data(exp, gate), *_rules(exp)]
+        return [*rules_of_data(exp, gate), *_rules(exp)]
 
     try:
         exp = load_experiment(source, overrides, further)
@@ -91,7 +91,8 @@ def _examined(exp: Experiment, listener: Listener, *, anywhere: bool) -> Gate:
     return examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, progress=reading, copying=copying)
 
 
-def _rules_of_data(exp: Experiment, gate: Gate) -> list[Fault]:
+def rules_of_data(exp: Experiment, gate: Gate) -> list[Fault]:
+    """Return the faults of an experiment that depend on the data."""
     data = gate.dataset
     polygons = any(finding.code == "label-polygon-as-box" for finding in data.findings)
     return lint_with_data(exp, data.images["train"], polygons=polygons, names=data.names)

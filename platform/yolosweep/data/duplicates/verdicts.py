@@ -118,7 +118,9 @@ class Verdicts:
         apart = small <= _SAME and noise is not None and noise.ratio >= _AS_NOISY
         apart = apart and coarse_noise_of(first.native, second.native) < _INDEPENDENT
         if small <= _SAME and not apart:
-            return Verdict.COPY if shared or not comparable else Verdict.SCENE if moved else Verdict.ALIKE
+            if moved and (straight.share or not shared) and comparable:
+                return Verdict.SCENE
+            return Verdict.COPY if shared or not comparable else Verdict.ALIKE
         if shared and not moved:
             return Verdict.COPY
         return Verdict.SCENE if straight.agreement >= _SAME_SCENE or small <= _SAME else Verdict.OTHER

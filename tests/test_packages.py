@@ -54,7 +54,7 @@ DOORS: dict[str, set[str]] = {
     "torch": {"backends", "autolabel"},
     "torchvision": {"backends"},
     "albumentations": {"backends"},
-    "cv2": {"backends", "autolabel", "image_cache"},
+    "cv2": {"backends", "autolabel", "image_cache", "data"},
     "ray": {"runtime", "cluster"},
     "wandb": {"tracking"},
     "tensorboardX": {"tracking"},

@@ -18,7 +18,7 @@ def describe_check(found: DataCheck) -> None:
     """Print the findings for people."""
     print_line(f"{printable(found.source, 4096)}  {found.task}, fingerprint {found.fingerprint[:12]}")
     print_table(
-        ("split", "images", "background", "no labels", "objects", "leaking", "same source"),
+        ("split", "images", "background", "no labels", "objects", "leaking", "same source", "same scene"),
         [
             (split, counts.images, counts.empty, counts.unlabelled, counts.objects, *_shares(counts))
             for split, counts in found.splits.items()
@@ -46,7 +46,9 @@ def describe_check(found: DataCheck) -> None:
 
 
 def _shares(counts: SplitCheck) -> list[str]:
-    return ["" if share is None else f"{share:.1%}" for share in (counts.leaking, counts.same_source)]
+    return [
+        "" if share is None else f"{share:.1%}" for share in (counts.leaking, counts.same_source, counts.same_scene)
+    ]
 
 
 def _describe_findings(severity: Severity, findings: Sequence[Finding]) -> None:

@@ -35,7 +35,7 @@ PACKAGES: dict[str, set[str]] = {
     "runtime": {"records", "experiment", "storage", "ledger", "search", "backends", "cluster"},
     "workflows": {
         *("records", "experiment", "storage", "ledger", "data", "diagnosis", "backends", "report", "autolabel"),
-        *("search", "tracking", "cluster", "runtime"),
+        *("search", "tracking", "cluster", "runtime", "image_cache"),
     },
     "api": {"records", "experiment", "ledger", "report", "workflows"},
     "cli": {
@@ -54,7 +54,7 @@ DOORS: dict[str, set[str]] = {
     "torch": {"backends", "autolabel"},
     "torchvision": {"backends"},
     "albumentations": {"backends"},
-    "cv2": {"backends", "autolabel", "image_cache"},
+    "cv2": {"backends", "autolabel", "image_cache", "data"},
     "ray": {"runtime", "cluster"},
     "wandb": {"tracking"},
     "tensorboardX": {"tracking"},

@@ -362,9 +362,10 @@ def split(
     test: float = 0.1,
     seed: int = 0,
     allow: Sequence[str] = (),
+    by: str | None = None,
     listener: Listener | None = None,
 ) -> DataSplit:
-    """Split a data set into train, val and test by class. Keeps bursts and duplicates together, moves no files.
+    """Split a data set into train, val and test. Keeps bursts and duplicates together, moves no files.
 
     Args:
         data: a data.yaml, or a folder of images and labels.
@@ -372,14 +373,16 @@ def split(
         task: the task of the labels.
         val, test: shares of the images.
         seed: same seed, same split.
+        by: ``time``, ``camera``, ``folder``, a file of ``image,group``, or a pattern; None: what suits the images.
         allow: ``file-outside`` also uses files that links or lists lead to outside the folders of the data set.
         listener: receives progress; None: the log.
 
     Raises:
-        DataError, UsageError: the data cannot be read; the folder cannot be written, or the shares are invalid.
+        DataError: the data cannot be read, or no useful split exists.
+        UsageError: the folder cannot be written, or the shares or ``by`` are invalid.
     """
     listener = listener or LogListener()
-    return split_data(str(data), listener, out=Path(out), task=task, val=val, test=test, seed=seed, allow=allow)
+    return split_data(str(data), listener, out=Path(out), task=task, val=val, test=test, seed=seed, by=by, allow=allow)
 
 
 def _words(words: Sequence[str], overrides: Mapping[str, Any]) -> list[str]:

@@ -101,6 +101,7 @@ MEANINGS = {
     "leak-exact": "Images of val or test are byte- or pixel-identical to images of another split.",
     "leak-near": "Images of val or test are resized, recompressed, mirrored or cropped copies from another split; "
     "a warning up to 5 % of the split.",
+    "leak-scene": "Images of val or test show a scene that another split shows at another moment (fixed camera).",
     "leak-sequence": "Images of val or test come from a burst, video or source that is also in another split.",
     "duplicate-exact": "Images of a split are identical.",
     "duplicate-near": "Images of a split are nearly identical.",

@@ -145,8 +145,8 @@ class Backend(Protocol):
     def training_cost(self, model: str, model_bytes: int | None, *, imgsz: int, batch: int) -> TrainingCost:
         """Estimate what a training costs on CPU; ``model_bytes`` is the size of the model file, if there is one."""
 
-    def starter(self, task: str, data: DataProfile) -> Starter:
-        """Return the starting point for an experiment on such data."""
+    def starter(self, task: str, data: DataProfile, epochs: int | None = None) -> Starter:
+        """Return the starting point for an experiment on such data, with the usual epochs or with those given."""
 
     def previews(
         self,

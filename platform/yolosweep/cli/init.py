@@ -33,6 +33,8 @@ def init(
     """
     from yolosweep.workflows.starter_file import write_starter
 
-    write_starter(data, out=out, task=task, model=model, time=time)
+    told = write_starter(data, out=out, task=task, model=model, time=time)
     emit({"file": str(out)}, as_json, lambda made: print_line(made["file"]))
+    for sentence in told:
+        notify(sentence)
     notify(f"next: yolosweep plan {shlex.quote(str(out))}")

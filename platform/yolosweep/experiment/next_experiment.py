@@ -23,16 +23,13 @@ class NextExperiment(NamedTuple):
     """Changes that no key of the file can make, and those that the experiment cannot take."""
 
 
-def next_experiment(
-    experiment: Mapping[str, Any], changes: Sequence[Change], *, title: str, schema: str | None = None
-) -> NextExperiment:
+def next_experiment(experiment: Mapping[str, Any], changes: Sequence[Change], *, title: str) -> NextExperiment:
     """Return the experiment with every change that it can take; of several changes of a key the first counts.
 
     Args:
         experiment: the resolved experiment, dumped.
         changes: most important first.
         title: first comment of the file.
-        schema: path or URL of the JSON schema for editors; the one in this installation if None.
     """
     content = _as_written(experiment)
     made: dict[str, tuple[Change, Any]] = {}
@@ -47,7 +44,7 @@ def next_experiment(
                 continue  # an argument that the model family lacks, or that has no effect here
             made[key] = (change.model_copy(update={"key": key}), _get(content, key))
             content = tried
-    head = [f"# yaml-language-server: $schema={schema or SCHEMA_FILE}", f"# {one_line(title)}"]
+    head = [f"# yaml-language-server: $schema={SCHEMA_FILE.name}", f"# {one_line(title)}"]
     head += [f"# not in this file: {change.key}: {one_line(change.how)}" for change in _distinct(advice)]
     return NextExperiment(
         text="\n".join(head) + "\n\n" + commented_yaml(content, {key: _why(*one) for key, one in made.items()}),

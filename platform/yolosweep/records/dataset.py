@@ -77,6 +77,8 @@ class PreparedDataset(Record):
     """Share of the images of val and test that are also in another split, as such or nearly (0 to 1)."""
     same_source: dict[str, float] = Field(default_factory=dict)
     """Share of further images of val and test that are of the same burst, video or source as one in another split."""
+    same_scene: dict[str, float] = Field(default_factory=dict)
+    """Share of further images of val and test whose scene is in another split at another moment (a fixed camera)."""
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -85,8 +87,13 @@ class PreparedDataset(Record):
         shares = [(split, share, how) for by, how in told for split, share in by.items() if share]
         tail = "in another split: its scores are too high"
         leaking = [f"{share:.1%} of {split} is {how} {tail}" for split, share, how in shares]
+        scenes = (
+            f"{share:.1%} of {split} shows a scene of another split at another moment: its scores hold for these scenes"
+            for split, share in self.same_scene.items()
+            if share
+        )
         passed = (f for f in self.findings if f.code in self.allowed and not (leaking and f.code.startswith("leak-")))
-        return (*leaking, *(f"{f.code} was waived: {f.message}" for f in passed))
+        return (*leaking, *scenes, *(f"{f.code} was waived: {f.message}" for f in passed))
 
 
 class DataProfile(Record):
@@ -114,7 +121,8 @@ class SplitCheck(Record):
     """Images per class."""
     leaking: Number
     same_source: Number
-    """See ``PreparedDataset.leaks`` and ``same_source``; None where nothing was compared."""
+    same_scene: Number
+    """See ``PreparedDataset.leaks``, ``same_source`` and ``same_scene``; None where nothing was compared."""
 
 
 class DataCheck(Record):
@@ -189,3 +197,5 @@ class DataSplit(Record):
     left_out: tuple[str, ...]
     """Unreadable images."""
     seed: int
+    notes: tuple[str, ...]
+    """How the images were split, and where the result is not what was asked for, with numbers."""

@@ -204,6 +204,8 @@ class Winner(Record):
     file: FileRef
     pictures: tuple[FileRef, ...] = ()
     """``errors.html``, the plots and the worst images; empty where nothing could be drawn, and in earlier ledgers."""
+    mistakes: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """By split: how many ``labels`` there are, and what is wrong, by kind; empty where nothing was compared."""
     settings: dict[str, Any]
     """All train arguments, as really used."""
     identity: str
@@ -212,7 +214,8 @@ class Winner(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     pages: dict[str, str] = Field(default_factory=dict)
     """Where the sweep is at the trackers it was mirrored to, by their titles."""
-    reproduce: str = "yolosweep run winner/reproduce.yaml"
+    reproduce: str = "yolosweep run reproduce.yaml"
+    """Command to train it again, in its folder."""
 
     @model_validator(mode="before")
     @classmethod

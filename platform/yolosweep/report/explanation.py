@@ -11,6 +11,8 @@ from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending, Verdict
 from yolosweep.records.columns import setting_text, short_metric
 from yolosweep.records.events import EpochRecorded, Event, TrialStarted
+from yolosweep.report.mistake_line import mistakes_of
+from yolosweep.report.summary import verdict_of
 from yolosweep.report.sweep_diagnosis import diagnose_sweep, diagnose_trial
 
 __all__ = ["Explanation", "explain"]
@@ -70,9 +72,12 @@ class Explanation:
         )
         why = f"The search is over: {ended.reason or ended.status}." if ended else "The sweep has not ended."
         found = [f"{why} It started {len(trials)} trials: {counts}."]
+        verdict = verdict_of(history)
+        found += [verdict.sentence, *verdict.details, *history.dataset.caveats]
         found += [f"It was resumed at {event.at:%Y-%m-%d %H:%M} UTC." for event in history.resumes]
         if history.winner is not None:
             found.append(self._choice(history.trials[history.winner.trial]))
+            found += [f"Mistakes: {sentence}" for sentence in (mistakes_of(history.winner),) if sentence]
             found += [f"Passed over: {sentence}." for sentence in history.winner.passed_over]
         found += [note.text[0].upper() + note.text[1:] for note in history.notes if note.trial is None and note.text]
         return (*found, *(diagnosis.sentence for diagnosis in diagnose_sweep(history)))
@@ -104,7 +109,9 @@ class Explanation:
                 f"which no searched trial had: {point}."
             )
         if request.number == 0:
-            return f"Started first, because trial 0 is always the defaults: {point}."
+            nearest = "the point of the space that is nearest to the defaults"
+            what = nearest if verdict_of(self.history).off_defaults else "always the defaults"
+            return f"Started first, because trial 0 is {what}: {point}."
         search = self.history.experiment["search"]
         searcher = str(search.get("searcher", ""))
         choice = SEARCHERS.get(searcher)
@@ -150,7 +157,8 @@ class Explanation:
             return None
         rank, best = ranked.index(trial) + 1, ranked[0]
         last = trial.rows[-1]
-        behind = "" if rank == 1 else f", {abs((best.score or 0.0) - trial.score):.4f} behind {best.request.trial}"
+        lag = abs(round((best.score or 0.0) - trial.score, 6))
+        behind = "" if rank == 1 else f", {lag:.4f} behind {best.request.trial}"
         return (
             f"Its best {short_metric(self.history.metric)} is {_score(trial.score)}, in epoch {last.best_epoch}: "
             f"{_ordinal(rank)} of {len(ranked)}{behind}."

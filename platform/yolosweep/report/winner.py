@@ -26,7 +26,7 @@ from yolosweep.records.events import PairedError, Reference, Winner
 from yolosweep.records.values import Record
 from yolosweep.report.exports import drop_stale_exports, exports_of
 from yolosweep.report.model_card import model_card
-from yolosweep.report.winner_pictures import publish_pictures
+from yolosweep.report.winner_pictures import Pictures, publish_pictures
 from yolosweep.storage.atomic_files import sha256_of
 
 __all__ = ["TOLERANCE", "Validate", "best_trial", "paired_error", "select_winner", "verify_file"]
@@ -134,7 +134,8 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, pa
         validations=validations,
         reference=reference,
         file=files["best.pt"],
-        pictures=tuple(pictures.values()),
+        pictures=tuple(pictures.files.values()),
+        mistakes=pictures.mistakes,
         settings={**trial.request.settings, **record.used},
         identity=trial.request.identity,
         model=history.experiment["model"],
@@ -145,7 +146,7 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, pa
     drop_stale_exports(folder, winner.model, winner.file)
     exports = exports_of(folder, winner.model, winner.file)
     files["README.md"] = folder.publish(model_card(history, winner, exports), folder.winner / "README.md")
-    bundle = {**winner.model_dump(mode="json"), "files": _dumped(files | pictures), "exports": _dumped(exports)}
+    bundle = {**winner.model_dump(mode="json"), "files": _dumped(files | pictures.files), "exports": _dumped(exports)}
     folder.publish(json.dumps(bundle, indent=2) + "\n", folder.winner / "winner.json")
     return winner
 
@@ -156,7 +157,7 @@ def _dumped(records: Mapping[str, Record]) -> dict[str, Any]:
 
 def _pictures(
     folder: RunFolder, trial: TrialHistory, validations: Mapping[str, Validation], reference: Reference | None
-) -> dict[str, FileRef]:
+) -> Pictures:
     """Write the pictures of the winner; none if that fails, because a winner is worth more than its pictures."""
     request = trial.request
     try:
@@ -164,7 +165,7 @@ def _pictures(
         return publish_pictures(folder, **named, validations=validations, reference=reference)
     except Exception as error:
         _LOG.warning("the pictures of the winner could not be drawn: %s", error)
-        return {}
+        return Pictures({}, {})
 
 
 def _validated(history: History, trial: TrialHistory, weights: Path, validate: Validate) -> dict[str, Validation]:

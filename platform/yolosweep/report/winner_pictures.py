@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from yolosweep.ledger import RunFolder
 from yolosweep.records import FileRef, Validation
 from yolosweep.records.events import Reference
-from yolosweep.report.errors_page import ErrorsPage, errors_of, render_errors, worst_pictures
+from yolosweep.report.errors_page import ErrorsPage, SplitErrors, errors_of, render_errors, worst_pictures
 from yolosweep.report.preannotations import preannotations
 
-__all__ = ["PAGE", "publish_pictures"]
+__all__ = ["PAGE", "Pictures", "publish_pictures"]
 
 PAGE = "errors.html"
 
 _PLOTS, _WORST, _NEXT = "plots", "worst", "label-next"
 _LABELLED_NEXT = 100
 """Images of a split in the pre-annotations."""
+
+
+class Pictures(NamedTuple):
+    """What is known of the winner's mistakes."""
+
+    files: dict[str, FileRef]
+    """By their name below ``winner/``."""
+    mistakes: dict[str, dict[str, int]]
+    """See ``Winner.mistakes``."""
 
 
 def publish_pictures(
@@ -28,8 +38,8 @@ def publish_pictures(
     task: str,
     validations: Mapping[str, Validation],
     reference: Reference | None,
-) -> dict[str, FileRef]:
-    """Write all pictures there are and return them by their name below ``winner/``.
+) -> Pictures:
+    """Write all pictures there are, and count the mistakes.
 
     Raises:
         Exception: something cannot be drawn or written; pictures are worth no winner.
@@ -52,4 +62,12 @@ def publish_pictures(
         files[PAGE] = render_errors(
             ErrorsPage(sweep=sweep, trial=trial, task=task, confidence=confidence, splits=splits, pictures=pictures)
         )
-    return {name: folder.publish(content, folder.winner.joinpath(*name.split("/"))) for name, content in files.items()}
+    return Pictures(
+        {name: folder.publish(content, folder.winner.joinpath(*name.split("/"))) for name, content in files.items()},
+        {one.split: _counts(one) for one in splits},
+    )
+
+
+def _counts(errors: SplitErrors) -> dict[str, int]:
+    labels = sum(tally.labels for tally in errors.classes.values())
+    return {"labels": labels, **{kind.value: count for kind, count in errors.kinds.items()}}

@@ -136,7 +136,7 @@ class Planner:
             self.section = self.section or section
             self._tags = tuple(section.get("tags") or ())
         dataset = self.history.dataset.model_dump(
-            mode="json", include={"task", "images", "fingerprint", "leaks", "same_source", "allowed"}
+            mode="json", include={"task", "images", "fingerprint", "leaks", "same_source", "same_scene", "allowed"}
         )
         config = {"experiment": event.experiment, "dataset": dataset, "versions": event.versions}
         return self._opening("sweep", event.seq, name=self.history.sweep, kind="sweep", config=config)
@@ -175,6 +175,7 @@ class Planner:
             "dataset_fingerprint": dataset.fingerprint,
             "dataset_leaks": dict(dataset.leaks),
             "dataset_same_source": dict(dataset.same_source),
+            "dataset_same_scene": dict(dataset.same_scene),
             "yolosweep": {
                 "sweep": self.history.sweep,
                 "number": request.number,

@@ -53,13 +53,14 @@ def split_data(
     val: float,
     test: float,
     seed: int,
+    by: str | None = None,
     allow: Sequence[str] = (),
 ) -> DataSplit:
     """Write a new split of a data set as lists.
 
     Raises:
-        DataError: the data cannot be read.
-        UsageError: the folder is not empty or cannot be written, or the shares are invalid.
+        DataError: the data cannot be read, or no useful split exists.
+        UsageError: the folder is not empty or cannot be written, or the shares or ``by`` are invalid.
     """
     if val < 0 or test < 0 or val + test >= 1:
         raise UsageError(f"--val {val:g} --test {test:g}: each share must be 0 or more, and their sum below 1")
@@ -67,7 +68,7 @@ def split_data(
     image_facts, labels = scan(layout, progress=listener.reading("reading the data"))
     shares = {name: share for name, share in {"train": 1 - val - test, "val": val, "test": test}.items() if share}
     try:
-        return _record(split_dataset(layout, image_facts, labels, out, shares, seed), layout)
+        return _record(split_dataset(layout, image_facts, labels, out, shares, seed, by), layout)
     except OSError as error:
         raise UsageError(f"--out {out} cannot be written: {error.strerror}; name another folder") from error
 
@@ -87,4 +88,5 @@ def _record(result: SplitResult, layout: Layout) -> DataSplit:
         missing={split: tuple(names.get(n, "(none)") for n in lost) for split, lost in result.missing.items()},
         left_out=tuple(map(str, result.left_out)),
         seed=result.seed,
+        notes=result.notes,
     )

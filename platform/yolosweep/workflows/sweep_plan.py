@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from yolosweep.backends import backend_for
 from yolosweep.cluster import checkpoint_needs
 from yolosweep.errors import RunFolderError
-from yolosweep.experiment import baseline, finals_line
+from yolosweep.experiment import Experiment, baseline, finals_line
 from yolosweep.experiment.choices import PRUNERS
+from yolosweep.image_cache import usable_memory
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records.plan import CostEstimate, Plan
+from yolosweep.records.probe import Probe
 from yolosweep.runtime.resources import Allocation, allot
 from yolosweep.runtime.tune_adapter import joins_cluster
 from yolosweep.search.pruners.asha import rungs
@@ -23,6 +26,7 @@ from yolosweep.workflows.cost_estimate import estimate_cost
 from yolosweep.workflows.experiment_checks import Checked
 from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.measured_plan import probes_of
+from yolosweep.workflows.memory_check import memory_faults
 
 __all__ = ["plan_of"]
 
@@ -43,7 +47,8 @@ def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
     most = _epochs_at_most(search.trials, epochs, search.epoch_budget)
     allotted = None if joins_cluster(os.environ) else _local_allocation(checked)
     concurrent = allotted.concurrent if allotted else None
-    cost = _estimate(checked, allotted, measure)
+    probes = probes_of(checked, measure) if measure else ()
+    cost = _estimate(checked, allotted, probes, measured=measure is not None)
     seconds = None if cost is None else round((cost.epoch_seconds + cost.epoch_seconds_most) / 2, 3)
     disk = checkpoint_needs(exp, checked.model_bytes)
     return Plan(
@@ -69,20 +74,34 @@ def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
         ),
         memory_mb=None if concurrent is None or cost is None else round(concurrent * cost.memory_mb),
         tracking="; ".join(choice.line for choice in choose_sinks(exp.track, os.environ) if choice.line),
-        notes=checked.notes,
+        notes=(*_memory_faults(exp, cost, concurrent, probes), *checked.notes),
         cost=cost,
     )
 
 
-def _estimate(checked: Checked, allotted: Allocation | None, measure: Listener | None) -> CostEstimate | None:
+def _memory_faults(
+    exp: Experiment, cost: CostEstimate | None, concurrent: int | None, probes: Sequence[Probe]
+) -> tuple[str, ...]:
+    """Return what does not fit into memory, of what is known of this machine."""
+    at_a_time = concurrent or (probes[0].at_a_time if probes else 0)
+    if cost is None or not at_a_time:
+        return ()
+    asked = exp.resources.gpus_per_trial
+    gpus = 1.0 if asked == "auto" else float(asked)
+    return tuple(memory_faults(cost, at_a_time, usable_memory() / 2**20, gpus, probes))
+
+
+def _estimate(
+    checked: Checked, allotted: Allocation | None, probes: Sequence[Probe], *, measured: bool
+) -> CostEstimate | None:
     exp = checked.experiment
     return estimate_cost(
         exp,
         checked.dataset.images,
         model_bytes=checked.model_bytes,
         cores=allotted.cpus if allotted else None,
-        earlier=() if measure else _earlier(_local_copy(exp.storage), checked),
-        probes=probes_of(checked, measure) if measure else (),
+        earlier=() if measured else _earlier(_local_copy(exp.storage), checked),
+        probes=probes,
     )
 
 

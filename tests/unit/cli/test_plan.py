@@ -75,6 +75,16 @@ def test_batches_are_measured_where_that_is_asked_for(experiment: Path) -> None:
     assert not (experiment.parent / "mine").exists()
 
 
+def test_trials_that_need_more_memory_than_this_machine_has_are_told(
+    experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "memory:" not in runner.invoke(app, ["plan", str(experiment)]).stdout
+    monkeypatch.setattr("yolosweep.workflows.sweep_plan.usable_memory", lambda: 100 << 20)
+    done = runner.invoke(app, ["plan", str(experiment)])
+    assert done.exit_code == 0
+    assert "note       memory: a trial takes about 150 MiB, this machine has 100 MiB: lower train.batch" in done.stdout
+
+
 def test_the_rungs_of_a_pruner_are_shown(experiment: Path) -> None:
     done = runner.invoke(app, ["plan", str(experiment), "search.pruner=asha"])
     assert "asha: the best 1/3 continue after epochs 2, 6" in done.stdout

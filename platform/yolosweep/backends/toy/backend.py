@@ -76,12 +76,12 @@ class ToyBackend:
         """Return microseconds, and what Python itself takes."""
         return TrainingCost(2e-5, 2e-6, 150.0)
 
-    def starter(self, task: str, data: DataProfile) -> Starter:
+    def starter(self, task: str, data: DataProfile, epochs: int | None = None) -> Starter:
         """Return the arguments it has."""
         return Starter(
             model=MODEL,
             train=(
-                "epochs: 20",
+                f"epochs: {epochs or 20}",
                 f"batch: {small_batch(data.train_images)}",
                 "patience: 5  # a trial ends after this many epochs without gain",
             ),

@@ -106,9 +106,9 @@ class UltralyticsBackend:
         """Estimate a training's cost from the size of its model file, else from the letter in the model's name."""
         return training_cost(_parameters(model, model_bytes) / 1e6, imgsz=imgsz, batch=batch)
 
-    def starter(self, task: str, data: DataProfile) -> Starter:
+    def starter(self, task: str, data: DataProfile, epochs: int | None = None) -> Starter:
         """Return the smallest YOLO26 of the task, AdamW, and the arguments most worth searching."""
-        return starter(task, data)
+        return starter(task, data, epochs)
 
     def previews(
         self, images: Sequence[Path], names: Mapping[int, str], *, task: str, settings: Mapping[str, Any], **how: Any

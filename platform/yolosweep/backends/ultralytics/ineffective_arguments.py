@@ -135,7 +135,9 @@ def _closed(space: ArgumentSpace) -> str | None:
     # data/dataset.py close_mosaic: mosaic, mixup, cutmix and copy_paste are 0 in the last close_mosaic epochs.
     epochs, closing = space.epochs, space.values("close_mosaic")
     whole = [value for value in closing if isinstance(value, (int, float))]
-    if not (acts_in("close_mosaic", space.task) and isinstance(epochs, int) and len(whole) == len(closing)):
+    if not (
+        acts_in("close_mosaic", space.task) and isinstance(epochs, int) and epochs > 0 and len(whole) == len(closing)
+    ):
         return None
     if min(whole) < epochs:
         return None

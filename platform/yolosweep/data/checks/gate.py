@@ -95,6 +95,7 @@ def examine(
         findings=tuple(sorted(found, key=lambda finding: _BY_SEVERITY.index(finding.severity))),
         leaks=dict(leaks.shares),
         same_source=dict(leaks.sequence_shares),
+        same_scene=dict(leaks.scene_shares),
     )
     return Gate(
         dataset=dataset, layout=layout, image_facts=image_facts, labels=labels, leaks=leaks, counts=found_counts

@@ -132,6 +132,9 @@ CODES: dict[str, Code] = {
     # leaks and duplicates
     "leak-exact": Code(_E, "keep each image in one split only, e.g. with yolosweep split"),
     "leak-near": Code(_E, "keep all versions of an image in one split, e.g. with yolosweep split"),
+    "leak-scene": Code(
+        _W, "nothing, if the model is used at these places; else keep each in one split: yolosweep split --by camera"
+    ),
     "leak-sequence": Code(_W, "keep all frames and copies of a source in one split, e.g. with yolosweep split"),
     "duplicate-exact": Code(_W, "keep one of each; to oversample, use train.balance"),
     "duplicate-near": Code(_N, "keep one of each, unless the copies are meant as augmentation"),

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yolosweep.data.duplicates.leaks import same_source
-from yolosweep.data.duplicates.near_duplicates import connected_groups
 from yolosweep.data.foreign.yolo_layout import is_converted
 from yolosweep.data.model.items import ImageFacts, Images, Item, Labels, Layout
-from yolosweep.data.prepare.split import SHARES, make_split
+from yolosweep.data.prepare.split import SHARES
+from yolosweep.data.prepare.split_plan import planned, refuse_useless
 from yolosweep.errors import DataError, UsageError
 from yolosweep.storage.atomic_files import write_atomic
 
@@ -44,6 +44,8 @@ class SplitResult:
     """Unreadable images."""
     shares: dict[str, float] = field(default_factory=dict)
     seed: int = 0
+    notes: tuple[str, ...] = ()
+    """How the images were split, and where the result is not what was asked for, with numbers."""
 
 
 def split_dataset(
@@ -53,21 +55,21 @@ def split_dataset(
     out: Path,
     shares: Mapping[str, float] = SHARES,
     seed: int = 0,
+    by: str | None = None,
 ) -> SplitResult:
     """Pool all splits of a dataset, split it again, and write the split to ``out``.
 
     Unreadable images are left out and listed in the result. Duplicates are kept, in the same split.
 
     Raises:
-        UsageError: ``out`` is a file or not empty, or the shares are invalid.
-        DataError: No image is readable, or a file cannot be listed or linked.
+        UsageError: ``out`` is a file or not empty, the shares are invalid, or ``by`` does not cover the images.
+        DataError: No image is readable, val would be empty, a class would not be trained, or a file cannot be linked.
     """
     _refuse_full(out)
     pooled = {item.image: item for items in layout.splits.values() for item in items}
     readable = {file: image_facts[file] for file in sorted(pooled) if _usable(image_facts.get(file))}
     if not readable:
         raise DataError(f"data: {layout.source} has no readable image, so there is nothing to split")
-    groups = connected_groups(same_source({file: facts for file, facts in readable.items() if facts.signature}))
 
     def classes_of(file: Path) -> set[int]:
         item = pooled[file]
@@ -75,27 +77,33 @@ def split_dataset(
             return set() if item.category is None else {item.category}
         return {row.category for row in labels[item.label].rows} if item.label in labels else set()
 
-    split = make_split(list(readable), groups, classes_of, shares, seed)
-    split = {name: files for name, files in split.items() if files}
+    plan = planned(list(readable), same_source(readable, pooled.values(), labels), classes_of, shares, seed, by)
+    split = {name: files for name, files in plan.split.items() if files}
     counts = {name: Counter(c for file in files for c in classes_of(file) or {-1}) for name, files in split.items()}
-    there = set().union(*counts.values())
+    refuse_useless(plan, counts, layout.names)
     return SplitResult(
         data=write_split(out, layout, {name: [pooled[file] for file in files] for name, files in split.items()}),
         images={name: len(files) for name, files in split.items()},
         classes={name: dict(sorted(count.items())) for name, count in counts.items()},
-        groups=len(groups),
-        largest=max(map(len, groups), default=1),
-        grouped=sum(map(len, groups)),
-        missing={name: lost for name, count in counts.items() if (lost := sorted(there - set(count)))},
+        groups=len(plan.groups),
+        largest=max(map(len, plan.groups), default=1),
+        grouped=sum(map(len, plan.groups)),
+        missing=_missing(counts),
         left_out=tuple(file for file in sorted(pooled) if file not in readable),
         shares=dict(shares),
         seed=seed,
+        notes=plan.notes,
     )
 
 
 def _usable(facts: ImageFacts | None) -> bool:
     """Return whether an image can be trained on; a huge one has no signature, because it is not decoded."""
     return facts is not None and bool(facts.signature or (facts.width and not facts.fault))
+
+
+def _missing(counts: Mapping[str, Mapping[int, int]]) -> dict[str, list[int]]:
+    there = set().union(*counts.values())
+    return {name: lost for name, count in counts.items() if (lost := sorted(there - set(count)))}
 
 
 def write_split(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> Path:

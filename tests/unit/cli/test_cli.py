@@ -24,7 +24,7 @@ SURFACE = {
     "run": {"--dry-run", "--allow", "--json"},
     "plan": {"--allow", "--measure", "--json"},
     "check": {"--task", "--imgsz", "--report", "--fail-on", "--allow", "--weights", "--json", "--format"},
-    "split": {"--out", "--task", "--val", "--test", "--seed", "--allow", "--json"},
+    "split": {"--out", "--task", "--val", "--test", "--seed", "--by", "--allow", "--json"},
     "convert": {"--task", "--allow", "--json"},
     "autolabel": {"--weights", "--out", "--sam", "--conf", "--include-eval", "--allow", "--json"},
     "resume": {"--allow", "--json"},

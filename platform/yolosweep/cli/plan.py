@@ -55,6 +55,9 @@ def _describe(plan: Plan) -> None:
     print_line(f"fixed      {_pairs(exp['train'])}, seed={exp['seed']}")
     print_table(("parameter", "searched"), [(name, _pairs(space)) for name, space in search["parameters"].items()])
     trials = f"{plan.trials} trials" if plan.trials is not None else "as many trials as the budget allows"
+    if plan.trainings is not None:
+        about = "" if search["budget"] else "about "
+        trials += f", {about}as much as {plan.trainings:g} whole trainings of the defaults"
     print_line(f"search     {search['searcher']}, {search['mode']} {search['metric']}, {trials}, the defaults first")
     print_line(f"trial 0    {_pairs(plan.first_trial)}")
     if plan.rungs:

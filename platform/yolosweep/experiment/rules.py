@@ -140,8 +140,7 @@ def _finals(exp: Experiment) -> Iterator[Fault]:
     """Yield finals that leave no two trials of the budget to the search."""
     search, epochs = exp.search, exp.space.epochs
     least = search.finals.trainings + _SEARCHED if search.finals and search.finals.top else 0
-    without_budget = search.time_budget is None and search.epoch_budget is None
-    trials = TRIALS if search.trials is None and without_budget else search.trials
+    trials = TRIALS if search.trials is None and search.is_open else search.trials
     if SEARCHERS[search.searcher].is_exhaustive and search.trials is None:
         trials = None
     if trials is not None and trials < least:
@@ -151,6 +150,9 @@ def _finals(exp: Experiment) -> Iterator[Fault]:
         message = f"{least - _SEARCHED} trainings of {epochs} epochs do not fit beside {_SEARCHED} searched ones; "
         message += f"raise search.epoch_budget to {least * epochs} or more, or lower top or seeds"
         yield Fault(key="search.finals", message=message)
+    if search.trainings is not None and search.trainings < least:
+        message = f"{least - _SEARCHED} trainings leave less than {_SEARCHED} of search.budget={search.budget} to the "
+        yield Fault(key="search.finals", message=f"{message}search; raise it to {least}x, or lower top or seeds")
 
 
 def _options(what: str, choice: Choice, name: str, given: Mapping[str, float] | None) -> Iterator[Fault]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from yolosweep.backends import ArgumentSpace, Backend, backend_for
@@ -81,9 +82,41 @@ def _with_none(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [*(one for one in schema["anyOf"] if one.get("type") != "null"), {"const": "none"}]
 
 
+_TRAININGS = re.compile(r"^(\d+(?:\.\d+)?)x$")
+
+
+def _trainings(value: object) -> object:
+    """Refuse what is no number of trainings; hours and trials were moved to their own keys before."""
+    if isinstance(value, str) and _TRAININGS.match(value) and float(value[:-1]) >= 1:
+        return value
+    if (key := _unit(value)) is not None:
+        raise ValueError(f"{value} is the same as search.{key}, which is set, too; remove one of the two")
+    if value is not None:
+        raise ValueError(
+            f"{value!r} must be 4x (as much as 4 whole trainings of the defaults, at least 1x), 8h (a duration) or 20 "
+            "(trials)"
+        )
+    return value
+
+
+def _unit(value: object) -> str | None:
+    """Return the key of a budget that is a duration or a number of trials."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "trials"
+    return "time_budget" if isinstance(value, str) and re.match(r"^\d+(\.\d+)?\s*[smhd]$", value) else None
+
+
+def _with_units(schema: dict[str, Any]) -> None:
+    """Add numbers of trials to the JSON schema of the budget."""
+    schema["anyOf"] = [{"type": "string", "pattern": r"^\d+(\.\d+)?\s*[xsmhd]$"}, {"type": "integer", "minimum": 1}]
+
+
 class Search(_Strict):
     """What is searched, how, and for how long."""
 
+    budget: Annotated[str | None, BeforeValidator(_trainings), Field(json_schema_extra=_with_units)] = None
+    """``4x``: start no trial once as much was trained as 4 whole trainings of the defaults take, by measured seconds.
+    ``8h`` is the same as ``time_budget``, and ``20`` the same as ``trials``."""
     trials: Annotated[Whole, Field(ge=1)] | None = None
     """Number of trials, the defaults (trial 0) and the finals included. 20 when no budget is given at all."""
     time_budget: Seconds | None = None
@@ -111,6 +144,25 @@ class Search(_Strict):
     the budget. Default: 3 and 3 where they take at most a fifth of the trials or epochs, else none."""
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
     """The search space, one entry per Ultralytics train argument, in the form W&B sweep files use."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_unit(cls, data: Any) -> Any:
+        """Move a budget in hours or trials to its own key, unless that is set."""
+        key = _unit(data.get("budget")) if isinstance(data, dict) else None
+        if key is None or data.get(key) is not None:
+            return data
+        return {**{name: value for name, value in data.items() if name != "budget"}, key: data["budget"]}
+
+    @property
+    def trainings(self) -> float | None:
+        """The budget in whole trainings of the defaults; None without one."""
+        return None if self.budget is None else float(self.budget.removesuffix("x"))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is no budget but the number of trials."""
+        return self.time_budget is None and self.epoch_budget is None and self.budget is None
 
 
 def _share_or_whole(gpus: float) -> float:

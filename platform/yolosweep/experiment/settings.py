@@ -41,7 +41,7 @@ def resolved(exp: Experiment) -> Experiment:
         size = _grid_size(exp) if SEARCHERS[search.searcher].is_exhaustive else None
         if size is not None:
             change["trials"] = size + (search.finals.trainings if search.finals else 0)
-        elif search.time_budget is None and search.epoch_budget is None:
+        elif search.is_open:
             change["trials"] = TRIALS
     if PRUNERS[search.pruner].has_grace and search.grace_epochs is None:
         change["grace_epochs"] = grace_epochs(epochs_of(exp))
@@ -59,6 +59,7 @@ def _holds_finals(search: Search, epochs: int) -> bool:
     least = FINALS_SHARE * Finals().trainings
     few = search.trials is not None and search.trials < least
     short = search.epoch_budget is not None and search.epoch_budget < least * epochs
+    short = short or (search.trainings is not None and search.trainings < least)
     return not (few or short or SEARCHERS[search.searcher].is_exhaustive)
 
 

@@ -26,7 +26,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("space", "search_space", "param_space", "params", "hyperparameter_space"), "search.parameters"),
     **dict.fromkeys(("grace_period", "min_iter", "warmup_steps"), "search.grace_epochs"),
     "eta": "search.reduction_factor",
-    **dict.fromkeys(("timeout", "time_budget_s", "max_hours", "time_limit", "budget"), "search.time_budget"),
+    **dict.fromkeys(("timeout", "time_budget_s", "max_hours", "time_limit"), "search.time_budget"),
     "max_t": "train.epochs",
     **dict.fromkeys(("gpus", "gpu", "num_gpus"), "resources.gpus_per_trial"),
     **dict.fromkeys(("num_workers", "ranks", "world_size"), "resources.workers"),

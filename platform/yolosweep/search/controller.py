@@ -36,7 +36,7 @@ from yolosweep.records.events import (
     TrialResumed,
     TrialStarted,
 )
-from yolosweep.search.budget import room_for_another
+from yolosweep.search.budget import room_for_another, used_up
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, with_final_names, working_folders
 from yolosweep.search.finalize import death_cause, ending_from_rows, finalize_record, record_from_rows
 from yolosweep.search.finals import FinalRound, SearchedOnly
@@ -159,7 +159,7 @@ class SweepController:
             return None
         room = room_for_another(search, self._history, self._epochs, finals.reserved(self._history))
         if room == "no":
-            self._stopped = f"the epoch budget of {search.epoch_budget} does not hold another trial"
+            self._stopped = used_up(search, self._history)
         if room != "yes":
             return "wait" if room == "wait" else None
         if finals.needs_the_rest(self._history, self._clock() - self._started):

@@ -23,7 +23,16 @@ ALLOWABLE = ("data", "versions")
 """What may differ from the recorded sweep if the user accepts it (``--allow``); this is recorded."""
 
 _CHANGEABLE = (
-    *("search.trials", "search.time_budget", "search.epoch_budget", "search.finals", "keep_top", "trial", "track"),
+    *(
+        "search.trials",
+        "search.budget",
+        "search.time_budget",
+        "search.epoch_budget",
+        "search.finals",
+        "keep_top",
+        "trial",
+        "track",
+    ),
     *("resources.max_concurrent", "resources.cpus_per_trial", "resources.gpus_per_trial"),
 )
 """What may change when a sweep is resumed: how long and where it runs, not what it is."""

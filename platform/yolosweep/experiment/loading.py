@@ -83,6 +83,9 @@ def _anchored(exp: Experiment, path: Path) -> dict[str, Any]:
     model = base / Path(exp.model).expanduser()
     if model.is_file():
         change["model"] = str(model.resolve())
+    runs = tuple(run if is_address(run) else str(Path(run).expanduser().absolute()) for run in exp.search.warm_start)
+    if runs:
+        change["search"] = exp.search.model_copy(update={"warm_start": runs})
     return change
 
 

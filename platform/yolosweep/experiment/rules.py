@@ -67,6 +67,9 @@ def _places(exp: Experiment) -> Iterator[Fault]:
         yield Fault(key="data", message=f"there is no {exp.data!r}; the built-in sample is {', '.join(SAMPLES)}")
     if is_address(exp.data) and (fault := address_fault(exp.data, holds="data")) is not None:
         yield Fault(key="data", message=fault)
+    for place, run in enumerate(exp.search.warm_start):
+        if is_address(run) and (fault := address_fault(run)) is not None:
+            yield Fault(key=f"search.warm_start[{place}]", message=fault)
     if is_address(exp.storage) and (fault := address_fault(exp.storage)) is not None:
         yield Fault(key="storage", message=fault)
 
@@ -128,6 +131,9 @@ def _search(exp: Experiment) -> Iterator[Fault]:
     yield from _options("searcher", SEARCHERS[search.searcher], search.searcher, search.searcher_options)
     yield from _options("pruner", PRUNERS[search.pruner], search.pruner, search.pruner_options)
     if SEARCHERS[search.searcher].is_exhaustive:
+        if search.warm_start:
+            message = f"has no effect with search.searcher: {search.searcher}, which tries every point; remove it"
+            yield Fault(key="search.warm_start", message=message)
         for name, parameter in search.parameters.items():
             size = parameter.size()
             if size is None or size > _GRID_LIMIT:

@@ -142,6 +142,9 @@ class Search(_Strict):
     finals: Annotated[Finals | None, BeforeValidator(_finals), Field(json_schema_extra=_with_none)] = None
     """Train the best trials and trial 0 again with new seeds: ``{top: 3, seeds: 3}``, or ``none``. They are part of
     the budget. Default: 3 and 3 where they take at most a fifth of the trials or epochs, else none."""
+    warm_start: Annotated[tuple[str, ...], Field(max_length=10)] = ()
+    """Run folders or addresses of sweeps that ended, of the same task and classes: their best points are tried first,
+    and ``gp`` learns from their trials. Folders are relative to where the command runs."""
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
     """The search space, one entry per Ultralytics train argument, in the form W&B sweep files use."""
 

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, PlainSerializer, model_validator
 from pydantic_core import from_json
 
 from yolosweep.records.dataset import PreparedDataset
+from yolosweep.records.earlier import EarlierTrial
 from yolosweep.records.trials import Checkpoint, EpochResult, FileRef, TrialRecord, TrialRequest, Validation, Verdict
 from yolosweep.records.values import SCHEMA_VERSION, Number, Record
 
@@ -87,6 +88,8 @@ class SweepStarted(_Setup):
     event: Literal["sweep_started"] = "sweep_started"
     sweep: str
     dataset: PreparedDataset
+    earlier: tuple[EarlierTrial, ...] = ()
+    """Trials of earlier sweeps that the search starts from."""
 
 
 class SweepResumed(_Setup):

@@ -15,9 +15,10 @@ from yolosweep.experiment import Experiment, baseline, identity, settings_of
 from yolosweep.experiment.choices import SEARCHERS
 from yolosweep.ledger.history import TrialHistory
 from yolosweep.records import Ending, TrialRecord, TrialRequest
-from yolosweep.records.events import Event, TrialEnded, TrialStarted
+from yolosweep.records.events import Event, SweepStarted, TrialEnded, TrialStarted
 from yolosweep.search.forecasts import Forecasts
-from yolosweep.search.searchers.searcher import CurveSearcher, ModelSearcher, searcher_for
+from yolosweep.search.searchers.searcher import CurveSearcher, InformedSearcher, ModelSearcher, searcher_for
+from yolosweep.search.warm_start import first_points
 
 __all__ = ["Suggestion", "TrialGenerator"]
 
@@ -83,6 +84,7 @@ class TrialGenerator:
         self._asked: dict[str, Mapping[str, Any]] = {}
         self._too_big: list[_TooBig] = []
         self._left_out: dict[str, dict[str, Any]] = {}
+        self._earlier_points: list[dict[str, Any]] = []
 
     def next(self, number: int, device: str | None = None) -> Suggestion | None:
         """Return the point for trial ``number``; None where there is none left for this device.
@@ -129,6 +131,7 @@ class TrialGenerator:
     def _points(self, number: int) -> Iterator[dict[str, Any]]:
         """Yield what the searcher suggests, until it has no more or has said enough."""
         until_exhausted = self._is_exhaustive and number > 0
+        yield from self._earlier_points[number - 1 : number] if number else ()
         for attempt in itertools.count() if until_exhausted else range(_ATTEMPTS):
             parameters = baseline(self._exp)[0] if number == 0 else self._searcher.suggest(number, attempt)
             if parameters is None:
@@ -156,7 +159,12 @@ class TrialGenerator:
     def apply(self, event: Event) -> None:
         """Learn from one event of the ledger."""
         self._forecasts.apply(event)
-        if isinstance(event, TrialStarted):
+        if isinstance(event, SweepStarted):
+            search = self._exp.search
+            self._earlier_points = first_points(event.earlier, search.parameters, search.mode, baseline(self._exp)[0])
+            if isinstance(self._searcher, InformedSearcher):
+                self._searcher.learn_earlier(event.earlier)
+        elif isinstance(event, TrialStarted):
             request = event.request
             self._tried.add(request.identity)
             self._asked[request.trial] = request.settings

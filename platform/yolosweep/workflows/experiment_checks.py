@@ -10,8 +10,10 @@ from yolosweep.data import OUTSIDE, Gate, described, examine, waive
 from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
 from yolosweep.experiment import Experiment, Source, baseline, lint_with_data, load_experiment, notes, sizes_of
 from yolosweep.records import PreparedDataset, Severity
+from yolosweep.records.earlier import EarlierTrial
 from yolosweep.storage.addresses import address_fault, is_address
 from yolosweep.workflows.listener import Listener
+from yolosweep.workflows.warm_start import earlier_trials
 
 __all__ = ["Checked", "check"]
 
@@ -27,6 +29,8 @@ class Checked:
     """A file, or the name of a model that Ultralytics ships."""
     notes: tuple[str, ...]
     """What is valid but may surprise, one sentence each."""
+    earlier: tuple[EarlierTrial, ...] = ()
+    """Trials of earlier sweeps that the search starts from."""
 
     @property
     def model_bytes(self) -> int | None:
@@ -35,7 +39,13 @@ class Checked:
 
 
 def check(
-    source: Source, overrides: Sequence[str], listener: Listener, *, fetch: bool = True, allow: Sequence[str] = ()
+    source: Source,
+    overrides: Sequence[str],
+    listener: Listener,
+    *,
+    fetch: bool = True,
+    allow: Sequence[str] = (),
+    is_new: bool = True,
 ) -> Checked:
     """Load an experiment and check it completely: file, data, model, and the rules of the backend.
 
@@ -45,6 +55,7 @@ def check(
         listener: receives the progress of reading the data.
         fetch: whether missing weights are downloaded; a plan only notes that they are.
         allow: codes of findings in the data to waive.
+        is_new: whether the earlier sweeps of a warm start are read; a sweep that is resumed has them in its ledger.
 
     Raises:
         ExperimentError: the file has faults; all are listed.
@@ -52,6 +63,7 @@ def check(
         UsageError: the file or an override cannot be read, or a waived finding does not exist.
     """
     found: list[tuple[Gate, PreparedDataset] | DataError | UsageError] = []
+    earlier, about_earlier = tuple[EarlierTrial, ...](), list[str]()
 
     def further(exp: Experiment) -> list[Fault]:
         if is_address(exp.data) and address_fault(exp.data, holds="data") is not None:
@@ -62,7 +74,11 @@ def check(
         except (DataError, UsageError) as error:
             found.append(error)
             return [Fault(key="data", message=_message(error)), *_rules(exp)]
-        return [*_rules_of_data(exp, gate), *_rules(exp)]
+        nonlocal earlier, about_earlier
+        faults = list[Fault]()
+        if is_new:
+            earlier, about_earlier, faults = earlier_trials(exp, gate.dataset)
+        return [*faults, *_rules_of_data(exp, gate), *_rules(exp)]
 
     try:
         exp = load_experiment(source, overrides, further)
@@ -82,7 +98,8 @@ def check(
         dataset=dataset,
         gate=gate,
         model=model,
-        notes=(*notes(exp), *remarks, *_notable_findings(dataset)),
+        notes=(*notes(exp), *remarks, *about_earlier, *_notable_findings(dataset)),
+        earlier=earlier,
     )
 
 

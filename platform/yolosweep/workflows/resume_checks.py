@@ -92,12 +92,14 @@ def _checked(folder: RunFolder, overrides: Sequence[str], listener: Listener, *,
     Finals may have been chosen because the budget was large, so they give way, unless they are asked for now.
     """
     try:
-        return check(folder.experiment, overrides, listener, fetch=False, allow=allow)
+        return check(folder.experiment, overrides, listener, fetch=False, allow=allow, is_new=False)
     except ExperimentError as error:
         asked_for = any(text.startswith(_FINALS) for text in overrides)
         if asked_for or {fault.key for fault in error.faults} != {_FINALS}:
             raise
-    checked = check(folder.experiment, [*overrides, f"{_FINALS}=none"], listener, fetch=False, allow=allow)
+    checked = check(
+        folder.experiment, [*overrides, f"{_FINALS}=none"], listener, fetch=False, allow=allow, is_new=False
+    )
     return replace(checked, notes=(*checked.notes, "the finals are left out: the smaller budget has no room for them"))
 
 

@@ -225,7 +225,8 @@ class _Sweep:
     def _header(self, slots: Allocation, bad: Mapping[str, str]) -> dict[str, Any]:
         """Return what the first event records besides the experiment."""
         notes = [*self._checked.notes, *bad.values()]
-        return {"versions": versions(), "notes": notes, "slots": asdict(slots), **self._about}
+        earlier = [one.model_dump(mode="json") for one in self._checked.earlier]
+        return {"versions": versions(), "notes": notes, "slots": asdict(slots), "earlier": earlier, **self._about}
 
     def _admission(self, dataset: PreparedDataset, marker: str, slots: Allocation) -> Admission:
         """Return the checks for nodes that join later."""

@@ -15,6 +15,7 @@ from yolosweep.experiment.choices import PRUNERS, SEARCHERS, Choice
 from yolosweep.experiment.rank_rules import rank_faults
 from yolosweep.experiment.schema import SAMPLES, Experiment, Search
 from yolosweep.experiment.settings import TRIALS
+from yolosweep.experiment.space_rules import condition_faults, constraint_faults
 from yolosweep.storage.addresses import address_fault, is_address
 
 __all__ = ["lint", "lint_names", "lint_with_data", "notes"]
@@ -28,7 +29,10 @@ _GRID_LIMIT = 1000
 
 def lint(exp: Experiment) -> list[Fault]:
     """Return every fault that shows without the data, ordered by key."""
-    rules = (lint_names, _places, _clashes, _task, _schedule, _search, _augmentations, rank_faults, _backend)
+    rules = (
+        *(lint_names, _places, _clashes, _task, _schedule, _search, _augmentations, rank_faults, _backend),
+        *(condition_faults, constraint_faults),
+    )
     faults: dict[tuple[str, str], Fault] = {}
     for fault in (fault for rule in rules for fault in rule(exp)):
         faults.setdefault((fault.key, fault.message[:13]), fault)  # one "has no effect" per key is enough

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from yolosweep.backends import ArgumentSpace, Backend, backend_for
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS
+from yolosweep.experiment.constraints import constraint_of
 from yolosweep.experiment.space import Parameter
 from yolosweep.records.policy import Seconds, TrialPolicy, Whole
 
@@ -111,6 +112,10 @@ def _with_units(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"type": "string", "pattern": r"^\d+(\.\d+)?\s*[xsmhd]$"}, {"type": "integer", "minimum": 1}]
 
 
+def _constraint(text: str) -> str:
+    return constraint_of(text).text
+
+
 class Search(_Strict):
     """What is searched, how, and for how long."""
 
@@ -145,6 +150,9 @@ class Search(_Strict):
     warm_start: Annotated[tuple[str, ...], Field(max_length=10)] = ()
     """Run folders or addresses of sweeps that ended, of the same task and classes: their best points are tried first,
     and ``gp`` learns from their trials. Folders are relative to where the command runs."""
+    constraints: Annotated[tuple[Annotated[str, AfterValidator(_constraint)], ...], Field(max_length=20)] = ()
+    """What every trial satisfies, in terms of train arguments: ``["batch * imgsz**2 <= 16 * 640**2"]``. Arithmetic,
+    comparisons, ``and``, ``or``, ``not``."""
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
     """The search space, one entry per Ultralytics train argument, in the form W&B sweep files use."""
 
@@ -281,6 +289,13 @@ class Experiment(_Strict):
         """The backend that trains the model."""
         return backend_for(self.model)
 
+    def _corners(self, name: str) -> list[Any]:
+        """Return the extreme values of a parameter; one with a condition has its default, too."""
+        parameter = self.search.parameters[name]
+        default = self.backend.arguments.defaults.get(name)
+        corners = parameter.corners()
+        return [*corners, default] if parameter.when and default not in corners else corners
+
     @property
     def space(self) -> ArgumentSpace:
         """The train arguments as the backend's rules see them."""
@@ -288,7 +303,7 @@ class Experiment(_Strict):
             model=self.model,
             task=self.task,
             fixed=self.train,
-            searched={name: parameter.corners() for name, parameter in self.search.parameters.items()},
+            searched={name: self._corners(name) for name in self.search.parameters},
             pipelines=self.augmentations,
             ranks=self.resources.ranks,
             defaults=self.backend.arguments.defaults,

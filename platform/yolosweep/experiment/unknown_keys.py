@@ -51,6 +51,8 @@ _AXIS = {
     "probabilities": "remove it; the searcher learns what works",
     **dict.fromkeys(("mu", "sigma"), "a range must be bounded; write min: and max:"),
     "default": "remove it; trial 0 has the default",
+    **dict.fromkeys(("condition", "conditions", "if", "depends_on"), "write when:, e.g. when: {optimizer: SGD}"),
+    "parameters": "parameters are not nested here; write each train argument under search.parameters",
 }
 """Keys of a parameter in other tools, and the fix."""
 

@@ -13,17 +13,28 @@ from typing import Any
 
 from yolosweep.experiment import Experiment, baseline, identity, settings_of
 from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.experiment.settings import allows
+from yolosweep.experiment.space import active, completed
 from yolosweep.ledger.history import TrialHistory
 from yolosweep.records import Ending, TrialRecord, TrialRequest
 from yolosweep.records.events import Event, SweepStarted, TrialEnded, TrialStarted
 from yolosweep.search.forecasts import Forecasts
-from yolosweep.search.searchers.searcher import CurveSearcher, InformedSearcher, ModelSearcher, searcher_for
+from yolosweep.search.searchers.searcher import (
+    ConstrainedSearcher,
+    CurveSearcher,
+    InformedSearcher,
+    ModelSearcher,
+    searcher_for,
+)
 from yolosweep.search.warm_start import first_points
 
 __all__ = ["Suggestion", "TrialGenerator"]
 
 _ATTEMPTS = 50
 """Tries to find parameters that were not tried yet before a finite space counts as used up."""
+
+_REFUSED = 0.05
+"""What a suggestion outside of the constraints costs of these tries."""
 
 _NAMED = 20
 """Points that are listed one by one."""
@@ -79,6 +90,8 @@ class TrialGenerator:
         self._forecasts = Forecasts(int(exp.space.epochs), search.mode)
         if isinstance(self._searcher, CurveSearcher):
             self._searcher.watch(self._forecasts)
+        if isinstance(self._searcher, ConstrainedSearcher) and search.constraints:
+            self._searcher.keep_to(lambda parameters: allows(exp, active(search.parameters, parameters)))
         self._is_exhaustive = SEARCHERS[search.searcher].is_exhaustive
         self._tried: set[str] = set()
         self._asked: dict[str, Mapping[str, Any]] = {}
@@ -130,13 +143,20 @@ class TrialGenerator:
 
     def _points(self, number: int) -> Iterator[dict[str, Any]]:
         """Yield what the searcher suggests, until it has no more or has said enough."""
-        until_exhausted = self._is_exhaustive and number > 0
-        yield from self._earlier_points[number - 1 : number] if number else ()
-        for attempt in itertools.count() if until_exhausted else range(_ATTEMPTS):
-            parameters = baseline(self._exp)[0] if number == 0 else self._searcher.suggest(number, attempt)
-            if parameters is None:
+        if number == 0:
+            yield baseline(self._exp)[0]
+            return
+        space, constrained = self._exp.search.parameters, bool(self._exp.search.constraints)
+        left, earlier = float(_ATTEMPTS), self._earlier_points[number - 1 : number]
+        for attempt in itertools.count(-len(earlier)):
+            parameters = earlier[attempt] if attempt < 0 else self._searcher.suggest(number, attempt)
+            if parameters is None or (not self._is_exhaustive and left <= 0):
                 return
-            yield parameters
+            parameters = active(space, parameters)
+            is_allowed = not constrained or allows(self._exp, parameters)
+            left -= 1 if is_allowed else _REFUSED
+            if is_allowed:
+                yield parameters
 
     def expected_scores(self) -> dict[int, float]:
         """Return the searcher's expectation of each trial's final score, by number; empty where it has no model."""
@@ -168,12 +188,13 @@ class TrialGenerator:
             request = event.request
             self._tried.add(request.identity)
             self._asked[request.trial] = request.settings
-            self._searcher.started(request.number, request.asked)
+            self._searcher.started(request.number, completed(self._exp.search.parameters, request.asked))
         elif isinstance(event, TrialEnded):
             record = event.record
             if record.ending is Ending.CANCELLED:  # it may go on later: until then it counts as running
                 return
-            self._searcher.tell(record.number, record.used, record.score, learned=record.ending is not Ending.FAILED)
+            used = completed(self._exp.search.parameters, record.used)
+            self._searcher.tell(record.number, used, record.score, learned=record.ending is not Ending.FAILED)
             self._learn_size(record)
 
     def _learn_size(self, record: TrialRecord) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from yolosweep.data import OUTSIDE, Gate, described, examine, waive
@@ -38,6 +38,15 @@ class Checked:
         return self.model.stat().st_size if isinstance(self.model, Path) and self.model.is_file() else None
 
 
+@dataclass
+class _WarmStart:
+    """What the earlier sweeps give."""
+
+    trials: tuple[EarlierTrial, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+
 def check(
     source: Source,
     overrides: Sequence[str],
@@ -63,7 +72,7 @@ def check(
         UsageError: the file or an override cannot be read, or a waived finding does not exist.
     """
     found: list[tuple[Gate, PreparedDataset] | DataError | UsageError] = []
-    earlier, about_earlier = tuple[EarlierTrial, ...](), list[str]()
+    warm = _WarmStart()
 
     def further(exp: Experiment) -> list[Fault]:
         if is_address(exp.data) and address_fault(exp.data, holds="data") is not None:
@@ -74,11 +83,9 @@ def check(
         except (DataError, UsageError) as error:
             found.append(error)
             return [Fault(key="data", message=_message(error)), *_rules(exp)]
-        nonlocal earlier, about_earlier
-        faults = list[Fault]()
         if is_new:
-            earlier, about_earlier, faults = earlier_trials(exp, gate.dataset)
-        return [*faults, *_rules_of_data(exp, gate), *_rules(exp)]
+            warm.trials, warm.notes, warm.faults = earlier_trials(exp, gate.dataset)
+        return [*warm.faults, *_rules_of_data(exp, gate), *_rules(exp)]
 
     try:
         exp = load_experiment(source, overrides, further)
@@ -88,7 +95,11 @@ def check(
             raise of_data from None  # nothing is wrong with the file
         raise
     assert isinstance(found[0], tuple), "an error of the data is a fault of the experiment"
-    gate, dataset = found[0]
+    return _checked(exp, *found[0], warm, fetch=fetch)
+
+
+def _checked(exp: Experiment, gate: Gate, dataset: PreparedDataset, warm: _WarmStart, *, fetch: bool) -> Checked:
+    """Return an experiment without faults, with its model and all that may surprise."""
     _, remarks = baseline(exp)
     model = exp.backend.locate_model(exp.model, fetch=fetch)
     if isinstance(model, Path) and not model.is_file():
@@ -98,8 +109,8 @@ def check(
         dataset=dataset,
         gate=gate,
         model=model,
-        notes=(*notes(exp), *remarks, *about_earlier, *_notable_findings(dataset)),
-        earlier=earlier,
+        notes=(*notes(exp), *remarks, *warm.notes, *_notable_findings(dataset)),
+        earlier=warm.trials,
     )
 
 

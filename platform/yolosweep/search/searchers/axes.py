@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolosweep.experiment import Parameter
+from yolosweep.experiment.space import allowed_of
 
 __all__ = ["Axes", "Axis"]
 
@@ -111,11 +112,35 @@ class Axes:
     def __init__(self, space: Mapping[str, Parameter]) -> None:
         self._constants = {name: p.corners()[0] for name, p in space.items() if p.size() == 1}
         self._axes = {name: Axis(p) for name, p in sorted(space.items()) if name not in self._constants}
-        self._names = list(space)
+        self._names, self._space = list(space), dict(space)
+        self._has_conditions = any(parameter.when for parameter in space.values())
         self.count = len(self._axes)
         widths = [1 if axis.is_ordered else len(axis.values or ()) for axis in self._axes.values()]
         self.groups = np.repeat(np.arange(self.count), widths)
         """Parameter of each column."""
+
+    def settled(self, points: Array) -> Array:
+        """Return points in which parameters whose condition does not hold have their first value."""
+        points = points.copy()
+        where = {name: place for place, name in enumerate(self._axes)}
+        known: dict[str, NDArray[np.bool_]] = {}
+
+        def holds(name: str) -> NDArray[np.bool_]:
+            if name not in known:
+                known[name] = np.ones(len(points), dtype=bool)
+                for other, condition in (self._space[name].when or {}).items():
+                    places = [Axis(self._space[other]).place(value) for value in allowed_of(condition)]
+                    known[name] &= holds(other)
+                    if other in where:
+                        known[name] &= np.isclose(points[:, where[other], None], places).any(1)
+                    else:
+                        known[name] &= self._constants[other] in allowed_of(condition)
+            return known[name]
+
+        for name, place in where.items():
+            if self._space[name].when:
+                points[~holds(name), place] = self._axes[name].place(self._space[name].corners()[0])
+        return points
 
     def point(self, parameters: Mapping[str, Any]) -> Array | None:
         """Return the point of parameters; None where one has no place."""
@@ -141,7 +166,10 @@ class Axes:
     def anywhere(self, uniform: Array) -> Array:
         """Return points all over the space for rows of numbers drawn uniformly from 0 to 1."""
         parts = [axis.anywhere(uniform[:, place]) for place, axis in enumerate(self._axes.values())]
-        return np.column_stack(parts) if parts else np.zeros((len(uniform), 0))
+        return self._of(np.column_stack(parts)) if parts else np.zeros((len(uniform), 0))
+
+    def _of(self, points: Array) -> Array:
+        return self.settled(points) if self._has_conditions else points
 
     def near(self, point: Array, width: float, keep: float, rng: np.random.Generator, count: int) -> Array:
         """Return points around one; each parameter keeps its value with the chance ``keep``."""
@@ -150,7 +178,7 @@ class Axes:
         parts = [axis.near(point[place], width, rng, count) for place, axis in enumerate(self._axes.values())]
         moved = np.column_stack(parts)
         home = np.array([axis.snapped(point[i : i + 1])[0] for i, axis in enumerate(self._axes.values())])
-        return np.where(rng.random(moved.shape) < keep, home, moved)
+        return self._of(np.where(rng.random(moved.shape) < keep, home, moved))
 
 
 def _is_number(value: object) -> bool:

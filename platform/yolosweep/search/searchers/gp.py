@@ -9,7 +9,7 @@ trials accumulate (Hvarfner et al. 2022).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,7 @@ class GpSearcher:
         self._earlier: dict[int, EarlierTrial] = {}
         self._earlier_points: dict[int, Array] = {}
         self._forecasts: Forecasts | None = None
+        self._allows: Callable[[Mapping[str, Any]], bool] | None = None
         self._changes = 0
         self._known: tuple[tuple[int, int], _State | None] = ((-1, -1), None)
 
@@ -100,6 +101,10 @@ class GpSearcher:
             if (point := self._axes.point(trial.parameters)) is not None:
                 self._earlier[number], self._earlier_points[number] = trial, point
         self._changes += 1
+
+    def keep_to(self, allows: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Suggest only what is allowed."""
+        self._allows = allows
 
     def started(self, number: int, parameters: Mapping[str, Any]) -> None:
         """Learn that a trial runs, so that its neighbours are not suggested meanwhile."""
@@ -240,7 +245,10 @@ class GpSearcher:
             gap = (self._axes.columns(points) - self._axes.columns(home[None])) / _PRIOR_WIDTH
             promise -= _PRIOR_TRIALS / (1 + state.count) * 0.5 * (gap * gap).sum(1)
         tried = {trial.point.tobytes() for trial in self._trials.values() if trial.point is not None}
-        return np.asarray(np.where([point.tobytes() in tried for point in points], -np.inf, promise))
+        out = [point.tobytes() in tried for point in points]
+        if (allows := self._allows) is not None:
+            out = [one or not allows(self._axes.parameters(point)) for one, point in zip(out, points, strict=True)]
+        return np.asarray(np.where(out, -np.inf, promise))
 
 
 def _log_improvement(z: Array) -> Array:

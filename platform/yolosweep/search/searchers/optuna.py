@@ -113,8 +113,9 @@ def distribution_of(parameter: Parameter) -> optuna.distributions.BaseDistributi
     if parameter.kind == "categorical":
         return optuna.distributions.CategoricalDistribution(list(range(len(parameter.values or ()))))
     low, high = parameter.corners()
-    if parameter.kind == "int":
-        return optuna.distributions.IntDistribution(low, high)
+    if parameter.kind == "int" and not parameter.is_log:
+        whole = int(parameter.q or 1)
+        return optuna.distributions.IntDistribution(low, low + (high - low) // whole * whole, step=whole)
     step = parameter.q if not parameter.is_log else None
     if step is not None:
         high = (parameter.grid() or [high])[-1]

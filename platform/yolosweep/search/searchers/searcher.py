@@ -6,7 +6,7 @@ calls below alone, which replay the ledger when a sweep is resumed: the same cal
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -15,7 +15,7 @@ from yolosweep.experiment.choices import SEARCHERS
 from yolosweep.records.earlier import EarlierTrial
 from yolosweep.search.forecasts import Forecasts
 
-__all__ = ["CurveSearcher", "InformedSearcher", "ModelSearcher", "Searcher", "searcher_for"]
+__all__ = ["ConstrainedSearcher", "CurveSearcher", "InformedSearcher", "ModelSearcher", "Searcher", "searcher_for"]
 
 
 class Searcher(Protocol):
@@ -49,6 +49,14 @@ class CurveSearcher(Searcher, Protocol):
 
     def watch(self, forecasts: Forecasts) -> None:
         """Keep the forecasts, which follow the ledger by themselves."""
+
+
+@runtime_checkable
+class ConstrainedSearcher(Searcher, Protocol):
+    """A searcher that suggests what the constraints allow; suggestions of others are asked for again."""
+
+    def keep_to(self, allows: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Keep to the parameters that this function allows."""
 
 
 @runtime_checkable

@@ -13,9 +13,9 @@ from yolosweep.backends.arguments import nearest_name
 from yolosweep.errors import Fault
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS, Choice
 from yolosweep.experiment.rank_rules import rank_faults
-from yolosweep.experiment.schema import SAMPLES, Experiment, Search
+from yolosweep.experiment.schema import MODEL, SAMPLES, Experiment, Search
 from yolosweep.experiment.settings import TRIALS
-from yolosweep.experiment.space_rules import condition_faults, constraint_faults
+from yolosweep.experiment.space_rules import condition_faults, constraint_faults, model_faults
 from yolosweep.storage.addresses import address_fault, is_address
 
 __all__ = ["lint", "lint_names", "lint_with_data", "notes"]
@@ -31,7 +31,7 @@ def lint(exp: Experiment) -> list[Fault]:
     """Return every fault that shows without the data, ordered by key."""
     rules = (
         *(lint_names, _places, _clashes, _task, _schedule, _search, _augmentations, rank_faults, _backend),
-        *(condition_faults, constraint_faults),
+        *(condition_faults, constraint_faults, model_faults),
     )
     faults: dict[tuple[str, str], Fault] = {}
     for fault in (fault for rule in rules for fault in rule(exp)):
@@ -44,6 +44,8 @@ def lint_names(exp: Experiment) -> Iterator[Fault]:
     arguments = exp.backend.arguments
     for section, names in (("train", exp.train), ("search.parameters", exp.search.parameters)):
         for name in names:
+            if name == MODEL and section != "train":
+                continue
             if name in arguments.owned:
                 message = f"is not set here; {arguments.owned[name]}"
             elif name in arguments.not_training:
@@ -214,7 +216,8 @@ def _augmentations(exp: Experiment) -> Iterator[Fault]:
 
 def _backend(exp: Experiment) -> Iterator[Fault]:
     if exp.task in exp.backend.tasks:
-        yield from exp.backend.faults(exp.space)
+        for model in exp.models:
+            yield from exp.backend.faults(exp.with_model(model).space)
 
 
 def lint_with_data(

@@ -17,6 +17,7 @@ from yolosweep.experiment.space import Parameter
 from yolosweep.records.policy import Seconds, TrialPolicy, Whole
 
 __all__ = [
+    "MODEL",
     "SAMPLES",
     "SCHEMA_FILE",
     "Experiment",
@@ -31,6 +32,9 @@ __all__ = [
 
 SAMPLES = ("sample:parking",)
 """Built-in data sets: drawn into the cache when first used."""
+
+MODEL = "model"
+"""The parameter that is no train argument: what a trial starts from."""
 
 SCHEMA_FILE = Path(__file__).with_name("experiment.schema.json")
 """JSON schema of the file, for editors; written by ``python -m yolosweep.experiment.json_schema``."""
@@ -297,13 +301,42 @@ class Experiment(_Strict):
         return [*corners, default] if parameter.when and default not in corners else corners
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """All models that trials start from, that of trial 0 first."""
+        parameter = self.search.parameters.get(MODEL)
+        return tuple(dict.fromkeys([self.model, *map(str, parameter.corners() if parameter is not None else ())]))
+
+    def with_models(self, names: Mapping[str, str]) -> Experiment:
+        """Return the experiment with other names for its models, wherever it names them."""
+
+        def renamed(value: Any) -> Any:
+            if isinstance(value, list):
+                return [renamed(one) for one in value]
+            return names.get(value, value) if isinstance(value, str) else value
+
+        parameters = dict(self.search.parameters)
+        for name, one in parameters.items():
+            change: dict[str, Any] = {}
+            if name == MODEL:
+                change = {key: renamed(getattr(one, key)) for key in ("value", "values") if key in one.model_fields_set}
+            elif one.when and MODEL in one.when:
+                change = {"when": {**one.when, MODEL: renamed(one.when[MODEL])}}
+            parameters[name] = one.model_copy(update=change)
+        search = self.search.model_copy(update={"parameters": parameters})
+        return self.model_copy(update={"model": renamed(self.model), "search": search})
+
+    def with_model(self, model: str) -> Experiment:
+        """Return the experiment with another model in trial 0."""
+        return self.model_copy(update={"model": model})
+
+    @property
     def space(self) -> ArgumentSpace:
         """The train arguments as the backend's rules see them."""
         return ArgumentSpace(
             model=self.model,
             task=self.task,
             fixed=self.train,
-            searched={name: self._corners(name) for name in self.search.parameters},
+            searched={name: self._corners(name) for name in self.search.parameters if name != MODEL},
             pipelines=self.augmentations,
             ranks=self.resources.ranks,
             defaults=self.backend.arguments.defaults,

@@ -12,7 +12,7 @@ from typing import Any
 from yolosweep.backends import backend_for
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS
 from yolosweep.experiment.constraints import constraint_of
-from yolosweep.experiment.schema import Experiment, Finals, Search
+from yolosweep.experiment.schema import MODEL, Experiment, Finals, Search
 from yolosweep.experiment.space import active
 
 __all__ = [
@@ -119,7 +119,7 @@ def allows(exp: Experiment, parameters: Mapping[str, Any]) -> bool:
     """
     if not exp.search.constraints:
         return True
-    values = {**exp.backend.arguments.defaults, **exp.train, **parameters}
+    values = {**exp.backend.arguments.defaults, MODEL: exp.model, **exp.train, **parameters}
     return all(constraint_of(text).holds(values) for text in exp.search.constraints)
 
 
@@ -129,7 +129,7 @@ def baseline(exp: Experiment) -> tuple[dict[str, Any], list[str]]:
     Such a default is replaced by the nearest value in the space, so that the search can learn from trial 0 and trial 0
     costs no more than the others.
     """
-    known, space = exp.backend.arguments.defaults, exp.search.parameters
+    known, space = {**exp.backend.arguments.defaults, MODEL: exp.model}, exp.search.parameters
     chosen = active(space, {name: parameter.nearest(known.get(name)) for name, parameter in space.items()})
     found = []
     for name in chosen:
@@ -147,6 +147,7 @@ def defaults_of(model: str) -> Mapping[str, Any]:
 def settings_of(exp: Experiment, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the train arguments of a trial, with the pipeline itself in place of its name in ``augmentations``."""
     settings = {**exp.train, **parameters, "seed": exp.seed}
+    settings.pop(MODEL, None)
     if "batch" in settings:
         settings["batch"] = int(settings["batch"])
     name = settings.pop("augmentations", "default")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from yolosweep.backends import backend_for
 from yolosweep.backends.arguments import nearest_name
 from yolosweep.errors import Fault
 from yolosweep.experiment.constraints import constraint_of
-from yolosweep.experiment.schema import Experiment
+from yolosweep.experiment.schema import MODEL, Experiment
 from yolosweep.experiment.settings import allows, baseline
 from yolosweep.experiment.space import allowed_of
 
-__all__ = ["condition_faults", "constraint_faults"]
+__all__ = ["condition_faults", "constraint_faults", "model_faults"]
 
 _MOST = 1000
 """Values of a parameter that a condition can name."""
@@ -57,12 +59,32 @@ def _in_circle(exp: Experiment, name: str) -> bool:
     return False
 
 
+def model_faults(exp: Experiment) -> Iterator[Fault]:
+    """Yield what is wrong with a model that is searched."""
+    parameter, key = exp.search.parameters.get(MODEL), f"search.parameters.{MODEL}"
+    if parameter is None:
+        return
+    names = parameter.corners()
+    if parameter.kind not in ("categorical", "constant") or not all(isinstance(name, str) and name for name in names):
+        yield Fault(key=key, message="must be a choice of models, e.g. {values: [yolo26n.pt, yolo26s.pt]}")
+        return
+    if exp.model not in names:
+        message = f"does not hold {exp.model}, which trial 0 trains (model:); add it, or set model to one of these"
+        yield Fault(key=key, message=message)
+    for name in names:
+        if backend_for(name) is not exp.backend:
+            yield Fault(key=key, message=f"{name} is no model of {exp.backend.name}, which {exp.model} is; remove it")
+    files = [Path(name).name for name in exp.models]
+    if len(set(files)) < len(files):
+        yield Fault(key=key, message="two of the files have the same name; rename one, because trials show the name")
+
+
 def constraint_faults(exp: Experiment) -> Iterator[Fault]:
     """Yield constraints that name no train argument, calculate with what is no number, or exclude trial 0."""
     arguments = exp.backend.arguments
     for place, text in enumerate(exp.search.constraints):
         key, constraint = f"search.constraints[{place}]", constraint_of(text)
-        unknown = [name for name in constraint.names if name not in arguments.defaults]
+        unknown = [name for name in constraint.names if name not in arguments.defaults and name != MODEL]
         if unknown:
             guess = arguments.aliases.get(unknown[0]) or nearest_name(unknown[0], arguments.defaults)
             hint = f"did you mean {guess}?" if guess else f"see the train settings of {exp.backend.name}"
@@ -78,7 +100,7 @@ def constraint_faults(exp: Experiment) -> Iterator[Fault]:
         try:
             if allows(only, point):
                 continue
-            values = {**arguments.defaults, **exp.train, **point}
+            values = {**arguments.defaults, MODEL: exp.model, **exp.train, **point}
             at = ", ".join(f"{name}={values[name]}" for name in constraint.names)
             message = f"trial 0, the defaults, is excluded by {text} ({at}); loosen it, or search other values"
         except TypeError as error:

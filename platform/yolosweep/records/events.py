@@ -75,6 +75,8 @@ class _Setup(LedgerEvent):
     slots: dict[str, Any] = Field(default_factory=dict)
     """What one trial gets of the cluster, and how many run at a time."""
     model_fingerprint: str | None = None
+    fingerprints: dict[str, str] = Field(default_factory=dict)
+    """Of each model by its name, where several are searched."""
 
     @property
     def world_size(self) -> int:

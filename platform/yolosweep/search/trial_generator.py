@@ -13,6 +13,7 @@ from typing import Any
 
 from yolosweep.experiment import Experiment, baseline, identity, settings_of
 from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.experiment.schema import MODEL
 from yolosweep.experiment.settings import allows
 from yolosweep.experiment.space import active, completed
 from yolosweep.ledger.history import TrialHistory
@@ -67,6 +68,7 @@ class _TooBig:
 
     batch: int
     imgsz: int
+    model: str | None
     device: str
 
 
@@ -78,10 +80,19 @@ class TrialGenerator:
         model_fingerprint: part of every identity.
         data_fingerprint: part of every identity.
         world_size: ranks of every trial, part of every identity.
+        fingerprints: by the name of the model, where several are searched.
     """
 
-    def __init__(self, exp: Experiment, *, model_fingerprint: str, data_fingerprint: str, world_size: int) -> None:
-        search = exp.search
+    def __init__(
+        self,
+        exp: Experiment,
+        *,
+        model_fingerprint: str,
+        data_fingerprint: str,
+        world_size: int,
+        fingerprints: Mapping[str, str] | None = None,
+    ) -> None:
+        search, self._fingerprints = exp.search, dict(fingerprints or {})
         self._exp, self._world_size = exp, world_size
         self._model_fingerprint, self._data_fingerprint = model_fingerprint, data_fingerprint
         self._searcher = searcher_for(
@@ -110,10 +121,10 @@ class TrialGenerator:
             self._left_out.clear()
         for parameters in itertools.chain(list(self._left_out.values()), self._points(number)):
             settings = settings_of(self._exp, parameters)
-            key = self._identity(settings)
+            key, model = self._identity(settings, parameters), parameters.get(MODEL)
             if key in self._tried:
                 continue
-            if not self._is_too_big(settings, device):
+            if not self._is_too_big(settings, model, device):
                 self._left_out.pop(key, None)
                 return Suggestion(parameters=parameters, settings=settings, identity=key)
             self._left_out[key] = parameters
@@ -127,14 +138,13 @@ class TrialGenerator:
         settings, asked = {**request.settings, "seed": seed}, self._size(request.settings)[0]
         if (batch := int(used.get("batch", asked))) != asked:
             settings["batch"] = batch
-        return Suggestion(
-            parameters=parameters, settings=settings, identity=self._identity(settings), repeats=request.trial
-        )
+        key = self._identity(settings, parameters)
+        return Suggestion(parameters=parameters, settings=settings, identity=key, repeats=request.trial)
 
-    def _identity(self, settings: Mapping[str, Any]) -> str:
+    def _identity(self, settings: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
         return identity(
             settings,
-            model=self._model_fingerprint,
+            model=self._fingerprints.get(parameters.get(MODEL, ""), self._model_fingerprint),
             task=self._exp.task,
             data_fingerprint=self._data_fingerprint,
             world_size=self._world_size,
@@ -170,11 +180,10 @@ class TrialGenerator:
         named = "; ".join(points[:_NAMED]) + (f"; and {len(points) - _NAMED} more" if len(points) > _NAMED else "")
         return f"not tried, as at least as big as what did not fit on the GPUs that were free: {named}"
 
-    def _is_too_big(self, settings: Mapping[str, Any], device: str | None) -> bool:
+    def _is_too_big(self, settings: Mapping[str, Any], model: str | None, device: str | None) -> bool:
         batch, imgsz = self._size(settings)
-        return any(
-            batch >= known.batch and imgsz >= known.imgsz and device in (None, known.device) for known in self._too_big
-        )
+        same = [known for known in self._too_big if known.model == model and device in (None, known.device)]
+        return any(batch >= known.batch and imgsz >= known.imgsz for known in same)
 
     def apply(self, event: Event) -> None:
         """Learn from one event of the ledger."""
@@ -203,7 +212,8 @@ class TrialGenerator:
         used = int(record.used.get("batch", asked))
         failed = used if record.ending is Ending.OOM else 2 * used if used < asked else None
         if failed is not None:
-            self._too_big.append(_TooBig(batch=failed, imgsz=imgsz, device=record.device))
+            model = record.asked.get(MODEL)
+            self._too_big.append(_TooBig(batch=failed, imgsz=imgsz, model=model, device=record.device))
 
     def _size(self, settings: Mapping[str, Any]) -> tuple[int, int]:
         """Return batch and imgsz of a trial."""

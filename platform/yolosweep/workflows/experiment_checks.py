@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from yolosweep.backends import ArgumentSpace
 from yolosweep.data import OUTSIDE, Gate, described, examine, waive
 from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
 from yolosweep.experiment import Experiment, Source, baseline, lint_with_data, load_experiment, notes, sizes_of
@@ -32,10 +33,29 @@ class Checked:
     earlier: tuple[EarlierTrial, ...] = ()
     """Trials of earlier sweeps that the search starts from."""
 
+    others: Mapping[str, Path | str] = field(default_factory=dict)
+    """The further models that are searched, as :attr:`model`, by the name in the experiment."""
+
     @property
     def model_bytes(self) -> int | None:
         """Size of the model's file; None if there is none on this machine."""
-        return self.model.stat().st_size if isinstance(self.model, Path) and self.model.is_file() else None
+        return _bytes_of(self.model)
+
+    @property
+    def sizes(self) -> dict[str, int | None]:
+        """Size of the file of every model, that of trial 0 first."""
+        return {self.experiment.model: self.model_bytes, **{name: _bytes_of(one) for name, one in self.others.items()}}
+
+    @property
+    def largest(self) -> tuple[Experiment, int | None]:
+        """The experiment with the largest of its models, and the size of that one's file."""
+        exp, sizes = self.experiment, self.sizes
+        name = max(sizes, key=lambda one: exp.backend.checkpoint_size(one, sizes[one]).weights_mb)
+        return exp.with_model(name), sizes[name]
+
+
+def _bytes_of(model: Path | str) -> int | None:
+    return model.stat().st_size if isinstance(model, Path) and model.is_file() else None
 
 
 @dataclass
@@ -101,14 +121,16 @@ def check(
 def _checked(exp: Experiment, gate: Gate, dataset: PreparedDataset, warm: _WarmStart, *, fetch: bool) -> Checked:
     """Return an experiment without faults, with its model and all that may surprise."""
     _, remarks = baseline(exp)
-    model = exp.backend.locate_model(exp.model, fetch=fetch)
-    if isinstance(model, Path) and not model.is_file():
-        remarks.append(f"{exp.model} is not on this machine: a run downloads it first")
+    models = {name: exp.backend.locate_model(name, fetch=fetch) for name in exp.models}
+    for name, model in models.items():
+        if isinstance(model, Path) and not model.is_file():
+            remarks.append(f"{name} is not on this machine: a run downloads it first")
     return Checked(
         experiment=exp,
         dataset=dataset,
         gate=gate,
-        model=model,
+        model=models.pop(exp.model),
+        others=models,
         notes=(*notes(exp), *remarks, *warm.notes, *_notable_findings(dataset)),
         earlier=warm.trials,
     )
@@ -127,8 +149,25 @@ def _rules_of_data(exp: Experiment, gate: Gate) -> list[Fault]:
 
 def _rules(exp: Experiment) -> list[Fault]:
     """Return the faults the training library finds in the model and the arguments."""
-    named = exp.backend.model_faults(exp.model, exp.task)
-    return [*named, *(fault for fault in exp.backend.check_arguments(exp.space) if fault.key != "model" or not named)]
+    found = list[Fault]()
+    for model in exp.models:
+        named = exp.backend.model_faults(model, exp.task)
+        asked = exp.with_model(model).space if model == exp.model else _model_alone(exp, model)
+        checked = [fault for fault in exp.backend.check_arguments(asked) if fault.key != "model" or not named]
+        found += [_of_model(fault, model, exp) for fault in (*named, *checked)]
+    return found
+
+
+def _model_alone(exp: Experiment, model: str) -> ArgumentSpace:
+    """Return what is checked of a further model: the model, as the arguments are checked with the first."""
+    return ArgumentSpace(model=model, task=exp.task, defaults=exp.backend.arguments.defaults)
+
+
+def _of_model(fault: Fault, model: str, exp: Experiment) -> Fault:
+    """Return a fault of a model under the key that names the model."""
+    if fault.key != "model" or model == exp.model:
+        return fault
+    return Fault(key="search.parameters.model", message=f"{model}: {fault.message}")
 
 
 def _message(error: DataError | UsageError) -> str:

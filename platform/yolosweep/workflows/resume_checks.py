@@ -77,13 +77,14 @@ def check_again(
     recorded_versions = history.versions
     releases_differ, builds_differ = changed_versions(recorded_versions, versions())
     wrong += _other_data(checked, history, allow) + ([] if "versions" in allow else releases_differ)
-    model, faults = _stored_model(folder, checked, history)
+    models, faults = _stored_models(folder, checked, history)
     wrong += faults
     if wrong:
         lines = "\n".join(f"  {line}" for line in wrong)
         raise RunFolderError(f"{folder.address} cannot be resumed as the same sweep:\n{lines}")
     notes = (*checked.notes, *builds_differ)
-    return replace(checked, model=model, notes=notes), {"changes": changes, "allowed": sorted(allow)}
+    model = models.pop(checked.experiment.model)
+    return replace(checked, model=model, others=models, notes=notes), {"changes": changes, "allowed": sorted(allow)}
 
 
 def _checked(folder: RunFolder, overrides: Sequence[str], listener: Listener, *, allow: Sequence[str]) -> Checked:
@@ -139,11 +140,21 @@ def changed_versions(recorded: Mapping[str, str], now: Mapping[str, str]) -> tup
     return others, builds
 
 
-def _stored_model(folder: RunFolder, checked: Checked, history: History) -> tuple[Path | str, list[str]]:
-    """Return the model file in the run folder, and the problems with it."""
-    if isinstance(checked.model, str):
-        return checked.model, []
-    stored, recorded = folder.bring(folder.model(checked.model.name)), history.started.model_fingerprint
+def _stored_models(folder: RunFolder, checked: Checked, history: History) -> tuple[dict[str, Path | str], list[str]]:
+    """Return the model files in the run folder by name, and the problems with them."""
+    found, faults, started = dict[str, Path | str](), list[str](), history.started
+    for name, model in {checked.experiment.model: checked.model, **checked.others}.items():
+        recorded = started.fingerprints.get(name, started.model_fingerprint)
+        found[name], wrong = _stored_model(folder, model, recorded)
+        faults += wrong
+    return found, faults
+
+
+def _stored_model(folder: RunFolder, model: Path | str, recorded: str | None) -> tuple[Path | str, list[str]]:
+    """Return a model file in the run folder, and the problems with it."""
+    if isinstance(model, str):
+        return model, []
+    stored = folder.bring(folder.model(model.name))
     if not stored.is_file():
         return stored, [f"{stored} is missing: every trial starts from this model; restore it"]
     if sha256_of(stored) != recorded:

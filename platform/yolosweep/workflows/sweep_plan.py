@@ -46,7 +46,7 @@ def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
     concurrent = allotted.concurrent if allotted else None
     cost = _estimate(checked, allotted, measure)
     seconds = None if cost is None else round((cost.epoch_seconds + cost.epoch_seconds_most) / 2, 3)
-    disk = checkpoint_needs(exp, checked.model_bytes)
+    disk = checkpoint_needs(*checked.largest)
     return Plan(
         experiment=exp.model_dump(mode="json"),
         data=checked.dataset,
@@ -69,7 +69,7 @@ def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
         ),
         memory_mb=None if concurrent is None or cost is None else round(concurrent * cost.memory_mb),
         tracking="; ".join(choice.line for choice in choose_sinks(exp.track, os.environ) if choice.line),
-        notes=checked.notes,
+        notes=(*checked.notes, *_of_each_model(checked, allotted)),
         cost=cost,
     )
 
@@ -80,10 +80,27 @@ def _estimate(checked: Checked, allotted: Allocation | None, measure: Listener |
         exp,
         checked.dataset.images,
         model_bytes=checked.model_bytes,
+        largest=checked.largest,
         cores=allotted.cpus if allotted else None,
         earlier=() if measure else _earlier(_local_copy(exp.storage), checked),
         probes=probes_of(checked, measure) if measure else (),
     )
+
+
+def _of_each_model(checked: Checked, allotted: Allocation | None) -> list[str]:
+    """Return one line per model that is searched: what one of its trainings takes."""
+    found, cores = list[str](), allotted.cpus if allotted else None
+    for name, size in checked.sizes.items() if checked.others else ():
+        exp = checked.experiment.with_model(name)
+        cost = estimate_cost(exp, checked.dataset.images, model_bytes=size, cores=cores or 1.0)
+        time = (
+            "" if cores is None or cost is None else f"about {cost.epoch_seconds:.3g} s an epoch by the rough model, "
+        )
+        memory = "" if cost is None else f"{cost.memory_mb:.0f} MiB of memory, "
+        found.append(
+            f"{name}: {time}{memory}{checkpoint_needs(exp, size).trial_mb:.0f} MB of checkpoints while it trains"
+        )
+    return found
 
 
 def _epochs_at_most(search: Search, epochs: int) -> int | None:

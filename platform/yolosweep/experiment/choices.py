@@ -96,6 +96,20 @@ SEARCHERS: dict[str, SearcherChoice] = {
         factory="yolosweep.search.searchers.tpe:tpe",
         options={"first": Option(summary="random trials before TPE decides", default=10, low=1, high=1000)},
     ),
+    "cmaes": SearcherChoice(
+        summary="Optuna's CMA-ES; words and switches are drawn at random",
+        factory="yolosweep.search.searchers.cmaes:cmaes",
+        options={
+            "population": Option(summary="trials of a generation; 0: 4 + 3 ln(parameters)", default=0, low=0, high=1000)
+        },
+    ),
+    "nsga2": SearcherChoice(
+        summary="Optuna's NSGA-II, a genetic algorithm",
+        factory="yolosweep.search.searchers.nsga2:nsga2",
+        options={
+            "population": Option(summary="trials of a generation, the first one random", default=10, low=2, high=1000)
+        },
+    ),
     "qmc": SearcherChoice(
         summary="quasi-random points that cover the space evenly",
         factory="yolosweep.search.searchers.qmc:Qmc",
@@ -154,6 +168,12 @@ PRUNERS: dict[str, PrunerChoice] = {
             "percentile": Option(summary="percentage of the trials that go on", default=25.0, low=1.0, high=99.0),
             "complete": _COMPLETE,
         },
+    ),
+    "wilcoxon": PrunerChoice(
+        summary="Optuna's: stops trials whose epochs are probably worse than the same epochs of the best one",
+        factory="yolosweep.search.pruners.wilcoxon:wilcoxon_pruner",
+        has_grace=True,
+        options={"threshold": Option(summary="p-value below which a trial stops", default=0.1, low=0.0, high=1.0)},
     ),
     "none": PrunerChoice(summary="every trial trains all its epochs", factory="yolosweep.search.pruners.none:NoPruner"),
 }

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-__all__ = ["Distribution", "Parameter", "active", "allowed_of", "completed", "parameters_of"]
+__all__ = ["Distribution", "Parameter", "active", "allowed_of", "completed", "is_number", "parameters_of"]
 
 Distribution = Literal[
     "constant",
@@ -172,7 +172,7 @@ class Parameter(BaseModel):
         """
         if self.kind in ("int", "float"):
             low, high = self.corners()
-            if not _is_number(value):
+            if not is_number(value):
                 return low
             count, inside = self._steps(), min(max(value, low), high)
             if count is None:
@@ -181,8 +181,8 @@ class Parameter(BaseModel):
         points = self.corners()
         if any(type(p) is type(value) and p == value for p in points):
             return value
-        numbers = [p for p in points if _is_number(p)]
-        if _is_number(value) and numbers:
+        numbers = [p for p in points if is_number(p)]
+        if is_number(value) and numbers:
             return min(numbers, key=lambda p: abs(p - value))
         return points[0]
 
@@ -239,5 +239,6 @@ def parameters_of(experiment: Mapping[str, Any]) -> dict[str, Parameter]:
     return found
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Return whether a value is a number; switches are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolosweep.experiment import Parameter
-from yolosweep.experiment.space import allowed_of
+from yolosweep.experiment.space import allowed_of, is_number
 
 __all__ = ["Axes", "Axis"]
 
@@ -35,7 +35,7 @@ class Axis:
     @cached_property
     def is_ordered(self) -> bool:
         """Whether values have an order: all but choices of words, lists and switches."""
-        return self.parameter.kind != "categorical" or all(_is_number(v) for v in self.parameter.values or ())
+        return self.parameter.kind != "categorical" or all(is_number(v) for v in self.parameter.values or ())
 
     @cached_property
     def _bounds(self) -> tuple[float, float, bool]:
@@ -65,7 +65,7 @@ class Axis:
             same = (i for i, v in enumerate(self.parameter.values or ()) if type(v) is type(value) and v == value)
             return float(next(same, math.nan))
         low, high, is_log = self._bounds
-        if not _is_number(value) or (is_log and value <= 0):
+        if not is_number(value) or (is_log and value <= 0):
             return math.nan
         if is_log:
             return math.log(value / low) / math.log(high / low)
@@ -143,9 +143,14 @@ class Axes:
         return points
 
     def point(self, parameters: Mapping[str, Any]) -> Array | None:
-        """Return the point of parameters; None where one has no place."""
+        """Return the point of parameters; None where one has no place.
+
+        A number outside of its range, such as a lowered batch, counts as the nearest one inside: that is what asking for
+        it again would give, and a model knows nothing of the way between the two.
+        """
         row = np.array([axis.place(parameters.get(name)) for name, axis in self._axes.items()])
-        return None if np.isnan(row).any() else row
+        ordered = np.array([axis.is_ordered for axis in self._axes.values()], dtype=bool)
+        return None if np.isnan(row).any() else np.where(ordered, np.clip(row, 0.0, 1.0), row)
 
     def parameters(self, point: Array) -> dict[str, Any]:
         """Return the parameters of a point."""
@@ -179,7 +184,3 @@ class Axes:
         moved = np.column_stack(parts)
         home = np.array([axis.snapped(point[i : i + 1])[0] for i, axis in enumerate(self._axes.values())])
         return self._of(np.where(rng.random(moved.shape) < keep, home, moved))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

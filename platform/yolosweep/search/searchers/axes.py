@@ -22,6 +22,9 @@ __all__ = ["Axes", "Axis"]
 
 Array = NDArray[np.float64]
 
+_OUTSIDE = 0.25
+"""How far outside of its range a value counts at most."""
+
 _FINE = 1000
 """A range of more steps than this is treated as continuous until a point is written."""
 
@@ -145,12 +148,12 @@ class Axes:
     def point(self, parameters: Mapping[str, Any]) -> Array | None:
         """Return the point of parameters; None where one has no place.
 
-        A number outside of its range, such as a lowered batch, counts as the nearest one inside: that is what asking for
-        it again would give, and a model knows nothing of the way between the two.
+        A number outside of its range, such as a lowered batch, is near the end of it: far away, it would say nothing
+        about the space.
         """
         row = np.array([axis.place(parameters.get(name)) for name, axis in self._axes.items()])
         ordered = np.array([axis.is_ordered for axis in self._axes.values()], dtype=bool)
-        return None if np.isnan(row).any() else np.where(ordered, np.clip(row, 0.0, 1.0), row)
+        return None if np.isnan(row).any() else np.where(ordered, np.clip(row, -_OUTSIDE, 1.0 + _OUTSIDE), row)
 
     def parameters(self, point: Array) -> dict[str, Any]:
         """Return the parameters of a point."""

@@ -89,7 +89,15 @@ SEARCHERS: dict[str, SearcherChoice] = {
     "gp": SearcherChoice(
         summary="a Gaussian process on forecasts of final scores, the defaults as its prior",
         factory="yolosweep.search.searchers.gp:GpSearcher",
-        options={"first": Option(summary="trials before the process decides", default=6, low=1, high=1000)},
+        options={
+            "first": Option(summary="trials before the process decides", default=6, low=1, high=1000),
+            "cost": Option(
+                summary="exponent of the seconds of an epoch that expected improvement is divided by; 0 ignores them",
+                default=0.5,
+                low=0.0,
+                high=2.0,
+            ),
+        },
     ),
     "tpe": SearcherChoice(
         summary="Optuna's multivariate TPE",

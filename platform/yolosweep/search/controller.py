@@ -89,15 +89,14 @@ class SweepController:
             "gpus": gpus, "world_size": world_size, "policy": self._exp.trial,
         }  # fmt: skip
         self._epochs = int(self._exp.train["epochs"])
-        self._models = {name: path for name, (path, _) in (models or {}).items()}
+        self._models = dict(models or {})
         self._generator = TrialGenerator(
             self._exp, model_fingerprint=model_fingerprint, data_fingerprint=self._dataset.fingerprint,
-            world_size=world_size, fingerprints={name: hashed for name, (_, hashed) in (models or {}).items()},
+            world_size=world_size, models=self._models,
         )  # fmt: skip
         self._pruner = pruner_for(self._exp.search, self._epochs)
         self._finals = FinalRound(self._exp)
-        searched = SearchedOnly(self._generator.apply, self._pruner.apply)
-        self._history = History((searched.apply, self._finals.apply))
+        self._history = History((SearchedOnly(self._generator.apply, self._pruner.apply).apply, self._finals.apply))
         self._stopped: str | None = None
         self._halting = False
         self._trouble: str | None = None
@@ -160,7 +159,8 @@ class SweepController:
 
     def _now_for(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return where and on what a trial runs, and which model it starts from."""
-        return {**self._now, "model": self._models.get(parameters.get(MODEL, ""), self._now["model"])}
+        model = self._models.get(parameters.get(MODEL, ""))
+        return {**self._now, "model": model[0]} if model is not None else self._now
 
     def _new_trial(self, worker: int) -> TrialRequest | Literal["wait"] | None:
         number, search, finals = len(self._history.trials), self._exp.search, self._finals

@@ -7,7 +7,7 @@ for one GPU is kept for a worker with another.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,7 @@ class TrialGenerator:
         model_fingerprint: part of every identity.
         data_fingerprint: part of every identity.
         world_size: ranks of every trial, part of every identity.
-        fingerprints: by the name of the model, where several are searched.
+        models: file and fingerprint by the name of the model, where several are searched.
     """
 
     def __init__(
@@ -90,9 +90,9 @@ class TrialGenerator:
         model_fingerprint: str,
         data_fingerprint: str,
         world_size: int,
-        fingerprints: Mapping[str, str] | None = None,
+        models: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        search, self._fingerprints = exp.search, dict(fingerprints or {})
+        search, self._fingerprints = exp.search, {name: hashed for name, (_, hashed) in (models or {}).items()}
         self._exp, self._world_size = exp, world_size
         self._model_fingerprint, self._data_fingerprint = model_fingerprint, data_fingerprint
         self._searcher = searcher_for(

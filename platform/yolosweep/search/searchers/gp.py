@@ -22,6 +22,7 @@ from yolosweep.experiment import Parameter
 from yolosweep.records.earlier import EarlierTrial
 from yolosweep.search.forecasts import Forecasts
 from yolosweep.search.searchers.axes import Axes
+from yolosweep.search.searchers.epoch_cost import cost_slopes
 from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
 from yolosweep.search.searchers.qmc import covering_point
 
@@ -70,6 +71,8 @@ class _State:
     center: float
     scale: float
     """What the values were standardized with."""
+    slopes: Array
+    """By column, how the logarithm of an epoch's seconds grows."""
 
 
 class GpSearcher:
@@ -78,10 +81,13 @@ class GpSearcher:
     Args:
         space, seed, mode: as of every searcher.
         first: trials before the process decides.
+        cost: exponent of the seconds of an epoch that the expected improvement is divided by.
     """
 
-    def __init__(self, space: Mapping[str, Parameter], *, seed: int, mode: str, first: int = 6) -> None:
-        self._axes, self._seed, self._first_trials = Axes(space), seed, first
+    def __init__(
+        self, space: Mapping[str, Parameter], *, seed: int, mode: str, first: int = 6, cost: float = 0.0
+    ) -> None:
+        self._axes, self._seed, self._first_trials, self._cost = Axes(space), seed, first, cost
         self._sign = 1.0 if mode == "max" else -1.0
         self._trials: dict[int, _Trial] = {}
         self._earlier: dict[int, EarlierTrial] = {}
@@ -215,8 +221,19 @@ class GpSearcher:
             process = process.believing(self._axes.columns(np.array(pending)))
         leaders = points[np.argsort(-means, kind="stable")[:5]]
         return _State(
-            process=process, incumbent=float(means.max()), leaders=leaders, count=count, center=center, scale=scale
-        )
+            process=process, incumbent=float(means.max()), leaders=leaders, count=count, center=center, scale=scale,
+            slopes=self._slopes(),
+        )  # fmt: skip
+
+    def _slopes(self) -> Array:
+        """Return how the seconds of an epoch grow, as far as they were measured."""
+        points, seconds = [], []
+        for number, trial in self._trials.items() if self._forecasts is not None and self._cost else ():
+            took = self._forecasts.seconds(number) if self._forecasts is not None else None
+            if took is not None and trial.point is not None:
+                points.append(trial.point)
+                seconds.append(took)
+        return cost_slopes(self._axes.columns(np.array(points).reshape(-1, self._axes.count)), np.array(seconds))
 
     # What is next
 
@@ -238,11 +255,13 @@ class GpSearcher:
 
     def _promise(self, state: _State, points: Array) -> Array:
         """Return the logarithm of expected improvement, weighted by the prior; minus infinity where it was tried."""
-        mean, deviation = state.process.predict(self._axes.columns(points))
+        columns = self._axes.columns(points)
+        mean, deviation = state.process.predict(columns)
         promise = np.log(deviation) + _log_improvement((mean - state.incumbent) / deviation)
+        promise -= self._cost * (columns @ state.slopes)
         home = self._home()
         if home is not None:
-            gap = (self._axes.columns(points) - self._axes.columns(home[None])) / _PRIOR_WIDTH
+            gap = (columns - self._axes.columns(home[None])) / _PRIOR_WIDTH
             promise -= _PRIOR_TRIALS / (1 + state.count) * 0.5 * (gap * gap).sum(1)
         tried = {trial.point.tobytes() for trial in self._trials.values() if trial.point is not None}
         out = [point.tobytes() in tried for point in points]

@@ -98,9 +98,8 @@ class SweepController:
         self._finals = FinalRound(self._exp)
         self._history = History((SearchedOnly(self._generator.apply, self._pruner.apply).apply, self._finals.apply))
         self._stopped: str | None = None
-        self._halting = False
         self._trouble: str | None = None
-        self._workers = WorkerTable()
+        self._halting, self._workers = False, WorkerTable()
         self._waiting: list[str] = []
         self._preempted: set[str] = set()
         self._clock, self._started = clock, clock()

@@ -140,8 +140,8 @@ def baseline(exp: Experiment) -> tuple[dict[str, Any], list[str]]:
 
 
 def defaults_of(model: str) -> Mapping[str, Any]:
-    """Return the default of every train argument of a model's library."""
-    return backend_for(model).arguments.defaults
+    """Return the default of every train argument of a model's library, and the model itself."""
+    return {**backend_for(model).arguments.defaults, MODEL: model}
 
 
 def settings_of(exp: Experiment, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,20 @@ from typing import Any
 import pytest
 from tests.unit.search.driven_sweeps import controlled, experiment, points, run
 
+from yolosweep.diagnosis.sweep import Axis
 from yolosweep.experiment import Experiment, Parameter
 from yolosweep.experiment.choices import SEARCHERS
 from yolosweep.experiment.constraints import constraint_of
 from yolosweep.experiment.settings import allows
 from yolosweep.experiment.space import active
-from yolosweep.ledger import RunFolder
+from yolosweep.ledger import RunFolder, read_events
+from yolosweep.ledger.history import History
 from yolosweep.records import TrialRequest
+from yolosweep.report import write_report
+from yolosweep.report.explanation import explain
+from yolosweep.report.summary import summarize
+from yolosweep.search.optuna_study import write_study
+from yolosweep.tracking.wandb_sweep import sweep_config
 
 CHAIN: dict[str, Any] = {
     "optimizer": {"values": ["SGD", "AdamW"]},
@@ -113,3 +120,29 @@ def test_constraints_see_fixed_and_default_arguments() -> None:
     exp = experiment(train={"imgsz": 320}, constraints=("batch * imgsz <= 5120 and mosaic == 1.0",))
     assert allows(exp, {"batch": 16})
     assert not allows(exp, {"batch": 32})
+
+
+def test_all_surfaces_read_trials_without_some_of_the_parameters(tmp_path: Path) -> None:
+    models = {"yolo11n.yaml": ("/n.yaml", "n"), "yolo11s.yaml": ("/s.yaml", "s")}
+    exp = experiment(parameters={**CHAIN, "model": {"values": list(models)}}, trials=14, constraints=(CONSTRAINT,))
+    exp = exp.model_copy(update={"train": {name: v for name, v in exp.train.items() if name != "optimizer"}})
+    folder = RunFolder.create(tmp_path, "d")
+    with controlled(folder, exp, models=models) as controller:
+        run(controller, score=score)
+    summary = summarize(history := History.of(folder))
+    assert set(summary.parameters) == {*CHAIN, "model"}
+    assert summary.importance.shares["imgsz"] > 0
+    assert "model" not in summary.verdict.off_defaults
+    assert write_report(folder).stat().st_size > 10_000
+    assert "nbs" not in explain(read_events(folder.ledger)).of_trial("t0000")[0]
+    write_study(history, tmp_path / "study.journal")
+    config = sweep_config("d", history.experiment["search"])
+    assert config is not None
+    assert "when" not in config["parameters"]["nbs"]
+
+
+def test_a_range_that_is_moved_keeps_its_steps_and_its_condition() -> None:
+    axis = Axis(low=320, high=640, is_whole=True, step=32, when={"optimizer": "SGD"})
+    moved = {"min": 480, "max": 800, "distribution": "q_uniform", "q": 32, "when": {"optimizer": "SGD"}}
+    assert axis.range(0.5, 1.5) == moved
+    assert Parameter.model_validate(moved).kind == "int"

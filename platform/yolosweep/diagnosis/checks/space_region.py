@@ -75,7 +75,7 @@ def _dead(sweep: Sweep) -> list[Change]:
     return [
         Change(
             key=f"search.parameters.{name}",
-            value={"value": best.parameters[name]},
+            value={"value": best.parameters[name], **({"when": dict(when)} if (when := sweep.axes[name].when) else {})},
             how=f"no visible effect (importance {sweep.importance.shares[name]:.2f}): fixed at {best.name}'s value",
         )
         for name in dead[:free]

@@ -17,7 +17,7 @@ from yolosweep.experiment import Experiment, Parameter
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import PreparedDataset
 from yolosweep.records.earlier import EarlierTrial
-from yolosweep.records.events import Event
+from yolosweep.records.events import Event, SweepStarted
 from yolosweep.search.finals import SearchedOnly
 from yolosweep.search.forecasts import Forecasts
 
@@ -54,24 +54,31 @@ class EarlierSweep:
     """
 
     def __init__(self, name: str, events: Iterator[Event]) -> None:
-        self.name, seen = name, list[Event]()
-        self._history = History((seen.append,))
+        self.name = name
+        self._history, self._searched_only = History((self._apply,)), SearchedOnly()
         self._history.extend(events)
+        if not self._history.has_begun:
+            raise RunFolderError("its ledger holds no sweep")
+
+    def _apply(self, event: Event) -> None:
+        """Follow the curves; the first event says how long they are."""
+        if isinstance(event, SweepStarted):
+            self._begin(event.experiment)
+        self._searched_only.apply(event)
+
+    def _begin(self, experiment: Mapping[str, Any]) -> None:
         try:
-            experiment = self._history.experiment
             self._train: Mapping[str, Any] = dict(experiment["train"])
             self._task, self._model = str(experiment["task"]), str(experiment["model"])
             self._pipelines, self._searched = experiment["augmentations"], set(experiment["search"]["parameters"])
-            self._epochs = int(self._train["epochs"])
-            self._metric, self._mode = self._history.metric, self._history.mode
+            self._metric, self._mode = str(experiment["search"]["metric"]), str(experiment["search"]["mode"])
+            epochs = int(self._train["epochs"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RunFolderError("its ledger is damaged, or of another version") from error
-        if not 1 <= self._epochs <= _LONGEST:
+        if not 1 <= epochs <= _LONGEST:
             raise RunFolderError("its ledger is damaged: no training has so many epochs")
-        self._forecasts = Forecasts(self._epochs, self._mode)
-        searched = SearchedOnly(self._forecasts.apply)
-        for event in seen:
-            searched.apply(event)
+        self._forecasts = Forecasts(epochs, self._mode)
+        self._searched_only = SearchedOnly(self._forecasts.apply)
 
     def refusal(self, exp: Experiment, data: PreparedDataset) -> str | None:
         """Return why nothing can be learned from it for an experiment; None if something can."""

@@ -11,8 +11,8 @@ from yolosweep.search.warm_start import EarlierSweep
 
 __all__ = ["earlier_trials"]
 
-_LARGEST = 256 << 20
-"""Bytes of a ledger that is read: more than 10,000 trials with 100 epochs have."""
+_LARGEST = 128 << 20
+"""Bytes of a ledger that is read: about 150,000 epochs."""
 
 
 def earlier_trials(exp: Experiment, data: PreparedDataset) -> tuple[tuple[EarlierTrial, ...], list[str], list[Fault]]:

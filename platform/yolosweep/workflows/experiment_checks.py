@@ -152,15 +152,17 @@ def _rules(exp: Experiment) -> list[Fault]:
     found = list[Fault]()
     for model in exp.models:
         named = exp.backend.model_faults(model, exp.task)
-        asked = exp.with_model(model).space if model == exp.model else _model_alone(exp, model)
-        checked = [fault for fault in exp.backend.check_arguments(asked) if fault.key != "model" or not named]
+        checked = [fault for fault in _of_library(exp, model) if fault.key != "model" or not named]
         found += [_of_model(fault, model, exp) for fault in (*named, *checked)]
     return found
 
 
-def _model_alone(exp: Experiment, model: str) -> ArgumentSpace:
-    """Return what is checked of a further model: the model, as the arguments are checked with the first."""
-    return ArgumentSpace(model=model, task=exp.task, defaults=exp.backend.arguments.defaults)
+def _of_library(exp: Experiment, model: str) -> list[Fault]:
+    """Return what the library refuses: of further models, only what is in their files."""
+    if model == exp.model:
+        return exp.backend.check_arguments(exp.space)
+    alone = ArgumentSpace(model=model, task=exp.task, defaults=exp.backend.arguments.defaults)
+    return exp.backend.check_arguments(alone) if Path(model).expanduser().is_file() else []
 
 
 def _of_model(fault: Fault, model: str, exp: Experiment) -> Fault:

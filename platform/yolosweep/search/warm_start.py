@@ -14,6 +14,7 @@ from typing import Any
 from yolosweep.backends import backend_for
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment, Parameter
+from yolosweep.experiment.space import active, completed
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import PreparedDataset
 from yolosweep.records.earlier import EarlierTrial
@@ -164,13 +165,13 @@ class EarlierSweep:
         if "augmentations" in {*exp.search.parameters, *exp.train} and self._pipelines != exp.augmentations:
             return None
         used.setdefault("augmentations", "default")
-        found: dict[str, Any] = {}
-        for name, parameter in exp.search.parameters.items():
-            default = arguments.defaults.get(name)
-            if (value := _taken(parameter, used.get(name, default))) is None:
-                return None
-            found[name] = value[0]
-        return found
+        space, unknown, found = exp.search.parameters, set[str](), dict[str, Any]()
+        for name, parameter in space.items():
+            value = _taken(parameter, used.get(name, arguments.defaults.get(name)))
+            found[name] = parameter.corners()[0] if value is None else value[0]
+            unknown |= {name} if value is None else set()
+        matters = active(space, found)
+        return None if unknown & matters.keys() else completed(space, matters)
 
 
 def _taken(parameter: Parameter, value: Any) -> tuple[Any] | None:
@@ -203,7 +204,8 @@ def first_points(
     for place in range(_FIRST + 1):
         for ones in ranked:
             if place < len(ones):
-                point = {name: parameter.nearest(ones[place].parameters.get(name)) for name, parameter in space.items()}
+                known = ones[place].parameters
+                point = active(space, {name: parameter.nearest(known.get(name)) for name, parameter in space.items()})
                 if point not in found and point != home:
                     found.append(point)
     return found[:_FIRST]

@@ -138,6 +138,22 @@ def test_a_parameter_that_was_not_searched_has_the_value_it_was_trained_with(ear
     assert "none of its trials has a score and parameters in this space" in earlier_trials(exp, DATASET)[2][0].message
 
 
+def test_a_condition_that_does_not_hold_excludes_nothing(earlier: RunFolder, tmp_path: Path) -> None:
+    """The earlier trials were trained with AdamW and the default momentum, which is not in this range."""
+    momentum = {"min": 0.5, "max": 0.9, "when": {"optimizer": "SGD"}}
+    space = {**PARAMETERS, "optimizer": {"values": ["SGD", "AdamW"]}, "momentum": momentum}
+    exp = warm(earlier.root, parameters=space, trials=5)
+    exp = exp.model_copy(update={"train": {"epochs": 4}})
+    taken, _, _ = earlier_trials(exp, DATASET)
+    assert len(taken) == 20
+    assert {one.parameters["momentum"] for one in taken} == {0.5}
+    folder = RunFolder.create(tmp_path, "d")
+    with controlled(folder, exp, header={"earlier": taken}) as controller:
+        found = points(run(controller))
+    assert all(point["optimizer"] == "AdamW" and "momentum" not in point for point in found[1:4])
+    assert "among the best there" in explain(read_events(folder.ledger)).of_trial("t0002")[0]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

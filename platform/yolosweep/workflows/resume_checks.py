@@ -105,12 +105,12 @@ def _checked(folder: RunFolder, overrides: Sequence[str], listener: Listener, *,
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested mappings under dotted keys."""
+    """Yield the leaves of nested mappings under dotted keys; an empty list is no value, as in earlier versions."""
     if isinstance(value, Mapping) and value:
         for key, below in value.items():
             yield from _flat(below, f"{prefix}.{key}" if prefix else str(key))
     else:
-        yield prefix, value
+        yield prefix, None if value == [] else value
 
 
 def _other_data(checked: Checked, history: History, allow: Sequence[str]) -> list[str]:

@@ -93,7 +93,7 @@ SEARCHERS: dict[str, SearcherChoice] = {
             "first": Option(summary="trials before the process decides", default=6, low=1, high=1000),
             "cost": Option(
                 summary="exponent of the seconds of an epoch that expected improvement is divided by; 0 ignores them",
-                default=0.5,
+                default=0.0,
                 low=0.0,
                 high=2.0,
             ),

@@ -17,6 +17,7 @@ from yolosweep.cli.docs import folder, pages, summary_of
 from yolosweep.data.model.finding_codes import CODES
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "platform" / "yolosweep"
 DOCS = ROOT / "platform" / "docs"
 MARKDOWN = sorted(
     [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "cluster").rglob("*.md"), *(ROOT / "jobs").rglob("*.md")]
@@ -118,6 +119,8 @@ def test_the_wheel_holds_the_pages_and_no_pictures() -> None:
     assert {f"yolosweep/docs/{path.name}" for path in DOCS.glob("*.md")} == {f for f in files if "/docs/" in f}
     assert {"yolosweep/__init__.py", "yolosweep/experiment/experiment.schema.json", "yolosweep/cli/docs.py"} <= files
     assert {file.partition("/")[0] for file in files} == {"yolosweep"}
+    modules = {f"yolosweep/{path.relative_to(PACKAGE).as_posix()}" for path in PACKAGE.rglob("*.py")}
+    assert modules - files == set(), "every module, whatever .gitignore says"
 
 
 def test_an_installed_package_brings_its_own_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

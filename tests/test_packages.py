@@ -63,7 +63,7 @@ DOORS: dict[str, set[str]] = {
     "optuna": {"search"},
     "scipy": {"search", "diagnosis"},
     "obstore": {"storage"},
-    "pandas": {"api"},
+    "pandas": {"api", "workflows"},
     "jinja2": {"report"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -8,15 +8,15 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from yolosweep.cli.console import notify, print_text, show_error, show_failure
-from yolosweep.errors import UsageError, YolosweepError
+from yolosweep.cli.console import print_json, print_text, show_failure
+from yolosweep.errors import Interrupted, UsageError, YolosweepError
 
 __all__ = ["COMMANDS", "app"]
 
 COMMANDS = (
     *("run", "plan", "check", "split", "autolabel", "resume", "best", "export", "export_study", "show", "ls", "report"),
     *("diagnose", "explain", "next"),
-    *("init", "sample", "schema", "job_commands", "track", "docs"),
+    *("init", "import_experiment", "sample", "schema", "job_commands", "track", "docs"),
 )
 """Modules of this package with a ``register(app)``, in the order of the help.
 
@@ -34,8 +34,22 @@ _OTHERS = {
 """Commands of other tools → ours."""
 
 
+_WrongCommandLine: type[Exception] = typer.BadParameter.__mro__[1]
+"""What typer raises for any wrong command line: it exports this class under no name."""
+_JSON = "yolosweep.json"
+
+
 class _Group(TyperGroup):
-    """Turns our errors into a message on standard error and an exit code; other exceptions are bugs and propagate."""
+    """Turns our errors into a message on standard error and an exit code; other exceptions are bugs and propagate.
+
+    With ``--json``, a command that fails prints an object with the error and its exit code on standard output.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Remember whether a command is asked for JSON: also one that its own options make fail."""
+        options = args[: args.index("--")] if "--" in args else args
+        ctx.meta[_JSON] = "--json" in options
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command, and name ours to those who type Ultralytics' or Ray's."""
@@ -45,20 +59,32 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
+        as_json = ctx.meta[_JSON]
         try:
             return super().invoke(ctx)
         except YolosweepError as error:
-            show_failure(error)
+            show_failure(error, as_json=as_json)
             raise typer.Exit(error.exit_code) from None
+        except _WrongCommandLine as error:
+            if as_json:
+                print_json({"error": str(error), "exit_code": UsageError.exit_code})
+            raise
         except KeyboardInterrupt:
-            notify("interrupted")
+            show_failure(Interrupted("interrupted"), as_json=as_json)
             raise typer.Exit(130) from None
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "yolosweep":
+                raise
+            text = f"this needs {error.name}, which is not installed here; pip install yolosweep (without --no-deps)"
+            show_failure(YolosweepError(text), as_json=as_json)
+            raise typer.Exit(1) from None
         except OSError as error:
             # A disk that is full, read-only or gone is no bug. Without a file name it may be a closed pipe, on which
             # typer exits silently.
             if error.filename is None:
                 raise
-            show_error(f"cannot read or write {error.filename2 or error.filename}: {error.strerror}")
+            text = f"cannot read or write {error.filename2 or error.filename}: {error.strerror}"
+            show_failure(YolosweepError(text), as_json=as_json)
             raise typer.Exit(1) from None
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yolosweep.cli.console import emit
+from yolosweep.cli.console import emit, print_text
 from yolosweep.cli.options import AsJson, Task
 
 if TYPE_CHECKING:
-    from yolosweep.records import Severity
+    from yolosweep.records import DataCheck, Severity
 
 __all__ = ["check", "register"]
+
+_FORMATS = ("text", "github")
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +45,9 @@ def check(
         list[str] | None, typer.Option(metavar="CODE", help="Waive findings of this code: they do not fail the check.")
     ] = None,
     as_json: AsJson = False,
+    output: Annotated[
+        str, typer.Option("--format", help="text, or github: annotations of a workflow, at the files.")
+    ] = "text",
 ) -> None:
     """Find problems in a data set before a sweep does: labels, images, leaks, balance."""
     from yolosweep import api
@@ -47,12 +56,51 @@ def check(
     from yolosweep.errors import DataError
 
     lowest, codes = _severity(fail_on), allow or ()
-    found = api.check(
-        data, task=task, imgsz=imgsz or (), allow=codes, report=report, fail_on=lowest, listener=ConsoleListener()
-    )
-    emit(found, as_json, describe_check)
+    for_github = _is_for_github(output, as_json)
+    with _annotating(for_github):
+        found = api.check(
+            data, task=task, imgsz=imgsz or (), allow=codes, report=report, fail_on=lowest, listener=ConsoleListener()
+        )
+    emit(found, as_json, _annotate if for_github else describe_check)
     if found.failing(lowest):
         raise typer.Exit(DataError.exit_code)
+
+
+def _is_for_github(output: str, as_json: bool) -> bool:
+    from yolosweep.errors import UsageError
+
+    if output not in _FORMATS:
+        raise UsageError(f"--format {output}: choose from {', '.join(_FORMATS)}")
+    if output == "github" and as_json:
+        raise UsageError("--format github and --json exclude each other")
+    return output == "github"
+
+
+@contextlib.contextmanager
+def _annotating(for_github: bool) -> Iterator[None]:
+    """Print data that cannot be checked at all as an annotation."""
+    from yolosweep.cli.annotations import annotation_of_error
+    from yolosweep.errors import DataError
+
+    try:
+        yield
+    except DataError as error:
+        if for_github:
+            print_text(f"{annotation_of_error(error)}\n")
+        raise
+
+
+def _annotate(found: DataCheck) -> None:
+    """Print the findings for people and for GitHub, which looks for no command in the part for people."""
+    from yolosweep.cli.annotations import workflow_commands
+    from yolosweep.cli.data_check import describe_check
+
+    token = secrets.token_hex(16)
+    print_text(f"::stop-commands::{token}\n")
+    describe_check(found)
+    print_text(f"::{token}::\n")
+    for line in workflow_commands(found, Path(os.environ.get("GITHUB_WORKSPACE") or ".")):
+        print_text(f"{line}\n")
 
 
 def _severity(word: str) -> Severity:

@@ -19,7 +19,7 @@ from yolosweep.experiment.schema import SAMPLES, Experiment
 from yolosweep.experiment.settings import resolved
 from yolosweep.storage.addresses import is_address, redacted
 
-__all__ = ["Source", "load_experiment", "override_of", "parse_override"]
+__all__ = ["Source", "load_experiment", "override_of", "parse_override", "read_yaml"]
 
 _LIMIT = 1 << 20
 _LEVELS = 50
@@ -86,8 +86,13 @@ def _anchored(exp: Experiment, path: Path) -> Experiment:
     return exp.model_copy(update={**change, "search": exp.search.model_copy(update={"warm_start": runs})})
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """Return the file's content and the line of every dotted key."""
+def read_yaml(path: Path) -> tuple[Any, dict[str, int]]:
+    """Return the content of a YAML or JSON file, and the line of every dotted key.
+
+    Raises:
+        ExperimentError: it is too large, no YAML, or has a key twice.
+        UsageError: it cannot be read.
+    """
     text = _text(path)
     lines: dict[str, int] = {}
     try:
@@ -102,6 +107,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         raise ExperimentError(path.name, [_syntax_fault(error, text)]) from error
     except (YAMLError, ValueError) as error:
         raise ExperimentError(path.name, [Fault(key="YAML", message=str(error).splitlines()[0])]) from error
+    return content, lines
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the content of an experiment file, and the line of every dotted key."""
+    content, lines = read_yaml(path)
     if not isinstance(content, dict):
         what = "is empty" if content is None else "must be a mapping of keys, e.g. name: parking-lot"
         raise ExperimentError(

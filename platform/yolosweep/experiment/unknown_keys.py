@@ -57,6 +57,10 @@ _AXIS = {
 """Keys of a parameter in other tools, and the fix."""
 
 
+_OTHER_TRACKERS = ("comet", "comet_ml", "clearml", "neptune", "dvclive", "dvc", "aim")
+"""Trackers that people have and a sweep is not mirrored to."""
+
+
 def explain_unknown(where: list[str | int], value: object) -> str:
     """Return the message for a key that is not allowed where it is.
 
@@ -65,6 +69,11 @@ def explain_unknown(where: list[str | int], value: object) -> str:
         value: its value.
     """
     name, section = str(where[-1]), where[:-1]
+    if name.lower() in _OTHER_TRACKERS and (not section or section == ["track"]):
+        return (
+            f"{name} is not supported; track.tensorboard and track.mlflow need no account, and `yolosweep show RUN "
+            "--save trials.csv` gives any other tool the trials"
+        )
     siblings = fields_at(section)
     if siblings == set(Parameter.model_fields) and name in _AXIS:
         return f"unknown key; {_AXIS[name]}"

@@ -176,13 +176,21 @@ def _validated(history: History, trial: TrialHistory, weights: Path, validate: V
     """
     record = trial.record
     assert record is not None, "only trials that ended have checkpoints"
-    validations = {"val": validate(trial, weights, "val")}
+    validations = {"val": _with_errors(validate(trial, weights, "val"))}
     if history.metric.startswith("metrics/"):
         measured = validations["val"].metrics.get(history.metric)
         _compare(history.metric, record.score, measured, trial.request.trial)
     if "test" in history.started.dataset.images:
-        validations["test"] = validate(trial, weights, "test")
+        validations["test"] = _with_errors(validate(trial, weights, "test"))
     return validations
+
+
+def _with_errors(validation: Validation) -> Validation:
+    """Return a validation with the noise of its scores."""
+    scores = {} if validation.resampled is None else validation.resampled.scores
+    known = {name: [value for value in values if value is not None] for name, values in scores.items()}
+    errors = {name: round(stdev(values), 6) for name, values in known.items() if len(values) > 1}
+    return validation.model_copy(update={"errors": errors})
 
 
 def _reference(

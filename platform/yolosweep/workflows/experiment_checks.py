@@ -16,7 +16,7 @@ from yolosweep.storage.addresses import address_fault, is_address
 from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.warm_start import earlier_trials
 
-__all__ = ["Checked", "check"]
+__all__ = ["Checked", "check", "rules_of_data"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ def check(
             return [Fault(key="data", message=_message(error)), *_rules(exp)]
         if is_new:
             warm.trials, warm.notes, warm.faults = earlier_trials(exp, gate.dataset)
-        return [*warm.faults, *_rules_of_data(exp, gate), *_rules(exp)]
+        return [*warm.faults, *rules_of_data(exp, gate), *_rules(exp)]
 
     try:
         exp = load_experiment(source, overrides, further)
@@ -141,7 +141,8 @@ def _examined(exp: Experiment, listener: Listener, *, anywhere: bool) -> Gate:
     return examine(exp.data, exp.task, imgsz=sizes_of(exp), anywhere=anywhere, progress=reading, copying=copying)
 
 
-def _rules_of_data(exp: Experiment, gate: Gate) -> list[Fault]:
+def rules_of_data(exp: Experiment, gate: Gate) -> list[Fault]:
+    """Return the faults of an experiment that depend on the data."""
     data = gate.dataset
     polygons = any(finding.code == "label-polygon-as-box" for finding in data.findings)
     return lint_with_data(exp, data.images["train"], polygons=polygons, names=data.names)

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from yolosweep.errors import RunFolderError, UsageError
-from yolosweep.experiment.next_experiment import next_experiment, one_line
+from yolosweep.experiment.commented_yaml import one_line
+from yolosweep.experiment.next_experiment import next_experiment
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records.diagnosis import Change, Diagnosis

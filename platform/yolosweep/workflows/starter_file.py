@@ -16,7 +16,7 @@ from yolosweep.experiment.starter import starter
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import write_atomic
 
-__all__ = ["write_starter"]
+__all__ = ["write_experiment", "write_starter"]
 
 
 def write_starter(
@@ -41,7 +41,15 @@ def write_starter(
     if task is None:
         task = guess_task(place)
         _check_options(out, task, model, time)
-    text = _starter(data, out=out, task=task, model=model, time=time)
+    write_experiment(_starter(data, out=out, task=task, model=model, time=time), out)
+
+
+def write_experiment(text: str, out: Path) -> None:
+    """Write an experiment file, with the schema for editors beside it.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     try:
         write_atomic(out.absolute(), text)
         if not (schema := out.absolute().with_name(SCHEMA_FILE.name)).exists():

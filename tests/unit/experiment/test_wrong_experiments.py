@@ -281,6 +281,8 @@ VALUES = [
     wrong("no CPU", HEAD + "resources: {cpus_per_trial: 0}\n", ("resources.cpus_per_trial", 5, "from 1 up")),
     wrong("keep nothing", HEAD + "keep_top: 0\n", ("keep_top", 5, "1 or more")),
     wrong("wandb: true", HEAD + "track: {wandb: true}\n", ("track.wandb", 5, "{} takes all defaults")),
+    wrong("Comet", HEAD + "track: {comet: {}}\n", ("track.comet", 5, "not supported; track.tensorboard")),
+    wrong("ClearML", HEAD + "clearml: true\n", ("clearml", 5, "not supported; track.tensorboard")),
     wrong("tags", HEAD + "track: {wandb: {tags: red}}\n", ("track.wandb.tags", 5, "must be a list")),
     wrong(
         "storage at http",

@@ -201,6 +201,8 @@ def test_winner_and_trial_0_are_scored_on_the_same_images(tmp_path: Path) -> Non
     for split in ("val", "test"):
         error = winner.reference.errors[split]
         assert (error.images, error.resamples) == (images[split], 200)
+        assert set(winner.validations[split].errors) <= set(winner.validations[split].metrics)
+        assert 0 < winner.validations[split].errors["metrics/accuracy_top1"] < 0.5
     verdict = summarize(History.of(folder)).verdict
     assert [(one.split, one.resamples) for one in verdict.comparisons] == [("val", 200), ("test", 200)]
     assert verdict.reference_name == "the defaults"

@@ -16,7 +16,13 @@ from ruamel.yaml import YAML
 
 from yolosweep.backends.arguments import Arguments
 
-__all__ = ["ALIASES", "NOT_TRAINING", "OURS", "OWNED", "SCORING", "TASKS_OF", "acts_in", "train_arguments"]
+__all__ = [
+    *("ALIASES", "DEFAULTS", "NOT_TRAINING", "OURS", "OWNED", "SCORING", "TASKS_OF"),
+    *("acts_in", "is_installed", "train_arguments"),
+]
+
+DEFAULTS = Path(__file__).with_name("default.yaml")
+"""Copy of the pinned release's ``cfg/default.yaml``: experiments can be planned and read without the library."""
 
 _ALL = ("detect", "segment", "classify", "pose", "obb")
 _BOXES = ("detect", "segment", "pose", "obb")
@@ -129,9 +135,14 @@ def train_arguments() -> Arguments:
     )
 
 
+def is_installed() -> bool:
+    """Return whether Ultralytics is installed: reading and checking need it not, training does."""
+    return importlib.util.find_spec("ultralytics") is not None
+
+
 def _default_yaml() -> str:
-    """Return the text of the installed release's ``cfg/default.yaml``."""
+    """Return the text of the installed release's ``cfg/default.yaml``, or of our copy of it where none is installed."""
     spec = importlib.util.find_spec("ultralytics")
-    assert spec is not None, "ultralytics is a dependency"
-    assert spec.origin is not None, "ultralytics is a package with a file"
+    if spec is None or spec.origin is None:
+        return DEFAULTS.read_text(encoding="utf-8")
     return (Path(spec.origin).parent / "cfg" / "default.yaml").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ from yolosweep.backends.deployment import Deployment
 from yolosweep.backends.preview import Preview
 from yolosweep.backends.trainer import Trainer
 from yolosweep.backends.ultralytics import argument_check, model_files, rules
-from yolosweep.backends.ultralytics.arguments import train_arguments
+from yolosweep.backends.ultralytics.arguments import is_installed, train_arguments
 from yolosweep.backends.ultralytics.starter import starter
 from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.backends.ultralytics.training_cost import training_cost
@@ -71,7 +71,9 @@ class UltralyticsBackend:
 
     def notes(self, space: ArgumentSpace) -> Iterator[str]:
         """Yield what is legal but may surprise."""
-        return rules.notes(space)
+        yield from rules.notes(space)
+        if not is_installed():
+            yield "Ultralytics is not installed here, so its own checks of arguments and weights were not made"
 
     def misnamed(self, model: str, task: str) -> str | None:
         """Return why an official model cannot be trained for a task, by its name; None for any other model."""
@@ -90,12 +92,12 @@ class UltralyticsBackend:
         return model_files.locate_model(model, fetch=fetch)
 
     def check_arguments(self, space: ArgumentSpace) -> list[Fault]:
-        """Return what Ultralytics or Albumentations refuse.
+        """Return what Ultralytics or Albumentations refuse; nothing where Ultralytics is not installed.
 
         Raises:
             TrainingError: they cannot be imported.
         """
-        return argument_check.check_arguments(space)
+        return argument_check.check_arguments(space) if is_installed() else []
 
     def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
         """Estimate a training's files from the size of its model file, else from the letter in the model's name."""

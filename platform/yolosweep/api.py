@@ -361,6 +361,7 @@ def split(
     val: float = 0.2,
     test: float = 0.1,
     seed: int = 0,
+    allow: Sequence[str] = (),
     listener: Listener | None = None,
 ) -> DataSplit:
     """Split a data set into train, val and test by class. Keeps bursts and duplicates together, moves no files.
@@ -369,16 +370,16 @@ def split(
         data: a data.yaml, or a folder of images and labels.
         out: a new or empty folder for the lists and the data.yaml.
         task: the task of the labels.
-        val: share of the images for val.
-        test: share of the images for test.
+        val, test: shares of the images.
         seed: same seed, same split.
+        allow: ``file-outside`` also uses files that links or lists lead to outside the folders of the data set.
         listener: receives progress; None: the log.
 
     Raises:
-        DataError: the data cannot be read.
-        UsageError: the folder is not empty or cannot be written, or the shares are invalid.
+        DataError, UsageError: the data cannot be read; the folder cannot be written, or the shares are invalid.
     """
-    return split_data(str(data), listener or LogListener(), out=Path(out), task=task, val=val, test=test, seed=seed)
+    listener = listener or LogListener()
+    return split_data(str(data), listener, out=Path(out), task=task, val=val, test=test, seed=seed, allow=allow)
 
 
 def _words(words: Sequence[str], overrides: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ArgumentSpace", "Arguments", "nearest_name"]
+__all__ = ["ArgumentSpace", "Arguments", "DataTraits", "nearest_name"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +94,23 @@ class ArgumentSpace:
     def epochs(self) -> Any:
         """The planned epochs as written; another rule refuses what is not a whole number."""
         return self.fixed.get("epochs", self.defaults.get("epochs"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataTraits:
+    """What a backend's rules need to know of the data."""
+
+    train_images: int
+    names: Mapping[int, str] = field(default_factory=dict)
+    """Classes by number; empty where they are not known."""
+    polygons: bool = True
+    """Whether any label is a polygon."""
+    channels: int = 3
+    """Of the images, as trained."""
+    kpt_shape: Sequence[int] = ()
+    """Number of keypoints, and 2 or 3 values for each; empty without keypoints."""
+    flip_idx: Sequence[int] = ()
+    """Order of the keypoints in a mirrored image; empty where data.yaml has none."""
 
 
 def nearest_name(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:

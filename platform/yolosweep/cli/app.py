@@ -14,7 +14,21 @@ from yolosweep.errors import Interrupted, UsageError, YolosweepError
 __all__ = ["COMMANDS", "app"]
 
 COMMANDS = (
-    *("run", "plan", "check", "split", "autolabel", "resume", "best", "export", "export_study", "show", "ls", "report"),
+    *(
+        "run",
+        "plan",
+        "check",
+        "split",
+        "convert",
+        "autolabel",
+        "resume",
+        "best",
+        "export",
+        "export_study",
+        "show",
+        "ls",
+        "report",
+    ),
     *("diagnose", "explain", "next"),
     *("init", "import_experiment", "sample", "schema", "job_commands", "track", "docs"),
 )

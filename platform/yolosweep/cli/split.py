@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from yolosweep.cli.console import emit, print_line, print_table
-from yolosweep.cli.options import AsJson, Task
+from yolosweep.cli.options import AllowCodes, AsJson, Task
 
 if TYPE_CHECKING:
     from yolosweep.records import DataSplit
@@ -28,13 +28,16 @@ def split(
     val: Annotated[float, typer.Option(help="Share of the images for val.")] = 0.2,
     test: Annotated[float, typer.Option(help="Share of the images for test.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Same seed, same split.")] = 0,
+    allow: AllowCodes = None,
     as_json: AsJson = False,
 ) -> None:
     """Split a data set into train, val and test by class. Keeps bursts and duplicates together, moves no files."""
     from yolosweep import api
     from yolosweep.cli.listener import ConsoleListener
 
-    made = api.split(data, out, task=task or "detect", val=val, test=test, seed=seed, listener=ConsoleListener())
+    made = api.split(
+        data, out, task=task or "detect", val=val, test=test, seed=seed, allow=allow or (), listener=ConsoleListener()
+    )
     emit(made, as_json, _describe)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from yolosweep.backends import BACKENDS
-from yolosweep.backends.arguments import nearest_name
+from yolosweep.backends.arguments import DataTraits, nearest_name
 from yolosweep.errors import Fault
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS, Choice
 from yolosweep.experiment.rank_rules import rank_faults
@@ -220,11 +220,9 @@ def _backend(exp: Experiment) -> Iterator[Fault]:
             yield from exp.backend.faults(exp.with_model(model).space)
 
 
-def lint_with_data(
-    exp: Experiment, train_images: int, *, polygons: bool = True, names: Mapping[int, str] | None = None
-) -> list[Fault]:
-    """Return the faults that depend on the data: images of train, classes, and whether any label is a polygon."""
-    return list(exp.backend.data_faults(exp.space, train_images, polygons=polygons, names=names or {}))
+def lint_with_data(exp: Experiment, data: DataTraits) -> list[Fault]:
+    """Return the faults that depend on the data."""
+    return list(exp.backend.data_faults(exp.space, data))
 
 
 def notes(exp: Experiment) -> list[str]:

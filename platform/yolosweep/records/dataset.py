@@ -8,7 +8,16 @@ from pydantic import Field
 
 from yolosweep.records.values import Number, Record
 
-__all__ = ["DataCheck", "DataProfile", "DataSplit", "Finding", "PreparedDataset", "Severity", "SplitCheck"]
+__all__ = [
+    "DataCheck",
+    "DataConversion",
+    "DataProfile",
+    "DataSplit",
+    "Finding",
+    "PreparedDataset",
+    "Severity",
+    "SplitCheck",
+]
 
 
 class Severity(str, Enum):
@@ -138,6 +147,28 @@ class DataCheck(Record):
         order = list(Severity)
         serious = order[: order.index(lowest) + 1]
         return tuple(found for found in self.findings if found.severity in serious and found.code not in self.waived)
+
+
+class DataConversion(Record):
+    """A converted copy of a data set; its fields are the keys of ``yolosweep convert --json``, in order."""
+
+    data: str
+    """Value for ``data:`` of an experiment."""
+    images: dict[str, int]
+    """Images per split."""
+    changes: tuple[str, ...]
+    """What was converted, one sentence each."""
+    left_out: tuple[str, ...]
+    """What has no place in YOLO labels, one sentence each."""
+
+
+class LabelReview(Record):
+    """Human labels that a detector disagrees with; the value of ``label_review`` in ``yolosweep check --json``."""
+
+    page: str
+    """The page; pre-annotations for labelling tools are beside it."""
+    suspected: dict[str, int]
+    """Errors that the detector is sure of, by kind."""
 
 
 class DataSplit(Record):

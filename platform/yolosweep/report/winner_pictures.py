@@ -9,12 +9,15 @@ from yolosweep.ledger import RunFolder
 from yolosweep.records import FileRef, Validation
 from yolosweep.records.events import Reference
 from yolosweep.report.errors_page import ErrorsPage, errors_of, render_errors, worst_pictures
+from yolosweep.report.preannotations import preannotations
 
 __all__ = ["PAGE", "publish_pictures"]
 
 PAGE = "errors.html"
 
-_PLOTS, _WORST = "plots", "worst"
+_PLOTS, _WORST, _NEXT = "plots", "worst", "label-next"
+_LABELLED_NEXT = 100
+"""Images of a split in the pre-annotations."""
 
 
 def publish_pictures(
@@ -31,7 +34,7 @@ def publish_pictures(
     Raises:
         Exception: something cannot be drawn or written; pictures are worth no winner.
     """
-    for name in (_PLOTS, _WORST):  # of a winner that was selected before
+    for name in (_PLOTS, _WORST, _NEXT):  # of a winner that was selected before
         folder.remove_below([folder.winner / name])
     files: dict[str, bytes | str | Path] = {}
     for split, validation in validations.items():
@@ -43,6 +46,9 @@ def publish_pictures(
     if splits:
         pictures = worst_pictures(splits)
         files |= {f"{_WORST}/{picture.name}": picture.jpeg for picture in pictures}
+        worst = [image.answer for one in splits for image in one.images[:_LABELLED_NEXT] if image.mistakes]
+        names = sorted({shape.name for answer in worst for shape in (*answer.labels, *answer.predictions)})
+        files |= {f"{_NEXT}/{name}": text for name, text in preannotations(worst, names).items() if worst}
         files[PAGE] = render_errors(
             ErrorsPage(sweep=sweep, trial=trial, task=task, confidence=confidence, splits=splits, pictures=pictures)
         )

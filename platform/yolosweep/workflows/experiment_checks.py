@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yolosweep.backends import ArgumentSpace
+from yolosweep.backends.arguments import DataTraits
 from yolosweep.data import OUTSIDE, Gate, described, examine, waive
 from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
 from yolosweep.experiment import Experiment, Source, baseline, lint_with_data, load_experiment, notes, sizes_of
@@ -143,9 +144,16 @@ def _examined(exp: Experiment, listener: Listener, *, anywhere: bool) -> Gate:
 
 def rules_of_data(exp: Experiment, gate: Gate) -> list[Fault]:
     """Return the faults of an experiment that depend on the data."""
-    data = gate.dataset
-    polygons = any(finding.code == "label-polygon-as-box" for finding in data.findings)
-    return lint_with_data(exp, data.images["train"], polygons=polygons, names=data.names)
+    data, extra = gate.dataset, gate.layout.extra
+    traits = DataTraits(
+        train_images=data.images["train"],
+        names=data.names,
+        polygons=any(finding.code == "label-polygon-as-box" for finding in data.findings),
+        channels=extra.get("channels", 3),
+        kpt_shape=extra.get("kpt_shape") or (),
+        flip_idx=extra.get("flip_idx") or (),
+    )
+    return lint_with_data(exp, traits)
 
 
 def _rules(exp: Experiment) -> list[Fault]:

@@ -23,9 +23,10 @@ runner = CliRunner()
 SURFACE = {
     "run": {"--dry-run", "--allow", "--json"},
     "plan": {"--allow", "--measure", "--json"},
-    "check": {"--task", "--imgsz", "--report", "--fail-on", "--allow", "--json", "--format"},
-    "split": {"--out", "--task", "--val", "--test", "--seed", "--json"},
-    "autolabel": {"--weights", "--out", "--sam", "--conf", "--include-eval", "--json"},
+    "check": {"--task", "--imgsz", "--report", "--fail-on", "--allow", "--weights", "--json", "--format"},
+    "split": {"--out", "--task", "--val", "--test", "--seed", "--allow", "--json"},
+    "convert": {"--task", "--allow", "--json"},
+    "autolabel": {"--weights", "--out", "--sam", "--conf", "--include-eval", "--allow", "--json"},
     "resume": {"--allow", "--json"},
     "best": {"--no-validate", "--json"},
     "export": {"--format", "--quantize", "--tolerance", "--json"},

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from yolosweep.backends.arguments import DataTraits
 from yolosweep.backends.ultralytics.arguments import TASKS_OF, train_arguments
 from yolosweep.experiment import (
     Experiment,
@@ -194,19 +195,26 @@ def test_gradients_held_longer_than_an_epoch_are_refused(
     train: str, images: int, refused: bool, tmp_path: Path
 ) -> None:
     exp = load(tmp_path, HEAD + f"train: {train}\nsearch: {{parameters: {{box: {{min: 4, max: 9}}}}}}\n")
-    faults = lint_with_data(exp, images)
+    faults = lint_with_data(exp, DataTraits(train_images=images))
     assert [fault.key for fault in faults] == (["train.nbs"] if refused else [])
     if refused:
         nbs = faults[0].message.rpartition("train.nbs: ")[2]
-        assert lint_with_data(exp.model_copy(update={"train": {**exp.train, "nbs": int(nbs)}}), images) == []
+        assert (
+            lint_with_data(
+                exp.model_copy(update={"train": {**exp.train, "nbs": int(nbs)}}), DataTraits(train_images=images)
+            )
+            == []
+        )
 
 
 @pytest.mark.parametrize(("images", "refused"), [(1000, True), (10_000_000, False)])
 def test_momentum_is_dead_where_auto_is_surely_adamw(images: int, refused: bool, tmp_path: Path) -> None:
     exp = load(tmp_path, HEAD + "search: {parameters: {momentum: {min: 0.8, max: 0.95}}}\n")
-    assert [fault.key for fault in lint_with_data(exp, images)] == (["search.parameters.momentum"] if refused else [])
+    assert [fault.key for fault in lint_with_data(exp, DataTraits(train_images=images))] == (
+        ["search.parameters.momentum"] if refused else []
+    )
     sgd = exp.model_copy(update={"train": {**exp.train, "optimizer": "SGD"}})
-    assert lint_with_data(sgd, images) == []
+    assert lint_with_data(sgd, DataTraits(train_images=images)) == []
 
 
 @pytest.mark.parametrize(
@@ -219,8 +227,10 @@ def test_momentum_is_dead_where_auto_is_surely_adamw(images: int, refused: bool,
 )
 def test_copy_paste_is_dead_where_no_label_is_a_polygon(text: str, key: str | None, tmp_path: Path) -> None:
     exp = load(tmp_path, HEAD + text + "\n")
-    assert [fault.key for fault in lint_with_data(exp, 1000, polygons=False)] == ([key] if key else [])
-    assert lint_with_data(exp, 1000, polygons=True) == []
+    assert [fault.key for fault in lint_with_data(exp, DataTraits(train_images=1000, polygons=False))] == (
+        [key] if key else []
+    )
+    assert lint_with_data(exp, DataTraits(train_images=1000, polygons=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -234,18 +244,18 @@ def test_copy_paste_is_dead_where_no_label_is_a_polygon(text: str, key: str | No
 )
 def test_classes_that_the_data_do_not_have_are_refused(classes: str, fault: str | None, tmp_path: Path) -> None:
     exp = load(tmp_path, HEAD + f"train: {{classes: {classes}}}\nsearch: {{parameters: {{box: {{min: 4, max: 9}}}}}}\n")
-    found = lint_with_data(exp, 1000, names={0: "red", 1: "blue"})
+    found = lint_with_data(exp, DataTraits(train_images=1000, names={0: "red", 1: "blue"}))
     assert [(one.key, fault in one.message) for one in found] == [("train.classes", True)] if fault else found == []
 
 
 def test_a_batch_that_is_refused_has_one_fault(tmp_path: Path) -> None:
     exp = load(tmp_path, HEAD + "search: {parameters: {box: {min: 4, max: 9}}}\n")
-    assert lint_with_data(exp.model_copy(update={"train": {"batch": -1}}), 100) == []
+    assert lint_with_data(exp.model_copy(update={"train": {"batch": -1}}), DataTraits(train_images=100)) == []
 
 
 def test_data_rules_pass_over_the_toy(tmp_path: Path) -> None:
     exp = load(tmp_path, HEAD.replace("yolo26n.pt", "toy/red") + "search: {parameters: {lr0: {min: 0.1, max: 0.9}}}\n")
-    assert lint_with_data(exp, 1) == []
+    assert lint_with_data(exp, DataTraits(train_images=1)) == []
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from yolosweep.backends.arguments import DataTraits
 from yolosweep.backends.ultralytics.starter import image_sizes
 from yolosweep.errors import UsageError
 from yolosweep.experiment import lint_with_data, load_experiment, notes, sizes_of, starter
@@ -28,7 +29,7 @@ def test_it_can_be_started_as_it_is(task: str, model: str | None, images: int | 
     file.write_text(text)
     exp = load_experiment(file)
     assert (exp.task, exp.name, exp.data) == (task, "demo", str(tmp_path / "data.yaml"))
-    assert lint_with_data(exp, 5000 if images is None else images) == []
+    assert lint_with_data(exp, DataTraits(train_images=5000 if images is None else images)) == []
     assert notes(exp) == []
     assert len(exp.search.parameters) >= 2
     assert all(len(line) <= 120 for line in text.splitlines()[1:])
@@ -88,7 +89,7 @@ def test_the_image_size_suits_images_and_boxes(
     file = tmp_path / "experiment.yaml"
     file.write_text(starter("data.yaml", task=task, name="demo", model=None, profile=profile))
     exp = load_experiment(file)
-    assert lint_with_data(exp, 500) == []
+    assert lint_with_data(exp, DataTraits(train_images=500)) == []
     assert sizes_of(exp) == (list(sizes) if len(sizes) > 1 else [sizes[0]])
     assert exp.search.parameters["batch"].values == [8, 16, 32]
 

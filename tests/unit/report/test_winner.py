@@ -211,7 +211,9 @@ def test_winner_and_trial_0_are_scored_on_the_same_images(tmp_path: Path) -> Non
     assert '"answers"' not in folder.ledger.read_text()
 
     named = {picture.path for picture in winner.pictures}
-    assert {path for path in named if "/worst/" not in path} == {"winner/errors.html"}  # the toy draws no plots
+    others = {path.removeprefix("winner/") for path in named if "/worst/" not in path}  # the toy draws no plots
+    files_to_label = ("label-studio.json", "label-studio-interface.xml", "cvat.xml")
+    assert others == {"errors.html", *(f"label-next/{name}" for name in files_to_label)}
     files = json.loads((folder.winner / "winner.json").read_text())["files"]
     worst = sorted(folder.winner.glob("worst/*.jpg"))
     assert {name for name in files if name.startswith("worst/")} == {f"worst/{path.name}" for path in worst}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from yolosweep.backends.arguments import Arguments, ArgumentSpace
+from yolosweep.backends.arguments import Arguments, ArgumentSpace, DataTraits
 from yolosweep.backends.backend import CheckpointSize, Starter, Task, TrainingCost
 from yolosweep.backends.deployment import Deployment
 from yolosweep.backends.preview import Preview
@@ -63,11 +63,9 @@ class UltralyticsBackend:
         """Yield arguments that are wrong, or have no effect."""
         return rules.faults(space)
 
-    def data_faults(
-        self, space: ArgumentSpace, train_images: int, *, polygons: bool, names: Mapping[int, str]
-    ) -> Iterator[Fault]:
+    def data_faults(self, space: ArgumentSpace, data: DataTraits) -> Iterator[Fault]:
         """Yield arguments that have no effect on these data, or ruin the training."""
-        return rules.data_faults(space, train_images, polygons=polygons, names=names)
+        return rules.data_faults(space, data)
 
     def notes(self, space: ArgumentSpace) -> Iterator[str]:
         """Yield what is legal but may surprise."""

@@ -9,9 +9,9 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from yolosweep.backends.arguments import ArgumentSpace, nearest_name
+from yolosweep.backends.arguments import ArgumentSpace, DataTraits, nearest_name
 from yolosweep.backends.ultralytics.arguments import SCORING, TASKS_OF, acts_in
-from yolosweep.backends.ultralytics.ineffective_arguments import fixed_notes, ineffective, ineffective_on_boxes
+from yolosweep.backends.ultralytics.ineffective_arguments import fixed_notes, ineffective, ineffective_on_data
 from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.errors import Fault
 
@@ -103,15 +103,12 @@ def _ranks(space: ArgumentSpace) -> Iterator[Fault]:
         yield Fault(key="train.rect", message=message)
 
 
-def data_faults(
-    space: ArgumentSpace, train_images: int, *, polygons: bool, names: Mapping[int, str]
-) -> Iterator[Fault]:
-    """Yield the faults that depend on the data: images of train, classes, and whether any label is a polygon."""
-    yield from _classes(space, names)
-    yield from _held_gradients(space, train_images)
-    yield from _auto_is_adam(space, train_images)
-    if not polygons and TASKS[space.task].polygons == "optional":
-        yield from ineffective_on_boxes(space)
+def data_faults(space: ArgumentSpace, data: DataTraits) -> Iterator[Fault]:
+    """Yield the faults that depend on the data."""
+    yield from _classes(space, data.names)
+    yield from _held_gradients(space, data.train_images)
+    yield from _auto_is_adam(space, data.train_images)
+    yield from ineffective_on_data(space, data)
 
 
 def _classes(space: ArgumentSpace, names: Mapping[int, str]) -> Iterator[Fault]:

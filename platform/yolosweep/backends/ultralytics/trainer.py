@@ -16,6 +16,7 @@ from yolosweep.backends.trainer import Cancelled, Report
 from yolosweep.backends.ultralytics.arguments import train_arguments
 from yolosweep.backends.ultralytics.augmentation_pipelines import build_pipeline
 from yolosweep.backends.ultralytics.callbacks import Diverged, TrainingCallbacks, TrainingCancelled
+from yolosweep.backends.ultralytics.data_settings import Change, adapted, switched_off
 from yolosweep.backends.ultralytics.ddp import ddp_trainer, my_rank
 from yolosweep.backends.ultralytics.environment import enter, log_to, scan_findings, see_only
 from yolosweep.backends.ultralytics.label_cache import scan_labels
@@ -91,6 +92,7 @@ class _Run:
         self.device_name = "cpu"
         self.threads = request.threads
         self._used: dict[str, Any] = {}
+        self._off: dict[str, Change] = {}
         self._checkpoint: Checkpoint | None = None
         self._lowered = request.lowered
 
@@ -185,6 +187,8 @@ class _Run:
             save_dir=str(self.scratch),
             exist_ok=True,
         )
+        self._off = switched_off(self.request.task, settings, self.request.data)
+        settings.update({name: change.value for name, change in self._off.items()})
         if on_gpu:
             import torch
 
@@ -217,6 +221,12 @@ class _Run:
         if optimizer is not None:
             used["optimizer"] = type(optimizer).__name__
         used["batch"] = self._batch()
+        changed = {**self._off, **(adapted(self.trainer, settings) if self.trainer is not None else {})}
+        used.update({name: change.value for name, change in changed.items()})
+        self.notes += [
+            f"{name} {arguments.value(settings, name)} was set to {change.value}: {change.why}"
+            for name, change in changed.items()
+        ]
         self._used = used
         if used["batch"] != asked_batch:
             self.notes.append(f"out of memory: batch {asked_batch} was lowered to {used['batch']}")

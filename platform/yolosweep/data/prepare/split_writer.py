@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -13,7 +14,8 @@ from pathlib import Path
 
 from yolosweep.data.duplicates.leaks import same_source
 from yolosweep.data.duplicates.near_duplicates import connected_groups
-from yolosweep.data.model.items import Images, Item, Labels, Layout
+from yolosweep.data.foreign.yolo_layout import is_converted
+from yolosweep.data.model.items import ImageFacts, Images, Item, Labels, Layout
 from yolosweep.data.prepare.split import SHARES, make_split
 from yolosweep.errors import DataError, UsageError
 from yolosweep.storage.atomic_files import write_atomic
@@ -62,12 +64,10 @@ def split_dataset(
     """
     _refuse_full(out)
     pooled = {item.image: item for items in layout.splits.values() for item in items}
-    readable = {
-        file: image_facts[file] for file in sorted(pooled) if file in image_facts and image_facts[file].signature
-    }
+    readable = {file: image_facts[file] for file in sorted(pooled) if _usable(image_facts.get(file))}
     if not readable:
         raise DataError(f"data: {layout.source} has no readable image, so there is nothing to split")
-    groups = connected_groups(same_source(readable))
+    groups = connected_groups(same_source({file: facts for file, facts in readable.items() if facts.signature}))
 
     def classes_of(file: Path) -> set[int]:
         item = pooled[file]
@@ -93,6 +93,11 @@ def split_dataset(
     )
 
 
+def _usable(facts: ImageFacts | None) -> bool:
+    """Return whether an image can be trained on; a huge one has no signature, because it is not decoded."""
+    return facts is not None and bool(facts.signature or (facts.width and not facts.fault))
+
+
 def write_split(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> Path:
     """Write a split and return the value for ``data:`` of an experiment.
 
@@ -110,6 +115,8 @@ def write_split(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) 
     if layout.task == "classify":
         _link(out, layout, split)
         return out
+    if any(is_converted(item) for items in split.values() for item in items):
+        return _with_labels(out, layout, split)
     unlisted = [item.image for items in split.values() for item in items if len(str(item.image).splitlines()) != 1]
     if unlisted:
         raise DataError(f"data: the name of {str(unlisted[0])!r} contains a line break and cannot be listed; rename it")
@@ -134,6 +141,40 @@ def _refuse_full(out: Path) -> None:
         raise UsageError(f"{out} is not an empty folder and is not overwritten; name another folder")
 
 
+def _with_labels(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> Path:
+    """Write folders of links to images and of converted labels; the labels have no place beside the images."""
+    for name, items in split.items():
+        for kind in ("images", "labels"):
+            (out / kind / name).mkdir(parents=True, exist_ok=True)
+        for item in items:
+            link = _free(out / "images" / name / item.image.name, item)
+            _link_one(item.image, link, out)
+            if item.label is not None:
+                write_atomic(out / "labels" / name / f"{link.stem}.txt", item.label.read_bytes())
+    content = {"path": str(out), **{name: f"images/{name}" for name in split}, "names": layout.names, **layout.extra}
+    write_atomic(out / "data.yaml", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return out / "data.yaml"
+
+
+def _free(link: Path, item: Item) -> Path:
+    """Return a name that no other image has, whatever its suffix."""
+    if any(link.parent.glob(f"{glob.escape(link.stem)}.*")):
+        return link.with_stem(f"{link.stem}-{hashlib.sha256(str(item.image).encode()).hexdigest()[:12]}")
+    return link
+
+
+def _link_one(image: Path, link: Path, out: Path) -> None:
+    try:
+        with contextlib.suppress(OSError):
+            os.link(os.path.realpath(image), link)
+            return
+        link.symlink_to(image)
+    except OSError as error:
+        raise DataError(
+            f"data: {out} does not support links ({error.strerror}); choose --out on a file system with links"
+        ) from error
+
+
 def _link(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> None:
     for name, items in split.items():
         for folder in layout.names.values():
@@ -142,13 +183,4 @@ def _link(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> Non
             link = out / name / layout.names[item.category or 0] / item.image.name
             if os.path.lexists(link):
                 link = link.with_stem(f"{link.stem}-{hashlib.sha256(str(item.image).encode()).hexdigest()[:12]}")
-            try:
-                with contextlib.suppress(OSError):
-                    os.link(item.image, link)
-                    continue
-                link.symlink_to(item.image)
-            except OSError as error:
-                raise DataError(
-                    f"data: {out} does not support links ({error.strerror}); classify reads folders, so choose --out"
-                    " on a file system with links"
-                ) from error
+            _link_one(item.image, link, out)

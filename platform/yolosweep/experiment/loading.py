@@ -72,7 +72,7 @@ def load_experiment(source: Source, overrides: Sequence[str] = (), further: Furt
     _anchor_files(content, path.absolute().parent)
     exp, faults = check(content)
     if exp is not None and not any(fault.key in _DECIDING for fault in faults):
-        exp = resolved(exp.model_copy(update=_anchored(exp, path)))
+        exp = resolved(_anchored(exp, path))
         known = {fault.key for fault in faults}
         faults = [*faults, *(fault for fault in (further(exp) if further else ()) if fault.key not in known)]
     if exp is None or faults:
@@ -81,17 +81,17 @@ def load_experiment(source: Source, overrides: Sequence[str] = (), further: Furt
     return exp
 
 
-def _anchored(exp: Experiment, path: Path) -> dict[str, Any]:
-    """Return absolute paths for what is relative to the experiment file: the data, and a model file beside it."""
+def _anchored(exp: Experiment, path: Path) -> Experiment:
+    """Return an experiment with absolute paths: of its data and model files beside it, and of earlier runs."""
     base = path.absolute().parent
     change: dict[str, Any] = {}
     if exp.data not in SAMPLES and not is_address(exp.data):
         data = Path(exp.data).expanduser()
         change["data"] = str(data if data.is_absolute() else (base / data).resolve())
-    model = base / Path(exp.model).expanduser()
-    if model.is_file():
-        change["model"] = str(model.resolve())
-    return change
+    runs = tuple(run if is_address(run) else str(Path(run).expanduser().absolute()) for run in exp.search.warm_start)
+    files = {name: base / Path(name).expanduser() for name in exp.models}
+    exp = exp.with_models({name: str(file.resolve()) for name, file in files.items() if file.is_file()})
+    return exp.model_copy(update={**change, "search": exp.search.model_copy(update={"warm_start": runs})})
 
 
 def _anchor_files(content: dict[str, Any], base: Path) -> None:

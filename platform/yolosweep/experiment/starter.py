@@ -56,7 +56,7 @@ def starter(
         "",
         "search:",
         *_budget(time, epochs),
-        "  pruner: asha  # stops trials that are behind; none lets all of them finish",
+        "  # pruner: none  # lets all trials finish; by default those with hardly any chance to win are stopped",
         "  parameters:  # {min, max}, {values} or {value}, as in W&B sweep files",
         *(f"    {line}" for line in start.space),
         "",

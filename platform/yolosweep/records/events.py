@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, PlainSerializer, model_validator
 from pydantic_core import from_json
 
 from yolosweep.records.dataset import PreparedDataset
+from yolosweep.records.earlier import EarlierTrial
 from yolosweep.records.trials import Checkpoint, EpochResult, FileRef, TrialRecord, TrialRequest, Validation, Verdict
 from yolosweep.records.values import SCHEMA_VERSION, Number, Record
 
@@ -74,6 +75,8 @@ class _Setup(LedgerEvent):
     slots: dict[str, Any] = Field(default_factory=dict)
     """What one trial gets of the cluster, and how many run at a time."""
     model_fingerprint: str | None = None
+    fingerprints: dict[str, str] = Field(default_factory=dict)
+    """Of each model by its name, where several are searched."""
 
     @property
     def world_size(self) -> int:
@@ -87,6 +90,8 @@ class SweepStarted(_Setup):
     event: Literal["sweep_started"] = "sweep_started"
     sweep: str
     dataset: PreparedDataset
+    earlier: tuple[EarlierTrial, ...] = ()
+    """Trials of earlier sweeps that the search starts from."""
 
 
 class SweepResumed(_Setup):

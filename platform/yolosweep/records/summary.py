@@ -158,6 +158,8 @@ class Summary(Record):
     endings: dict[str, int]
     """Number of trials per ending."""
     epochs: int
+    trainings: float = 0.0
+    """What was trained, in whole trainings of trial 0, by measured seconds."""
     seconds: float
     cost: tuple[EndingCost, ...]
     resumes: tuple[ResumeSummary, ...]

@@ -7,13 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.experiment.space import parameters_of
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending, Verdict
 from yolosweep.records.columns import setting_text, short_metric
+from yolosweep.records.earlier import EarlierTrial
 from yolosweep.records.events import EpochRecorded, Event, TrialStarted
 from yolosweep.report.mistake_line import mistakes_of
 from yolosweep.report.summary import verdict_of
 from yolosweep.report.sweep_diagnosis import diagnose_sweep, diagnose_trial
+from yolosweep.search.warm_start import first_points
 
 __all__ = ["Explanation", "explain"]
 
@@ -115,6 +118,8 @@ class Explanation:
         search = self.history.experiment["search"]
         searcher = str(search.get("searcher", ""))
         choice = SEARCHERS.get(searcher)
+        if (earlier := self._earlier(trial)) is not None:
+            return f"Started early, because {earlier.trial} of {earlier.sweep} was among the best there: {point}."
         if choice is not None and not choice.learns:
             return f"Started as the next point of the searcher {searcher} ({choice.summary}): {point}."
         default = choice.options["first"].default if choice is not None and "first" in choice.options else 0
@@ -127,6 +132,15 @@ class Explanation:
         best = known.best
         against = "" if best is None else f"; {best.request.trial} was best with {_score(known.best_score)}"
         return f"Suggested by {searcher} from {known.ended} trials that had ended{against}: {point}."
+
+    def _earlier(self, trial: TrialHistory) -> EarlierTrial | None:
+        """Return the trial of an earlier sweep whose point this one began with."""
+        request, started = trial.request, self.history.started
+        home = {} if self.history.baseline is None else self.history.baseline.request.asked
+        firsts = first_points(started.earlier, parameters_of(self.history.experiment), self.history.mode, home)
+        if dict(request.asked) not in firsts[request.number - 1 : request.number]:
+            return None
+        return next((one for one in started.earlier if request.asked.items() <= one.parameters.items()), None)
 
     def _end(self, trial: TrialHistory) -> str:
         record, rung = trial.record, self._rungs.get(trial.request.trial)

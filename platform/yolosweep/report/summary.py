@@ -53,6 +53,7 @@ def summarize(history: History) -> Summary:
         winner=winner,
         endings=dict(Counter(trial.status for trial in trials)),
         epochs=history.epochs(),
+        trainings=round(history.trainings(), 2),
         seconds=round(sum(seconds_of(trial) for trial in trials), 1),
         cost=_cost(trials),
         resumes=tuple(ResumeSummary(at=e.at, changes=e.changes, allowed=e.allowed) for e in history.resumes),

@@ -138,7 +138,7 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, pa
         mistakes=pictures.mistakes,
         settings={**trial.request.settings, **record.used},
         identity=trial.request.identity,
-        model=history.experiment["model"],
+        model=_model_of(history, trial),
         data_fingerprint=history.started.dataset.fingerprint,
         versions=history.started.versions,
         pages=dict(pages),
@@ -248,6 +248,11 @@ def _compare(metric: str, recorded: float | None, measured: float | None, trial:
         )
 
 
+def _model_of(history: History, trial: TrialHistory) -> str:
+    """Return what the experiment calls the model that a trial started from."""
+    return str(trial.request.asked.get("model", history.experiment["model"]))
+
+
 def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -> None:
     """Write an experiment whose only trial repeats the winner: same settings, seed and data."""
     exp: Mapping[str, Any] = history.experiment
@@ -255,7 +260,8 @@ def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -
     assert record is not None
     searched = {name: record.used.get(name, value) for name, value in trial.request.asked.items()}
     experiment = {
-        **{key: exp[key] for key in ("name", "task", "model", "data", "train", "augmentations")},
+        **{key: exp[key] for key in ("name", "task", "data", "train", "augmentations")},
+        "model": _model_of(history, trial),
         "seed": exp["seed"] if trial.request.seed is None else trial.request.seed,
         "search": {
             "trials": 1,

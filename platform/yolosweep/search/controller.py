@@ -8,11 +8,12 @@ own included, so a resumed sweep continues as if it had never stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment
+from yolosweep.experiment.schema import MODEL
 from yolosweep.ledger import Ledger, RunFolder, read_events
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import (
@@ -36,14 +37,14 @@ from yolosweep.records.events import (
     TrialResumed,
     TrialStarted,
 )
-from yolosweep.search.budget import room_for_another
+from yolosweep.search.budget import room_for_another, used_up
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, with_final_names, working_folders
 from yolosweep.search.finalize import death_cause, ending_from_rows, finalize_record, record_from_rows
 from yolosweep.search.finals import FinalRound, SearchedOnly
 from yolosweep.search.pruners.pruner import ExplainingPruner, pruner_for
 from yolosweep.search.retry import lower_batch, refusal
 from yolosweep.search.stall import silence_limit_s
-from yolosweep.search.trial_generator import TrialGenerator
+from yolosweep.search.trial_generator import Suggestion, TrialGenerator
 from yolosweep.search.worker_table import WorkerTable
 from yolosweep.storage import outages
 
@@ -60,6 +61,7 @@ class SweepController:
         experiment: the resolved experiment, dumped (a plain dict travels to the actor).
         model: what trials get as ``model`` (a file in the run folder, or a name Ultralytics knows).
         model_fingerprint: hash of the model file, or the name: part of every trial's identity.
+        models: both by the name of the model, where several are searched.
         dataset, cpus, gpus, world_size: the prepared dataset, dumped; what one trial gets.
         header: further facts for the ledger's first line (versions, resources, notes).
     """
@@ -76,6 +78,7 @@ class SweepController:
         gpus: float,
         header: Mapping[str, Any],
         world_size: int = 1,
+        models: Mapping[str, Sequence[str]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = RunFolder(root)
@@ -86,18 +89,17 @@ class SweepController:
             "gpus": gpus, "world_size": world_size, "policy": self._exp.trial,
         }  # fmt: skip
         self._epochs = int(self._exp.train["epochs"])
+        self._models = dict(models or {})
         self._generator = TrialGenerator(
             self._exp, model_fingerprint=model_fingerprint, data_fingerprint=self._dataset.fingerprint,
-            world_size=world_size,
+            world_size=world_size, models=self._models,
         )  # fmt: skip
         self._pruner = pruner_for(self._exp.search, self._epochs)
         self._finals = FinalRound(self._exp)
-        searched = SearchedOnly(self._generator.apply, self._pruner.apply)
-        self._history = History((searched.apply, self._finals.apply))
+        self._history = History((SearchedOnly(self._generator.apply, self._pruner.apply).apply, self._finals.apply))
         self._stopped: str | None = None
-        self._halting = False
         self._trouble: str | None = None
-        self._workers = WorkerTable()
+        self._halting, self._workers = False, WorkerTable()
         self._waiting: list[str] = []
         self._preempted: set[str] = set()
         self._clock, self._started = clock, clock()
@@ -151,7 +153,13 @@ class SweepController:
         self._workers.assign(worker, trial)
         self._preempted.discard(trial)
         newest_first = tuple(reversed(known.checkpoints[-self._exp.trial.keep_checkpoints :]))
-        return known.request.model_copy(update={**self._now, "attempt": known.retries, "resume": newest_first})
+        now = self._now_for(known.request.asked)
+        return known.request.model_copy(update={**now, "attempt": known.retries, "resume": newest_first})
+
+    def _now_for(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return where and on what a trial runs, and which model it starts from."""
+        model = self._models.get(parameters.get(MODEL, ""))
+        return {**self._now, "model": model[0]} if model is not None else self._now
 
     def _new_trial(self, worker: int) -> TrialRequest | Literal["wait"] | None:
         number, search, finals = len(self._history.trials), self._exp.search, self._finals
@@ -159,7 +167,7 @@ class SweepController:
             return None
         room = room_for_another(search, self._history, self._epochs, finals.reserved(self._history))
         if room == "no":
-            self._stopped = f"the epoch budget of {search.epoch_budget} does not hold another trial"
+            self._stopped = used_up(search, self._history)
         if room != "yes":
             return "wait" if room == "wait" else None
         if finals.needs_the_rest(self._history, self._clock() - self._started):
@@ -167,8 +175,11 @@ class SweepController:
             return None
         if (suggestion := self._generator.next(number, self._workers.device(worker))) is None:
             return self._none_left()
-        request = suggestion.request(self._folder.sweep, number, self._exp, self._now)
-        self._write(TrialStarted(request=request))
+        return self._start(worker, suggestion)
+
+    def _start(self, worker: int, suggestion: Suggestion) -> TrialRequest:
+        number, now = len(self._history.trials), self._now_for(suggestion.parameters)
+        self._write(TrialStarted(request=suggestion.request(self._folder.sweep, number, self._exp, now)))
         return self._hand_out(worker, f"t{number:04d}")
 
     def _is_searched(self) -> bool:
@@ -182,9 +193,7 @@ class SweepController:
         repeat = self._finals.next(self._history, self._generator.expected_scores)
         if repeat is None or repeat == "wait":
             return repeat
-        suggestion, number = self._generator.repeat(repeat.trial, repeat.seed), len(self._history.trials)
-        self._write(TrialStarted(request=suggestion.request(self._folder.sweep, number, self._exp, self._now)))
-        return self._hand_out(worker, f"t{number:04d}")
+        return self._start(worker, self._generator.repeat(repeat.trial, repeat.seed))
 
     def _none_left(self) -> Literal["wait"] | None:
         """Stop suggesting, unless another worker may have a GPU for the points that are too big for this one's."""

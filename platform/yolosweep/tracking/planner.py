@@ -169,7 +169,7 @@ class Planner:
             **request.asked,
             **request.settings,
             "task": request.task,
-            "model": request.model,
+            "model": request.asked.get("model", request.model),
             "asked": request.asked,
             "world_size": request.world_size,
             "dataset_fingerprint": dataset.fingerprint,

@@ -9,6 +9,7 @@ from typing import Any
 
 from yolosweep.cluster import gpu_memory_mb, write_view_on_driver
 from yolosweep.experiment import baseline, settings_of
+from yolosweep.experiment.schema import MODEL
 from yolosweep.ledger import RunFolder
 from yolosweep.records.probe import Probe
 from yolosweep.runtime.resources import allot
@@ -38,6 +39,8 @@ def probes_of(checked: Checked, listener: Listener, *, seconds: float = _SECONDS
     exp = checked.experiment
     parameters = baseline(exp)[0]
     largest = {**parameters, **{name: max(exp.space.numbers(name)) for name in _COSTLY if name in parameters}}
+    if MODEL in parameters:
+        largest[MODEL] = checked.largest[0].model
     points = [parameters] if largest == parameters else [parameters, largest]
     with tempfile.TemporaryDirectory(prefix="yolosweep-plan-") as storage:
         folder = RunFolder.create(storage, "plan")
@@ -70,7 +73,8 @@ def _probe(
     size = f"imgsz {settings['imgsz']}, " if "imgsz" in settings else ""
     how = f"{size}batch {settings.get('batch', 'default')}, {at_a_time} at a time"
     listener.info(f"training some batches ({how}) …")
-    request = point.request("plan", 0, exp, here)
+    model = checked.others.get(parameters.get(MODEL, ""), checked.model)
+    request = point.request("plan", 0, exp, {**here, "model": str(model)})
     return measured(request, seconds, at_a_time=at_a_time)
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from yolosweep.cluster import (
@@ -191,7 +192,8 @@ class _Sweep:
         """Run the trials; return why the search ended."""
         exp = self._checked.experiment
         dataset = write_view_on_driver(self._checked.gate, self._checked.dataset, self._folder)
-        model, fingerprint = self._store_model()
+        models = self._store_models()
+        model, fingerprint = models[exp.model]
         self._listener.info("starting Ray …")
         from yolosweep.runtime.controller_client import ControllerClient
 
@@ -213,7 +215,9 @@ class _Sweep:
             trained = {"model": model, "model_fingerprint": fingerprint, "dataset": dataset.model_dump(mode="json")}
             about = {"cpus": slots.cpus, "gpus": slots.gpus, "world_size": slots.world_size}
             admission = self._admission(dataset, marker, slots) if cluster.joined else None
-            header = {**self._header(slots, bad), "model_fingerprint": fingerprint}
+            fingerprints = {name: one for name, (_, one) in models.items()} if len(models) > 1 else {}
+            header = {**self._header(slots, bad), "model_fingerprint": fingerprint, "fingerprints": fingerprints}
+            trained["models"] = models
             recorded = {"experiment": exp.model_dump(mode="json"), "header": header}
             known = {"nodes": list(good), "admission": admission, "places": slots.concurrent}
             with ControllerClient.running(self._folder, {**trained, **about, **recorded, **known}) as controller:
@@ -254,7 +258,8 @@ class _Sweep:
     def _header(self, slots: Allocation, bad: Mapping[str, str]) -> dict[str, Any]:
         """Return what the first event records besides the experiment."""
         notes = [*self._checked.notes, *bad.values()]
-        return {"versions": versions(), "notes": notes, "slots": asdict(slots), **self._about}
+        earlier = [one.model_dump(mode="json") for one in self._checked.earlier]
+        return {"versions": versions(), "notes": notes, "slots": asdict(slots), "earlier": earlier, **self._about}
 
     def _admission(self, dataset: PreparedDataset, marker: str, slots: Allocation) -> Admission:
         """Return the checks for nodes that join later."""
@@ -268,9 +273,15 @@ class _Sweep:
             versions=versions(),
         )
 
-    def _store_model(self) -> tuple[str, str]:
-        """Copy a model file into the run folder, which every node can read; return what trials load, and its hash."""
-        model = self._checked.model
+    def _store_models(self) -> dict[str, tuple[str, str]]:
+        """Return by name what trials load, and its hash."""
+        exp = self._checked.experiment
+        return {
+            name: self._stored(one) for name, one in {exp.model: self._checked.model, **self._checked.others}.items()
+        }
+
+    def _stored(self, model: Path | str) -> tuple[str, str]:
+        """Copy a model file into the run folder, which every node can read."""
         if isinstance(model, str):
             return model, model
         stored = self._folder.model(model.name)

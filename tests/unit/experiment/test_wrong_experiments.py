@@ -39,6 +39,35 @@ def axis(name: str, axis_text: str) -> str:
     return SGD + f"search: {{parameters: {{{name}: {axis_text}}}}}\n"
 
 
+SPACES = [
+    wrong("condition on what is not searched", axis("box", "{min: 4.0, max: 9.0, when: {optimizer: SGD}}"),
+          ("search.parameters.box.when.optimizer", 5, "is not another searched parameter")),
+    wrong("condition on a value that is never taken",
+          TOP + "search: {parameters: {optimizer: {values: [SGD, AdamW]}, momentum: {min: 0.6, max: 0.9, "
+          "when: {optimizer: [SGD, Adam]}}}}\n",
+          ("search.parameters.momentum.when.optimizer", 4, "optimizer never is Adam; it is one of SGD, AdamW")),
+    wrong("condition on a range", axis("box", "{min: 4.0, max: 9.0}, dfl: {min: 1.0, max: 2.0, when: {box: 4.0}}"),
+          ("search.parameters.dfl.when.box", 5, "box is a range")),
+    wrong("conditions in a circle",
+          axis("box", "{values: [4.0, 9.0], when: {dfl: 1.0}}, dfl: {values: [1.0, 2.0], when: {box: 4.0}}"),
+          ("search.parameters.box.when", 5, "circle"), ("search.parameters.dfl.when", 5, "circle")),
+    wrong("constraint that runs code", HEAD.replace("search: {", "search: {constraints: ['exit() < box'], "),
+          ("search.constraints[0]", 4, "holds Call, which is not part of a comparison")),
+    wrong("constraint on a typo", HEAD.replace("search: {", "search: {constraints: [imgz < 900], "),
+          ("search.constraints[0]", 4, "imgz is not a train argument of Ultralytics; did you mean imgsz?")),
+    wrong("constraint on nothing searched", HEAD.replace("search: {", "search: {constraints: [dfl < 9], "),
+          ("search.constraints[0]", 4, "holds no searched parameter")),
+    wrong("constraint that excludes the defaults", HEAD.replace("search: {", "search: {constraints: [box < 7], "),
+          ("search.constraints[0]", 4, "trial 0, the defaults, is excluded by box < 7 (box=7.5)")),
+    wrong("constraint on a text", HEAD.replace("search: {", "search: {constraints: [box < optimizer], "),
+          ("search.constraints[0]", 4, "cannot be calculated")),
+    wrong("nested parameters of W&B", axis("box", "{parameters: {a: {value: 1}}}"),
+          ("search.parameters.box.parameters", 5, "not nested here")),
+    wrong("warm start of a grid", HEAD.replace("search: {parameters: {box: {min: 4.0, max: 9.0}}}",
+          "search: {searcher: grid, warm_start: [runs/a], parameters: {box: {values: [4.0, 7.5]}}}"),
+          ("search.warm_start", 4, "has no effect with search.searcher: grid")),
+]  # fmt: skip
+
 SYNTAX = [
     wrong("empty file", "", ("", None, "yolosweep init")),
     wrong("comments only", "# nothing here\n", ("", None, "is empty")),
@@ -564,7 +593,7 @@ TOGETHER = [
     ),
 ]
 
-ALL = [*SYNTAX, *UNKNOWN, *VALUES, *AXES, *LINT, *TOGETHER]
+ALL = [*SPACES, *SYNTAX, *UNKNOWN, *VALUES, *AXES, *LINT, *TOGETHER]
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)

@@ -220,8 +220,8 @@ def test_the_gain_is_over_trial_0_and_every_trial_is_there(tmp_path: Path) -> No
 KEYS = {
     "summary": (
         "sweep", "name", "status", "reason", "started_at", "ended_at", "metric", "mode", "best_trial", "best_score",
-        "baseline_score", "gain", "gain_percent", "verdict", "winner", "endings", "epochs", "seconds", "cost",
-        "resumes", "caveats", "warnings", "trials", "notes", "diagnoses", "importance", "mistakes",
+        "baseline_score", "gain", "gain_percent", "verdict", "winner", "endings", "epochs", "trainings", "seconds",
+        "cost", "resumes", "caveats", "warnings", "trials", "notes", "diagnoses", "importance", "mistakes",
     ),
     "trial": (
         "trial", "number", "repeats", "seed", "ending", "reason", "score", "gain", "best_epoch", "epochs",

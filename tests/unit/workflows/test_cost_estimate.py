@@ -34,7 +34,7 @@ def earlier(exp: Any, *seconds: float, gpus: float = 0.0) -> History:
     """A sweep with one trial per duration of an epoch."""
     history = History()
     for number, each in enumerate(seconds):
-        request = SimpleNamespace(settings=dict(exp.train), gpus=gpus, cpus=1.0)
+        request = SimpleNamespace(asked={}, settings=dict(exp.train), gpus=gpus, cpus=1.0)
         trial: Any = TrialHistory(request=request, started_at=None)  # type: ignore[arg-type]
         trial.rows = [SimpleNamespace(seconds=each)]
         history.trials[str(number)] = trial

@@ -269,7 +269,8 @@ class _Run:
         arguments, settings = train_arguments(), self.request.settings
         asked_batch = arguments.batch(settings)
         args = vars(self.trainer.args) if self.trainer is not None else {}
-        used = {name: args.get(name, value) for name, value in self.request.asked.items() if name != "augmentations"}
+        named = ("augmentations", "model")  # which the arguments hold as what they stand for
+        used = {name: args.get(name, value) for name, value in self.request.asked.items() if name not in named}
         used = {**self.request.asked, **used, "imgsz": args.get("imgsz", arguments.value(settings, "imgsz"))}
         optimizer = getattr(self.trainer, "optimizer", None)
         if optimizer is not None:

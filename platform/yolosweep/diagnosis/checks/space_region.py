@@ -69,6 +69,10 @@ def _short(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
+def _condition(sweep: Sweep, name: str) -> dict[str, Any]:
+    return {"when": dict(when)} if (when := sweep.axes[name].when) else {}
+
+
 def _dead(sweep: Sweep) -> list[Change]:
     best = sweep.comparable[0]
     dead = [
@@ -82,7 +86,7 @@ def _dead(sweep: Sweep) -> list[Change]:
     return [
         Change(
             key=f"search.parameters.{name}",
-            value={"value": _short(best.parameters[name])},
+            value={"value": _short(best.parameters[name]), **_condition(sweep, name)},
             how=f"no visible effect (importance {sweep.importance.shares[name]:.2f}): fixed at {best.name}'s value",
         )
         for name in dead[:free]

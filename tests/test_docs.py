@@ -17,6 +17,7 @@ from yolosweep.cli.docs import folder, pages, summary_of
 from yolosweep.data.model.finding_codes import CODES
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "platform" / "yolosweep"
 DOCS = ROOT / "platform" / "docs"
 MARKDOWN = sorted(
     [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "cluster").rglob("*.md"), *(ROOT / "jobs").rglob("*.md")]
@@ -57,7 +58,7 @@ def test_the_readme_links_every_page(path: Path) -> None:
     assert f"(platform/docs/{path.name})" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["cli.md", "yaml-reference.md", "data-checks.md"])
+@pytest.mark.parametrize("name", ["cli.md", "yaml-reference.md", "data-checks.md", "arguments.md", "models.md"])
 def test_generated_pages_are_up_to_date(name: str) -> None:
     expected = generate_docs.generated()[DOCS / name]
     assert (DOCS / name).read_text(encoding="utf-8") == expected, "run: python -m tests.tools.generate_docs"
@@ -100,7 +101,7 @@ def test_an_unknown_topic_names_the_nearest_ones() -> None:
     result = runner.invoke(app, ["docs", "fault-tolerence"])
     assert result.exit_code == 2
     assert "there is no page 'fault-tolerence'; did you mean fault-tolerance" in result.output
-    assert "known: cli" in runner.invoke(app, ["docs", "zzz"]).output
+    assert "known: arguments, cli" in runner.invoke(app, ["docs", "zzz"]).output
 
 
 def test_a_terminal_gets_rendered_markdown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,6 +119,8 @@ def test_the_wheel_holds_the_pages_and_no_pictures() -> None:
     assert {f"yolosweep/docs/{path.name}" for path in DOCS.glob("*.md")} == {f for f in files if "/docs/" in f}
     assert {"yolosweep/__init__.py", "yolosweep/experiment/experiment.schema.json", "yolosweep/cli/docs.py"} <= files
     assert {file.partition("/")[0] for file in files} == {"yolosweep"}
+    modules = {f"yolosweep/{path.relative_to(PACKAGE).as_posix()}" for path in PACKAGE.rglob("*.py")}
+    assert modules - files == set(), "every module, whatever .gitignore says"
 
 
 def test_an_installed_package_brings_its_own_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

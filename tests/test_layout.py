@@ -14,7 +14,15 @@ PACKAGE = ROOT / "platform" / "yolosweep"
 FILES = sorted(PACKAGE.rglob("*.py"))
 TOP = {
     *("platform", "jobs", "cluster", "tests", ".ci"),
-    *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", ".gitignore"),
+    *(
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        ".gitignore",
+        ".pre-commit-hooks.yaml",
+    ),
 }
 BANNED = {"utils", "util", "helpers", "helper", "common", "base", "manager", "managers", "misc", "core"}
 PICTURES = "platform/docs/images/"

@@ -35,7 +35,7 @@ PACKAGES: dict[str, set[str]] = {
     "runtime": {"records", "experiment", "storage", "ledger", "search", "backends", "cluster"},
     "workflows": {
         *("records", "experiment", "storage", "ledger", "data", "diagnosis", "backends", "report", "autolabel"),
-        *("search", "tracking", "cluster", "runtime"),
+        *("search", "tracking", "cluster", "runtime", "image_cache"),
     },
     "api": {"records", "experiment", "ledger", "report", "workflows"},
     "cli": {
@@ -46,7 +46,7 @@ PACKAGES: dict[str, set[str]] = {
 }
 """Package: the other packages it may import. All may import ``errors`` and the version."""
 
-LAYERS = ("model", "samples", "source", "layout", "duplicates", "scan", "checks", "prepare")
+LAYERS = ("model", "samples", "source", "layout", "duplicates", "scan", "foreign", "checks", "prepare")
 """Sub-packages of ``data``: each may import the ones before it."""
 
 DOORS: dict[str, set[str]] = {
@@ -54,7 +54,7 @@ DOORS: dict[str, set[str]] = {
     "torch": {"backends", "autolabel"},
     "torchvision": {"backends"},
     "albumentations": {"backends"},
-    "cv2": {"backends", "autolabel", "image_cache"},
+    "cv2": {"backends", "autolabel", "image_cache", "data"},
     "ray": {"runtime", "cluster"},
     "wandb": {"tracking"},
     "tensorboardX": {"tracking"},
@@ -63,7 +63,7 @@ DOORS: dict[str, set[str]] = {
     "optuna": {"search"},
     "scipy": {"search", "diagnosis"},
     "obstore": {"storage"},
-    "pandas": {"api"},
+    "pandas": {"api", "workflows"},
     "jinja2": {"report"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from yolosweep.api import split as split
     from yolosweep.api import tune as tune
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Best",
     "Experiment",

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ from yolosweep.experiment import Experiment, Source, override_of
 from yolosweep.ledger import RunFolder, read_events
 from yolosweep.ledger.history import History
 from yolosweep.records import DataCheck, DataSplit, Severity
-from yolosweep.records.columns import columns_of
 from yolosweep.records.diagnosis import SweepDiagnosis, TrainingDiagnosis
 from yolosweep.records.events import Winner
 from yolosweep.records.export import ExportedWinner
@@ -38,8 +36,10 @@ from yolosweep.workflows.diagnosis import diagnose as diagnose_path
 from yolosweep.workflows.experiment_checks import check as check_experiment
 from yolosweep.workflows.follow_up import FollowUp, follow_up
 from yolosweep.workflows.listener import Listener, LogListener
+from yolosweep.workflows.notebook_view import notebook_view
 from yolosweep.workflows.sweep_plan import plan_of
 from yolosweep.workflows.sweep_run import resume_sweep, run_sweep
+from yolosweep.workflows.trial_table import trial_frame, write_trials
 from yolosweep.workflows.ultralytics_tune import TuneCall, experiment_of
 from yolosweep.workflows.winner_export import TOLERANCE, export_winner
 from yolosweep.workflows.winner_selection import select_winner_of
@@ -61,9 +61,6 @@ __all__ = [
     "split",
     "tune",
 ]
-
-_ROWS = 20
-"""Trials in the view of a notebook, the best ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +106,15 @@ class Sweep:
     @property
     def trials(self) -> DataFrame:
         """The trials as a pandas frame, one row each, indexed by the trial; a running one has no score yet."""
-        from pandas import DataFrame
+        return trial_frame(self.summary)
 
-        summary = self.summary
-        columns = columns_of("tracker", summary.trials, metric=summary.metric)
-        rows = [[column.value(trial) for column in columns] for trial in summary.trials]
-        return DataFrame(rows, columns=[column.name for column in columns]).set_index("trial")
+    def save_trials(self, file: Path | str) -> Path:
+        """Write the trials into a ``.csv`` or ``.parquet`` file and return its path.
+
+        Raises:
+            UsageError: the name ends otherwise, the file cannot be written, or Parquet's library is missing.
+        """
+        return write_trials(self.trials, Path(file))
 
     @property
     def best(self) -> Best:
@@ -214,20 +214,8 @@ class Sweep:
         return f"Sweep({self.address!r})"
 
     def _repr_html_(self) -> str:
-        """Return the verdict and the best trials for a notebook; all texts are escaped."""
-        summary = self.summary
-        shown = summary.best_first[:_ROWS]
-        columns = columns_of("show", shown, metric=summary.metric)
-        head = "".join(f"<th>{escape(column.heading)}</th>" for column in columns)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{escape(column.cell(trial))}</td>' for column in columns)}</tr>" for trial in shown
-        )
-        lines = [f"<b>{escape(summary.sweep)}</b> {escape(summary.status)}", escape(summary.verdict.sentence)]
-        lines += [f"warning: {escape(sentence)}" for sentence in summary.warnings]
-        if len(shown) < len(summary.trials):
-            lines.append(f"the best {len(shown)} of {len(summary.trials)} trials")
-        paragraphs = "".join(f"<p>{line}</p>" for line in lines)
-        return f"{paragraphs}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        """Return the verdict and the best trials for a notebook."""
+        return notebook_view(self.summary)
 
 
 def run(
@@ -373,24 +361,28 @@ def split(
     val: float = 0.2,
     test: float = 0.1,
     seed: int = 0,
+    allow: Sequence[str] = (),
+    by: str | None = None,
     listener: Listener | None = None,
 ) -> DataSplit:
-    """Split a data set into train, val and test by class. Keeps bursts and duplicates together, moves no files.
+    """Split a data set into train, val and test. Keeps bursts and duplicates together, moves no files.
 
     Args:
         data: a data.yaml, or a folder of images and labels.
         out: a new or empty folder for the lists and the data.yaml.
         task: the task of the labels.
-        val: share of the images for val.
-        test: share of the images for test.
+        val, test: shares of the images.
         seed: same seed, same split.
+        by: ``time``, ``camera``, ``folder``, a file of ``image,group``, or a pattern; None: what suits the images.
+        allow: ``file-outside`` also uses files that links or lists lead to outside the folders of the data set.
         listener: receives progress; None: the log.
 
     Raises:
-        DataError: the data cannot be read.
-        UsageError: the folder is not empty or cannot be written, or the shares are invalid.
+        DataError: the data cannot be read, or no useful split exists.
+        UsageError: the folder cannot be written, or the shares or ``by`` are invalid.
     """
-    return split_data(str(data), listener or LogListener(), out=Path(out), task=task, val=val, test=test, seed=seed)
+    listener = listener or LogListener()
+    return split_data(str(data), listener, out=Path(out), task=task, val=val, test=test, seed=seed, by=by, allow=allow)
 
 
 def _words(words: Sequence[str], overrides: Mapping[str, Any]) -> list[str]:

@@ -17,8 +17,10 @@ A failing *trial* is not an error of the sweep: it is a record with the ending `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
 
 __all__ = [
     "ClusterError",
@@ -39,6 +41,8 @@ class YolosweepError(Exception):
     """Root of the tree; its text is what the user reads, so it names the rule and the fix."""
 
     exit_code = 1
+    partial: Mapping[str, Any] = MappingProxyType({})
+    """What a command found before it failed: part of what ``--json`` prints."""
 
 
 class UsageError(YolosweepError):
@@ -70,6 +74,7 @@ class ExperimentError(YolosweepError):
 
     def __init__(self, source: str, faults: Sequence[Fault]) -> None:
         self.source, self.faults = source, tuple(faults)
+        self.partial = {"faults": [asdict(fault) for fault in self.faults]}
         count = len(self.faults)
         head = f"{source} has {count} problem{'s' if count != 1 else ''}"
         super().__init__("\n".join([head, *(f"  {fault}" for fault in self.faults)]))

@@ -6,7 +6,8 @@ whole training of the defaults. The configuration with the best score seen is wh
 
     python -m tests.bench.search --seeds 8 --methods gp+soft gp+none tpe+asha random optuna-tpe-median
 
-``A+B`` is the production controller with searcher A and pruner B, without Ray. Regret: the best true final score in the
+``A+B`` is the production controller with searcher A and pruner B, without Ray; ``gp:cost=0+soft`` sets an
+option. Regret: the best true final score in the
 space minus that of the recommended configuration, in points (1 = 0.01 mAP). Pruned: share of sweeps that pruned the
 best configuration they started. Optimism: the score quoted minus the true one, in points.
 """
@@ -310,7 +311,7 @@ class Sweep:
 class Production:
     """The sweep controller with its trial generator, searcher, pruner and ledger."""
 
-    def __init__(self, searcher: str, pruner: str, seed: int) -> None:
+    def __init__(self, searcher: str, pruner: str, seed: int, options: str = "") -> None:
         from yolosweep.experiment import Experiment
         from yolosweep.experiment.settings import resolved
         from yolosweep.ledger import RunFolder
@@ -318,6 +319,9 @@ class Production:
         from yolosweep.search.controller import SweepController
 
         search = {"searcher": searcher, "pruner": pruner, "parameters": SPACE, "trials": 100_000}
+        if options:
+            given = (one.partition("=") for one in options.split(","))
+            search["searcher_options"] = {name: float(value) for name, _, value in given}
         exp = {"name": "b", "model": "yolo11n.yaml", "data": "d", "seed": seed, "search": search}
         exp["train"] = {"epochs": EPOCHS, "optimizer": "AdamW"}
         data = PreparedDataset(task="detect", source="d", train_on="d", names={0: "a"}, images={}, fingerprint="f")
@@ -347,9 +351,15 @@ class Production:
         best = max(scores)
         row = EpochResult(
             epoch=epoch, metrics={}, score=score, best_score=best, best_epoch=scores.index(best) + 1,
-            epochs_without_gain=0, seconds=1.0, images_per_s=1.0,
+            epochs_without_gain=0, seconds=self._seconds(trial, epoch), images_per_s=1.0,
         )  # fmt: skip
         return self._controller.row(trial, row) is Verdict.PRUNE
+
+    def _seconds(self, trial: str, epoch: int) -> float:
+        """Return what an epoch took, as a machine measures it: a tenth up or down."""
+        request = self._requests[trial]
+        luck = np.random.default_rng([request.number, epoch, 11]).normal(0, 0.1)
+        return 60 * epoch_cost({**DEFAULTS, **request.asked}) * float(np.exp(luck))
 
     def ended(self, trial: str, how: str) -> None:
         from yolosweep.records import Ending, TrialRecord
@@ -476,9 +486,10 @@ def sweep(job: tuple[str, str, int, int]) -> Outcome:
     """Run one sweep of a method, a family, a seed and a number of workers."""
     name, family, seed, workers = job
     searcher, _, pruner = name.partition("+")
+    searcher, _, options = searcher.partition(":")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        method = Production(searcher, pruner, seed) if pruner else PEERS[name](seed)
+        method = Production(searcher, pruner, seed, options) if pruner else PEERS[name](seed)
         try:
             found = Sweep(Problem(family, seed), method, workers, seed)
             regret, optimism = found.run()

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, get_args
 import pytest
 
 from yolosweep.backends import BACKENDS, Arguments, ArgumentSpace, Backend, Task, Trainer, backend_for, trainer_for
+from yolosweep.backends.arguments import DataTraits
 from yolosweep.backends.backend import CheckpointSize, Starter, TrainingCost
 from yolosweep.backends.preview import Preview
 from yolosweep.errors import ExperimentError, Fault
@@ -53,7 +54,7 @@ class BackendContract:
         for task in backend.tasks:
             space = ArgumentSpace(model=self.model, task=task, defaults=backend.arguments.defaults)
             assert list(backend.faults(space)) == []
-            assert list(backend.data_faults(space, 10_000, polygons=True, names={0: "a"})) == []
+            assert list(backend.data_faults(space, DataTraits(train_images=10_000, names={0: "a"}))) == []
 
     def test_its_starter_loads(self, backend: Backend, tmp_path: Path) -> None:
         for task in backend.tasks:
@@ -120,9 +121,7 @@ class LineBackend:
         if any(value < 0 for value in space.numbers("slope")):
             yield Fault(key=space.key("slope"), message="is below 0; set 0.5")
 
-    def data_faults(
-        self, space: ArgumentSpace, train_images: int, *, polygons: bool, names: Mapping[int, str]
-    ) -> Iterator[Fault]:
+    def data_faults(self, space: ArgumentSpace, data: DataTraits) -> Iterator[Fault]:
         return iter(())
 
     def notes(self, space: ArgumentSpace) -> Iterator[str]:

@@ -74,7 +74,9 @@ class TestSearcher:
     @pytest.mark.parametrize("mode", ["max", "min"])
     @pytest.mark.parametrize("learner", [name for name, choice in SEARCHERS.items() if choice.learns])
     def test_one_that_learns_goes_where_it_was_good(self, learner: str, mode: str) -> None:
-        searcher = searcher_for(learner, {"mosaic": Parameter(min=0.0, max=1.0)}, seed=0, mode=mode)
+        # Three parameters, two of them without effect: a genetic algorithm draws a single one at random.
+        space = {name: Parameter(min=0.0, max=1.0) for name in ("mosaic", "mixup", "copy_paste")}
+        searcher = searcher_for(learner, space, seed=0, mode=mode)
         gaps = []
         for number in range(60):
             point = searcher.suggest(number) or {}

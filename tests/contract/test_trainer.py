@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from yolosweep.backends import Trainer, trainer_for
+from yolosweep.backends import Trainer, backend_for, trainer_for
 from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.diagnosis.curves import progress
 from yolosweep.errors import RunFolderError, TrainingError
@@ -128,6 +128,9 @@ class TrainerContract:
     images: ClassVar[dict[str, int]]
     tolerance: ClassVar[float]
     """How far a validated score may lie from the recorded one."""
+
+    def test_without_a_gpu_the_largest_batch_is_the_default(self, trainer: Trainer, make: Make) -> None:
+        assert trainer.find_batch(make(batch=-1)) == backend_for(self.model).arguments.defaults["batch"]
 
     def test_rows_come_in_order_without_a_gap(self, finished: Done) -> None:
         assert [row.epoch for row in finished.rows] == list(range(1, finished.request.epochs + 1))

@@ -76,6 +76,56 @@ def test_weights_from_a_stranger_are_refused_and_run_nothing(
 
 
 @pytest.mark.parametrize(
+    ("name", "task", "why"),
+    [
+        ("pretrained", "detect", "posix.system"),
+        ("distill_model", "detect", "posix.system"),
+        ("distill_model", "segment", "is made for segment, not for detect"),
+        ("pretrained", "segment", None),
+    ],
+)
+def test_weights_beside_the_model_are_checked_too(
+    name: str, task: str, why: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    import torch
+
+    weights = tmp_path / "start.pt"
+    if task == "detect":
+        hostile_checkpoint(weights, tmp_path / "ran")
+    else:
+        torch.save({"model": None, "train_args": {"task": task}}, weights)
+    question = {"model": None, "name": "yolo11n.yaml", "task": "detect", "pipelines": []}
+    values = [(f"train.{name}", name, str(weights))]
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({**question, "values": values})))
+    main()
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [(key, why in message) for key, message in found] == ([(f"train.{name}", True)] if why else [])
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "value", "why"),
+    [
+        ("yolo11n.yaml", "freeze", 99, "99 freezes all 24 layers"),
+        pytest.param("yolo11n.yaml", "freeze", [10, "23.cv2"], None, marks=pytest.mark.nightly),
+        ("yolov8n-p6.yaml", "imgsz", 96, "is no multiple of 64, the stride of yolov8n-p6.yaml; write 128"),
+        pytest.param("yolov8n-p2.yaml", "imgsz", 96, None, marks=pytest.mark.nightly),
+    ],
+)
+def test_arguments_fit_the_layers_of_the_model(
+    model: str, name: str, value: Any, why: str | None, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    values = [(f"train.{name}", name, value)]
+    question = {"model": None, "name": model, "task": "detect", "pipelines": [], "values": values}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(question)))
+    main()
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [(key, why in message) for key, message in found] == ([(f"train.{name}", True)] if why else [])
+
+
+@pytest.mark.parametrize(
     ("activation", "layer", "why"),
     [
         ("__import__('os').system('touch {canary}')", "Conv", "unsupported activation"),

@@ -103,7 +103,11 @@ def test_everything_is_drawn_and_the_console_is_silent(browse: Browse, runs: Any
     assert len(re.findall(r"<path[^>]*data-index", plot(dom, "parallel"))) == runs.DRAWN + 1  # the axes
     for index in range(runs.DRAWN):
         assert points(dom, f"scatter-{index}") == trials
-    assert rows(dom) == [f"t{number:04d}" for number in range(trials + 1)]  # the failed one too
+    assert lines(dom, "losses") == 1  # the score of the best trial; this run has no losses
+    if trials > 1:
+        assert points(dom, "history") == trials
+    best_first = sorted(range(trials), key=lambda number: (-max(scored[number][0]), number))
+    assert rows(dom) == [f"t{number:04d}" for number in (*best_first, trials)]  # the failed one at the end
 
 
 def test_hostile_names_stay_text(browse: Browse, runs: Any, tmp_path: Path) -> None:

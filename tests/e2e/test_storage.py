@@ -253,11 +253,13 @@ def test_a_real_training_ends_with_a_winner_that_verifies(
     experiment = tmp_path / "tiny.yaml"
     experiment.write_text(
         "name: tiny\nmodel: yolo11n.yaml\ndata: sample:parking\n"
-        "train: {epochs: 1, imgsz: 32, batch: 8, optimizer: SGD}\n"
+        "train: {epochs: 1, imgsz: 32, batch: -1, optimizer: SGD}\n"
         "search: {trials: 1, pruner: none, parameters: {momentum: {min: 0.8, max: 0.95}}}\n"
     )
     done = shell("run", experiment, f"storage={storage}", "--json", **credentials)
     told = json.loads(done.out)
     assert {"winner/best.pt", "winner/args.yaml", "trials/t0000/results.csv"} <= names(told["run"])
     run = RunFolder.open(told["run"])
+    sweep = History.of(run)
+    assert (sweep.experiment["train"]["batch"], sweep.trials["t0000"].record.used["batch"]) == (16, 16)
     assert sha256_of(run.bring(run.winner / "best.pt")) == told["winner"]["file"]["sha256"]

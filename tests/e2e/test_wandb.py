@@ -276,11 +276,14 @@ def check_all_arrived(server, folder, again=0, endings=1):
     metadata = json.loads(models[0]["metadata_json"])
     assert (metadata["winner"], metadata["dataset_fingerprint"]) == ("t0001", "f00d")
     assert server.aliases == {f"{folder.sweep}-best": {"best", folder.sweep}}
+    assert set(server.used.values()) == {sweep_run}, "the winner's run uses its data, so its model is linked to them"
+    (data,) = {row["name"] for row in server.rows("SELECT name FROM artifacts WHERE artifact_type='dataset'")}
+    assert data == "data-f00d"
 
 
 def counts(server):
-    """Return what the server has; a model that is sent again counts only if its contents are new, as at W&B."""
-    found = ("runs", "metrics", "artifacts WHERE artifact_type != 'model'")
+    """Return what the server has; models and data that are sent again count only if they are new, as at W&B."""
+    found = ("runs", "metrics", "artifacts WHERE artifact_type NOT IN ('model', 'dataset')")
     counted = {table: server.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in found}
     return {**counted, "models": len(server.digests)}
 
@@ -451,6 +454,18 @@ def test_uploads_that_are_lost_on_the_way_are_noticed_and_sent_again(server, fol
     second_half(folder, ledger)
     result = mirror.finish(timeout_s=300)
     assert (result.complete, result.warning) == (True, None), describe(result, folder)
+    check_all_arrived(server, folder)
+
+
+@pytest.mark.nightly
+def test_rate_limits_are_waited_out(server, folder, ledger):
+    """By the SDK; what a sink's own refusal costs is in ``tests/unit/tracking/test_bad_servers.py``."""
+    first_half(folder, ledger)
+    second_half(folder, ledger)
+    server.connect()
+    server.too_many = 4
+    result = push(folder, "wandb")
+    assert (server.too_many, result.complete, result.warning) == (0, True, None), describe(result, folder)
     check_all_arrived(server, folder)
 
 

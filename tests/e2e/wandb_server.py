@@ -1,8 +1,8 @@
 """A W&B server for tests: openwandb behind a small gateway.
 
-openwandb stores runs in SQLite, but accepts any key, drops groups and exit codes, has no sweeps, and gives no usable
-answer when the SDK asks how far a run is. The gateway adds these: it checks the key, records what passes, and answers
-from the record. It can also be disconnected, refuse uploads, or have no sweeps either.
+openwandb stores runs in SQLite, but accepts any key, drops groups and exit codes, has no sweeps and no artifacts that
+are only used, and gives no usable answer when the SDK asks how far a run is. The gateway adds these: it checks the key,
+records what passes, and answers from the record. It can also be disconnected, refuse uploads, or have no sweeps either.
 """
 
 import base64
@@ -44,7 +44,11 @@ class Server:
         self.port, self._inner = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.refuse_uploads = False
+        self.too_many = 0
+        """Uploads that are answered with 429 before the next one is taken."""
         self.requests, self.groups, self.exit_codes, self.history, self.digests = 0, {}, {}, {}, set()
+        self.used = {}
+        """Artifact: the run that used it last."""
         self.aliases, self.summaries = {}, {}
         """Aliases of each model; the last summary sent of each run, which replaces the one before, as at W&B."""
         self.has_sweeps, self.sweeps, self.joined = True, {}, {}
@@ -92,6 +96,9 @@ class Server:
     def forward(self, command, path, headers, body):
         if path.startswith("/graphql") and self.has_sweeps and (answer := self.answer_about_sweeps(json.loads(body))):
             return 200, "application/json", json.dumps({"data": answer}).encode()
+        if path.startswith("/graphql") and (answer := self.answer_about_use(json.loads(body))):
+            return 200, "application/json", json.dumps({"data": answer}).encode()
+        body = _with_producer(path, body)
         passed = {k: v for k, v in headers.items() if k.lower() not in ("content-length", "accept-encoding")}
         inner = http.client.HTTPConnection("127.0.0.1", self._inner, timeout=60)
         try:
@@ -100,6 +107,14 @@ class Server:
             return answer.status, answer.getheader("Content-Type") or "", self.note(path, body, answer.read())
         finally:
             inner.close()
+
+    def answer_about_use(self, request):
+        """Return what W&B answers to a run that uses an artifact; None to any other request."""
+        if "useArtifact(" not in request["query"]:
+            return None
+        used = request["variables"].get("input") or request["variables"]
+        self.used[used["artifactID"]] = used["runName"]
+        return {"useArtifact": {"artifact": {"id": used["artifactID"]}}}
 
     def answer_about_sweeps(self, request):
         """Return what W&B answers to a request about sweeps; None to any other."""
@@ -154,6 +169,17 @@ class Server:
         return answer
 
 
+def _with_producer(path, body):
+    """Name a run in requests for an artifact that no run makes, only uses: openwandb makes none without."""
+    if not path.startswith("/graphql") or b"CreateArtifact" not in body:
+        return body
+    request = json.loads(body)
+    if request.get("operationName") == "CreateArtifact":
+        asked = request["variables"]["input"]
+        asked["runName"] = asked.get("runName") or "nobody"
+    return json.dumps(request).encode()
+
+
 class _Gateway(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
@@ -173,6 +199,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         refused = needs_key and self.headers.get("Authorization") != expected
         if refused or (server.refuse_uploads and self.path.endswith("/file_stream")):
             status, kind, answer = 401, "application/json", b'{"error": "invalid key"}'
+        elif server.too_many and self.path.endswith("/file_stream"):
+            server.too_many -= 1
+            status, kind, answer = 429, "application/json", b'{"error": "slow down"}'
         else:
             status, kind, answer = server.forward(self.command, self.path, self.headers, body)
         self.send_response(status)

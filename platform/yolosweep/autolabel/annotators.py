@@ -15,7 +15,7 @@ from yolosweep.backends.ultralytics.environment import enter
 from yolosweep.backends.ultralytics.patches import replaced
 from yolosweep.errors import TrainingError
 
-__all__ = ["Annotator"]
+__all__ = ["Annotator", "class_names"]
 
 _MAX_PIXELS = 200_000_000
 _TASKS = ("detect", "segment")
@@ -108,6 +108,16 @@ class Annotator:
             return {}
         places = found.boxes.cls.int().tolist()
         return {order[place]: _outline(points) for place, points in zip(places, found.masks.xyn, strict=True)}
+
+
+def class_names(weights: Path) -> dict[int, str]:
+    """Return the classes of an Ultralytics detector by number.
+
+    Raises:
+        TrainingError: the file is missing or cannot be loaded safely.
+    """
+    enter()
+    return dict(_detector(weights).names)
 
 
 def _outline(points: Any) -> tuple[float, ...]:

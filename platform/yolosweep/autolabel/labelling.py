@@ -17,12 +17,15 @@ from yolosweep import __version__
 from yolosweep.autolabel.agreement import Agreement, HumanLabel, PredictedLabel, agreement
 from yolosweep.autolabel.annotators import Annotator
 from yolosweep.autolabel.journal import Journal
+from yolosweep.autolabel.label_errors import LabelErrorKind, label_errors
 from yolosweep.errors import DataError, RunFolderError
 from yolosweep.storage.atomic_files import sha256_of, write_atomic
 
 __all__ = ["AutolabelResult", "LabelledImage", "autolabel"]
 
 MANIFEST = "autolabel.json"
+_SURE = 0.5
+"""Score from which a suspected label error is counted."""
 _EVALUATION = ("val", "test")
 _COMPARED = ("weights", "sam", "conf", "task", "names")
 
@@ -64,11 +67,18 @@ class AutolabelResult:
                 for category, count in sorted(Counter(b.category for i in self.images for b in i.drawn).items())
             },
             "left_out_classes": list(self.unknown_classes),
+            "suspected_label_errors": self.suspected(),
             "agreement": {
                 split: {self.names.get(c, str(c)): _as_dict(found) for c, found in by.items()}
                 for split, by in self.agreement.items()
             },
         }
+
+    def suspected(self) -> dict[str, int]:
+        """Return how many errors in human labels the detector is sure of, by kind."""
+        pairs = ((one.drawn, one.known) for one in self.images if one.known is not None and one.label is not None)
+        errors = [error for drawn, known in pairs for error in label_errors(drawn, known) if error.score >= _SURE]
+        return {kind.value: count for kind in LabelErrorKind if (count := sum(e.kind is kind for e in errors))}
 
 
 def _as_dict(found: Agreement) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ArgumentSpace", "Arguments", "nearest_name"]
+__all__ = ["ArgumentSpace", "Arguments", "DataTraits", "nearest_name"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,8 @@ class Arguments:
     """Names in other libraries → name of the same argument here."""
     not_training: frozenset[str] = frozenset()
     """Arguments that are known but have no effect on a training."""
+    files: frozenset[str] = frozenset()
+    """Arguments that may name a file; a relative path is one from the experiment file."""
     scoring: frozenset[str] = frozenset()
     """Arguments that change how a validation counts, not what the model learns."""
     runtime_only: frozenset[str] = frozenset()
@@ -36,8 +38,9 @@ class Arguments:
         return settings.get(name, self.defaults.get(name))
 
     def batch(self, settings: Mapping[str, Any]) -> int:
-        """Return the batch of a training."""
-        return int(self.value(settings, "batch"))
+        """Return the batch of a training; the default where it is not found yet (-1, or a share of the memory)."""
+        batch = self.value(settings, "batch")
+        return int(batch if batch >= 1 else self.defaults["batch"])
 
     def imgsz(self, settings: Mapping[str, Any]) -> int:
         """Return the longer side of the images of a training; 0 for a backend without image sizes."""
@@ -94,6 +97,23 @@ class ArgumentSpace:
     def epochs(self) -> Any:
         """The planned epochs as written; another rule refuses what is not a whole number."""
         return self.fixed.get("epochs", self.defaults.get("epochs"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataTraits:
+    """What a backend's rules need to know of the data."""
+
+    train_images: int
+    names: Mapping[int, str] = field(default_factory=dict)
+    """Classes by number; empty where they are not known."""
+    polygons: bool = True
+    """Whether any label is a polygon."""
+    channels: int = 3
+    """Of the images, as trained."""
+    kpt_shape: Sequence[int] = ()
+    """Number of keypoints, and 2 or 3 values for each; empty without keypoints."""
+    flip_idx: Sequence[int] = ()
+    """Order of the keypoints in a mirrored image; empty where data.yaml has none."""
 
 
 def nearest_name(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from yolosweep.backends.arguments import Arguments, ArgumentSpace
+from yolosweep.backends.arguments import Arguments, ArgumentSpace, DataTraits
 from yolosweep.backends.deployment import Deployment
 from yolosweep.backends.preview import Preview
 from yolosweep.backends.trainer import Trainer
@@ -109,17 +109,8 @@ class Backend(Protocol):
     def faults(self, space: ArgumentSpace) -> Iterator[Fault]:
         """Yield arguments that are contradictory or have no effect, as far as the experiment file shows."""
 
-    def data_faults(
-        self, space: ArgumentSpace, train_images: int, *, polygons: bool, names: Mapping[int, str]
-    ) -> Iterator[Fault]:
-        """Yield faults that depend on the data.
-
-        Args:
-            space: what is set and searched.
-            train_images: size of the training split.
-            polygons: whether any label is a polygon.
-            names: classes by number.
-        """
+    def data_faults(self, space: ArgumentSpace, data: DataTraits) -> Iterator[Fault]:
+        """Yield faults that depend on the data."""
 
     def notes(self, space: ArgumentSpace) -> Iterator[str]:
         """Yield what is legal but may surprise, one sentence each."""
@@ -154,8 +145,8 @@ class Backend(Protocol):
     def training_cost(self, model: str, model_bytes: int | None, *, imgsz: int, batch: int) -> TrainingCost:
         """Estimate what a training costs on CPU; ``model_bytes`` is the size of the model file, if there is one."""
 
-    def starter(self, task: str, data: DataProfile) -> Starter:
-        """Return the starting point for an experiment on such data."""
+    def starter(self, task: str, data: DataProfile, epochs: int | None = None) -> Starter:
+        """Return the starting point for an experiment on such data, with the usual epochs or with those given."""
 
     def previews(
         self,

@@ -26,6 +26,16 @@ class Trainer(Protocol):
     def prepare(self, request: TrialRequest) -> None:
         """Prepare what similar trainings share on this machine; errors are left for the trainings to report."""
 
+    def find_batch(self, request: TrialRequest) -> int:
+        """Return the largest batch that fits on the granted GPU; the default batch without a GPU.
+
+        Args:
+            request: the training; its ``batch`` is -1, or the share of the GPU's memory to fill.
+
+        Raises:
+            TrainingError: not even the smallest batch fits, or the training cannot be built.
+        """
+
     def train(
         self, request: TrialRequest, report: Report, cancelled: Cancelled, watch: Watch = unwatched
     ) -> TrialRecord:

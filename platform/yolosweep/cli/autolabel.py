@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from yolosweep.cli.console import emit
-from yolosweep.cli.options import AsJson
+from yolosweep.cli.options import AllowCodes, AsJson
 
 __all__ = ["autolabel", "register"]
 
@@ -25,6 +25,7 @@ def autolabel(
     sam: Annotated[Path | None, typer.Option(help="Weights of SAM: outlines instead of boxes.")] = None,
     conf: Annotated[float, typer.Option(help="Lowest confidence of a box, 0 to 1.")] = 0.25,
     include_eval: Annotated[bool, typer.Option("--include-eval", help="Also label val and test.")] = False,
+    allow: AllowCodes = None,
     as_json: AsJson = False,
 ) -> None:
     """Auto-label images into a separate folder and report the agreement with human labels."""
@@ -33,6 +34,13 @@ def autolabel(
     from yolosweep.workflows.auto_labels import label_images
 
     made = label_images(
-        data, ConsoleListener(), weights=weights, out=out, sam=sam, conf=conf, include_eval=include_eval
+        data,
+        ConsoleListener(),
+        weights=weights,
+        out=out,
+        sam=sam,
+        conf=conf,
+        include_eval=include_eval,
+        allow=allow or (),
     )
     emit(made.summary(), as_json, describe_labels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,12 +23,18 @@ def register(app: typer.Typer) -> None:
     app.command()(best)
 
 
-def best(run_folder: Run, as_json: AsJson = False) -> None:
+def best(
+    run_folder: Run,
+    no_validate: Annotated[
+        bool, typer.Option("--no-validate", help="Only verify the file of the winner that was selected before.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Verify the best checkpoint of a run, validate it again, and write the winner/ bundle."""
     from yolosweep import api
 
     sweep = api.open(run_folder)
-    winner = sweep.select_winner().winner
+    winner = (sweep.best if no_validate else sweep.select_winner()).winner
     if as_json:
         print_json({**winner.model_dump(mode="json"), "run": str(sweep.path)})
         return

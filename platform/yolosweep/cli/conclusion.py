@@ -37,7 +37,11 @@ def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: P
         if any(picture.path == "winner/errors.html" for picture in winner.pictures):
             _field("mistakes", from_here(folder.winner / "errors.html"))
     _field("report", from_here(page))
+    if summary.change is not None:
+        _field("advice", summary.change.sentence)
     _field("next", _next_command(folder, summary))
+    if summary.exportable and summary.verdict.outcome is not Outcome.NOT_LEARNED:
+        _field("ship", f"yolosweep export {_run(folder)}   # as ONNX, checked against the same images")
 
 
 def _describe(winner: Winner, summary: Summary) -> None:
@@ -69,7 +73,7 @@ def _beside(winner: Winner, split: str) -> str:
 
 def _next_command(folder: RunFolder, summary: Summary) -> str:
     """Return the command that helps most after this verdict."""
-    run = from_here(folder.root) if folder.objects is None else folder.named
+    run = _run(folder)
     if summary.status == "cancelled":
         return f"yolosweep resume {run}"
     if summary.winner is None:
@@ -79,7 +83,12 @@ def _next_command(folder: RunFolder, summary: Summary) -> str:
     return f"yolosweep next {run}"
 
 
+def _run(folder: RunFolder) -> str:
+    """Return the run as commands take it from here."""
+    return from_here(folder.root) if folder.objects is None else folder.named
+
+
 def _field(name: str, text: str) -> None:
     """Print a named line; an address or a command is never broken."""
-    is_prose = name in ("settings", "warning", "note")
+    is_prose = name in ("settings", "warning", "note", "advice")
     print_line(wrapped(text, indent=" " * 11, first=f"{name:<11}") if is_prose else f"{name:<11}{text}")

@@ -179,8 +179,15 @@ def show_error(error: object) -> None:
     notify(f"error: {error}")
 
 
-def show_failure(error: YolosweepError) -> None:
-    """Print how a command failed on standard error; an interruption is no error."""
+def show_failure(error: YolosweepError, *, as_json: bool = False) -> None:
+    """Print how a command failed on standard error; an interruption is no error.
+
+    Args:
+        error: why it failed.
+        as_json: also print an object on standard output, with what was found before.
+    """
+    if as_json:
+        print_json({**error.partial, "error": str(error), "exit_code": error.exit_code})
     if isinstance(error, Interrupted):
         notify(str(error))
     else:

@@ -18,7 +18,7 @@ def describe_check(found: DataCheck) -> None:
     """Print the findings for people."""
     print_line(f"{printable(found.source, 4096)}  {found.task}, fingerprint {found.fingerprint[:12]}")
     print_table(
-        ("split", "images", "background", "no labels", "objects", "leaking", "same source"),
+        ("split", "images", "background", "no labels", "objects", "leaking", "same source", "same scene"),
         [
             (split, counts.images, counts.empty, counts.unlabelled, counts.objects, *_shares(counts))
             for split, counts in found.splits.items()
@@ -36,7 +36,8 @@ def describe_check(found: DataCheck) -> None:
         print_line(f"and {len(names) - _SHOWN_CLASSES} more classes: --json lists them all")
     for severity in Severity:
         _describe_findings(severity, [f for f in found.findings if f.severity is severity])
-    count = f"{found.errors} errors, {found.warnings} warnings, {found.notes} notes"
+    counts = (("error", found.errors), ("warning", found.warnings), ("note", found.notes))
+    count = ", ".join(f"{number} {name}{'' if number == 1 else 's'}" for name, number in counts)
     if found.allowed:
         count += f" ({', '.join(found.allowed)} waived)"
     print_line(f"{count}: a sweep can start" if found.is_trainable else count, style="bold")
@@ -45,7 +46,9 @@ def describe_check(found: DataCheck) -> None:
 
 
 def _shares(counts: SplitCheck) -> list[str]:
-    return ["" if share is None else f"{share:.1%}" for share in (counts.leaking, counts.same_source)]
+    return [
+        "" if share is None else f"{share:.1%}" for share in (counts.leaking, counts.same_source, counts.same_scene)
+    ]
 
 
 def _describe_findings(severity: Severity, findings: Sequence[Finding]) -> None:

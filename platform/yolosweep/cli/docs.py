@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from yolosweep.cli.console import is_terminal, print_json, print_markdown, print_text
+from yolosweep.cli.options import AsJson
 from yolosweep.errors import UsageError
 
 __all__ = ["docs", "folder", "pages", "register", "summary_of"]
@@ -25,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def docs(
     topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="The page to print; none lists them.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print a documentation page, or list the pages."""
     if topic is None:

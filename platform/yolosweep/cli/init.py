@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from yolosweep.cli.console import notify, print_text
-from yolosweep.cli.options import Task
+from yolosweep.cli.console import emit, notify, print_line
+from yolosweep.cli.options import AsJson, Task
 
 __all__ = ["init", "register"]
 
@@ -25,6 +25,7 @@ def init(
     task: Task = None,
     model: Annotated[str | None, typer.Option(help="Model to start from.")] = None,
     time: Annotated[str | None, typer.Option(metavar="TIME", help="Time budget of the search: 90m, 8h, 2d.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a commented starter experiment for a data set.
 
@@ -32,6 +33,8 @@ def init(
     """
     from yolosweep.workflows.starter_file import write_starter
 
-    write_starter(data, out=out, task=task, model=model, time=time)
-    print_text(f"{out}\n")
+    told = write_starter(data, out=out, task=task, model=model, time=time)
+    emit({"file": str(out)}, as_json, lambda made: print_line(made["file"]))
+    for sentence in told:
+        notify(sentence)
     notify(f"next: yolosweep plan {shlex.quote(str(out))}")

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from yolosweep.cli.console import emit, print_text
+from yolosweep.cli.console import emit, print_json, print_text
+from yolosweep.cli.options import AsJson
 
 __all__ = ["COMMANDS", "doctor", "follow", "jobs", "leave", "node", "register", "stop", "submit", "token"]
 
@@ -20,8 +21,8 @@ Address = Annotated[
     ),
 ]
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id; `yolosweep jobs` lists them.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 _HERE = "http://127.0.0.1:8265"
+_STDERR = 2
 
 
 def submit(
@@ -111,6 +112,7 @@ def doctor(
 
 def token(
     out: Annotated[Path | None, typer.Option(help="The new file. Default: ~/.ray/auth_token, where Ray looks.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Create a token that locks a Ray cluster, in a file that only you can read. It is never printed."""
     import os
@@ -119,6 +121,9 @@ def token(
 
     path = (out or default_path(os.environ)).absolute()
     write_token(path)
+    if as_json:
+        print_json({"file": str(path)})
+        return
     print_text(
         f"{path}\ncopy this file to every node, and set there and here:\n"
         f"export RAY_AUTH_MODE=token\nexport RAY_AUTH_TOKEN_PATH={path}\n"
@@ -134,20 +139,26 @@ def node(
     cloud: Annotated[
         str | None, typer.Option(metavar="CLOUD", help="aws or gcp: also react to the cloud's spot preemption notice.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Run a Ray node. On SIGTERM or a spot preemption notice, its trials checkpoint before it shuts down."""
     from yolosweep.cli.listener import ConsoleListener
     from yolosweep.workflows.node_run import run_node
 
-    raise typer.Exit(run_node(command, ConsoleListener(), grace_s=grace, cloud=cloud))
+    code = run_node(command, ConsoleListener(), grace_s=grace, cloud=cloud, output=_STDERR if as_json else None)
+    if as_json:
+        print_json({"exit_code": code})
+    raise typer.Exit(code)
 
 
-def leave(grace: Grace = 25.0) -> None:
+def leave(grace: Grace = 25.0, as_json: AsJson = False) -> None:
     """Drain this node before it shuts down: its trials checkpoint here and continue on other nodes."""
     from yolosweep.cli.listener import ConsoleListener
     from yolosweep.workflows.node_run import leave_node
 
     leave_node(ConsoleListener(), grace_s=grace)
+    if as_json:
+        print_json({"drained": True})
 
 
 COMMANDS = (submit, jobs, follow, stop, doctor, token, node, leave)

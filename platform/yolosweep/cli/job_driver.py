@@ -19,10 +19,11 @@ __all__ = ["main"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run or resume a sweep on the cluster this job belongs to; return the exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    options = _parse(argv)
     try:
-        return _run(_parse(argv))
+        return _run(options)
     except YolosweepError as error:
-        show_failure(error)
+        show_failure(error, as_json=options.json)
         return error.exit_code
 
 

@@ -71,6 +71,8 @@ def state_text(history: History, pace: Pace) -> str:
         f"{sum(ending.is_final for ending in endings)}/{pace.trials or '?'} trials",
         f"{history.epochs()}{planned} epochs",
     ]
+    if history.has_begun and (budget := history.experiment["search"].get("budget")):
+        parts.append(f"{history.trainings():.1f} of {budget} used")
     if best:
         parts.append(f"best {best[0].score:.4f} {best[0].request.trial}")
         parts += [f"{share:.1%} of {split} leaks" for split, share in _leaks(history).items() if share]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from yolosweep.cli.console import print_line, print_text
-from yolosweep.cli.options import Run
+from yolosweep.cli.console import print_json, print_line, print_text
+from yolosweep.cli.options import AsJson, Run
 
 __all__ = ["next_command", "register"]
 
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
 def next_command(
     run_folder: Run,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write; standard output if none.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the experiment that should follow a run: each change with its evidence, or why to stop sweeping."""
     from yolosweep.ledger import RunFolder
@@ -28,6 +30,10 @@ def next_command(
 
     folder = RunFolder.open(run_folder)
     following = follow_up(folder) if out is None else write_follow_up(folder, out)
+    if as_json:
+        written = str(out) if out is not None and following.changes else None
+        print_json({"file": written, **asdict(following)})
+        return
     if out is None or not following.changes:
         print_text(following.text)
         return

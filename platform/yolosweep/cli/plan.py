@@ -54,8 +54,10 @@ def _describe(plan: Plan) -> None:
     print_line(f"data       {plan.data.source} ({images}; {len(plan.data.names)} classes)")
     print_line(f"fixed      {_pairs(exp['train'])}, seed={exp['seed']}")
     print_table(("parameter", "searched"), [(name, _pairs(space)) for name, space in search["parameters"].items()])
-    trials = f"{plan.trials} trials" if plan.trials is not None else "as many trials as the budget allows"
-    print_line(f"search     {search['searcher']}, {search['mode']} {search['metric']}, {trials}, the defaults first")
+    for constraint in search["constraints"]:
+        print_line(f"constraint {constraint}")
+    found = f"{search['mode']} {search['metric']}, {_trials_text(plan)}"
+    print_line(f"search     {search['searcher']}, {found}, the defaults first")
     print_line(f"trial 0    {_pairs(plan.first_trial)}")
     if plan.rungs:
         levels = ", ".join(map(str, plan.rungs))
@@ -79,6 +81,14 @@ def _describe(plan: Plan) -> None:
         print_line(f"estimate   {_basis_text(plan.cost)}")
     for note in plan.notes:
         print_line(f"note       {note}")
+
+
+def _trials_text(plan: Plan) -> str:
+    trials = f"{plan.trials} trials" if plan.trials is not None else "as many trials as the budget allows"
+    if plan.trainings is None:
+        return trials
+    about = "" if plan.experiment["search"]["budget"] else "about "
+    return f"{trials}, {about}as much as {plan.trainings:g} whole trainings of the defaults"
 
 
 def _finals_time(plan: Plan) -> str:

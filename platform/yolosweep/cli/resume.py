@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from yolosweep.cli.completion import complete_override
 from yolosweep.cli.options import AsJson, Run
 
 __all__ = ["register", "resume"]
@@ -19,7 +20,12 @@ def register(app: typer.Typer) -> None:
 def resume(
     run_folder: Run,
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE...", help="Larger budgets, e.g. search.trials=40.")
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE...",
+            help="Larger budgets, e.g. search.trials=40.",
+            autocompletion=complete_override,
+        ),
     ] = None,
     allow: Annotated[
         list[str] | None,

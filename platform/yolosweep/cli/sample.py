@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from yolosweep.cli.console import print_text
+from yolosweep.cli.console import emit, print_line
+from yolosweep.cli.options import AsJson
 from yolosweep.errors import UsageError
 
 __all__ = ["register", "sample"]
@@ -22,6 +23,7 @@ def sample(
     kind: Annotated[str, typer.Argument(help="The sample: parking.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
     seed: Annotated[int, typer.Option(help="Same seed, same files.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Draw a small labelled data set: a parking lot from above, classes red_car and car."""
     from yolosweep.data.samples.cache import SAMPLES
@@ -33,4 +35,4 @@ def sample(
         draw_parking(folder, seed=seed)
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror or error}; choose another folder") from error
-    print_text(f"{folder / 'data.yaml'}\n")
+    emit({"data": str(folder / "data.yaml")}, as_json, lambda made: print_line(made["data"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from yolosweep.cli.console import print_text
+from yolosweep.cli.options import AsJson
 
 __all__ = ["register", "schema"]
 
@@ -14,8 +15,8 @@ def register(app: typer.Typer) -> None:
     app.command()(schema)
 
 
-def schema() -> None:
-    """Print the JSON Schema of experiment files, for editors."""
+def schema(as_json: AsJson = False) -> None:
+    """Print the JSON Schema of experiment files, for editors; it is JSON with and without --json."""
     from yolosweep.experiment.json_schema import text
 
     print_text(text())

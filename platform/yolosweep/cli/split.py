@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from yolosweep.cli.console import emit, print_line, print_table
-from yolosweep.cli.options import AsJson, Task
+from yolosweep.cli.options import AllowCodes, AsJson, Task
 
 if TYPE_CHECKING:
     from yolosweep.records import DataSplit
@@ -28,13 +28,32 @@ def split(
     val: Annotated[float, typer.Option(help="Share of the images for val.")] = 0.2,
     test: Annotated[float, typer.Option(help="Share of the images for test.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Same seed, same split.")] = 0,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW",
+            help="time, camera, folder, a file with lines image,group, or a pattern that finds the group in a path. "
+            "By default: time for fixed cameras, else class.",
+        ),
+    ] = None,
+    allow: AllowCodes = None,
     as_json: AsJson = False,
 ) -> None:
-    """Split a data set into train, val and test by class. Keeps bursts and duplicates together, moves no files."""
+    """Split a data set into train, val and test. Keeps bursts and duplicates together, moves no files."""
     from yolosweep import api
     from yolosweep.cli.listener import ConsoleListener
 
-    made = api.split(data, out, task=task or "detect", val=val, test=test, seed=seed, listener=ConsoleListener())
+    made = api.split(
+        data,
+        out,
+        task=task or "detect",
+        val=val,
+        test=test,
+        seed=seed,
+        by=by,
+        allow=allow or (),
+        listener=ConsoleListener(),
+    )
     emit(made, as_json, _describe)
 
 
@@ -51,6 +70,8 @@ def _describe(split: DataSplit) -> None:
             f"{split.images_in_groups} images in {split.groups} groups (duplicates, bursts) were kept "
             f"together; the largest has {split.largest_group}"
         )
+    for note in split.notes:
+        print_line(f"note       {printable(note, 1000)}")
     for part, lost in split.missing.items():
         print_line(f"note       {part} has no image with {', '.join(map(printable, lost))}")
     if split.left_out:

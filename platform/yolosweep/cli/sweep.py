@@ -6,11 +6,13 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from yolosweep import api
 from yolosweep.cli.conclusion import conclude
 from yolosweep.cli.console import print_json
 from yolosweep.cli.listener import ConsoleListener
+from yolosweep.errors import YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.records.events import Winner
 
@@ -52,10 +54,14 @@ class _Screen(ConsoleListener):
         self._redirected.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.rest()
         self._redirected.__exit__(None, None, None)
-        if self._result is not None:
+        if self._result is None:
+            return
+        if self._as_json and isinstance(error, YolosweepError):
+            error.partial = self._plain_result(*self._result)  # one object, with the error
+        else:
             self._print_result(*self._result)
 
     def ended(self, folder: RunFolder, winner: Winner | None) -> None:
@@ -63,8 +69,10 @@ class _Screen(ConsoleListener):
         self._result = folder, winner
 
     def _print_result(self, folder: RunFolder, winner: Winner | None) -> None:
-        summary = api.Sweep(folder).summary
         if self._as_json:
-            print_json({"run": folder.address, "summary": summary, "winner": winner})
+            print_json(self._plain_result(folder, winner))
             return
-        conclude(folder, summary, winner, folder.report)
+        conclude(folder, api.Sweep(folder).summary, winner, folder.report)
+
+    def _plain_result(self, folder: RunFolder, winner: Winner | None) -> dict[str, Any]:
+        return {"run": folder.address, "summary": api.Sweep(folder).summary, "winner": winner}

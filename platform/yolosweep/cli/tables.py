@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yolosweep.cli.console import add_row, fits, new_table, print_line, show_table, wrapped
-from yolosweep.errors import RunFolderError, UsageError
-from yolosweep.ledger import RunFolder, runs_below
-from yolosweep.ledger.history import History
 from yolosweep.records import Ending
 from yolosweep.records.columns import Column, columns_of, setting_text
 from yolosweep.records.summary import DamagedRun, RunOverview, Summary, TrialSummary
 from yolosweep.records.verdict import Outcome
-from yolosweep.storage.addresses import is_address
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["SHOWN", "describe_answer", "describe_run", "describe_runs", "runs_in"]
+__all__ = ["SHOWN", "describe_answer", "describe_run", "describe_runs"]
 
 SHOWN = 15
 """Trials that ``show`` lists unless all are asked for."""
@@ -62,6 +57,8 @@ def describe_answer(summary: Summary) -> None:
         print_line(wrapped(sentence, indent="  "))
     if summary.diagnoses:
         print_line(wrapped(f"Diagnosis: {summary.diagnoses[0].sentence}", indent="  "))
+    if summary.mistakes:
+        print_line(wrapped(f"Mistakes: {summary.mistakes}", indent="  "))
 
 
 def _print_trials(summary: Summary, trials: Sequence[TrialSummary]) -> None:
@@ -98,35 +95,6 @@ def _aligned(columns: Sequence[Column], trials: Sequence[TrialSummary]) -> list[
         ).rstrip()
         for row in rows
     ]
-
-
-def runs_in(storage: str) -> list[RunOverview | DamagedRun]:
-    """Return the runs in a storage folder, newest first; a damaged one is listed with its fault.
-
-    Raises:
-        UsageError: the folder does not exist.
-        RunFolderError: the object storage cannot be read.
-    """
-    if not is_address(storage) and not Path(storage).expanduser().is_dir():
-        raise UsageError(f"there is no folder {storage}; pass the storage: of your experiments")
-    return sorted(map(_overview, runs_below(storage)), key=lambda run: run.started, reverse=True)
-
-
-def _overview(folder: RunFolder) -> RunOverview | DamagedRun:
-    try:
-        history = History.of(folder)
-    except RunFolderError as error:
-        return DamagedRun(run=folder.address, fault=str(error))
-    best = next(iter(history.ranked()), None)
-    return RunOverview(
-        run=folder.address,
-        started=history.started.at.isoformat(timespec="milliseconds"),
-        status=history.ended.status if history.ended else "not ended",
-        trials=len(history.trials),
-        metric=history.metric,
-        best=best.score if best else None,
-        best_trial=best.request.trial if best else None,
-    )
 
 
 def describe_runs(runs: Sequence[RunOverview | DamagedRun]) -> None:

@@ -12,8 +12,8 @@ from yolosweep.cluster.node_preparation import prepare_node as prepare_node
 from yolosweep.cluster.node_preparation import with_local_paths as with_local_paths
 from yolosweep.cluster.node_preparation import write_view_on_driver as write_view_on_driver
 from yolosweep.cluster.node_probe import ProbeRequest as ProbeRequest
+from yolosweep.cluster.node_probe import gpu_memory_mb as gpu_memory_mb
 from yolosweep.cluster.node_probe import remove_probe as remove_probe
-from yolosweep.cluster.node_probe import working_gpus as working_gpus
 from yolosweep.cluster.node_probe import write_probe as write_probe
 from yolosweep.cluster.preemption import is_draining as is_draining
 from yolosweep.cluster.preemption import training_lock as training_lock

@@ -6,7 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from yolosweep.data.layout.layout import read_layout
+from yolosweep.data.foreign.dataset import read_dataset
+from yolosweep.data.foreign.yolo_layout import is_converted
 from yolosweep.data.source.locate import ARCHIVES
 from yolosweep.errors import DataError
 
@@ -31,7 +32,9 @@ def data_files(source: str, task: str, *, outside: bool = False) -> tuple[dict[s
     path = Path(source)
     if path.is_file() and path.name.lower().endswith(ARCHIVES):
         return {path.name: path}, {}, path.name
-    layout = read_layout(path, task, outside=outside)
+    layout = read_dataset(path, task, outside=outside)
+    if any(is_converted(item) for items in layout.splits.values() for item in items):
+        raise DataError(f"data: the labels of {source} have another format; convert them first: yolosweep convert")
     files = [item.image for items in layout.splits.values() for item in items]
     files += [item.label for items in layout.splits.values() for item in items if item.label and item.label.is_file()]
     # The last two parts of a path order the images and are part of the fingerprint, so they must not change.

@@ -127,18 +127,20 @@ def storage_fault(storage: str) -> Fault | None:
 
 def _with_files(exp: Experiment, package: JobPackage, *, outside: bool) -> Experiment:
     """Add local data and a local model file to the package; return the experiment with their paths in it."""
-    change = {}
     storage = os.path.expanduser(exp.storage)
-    model = Path(exp.model)
-    if model.is_file() and not _within(model, storage):
-        package.files[f"{_MODEL}/{model.name}"] = model
-        change["model"] = f"{_MODEL}/{model.name}"
+    moved = {name: f"{_MODEL}/{Path(name).name}" for name in exp.models if _is_carried(Path(name), storage)}
+    package.files.update({place: Path(name) for name, place in moved.items()})
+    exp, change = exp.with_models(moved), dict[str, str]()
     if not exp.data.startswith("sample:") and not is_address(exp.data) and not _within(Path(exp.data), storage):
         files, texts, named = data_files(exp.data, exp.task, outside=outside)
         package.files.update({f"{_DATA}/{name}": file for name, file in files.items()})
         package.texts.update({f"{_DATA}/{name}": text for name, text in texts.items()})
         change["data"] = f"{_DATA}/{named}"
     return exp.model_copy(update=change)
+
+
+def _is_carried(model: Path, storage: str) -> bool:
+    return model.is_file() and not _within(model, storage)
 
 
 def _within(path: Path, storage: str) -> bool:

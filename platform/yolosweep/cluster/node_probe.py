@@ -23,7 +23,7 @@ from yolosweep.storage import Objects
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import cache_folder
 
-__all__ = ["Disk", "NodeFacts", "ProbeRequest", "probe", "remove_probe", "take_reply", "working_gpus", "write_probe"]
+__all__ = ["Disk", "NodeFacts", "ProbeRequest", "gpu_memory_mb", "probe", "remove_probe", "take_reply", "write_probe"]
 
 _TORCH_TIMEOUT_S = 180.0
 """Limit for importing torch from a cold disk and finding its GPUs."""
@@ -127,9 +127,10 @@ def _folder_mb(folder: Path) -> float:
     return size / 2**20
 
 
-def working_gpus() -> list[str]:
-    """Return the names of this machine's GPUs that torch can use; takes seconds."""
-    return list(_torch_facts().get("gpus", []))
+def gpu_memory_mb() -> float | None:
+    """Return the memory of this machine's smallest GPU that torch can use, MiB; None without one. Takes seconds."""
+    found = _torch_facts().get("gpu_memory_mb")
+    return None if found is None else float(found)
 
 
 def _torch_facts() -> dict[str, Any]:

@@ -25,6 +25,9 @@ class Axis:
     high: float
     is_log: bool = False
     is_whole: bool = False
+    step: float | None = None
+    when: Mapping[str, Any] | None = None
+    """The condition under which it is searched."""
 
     def position(self, value: float) -> float:
         """Return where a value is: 0 at the low end, 1 at the high end."""
@@ -46,10 +49,15 @@ class Axis:
         low, high = self.value(start), self.value(end)
         low = max(low, 0.0) if self.low >= 0 else low
         high = min(high, 1.0) if self.high <= 1 else high
+        rest: dict[str, Any] = {"distribution": "log_uniform_values"} if self.is_log else {}
+        if self.step is not None:
+            steps = [round((value - self.low) / self.step) for value in (low, high)]
+            low, high = (self.low + step * self.step for step in (steps[0], max(steps[1], steps[0] + 1)))
+            rest = {"distribution": "q_log_uniform_values" if self.is_log else "q_uniform", "q": self.step}
+        rest |= {"when": dict(self.when)} if self.when else {}
         if self.is_whole:
-            return {"min": round(low), "max": max(round(high), round(low) + 1)}
-        span: dict[str, Any] = {"min": _rounded(low), "max": _rounded(high)}
-        return {**span, "distribution": "log_uniform_values"} if self.is_log else span
+            return {"min": round(low), "max": max(round(high), round(low) + 1), **rest}
+        return {"min": _rounded(low), "max": _rounded(high), **rest}
 
 
 def _rounded(value: float) -> float:

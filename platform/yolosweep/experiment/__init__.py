@@ -10,6 +10,7 @@ from yolosweep.experiment.settings import baseline as baseline
 from yolosweep.experiment.settings import defaults_of as defaults_of
 from yolosweep.experiment.settings import finals_line as finals_line
 from yolosweep.experiment.settings import identity as identity
+from yolosweep.experiment.settings import is_open_batch as is_open_batch
 from yolosweep.experiment.settings import settings_of as settings_of
 from yolosweep.experiment.settings import sizes_of as sizes_of
 from yolosweep.experiment.space import Parameter as Parameter
@@ -23,6 +24,7 @@ __all__ = [
     "defaults_of",
     "finals_line",
     "identity",
+    "is_open_batch",
     "lint_with_data",
     "load_experiment",
     "notes",

@@ -89,12 +89,34 @@ SEARCHERS: dict[str, SearcherChoice] = {
     "gp": SearcherChoice(
         summary="a Gaussian process on forecasts of final scores, the defaults as its prior",
         factory="yolosweep.search.searchers.gp:GpSearcher",
-        options={"first": Option(summary="trials before the process decides", default=6, low=1, high=1000)},
+        options={
+            "first": Option(summary="trials before the process decides", default=6, low=1, high=1000),
+            "cost": Option(
+                summary="exponent of the seconds of an epoch that expected improvement is divided by; 0 ignores them",
+                default=0.0,
+                low=0.0,
+                high=2.0,
+            ),
+        },
     ),
     "tpe": SearcherChoice(
         summary="Optuna's multivariate TPE",
         factory="yolosweep.search.searchers.tpe:tpe",
         options={"first": Option(summary="random trials before TPE decides", default=10, low=1, high=1000)},
+    ),
+    "cmaes": SearcherChoice(
+        summary="Optuna's CMA-ES; words and switches are drawn at random",
+        factory="yolosweep.search.searchers.cmaes:cmaes",
+        options={
+            "population": Option(summary="trials of a generation; 0: 4 + 3 ln(parameters)", default=0, low=0, high=1000)
+        },
+    ),
+    "nsga2": SearcherChoice(
+        summary="Optuna's NSGA-II, a genetic algorithm",
+        factory="yolosweep.search.searchers.nsga2:nsga2",
+        options={
+            "population": Option(summary="trials of a generation, the first one random", default=10, low=2, high=1000)
+        },
     ),
     "qmc": SearcherChoice(
         summary="quasi-random points that cover the space evenly",
@@ -154,6 +176,12 @@ PRUNERS: dict[str, PrunerChoice] = {
             "percentile": Option(summary="percentage of the trials that go on", default=25.0, low=1.0, high=99.0),
             "complete": _COMPLETE,
         },
+    ),
+    "wilcoxon": PrunerChoice(
+        summary="Optuna's: stops trials whose epochs are probably worse than the same epochs of the best one",
+        factory="yolosweep.search.pruners.wilcoxon:wilcoxon_pruner",
+        has_grace=True,
+        options={"threshold": Option(summary="p-value below which a trial stops", default=0.1, low=0.0, high=1.0)},
     ),
     "none": PrunerChoice(summary="every trial trains all its epochs", factory="yolosweep.search.pruners.none:NoPruner"),
 }

@@ -168,6 +168,14 @@ _BY_KEY: dict[str, Callable[[object], str]] = {
     "resources.cpus_per_trial": lambda _: "must be auto or a number from 1 up, e.g. 2",
     "search": _search,
     "search.parameters": _search,
+    "track.wandb.project": lambda _: (
+        "must hold 1 to 128 characters, none of / \\ # ? % :, as W&B asks; a path belongs under storage:"
+    ),
+    "track.wandb.mode": lambda value: (
+        "is not set here; type WANDB_MODE=offline before yolosweep, and send the folders in RUN/wandb with wandb sync"
+        if value == "offline"
+        else "must be one of auto, online, off"
+    ),
     **{f"track.{sink}": lambda _: "must be a mapping; {} takes all defaults" for sink in Track.model_fields},
 }
 

@@ -13,13 +13,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
+from yolosweep.backends import BACKENDS
 from yolosweep.errors import ExperimentError, Fault, UsageError
 from yolosweep.experiment.fault_messages import check
 from yolosweep.experiment.schema import SAMPLES, Experiment
 from yolosweep.experiment.settings import resolved
 from yolosweep.storage.addresses import is_address, redacted
 
-__all__ = ["Source", "load_experiment", "override_of", "parse_override"]
+__all__ = ["Source", "load_experiment", "override_of", "parse_override", "read_yaml"]
 
 _LIMIT = 1 << 20
 _LEVELS = 50
@@ -36,6 +37,12 @@ _DECIDING = ("task", "train.epochs")
 
 Source: TypeAlias = "Path | str | Mapping[str, Any] | Experiment"
 """An experiment file, or the content of one."""
+
+_TRAIN_ARGUMENTS = frozenset(
+    ("epochs", "batch", "imgsz", "lr0", "optimizer", "patience", "workers", "device", "mosaic")
+)
+_ENOUGH = 3
+"""So many of them at the top level are no slip: the file is one of Ultralytics' own."""
 
 Further = Callable[[Experiment], Sequence[Fault]]
 """Checks that need more than the file: the data, the rules of the training library."""
@@ -62,9 +69,10 @@ def load_experiment(source: Source, overrides: Sequence[str] = (), further: Furt
     for text in overrides:
         keys, value = parse_override(text)
         _put(content, keys, value, text)
+    _anchor_files(content, path.absolute().parent)
     exp, faults = check(content)
     if exp is not None and not any(fault.key in _DECIDING for fault in faults):
-        exp = resolved(exp.model_copy(update=_anchored(exp, path)))
+        exp = resolved(_anchored(exp, path))
         known = {fault.key for fault in faults}
         faults = [*faults, *(fault for fault in (further(exp) if further else ()) if fault.key not in known)]
     if exp is None or faults:
@@ -73,21 +81,35 @@ def load_experiment(source: Source, overrides: Sequence[str] = (), further: Furt
     return exp
 
 
-def _anchored(exp: Experiment, path: Path) -> dict[str, Any]:
-    """Return absolute paths for what is relative to the experiment file: the data, and a model file beside it."""
+def _anchored(exp: Experiment, path: Path) -> Experiment:
+    """Return an experiment with absolute paths: of its data and model files beside it, and of earlier runs."""
     base = path.absolute().parent
     change: dict[str, Any] = {}
     if exp.data not in SAMPLES and not is_address(exp.data):
         data = Path(exp.data).expanduser()
         change["data"] = str(data if data.is_absolute() else (base / data).resolve())
-    model = base / Path(exp.model).expanduser()
-    if model.is_file():
-        change["model"] = str(model.resolve())
-    return change
+    runs = tuple(run if is_address(run) else str(Path(run).expanduser().absolute()) for run in exp.search.warm_start)
+    files = {name: base / Path(name).expanduser() for name in exp.models}
+    exp = exp.with_models({name: str(file.resolve()) for name, file in files.items() if file.is_file()})
+    return exp.model_copy(update={**change, "search": exp.search.model_copy(update={"warm_start": runs})})
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """Return the file's content and the line of every dotted key."""
+def _anchor_files(content: dict[str, Any], base: Path) -> None:
+    """Make train arguments absolute that name a file relative to the experiment file."""
+    train = content.get("train")
+    for name in {name for backend in BACKENDS for name in backend.arguments.files}:
+        value = train.get(name) if isinstance(train, dict) else None
+        if isinstance(value, str) and isinstance(train, dict) and (file := base / Path(value).expanduser()).is_file():
+            train[name] = str(file.resolve())
+
+
+def read_yaml(path: Path) -> tuple[Any, dict[str, int]]:
+    """Return the content of a YAML or JSON file, and the line of every dotted key.
+
+    Raises:
+        ExperimentError: it is too large, no YAML, or has a key twice.
+        UsageError: it cannot be read.
+    """
     text = _text(path)
     lines: dict[str, int] = {}
     try:
@@ -102,14 +124,33 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         raise ExperimentError(path.name, [_syntax_fault(error, text)]) from error
     except (YAMLError, ValueError) as error:
         raise ExperimentError(path.name, [Fault(key="YAML", message=str(error).splitlines()[0])]) from error
+    return content, lines
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the content of an experiment file, and the line of every dotted key."""
+    content, lines = read_yaml(path)
     if not isinstance(content, dict):
         what = "is empty" if content is None else "must be a mapping of keys, e.g. name: parking-lot"
         raise ExperimentError(
             path.name, [Fault(key="", message=f"{what}; `yolosweep init DATA` writes a starter file")]
         )
-    if "names" in content and {"train", "val", "path"} & content.keys() and not {"search", "model"} & content.keys():
-        raise UsageError(f"{path} is a data set, not an experiment: yolosweep init {shlex.quote(str(path))}")
+    if found := _other_file(path, content):
+        raise UsageError(found)
     return content, lines
+
+
+def _other_file(path: Path, content: Mapping[str, Any]) -> str | None:
+    """Return what a file is that another tool reads, and the command to type; None for an experiment."""
+    if "search" in content:
+        return None
+    if "names" in content and {"train", "val", "path"} & content.keys() and "model" not in content:
+        return f"{path} is a data set, not an experiment: yolosweep init {shlex.quote(str(path))}"
+    if "parameters" in content and {"method", "program", "command"} & content.keys():
+        return f"{path} is a sweep of W&B, not an experiment: yolosweep import {shlex.quote(str(path))}"
+    if "train" not in content and ("mode" in content or len(content.keys() & _TRAIN_ARGUMENTS) >= _ENOUGH):
+        return f"{path} holds settings of Ultralytics, not an experiment: yolosweep import {shlex.quote(str(path))}"
+    return None
 
 
 def _plain(source: Mapping[str, Any] | Experiment) -> dict[str, Any]:
@@ -135,10 +176,21 @@ def _as_written(value: object) -> object:
 
 def _text(path: Path) -> str:
     try:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder, not an experiment; of a data set: yolosweep init {path}")
+        if path.suffix == ".pt" and path.is_file():
+            raise UsageError(
+                f"{path} is a model, not an experiment: yolosweep init DATA, and write model: {path} there"
+            )
         if path.stat().st_size > _LIMIT:
             raise ExperimentError(path.name, [Fault(key="", message="is over 1 MiB; this is not an experiment file")])
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
+        if "=" in str(path):
+            raise UsageError(
+                f"{redacted(str(path))!r} is not a file: the experiment comes first, as in "
+                "yolosweep run experiment.yaml train.epochs=50"
+            ) from error
         raise UsageError(
             f"there is no file {redacted(str(path))}; `yolosweep init DATA` writes a starter file"
         ) from error
@@ -233,8 +285,11 @@ def _put(content: dict[str, Any], keys: Sequence[str], value: Any, text: str) ->
 def _with_line(fault: Fault, lines: Mapping[str, int], overrides: Sequence[str]) -> Fault:
     """Return the fault with the line of its key, or of the nearest key above it in the file."""
     key = fault.key
-    if any(f"{key}.".startswith(f"{text.partition('=')[0]}.") for text in overrides):
-        return fault  # it came from the command line, not from a line of the file
+    typed = next((text for text in overrides if f"{key}.".startswith(f"{text.partition('=')[0]}.")), None)
+    if typed is not None:  # it came from the command line, not from a line of the file
+        meant = fault.message.partition("did you mean ")[2].removesuffix("?") if key == typed.partition("=")[0] else ""
+        fix = f"; type {meant}={typed.partition('=')[2]}" if meant and "unknown key" in fault.message else ""
+        return Fault(key=key, message=fault.message + fix)
     while key and key not in lines:
         key = key[: max(key.rfind("."), key.rfind("["), 0)]
     return Fault(key=fault.key, message=fault.message, line=lines.get(key))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-
+from yolosweep.experiment.commented_yaml import commented_yaml, one_line
 from yolosweep.experiment.fault_messages import check
 from yolosweep.experiment.schema import SCHEMA_FILE, Experiment
 from yolosweep.experiment.settings import grace_epochs
 from yolosweep.records.diagnosis import Change, yaml_text
 
-__all__ = ["NextExperiment", "next_experiment", "one_line"]
+__all__ = ["NextExperiment", "next_experiment"]
 
 
 class NextExperiment(NamedTuple):
@@ -26,16 +23,13 @@ class NextExperiment(NamedTuple):
     """Changes that no key of the file can make, and those that the experiment cannot take."""
 
 
-def next_experiment(
-    experiment: Mapping[str, Any], changes: Sequence[Change], *, title: str, schema: str | None = None
-) -> NextExperiment:
+def next_experiment(experiment: Mapping[str, Any], changes: Sequence[Change], *, title: str) -> NextExperiment:
     """Return the experiment with every change that it can take; of several changes of a key the first counts.
 
     Args:
         experiment: the resolved experiment, dumped.
         changes: most important first.
         title: first comment of the file.
-        schema: path or URL of the JSON schema for editors; the one in this installation if None.
     """
     content = _as_written(experiment)
     made: dict[str, tuple[Change, Any]] = {}
@@ -50,18 +44,18 @@ def next_experiment(
                 continue  # an argument that the model family lacks, or that has no effect here
             made[key] = (change.model_copy(update={"key": key}), _get(content, key))
             content = tried
-    head = [f"# yaml-language-server: $schema={schema or SCHEMA_FILE}", f"# {one_line(title)}"]
+    head = [f"# yaml-language-server: $schema={SCHEMA_FILE.name}", f"# {one_line(title)}"]
     head += [f"# not in this file: {change.key}: {one_line(change.how)}" for change in _distinct(advice)]
     return NextExperiment(
-        text="\n".join(head) + "\n\n" + _dumped(content, made),
+        text="\n".join(head) + "\n\n" + commented_yaml(content, {key: _why(*one) for key, one in made.items()}),
         changes=tuple(change for change, _ in made.values()),
         advice=tuple(_distinct(advice)),
     )
 
 
-def one_line(text: str) -> str:
-    """Return text that stays within a comment: names of classes and sweeps come from files of others."""
-    return "".join(character if character.isprintable() else " " for character in text)
+def _why(change: Change, before: Any) -> list[str]:
+    """Return the comment above a changed key: what it was, and the evidence."""
+    return [change.how if before is None else f"was {yaml_text(before)}: {change.how}"]
 
 
 def _distinct(changes: Sequence[Change]) -> list[Change]:
@@ -108,30 +102,3 @@ def _takes(content: Mapping[str, Any]) -> bool:
     """Return whether an experiment is free of faults, as far as the file shows."""
     exp, faults = check(dict(content))
     return exp is not None and not faults
-
-
-def _dumped(content: Mapping[str, Any], made: Mapping[str, tuple[Change, Any]]) -> str:
-    """Return YAML 1.2 with a comment above each changed key: what it was, and the evidence."""
-    yaml = YAML()
-    yaml.width = 10_000
-    text = io.StringIO()
-    yaml.dump(_commented(content, made), text)
-    return text.getvalue()
-
-
-def _commented(content: Mapping[str, Any], made: Mapping[str, tuple[Change, Any]], prefix: str = "") -> CommentedMap:
-    here = CommentedMap()
-    for name, value in content.items():
-        key = f"{prefix}{name}"
-        here[name] = _commented(value, made, f"{key}.") if isinstance(value, Mapping) and value else value
-        if key in made:
-            change, before = made[key]
-            if isinstance(here[name], CommentedMap):
-                here[name].fa.set_flow_style()
-            was = "" if before is None else f"was {yaml_text(before)}: "
-            here.yaml_set_comment_before_after_key(
-                name, before=one_line(f"{was}{change.how}"), indent=2 * key.count(".")
-            )
-        elif prefix == "search.parameters." and isinstance(here[name], CommentedMap):
-            here[name].fa.set_flow_style()
-    return here

@@ -7,6 +7,7 @@ from typing import Any
 
 from yolosweep.errors import Fault
 from yolosweep.experiment.schema import Experiment
+from yolosweep.experiment.settings import is_open_batch
 
 __all__ = ["rank_faults"]
 
@@ -24,7 +25,7 @@ def rank_faults(exp: Experiment) -> Iterator[Fault]:
         message = f"{gpus:g} does not fit {ranks} workers: each has one GPU; set {ranks}, or 0 for the CPU"
         yield Fault(key="resources.gpus_per_trial", message=message)
     for key, batch in _batches(exp):
-        if isinstance(batch, int | float) and batch % ranks:
+        if isinstance(batch, int | float) and batch % ranks and not is_open_batch(batch):
             message = f"batch {batch:g} cannot be shared by {ranks} ranks; choose a multiple of {ranks}"
             yield Fault(key=key, message=message)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from yolosweep.backends import BACKENDS
-from yolosweep.backends.arguments import nearest_name
+from yolosweep.backends.arguments import DataTraits, nearest_name
 from yolosweep.errors import Fault
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS, Choice
 from yolosweep.experiment.rank_rules import rank_faults
-from yolosweep.experiment.schema import SAMPLES, Experiment, Search
-from yolosweep.experiment.settings import TRIALS
+from yolosweep.experiment.schema import MODEL, SAMPLES, Experiment, Search
+from yolosweep.experiment.settings import TRIALS, is_open_batch
+from yolosweep.experiment.space_rules import condition_faults, constraint_faults, model_faults
 from yolosweep.storage.addresses import address_fault, is_address
 
 __all__ = ["lint", "lint_names", "lint_with_data", "notes"]
@@ -28,7 +29,10 @@ _GRID_LIMIT = 1000
 
 def lint(exp: Experiment) -> list[Fault]:
     """Return every fault that shows without the data, ordered by key."""
-    rules = (lint_names, _places, _clashes, _task, _schedule, _search, _augmentations, rank_faults, _backend)
+    rules = (
+        *(lint_names, _places, _clashes, _task, _schedule, _search, _augmentations, rank_faults, _backend),
+        *(condition_faults, constraint_faults, model_faults),
+    )
     faults: dict[tuple[str, str], Fault] = {}
     for fault in (fault for rule in rules for fault in rule(exp)):
         faults.setdefault((fault.key, fault.message[:13]), fault)  # one "has no effect" per key is enough
@@ -40,6 +44,8 @@ def lint_names(exp: Experiment) -> Iterator[Fault]:
     arguments = exp.backend.arguments
     for section, names in (("train", exp.train), ("search.parameters", exp.search.parameters)):
         for name in names:
+            if name == MODEL and section != "train":
+                continue
             if name in arguments.owned:
                 message = f"is not set here; {arguments.owned[name]}"
             elif name in arguments.not_training:
@@ -67,6 +73,9 @@ def _places(exp: Experiment) -> Iterator[Fault]:
         yield Fault(key="data", message=f"there is no {exp.data!r}; the built-in sample is {', '.join(SAMPLES)}")
     if is_address(exp.data) and (fault := address_fault(exp.data, holds="data")) is not None:
         yield Fault(key="data", message=fault)
+    for place, run in enumerate(exp.search.warm_start):
+        if is_address(run) and (fault := address_fault(run)) is not None:
+            yield Fault(key=f"search.warm_start[{place}]", message=fault)
     if is_address(exp.storage) and (fault := address_fault(exp.storage)) is not None:
         yield Fault(key="storage", message=fault)
 
@@ -106,15 +115,23 @@ def _schedule(exp: Experiment) -> Iterator[Fault]:
             message=f"{exp.search.grace_epochs} must be below train.epochs={epochs}, or nothing is ever pruned; "
             "lower it or set search.pruner: none",
         )
+    yield from _batch(exp)
+
+
+def _batch(exp: Experiment) -> Iterator[Fault]:
+    """Yield the first batch that is neither a number of images nor, where it is one value, left open."""
+    parameter = exp.search.parameters.get("batch")
+    is_range = parameter is not None and parameter.kind in ("int", "float")
     for batch in exp.space.values("batch"):
         whole = isinstance(batch, (int, float)) and not isinstance(batch, bool) and float(batch).is_integer()
-        if not whole or batch < 1:
-            yield Fault(
-                key=exp.space.key("batch"),
-                message=f"{batch!r} must be a whole number from 1 up: AutoBatch (-1 or a fraction) depends on what "
-                "else runs on the GPU, so trials would not be comparable",
-            )
-            return
+        if (whole and batch >= 1) or (is_open_batch(batch) and not is_range):
+            continue
+        yield Fault(
+            key=exp.space.key("batch"),
+            message=f"{batch!r} must be a whole number from 1 up, or -1 or a share such as 0.7 for the largest batch "
+            f"that fits{' (among values: only)' if is_range else ''}, which is found once before the search",
+        )
+        return
 
 
 def _search(exp: Experiment) -> Iterator[Fault]:
@@ -128,6 +145,9 @@ def _search(exp: Experiment) -> Iterator[Fault]:
     yield from _options("searcher", SEARCHERS[search.searcher], search.searcher, search.searcher_options)
     yield from _options("pruner", PRUNERS[search.pruner], search.pruner, search.pruner_options)
     if SEARCHERS[search.searcher].is_exhaustive:
+        if search.warm_start:
+            message = f"has no effect with search.searcher: {search.searcher}, which tries every point; remove it"
+            yield Fault(key="search.warm_start", message=message)
         for name, parameter in search.parameters.items():
             size = parameter.size()
             if size is None or size > _GRID_LIMIT:
@@ -140,8 +160,7 @@ def _finals(exp: Experiment) -> Iterator[Fault]:
     """Yield finals that leave no two trials of the budget to the search."""
     search, epochs = exp.search, exp.space.epochs
     least = search.finals.trainings + _SEARCHED if search.finals and search.finals.top else 0
-    without_budget = search.time_budget is None and search.epoch_budget is None
-    trials = TRIALS if search.trials is None and without_budget else search.trials
+    trials = TRIALS if search.trials is None and search.is_open else search.trials
     if SEARCHERS[search.searcher].is_exhaustive and search.trials is None:
         trials = None
     if trials is not None and trials < least:
@@ -151,6 +170,9 @@ def _finals(exp: Experiment) -> Iterator[Fault]:
         message = f"{least - _SEARCHED} trainings of {epochs} epochs do not fit beside {_SEARCHED} searched ones; "
         message += f"raise search.epoch_budget to {least * epochs} or more, or lower top or seeds"
         yield Fault(key="search.finals", message=message)
+    if search.trainings is not None and search.trainings < least:
+        message = f"{least - _SEARCHED} trainings leave less than {_SEARCHED} of search.budget={search.budget} to the "
+        yield Fault(key="search.finals", message=f"{message}search; raise it to {least}x, or lower top or seeds")
 
 
 def _options(what: str, choice: Choice, name: str, given: Mapping[str, float] | None) -> Iterator[Fault]:
@@ -202,14 +224,13 @@ def _augmentations(exp: Experiment) -> Iterator[Fault]:
 
 def _backend(exp: Experiment) -> Iterator[Fault]:
     if exp.task in exp.backend.tasks:
-        yield from exp.backend.faults(exp.space)
+        for model in exp.models:
+            yield from exp.backend.faults(exp.with_model(model).space)
 
 
-def lint_with_data(
-    exp: Experiment, train_images: int, *, polygons: bool = True, names: Mapping[int, str] | None = None
-) -> list[Fault]:
-    """Return the faults that depend on the data: images of train, classes, and whether any label is a polygon."""
-    return list(exp.backend.data_faults(exp.space, train_images, polygons=polygons, names=names or {}))
+def lint_with_data(exp: Experiment, data: DataTraits) -> list[Fault]:
+    """Return the faults that depend on the data."""
+    return list(exp.backend.data_faults(exp.space, data))
 
 
 def notes(exp: Experiment) -> list[str]:
@@ -220,6 +241,9 @@ def notes(exp: Experiment) -> list[str]:
     if not PRUNERS[exp.search.pruner].has_rungs and exp.search.reduction_factor != _REDUCTION:
         found.append(f"search.reduction_factor has no effect with search.pruner: {exp.search.pruner}")
     arguments = exp.backend.arguments
+    if open_batches := [value for value in exp.space.values("batch") if is_open_batch(value)]:
+        named, default = " and ".join(map(str, open_batches)), arguments.defaults["batch"]
+        found.append(f"{exp.space.key('batch')}={named} is found before the first trial; estimates assume {default}")
     for name, parameter in exp.search.parameters.items():
         if parameter.kind == "int" and isinstance(arguments.defaults.get(name), float) and not parameter.distribution:
             low, high = parameter.corners()

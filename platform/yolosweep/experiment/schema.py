@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from yolosweep.backends import ArgumentSpace, Backend, backend_for
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS
+from yolosweep.experiment.constraints import constraint_of
 from yolosweep.experiment.space import Parameter
 from yolosweep.records.policy import Seconds, TrialPolicy, Whole
 
 __all__ = [
+    "MODEL",
     "SAMPLES",
     "SCHEMA_FILE",
     "Experiment",
@@ -29,6 +32,9 @@ __all__ = [
 
 SAMPLES = ("sample:parking",)
 """Built-in data sets: drawn into the cache when first used."""
+
+MODEL = "model"
+"""The parameter that is no train argument: what a trial starts from."""
 
 SCHEMA_FILE = Path(__file__).with_name("experiment.schema.json")
 """JSON schema of the file, for editors; written by ``python -m yolosweep.experiment.json_schema``."""
@@ -81,9 +87,45 @@ def _with_none(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [*(one for one in schema["anyOf"] if one.get("type") != "null"), {"const": "none"}]
 
 
+_TRAININGS = re.compile(r"^(\d+(?:\.\d+)?)x$")
+
+
+def _trainings(value: object) -> object:
+    """Refuse what is no number of trainings; hours and trials were moved to their own keys before."""
+    if isinstance(value, str) and _TRAININGS.match(value) and float(value[:-1]) >= 1:
+        return value
+    if (key := _unit(value)) is not None:
+        raise ValueError(f"{value} is the same as search.{key}, which is set, too; remove one of the two")
+    if value is not None:
+        raise ValueError(
+            f"{value!r} must be 4x (as much as 4 whole trainings of the defaults, at least 1x), 8h (a duration) or 20 "
+            "(trials)"
+        )
+    return value
+
+
+def _unit(value: object) -> str | None:
+    """Return the key of a budget that is a duration or a number of trials."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "trials"
+    return "time_budget" if isinstance(value, str) and re.match(r"^\d+(\.\d+)?\s*[smhd]$", value) else None
+
+
+def _with_units(schema: dict[str, Any]) -> None:
+    """Add numbers of trials to the JSON schema of the budget."""
+    schema["anyOf"] = [{"type": "string", "pattern": r"^\d+(\.\d+)?\s*[xsmhd]$"}, {"type": "integer", "minimum": 1}]
+
+
+def _constraint(text: str) -> str:
+    return constraint_of(text).text
+
+
 class Search(_Strict):
     """What is searched, how, and for how long."""
 
+    budget: Annotated[str | None, BeforeValidator(_trainings), Field(json_schema_extra=_with_units)] = None
+    """``4x``: start no trial once as much was trained as 4 whole trainings of the defaults take, by measured seconds.
+    ``8h`` is the same as ``time_budget``, and ``20`` the same as ``trials``."""
     trials: Annotated[Whole, Field(ge=1)] | None = None
     """Number of trials, the defaults (trial 0) and the finals included. 20 when no budget is given at all."""
     time_budget: Seconds | None = None
@@ -109,8 +151,33 @@ class Search(_Strict):
     finals: Annotated[Finals | None, BeforeValidator(_finals), Field(json_schema_extra=_with_none)] = None
     """Train the best trials and trial 0 again with new seeds: ``{top: 3, seeds: 3}``, or ``none``. They are part of
     the budget. Default: 3 and 3 where they take at most a fifth of the trials or epochs, else none."""
+    warm_start: Annotated[tuple[str, ...], Field(max_length=10)] = ()
+    """Run folders or addresses of sweeps that ended, of the same task and classes: their best points are tried first,
+    and ``gp`` learns from their trials. Folders are relative to where the command runs."""
+    constraints: Annotated[tuple[Annotated[str, AfterValidator(_constraint)], ...], Field(max_length=20)] = ()
+    """What every trial satisfies, in terms of train arguments: ``["batch * imgsz**2 <= 16 * 640**2"]``. Arithmetic,
+    comparisons, ``and``, ``or``, ``not``."""
     parameters: Annotated[dict[str, Parameter], Field(min_length=1)]
     """The search space, one entry per Ultralytics train argument, in the form W&B sweep files use."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_unit(cls, data: Any) -> Any:
+        """Move a budget in hours or trials to its own key, unless that is set."""
+        key = _unit(data.get("budget")) if isinstance(data, dict) else None
+        if key is None or data.get(key) is not None:
+            return data
+        return {**{name: value for name, value in data.items() if name != "budget"}, key: data["budget"]}
+
+    @property
+    def trainings(self) -> float | None:
+        """The budget in whole trainings of the defaults; None without one."""
+        return None if self.budget is None else float(self.budget.removesuffix("x"))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is no budget but the number of trials."""
+        return self.time_budget is None and self.epoch_budget is None and self.budget is None
 
 
 def _share_or_whole(gpus: float) -> float:
@@ -149,8 +216,8 @@ class Resources(_Strict):
 class Wandb(_Strict):
     """Weights & Biases: a mirror of the ledger. The API key comes from the environment or netrc, never from here."""
 
-    project: str | None = None
-    """W&B project; the experiment's name by default."""
+    project: Annotated[str, Field(pattern=r"^[^/\\#?%:]{1,128}$")] | None = None
+    """W&B project, without any of ``/ \\ # ? % :``; the experiment's name by default."""
     entity: str | None = None
     """W&B user or team; your default one if not given."""
     mode: Literal["auto", "online", "off"] = "auto"
@@ -226,6 +293,42 @@ class Experiment(_Strict):
         """The backend that trains the model."""
         return backend_for(self.model)
 
+    def _corners(self, name: str) -> list[Any]:
+        """Return the extreme values of a parameter; one with a condition has its default, too."""
+        parameter = self.search.parameters[name]
+        default = self.backend.arguments.defaults.get(name)
+        corners = parameter.corners()
+        return [*corners, default] if parameter.when and default not in corners else corners
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All models that trials start from, that of trial 0 first."""
+        parameter = self.search.parameters.get(MODEL)
+        return tuple(dict.fromkeys([self.model, *map(str, parameter.corners() if parameter is not None else ())]))
+
+    def with_models(self, names: Mapping[str, str]) -> Experiment:
+        """Return the experiment with other names for its models, wherever it names them."""
+
+        def renamed(value: Any) -> Any:
+            if isinstance(value, list):
+                return [renamed(one) for one in value]
+            return names.get(value, value) if isinstance(value, str) else value
+
+        parameters = dict(self.search.parameters)
+        for name, one in parameters.items():
+            change: dict[str, Any] = {}
+            if name == MODEL:
+                change = {key: renamed(getattr(one, key)) for key in ("value", "values") if key in one.model_fields_set}
+            elif one.when and MODEL in one.when:
+                change = {"when": {**one.when, MODEL: renamed(one.when[MODEL])}}
+            parameters[name] = one.model_copy(update=change)
+        search = self.search.model_copy(update={"parameters": parameters})
+        return self.model_copy(update={"model": renamed(self.model), "search": search})
+
+    def with_model(self, model: str) -> Experiment:
+        """Return the experiment with another model in trial 0."""
+        return self.model_copy(update={"model": model})
+
     @property
     def space(self) -> ArgumentSpace:
         """The train arguments as the backend's rules see them."""
@@ -233,7 +336,7 @@ class Experiment(_Strict):
             model=self.model,
             task=self.task,
             fixed=self.train,
-            searched={name: parameter.corners() for name, parameter in self.search.parameters.items()},
+            searched={name: self._corners(name) for name in self.search.parameters if name != MODEL},
             pipelines=self.augmentations,
             ranks=self.resources.ranks,
             defaults=self.backend.arguments.defaults,

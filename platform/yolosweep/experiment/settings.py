@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Collection, Mapping
@@ -10,16 +11,20 @@ from typing import Any
 
 from yolosweep.backends import backend_for
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS
-from yolosweep.experiment.schema import Experiment, Finals, Search
+from yolosweep.experiment.constraints import constraint_of
+from yolosweep.experiment.schema import MODEL, Experiment, Finals, Search
+from yolosweep.experiment.space import active
 
 __all__ = [
     "FINALS_SHARE",
     "TRIALS",
+    "allows",
     "baseline",
     "defaults_of",
     "finals_line",
     "grace_epochs",
     "identity",
+    "is_open_batch",
     "resolved",
     "settings_of",
     "sizes_of",
@@ -27,6 +32,8 @@ __all__ = [
 
 TRIALS = 20
 """Trials of a search without any budget."""
+_COUNTED = 100_000
+"""Points of a grid with conditions or constraints that are counted one by one."""
 FINALS_SHARE = 5
 """Unless they are asked for, finals take at most one training of so many."""
 
@@ -41,7 +48,7 @@ def resolved(exp: Experiment) -> Experiment:
         size = _grid_size(exp) if SEARCHERS[search.searcher].is_exhaustive else None
         if size is not None:
             change["trials"] = size + (search.finals.trainings if search.finals else 0)
-        elif search.time_budget is None and search.epoch_budget is None:
+        elif search.is_open:
             change["trials"] = TRIALS
     if PRUNERS[search.pruner].has_grace and search.grace_epochs is None:
         change["grace_epochs"] = grace_epochs(epochs_of(exp))
@@ -59,6 +66,7 @@ def _holds_finals(search: Search, epochs: int) -> bool:
     least = FINALS_SHARE * Finals().trainings
     few = search.trials is not None and search.trials < least
     short = search.epoch_budget is not None and search.epoch_budget < least * epochs
+    short = short or (search.trainings is not None and search.trainings < least)
     return not (few or short or SEARCHERS[search.searcher].is_exhaustive)
 
 
@@ -91,8 +99,29 @@ def grace_epochs(epochs: int) -> int:
 
 
 def _grid_size(exp: Experiment) -> int | None:
-    sizes = [size for p in exp.search.parameters.values() if (size := p.size()) is not None]
-    return math.prod(sizes) if len(sizes) == len(exp.search.parameters) else None
+    """Return the number of different points; None for an infinite space, or one too large to count with conditions."""
+    space = exp.search.parameters
+    sizes = [size for p in space.values() if (size := p.size()) is not None]
+    count = math.prod(sizes) if len(sizes) == len(space) else None
+    if count is None or not (exp.search.constraints or any(p.when for p in space.values())):
+        return count
+    if count > _COUNTED:
+        return None
+    grids = itertools.product(*(p.grid() or () for p in space.values()))
+    points = (active(space, dict(zip(space, point, strict=True))) for point in grids)
+    return len({repr(point) for point in points if allows(exp, point)})
+
+
+def allows(exp: Experiment, parameters: Mapping[str, Any]) -> bool:
+    """Return whether searched parameters satisfy the constraints.
+
+    Raises:
+        TypeError: a constraint calculates with a value that is no number.
+    """
+    if not exp.search.constraints:
+        return True
+    values = {**exp.backend.arguments.defaults, MODEL: exp.model, **exp.train, **parameters}
+    return all(constraint_of(text).holds(values) for text in exp.search.constraints)
 
 
 def baseline(exp: Experiment) -> tuple[dict[str, Any], list[str]]:
@@ -101,25 +130,31 @@ def baseline(exp: Experiment) -> tuple[dict[str, Any], list[str]]:
     Such a default is replaced by the nearest value in the space, so that the search can learn from trial 0 and trial 0
     costs no more than the others.
     """
-    known = exp.backend.arguments.defaults
-    chosen, found = {}, []
-    for name, parameter in exp.search.parameters.items():
+    known, space = {**exp.backend.arguments.defaults, MODEL: exp.model}, exp.search.parameters
+    chosen = active(space, {name: parameter.nearest(known.get(name)) for name, parameter in space.items()})
+    found = []
+    for name in chosen:
         default = known.get(name)
-        chosen[name] = parameter.nearest(default)
         if chosen[name] != default:
             found.append(f"trial 0: the default {name}={default} is outside the search space, {chosen[name]} is used")
     return chosen, found
 
 
 def defaults_of(model: str) -> Mapping[str, Any]:
-    """Return the default of every train argument of a model's library."""
-    return backend_for(model).arguments.defaults
+    """Return the default of every train argument of a model's library, and the model itself."""
+    return {**backend_for(model).arguments.defaults, MODEL: model}
+
+
+def is_open_batch(value: Any) -> bool:
+    """Return whether a batch is found before the search: -1, or the share of the GPU's memory to fill."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and (value == -1 or 0 < value < 1)
 
 
 def settings_of(exp: Experiment, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the train arguments of a trial, with the pipeline itself in place of its name in ``augmentations``."""
     settings = {**exp.train, **parameters, "seed": exp.seed}
-    if "batch" in settings:
+    settings.pop(MODEL, None)
+    if "batch" in settings and not is_open_batch(settings["batch"]):
         settings["batch"] = int(settings["batch"])
     name = settings.pop("augmentations", "default")
     if name == "none":

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-__all__ = ["Distribution", "Parameter", "parameters_of"]
+__all__ = ["Distribution", "Parameter", "active", "allowed_of", "completed", "is_number", "parameters_of"]
 
 Distribution = Literal[
     "constant",
@@ -41,6 +41,7 @@ _UNSUPPORTED = {
     "log_normal": "a range must be bounded; write distribution: log_uniform_values with min and max",
     "q_log_normal": "a range must be bounded; write distribution: q_log_uniform_values with min, max and q",
     "beta": "write distribution: uniform with min and max",
+    "q_beta": "write distribution: q_uniform with min, max and q",
     "categorical_w_probabilities": "write distribution: categorical; the searcher learns the probabilities",
 }
 
@@ -77,8 +78,11 @@ class Parameter(BaseModel):
     distribution: Distribution | None = None
     """``uniform``, ``int_uniform``, ``q_uniform``, ``log_uniform_values``, ``q_log_uniform_values``, ``categorical``,
     ``constant``. Default: two whole numbers make ``int_uniform``, else ``uniform`` (as in W&B)."""
-    q: Annotated[float, Field(gt=0, strict=True)] | None = None
-    """Step of the ``q_`` distributions."""
+    q: Annotated[_Number, Field(gt=0)] | None = None
+    """Step of the ``q_`` distributions. Where min, max and q are whole numbers, so are all values."""
+    when: Annotated[dict[str, Any], Field(min_length=1)] | None = None
+    """Search it only with these values of other parameters: ``{optimizer: SGD}`` or ``{optimizer: [SGD, Adam]}``; else
+    it keeps its default."""
 
     @model_validator(mode="before")
     @classmethod
@@ -130,7 +134,8 @@ class Parameter(BaseModel):
         if self.min is None:
             return "constant"
         whole = isinstance(self.min, int) and isinstance(self.max, int)
-        return "int" if self.distribution == "int_uniform" or (self.distribution is None and whole) else "float"
+        steps = self.distribution is None or isinstance(self.q, int)
+        return "int" if self.distribution == "int_uniform" or (whole and steps) else "float"
 
     @property
     def is_log(self) -> bool:
@@ -167,7 +172,7 @@ class Parameter(BaseModel):
         """
         if self.kind in ("int", "float"):
             low, high = self.corners()
-            if not _is_number(value):
+            if not is_number(value):
                 return low
             count, inside = self._steps(), min(max(value, low), high)
             if count is None:
@@ -176,24 +181,52 @@ class Parameter(BaseModel):
         points = self.corners()
         if any(type(p) is type(value) and p == value for p in points):
             return value
-        numbers = [p for p in points if _is_number(p)]
-        if _is_number(value) and numbers:
+        numbers = [p for p in points if is_number(p)]
+        if is_number(value) and numbers:
             return min(numbers, key=lambda p: abs(p - value))
         return points[0]
 
     def _steps(self) -> int | None:
         """Return how many steps a range has, or None if it is continuous."""
         low, high = self.corners()
-        if self.kind == "int":
-            return int(high - low)
-        return None if self.q is None else math.floor((high - low) / self.q + 1e-9)
+        step = 1 if self.kind == "int" and self.q is None else self.q
+        return None if step is None else math.floor((high - low) / step + 1e-9)
 
     def _point(self, step: int) -> int | float:
         low, high = self.corners()
         if self.kind == "int":
-            return int(low + step)
+            return int(low + step * (self.q or 1))
         # In decimal, as written in the file: 0.1 + 2 * 0.1 must be 0.3.
         return min(float(Decimal(repr(low)) + step * Decimal(repr(self.q))), float(high))
+
+
+def active(space: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values whose conditions hold; one whose condition rests on another that does not hold has none."""
+
+    def holds(name: str, depth: int = 0) -> bool:
+        conditions = (space[name].when or {}).items() if name in space else ()
+        return depth <= len(space) and all(
+            other in values
+            and holds(other, depth + 1)
+            and any(_same(values[other], one) for one in allowed_of(allowed))
+            for other, allowed in conditions
+        )
+
+    return {name: value for name, value in values.items() if holds(name)}
+
+
+def completed(space: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with the first value of each parameter whose condition does not hold."""
+    return {**{name: one.corners()[0] for name, one in space.items() if one.when}, **values}
+
+
+def allowed_of(condition: Any) -> list[Any]:
+    """Return the values that a condition allows."""
+    return condition if isinstance(condition, list) else [condition]
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
 def parameters_of(experiment: Mapping[str, Any]) -> dict[str, Parameter]:
@@ -206,5 +239,6 @@ def parameters_of(experiment: Mapping[str, Any]) -> dict[str, Parameter]:
     return found
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Return whether a value is a number; switches are none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -21,6 +21,7 @@ def starter(
     model: str | None,
     profile: DataProfile | None = None,
     time: str | None = None,
+    epochs: int | None = None,
     schema: str | None = None,
     file: str = "experiment.yaml",
 ) -> str:
@@ -33,11 +34,12 @@ def starter(
         model: weights to start from; the backend's suggestion for the task if None.
         profile: what is known of the data, which decides batch, imgsz and nbs.
         time: time budget, e.g. ``8h``; None: a number of trials.
+        epochs: of a trial; None: what is usual.
         schema: path or URL of the JSON schema for editors; the one in this installation if None.
         file: name of the experiment file.
     """
     backend = DEFAULT_BACKEND if model is None else backend_for(model)
-    start = backend.starter(task, profile or DataProfile())
+    start = backend.starter(task, profile or DataProfile(), epochs)
     lines = [
         f"# yaml-language-server: $schema={schema or SCHEMA_FILE}",
         "# One sweep: what to train on, what stays the same, what is searched, and how long.",
@@ -53,8 +55,8 @@ def starter(
         *(f"  {line}" for line in start.train),
         "",
         "search:",
-        *_budget(time),
-        "  pruner: asha  # stops trials that are behind; none lets all of them finish",
+        *_budget(time, epochs),
+        "  # pruner: none  # lets all trials finish; by default those with hardly any chance to win are stopped",
         "  parameters:  # {min, max}, {values} or {value}, as in W&B sweep files",
         *(f"    {line}" for line in start.space),
         "",
@@ -65,14 +67,15 @@ def starter(
     return "\n".join(lines) + "\n"
 
 
-def _budget(time: str | None) -> list[str]:
+def _budget(time: str | None, epochs: int | None) -> list[str]:
     if time is None:
         return [
             "  trials: 20  # trial 0 has the default arguments, so that you see what the search gained",
             "  # time_budget: 8h  # stop after this long; with trials, whichever comes first",
         ]
+    chosen = "" if epochs is None else ", for which epochs was chosen"
     return [
-        f"  time_budget: {time}  # as many trials as fit; trial 0 has the default arguments",
+        f"  time_budget: {time}  # as many trials as fit{chosen}; trial 0 has the default arguments",
         "  # trials: 20  # at most this many",
     ]
 

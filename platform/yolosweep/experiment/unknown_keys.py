@@ -26,7 +26,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("space", "search_space", "param_space", "params", "hyperparameter_space"), "search.parameters"),
     **dict.fromkeys(("grace_period", "min_iter", "warmup_steps"), "search.grace_epochs"),
     "eta": "search.reduction_factor",
-    **dict.fromkeys(("timeout", "time_budget_s", "max_hours", "time_limit", "budget"), "search.time_budget"),
+    **dict.fromkeys(("timeout", "time_budget_s", "max_hours", "time_limit"), "search.time_budget"),
     "max_t": "train.epochs",
     **dict.fromkeys(("gpus", "gpu", "num_gpus"), "resources.gpus_per_trial"),
     **dict.fromkeys(("num_workers", "ranks", "world_size"), "resources.workers"),
@@ -51,8 +51,14 @@ _AXIS = {
     "probabilities": "remove it; the searcher learns what works",
     **dict.fromkeys(("mu", "sigma"), "a range must be bounded; write min: and max:"),
     "default": "remove it; trial 0 has the default",
+    **dict.fromkeys(("condition", "conditions", "if", "depends_on"), "write when:, e.g. when: {optimizer: SGD}"),
+    "parameters": "parameters are not nested here; write each train argument under search.parameters",
 }
 """Keys of a parameter in other tools, and the fix."""
+
+
+_OTHER_TRACKERS = ("comet", "comet_ml", "clearml", "neptune", "dvclive", "dvc", "aim")
+"""Trackers that people have and a sweep is not mirrored to."""
 
 
 def explain_unknown(where: list[str | int], value: object) -> str:
@@ -63,6 +69,11 @@ def explain_unknown(where: list[str | int], value: object) -> str:
         value: its value.
     """
     name, section = str(where[-1]), where[:-1]
+    if name.lower() in _OTHER_TRACKERS and (not section or section == ["track"]):
+        return (
+            f"{name} is not supported; track.tensorboard and track.mlflow need no account, and `yolosweep show RUN "
+            "--save trials.csv` gives any other tool the trials"
+        )
     siblings = fields_at(section)
     if siblings == set(Parameter.model_fields) and name in _AXIS:
         return f"unknown key; {_AXIS[name]}"

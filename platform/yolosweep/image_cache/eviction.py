@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from yolosweep.storage.atomic_files import fsync_folder
 
-__all__ = ["Draft", "Shelf"]
+__all__ = ["Draft", "Shelf", "usable_memory"]
 
 _SUFFIX = ".pixels"
 _LOCKS = 16
@@ -62,7 +62,7 @@ class Shelf:
         ``budget_mb`` MiB, else a quarter of the memory or of the disk; never more than nine tenths of the free disk.
         """
         reachable = self._used() + shutil.disk_usage(self.folder).free * 9 // 10
-        wanted = min(_memory(), reachable) // 4 if budget_mb is None else budget_mb << 20
+        wanted = min(usable_memory(), reachable) // 4 if budget_mb is None else budget_mb << 20
         return min(wanted, reachable)
 
     @contextmanager
@@ -155,7 +155,7 @@ def _last_use(path: Path) -> int:
         return 0
 
 
-def _memory() -> int:
+def usable_memory() -> int:
     """Return the bytes of memory this process may use: the machine's, or the container's if that is less."""
     import psutil
 

@@ -51,6 +51,15 @@ class TrialHistory:
     """Why the pruner stopped it after its last row."""
     resumes: list[TrialResumed] = field(default_factory=list)
     """Every time it was started again, why, and from which epoch."""
+    seconds: float = 0.0
+    """What its rows took together, as far as they were measured."""
+    timed: int = 0
+    """Rows that were measured."""
+
+    def count(self, row: EpochResult, sign: int = 1) -> None:
+        """Add the duration of a row, or take it away."""
+        if row.seconds is not None:
+            self.seconds, self.timed = self.seconds + sign * row.seconds, self.timed + sign
 
     @property
     def retries(self) -> int:
@@ -161,6 +170,7 @@ class History:
     def _(self, event: EpochRecorded) -> None:
         trial = self._trial(event.trial)
         trial.rows.append(event.row)
+        trial.count(event.row)
         trial.verdict, trial.reason = event.verdict, event.reason
         if event.checkpoint is not None:
             trial.checkpoints.append(event.checkpoint)
@@ -169,6 +179,8 @@ class History:
     def _(self, event: TrialResumed) -> None:
         """Cut back to where a trial resumes: what it trained after that is trained, and recorded, again."""
         trial = self._trial(event.trial)
+        for row in trial.rows[event.from_epoch :]:
+            trial.count(row, -1)
         del trial.rows[event.from_epoch :]
         trial.checkpoints = [checkpoint for checkpoint in trial.checkpoints if checkpoint.epoch <= event.from_epoch]
         trial.record, trial.dropped, trial.verdict, trial.reason = None, False, Verdict.CONTINUE, None
@@ -265,6 +277,24 @@ class History:
         """Return how many epochs the trials that have not ended may still train."""
         going = [trial for trial in self.trials.values() if trial.record is None]
         return sum(trial.request.epochs - len(trial.rows) for trial in going)
+
+    def trainings(self, *, planned: bool = False) -> float:
+        """Return how much was trained, in whole trainings of trial 0: by seconds, and by epochs until it was measured.
+
+        Args:
+            planned: count what the trials that have not ended may still train, too.
+        """
+        base = self.baseline
+        if base is None:
+            return 0.0
+        unit = base.seconds / base.timed if base.timed and base.seconds > 0 else None
+
+        def epochs(trial: TrialHistory) -> float:
+            speed = 1.0 if unit is None or not trial.timed else trial.seconds / trial.timed / unit
+            goes_on = planned and trial.record is None
+            return speed * (trial.request.epochs if goes_on else len(trial.rows))
+
+        return sum(map(epochs, self.trials.values())) / base.request.epochs
 
     def ranked(self) -> list[TrialHistory]:
         """Searched trials with a score, best first; ties go to the earlier trial."""

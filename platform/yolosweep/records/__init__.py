@@ -3,9 +3,11 @@
 from yolosweep.records.assembly import Outcome as Outcome
 from yolosweep.records.assembly import record_of as record_of
 from yolosweep.records.dataset import DataCheck as DataCheck
+from yolosweep.records.dataset import DataConversion as DataConversion
 from yolosweep.records.dataset import DataProfile as DataProfile
 from yolosweep.records.dataset import DataSplit as DataSplit
 from yolosweep.records.dataset import Finding as Finding
+from yolosweep.records.dataset import LabelReview as LabelReview
 from yolosweep.records.dataset import PreparedDataset as PreparedDataset
 from yolosweep.records.dataset import Severity as Severity
 from yolosweep.records.dataset import SplitCheck as SplitCheck

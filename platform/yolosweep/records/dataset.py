@@ -8,7 +8,16 @@ from pydantic import Field
 
 from yolosweep.records.values import Number, Record
 
-__all__ = ["DataCheck", "DataProfile", "DataSplit", "Finding", "PreparedDataset", "Severity", "SplitCheck"]
+__all__ = [
+    "DataCheck",
+    "DataConversion",
+    "DataProfile",
+    "DataSplit",
+    "Finding",
+    "PreparedDataset",
+    "Severity",
+    "SplitCheck",
+]
 
 
 class Severity(str, Enum):
@@ -68,6 +77,8 @@ class PreparedDataset(Record):
     """Share of the images of val and test that are also in another split, as such or nearly (0 to 1)."""
     same_source: dict[str, float] = Field(default_factory=dict)
     """Share of further images of val and test that are of the same burst, video or source as one in another split."""
+    same_scene: dict[str, float] = Field(default_factory=dict)
+    """Share of further images of val and test whose scene is in another split at another moment (a fixed camera)."""
 
     @property
     def caveats(self) -> tuple[str, ...]:
@@ -76,8 +87,13 @@ class PreparedDataset(Record):
         shares = [(split, share, how) for by, how in told for split, share in by.items() if share]
         tail = "in another split: its scores are too high"
         leaking = [f"{share:.1%} of {split} is {how} {tail}" for split, share, how in shares]
+        scenes = (
+            f"{share:.1%} of {split} shows a scene of another split at another moment: its scores hold for these scenes"
+            for split, share in self.same_scene.items()
+            if share
+        )
         passed = (f for f in self.findings if f.code in self.allowed and not (leaking and f.code.startswith("leak-")))
-        return (*leaking, *(f"{f.code} was waived: {f.message}" for f in passed))
+        return (*leaking, *scenes, *(f"{f.code} was waived: {f.message}" for f in passed))
 
 
 class DataProfile(Record):
@@ -105,7 +121,8 @@ class SplitCheck(Record):
     """Images per class."""
     leaking: Number
     same_source: Number
-    """See ``PreparedDataset.leaks`` and ``same_source``; None where nothing was compared."""
+    same_scene: Number
+    """See ``PreparedDataset.leaks``, ``same_source`` and ``same_scene``; None where nothing was compared."""
 
 
 class DataCheck(Record):
@@ -140,6 +157,28 @@ class DataCheck(Record):
         return tuple(found for found in self.findings if found.severity in serious and found.code not in self.waived)
 
 
+class DataConversion(Record):
+    """A converted copy of a data set; its fields are the keys of ``yolosweep convert --json``, in order."""
+
+    data: str
+    """Value for ``data:`` of an experiment."""
+    images: dict[str, int]
+    """Images per split."""
+    changes: tuple[str, ...]
+    """What was converted, one sentence each."""
+    left_out: tuple[str, ...]
+    """What has no place in YOLO labels, one sentence each."""
+
+
+class LabelReview(Record):
+    """Human labels that a detector disagrees with; the value of ``label_review`` in ``yolosweep check --json``."""
+
+    page: str
+    """The page; pre-annotations for labelling tools are beside it."""
+    suspected: dict[str, int]
+    """Errors that the detector is sure of, by kind."""
+
+
 class DataSplit(Record):
     """A new split of a data set; its fields are the keys of ``yolosweep split --json``, in order."""
 
@@ -158,3 +197,5 @@ class DataSplit(Record):
     left_out: tuple[str, ...]
     """Unreadable images."""
     seed: int
+    notes: tuple[str, ...]
+    """How the images were split, and where the result is not what was asked for, with numbers."""

@@ -41,6 +41,11 @@ class Change(Record):
         """The key, and its new value as the file has it."""
         return self.key if self.value is None else f"{self.key}: {yaml_text(self.value)}"
 
+    @property
+    def sentence(self) -> str:
+        """What to do; the key only where the file can hold it."""
+        return self.how if self.value is None else f"{self.line} ({self.how})"
+
 
 class Diagnosis(Record):
     """One thing that a training's curves or a sweep's trials show."""

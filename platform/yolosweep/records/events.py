@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, PlainSerializer, model_validator
 from pydantic_core import from_json
 
 from yolosweep.records.dataset import PreparedDataset
+from yolosweep.records.earlier import EarlierTrial
 from yolosweep.records.trials import Checkpoint, EpochResult, FileRef, TrialRecord, TrialRequest, Validation, Verdict
 from yolosweep.records.values import SCHEMA_VERSION, Number, Record
 
@@ -74,6 +75,8 @@ class _Setup(LedgerEvent):
     slots: dict[str, Any] = Field(default_factory=dict)
     """What one trial gets of the cluster, and how many run at a time."""
     model_fingerprint: str | None = None
+    fingerprints: dict[str, str] = Field(default_factory=dict)
+    """Of each model by its name, where several are searched."""
 
     @property
     def world_size(self) -> int:
@@ -87,6 +90,8 @@ class SweepStarted(_Setup):
     event: Literal["sweep_started"] = "sweep_started"
     sweep: str
     dataset: PreparedDataset
+    earlier: tuple[EarlierTrial, ...] = ()
+    """Trials of earlier sweeps that the search starts from."""
 
 
 class SweepResumed(_Setup):
@@ -204,6 +209,8 @@ class Winner(Record):
     file: FileRef
     pictures: tuple[FileRef, ...] = ()
     """``errors.html``, the plots and the worst images; empty where nothing could be drawn, and in earlier ledgers."""
+    mistakes: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """By split: how many ``labels`` there are, and what is wrong, by kind; empty where nothing was compared."""
     settings: dict[str, Any]
     """All train arguments, as really used."""
     identity: str
@@ -212,7 +219,8 @@ class Winner(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     pages: dict[str, str] = Field(default_factory=dict)
     """Where the sweep is at the trackers it was mirrored to, by their titles."""
-    reproduce: str = "yolosweep run winner/reproduce.yaml"
+    reproduce: str = "yolosweep run reproduce.yaml"
+    """Command to train it again, in its folder."""
 
     @model_validator(mode="before")
     @classmethod

@@ -63,6 +63,9 @@ class Plan(Record):
     seconds_per_epoch: Number
     """Of a middling trial, as estimated."""
     hours_at_most: Number
+    trainings: Number = None
+    """Whole trainings of the defaults that the budget is worth, as estimated where it is a time; None if it is neither
+    a time nor a number of trainings."""
     disk_mb: float
     memory_mb: int | None
     tracking: str

@@ -12,6 +12,8 @@ class Probe(Record):
 
     imgsz: int
     batch: int
+    """Smaller than the one that was asked for where that did not fit in memory."""
+    batch_asked: int | None = None
     batches: int
     """Batches of one epoch."""
     measured: int
@@ -24,6 +26,8 @@ class Probe(Record):
     """Peak resident memory of the process, MiB."""
     gpu_memory_mb: Number
     """None on CPU."""
+    gpu_total_mb: Number = None
+    """Memory of the GPU, or of the smallest one."""
     device: str
     at_a_time: int = 1
     """Trainings at the same time."""

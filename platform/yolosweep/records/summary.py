@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from yolosweep.records.diagnosis import Diagnosis
+from yolosweep.records.diagnosis import Change, Diagnosis
 from yolosweep.records.events import Time
 from yolosweep.records.importance import Importance
 from yolosweep.records.values import Number, Record
@@ -158,6 +158,8 @@ class Summary(Record):
     endings: dict[str, int]
     """Number of trials per ending."""
     epochs: int
+    trainings: float = 0.0
+    """What was trained, in whole trainings of trial 0, by measured seconds."""
     seconds: float
     cost: tuple[EndingCost, ...]
     resumes: tuple[ResumeSummary, ...]
@@ -171,6 +173,15 @@ class Summary(Record):
     """What the sweep and its best trial show, the most consequential first."""
     importance: Importance
     """How much each searched parameter matters."""
+    mistakes: str | None
+    """What the winner gets wrong, one sentence; None without a winner."""
+    exportable: bool = Field(default=False, exclude=True)
+    """Whether there is a winner that ``yolosweep export`` can convert."""
+
+    @property
+    def change(self) -> Change | None:
+        """The change of the experiment that the most consequential diagnosis asks for."""
+        return next((change for diagnosis in self.diagnoses for change in diagnosis.changes), None)
 
     @property
     def parameters(self) -> tuple[str, ...]:

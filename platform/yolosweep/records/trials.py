@@ -251,6 +251,8 @@ class Validation(Record):
     """Under the same names as in the epoch rows."""
     per_class: dict[str, dict[str, Number]] = Field(default_factory=dict)
     """Class name to its metrics, where the task has them."""
+    errors: dict[str, Number] = Field(default_factory=dict)
+    """Standard deviation of a metric over resamples of the images, where they were scored one by one."""
     resampled: Resampled | None = Field(default=None, exclude=True)
     """Not stored: what the comparison of two checkpoints is made of."""
     confidence: Number = Field(default=None, exclude=True)

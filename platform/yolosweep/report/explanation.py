@@ -7,11 +7,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.experiment.space import parameters_of
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending, Verdict
 from yolosweep.records.columns import setting_text, short_metric
+from yolosweep.records.earlier import EarlierTrial
 from yolosweep.records.events import EpochRecorded, Event, TrialStarted
+from yolosweep.report.mistake_line import mistakes_of
+from yolosweep.report.summary import verdict_of
 from yolosweep.report.sweep_diagnosis import diagnose_sweep, diagnose_trial
+from yolosweep.search.warm_start import first_points
 
 __all__ = ["Explanation", "explain"]
 
@@ -70,9 +75,12 @@ class Explanation:
         )
         why = f"The search is over: {ended.reason or ended.status}." if ended else "The sweep has not ended."
         found = [f"{why} It started {len(trials)} trials: {counts}."]
+        verdict = verdict_of(history)
+        found += [verdict.sentence, *verdict.details, *history.dataset.caveats]
         found += [f"It was resumed at {event.at:%Y-%m-%d %H:%M} UTC." for event in history.resumes]
         if history.winner is not None:
             found.append(self._choice(history.trials[history.winner.trial]))
+            found += [f"Mistakes: {sentence}" for sentence in (mistakes_of(history.winner),) if sentence]
             found += [f"Passed over: {sentence}." for sentence in history.winner.passed_over]
         found += [note.text[0].upper() + note.text[1:] for note in history.notes if note.trial is None and note.text]
         return (*found, *(diagnosis.sentence for diagnosis in diagnose_sweep(history)))
@@ -104,10 +112,14 @@ class Explanation:
                 f"which no searched trial had: {point}."
             )
         if request.number == 0:
-            return f"Started first, because trial 0 is always the defaults: {point}."
+            nearest = "the point of the space that is nearest to the defaults"
+            what = nearest if verdict_of(self.history).off_defaults else "always the defaults"
+            return f"Started first, because trial 0 is {what}: {point}."
         search = self.history.experiment["search"]
         searcher = str(search.get("searcher", ""))
         choice = SEARCHERS.get(searcher)
+        if (earlier := self._earlier(trial)) is not None:
+            return f"Started early, because {earlier.trial} of {earlier.sweep} was among the best there: {point}."
         if choice is not None and not choice.learns:
             return f"Started as the next point of the searcher {searcher} ({choice.summary}): {point}."
         default = choice.options["first"].default if choice is not None and "first" in choice.options else 0
@@ -120,6 +132,15 @@ class Explanation:
         best = known.best
         against = "" if best is None else f"; {best.request.trial} was best with {_score(known.best_score)}"
         return f"Suggested by {searcher} from {known.ended} trials that had ended{against}: {point}."
+
+    def _earlier(self, trial: TrialHistory) -> EarlierTrial | None:
+        """Return the trial of an earlier sweep whose point this one began with."""
+        request, started = trial.request, self.history.started
+        home = {} if self.history.baseline is None else self.history.baseline.request.asked
+        firsts = first_points(started.earlier, parameters_of(self.history.experiment), self.history.mode, home)
+        if dict(request.asked) not in firsts[request.number - 1 : request.number]:
+            return None
+        return next((one for one in started.earlier if request.asked.items() <= one.parameters.items()), None)
 
     def _end(self, trial: TrialHistory) -> str:
         record, rung = trial.record, self._rungs.get(trial.request.trial)
@@ -150,7 +171,8 @@ class Explanation:
             return None
         rank, best = ranked.index(trial) + 1, ranked[0]
         last = trial.rows[-1]
-        behind = "" if rank == 1 else f", {abs((best.score or 0.0) - trial.score):.4f} behind {best.request.trial}"
+        lag = abs(round((best.score or 0.0) - trial.score, 6))
+        behind = "" if rank == 1 else f", {lag:.4f} behind {best.request.trial}"
         return (
             f"Its best {short_metric(self.history.metric)} is {_score(trial.score)}, in epoch {last.best_epoch}: "
             f"{_ordinal(rank)} of {len(ranked)}{behind}."

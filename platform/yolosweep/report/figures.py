@@ -1,4 +1,4 @@
-"""Learning curves and scatter plots as plain Plotly figures (``data`` and ``layout``), ready for JSON.
+"""Learning curves, losses, history and scatter plots as plain Plotly figures (``data`` and ``layout``), ready for JSON.
 
 Colours are names of the page's CSS variables (``--best``); the page replaces them by those of its light or dark theme.
 Texts from a run are escaped, because Plotly interprets markup in them.
@@ -9,17 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from itertools import accumulate
 from typing import Any
 
+from yolosweep.diagnosis.training import Training
 from yolosweep.experiment import Parameter
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records.columns import setting_text, short_metric
 from yolosweep.records.summary import Summary, TrialSummary
 from yolosweep.report.ending_styles import STYLES
 
-__all__ = ["Figure", "curves", "inner", "rounded", "scatters"]
+__all__ = ["BEST_DRAWN", "Figure", "curves", "drawn_trials", "inner", "losses", "rounded", "scatters", "score_history"]
 
 Figure = dict[str, Any]
+
+BEST_DRAWN = 100
+"""Of more than twice as many trials, the best that are drawn: more lines hide each other and enlarge the page."""
 
 
 def inner(value: Any) -> str:
@@ -32,13 +37,23 @@ def rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.5g}")
 
 
+def drawn_trials(summary: Summary) -> list[str]:
+    """Return the scored trials that are drawn as lines: all, or the best half and every n-th of the rest."""
+    ranked = [trial for trial in summary.best_first if trial.score is not None]
+    if len(ranked) > 2 * BEST_DRAWN:
+        best, rest = ranked[:BEST_DRAWN], ranked[BEST_DRAWN:]
+        step = -(-len(rest) // BEST_DRAWN)
+        ranked = [*best, *(trial for place, trial in enumerate(rest) if place % step == 0 or trial.number == 0)]
+    return [trial.trial for trial in ranked]
+
+
 def curves(history: History, summary: Summary) -> Figure:
-    """Return the score per epoch of every trial that has one, with the best trial and the defaults on top.
+    """Return the score per epoch of the drawn trials, with the best trial and the defaults on top.
 
     The last trace marks the endings of trials that did not train all epochs, and the epoch of the best score.
     """
     best = summary.best_trial
-    trials = [trial for trial in history.trials.values() if trial.score is not None]
+    trials = [trial for name in drawn_trials(summary) if (trial := history.trials[name]).score is not None]
     trials.sort(key=lambda trial: (trial.request.trial == best, trial.request.number == 0))
     longest = max((trial.rows[-1].epoch for trial in trials), default=1)
     return {
@@ -65,6 +80,79 @@ def _curve(trial: TrialHistory, best: str | None, base_name: str) -> dict[str, A
         "opacity": 0.6 if role == "rest" else 1,
         "hovertemplate": f"{label}<br>epoch %{{x}}: %{{y:.4f}}<extra></extra>",
     }
+
+
+def losses(history: History, summary: Summary) -> Figure:
+    """Return training loss, validation loss and score per epoch of the drawn trials; the page shows one at a time."""
+    data = []
+    for name in drawn_trials(summary):
+        rows = history.trials[name].rows
+        training = Training(rows=tuple(rows))
+        scored = [(row.epoch, row.score) for row in rows if row.score is not None]
+        for label, colour, axis, points in (
+            ("training loss", "--base", "y", zip(training.train_loss.epochs, training.train_loss.values, strict=True)),
+            ("validation loss", "--rest", "y", zip(training.val_loss.epochs, training.val_loss.values, strict=True)),
+            (short_metric(summary.metric), "--best", "y2", scored),
+        ):
+            if known := list(points):
+                data.append(_loss_curve(name, inner(label), colour, axis, known))
+    right = {
+        "title": {"text": inner(short_metric(summary.metric))},
+        "overlaying": "y",
+        "side": "right",
+        "tickmode": "auto",
+    }
+    return {
+        "data": data,
+        "layout": {
+            "xaxis": {"title": {"text": "epoch"}},
+            "yaxis": {"title": {"text": "loss, sum of its parts"}},
+            "yaxis2": {**right, "showgrid": False},
+            "height": 300,
+        },
+    }
+
+
+def _loss_curve(trial: str, label: str, colour: str, axis: str, points: Sequence[tuple[int, float]]) -> Figure:
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if len(points) < 3 else "lines",
+        **_epochs([epoch for epoch, _ in points]),
+        "y": [rounded(value) for _, value in points],
+        "yaxis": axis,
+        "meta": trial,
+        "line": {"color": colour, "width": 2, "dash": "dot" if label == "validation loss" else "solid"},
+        "hovertemplate": f"{label}<br>epoch %{{x}}: %{{y:.4g}}<extra></extra>",
+    }
+
+
+def score_history(summary: Summary) -> Figure:
+    """Return the score of every searched trial in the order in which they were started, and the best so far."""
+    scored = sorted(summary.scored, key=lambda trial: trial.number)
+    pick = max if summary.mode == "max" else min
+    best_so_far = list(accumulate((trial.score or 0.0 for trial in scored), pick))
+    numbers = [trial.number for trial in scored]
+    line = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": numbers,
+        "y": list(map(rounded, best_so_far)),
+        "line": {"color": "--best", "width": 1.6, "shape": "hv"},
+        "hovertemplate": "best so far: %{y:.4f}<extra></extra>",
+    }
+    groups = [
+        _dots(ending, chosen, [trial.number for trial in chosen], "", summary.best_trial)
+        for ending, chosen in _by_ending(scored).items()
+    ]
+    layout = {"xaxis": {"title": {"text": "trial"}}, "yaxis": {"title": {"text": inner(short_metric(summary.metric))}}}
+    return {"data": [line, *groups], "layout": {**layout, "height": 300}}
+
+
+def _by_ending(trials: Iterable[TrialSummary]) -> dict[str, list[TrialSummary]]:
+    found: dict[str, list[TrialSummary]] = {}
+    for trial in trials:
+        found.setdefault(trial.ending, []).append(trial)
+    return found
 
 
 def _epochs(epochs: Sequence[int]) -> dict[str, Any]:
@@ -117,25 +205,26 @@ def scatters(summary: Summary, space: Mapping[str, Parameter]) -> list[Figure]:
             "yaxis": {"range": [min(scores) - slack, max(scores) + slack], "nticks": 5},
             "height": 230,
         }
-        endings = dict.fromkeys(trial.ending for trial in scored)
-        data = [_dots(name, parameter, ending, scored, summary.best_trial) for ending in endings]
+        data = []
+        for ending, chosen in _by_ending(scored).items():
+            values = [trial.parameters.get(name) for trial in chosen]
+            x = [inner(value) for value in values] if _is_choice(parameter) else values
+            data.append(_dots(ending, chosen, x, f"<br>{inner(name)} = %{{x}}", summary.best_trial))
         figures.append({"data": data, "layout": layout})
     return figures
 
 
-def _dots(name: str, parameter: Parameter, ending: str, scored: Iterable[TrialSummary], best: str | None) -> Figure:
-    chosen = [trial for trial in scored if trial.ending == ending]
-    values = [trial.parameters.get(name) for trial in chosen]
+def _dots(ending: str, chosen: Sequence[TrialSummary], x: Sequence[Any], more: str, best: str | None) -> Figure:
     roles = ["best" if t.trial == best else "base" if t.number == 0 else ending for t in chosen]
     open_circle = STYLES[ending].symbol.endswith("open")
     return {
         "type": "scatter",
         "mode": "markers",
-        "x": [inner(value) for value in values] if _is_choice(parameter) else values,
+        "x": x,
         "y": [rounded(trial.score) for trial in chosen],
         "name": ending,
         "text": [f"{trial.trial} ({ending})" for trial in chosen],
-        "hovertemplate": "%{text}: %{y:.4f}<br>" + inner(name) + " = %{x}<extra></extra>",
+        "hovertemplate": "%{text}: %{y:.4f}" + more + "<extra></extra>",
         "marker": {
             "color": [f"--{role}" for role in roles],
             "opacity": 0.85,

@@ -45,7 +45,7 @@ def model_card(history: History, winner: Winner, exports: Mapping[str, ExportedW
     """
     ended = history.ended or SweepEnded(status="finished")
     decided = replace(history, winner=WinnerSelected(**dict(winner)), ended=ended, listeners=())
-    verdict = judge(evidence_of(decided, defaults_of(winner.model)))
+    verdict = judge(evidence_of(decided, defaults_of(str(history.experiment["model"]))))
     task = str(history.experiment["task"])
     deployment = backend_for(winner.model).deployment()
     facts = deployment.card(task, winner.settings) if deployment else None

@@ -1,6 +1,7 @@
 "use strict";
-(function () {
-  const source = document.getElementById("figures").textContent;
+(async function () {
+  const chosen = document.getElementById("trial");
+  let source = "{}";
   const precise = window.matchMedia("(pointer: fine)").matches; // with a finger, dragging scrolls the page
   const hoverFont = "system-ui, sans-serif";
 
@@ -12,7 +13,7 @@
     });
   }
 
-  function draw() {
+  function draw(only) {
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
     const axis = (own) => Object.assign({
@@ -20,6 +21,7 @@
       tickfont: { color: colour("--soft") }, fixedrange: !precise, exponentformat: "e",
     }, own);
     for (const [id, figure] of Object.entries(read(colour))) {
+      if (only && id !== only) continue;
       const layout = Object.assign({}, figure.layout, {
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, hovermode: "closest",
         font: { color: colour("--ink"), size: 12, family: getComputedStyle(document.body).fontFamily },
@@ -27,7 +29,12 @@
         margin: id === "parallel" ? { l: 10, r: 10, t: 30, b: 4 } : { l: 44, r: 14, t: 12, b: 38 }, dragmode: precise && id !== "parallel" ? "zoom" : false,
         xaxis: axis(figure.layout.xaxis), yaxis: axis(figure.layout.yaxis),
       });
-      Plotly.react(id, figure.data, layout, { displayModeBar: false, responsive: true });
+      if (layout.yaxis2) {
+        layout.yaxis2 = axis(layout.yaxis2);
+        layout.margin.r = 56;
+      }
+      const data = id === "losses" ? figure.data.filter((trace) => trace.meta === chosen.value) : figure.data;
+      Plotly.react(id, data, layout, { displayModeBar: false, responsive: true });
     }
   }
 
@@ -35,7 +42,8 @@
     const heads = Array.from(table.tHead.rows[0].cells);
     const value = (row, column) => {
       const cell = row.cells[column];
-      return "v" in cell.dataset ? (cell.dataset.v === "" ? null : Number(cell.dataset.v)) : cell.textContent.trim();
+      const text = "v" in cell.dataset ? cell.dataset.v : cell.textContent.trim();
+      return text === "" ? null : isNaN(text) ? text : Number(text);
     };
     const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
     heads.forEach((head, column) => head.addEventListener("click", () => {
@@ -54,8 +62,35 @@
     }));
   }
 
-  draw();
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  function filterable(table) {
+    const words = document.getElementById("filter"), ending = document.getElementById("endings");
+    const heads = Array.from(table.tHead.rows[0].cells, (head) => head.textContent.trim());
+    const rows = Array.from(table.tBodies[0].rows, (row) => {
+      const cells = Array.from(row.cells, (cell) => cell.textContent.trim());
+      return { row, ending: cells[heads.indexOf("ending")], text: cells.map((cell, i) => heads[i] + "=" + cell).join(" ").toLowerCase() };
+    });
+    function apply() {
+      const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let count = 0;
+      for (const one of rows) {
+        const fits = wanted.every((word) => one.text.includes(word)) && (!ending.value || one.ending.endsWith(" " + ending.value));
+        one.row.hidden = !fits;
+        count += fits;
+      }
+      document.getElementById("matching").textContent = count === rows.length ? "" : count + " of " + rows.length;
+    }
+    words.addEventListener("input", apply);
+    ending.addEventListener("change", apply);
+  }
+
+  filterable(document.getElementById("trials"));
   sortable(document.getElementById("trials"));
+  const packed = Uint8Array.from(atob(document.getElementById("figures").textContent), (c) => c.charCodeAt(0));
+  source = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
+  const drawn = JSON.parse(source).losses;
+  for (const name of new Set(drawn ? drawn.data.map((trace) => trace.meta) : [])) chosen.add(new Option(name));
+  if (chosen) chosen.addEventListener("change", () => draw("losses"));
+  draw();
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   document.documentElement.dataset.drawn = "yes";
 })();

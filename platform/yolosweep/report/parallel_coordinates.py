@@ -11,19 +11,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from yolosweep.experiment import Parameter
+from yolosweep.records.columns import setting_text
 from yolosweep.records.summary import Summary, TrialSummary
 from yolosweep.records.verdict import Outcome
-from yolosweep.report.figures import Figure, inner, rounded
+from yolosweep.report.figures import Figure, drawn_trials, inner, rounded
 
 __all__ = ["parallel", "stands_out"]
 
+_MANY, _NAME = 13, 16
+"""More axes than this are drawn closer, their names at an angle; choices with longer names are shortened."""
 _BEST_SHARE = 0.25
 """Share of trials that stand out if the defaults have no score to compare with."""
 
 
 def parallel(summary: Summary, space: Mapping[str, Parameter]) -> Figure:
-    """Return one line per scored trial; the best is at the top of the last axis in both modes."""
-    scored = _worst_first(summary)
+    """Return one line per drawn trial; the best is at the top of the last axis in both modes."""
+    drawn = set(drawn_trials(summary))
+    scored = [(score, trial) for score, trial in _worst_first(summary) if trial.trial in drawn]
     worst, best = (scored[0][0], scored[-1][0]) if scored else (0.0, 1.0)
     axes = [_Axis(name, parameter, [t.parameters.get(name) for _, t in scored]) for name, parameter in space.items()]
     out = stands_out(summary)
@@ -41,12 +45,12 @@ def parallel(summary: Summary, space: Mapping[str, Parameter]) -> Figure:
         "xaxis": {
             "tickvals": list(range(len(names))),
             "ticktext": names,
-            "range": [-0.6, len(names) - 0.6],
+            "range": [-0.6, len(names) - (0.6 if len(names) <= _MANY else 0.0)],  # a name at an angle needs room
             "side": "top",
             "showline": False,
             "showgrid": False,
             "fixedrange": True,
-            "tickangle": 0,
+            "tickangle": -35 if len(names) > _MANY else 0,
         },
         "yaxis": {"visible": False, "range": [-0.09, 1.09], "fixedrange": True},
         "shapes": [_rule(index) for index in range(len(names))],
@@ -136,9 +140,15 @@ class _Axis:
         count = len(self._choices)
         middle = {"xanchor": "right", "xshift": -5, "bgcolor": "--card", "opacity": 0.85}
         return [
-            _label(index, (place + 0.5) / count, inner(value), **middle)
+            _label(index, (place + 0.5) / count, inner(_short(value)), **middle)
             for place, value in enumerate(self._choices.values())
         ]
+
+
+def _short(value: Any) -> Any:
+    """Return a choice as an axis has room for it; the line's own text has the whole name."""
+    text = setting_text(value)
+    return text if len(text) <= _NAME else f"{text[: _NAME - 1]}…"
 
 
 def _ends(index: int, low: str, high: str) -> list[dict[str, Any]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
+from yolosweep.backends import backend_for
 from yolosweep.diagnosis.curves import diverged
 from yolosweep.diagnosis.verdict import judge
 from yolosweep.experiment import defaults_of
@@ -19,17 +21,18 @@ from yolosweep.records.summary import (
     TrialSummary,
     WinnerSummary,
 )
-from yolosweep.records.verdict import SeedComparison
+from yolosweep.records.verdict import SeedComparison, SweepVerdict
+from yolosweep.report.mistake_line import mistakes_of
 from yolosweep.report.sweep_diagnosis import diagnose_sweep
 from yolosweep.search.importance import importance_of
 
-__all__ = ["summarize"]
+__all__ = ["Headline", "headline", "summarize", "verdict_of"]
 
 
 def summarize(history: History) -> Summary:
     """Return the outcome of a sweep; every number on the page is one of these."""
-    verdict = judge(evidence_of(history, defaults_of(history.experiment["model"])))
-    best, best_score, base, gain = _headline(history, verdict.seeds)
+    verdict = verdict_of(history)
+    head = _headline(history, verdict.seeds)
     importance = importance_of(history)
     ended, winner, trials = history.ended, _winner(history), history.trials.values()
     return Summary(
@@ -41,15 +44,16 @@ def summarize(history: History) -> Summary:
         ended_at=ended.at if ended else None,
         metric=history.metric,
         mode=history.mode,
-        best_trial=best,
-        best_score=best_score,
-        baseline_score=base,
-        gain=gain,
-        gain_percent=None if gain is None or not base else round(100 * gain / abs(base), 2),
+        best_trial=head.trial,
+        best_score=head.score,
+        baseline_score=head.baseline,
+        gain=head.gain,
+        gain_percent=None if head.gain is None or not head.baseline else round(100 * head.gain / abs(head.baseline), 2),
         verdict=verdict,
         winner=winner,
         endings=dict(Counter(trial.status for trial in trials)),
         epochs=history.epochs(),
+        trainings=round(history.trainings(), 2),
         seconds=round(sum(seconds_of(trial) for trial in trials), 1),
         cost=_cost(trials),
         resumes=tuple(ResumeSummary(at=e.at, changes=e.changes, allowed=e.allowed) for e in history.resumes),
@@ -59,21 +63,39 @@ def summarize(history: History) -> Summary:
         notes=tuple(NoteSummary(trial=note.trial, text=note.text) for note in history.notes),
         diagnoses=diagnose_sweep(history, importance),
         importance=importance,
+        mistakes=mistakes_of(history.winner) if history.winner else None,
+        exportable=winner is not None and backend_for(history.experiment["model"]).deployment() is not None,
     )
 
 
-def _headline(
-    history: History, seeds: SeedComparison | None
-) -> tuple[str | None, float | None, float | None, float | None]:
-    """Return the best trial, its score, that of trial 0, and the gain: after finals, the means over the new seeds."""
+class Headline(NamedTuple):
+    """The best trial, its score, that of trial 0, and the gain: after finals, the means over the new seeds."""
+
+    trial: str | None
+    score: float | None
+    baseline: float | None
+    gain: float | None
+
+
+def headline(history: History) -> Headline:
+    """Return the best trial of a sweep with its score."""
+    return _headline(history, verdict_of(history).seeds)
+
+
+def verdict_of(history: History) -> SweepVerdict:
+    """Return whether a sweep found something better than trial 0."""
+    return judge(evidence_of(history, defaults_of(history.experiment["model"])))
+
+
+def _headline(history: History, seeds: SeedComparison | None) -> Headline:
     if seeds is not None:
         if seeds.difference <= 0:
-            return seeds.reference, seeds.reference_score, seeds.reference_score, 0.0
-        return seeds.trial, seeds.score, seeds.reference_score, seeds.difference
+            return Headline(seeds.reference, seeds.reference_score, seeds.reference_score, 0.0)
+        return Headline(seeds.trial, seeds.score, seeds.reference_score, seeds.difference)
     best = next(iter(history.ranked()), None)
     score = best.score if best else None
     base = history.baseline.score if history.baseline else None
-    return best.request.trial if best else None, score, base, gain_over_defaults(history, score)
+    return Headline(best.request.trial if best else None, score, base, gain_over_defaults(history, score))
 
 
 def _trial(history: History, trial: TrialHistory) -> TrialSummary:

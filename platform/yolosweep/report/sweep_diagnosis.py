@@ -91,7 +91,10 @@ def _axis(parameter: Parameter) -> Axis | None:
     if parameter.kind not in ("int", "float"):
         return None
     low, high = parameter.corners()
-    return Axis(low=low, high=high, is_log=parameter.is_log, is_whole=parameter.kind == "int")
+    return Axis(
+        low=low, high=high, is_log=parameter.is_log, is_whole=parameter.kind == "int", step=parameter.q,
+        when=parameter.when,
+    )  # fmt: skip
 
 
 def _per_class(history: History) -> Mapping[str, float]:

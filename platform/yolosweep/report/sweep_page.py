@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import shlex
+import zlib
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib import resources
@@ -21,14 +22,17 @@ from yolosweep.records.events import Winner
 from yolosweep.records.summary import Summary
 from yolosweep.records.verdict import Outcome, SweepVerdict
 from yolosweep.report.ending_styles import STYLES
-from yolosweep.report.figures import Figure, curves, scatters
+from yolosweep.report.figures import BEST_DRAWN, Figure, curves, drawn_trials, losses, scatters, score_history
 from yolosweep.report.parallel_coordinates import parallel
 from yolosweep.report.summary import summarize
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["render", "reproduce_command", "write_report"]
+__all__ = ["render", "render_of", "write_report"]
+
+_LISTED = 300
+"""Trials in the table."""
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -38,42 +42,49 @@ def write_report(folder: RunFolder) -> Path:
         RunFolderError: the ledger is damaged.
     """
     history = History.of(folder)
-    folder.publish(render(history, reproduce=reproduce_command(folder)), folder.report)
+    folder.publish(render_of(folder, history), folder.report)
     return folder.report
 
 
-def reproduce_command(folder: RunFolder) -> str:
-    """Return the command that trains the winner again."""
-    return f"yolosweep run {shlex.quote(str(folder.winner / 'reproduce.yaml'))}"
+def render_of(folder: RunFolder, history: History) -> str:
+    """Return the page of a run as HTML, with the commands that lead on from it."""
+    reproduce = f"yolosweep run {shlex.quote(str(folder.winner / 'reproduce.yaml'))}"
+    return render(history, reproduce=reproduce, run=shlex.quote(folder.named))
 
 
-def render(history: History, *, reproduce: str) -> str:
+def render(history: History, *, reproduce: str, run: str = "RUN") -> str:
     """Return the page as HTML. Everything that comes from data or settings is escaped.
 
     Args:
         history: the sweep.
         reproduce: the command that trains the winner again.
+        run: the run, as commands name it.
     """
     summary, experiment = summarize(history), history.experiment
     winner = history.winner.winner if history.winner else None
     space = {name: Parameter.model_validate(p) for name, p in experiment["search"]["parameters"].items()}
     searched = {name: parameter for name, parameter in space.items() if len(set(map(repr, parameter.corners()))) > 1}
-    environment = _environment()
+    environment, columns = _environment(), columns_of("page", summary.trials, metric=summary.metric)
     return environment.get_template("page.html.j2").render(
         summary=summary,
-        columns=columns_of("page", summary.trials, metric=summary.metric),
+        columns=columns,
+        listed=summary.best_first[:_LISTED],
+        numeric=[place for place, column in enumerate(columns, 1) if column.numeric],
+        drawn=len(drawn_trials(summary)),
+        best_drawn=BEST_DRAWN,
         experiment=experiment,
         dataset=history.started.dataset,
         versions=history.started.versions,
         start_notes=history.started.notes,
         winner=winner,
         reproduce=reproduce,
+        run=run,
         forest=_forest(summary.verdict),
         classes=_classes(winner),
         pictures=_pictures(winner),
         parameters=list(space),
         scatters=[(f"scatter-{index}", name) for index, name in enumerate(searched)],
-        figures=_embedded(_figures(history, summary, searched)),
+        figures=_packed(_figures(history, summary, searched)),
         scripts=[_plotly(), environment.get_template("page.js").render()],
     )
 
@@ -89,7 +100,7 @@ def _environment() -> Environment:
     made = Environment(loader=PackageLoader("yolosweep.report", "."), autoescape=True, trim_blocks=True)
     made.filters.update(score=_score, signed=_signed, duration=duration_text, setting=setting_text)
     made.filters.update(metric=short_metric, moment=_moment, fingerprint=_fingerprint)
-    made.tests["a_number"] = lambda value: isinstance(value, (int, float)) and not isinstance(value, bool)
+    made.globals.update(sort_key=_sort_key)
     made.globals.update(endings=STYLES)
     return made
 
@@ -98,7 +109,9 @@ def _figures(history: History, summary: Summary, searched: Mapping[str, Paramete
     """Return each figure by the id of its element in the page; none if no trial has a score."""
     if summary.best_trial is None:
         return {}
-    figures = {"curves": curves(history, summary)}
+    figures = {"curves": curves(history, summary), "losses": losses(history, summary)}
+    if len(summary.scored) > 1:
+        figures["history"] = score_history(summary)
     if searched:
         figures["parallel"] = parallel(summary, searched)
         figures.update({f"scatter-{index}": figure for index, figure in enumerate(scatters(summary, searched))})
@@ -179,12 +192,22 @@ def _classes(winner: Winner | None) -> _Classes:
     return _Classes(columns, [overall, *table])
 
 
-def _embedded(value: Any) -> str:
-    """Return JSON that is safe inside a script element, whatever its strings contain."""
+def _packed(value: Any) -> str:
+    """Return JSON, deflated and in base64: a fifth of its size, and safe inside a script element."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _sort_key(value: Any, text: str) -> str | None:
+    """Return by what a number is sorted where its text does not say it: durations, and what was not measured."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return None if abs(float(text) - value) <= 1e-3 * abs(value) else str(value)
+    except ValueError:
+        return str(value)
 
 
 def _fingerprint(script: str) -> str:

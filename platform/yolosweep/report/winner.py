@@ -26,7 +26,7 @@ from yolosweep.records.events import PairedError, Reference, Winner
 from yolosweep.records.values import Record
 from yolosweep.report.exports import drop_stale_exports, exports_of
 from yolosweep.report.model_card import model_card
-from yolosweep.report.winner_pictures import publish_pictures
+from yolosweep.report.winner_pictures import Pictures, publish_pictures
 from yolosweep.storage.atomic_files import sha256_of
 
 __all__ = ["TOLERANCE", "Validate", "best_trial", "paired_error", "select_winner", "verify_file"]
@@ -134,10 +134,11 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, pa
         validations=validations,
         reference=reference,
         file=files["best.pt"],
-        pictures=tuple(pictures.values()),
+        pictures=tuple(pictures.files.values()),
+        mistakes=pictures.mistakes,
         settings={**trial.request.settings, **record.used},
         identity=trial.request.identity,
-        model=history.experiment["model"],
+        model=_model_of(history, trial),
         data_fingerprint=history.started.dataset.fingerprint,
         versions=history.started.versions,
         pages=dict(pages),
@@ -145,7 +146,7 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, pa
     drop_stale_exports(folder, winner.model, winner.file)
     exports = exports_of(folder, winner.model, winner.file)
     files["README.md"] = folder.publish(model_card(history, winner, exports), folder.winner / "README.md")
-    bundle = {**winner.model_dump(mode="json"), "files": _dumped(files | pictures), "exports": _dumped(exports)}
+    bundle = {**winner.model_dump(mode="json"), "files": _dumped(files | pictures.files), "exports": _dumped(exports)}
     folder.publish(json.dumps(bundle, indent=2) + "\n", folder.winner / "winner.json")
     return winner
 
@@ -156,7 +157,7 @@ def _dumped(records: Mapping[str, Record]) -> dict[str, Any]:
 
 def _pictures(
     folder: RunFolder, trial: TrialHistory, validations: Mapping[str, Validation], reference: Reference | None
-) -> dict[str, FileRef]:
+) -> Pictures:
     """Write the pictures of the winner; none if that fails, because a winner is worth more than its pictures."""
     request = trial.request
     try:
@@ -164,7 +165,7 @@ def _pictures(
         return publish_pictures(folder, **named, validations=validations, reference=reference)
     except Exception as error:
         _LOG.warning("the pictures of the winner could not be drawn: %s", error)
-        return {}
+        return Pictures({}, {})
 
 
 def _validated(history: History, trial: TrialHistory, weights: Path, validate: Validate) -> dict[str, Validation]:
@@ -176,13 +177,21 @@ def _validated(history: History, trial: TrialHistory, weights: Path, validate: V
     """
     record = trial.record
     assert record is not None, "only trials that ended have checkpoints"
-    validations = {"val": validate(trial, weights, "val")}
+    validations = {"val": _with_errors(validate(trial, weights, "val"))}
     if history.metric.startswith("metrics/"):
         measured = validations["val"].metrics.get(history.metric)
         _compare(history.metric, record.score, measured, trial.request.trial)
     if "test" in history.started.dataset.images:
-        validations["test"] = validate(trial, weights, "test")
+        validations["test"] = _with_errors(validate(trial, weights, "test"))
     return validations
+
+
+def _with_errors(validation: Validation) -> Validation:
+    """Return a validation with the noise of its scores."""
+    scores = {} if validation.resampled is None else validation.resampled.scores
+    known = {name: [value for value in values if value is not None] for name, values in scores.items()}
+    errors = {name: round(stdev(values), 6) for name, values in known.items() if len(values) > 1}
+    return validation.model_copy(update={"errors": errors})
 
 
 def _reference(
@@ -239,6 +248,11 @@ def _compare(metric: str, recorded: float | None, measured: float | None, trial:
         )
 
 
+def _model_of(history: History, trial: TrialHistory) -> str:
+    """Return what the experiment calls the model that a trial started from."""
+    return str(trial.request.asked.get("model", history.experiment["model"]))
+
+
 def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -> None:
     """Write an experiment whose only trial repeats the winner: same settings, seed and data."""
     exp: Mapping[str, Any] = history.experiment
@@ -246,7 +260,8 @@ def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -
     assert record is not None
     searched = {name: record.used.get(name, value) for name, value in trial.request.asked.items()}
     experiment = {
-        **{key: exp[key] for key in ("name", "task", "model", "data", "train", "augmentations")},
+        **{key: exp[key] for key in ("name", "task", "data", "train", "augmentations")},
+        "model": _model_of(history, trial),
         "seed": exp["seed"] if trial.request.seed is None else trial.request.seed,
         "search": {
             "trials": 1,

@@ -54,9 +54,12 @@ def allot(
         where = f"in {ranks} equal parts" if spread else "on one node"
         others = "".join(f"\n  {line}" for line in excluded)
         whose, repair = ("good nodes", f", or repair the excluded nodes:{others}") if others else ("nodes", "")
+        on_cpu = gpus and not any(node.get("GPU") for node in nodes)
+        fix = "lower resources.cpus_per_trial or resources.gpus_per_trial"
+        fix = "no GPU is found: set resources.gpus_per_trial=0 to train on the CPU" if on_cpu else fix
         raise ClusterError(
             f"resources: one trial needs {cpus:g} CPU and {gpus:g} GPU {where}, but the {whose} have {have}; "
-            f"lower resources.cpus_per_trial or resources.gpus_per_trial{repair}"
+            f"{fix}{repair}"
         )
     if may_grow and resources.max_concurrent is not None:
         concurrent = max(concurrent, resources.max_concurrent)

@@ -119,12 +119,13 @@ def _main() -> None:
     trainer = trainer_for(request.model)
     trainer.prepare(request)
     record = trainer.train(request, stopwatch.epoch_over, stopwatch.batch_over, stopwatch.watch)
-    batches, row = stopwatch.batches(), stopwatch.row
+    batches, row, asked = stopwatch.batches(), stopwatch.row, request.settings.get("batch")
     if not batches:
         raise SystemExit(record.reason)
     probe = Probe(
         imgsz=int(request.settings.get("imgsz", 0)),
-        batch=int(record.used.get("batch", request.settings.get("batch", 1))),
+        batch=int(record.used.get("batch", asked or 1)),
+        batch_asked=asked,
         batches=stopwatch.of,
         measured=len(batches),
         batch_seconds=statistics.median(batches),

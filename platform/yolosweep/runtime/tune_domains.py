@@ -31,7 +31,8 @@ def parameter_of(domain: Any) -> dict[str, Any]:
     if isinstance(domain, Integer) and isinstance(kind, Uniform):
         return _whole(int(domain.lower), int(domain.upper), q)
     if isinstance(domain, Integer) and isinstance(kind, LogUniform):
-        raise ValueError("whole numbers are not searched on a logarithmic scale; write tune.choice([8, 16, 32, …])")
+        highest = int(domain.upper) - (q in (None, 1))
+        return {"min": int(domain.lower), "max": highest, "distribution": "q_log_uniform_values", "q": int(q or 1)}
     if isinstance(domain, Float) and isinstance(kind, (Uniform, LogUniform)):
         name = "log_uniform_values" if isinstance(kind, LogUniform) else "uniform"
         bounds = {"min": float(domain.lower), "max": float(domain.upper)}

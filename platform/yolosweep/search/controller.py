@@ -8,11 +8,12 @@ the ledger's events, its own included, so a resumed sweep continues as if it had
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment
+from yolosweep.experiment.schema import MODEL
 from yolosweep.ledger import Ledger, RunFolder, read_events
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import (
@@ -36,7 +37,7 @@ from yolosweep.records.events import (
     TrialResumed,
     TrialStarted,
 )
-from yolosweep.search.budget import room_for_another
+from yolosweep.search.budget import room_for_another, used_up
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, with_final_names, working_folders
 from yolosweep.search.finalize import death_cause, ending_from_rows, finalize_record, record_from_rows
 from yolosweep.search.finals import FinalRound, SearchedOnly
@@ -60,6 +61,7 @@ class SweepController:
         experiment: the resolved experiment, dumped (a plain dict travels to the actor).
         model: what trials get as ``model`` (a file in the run folder, or a name Ultralytics knows).
         model_fingerprint: hash of the model file, or the name: part of every trial's identity.
+        models: both by the name of the model, where several are searched.
         dataset, cpus, gpus, world_size: the prepared dataset, dumped; what one trial gets.
         header: further facts for the ledger's first line (versions, resources, notes).
     """
@@ -76,6 +78,7 @@ class SweepController:
         gpus: float,
         header: Mapping[str, Any],
         world_size: int = 1,
+        models: Mapping[str, Sequence[str]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = RunFolder(root)
@@ -86,18 +89,17 @@ class SweepController:
             "gpus": gpus, "world_size": world_size, "policy": self._exp.trial,
         }  # fmt: skip
         self._epochs = int(self._exp.train["epochs"])
+        self._models = dict(models or {})
         self._generator = TrialGenerator(
             self._exp, model_fingerprint=model_fingerprint, data_fingerprint=self._dataset.fingerprint,
-            world_size=world_size,
+            world_size=world_size, models=self._models,
         )  # fmt: skip
         self._pruner = pruner_for(self._exp.search, self._epochs)
         self._finals = FinalRound(self._exp)
-        searched = SearchedOnly(self._generator.apply, self._pruner.apply)
-        self._history = History((searched.apply, self._finals.apply))
+        self._history = History((SearchedOnly(self._generator.apply, self._pruner.apply).apply, self._finals.apply))
         self._stopped: str | None = None
-        self._halting = False
         self._trouble: str | None = None
-        self._workers = WorkerTable()
+        self._halting, self._workers = False, WorkerTable()
         self._waiting, self._offered, self._preempted = set[str](), set[str](), set[str]()
         self._clock, self._started = clock, clock()
         self._ledger = Ledger(self._folder)
@@ -131,20 +133,19 @@ class SweepController:
         """Return the next training to place, ``wait`` while there may be one later, None if there is none."""
         self._check_time()
         if not self._halting:
-            if self._waiting:
-                return self._offer(min(self._waiting))
-            if (offer := self._new_trial() or self._repeat()) is not None:
+            again = self._offer(min(self._waiting)) if self._waiting else None
+            if (offer := again or self._new_trial() or self._repeat()) is not None:
                 return offer
         return "wait" if self._placed() else None
 
     def _offer(self, trial: str) -> Offer:
         self._offered, self._waiting = self._offered | {trial}, self._waiting - {trial}
-        parameters = dict(self._history.trials[trial].request.asked)
-        return Offer(trial=trial, parameters=parameters, excluded=self.excluded(trial))
+        known = self._history.trials[trial]
+        return Offer(trial=trial, parameters=dict(known.request.asked), excluded=self.excluded(trial))
 
     def excluded(self, trial: str) -> tuple[str, ...]:
         """Return the nodes on which a trial must not run: those whose GPU is too small, where there are others."""
-        return self._generator.too_small(self._workers.devices, self._history.trials[trial].request.settings)
+        return self._generator.too_small(self._workers.devices, self._history.trials[trial].request)
 
     def _placed(self) -> set[str]:
         return {trial for trial in self._offered if self._history.trials[trial].record is None}
@@ -160,7 +161,13 @@ class SweepController:
         self._workers.begin(trial, node)
         self._preempted.discard(trial)
         newest_first = tuple(reversed(known.checkpoints[-self._exp.trial.keep_checkpoints :]))
-        return known.request.model_copy(update={**self._now, "attempt": known.retries, "resume": newest_first})
+        now = {**self._now_for(known.request.asked), "attempt": known.retries, "resume": newest_first}
+        return known.request.model_copy(update=now)
+
+    def _now_for(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Return where and on what a trial runs, and which model it starts from."""
+        model = self._models.get(parameters.get(MODEL, ""))
+        return {**self._now, "model": model[0]} if model is not None else self._now
 
     def withdrawn(self, trial: str) -> None:
         """Note that Ray Tune does not hold a trial any more; if it has not ended, it is offered again."""
@@ -174,19 +181,19 @@ class SweepController:
             return None
         room = room_for_another(search, self._history, self._epochs, finals.reserved(self._history))
         if room == "no":
-            self._stopped = f"the epoch budget of {search.epoch_budget} does not hold another trial"
+            self._stopped = used_up(search, self._history)
         if room != "yes":
             return "wait" if room == "wait" else None
         if finals.needs_the_rest(self._history, self._clock() - self._started):
             self._stopped = "the rest of the time budget was for the finals"
             return None
-        suggestion = self._generator.next(len(self._history.trials), set(self._workers.devices.values()))
-        return self._none_left() if suggestion is None else self._start(suggestion)
+        point = self._generator.next(len(self._history.trials), set(self._workers.devices.values()))
+        return self._none_left() if point is None else self._start(point)
 
     def _start(self, suggestion: Suggestion) -> Offer:
-        request = suggestion.request(self._folder.sweep, len(self._history.trials), self._exp, self._now)
-        self._write(TrialStarted(request=request))
-        return self._offer(request.trial)
+        number, now = len(self._history.trials), self._now_for(suggestion.parameters)
+        self._write(TrialStarted(request=suggestion.request(self._folder.sweep, number, self._exp, now)))
+        return self._offer(f"t{number:04d}")
 
     def _is_searched(self) -> bool:
         """Return whether the search suggests no more."""
@@ -261,10 +268,7 @@ class SweepController:
             self.note(reason)
 
     def ended(self, record: TrialRecord, attempt: int = 0) -> bool:
-        """Record how a training ended or put it back in line, and drop checkpoints outside of the best.
-
-        Return whether the trial is over; if not, its process has to end, and Ray Tune places the trial again.
-        """
+        """Record how a training ended or put it back in line; return whether it is over, else its process must end."""
         known = self._history.trials[record.trial]
         if attempt != known.retries or known.record is not None:
             return True
@@ -331,10 +335,7 @@ class SweepController:
         self._workers.heartbeat(worker, self._clock(), activity)
 
     def look(self, busy: Mapping[str, str]) -> Look:
-        """Look after the workers, of which ``busy`` have a trial; to be called every few seconds.
-
-        A process that hangs cannot end itself: it was stopped, or waits in the kernel. Its trial is put back in line.
-        """
+        """Look after the workers, of which ``busy`` have a trial; to be called every few seconds."""
         self._check_time()
         hung = self._workers.silent(busy, self._clock(), self._silence_limit_s)
         for trial in map(busy.__getitem__, hung):
@@ -346,8 +347,7 @@ class SweepController:
 
     def _silence_limit_s(self, trial: str) -> float:
         rows = self._history.trials[trial].rows if trial in self._workers.running else []
-        seconds = [row.seconds for row in rows if row.seconds is not None]
-        return silence_limit_s(seconds, self._exp.trial, stopping=self._halting)
+        return silence_limit_s([row.seconds for row in rows if row.seconds], self._exp.trial, stopping=self._halting)
 
     def leaving(self, trial: str) -> None:
         """Note that the process that has a trial is about to end: that is no loss, and another one takes the trial."""

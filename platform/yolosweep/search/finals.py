@@ -28,7 +28,7 @@ from yolosweep.search.budget import room_for_another
 __all__ = ["FinalRound", "Repeat", "SearchedOnly", "finalists"]
 
 _SEEDS = 2**31
-_BUDGETS = ("search.trials", "search.time_budget", "search.epoch_budget", "search.finals")
+_BUDGETS = ("search.trials", "search.budget", "search.time_budget", "search.epoch_budget", "search.finals")
 """A resume that changes one of these may search on after finals."""
 _TIME_SHARE = 3
 """Finals take at most one part of so many of a time budget."""

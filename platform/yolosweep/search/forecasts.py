@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ class _Curve:
     scores: list[float | None] = field(default_factory=list)
     ending: Ending | None = None
     smooth: NDArray[np.float64] | None = None
+    seconds: list[float] = field(default_factory=list)
+    """What its epochs took, as far as they were measured, those trained again included."""
 
     @property
     def is_complete(self) -> bool:
@@ -68,6 +71,8 @@ class Forecasts:
         if isinstance(event, EpochRecorded):
             curve = self._changed(event.trial)
             curve.scores.append(event.row.score)
+            if event.row.seconds is not None and event.row.seconds > 0:
+                curve.seconds.append(event.row.seconds)
         elif isinstance(event, TrialResumed):
             curve = self._changed(event.trial)
             del curve.scores[event.from_epoch :]
@@ -92,6 +97,11 @@ class Forecasts:
         if known is None or not known.scores:
             return None
         return self._forecast(known)
+
+    def seconds(self, number: int) -> float | None:
+        """Return the median of what the epochs of a trial took; None where none was measured."""
+        known = self._curves.get(self._names.get(number, ""))
+        return statistics.median(known.seconds) if known is not None and known.seconds else None
 
     def after(self, trial: str, score: float | None) -> Forecast | None:
         """Return the forecast of a trial as if it had one more epoch with this score."""

@@ -82,7 +82,8 @@ def _point(
     """Return Optuna's parameters of a trial; None if it used a value outside of the space, such as a lowered batch."""
     point: dict[str, Any] = {}
     for name, axis in axes.items():
-        value, choices = used.get(name), space[name].values
+        first = space[name].corners()[0] if space[name].when else None
+        value, choices = used.get(name, first), space[name].values
         if choices is not None:
             value = next((index for index, choice in enumerate(choices) if choice == value), -1)
         if value is None or not axis._contains(value):

@@ -7,22 +7,35 @@ for one GPU is kept for a node with another.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from yolosweep.experiment import Experiment, baseline, identity, settings_of
 from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.experiment.schema import MODEL
+from yolosweep.experiment.settings import allows
+from yolosweep.experiment.space import active, completed
 from yolosweep.ledger.history import TrialHistory
 from yolosweep.records import Ending, TrialRecord, TrialRequest
-from yolosweep.records.events import Event, TrialEnded, TrialStarted
+from yolosweep.records.events import Event, SweepStarted, TrialEnded, TrialStarted
 from yolosweep.search.forecasts import Forecasts
-from yolosweep.search.searchers.searcher import CurveSearcher, ModelSearcher, searcher_for
+from yolosweep.search.searchers.searcher import (
+    ConstrainedSearcher,
+    CurveSearcher,
+    InformedSearcher,
+    ModelSearcher,
+    searcher_for,
+)
+from yolosweep.search.warm_start import first_points
 
 __all__ = ["Offer", "Suggestion", "TrialGenerator"]
 
 _ATTEMPTS = 50
 """Tries to find parameters that were not tried yet before a finite space counts as used up."""
+
+_REFUSED = 0.05
+"""What a suggestion outside of the constraints costs of these tries."""
 
 _NAMED = 20
 """Points that are listed one by one."""
@@ -66,6 +79,7 @@ class _TooBig:
 
     batch: int
     imgsz: int
+    model: str | None
     device: str
 
 
@@ -77,10 +91,19 @@ class TrialGenerator:
         model_fingerprint: part of every identity.
         data_fingerprint: part of every identity.
         world_size: ranks of every trial, part of every identity.
+        models: file and fingerprint by the name of the model, where several are searched.
     """
 
-    def __init__(self, exp: Experiment, *, model_fingerprint: str, data_fingerprint: str, world_size: int) -> None:
-        search = exp.search
+    def __init__(
+        self,
+        exp: Experiment,
+        *,
+        model_fingerprint: str,
+        data_fingerprint: str,
+        world_size: int,
+        models: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        search, self._fingerprints = exp.search, {name: hashed for name, (_, hashed) in (models or {}).items()}
         self._exp, self._world_size = exp, world_size
         self._model_fingerprint, self._data_fingerprint = model_fingerprint, data_fingerprint
         self._searcher = searcher_for(
@@ -89,11 +112,14 @@ class TrialGenerator:
         self._forecasts = Forecasts(int(exp.space.epochs), search.mode)
         if isinstance(self._searcher, CurveSearcher):
             self._searcher.watch(self._forecasts)
+        if isinstance(self._searcher, ConstrainedSearcher) and search.constraints:
+            self._searcher.keep_to(lambda parameters: allows(exp, active(search.parameters, parameters)))
         self._is_exhaustive = SEARCHERS[search.searcher].is_exhaustive
         self._tried: set[str] = set()
         self._asked: dict[str, Mapping[str, Any]] = {}
         self._too_big: list[_TooBig] = []
         self._left_out: dict[str, dict[str, Any]] = {}
+        self._earlier_points: list[dict[str, Any]] = []
 
     def next(self, number: int, devices: Collection[str] = ()) -> Suggestion | None:
         """Return the point for trial ``number``; None where there is none left for any of the devices.
@@ -106,10 +132,10 @@ class TrialGenerator:
             self._left_out.clear()
         for parameters in itertools.chain(list(self._left_out.values()), self._points(number)):
             settings = settings_of(self._exp, parameters)
-            key = self._identity(settings)
+            key, model = self._identity(settings, parameters), parameters.get(MODEL)
             if key in self._tried:
                 continue
-            too_big = self._too_big_for(settings)
+            too_big = self._too_big_for(settings, model)
             if not too_big or set(devices) - too_big:
                 self._left_out.pop(key, None)
                 return Suggestion(parameters=parameters, settings=settings, identity=key)
@@ -124,14 +150,13 @@ class TrialGenerator:
         settings, asked = {**request.settings, "seed": seed}, self._size(request.settings)[0]
         if (batch := int(used.get("batch", asked))) != asked:
             settings["batch"] = batch
-        return Suggestion(
-            parameters=parameters, settings=settings, identity=self._identity(settings), repeats=request.trial
-        )
+        key = self._identity(settings, parameters)
+        return Suggestion(parameters=parameters, settings=settings, identity=key, repeats=request.trial)
 
-    def _identity(self, settings: Mapping[str, Any]) -> str:
+    def _identity(self, settings: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
         return identity(
             settings,
-            model=self._model_fingerprint,
+            model=self._fingerprints.get(parameters.get(MODEL, ""), self._model_fingerprint),
             task=self._exp.task,
             data_fingerprint=self._data_fingerprint,
             world_size=self._world_size,
@@ -140,12 +165,20 @@ class TrialGenerator:
 
     def _points(self, number: int) -> Iterator[dict[str, Any]]:
         """Yield what the searcher suggests, until it has no more or has said enough."""
-        until_exhausted = self._is_exhaustive and number > 0
-        for attempt in itertools.count() if until_exhausted else range(_ATTEMPTS):
-            parameters = baseline(self._exp)[0] if number == 0 else self._searcher.suggest(number, attempt)
-            if parameters is None:
+        if number == 0:
+            yield baseline(self._exp)[0]
+            return
+        space, constrained = self._exp.search.parameters, bool(self._exp.search.constraints)
+        left, earlier = float(_ATTEMPTS), self._earlier_points[number - 1 : number]
+        for attempt in itertools.count(-len(earlier)):
+            parameters = earlier[attempt] if attempt < 0 else self._searcher.suggest(number, attempt)
+            if parameters is None or (not self._is_exhaustive and left <= 0):
                 return
-            yield parameters
+            parameters = active(space, parameters)
+            is_allowed = not constrained or allows(self._exp, parameters)
+            left -= 1 if is_allowed else _REFUSED
+            if is_allowed:
+                yield parameters
 
     def expected_scores(self) -> dict[int, float]:
         """Return the searcher's expectation of each trial's final score, by number; empty where it has no model."""
@@ -159,30 +192,37 @@ class TrialGenerator:
         named = "; ".join(points[:_NAMED]) + (f"; and {len(points) - _NAMED} more" if len(points) > _NAMED else "")
         return f"not tried, as at least as big as what did not fit on the GPUs that there are: {named}"
 
-    def too_small(self, devices: Mapping[str, str], settings: Mapping[str, Any]) -> tuple[str, ...]:
+    def too_small(self, devices: Mapping[str, str], request: TrialRequest) -> tuple[str, ...]:
         """Return the nodes, of those with a known device, on which a trial does not fit; none if that is all."""
-        too_big = self._too_big_for(settings)
+        too_big = self._too_big_for(request.settings, request.asked.get(MODEL))
         small = sorted(node for node, device in devices.items() if device in too_big)
         return tuple(small) if len(small) < len(devices) else ()
 
-    def _too_big_for(self, settings: Mapping[str, Any]) -> set[str]:
+    def _too_big_for(self, settings: Mapping[str, Any], model: str | None) -> set[str]:
         """Return the devices on which something that is not bigger did not fit."""
         batch, imgsz = self._size(settings)
-        return {known.device for known in self._too_big if batch >= known.batch and imgsz >= known.imgsz}
+        same = [known for known in self._too_big if known.model == model]
+        return {known.device for known in same if batch >= known.batch and imgsz >= known.imgsz}
 
     def apply(self, event: Event) -> None:
         """Learn from one event of the ledger."""
         self._forecasts.apply(event)
-        if isinstance(event, TrialStarted):
+        if isinstance(event, SweepStarted):
+            search = self._exp.search
+            self._earlier_points = first_points(event.earlier, search.parameters, search.mode, baseline(self._exp)[0])
+            if isinstance(self._searcher, InformedSearcher):
+                self._searcher.learn_earlier(event.earlier)
+        elif isinstance(event, TrialStarted):
             request = event.request
             self._tried.add(request.identity)
             self._asked[request.trial] = request.settings
-            self._searcher.started(request.number, request.asked)
+            self._searcher.started(request.number, completed(self._exp.search.parameters, request.asked))
         elif isinstance(event, TrialEnded):
             record = event.record
             if record.ending is Ending.CANCELLED:  # it may go on later: until then it counts as running
                 return
-            self._searcher.tell(record.number, record.used, record.score, learned=record.ending is not Ending.FAILED)
+            used = completed(self._exp.search.parameters, record.used)
+            self._searcher.tell(record.number, used, record.score, learned=record.ending is not Ending.FAILED)
             self._learn_size(record)
 
     def _learn_size(self, record: TrialRecord) -> None:
@@ -191,7 +231,8 @@ class TrialGenerator:
         used = int(record.used.get("batch", asked))
         failed = used if record.ending is Ending.OOM else 2 * used if used < asked else None
         if failed is not None:
-            self._too_big.append(_TooBig(batch=failed, imgsz=imgsz, device=record.device))
+            model = record.asked.get(MODEL)
+            self._too_big.append(_TooBig(batch=failed, imgsz=imgsz, model=model, device=record.device))
 
     def _size(self, settings: Mapping[str, Any]) -> tuple[int, int]:
         """Return batch and imgsz of a trial."""

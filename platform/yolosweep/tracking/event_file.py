@@ -88,6 +88,7 @@ class EventFile:
         self.ending = ""
         """The text of the last ending."""
         self._tags = set[str]()
+        self._images = set[tuple[str, int]]()
         path.parent.mkdir(parents=True, exist_ok=True)
         # Never follow a link: the folder may come from somebody else.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
@@ -115,6 +116,8 @@ class EventFile:
             self.last_step = max(self.last_step, int(scalars.get(_LEDGER_SEQ, event.step)))
         for value in event.summary.value:
             self._tags.add(value.tag)
+            if value.HasField("image"):
+                self._images.add((value.tag, event.step))
             if value.tag == "ending/text_summary":
                 self.ending = value.tensor.string_val[0].decode(errors="replace") if value.tensor.string_val else ""
 
@@ -122,6 +125,22 @@ class EventFile:
         """Append the values of a step."""
         value_type = self._proto.summary_pb2.Summary.Value
         self._add([value_type(tag=tag, simple_value=value) for tag, value in values.items()], step, time_s)
+
+    def add_image(self, tag: str, encoded: bytes, width: int, height: int, step: int, time_s: float) -> None:
+        """Append a picture, unless it is there at this step.
+
+        Args:
+            tag: what it is called.
+            encoded: a PNG or JPEG file.
+            width, height: its size, pixels.
+            step: number of the ledger event.
+            time_s: when it was made.
+        """
+        if (tag, step) in self._images:
+            return
+        summary = self._proto.summary_pb2.Summary
+        image = summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
+        self._add([summary.Value(tag=tag, image=image)], step, time_s)
 
     def add_parameters(self, values: Mapping[str, Any], time_s: float) -> None:
         """Append the searched parameters, unless they are there."""

@@ -18,6 +18,8 @@ from yolosweep.tracking.sink import Artifact, Close, Connection, Message, NotSen
 __all__ = ["Outbox", "send"]
 
 _OPTIONAL = (Row, Summary, Table, Artifact)
+_OUT_OF_REACH = 2
+"""Runs that cannot be opened, before any could."""
 
 
 class Outbox:
@@ -43,6 +45,8 @@ class Outbox:
         self.planner = Planner(sink.name, sink.run_id)
         self._folder, self._sink, self._connect = folder, sink, connect
         self._connection: Connection | None = None
+        self._reached = False
+        """A run was opened in this connection."""
         self._steps: dict[str, int] = {}
         """Last history step of each run that is open in this connection."""
         self._pending: dict[str, list[Message]] = {}
@@ -85,19 +89,22 @@ class Outbox:
             flush: also finish runs of trials that continue, so that everything counts as arrived.
 
         Raises:
-            NotSent: something did not arrive. The other runs were tried too, unless no run could be opened at all.
+            NotSent: something did not arrive. The other runs were tried too, unless the first two could not be opened:
+                one may have been deleted there, of two the server is out of reach.
         """
-        failure: NotSent | None = None
+        failures: list[NotSent] = []
         for run in sorted(self._pending, key=lambda run: self.planner.opened[run].kind == "sweep"):
             self.heartbeat()
             try:
                 self._deliver_run(run, flush=flush)
             except NotSent as error:
-                if error.refused or not self._steps:
+                failures.append(error)
+                if error.refused:
                     raise
-                failure = failure or error
-        if failure is not None:
-            raise failure
+                if not self._reached and len(failures) == _OUT_OF_REACH:
+                    break
+        if failures:
+            raise failures[0]
 
     def _deliver_run(self, run: str, *, flush: bool) -> None:
         """Send a run's pending messages; endings that no longer hold are sent on the way, the last one closes it."""
@@ -107,6 +114,7 @@ class Outbox:
         if run not in self._steps:
             arrived = self.state.runs.get(run)
             step = connection.open(self.planner.opened[run], closes=close is not None)
+            self._reached = True
             self._steps[run] = max(step, arrived.step if arrived else -1)
             fresh = fresh[isinstance(fresh[0], Open) :]
         connection.send(run, self._without_known_steps(run, fresh))

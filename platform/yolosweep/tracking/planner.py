@@ -45,6 +45,7 @@ _SWEEP_OUTCOMES: dict[str, Outcome] = {
 }
 _OF_NOW = {"verdict_text", "verdict_details"}
 """What a model cannot keep: before the sweep has ended, a verdict begins with "So far"."""
+_OF_DATA = {"task", "names", "images", "fingerprint", "labels_digest", "leaks", "same_source"}
 _PICTURES = ("winner/plots/val/", "winner/plots/test/", "winner/worst/")
 """Folders of pictures that are sent; trial 0's plots and the page of mistakes stay in the run folder."""
 
@@ -135,7 +136,7 @@ class Planner:
             self.section = self.section or section
             self._tags = tuple(section.get("tags") or ())
         dataset = self.history.dataset.model_dump(
-            mode="json", include={"task", "images", "fingerprint", "leaks", "same_source", "allowed"}
+            mode="json", include={"task", "images", "fingerprint", "leaks", "same_source", "same_scene", "allowed"}
         )
         config = {"experiment": event.experiment, "dataset": dataset, "versions": event.versions}
         return self._opening("sweep", event.seq, name=self.history.sweep, kind="sweep", config=config)
@@ -168,12 +169,13 @@ class Planner:
             **request.asked,
             **request.settings,
             "task": request.task,
-            "model": request.model,
+            "model": request.asked.get("model", request.model),
             "asked": request.asked,
             "world_size": request.world_size,
             "dataset_fingerprint": dataset.fingerprint,
             "dataset_leaks": dict(dataset.leaks),
             "dataset_same_source": dict(dataset.same_source),
+            "dataset_same_scene": dict(dataset.same_scene),
             "yolosweep": {
                 "sweep": self.history.sweep,
                 "number": request.number,
@@ -224,13 +226,14 @@ class Planner:
         metadata = {**lasting, "trial_run": self._run(event.trial), "dataset_fingerprint": event.data_fingerprint}
         metadata |= {"sha256": file.sha256, "size": file.size}
         name = f"{self.history.sweep}-best"
+        data = self.history.dataset.model_dump(mode="json", include=_OF_DATA)
         columns, rows = classes_of(self.history)
         table = [Table(run=run, seq=seq, step=seq, name="classes", columns=columns, rows=rows)] if rows else []
         pictures = tuple(one for one in event.pictures if one.path.startswith(_PICTURES))
         return [
             *self._reopening(run, seq),
             Summary(run=run, seq=seq, values={**values, **stale}),
-            Artifact(run=run, seq=seq, name=name, file=file, metadata=metadata, pictures=pictures),
+            Artifact(run=run, seq=seq, name=name, file=file, metadata=metadata, dataset=data, pictures=pictures),
             *table,
         ]
 

@@ -101,6 +101,8 @@ class Artifact(Message):
     name: str
     file: FileRef
     metadata: dict[str, Any]
+    dataset: dict[str, Any] = field(default_factory=dict)
+    """What identifies and describes the data it was trained on."""
     pictures: tuple[FileRef, ...] = ()
     """Plots of its validations and its worst images, in ``winner/plots`` and ``winner/worst``."""
 

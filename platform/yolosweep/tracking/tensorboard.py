@@ -12,11 +12,16 @@ from typing import Any
 
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment.schema import Track
+from yolosweep.records import FileRef
+from yolosweep.storage.atomic_files import sha256_of
 from yolosweep.tracking.event_file import EventFile
-from yolosweep.tracking.sink import Choice, Close, Destination, Message, NotSent, Open, Row
+from yolosweep.tracking.pictures import picture_key
+from yolosweep.tracking.sink import Artifact, Choice, Close, Destination, Message, NotSent, Open, Row
 
 __all__ = ["TensorBoardConnection", "TensorBoardSink"]
 
+_LARGEST_PICTURE = 1 << 24
+"""Bytes."""
 _FILE = "events.out.tfevents.yolosweep"
 _PLAIN = re.compile(r"\w[\w.\-]*")
 """Names of runs; a ledger from somebody else may hold any text."""
@@ -32,7 +37,7 @@ class TensorBoardSink:
 
     name = "tensorboard"
     title = "TensorBoard"
-    supports: frozenset[type[Message]] = frozenset({Row})
+    supports: frozenset[type[Message]] = frozenset({Row, Artifact})
 
     def choose(self, track: Track, environ: Mapping[str, str]) -> Choice:
         """Write wherever there is a section that is not off."""
@@ -96,11 +101,30 @@ class TensorBoardConnection:
         return file.last_step
 
     def send(self, run: str, messages: Sequence[Message]) -> None:
-        """Append the rows."""
+        """Append the rows, and the pictures of the winner."""
         with _translated():
-            for message in messages:
-                if isinstance(message, Row) and run in self._files:
+            for message in messages if run in self._files else ():
+                if isinstance(message, Row):
                     _add_row(self._files[run], message)
+                elif isinstance(message, Artifact):
+                    self._add_pictures(self._files[run], message)
+
+    def _add_pictures(self, file: EventFile, message: Artifact) -> None:
+        """Append plots and worst images that are as the ledger recorded them."""
+        for one in message.pictures:
+            if (key := picture_key(one)) is not None and (picture := self._picture(one)) is not None:
+                file.add_image(f"winner/{key}", *picture, message.seq, message.at.timestamp())
+
+    def _picture(self, file: FileRef) -> tuple[bytes, int, int] | None:
+        """Return a picture with its width and height; None where the file is missing, changed or no picture."""
+        from PIL import Image
+
+        with contextlib.suppress(Exception):  # whatever a stranger's file makes of its reader
+            path = self._folder.resolve(file)
+            if path.stat().st_size <= _LARGEST_PICTURE and sha256_of(path) == file.sha256:
+                with Image.open(path) as picture:
+                    return path.read_bytes(), *picture.size
+        return None
 
     def finish(self, run: str, close: Close | None) -> None:
         """Close a run's file; what was appended is on the disk then."""

@@ -12,11 +12,12 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from yolosweep.records import FileRef
 from yolosweep.storage.atomic_files import sha256_of
+from yolosweep.tracking.pictures import picture_key
 from yolosweep.tracking.sink import (
     Artifact,
     Close,
@@ -33,7 +34,7 @@ from yolosweep.tracking.sink import (
 from yolosweep.tracking.wandb_sweep import SweepState, WandbSweep, api_of, sweep_config
 from yolosweep.tracking.wandb_views import is_available, make_view
 
-__all__ = ["WandbConnection", "picture_key"]
+__all__ = ["WandbConnection"]
 
 _REFUSED = re.compile(r"AuthenticationError|\b40[13]\b|permission denied|api key", re.IGNORECASE)
 _EXIT_CODES = {"finished": 0, "failed": 1, "cancelled": 255}
@@ -41,9 +42,6 @@ _EXIT_CODES = {"finished": 0, "failed": 1, "cancelled": 255}
 _SWEEP_STATES: dict[Outcome, SweepState] = {"finished": "FINISHED", "failed": "CANCELED", "cancelled": "CANCELED"}
 _OF_OTHERS = ("score", "best_score", "best_trial", "gain_over_defaults", "ledger_seq")
 """What the sweep's rows say of trials so far: history, but no headline, which is the winner's; so ``best/…``, too."""
-_WORST = re.compile(r"(\d{2})-(val|test)-")
-_WORST_SENT = 20
-"""Of each split, the worst images that are sent; each is a panel of its own, because their sizes differ."""
 _INIT_TIMEOUT_S = 20.0
 _FINISH_TIMEOUT_S = {"trial": 60.0, "sweep": 600.0}
 """A trial's run carries numbers; the sweep's run uploads the winner's checkpoint."""
@@ -163,6 +161,8 @@ class WandbConnection:
             run.tags = message.tags
             run.config.update(message.config, allow_val_change=True)
             if isinstance(message, Close):
+                if ending := message.summary.get("ending"):
+                    run.config.update({"ending": ending}, allow_val_change=True)  # panels group by settings alone
                 run.summary.update(message.summary)
 
     def _upload(self, run: Any, message: Artifact) -> None:
@@ -187,7 +187,21 @@ class WandbConnection:
             return
         artifact = wandb.Artifact(message.name, type="model", metadata=dict(message.metadata))
         artifact.add_file(str(path), name="best.pt", skip_cache=True, policy="immutable")
+        if not self._offline and message.dataset:  # the SDK refuses it offline
+            self._use_data(run, message.dataset)
         run.log_artifact(artifact, aliases=["best", self._destination.sweep])
+
+    def _use_data(self, run: Any, dataset: Mapping[str, Any]) -> None:
+        """Link the model to its data: an artifact of its own that holds the fingerprint, the same for all sweeps."""
+        import wandb
+
+        data = wandb.Artifact(f"data-{dataset['fingerprint'][:16]}", type="dataset", metadata=dict(dataset))
+        with data.new_file("dataset.json") as file:
+            json.dump(dataset, file, indent=2, sort_keys=True)
+        try:
+            run.use_artifact(data)
+        except Exception as error:  # the model is worth more than its link
+            print(f"the data set was not linked to the model: {_without_key(str(error))}")
 
     def _unchanged(self, file: FileRef) -> Path | None:
         """Return where a recorded file is; None where it is missing or was changed."""
@@ -234,20 +248,6 @@ def _history(message: Row | Table) -> Mapping[str, Any]:
 
     table = wandb.Table(columns=list(message.columns), data=[list(row) for row in message.rows], allow_mixed_types=True)
     return {message.name: table, "ledger_seq": message.seq}
-
-
-def picture_key(file: FileRef) -> str | None:
-    """Return what a picture of the winner is logged as: plots by split and name, worst images by split and rank.
-
-    None where it is not sent: it is not among the worst, or no image.
-    """
-    name = PurePosixPath(file.path)
-    if name.suffix not in (".png", ".jpg"):
-        return None
-    if name.parent.name == "worst":
-        found = _WORST.match(name.name)
-        return f"worst/{found[2]}-{found[1]}" if found and int(found[1]) <= _WORST_SENT else None
-    return f"{name.parent.name}/{name.stem}"
 
 
 def _ignore_stop_button() -> None:

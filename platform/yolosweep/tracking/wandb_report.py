@@ -11,8 +11,8 @@ from yolosweep.errors import UsageError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.tracking.mirror_state import MirrorState
+from yolosweep.tracking.pictures import picture_key
 from yolosweep.tracking.wandb import WandbSink
-from yolosweep.tracking.wandb_connection import picture_key
 from yolosweep.tracking.wandb_views import is_available, panels_of
 from yolosweep.tracking.winner_values import classes_of, winner_of
 
@@ -83,8 +83,16 @@ def _is_setting(name: str) -> bool:
 
 
 def _scores(values: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    scored = [name.removeprefix("winner/") for name in values if name.startswith(("winner/val/", "winner/test/"))]
-    return [(name, values[f"winner/{name}"], values.get(f"trial0/{name}")) for name in scored]
+    of_winner = (name.removeprefix("winner/") for name in values if name.startswith(("winner/val/", "winner/test/")))
+    scored = [name for name in of_winner if not name.endswith(("_low", "_high"))]
+    return [(name, _scored(values, f"winner/{name}"), _scored(values, f"trial0/{name}")) for name in scored]
+
+
+def _scored(values: dict[str, Any], name: str) -> Any:
+    """Return a score with its interval, if it has one."""
+    if f"{name}_low" not in values:
+        return values.get(name)
+    return f"{values[name]:.4g} ({values[f'{name}_low']:.4g} to {values[f'{name}_high']:.4g})"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

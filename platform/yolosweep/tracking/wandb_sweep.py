@@ -49,7 +49,10 @@ def sweep_config(sweep: str, search: Mapping[str, Any]) -> dict[str, Any] | None
     ``run_cap`` and ``early_terminate`` are left out: with them, the server would end sweeps and runs itself.
     """
     parameters = {
-        name: {"distribution": one.distribution or _DISTRIBUTIONS[one.kind], **one.model_dump(mode="json")}
+        name: {
+            "distribution": one.distribution or _DISTRIBUTIONS[one.kind],
+            **one.model_dump(mode="json", exclude={"when"}),
+        }
         for name, one in parameters_of({"search": {"parameters": None, **search}}).items()
     }
     if not parameters:

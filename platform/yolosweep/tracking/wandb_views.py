@@ -110,6 +110,14 @@ def _of_trainings(metric: str) -> list[Any]:
     ]
     return [
         wr.LinePlot(title=metric, x="epoch", y=["score"]),
+        wr.LinePlot(
+            title=f"{metric} by ending",
+            x="epoch",
+            y=["score"],
+            groupby=wr.Config("ending"),
+            groupby_aggfunc="samples",
+            groupby_rangefunc="none",
+        ),
         wr.LinePlot(title="best so far", x="epoch", y=["best_score"]),
         *losses,
         wr.LinePlot(title="learning rates", x="epoch", metric_regex="^lr/"),

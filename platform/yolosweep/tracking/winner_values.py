@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from statistics import NormalDist
 from typing import Any
 
 from yolosweep.diagnosis.verdict import judge
@@ -13,6 +15,8 @@ from yolosweep.records import Validation
 from yolosweep.records.columns import short_metric
 
 __all__ = ["classes_of", "winner_of"]
+
+_QUANTILE = NormalDist().inv_cdf(0.975)
 
 
 def winner_of(history: History) -> dict[str, Any]:
@@ -28,8 +32,12 @@ def winner_of(history: History) -> dict[str, Any]:
     values |= {f"winner/{name}": winner.settings.get(name, value) for name, value in asked.items()}
     for who, validations in _validated(history).items():
         for split, validation in validations.items():
-            scored = {name: value for name, value in validation.metrics.items() if _is_shown(name, winner.metric)}
-            values |= {f"{who}/{split}/{short_metric(name)}": value for name, value in scored.items()}
+            images = history.dataset.images.get(split, 0)
+            for name, value in validation.metrics.items():
+                if _is_shown(name, winner.metric):
+                    key = f"{who}/{split}/{short_metric(name)}"
+                    interval = _interval(value, validation.errors.get(name), images, name.startswith("metrics/"))
+                    values |= {key: value, **{f"{key}_{end}": bound for end, bound in interval.items()}}
     values |= _verdict(history) | {"caveats": " | ".join(winner.caveats) or None}
     return {name: value for name, value in values.items() if value is not None}
 
@@ -59,6 +67,15 @@ def _validated(history: History) -> dict[str, Mapping[str, Validation]]:
     if winner.reference is not None and baseline is not None and winner.reference.trial == baseline.request.trial:
         validated["trial0"] = winner.reference.validations
     return validated
+
+
+def _interval(score: float | None, error: float | None, images: int, is_share: bool) -> dict[str, float]:
+    """Return the 95 % interval of a score over images like these; nothing where its noise is unknown."""
+    if score is None or error is None or not images:
+        return {}
+    half = _QUANTILE * math.hypot(error, 1 / images if is_share else 0.0)  # one image always counts, as in the verdict
+    low, high = score - half, score + half
+    return {"low": round(max(0.0, low), 6), "high": round(min(1.0, high) if is_share else high, 6)}
 
 
 def _is_shown(name: str, searched: str) -> bool:

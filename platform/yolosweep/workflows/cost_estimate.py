@@ -41,6 +41,7 @@ def estimate_cost(
     *,
     model_bytes: int | None,
     cores: float | None,
+    largest: tuple[Experiment, int | None] | None = None,
     earlier: Sequence[History] = (),
     probes: Sequence[Probe] = (),
 ) -> CostEstimate | None:
@@ -50,14 +51,17 @@ def estimate_cost(
         exp: the experiment.
         images: images per split.
         model_bytes: size of the model file, if there is one.
+        largest: the experiment with the largest model that is searched, and the size of its file.
         cores: CPU cores of one trial on this machine; None where trials run on GPUs or on other machines.
         earlier: earlier sweeps of these data.
         probes: trainings measured now: of the default trial, and of the largest one if they differ.
     """
     if probes:
         return _measured(probes, images)
-    default, largest = sizes_of_sweep(exp)
-    least, most = (_cost(exp, exp.model, model_bytes, sizes) for sizes in (default, largest))
+    default, costliest = sizes_of_sweep(exp)
+    biggest, biggest_bytes = largest or (exp, model_bytes)
+    least = _cost(exp, exp.model, model_bytes, default)
+    most = _cost(exp, biggest.model, biggest_bytes, costliest)
 
     def seconds(cost: TrainingCost, sizes: Sizes, on: float) -> float:
         return cost.epoch_s(images["train"], sizes.batch, on) * (1 + _validation(images))
@@ -72,7 +76,7 @@ def estimate_cost(
         basis=basis,
         factor=_FACTORS[basis],
         epoch_seconds=speed * seconds(least, default, on),
-        epoch_seconds_most=speed * max(seconds(least, default, on), seconds(most, largest, on)),
+        epoch_seconds_most=speed * max(seconds(least, default, on), seconds(most, costliest, on)),
         memory_mb=max(least.memory_mb, most.memory_mb),
     )
 
@@ -112,7 +116,7 @@ def _ratios(exp: Experiment, history: History, images: dict[str, int], *, on_gpu
         if not seconds or bool(trial.request.gpus) is not on_gpu:
             continue
         sizes = Sizes(imgsz=arguments.imgsz(settings), batch=arguments.batch(settings))
-        rough = _cost(exp, model, None, sizes).epoch_s(
+        rough = _cost(exp, str(trial.request.asked.get("model", model)), None, sizes).epoch_s(
             images["train"], sizes.batch, 1.0 if on_gpu else trial.request.cpus
         )
         found.append(statistics.median(seconds) / (rough * (1 + _validation(images))))

@@ -83,6 +83,7 @@ def _result(gate: Gate, allow: Sequence[str], report: Path | None) -> DataCheck:
             images_with={dataset.names[number]: count for number, count in found.images_with.items()},
             leaking=dataset.leaks.get(split),
             same_source=dataset.same_source.get(split),
+            same_scene=dataset.same_scene.get(split),
         )
         for split, found in gate.counts.splits.items()
         if found.images

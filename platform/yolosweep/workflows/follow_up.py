@@ -8,12 +8,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from yolosweep.errors import RunFolderError, UsageError
-from yolosweep.experiment.next_experiment import next_experiment, one_line
+from yolosweep.experiment.commented_yaml import one_line
+from yolosweep.experiment.next_experiment import next_experiment
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records.diagnosis import Change, Diagnosis
+from yolosweep.report.summary import verdict_of
 from yolosweep.report.sweep_diagnosis import diagnose_sweep
-from yolosweep.storage.atomic_files import write_atomic
+from yolosweep.workflows.starter_file import write_experiment
 
 __all__ = ["FollowUp", "follow_up", "write_follow_up"]
 
@@ -43,7 +45,9 @@ def follow_up(folder: RunFolder) -> FollowUp:
         return _without_experiment(stop.sentence, *(change.how for change in stop.changes))
     changes = [_with_evidence(diagnosis, change) for diagnosis in found for change in diagnosis.changes]
     try:
-        following = next_experiment(history.experiment, changes, title=f"Follows {history.sweep}, with comments.")
+        following = next_experiment(
+            history.experiment, changes, title=f"Follows {history.sweep}. {verdict_of(history).sentence}"
+        )
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise RunFolderError(
@@ -75,10 +79,7 @@ def write_follow_up(folder: RunFolder, out: Path) -> FollowUp:
         raise UsageError(f"{out} exists and is not overwritten; choose another with --out")
     following = follow_up(folder)
     if following.changes:
-        try:
-            write_atomic(out.absolute(), following.text)
-        except OSError as error:
-            raise UsageError(f"cannot write {out}: {error.strerror or error}; choose another with --out") from error
+        write_experiment(following.text, out)
     return following
 
 

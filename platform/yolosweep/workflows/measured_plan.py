@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from yolosweep.cluster import working_gpus, write_view_on_driver
+from yolosweep.cluster import gpu_memory_mb, write_view_on_driver
 from yolosweep.experiment import baseline, settings_of
+from yolosweep.experiment.schema import MODEL
 from yolosweep.ledger import RunFolder
 from yolosweep.records.probe import Probe
 from yolosweep.runtime.resources import allot
@@ -38,11 +39,14 @@ def probes_of(checked: Checked, listener: Listener, *, seconds: float = _SECONDS
     exp = checked.experiment
     parameters = baseline(exp)[0]
     largest = {**parameters, **{name: max(exp.space.numbers(name)) for name in _COSTLY if name in parameters}}
+    if MODEL in parameters:
+        largest[MODEL] = checked.largest[0].model
     points = [parameters] if largest == parameters else [parameters, largest]
     with tempfile.TemporaryDirectory(prefix="yolosweep-plan-") as storage:
         folder = RunFolder.create(storage, "plan")
         dataset = write_view_on_driver(checked.gate, checked.dataset, folder)
-        gpus = _gpus(exp.resources.gpus_per_trial)
+        memory_mb = gpu_memory_mb() if exp.resources.gpus_per_trial else None
+        gpus = 0.0 if memory_mb is None else _gpus(exp.resources.gpus_per_trial)
         resources = exp.resources.model_copy(update={"gpus_per_trial": gpus, "workers": None})
         node = {"CPU": float(os.cpu_count() or 1), "GPU": 1.0 if gpus else 0.0}
         allotted = allot(resources, [node], exp.search.trials)
@@ -51,7 +55,8 @@ def probes_of(checked: Checked, listener: Listener, *, seconds: float = _SECONDS
             "cpus": allotted.cpus, "gpus": gpus, "policy": exp.trial,
         }  # fmt: skip
         at_a_time = min(allotted.concurrent, _MOST)
-        return tuple(_probe(checked, point, here, listener, seconds, at_a_time) for point in points)
+        probes = (_probe(checked, point, here, listener, seconds, at_a_time) for point in points)
+        return tuple(probe.model_copy(update={"gpu_total_mb": memory_mb}) for probe in probes)
 
 
 def _probe(
@@ -68,12 +73,11 @@ def _probe(
     size = f"imgsz {settings['imgsz']}, " if "imgsz" in settings else ""
     how = f"{size}batch {settings.get('batch', 'default')}, {at_a_time} at a time"
     listener.info(f"training some batches ({how}) …")
-    request = point.request("plan", 0, exp, here)
+    model = checked.others.get(parameters.get(MODEL, ""), checked.model)
+    request = point.request("plan", 0, exp, {**here, "model": str(model)})
     return measured(request, seconds, at_a_time=at_a_time)
 
 
 def _gpus(asked: float | str) -> float:
     """Return the GPUs of one probe: at most one, as none can be measured across several."""
-    if asked == 0 or not working_gpus():
-        return 0.0
     return 1.0 if asked == "auto" else min(float(asked), 1.0)

@@ -41,8 +41,17 @@ def leave_node(listener: Listener, *, grace_s: float) -> None:
     )
 
 
-def run_node(command: Sequence[str], listener: Listener, *, grace_s: float, cloud: str | None) -> int:
+def run_node(
+    command: Sequence[str], listener: Listener, *, grace_s: float, cloud: str | None, output: int | None = None
+) -> int:
     """Run a Ray node (``ray start … --block``) until it ends, SIGTERM arrives, or the cloud preempts the machine.
+
+    Args:
+        command: what starts the node and waits for it.
+        listener: receives progress.
+        grace_s: how long trials may take to checkpoint.
+        cloud: whose preemption notice to look for, ``aws`` or ``gcp``.
+        output: descriptor for what the command prints; None: standard output.
 
     Returns:
         The command's exit code; 0 if this process ended it.
@@ -65,7 +74,7 @@ def run_node(command: Sequence[str], listener: Listener, *, grace_s: float, clou
         # In a session of its own: a signal to our group must not end it yet. Trials are drained here before Ray gets
         # SIGTERM, so Ray's own drain (30 s, for actors that only hold their resources) is turned off.
         environment = {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0", **os.environ}
-        node = subprocess.Popen(list(command), env=environment, start_new_session=True)
+        node = subprocess.Popen(list(command), env=environment, start_new_session=True, stdout=output)
     except OSError as error:
         raise UsageError(f"cannot start {command[0]}: {error.strerror}") from error
     _wait(node, notice, cloud)

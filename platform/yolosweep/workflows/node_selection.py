@@ -31,8 +31,8 @@ def probe_request(checked: Checked | None, storage: str | None, marker: str = ""
 
 def needs_of(checked: Checked, address: str, allocation: Allocation | None) -> DiskEstimate:
     """Return the disk estimate of a checked experiment; see :func:`yolosweep.cluster.disk_needs`."""
-    exp, gate = checked.experiment, checked.gate
-    return disk_needs(exp, gate, model_bytes=checked.model_bytes, address=address, allocation=allocation)
+    (exp, size), gate = checked.largest, checked.gate
+    return disk_needs(exp, gate, model_bytes=size, address=address, allocation=allocation)
 
 
 def allocation_of(cluster: Cluster, checked: Checked) -> Allocation | None:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from yolosweep.errors import UsageError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.report.sweep_page import render, reproduce_command
+from yolosweep.report.sweep_page import render_of
 from yolosweep.report.winner import verify_file
 
 __all__ = ["ReportServer"]
@@ -98,7 +98,7 @@ class ReportServer:
         self._folder.refresh()
         self._history = history = History.of(self._folder)
         if self._page[0] != history.seq:
-            self._page = history.seq, render(history, reproduce=reproduce_command(self._folder)).encode()
+            self._page = history.seq, render_of(self._folder, history).encode()
         return self._page[1]
 
 

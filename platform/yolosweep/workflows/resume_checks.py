@@ -23,7 +23,16 @@ ALLOWABLE = ("data", "versions")
 """What may differ from the recorded sweep if the user accepts it (``--allow``); this is recorded."""
 
 _CHANGEABLE = (
-    *("search.trials", "search.time_budget", "search.epoch_budget", "search.finals", "keep_top", "trial", "track"),
+    *(
+        "search.trials",
+        "search.budget",
+        "search.time_budget",
+        "search.epoch_budget",
+        "search.finals",
+        "keep_top",
+        "trial",
+        "track",
+    ),
     *("resources.max_concurrent", "resources.cpus_per_trial", "resources.gpus_per_trial"),
 )
 """What may change when a sweep is resumed: how long and where it runs, not what it is."""
@@ -68,13 +77,14 @@ def check_again(
     recorded_versions = history.versions
     releases_differ, builds_differ = changed_versions(recorded_versions, versions())
     wrong += _other_data(checked, history, allow) + ([] if "versions" in allow else releases_differ)
-    model, faults = _stored_model(folder, checked, history)
+    models, faults = _stored_models(folder, checked, history)
     wrong += faults
     if wrong:
         lines = "\n".join(f"  {line}" for line in wrong)
         raise RunFolderError(f"{folder.address} cannot be resumed as the same sweep:\n{lines}")
     notes = (*checked.notes, *builds_differ)
-    return replace(checked, model=model, notes=notes), {"changes": changes, "allowed": sorted(allow)}
+    model = models.pop(checked.experiment.model)
+    return replace(checked, model=model, others=models, notes=notes), {"changes": changes, "allowed": sorted(allow)}
 
 
 def _checked(folder: RunFolder, overrides: Sequence[str], listener: Listener, *, allow: Sequence[str]) -> Checked:
@@ -83,22 +93,24 @@ def _checked(folder: RunFolder, overrides: Sequence[str], listener: Listener, *,
     Finals may have been chosen because the budget was large, so they give way, unless they are asked for now.
     """
     try:
-        return check(folder.experiment, overrides, listener, fetch=False, allow=allow)
+        return check(folder.experiment, overrides, listener, fetch=False, allow=allow, is_new=False)
     except ExperimentError as error:
         asked_for = any(text.startswith(_FINALS) for text in overrides)
         if asked_for or {fault.key for fault in error.faults} != {_FINALS}:
             raise
-    checked = check(folder.experiment, [*overrides, f"{_FINALS}=none"], listener, fetch=False, allow=allow)
+    checked = check(
+        folder.experiment, [*overrides, f"{_FINALS}=none"], listener, fetch=False, allow=allow, is_new=False
+    )
     return replace(checked, notes=(*checked.notes, "the finals are left out: the smaller budget has no room for them"))
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested mappings under dotted keys."""
+    """Yield the leaves of nested mappings under dotted keys; an empty list is no value, as in earlier versions."""
     if isinstance(value, Mapping) and value:
         for key, below in value.items():
             yield from _flat(below, f"{prefix}.{key}" if prefix else str(key))
     else:
-        yield prefix, value
+        yield prefix, None if value == [] else value
 
 
 def _other_data(checked: Checked, history: History, allow: Sequence[str]) -> list[str]:
@@ -128,11 +140,21 @@ def changed_versions(recorded: Mapping[str, str], now: Mapping[str, str]) -> tup
     return others, builds
 
 
-def _stored_model(folder: RunFolder, checked: Checked, history: History) -> tuple[Path | str, list[str]]:
-    """Return the model file in the run folder, and the problems with it."""
-    if isinstance(checked.model, str):
-        return checked.model, []
-    stored, recorded = folder.bring(folder.model(checked.model.name)), history.started.model_fingerprint
+def _stored_models(folder: RunFolder, checked: Checked, history: History) -> tuple[dict[str, Path | str], list[str]]:
+    """Return the model files in the run folder by name, and the problems with them."""
+    found, faults, started = dict[str, Path | str](), list[str](), history.started
+    for name, model in {checked.experiment.model: checked.model, **checked.others}.items():
+        recorded = started.fingerprints.get(name, started.model_fingerprint)
+        found[name], wrong = _stored_model(folder, model, recorded)
+        faults += wrong
+    return found, faults
+
+
+def _stored_model(folder: RunFolder, model: Path | str, recorded: str | None) -> tuple[Path | str, list[str]]:
+    """Return a model file in the run folder, and the problems with it."""
+    if isinstance(model, str):
+        return model, []
+    stored = folder.bring(folder.model(model.name))
     if not stored.is_file():
         return stored, [f"{stored} is missing: every trial starts from this model; restore it"]
     if sha256_of(stored) != recorded:

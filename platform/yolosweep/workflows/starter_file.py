@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from yolosweep.backends import DEFAULT_BACKEND, backend_for
 from yolosweep.data import examine, guess_task, profile_of
 from yolosweep.errors import UsageError
+from yolosweep.experiment import load_experiment
 from yolosweep.experiment.json_schema import text as schema_text
 from yolosweep.experiment.schema import SCHEMA_FILE, Search
 from yolosweep.experiment.starter import starter
+from yolosweep.records import Finding
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import write_atomic
+from yolosweep.workflows.time_budget import fit_on_this_machine
 
-__all__ = ["write_starter"]
+__all__ = ["write_experiment", "write_starter"]
 
 
 def write_starter(
     data: str, *, out: Path, task: str | None = None, model: str | None = None, time: str | None = None
-) -> None:
+) -> tuple[str, ...]:
     """Write a starter experiment for a data set into a new file, with the schema for editors beside it.
+
+    With a time budget, the epochs of a trial are chosen so that enough trials fit. Returns what fits, or why that is
+    unknown, and what keeps a sweep from starting; empty without either.
 
     Args:
         data: the data set.
@@ -41,7 +51,17 @@ def write_starter(
     if task is None:
         task = guess_task(place)
         _check_options(out, task, model, time)
-    text = _starter(data, out=out, task=task, model=model, time=time)
+    text, told = _starter(data, out=out, task=task, model=model, time=time)
+    write_experiment(text, out)
+    return told
+
+
+def write_experiment(text: str, out: Path) -> None:
+    """Write an experiment file, with the schema for editors beside it.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     try:
         write_atomic(out.absolute(), text)
         if not (schema := out.absolute().with_name(SCHEMA_FILE.name)).exists():
@@ -76,8 +96,8 @@ def _fault_of_time(time: str) -> str:
     return ""
 
 
-def _starter(data: str, *, out: Path, task: str, model: str | None, time: str | None) -> str:
-    """Return the text of the experiment.
+def _starter(data: str, *, out: Path, task: str, model: str | None, time: str | None) -> tuple[str, tuple[str, ...]]:
+    """Return the text of the experiment, and what to know about it.
 
     Raises:
         DataError: the data cannot be read.
@@ -85,7 +105,8 @@ def _starter(data: str, *, out: Path, task: str, model: str | None, time: str | 
     is_name = data.startswith("sample:") or is_address(data)
     gate = examine(data if is_name else str(Path(data).absolute()), task)
     in_folder = data.endswith((".yaml", ".yml"))
-    return starter(
+    write = partial(
+        starter,
         data if is_name else os.path.relpath(data, out.absolute().parent),
         task=task,
         name=Path(data.rpartition(":")[2]).absolute().parent.name if in_folder else Path(data).name,
@@ -95,3 +116,17 @@ def _starter(data: str, *, out: Path, task: str, model: str | None, time: str | 
         schema=SCHEMA_FILE.name,
         file=out.name,
     )
+    told = [_errors(gate.errors, data)] if gate.errors else []
+    if time is None:
+        return write(), tuple(told)
+    exp = load_experiment(YAML(typ="safe", pure=True).load(write()))
+    fit = fit_on_this_machine(exp, gate.dataset.images)
+    if fit is None:
+        told.append("what fits into the time is unknown without a measurement: yolosweep plan --measure")
+        return write(), tuple(told)
+    return write(epochs=fit.epochs), (*told, fit.sentence(time))
+
+
+def _errors(errors: Sequence[Finding], data: str) -> str:
+    codes = ", ".join(dict.fromkeys(finding.code for finding in errors))
+    return f"the data have errors that keep a sweep from starting: {codes} (yolosweep check {shlex.quote(data)})"

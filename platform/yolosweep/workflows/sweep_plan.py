@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from yolosweep.backends import backend_for
 from yolosweep.cluster import checkpoint_needs
 from yolosweep.errors import RunFolderError
-from yolosweep.experiment import baseline, finals_line
+from yolosweep.experiment import Experiment, baseline, finals_line
 from yolosweep.experiment.choices import PRUNERS
+from yolosweep.experiment.schema import Search
+from yolosweep.image_cache import usable_memory
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records.plan import CostEstimate, Plan
+from yolosweep.records.probe import Probe
 from yolosweep.runtime.resources import Allocation, allot
 from yolosweep.runtime.tune_adapter import joins_cluster
 from yolosweep.search.pruners.asha import rungs
@@ -23,6 +27,7 @@ from yolosweep.workflows.cost_estimate import estimate_cost
 from yolosweep.workflows.experiment_checks import Checked
 from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.measured_plan import probes_of
+from yolosweep.workflows.memory_check import memory_faults
 
 __all__ = ["plan_of"]
 
@@ -40,12 +45,13 @@ def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
     """
     exp = checked.experiment
     search, epochs = exp.search, int(exp.train["epochs"])
-    most = _epochs_at_most(search.trials, epochs, search.epoch_budget)
+    most = _epochs_at_most(search, epochs)
     allotted = None if joins_cluster(os.environ) else _local_allocation(checked)
     concurrent = allotted.concurrent if allotted else None
-    cost = _estimate(checked, allotted, measure)
+    probes = probes_of(checked, measure) if measure else ()
+    cost = _estimate(checked, allotted, probes, measured=measure is not None)
     seconds = None if cost is None else round((cost.epoch_seconds + cost.epoch_seconds_most) / 2, 3)
-    disk = checkpoint_needs(exp, checked.model_bytes)
+    disk = checkpoint_needs(*checked.largest)
     return Plan(
         experiment=exp.model_dump(mode="json"),
         data=checked.dataset,
@@ -61,34 +67,82 @@ def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
         else (),
         concurrent=concurrent,
         seconds_per_epoch=seconds,
-        hours_at_most=None
-        if seconds is None or most is None
-        else round(most * seconds / max(concurrent or 1, 1) / 3600, 3),
+        hours_at_most=None if cost is None else _hours_at_most(search, epochs, cost, concurrent or 1),
+        trainings=_trainings(search, epochs, cost, concurrent),
         disk_mb=round(
             disk.storage_mb(concurrent or exp.resources.max_concurrent or 1) + (search.trials or 100) * 0.05, 1
         ),
         memory_mb=None if concurrent is None or cost is None else round(concurrent * cost.memory_mb),
         tracking="; ".join(choice.line for choice in choose_sinks(exp.track, os.environ) if choice.line),
-        notes=checked.notes,
+        notes=(*_memory_faults(exp, cost, concurrent, probes), *checked.notes, *_of_each_model(checked, allotted)),
         cost=cost,
     )
 
 
-def _estimate(checked: Checked, allotted: Allocation | None, measure: Listener | None) -> CostEstimate | None:
+def _memory_faults(
+    exp: Experiment, cost: CostEstimate | None, concurrent: int | None, probes: Sequence[Probe]
+) -> tuple[str, ...]:
+    """Return what does not fit into memory, of what is known of this machine."""
+    at_a_time = concurrent or (probes[0].at_a_time if probes else 0)
+    if cost is None or not at_a_time:
+        return ()
+    asked = exp.resources.gpus_per_trial
+    gpus = 1.0 if asked == "auto" else float(asked)
+    return tuple(memory_faults(cost, at_a_time, usable_memory() / 2**20, gpus, probes))
+
+
+def _estimate(
+    checked: Checked, allotted: Allocation | None, probes: Sequence[Probe], *, measured: bool
+) -> CostEstimate | None:
     exp = checked.experiment
     return estimate_cost(
         exp,
         checked.dataset.images,
         model_bytes=checked.model_bytes,
+        largest=checked.largest,
         cores=allotted.cpus if allotted else None,
-        earlier=() if measure else _earlier(_local_copy(exp.storage), checked),
-        probes=probes_of(checked, measure) if measure else (),
+        earlier=() if measured else _earlier(_local_copy(exp.storage), checked),
+        probes=probes,
     )
 
 
-def _epochs_at_most(trials: int | None, epochs: int, budget: int | None) -> int | None:
-    limits = [limit for limit in (None if trials is None else trials * epochs, budget) if limit is not None]
-    return min(limits, default=None)
+def _of_each_model(checked: Checked, allotted: Allocation | None) -> list[str]:
+    """Return one line per model that is searched: what one of its trainings takes."""
+    found, cores = list[str](), allotted.cpus if allotted else None
+    for name, size in checked.sizes.items() if checked.others else ():
+        exp = checked.experiment.with_model(name)
+        cost = estimate_cost(exp, checked.dataset.images, model_bytes=size, cores=cores or 1.0)
+        time = (
+            "" if cores is None or cost is None else f"about {cost.epoch_seconds:.3g} s an epoch by the rough model, "
+        )
+        memory = "" if cost is None else f"{cost.memory_mb:.0f} MiB of memory, "
+        found.append(
+            f"{name}: {time}{memory}{checkpoint_needs(exp, size).trial_mb:.0f} MB of checkpoints while it trains"
+        )
+    return found
+
+
+def _epochs_at_most(search: Search, epochs: int) -> int | None:
+    by_trials = None if search.trials is None else search.trials * epochs
+    return min((limit for limit in (by_trials, search.epoch_budget) if limit is not None), default=None)
+
+
+def _hours_at_most(search: Search, epochs: int, cost: CostEstimate, concurrent: int) -> float | None:
+    """Return how long the budgets in epochs and in trainings last, the shortest one."""
+    most, middling = _epochs_at_most(search, epochs), (cost.epoch_seconds + cost.epoch_seconds_most) / 2
+    by_epochs = None if most is None else most * middling
+    by_trainings = None if search.trainings is None else search.trainings * epochs * cost.epoch_seconds
+    seconds = min((one for one in (by_epochs, by_trainings) if one is not None), default=None)
+    return None if seconds is None else round(seconds / max(concurrent, 1) / 3600, 3)
+
+
+def _trainings(search: Search, epochs: int, cost: CostEstimate | None, concurrent: int | None) -> float | None:
+    """Return how many whole trainings of the defaults the budget is worth."""
+    by_time = None
+    if search.time_budget is not None and cost is not None and concurrent and cost.epoch_seconds > 0:
+        by_time = search.time_budget * concurrent / (epochs * cost.epoch_seconds)
+    found = min((one for one in (search.trainings, by_time) if one is not None), default=None)
+    return None if found is None else round(found, 1)
 
 
 def _local_copy(storage: str) -> Path:

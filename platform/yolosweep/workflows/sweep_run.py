@@ -6,7 +6,8 @@ import io
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from yolosweep.cluster import (
@@ -25,14 +26,17 @@ from yolosweep.ledger.history import History
 from yolosweep.records import PreparedDataset
 from yolosweep.records.events import Note, SweepEnded, Winner, WinnerSelected
 from yolosweep.report import write_report
+from yolosweep.runtime.batch_finder import found_batch
 from yolosweep.runtime.resources import Allocation, allot
 from yolosweep.runtime.tune_adapter import connected, run_trials
 from yolosweep.search.checkpoint_retention import clear_leftovers
+from yolosweep.search.trial_generator import Suggestion
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import sha256_of
 from yolosweep.storage.scratch import clear_dead_scratch
 from yolosweep.tracking import Choice, Mirror, choose_sinks, finish_all, start_mirror
-from yolosweep.workflows.experiment_checks import Checked, check
+from yolosweep.workflows.auto_batch import largest_request, with_batches
+from yolosweep.workflows.experiment_checks import Checked, check, check_with_data
 from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.node_selection import good_nodes, needs_of, probe_request
 from yolosweep.workflows.resume_checks import check_again, is_complete
@@ -188,7 +192,8 @@ class _Sweep:
         """Run the trials; return why the search ended."""
         exp = self._checked.experiment
         dataset = write_view_on_driver(self._checked.gate, self._checked.dataset, self._folder)
-        model, fingerprint = self._store_model()
+        models = self._store_models()
+        model, fingerprint = models[exp.model]
         self._listener.info("starting Ray …")
         from yolosweep.runtime.controller_client import ControllerClient
 
@@ -203,12 +208,16 @@ class _Sweep:
             first = self._checked.gate.layout.splits["train"][0].image
             verify_data(dataset, first, self._folder.address, bad)
             self._stop.check()
+            self._find_batches(dataset, model, slots, good)
+            exp = self._checked.experiment
             self._write_experiment()
             marker = write_probe(self._folder.address)  # nodes that join later find the storage by it
             trained = {"model": model, "model_fingerprint": fingerprint, "dataset": dataset.model_dump(mode="json")}
             about = {"cpus": slots.cpus, "gpus": slots.gpus, "world_size": slots.world_size}
             admission = self._admission(dataset, marker, slots) if cluster.joined else None
-            header = {**self._header(slots, bad), "model_fingerprint": fingerprint}
+            fingerprints = {name: one for name, (_, one) in models.items()} if len(models) > 1 else {}
+            header = {**self._header(slots, bad), "model_fingerprint": fingerprint, "fingerprints": fingerprints}
+            trained["models"] = models
             recorded = {"experiment": exp.model_dump(mode="json"), "header": header}
             known = {"nodes": list(good), "admission": admission}
             with ControllerClient.running(self._folder, {**trained, **about, **recorded, **known}) as controller:
@@ -222,10 +231,35 @@ class _Sweep:
             del keyring
             return reason
 
+    def _find_batches(
+        self, dataset: PreparedDataset, model: str, slots: Allocation, nodes: Mapping[str, Mapping[str, float]]
+    ) -> None:
+        """Replace each batch that the experiment leaves open by the one that fits, a multiple of the ranks."""
+        exp, ranks = self._checked.experiment, slots.world_size
+        here = {
+            "model": model, "data": dataset.train_on, "folder": self._folder.address, "cpus": slots.cpus / ranks,
+            "gpus": slots.gpus / ranks, "policy": exp.trial,
+        }  # fmt: skip
+
+        def find(batch: float) -> int:
+            self._listener.info(f"finding the largest batch that fits ({exp.space.key('batch')}: {batch}) …")
+            parameters, settings = largest_request(exp, batch)
+            point = Suggestion(parameters=parameters, settings=settings, identity="")
+            self._stop.check()
+            return found_batch(point.request("batch", 0, exp, here), dataset, nodes) * ranks
+
+        exp, notes = with_batches(exp, find)
+        if notes:
+            check_with_data(exp, self._checked.gate)
+            self._checked = replace(self._checked, experiment=exp, notes=(*self._checked.notes, *notes))
+            for note in notes:
+                self._listener.info(note)
+
     def _header(self, slots: Allocation, bad: Mapping[str, str]) -> dict[str, Any]:
         """Return what the first event records besides the experiment."""
         notes = [*self._checked.notes, *bad.values()]
-        return {"versions": versions(), "notes": notes, "slots": asdict(slots), **self._about}
+        earlier = [one.model_dump(mode="json") for one in self._checked.earlier]
+        return {"versions": versions(), "notes": notes, "slots": asdict(slots), "earlier": earlier, **self._about}
 
     def _admission(self, dataset: PreparedDataset, marker: str, slots: Allocation) -> Admission:
         """Return the checks for nodes that join later."""
@@ -239,9 +273,15 @@ class _Sweep:
             versions=versions(),
         )
 
-    def _store_model(self) -> tuple[str, str]:
-        """Copy a model file into the run folder, which every node can read; return what trials load, and its hash."""
-        model = self._checked.model
+    def _store_models(self) -> dict[str, tuple[str, str]]:
+        """Return by name what trials load, and its hash."""
+        exp = self._checked.experiment
+        return {
+            name: self._stored(one) for name, one in {exp.model: self._checked.model, **self._checked.others}.items()
+        }
+
+    def _stored(self, model: Path | str) -> tuple[str, str]:
+        """Copy a model file into the run folder, which every node can read."""
         if isinstance(model, str):
             return model, model
         stored = self._folder.model(model.name)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from yolosweep.cluster import prepare_node
-from yolosweep.cluster.versions import versions
 from yolosweep.errors import ScoreDiffersError
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History, TrialHistory
@@ -15,6 +13,7 @@ from yolosweep.records.events import Winner, WinnerSelected
 from yolosweep.report.winner import best_trial, data_of, select_winner
 from yolosweep.storage.scratch import scratch_folder
 from yolosweep.tracking import pages_of
+from yolosweep.workflows.score_difference import explain_difference
 
 __all__ = ["data_on_this_machine", "select_winner_in", "select_winner_of"]
 
@@ -68,19 +67,7 @@ def select_winner_in(folder: RunFolder) -> Winner:
         try:
             return select_winner(folder, history, validate, pages=pages_of(folder))
         except ScoreDiffersError as error:
-            raise ScoreDiffersError(f"{error}; {_changed_since(history.versions, versions())}") from None
-
-
-def _changed_since(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Return what may explain that a checkpoint has another score than before."""
-    changed = [
-        f"{name} was {before[name]} and is {now.get(name, 'missing')}"
-        for name in before
-        if before[name] != now.get(name, "")
-    ]
-    return "; ".join(changed) or (
-        "no library has changed since, so images or labels have: compare the data's fingerprint with yolosweep check"
-    )
+            raise ScoreDiffersError(f"{error}; {explain_difference(folder, history, trial, data)}") from None
 
 
 def data_on_this_machine(folder: RunFolder, history: History) -> str:

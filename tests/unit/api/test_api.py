@@ -94,11 +94,17 @@ def test_a_winner_with_another_score_is_refused_with_what_changed(recorded: Path
     draw_parking(recorded / "data", images={"train": 4, "val": 8, "test": 4})
     for labels in (recorded / "data" / "labels" / "val").glob("*.txt"):
         labels.write_text("".join(f"{1 - int(row[0])}{row[1:]}" for row in labels.read_text().splitlines(True)))
+    ledger = recorded / "ledger.jsonl"
+    ledger.write_text(ledger.read_text().replace('"yolosweep":"0.1.0"', f'"yolosweep":"{yolosweep.__version__}"'))
     sweep = yolosweep.open(recorded)
     with pytest.raises(VerificationError, match="is not selected: metrics/accuracy_top1 was recorded as") as refused:
         sweep.select_winner()
-    assert "no library has changed since" in str(refused.value)
-    ledger = recorded / "ledger.jsonl"
+    assert "changed since the sweep started:" in str(refused.value)
+    assert "val had 48 images and has 8" in str(refused.value)
+    args = recorded / "trials" / "t0002" / "args.yaml"
+    args.write_text(args.read_text().replace("batch: 64", "batch: 32"))
+    with pytest.raises(VerificationError, match="batch was 32 in the training and is 64 in the validation"):
+        sweep.select_winner()
     ledger.write_text(ledger.read_text().replace('"optuna":"5.0.0"', '"optuna":"4.1"'))
     with pytest.raises(VerificationError, match=r"optuna was 4\.1 and is \d"):
         sweep.select_winner()
@@ -120,7 +126,7 @@ def test_report_and_notebook_view(recorded: Path, monkeypatch: pytest.MonkeyPatc
     assert "&lt;img src=x&gt;" in shown
     assert "<img" not in shown
     assert shown.count("<tr>") == 4
-    monkeypatch.setattr("yolosweep.api._ROWS", 1)
+    monkeypatch.setattr("yolosweep.workflows.notebook_view._ROWS", 1)
     assert "the best 1 of 3 trials" in sweep._repr_html_()
     assert repr(sweep) == f"Sweep({str(recorded)!r})"
 

@@ -25,12 +25,12 @@ TRANSLATED = [
     (tune.randint(0, 11), {"min": 0, "max": 10, "distribution": "int_uniform"}),
     (tune.randint(3, 4), {"value": 3}),
     (tune.qrandint(320, 640, 32), {"values": list(range(320, 641, 32))}),
+    (tune.lograndint(1, 64), {"min": 1, "max": 63, "distribution": "q_log_uniform_values", "q": 1}),
     (tune.choice(["SGD", "AdamW"]), {"values": ["SGD", "AdamW"]}),
 ]  # fmt: skip
 REFUSED = [
     (tune.randn(0.5, 0.1), "no bounds"),
     (tune.qrandn(0.5, 0.1, 0.1), "no bounds"),
-    (tune.lograndint(1, 64), "tune.choice"),
     (tune.sample_from(lambda spec: 1), "function"),
     (tune.qrandint(0, 4096, 8), "513 multiples of 8"),
 ]

@@ -6,8 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tests.tools import model_table
 
 from yolosweep.backends import backend_for
+from yolosweep.backends.ultralytics.model_files import unscaled
 from yolosweep.errors import Fault
 
 
@@ -61,6 +63,12 @@ SHIPPED = sorted(
     file.name for file in (Path(find_spec("ultralytics").origin).parent / "cfg" / "models").glob("*/*.yaml")
 )  # type: ignore[union-attr,arg-type]
 TASKS = ("detect", "segment", "classify", "pose", "obb")
+
+
+def test_no_model_that_ultralytics_ships_is_without_a_row_and_no_row_is_silent() -> None:
+    rows = model_table.rows()
+    assert {row.name for row in rows} == {unscaled(name).removesuffix(".yaml") for name in SHIPPED}
+    assert [row.name for row in rows if row.is_silent] == []
 
 
 @pytest.mark.parametrize("name", SHIPPED)

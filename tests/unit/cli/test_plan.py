@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +17,8 @@ from yolosweep.data.samples.dataset import draw_parking
 runner = CliRunner()
 KEYS = (
     "experiment", "data", "model", "trials", "final_trainings", "finals", "first_trial", "epochs_per_trial",
-    "epochs_at_most", "rungs", "concurrent", "seconds_per_epoch", "hours_at_most", "disk_mb", "memory_mb", "tracking",
-    "notes", "cost",
+    "epochs_at_most", "rungs", "concurrent", "seconds_per_epoch", "hours_at_most", "trainings", "disk_mb", "memory_mb",
+    "tracking", "notes", "cost",
 )  # fmt: skip
 """The keys of ``plan --json`` as of release 0.1, in order: scripts rely on them."""
 TRACKED = "track={wandb: {project: lot}}"
@@ -62,7 +63,8 @@ def test_with_a_time_budget_the_cost_of_a_trial_is_told(experiment: Path) -> Non
     done = runner.invoke(app, ["plan", str(experiment)])
     assert done.exit_code == 0, done.output
     assert "as many epochs as fit (9 a trial), up to about 0 s (0 s) per trial" in done.stdout
-    assert "as many trials as the budget allows, the defaults first" in done.stdout
+    forecast = r"as many trials as the budget allows, about as much as [0-9.e+]+ whole trainings of the defaults, "
+    assert re.search(forecast, done.stdout)
 
 
 def test_batches_are_measured_where_that_is_asked_for(experiment: Path) -> None:
@@ -73,6 +75,16 @@ def test_batches_are_measured_where_that_is_asked_for(experiment: Path) -> None:
     assert found["epoch_seconds"] > 0
     assert found["memory_mb"] > 10
     assert not (experiment.parent / "mine").exists()
+
+
+def test_trials_that_need_more_memory_than_this_machine_has_are_told(
+    experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "memory:" not in runner.invoke(app, ["plan", str(experiment)]).stdout
+    monkeypatch.setattr("yolosweep.workflows.sweep_plan.usable_memory", lambda: 100 << 20)
+    done = runner.invoke(app, ["plan", str(experiment)])
+    assert done.exit_code == 0
+    assert "note       memory: a trial takes about 150 MiB, this machine has 100 MiB: lower train.batch" in done.stdout
 
 
 def test_the_rungs_of_a_pruner_are_shown(experiment: Path) -> None:
@@ -103,3 +115,15 @@ def test_a_cluster_is_joined_where_one_is_named_or_a_session_is_open(monkeypatch
     assert not joins_cluster({})
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(is_initialized=lambda: True))
     assert joins_cluster({})
+
+
+def test_a_budget_in_trainings_of_the_defaults_is_forecast(experiment: Path) -> None:
+    text = experiment.read_text().replace("trials: 7", "budget: 4x")
+    experiment.write_text(text)
+    done = runner.invoke(app, ["plan", str(experiment)])
+    assert done.exit_code == 0, done.output
+    assert "as the budget allows, as much as 4 whole trainings of the defaults, the defaults first" in done.stdout
+    found = json.loads(runner.invoke(app, ["plan", str(experiment), "--json"]).stdout)
+    assert found["trainings"] == 4
+    assert found["hours_at_most"] == round(4 * 9 * found["cost"]["epoch_seconds"] / 3600, 3)
+    assert found["experiment"]["search"]["budget"] == "4x"

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from yolosweep.cli.conclusion import conclude
-from yolosweep.cli.tables import SHOWN, describe_run, describe_runs, runs_in
+from yolosweep.cli.tables import SHOWN, describe_run, describe_runs
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import FileRef
 from yolosweep.records.summary import Summary
 from yolosweep.report import summarize
+from yolosweep.workflows.run_list import runs_in
 
 FIXTURE = Path(__file__).resolve().parents[2] / "fixtures" / "run_v1"
 
@@ -114,6 +115,7 @@ def test_a_run_ends_with_the_answer_and_what_to_type_next(
     assert fields["model"] == "toy-20261129-143840-dfb3/winner/best.pt"
     assert fields["report"] == "toy-20261129-143840-dfb3/report.html"
     assert "mistakes" not in fields  # of an earlier version
+    assert "advice" not in fields  # no diagnosis asks for one
     assert fields["next"] == "yolosweep next toy-20261129-143840-dfb3"
     assert max(map(len, lines)) <= 80
 

@@ -303,3 +303,34 @@ def test_no_damage_raises(kind: str, how: str, tmp_path: Path) -> None:
         broken = mutations[how](content, at)
         picture = read_image(put(tmp_path, "a.jpg", broken))
         assert picture.sha256 == hashlib.sha256(broken).hexdigest()
+
+
+CHANNELS: dict[str, tuple[Callable[[], Image.Image], str, dict[str, Any], int]] = {
+    "grey JPEG": (lambda: scene("L"), "JPEG", {}, 1),
+    "color JPEG": (scene, "JPEG", {}, 3),
+    "CMYK JPEG": (lambda: scene("CMYK"), "JPEG", {}, 3),
+    "CMYK TIFF": (lambda: scene("CMYK"), "TIFF", {}, 4),
+    "grey and alpha PNG": (lambda: scene("LA"), "PNG", {}, 4),
+    "grey and alpha TIFF": (lambda: scene("LA"), "TIFF", {}, 1),
+    "color and alpha PNG": (lambda: scene("RGBA"), "PNG", {}, 4),
+    "palette PNG": (lambda: scene().quantize(8), "PNG", {}, 3),
+    "palette PNG with a transparent color": (lambda: scene().quantize(8), "PNG", {"transparency": 3}, 4),
+    "color PNG with a transparent color": (scene, "PNG", {"transparency": (1, 2, 3)}, 4),
+    "pages": (lambda: scene("L"), "TIFF", {"save_all": True, "append_images": [scene("L")] * 6}, 7),
+    "pages of other sizes": (
+        lambda: scene("L"),
+        "TIFF",
+        {"save_all": True, "append_images": [scene("L").resize((9, 9))]},
+        1,
+    ),
+    "color pages": (scene, "TIFF", {"save_all": True, "append_images": [scene()]}, 3),
+}
+"""Image, format, how it is saved, and the channels that ``imread`` of 8.4.190 gives with ``cv2.IMREAD_UNCHANGED``."""
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_the_channels_of_an_image(name: str, tmp_path: Path) -> None:
+    make, kind, how, channels = CHANNELS[name]
+    file = tmp_path / f"a.{kind.lower()}"
+    make().save(file, format=kind, **how)
+    assert read_image(file).channels == channels

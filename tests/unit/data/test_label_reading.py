@@ -88,7 +88,7 @@ CASES = {
     "infinity": Case("0 inf 0.5 0.2 0.2\n", {"label-nan": 1}, 0),
     "beyond 32 bits": Case("0 0.5 0.5 0.2 1e39\n", {"label-nan": 1}, 0),
     "four columns": Case("0 0.5 0.5 0.2\n", {"label-columns": 1}, 0),
-    "with a confidence": Case("0 0.5 0.5 0.2 0.2 0.98\n", {"label-columns": 1}, 0),
+    "with a confidence": Case("0 0.5 0.5 0.2 0.2 0.98\n", {"label-confidence": 1}, 0),
     "one short row": Case(GOOD + "1 0.5\n", {"label-columns": 2}, 1),
     "only a class": Case("1\n", {"label-columns": 1}, 0),
     "negative width": Case("0 0.5 0.5 -0.005 0.2\n", {"label-negative-size": 1}, 0),
@@ -129,9 +129,9 @@ CASES = {
     # obb
     "four corners": Case(CORNERS, {}, 1, "obb"),
     "three corners": Case(TRIANGLE, {"label-obb-corners": 1}, 1, "obb"),
-    "DOTA's own format": Case("10 10 50 10 50 50 10 50 plane 0\n", {"label-not-number": 1}, 0, "obb"),
+    "DOTA's own format": Case("10 10 50 10 50 50 10 50 plane 0\n", {"label-dota": 1}, 0, "obb"),
     "boxes in obb": Case(GOOD, {"label-boxes-only": 1}, 1, "obb", worse=True),
-    "middle, size and angle": Case("0 0.5 0.5 0.2 0.2 0.78\n", {"label-columns": 1}, 0, "obb"),
+    "middle, size and angle": Case("0 0.5 0.5 0.2 0.2 0.78\n", {"label-xywhr": 1}, 0, "obb"),
     # pose
     "keypoints": Case(POSE, {}, 1, "pose", KPT),
     "keypoints of two values": Case("0 0.5 0.5 0.2 0.2 0.4 0.4 0.6 0.6\n", {}, 1, "pose", (2, 2)),

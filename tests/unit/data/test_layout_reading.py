@@ -628,7 +628,7 @@ NO_FOLDERS = {
     "no val but test": ([*PETS, "test/cat/0.jpg"], "Ultralytics would validate on test/"),
     "no train": (["cat/0.jpg", "dog/0.jpg"], "has no folder train/; classify needs train/<class>/ and val/<class>/"),
     "one class": (["train/cat/0.jpg", "val/cat/0.jpg"], "has 1 class folders; at least two are needed"),
-    "a class of val alone": ([*PETS, "val/cow/0.jpg"], "has class folders that train lacks: cow"),
+    "classes of val alone": (["train/cat/0.jpg", "train/dog/0.jpg", "val/cow/0.jpg"], "no images in class folders"),
     "val is empty": ([*PETS, "val/cat/readme.md"], "val contains no images in class folders"),
 }
 

@@ -239,7 +239,8 @@ def test_explain_gives_reasons_with_numbers(tmp_path: Path) -> None:
     told = json.loads(runner.invoke(app, ["explain", str(folder.root), "--json"]).stdout)
     assert "30 trials: 29 finished, 1 pruned" in told["sweep"][0]
     assert any("was chosen: 1st of 30" in sentence for sentence in told["sweep"])
-    assert told["t0000"][0].startswith("Started first, because trial 0 is always the defaults: lr0=0.01")
+    nearest = "the point of the space that is nearest to the defaults"  # trial 0 of this sweep has other values
+    assert told["t0000"][0].startswith(f"Started first, because trial 0 is {nearest}: lr0=0.01")
     assert "tpe decides once 10 trials have ended and 3 had" in told["t0003"][0]
     assert "Restarted from the beginning (infra): its worker died." in told["t0004"]
     assert "Suggested by tpe from 12 trials that had ended" in told["t0012"][0]
@@ -282,6 +283,12 @@ def test_next_writes_an_experiment_that_plan_accepts(
     written = runner.invoke(app, ["next", str(folder.root), "-o", "next.yaml"])
     assert written.exit_code == 0, written.output
     text = (tmp_path / "next.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=experiment.schema.json\n# Follows ")
+    assert (tmp_path / "experiment.schema.json").is_file()
+    verdict = json.loads(runner.invoke(app, ["show", str(folder.root), "--json"]).stdout)["verdict"]
+    assert verdict["sentence"] in text
+    explained = runner.invoke(app, ["explain", str(folder.root)]).stdout
+    assert all(sentence in explained for sentence in (verdict["sentence"], *verdict["details"]))
     assert "# was 20: 5 of the best 5 trials were still rising after 20 epochs\n  epochs: 40\n" in text
     assert "the best trials have lr0 near 0.1, the upper end of the range" in text
     exp = load_experiment(tmp_path / "next.yaml")
@@ -387,3 +394,13 @@ def test_a_change_that_an_experiment_cannot_take_is_left_out(tmp_path: Path) -> 
     exp = load_experiment(file)
     assert (exp.model, exp.train["weight_decay"], exp.search.parameters["mixup"].value) == ("yolo11s.yaml", 0.002, 0.1)
     assert "plots" not in made.text
+
+
+def test_the_images_that_are_asked_for_resolve_the_difference_however_few_there_are_now() -> None:
+    def noise(count: int) -> Any:
+        found = diagnose_sweep(history(lambda parameters: 0.8 if parameters["lr0"] == 0.01 else 0.83, val_images=count))
+        return next(one for one in found if one.code == "within-noise")
+
+    for count in (12, 60, 400):
+        assert "about 2100 resolve a difference of 0.0380" in noise(count).changes[0].how
+    assert noise(2000).evidence["resolution"] == pytest.approx(0.038, rel=0.05)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from yolosweep.backends.arguments import DataTraits
 from yolosweep.backends.ultralytics.arguments import TASKS_OF, train_arguments
 from yolosweep.experiment import (
     Experiment,
@@ -194,19 +195,26 @@ def test_gradients_held_longer_than_an_epoch_are_refused(
     train: str, images: int, refused: bool, tmp_path: Path
 ) -> None:
     exp = load(tmp_path, HEAD + f"train: {train}\nsearch: {{parameters: {{box: {{min: 4, max: 9}}}}}}\n")
-    faults = lint_with_data(exp, images)
+    faults = lint_with_data(exp, DataTraits(train_images=images))
     assert [fault.key for fault in faults] == (["train.nbs"] if refused else [])
     if refused:
         nbs = faults[0].message.rpartition("train.nbs: ")[2]
-        assert lint_with_data(exp.model_copy(update={"train": {**exp.train, "nbs": int(nbs)}}), images) == []
+        assert (
+            lint_with_data(
+                exp.model_copy(update={"train": {**exp.train, "nbs": int(nbs)}}), DataTraits(train_images=images)
+            )
+            == []
+        )
 
 
 @pytest.mark.parametrize(("images", "refused"), [(1000, True), (10_000_000, False)])
 def test_momentum_is_dead_where_auto_is_surely_adamw(images: int, refused: bool, tmp_path: Path) -> None:
     exp = load(tmp_path, HEAD + "search: {parameters: {momentum: {min: 0.8, max: 0.95}}}\n")
-    assert [fault.key for fault in lint_with_data(exp, images)] == (["search.parameters.momentum"] if refused else [])
+    assert [fault.key for fault in lint_with_data(exp, DataTraits(train_images=images))] == (
+        ["search.parameters.momentum"] if refused else []
+    )
     sgd = exp.model_copy(update={"train": {**exp.train, "optimizer": "SGD"}})
-    assert lint_with_data(sgd, images) == []
+    assert lint_with_data(sgd, DataTraits(train_images=images)) == []
 
 
 @pytest.mark.parametrize(
@@ -219,8 +227,10 @@ def test_momentum_is_dead_where_auto_is_surely_adamw(images: int, refused: bool,
 )
 def test_copy_paste_is_dead_where_no_label_is_a_polygon(text: str, key: str | None, tmp_path: Path) -> None:
     exp = load(tmp_path, HEAD + text + "\n")
-    assert [fault.key for fault in lint_with_data(exp, 1000, polygons=False)] == ([key] if key else [])
-    assert lint_with_data(exp, 1000, polygons=True) == []
+    assert [fault.key for fault in lint_with_data(exp, DataTraits(train_images=1000, polygons=False))] == (
+        [key] if key else []
+    )
+    assert lint_with_data(exp, DataTraits(train_images=1000, polygons=True)) == []
 
 
 @pytest.mark.parametrize(
@@ -234,18 +244,18 @@ def test_copy_paste_is_dead_where_no_label_is_a_polygon(text: str, key: str | No
 )
 def test_classes_that_the_data_do_not_have_are_refused(classes: str, fault: str | None, tmp_path: Path) -> None:
     exp = load(tmp_path, HEAD + f"train: {{classes: {classes}}}\nsearch: {{parameters: {{box: {{min: 4, max: 9}}}}}}\n")
-    found = lint_with_data(exp, 1000, names={0: "red", 1: "blue"})
+    found = lint_with_data(exp, DataTraits(train_images=1000, names={0: "red", 1: "blue"}))
     assert [(one.key, fault in one.message) for one in found] == [("train.classes", True)] if fault else found == []
 
 
 def test_a_batch_that_is_refused_has_one_fault(tmp_path: Path) -> None:
     exp = load(tmp_path, HEAD + "search: {parameters: {box: {min: 4, max: 9}}}\n")
-    assert lint_with_data(exp.model_copy(update={"train": {"batch": -1}}), 100) == []
+    assert lint_with_data(exp.model_copy(update={"train": {"batch": -1}}), DataTraits(train_images=100)) == []
 
 
 def test_data_rules_pass_over_the_toy(tmp_path: Path) -> None:
     exp = load(tmp_path, HEAD.replace("yolo26n.pt", "toy/red") + "search: {parameters: {lr0: {min: 0.1, max: 0.9}}}\n")
-    assert lint_with_data(exp, 1) == []
+    assert lint_with_data(exp, DataTraits(train_images=1)) == []
 
 
 @pytest.mark.parametrize(
@@ -275,7 +285,7 @@ def test_what_may_surprise_is_told(text: str, told: str, tmp_path: Path) -> None
 TRAINS = """
     epochs patience batch imgsz cache workers pretrained cls_remap optimizer verbose deterministic single_cls rect
     cos_lr close_mosaic amp fraction freeze multi_scale compile channels_last overlap_mask mask_ratio dropout
-    quantize plots conf iou max_det agnostic_nms classes lr0 lrf momentum weight_decay warmup_epochs warmup_momentum
+    plots conf iou max_det agnostic_nms classes lr0 lrf momentum weight_decay warmup_epochs warmup_momentum
     warmup_bias_lr distill_model dis box cls cls_pw dfl pose kobj rle angle nbs hsv_h hsv_s hsv_v degrees translate
     scale shear perspective flipud fliplr bgr mosaic mixup cutmix copy_paste copy_paste_mode auto_augment erasing
     augmentations balance
@@ -287,7 +297,7 @@ def test_every_argument_of_the_installed_release_works_or_is_refused() -> None:
     """A new release brings arguments: look up what each does in a trial before it is added here."""
     arguments = train_arguments()
     without_task = {name for name, tasks in TASKS_OF.items() if not tasks}
-    refused = {*arguments.owned, *arguments.not_training, *without_task}
+    refused = {*arguments.owned, *arguments.not_training, *without_task, "quantize"}
     assert sorted(set(arguments.defaults) - refused) == sorted(TRAINS)
     assert {"save_period", "save_json"} <= refused
 
@@ -298,7 +308,7 @@ def test_every_argument_named_in_a_table_exists_in_the_installed_release() -> No
     assert known > {"lr0", "mosaic", "augmentations"}
     assert set(TASKS_OF) <= known
     assert known >= arguments.scoring
-    assert known >= arguments.not_training
+    assert known >= arguments.not_training - {"half", "int8", "end2end", "keras"}
     assert known >= arguments.quiet.keys()
     assert set(arguments.aliases.values()) <= known
     assert not set(arguments.aliases) & known
@@ -307,3 +317,30 @@ def test_every_argument_named_in_a_table_exists_in_the_installed_release() -> No
     assert set(arguments.explanations) == known
     assert arguments.defaults["lr0"] == 0.01
     assert "learning rate" in arguments.explanations["lr0"]
+
+
+def test_weights_beside_the_model_may_be_relative_to_the_experiment(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "start.pt").write_bytes(b"weights")
+    search = "search: {trials: 4, parameters: {box: {min: 1.0, max: 9.0}}}\n"
+    exp = load(tmp_path, HEAD + search + "train: {pretrained: weights/start.pt}\n")
+    assert exp.train["pretrained"] == str(tmp_path / "weights" / "start.pt")
+    assert load(tmp_path, HEAD + search + "train: {pretrained: false}\n").train["pretrained"] is False
+
+
+@pytest.mark.parametrize(
+    ("train", "images", "refused"),
+    [
+        ("imgsz: 32, batch: 4, nbs: 4", 9, True),
+        ("imgsz: 32, batch: 1, nbs: 1", 9, True),
+        ("imgsz: 64, multi_scale: 0.5, batch: 4, nbs: 4", 9, True),
+        ("imgsz: 64, batch: 4, nbs: 4", 9, False),
+        ("imgsz: 32, batch: 4, nbs: 4", 10, False),
+    ],
+)
+def test_an_epoch_that_ends_with_one_image_of_one_cell_is_refused(
+    train: str, images: int, refused: bool, tmp_path: Path
+) -> None:
+    search = "search: {trials: 4, parameters: {box: {min: 1.0, max: 9.0}}}\n"
+    found = lint_with_data(load(tmp_path, HEAD + search + f"train: {{{train}}}\n"), DataTraits(train_images=images))
+    assert [fault.key for fault in found] == (["train.batch"] if refused else [])

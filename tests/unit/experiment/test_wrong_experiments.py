@@ -39,6 +39,35 @@ def axis(name: str, axis_text: str) -> str:
     return SGD + f"search: {{parameters: {{{name}: {axis_text}}}}}\n"
 
 
+SPACES = [
+    wrong("condition on what is not searched", axis("box", "{min: 4.0, max: 9.0, when: {optimizer: SGD}}"),
+          ("search.parameters.box.when.optimizer", 5, "is not another searched parameter")),
+    wrong("condition on a value that is never taken",
+          TOP + "search: {parameters: {optimizer: {values: [SGD, AdamW]}, momentum: {min: 0.6, max: 0.9, "
+          "when: {optimizer: [SGD, Adam]}}}}\n",
+          ("search.parameters.momentum.when.optimizer", 4, "optimizer never is Adam; it is one of SGD, AdamW")),
+    wrong("condition on a range", axis("box", "{min: 4.0, max: 9.0}, dfl: {min: 1.0, max: 2.0, when: {box: 4.0}}"),
+          ("search.parameters.dfl.when.box", 5, "box is a range")),
+    wrong("conditions in a circle",
+          axis("box", "{values: [4.0, 9.0], when: {dfl: 1.0}}, dfl: {values: [1.0, 2.0], when: {box: 4.0}}"),
+          ("search.parameters.box.when", 5, "circle"), ("search.parameters.dfl.when", 5, "circle")),
+    wrong("constraint that runs code", HEAD.replace("search: {", "search: {constraints: ['exit() < box'], "),
+          ("search.constraints[0]", 4, "holds Call, which is not part of a comparison")),
+    wrong("constraint on a typo", HEAD.replace("search: {", "search: {constraints: [imgz < 900], "),
+          ("search.constraints[0]", 4, "imgz is not a train argument of Ultralytics; did you mean imgsz?")),
+    wrong("constraint on nothing searched", HEAD.replace("search: {", "search: {constraints: [dfl < 9], "),
+          ("search.constraints[0]", 4, "holds no searched parameter")),
+    wrong("constraint that excludes the defaults", HEAD.replace("search: {", "search: {constraints: [box < 7], "),
+          ("search.constraints[0]", 4, "trial 0, the defaults, is excluded by box < 7 (box=7.5)")),
+    wrong("constraint on a text", HEAD.replace("search: {", "search: {constraints: [box < optimizer], "),
+          ("search.constraints[0]", 4, "cannot be calculated")),
+    wrong("nested parameters of W&B", axis("box", "{parameters: {a: {value: 1}}}"),
+          ("search.parameters.box.parameters", 5, "not nested here")),
+    wrong("warm start of a grid", HEAD.replace("search: {parameters: {box: {min: 4.0, max: 9.0}}}",
+          "search: {searcher: grid, warm_start: [runs/a], parameters: {box: {values: [4.0, 7.5]}}}"),
+          ("search.warm_start", 4, "has no effect with search.searcher: grid")),
+]  # fmt: skip
+
 SYNTAX = [
     wrong("empty file", "", ("", None, "yolosweep init")),
     wrong("comments only", "# nothing here\n", ("", None, "is empty")),
@@ -252,6 +281,8 @@ VALUES = [
     wrong("no CPU", HEAD + "resources: {cpus_per_trial: 0}\n", ("resources.cpus_per_trial", 5, "from 1 up")),
     wrong("keep nothing", HEAD + "keep_top: 0\n", ("keep_top", 5, "1 or more")),
     wrong("wandb: true", HEAD + "track: {wandb: true}\n", ("track.wandb", 5, "{} takes all defaults")),
+    wrong("Comet", HEAD + "track: {comet: {}}\n", ("track.comet", 5, "not supported; track.tensorboard")),
+    wrong("ClearML", HEAD + "clearml: true\n", ("clearml", 5, "not supported; track.tensorboard")),
     wrong("tags", HEAD + "track: {wandb: {tags: red}}\n", ("track.wandb.tags", 5, "must be a list")),
     wrong(
         "storage at http",
@@ -384,12 +415,14 @@ LINT = [
     wrong("sizes between", axis("imgsz", "{values: [96, 100]}"), ("search.parameters.imgsz", 5, "write 128")),
     wrong("searched classes", axis("classes", "{values: [0, 1]}"), ("search.parameters.classes", 5, "under train:")),
     wrong(
-        "weights elsewhere", HEAD + "train: {pretrained: a.pt}\n", ("train.pretrained", 5, "is not an absolute path")
+        "weights elsewhere",
+        HEAD + "train: {pretrained: a.pt}\n",
+        ("train.pretrained", 5, "beside the experiment; write the path"),
     ),
     wrong(
         "no teacher",
         HEAD + "train: {distill_model: yolo26x.pt}\n",
-        ("train.distill_model", 5, "is not an absolute path"),
+        ("train.distill_model", 5, "beside the experiment; write the path"),
     ),
     wrong(
         "dead rle on an older model",
@@ -428,10 +461,36 @@ LINT = [
     wrong("16 bits", HEAD + "train: {quantize: 16}\n", ("train.quantize", 5, "train.amp")),
     wrong("time", HEAD + "train: {time: 2}\n", ("train.time", 5, "cannot be repeated; set train.epochs")),
     wrong("time, searched", axis("time", "{min: 1, max: 2}"), ("search.parameters.time", 5, "cannot be repeated")),
-    wrong("AutoBatch as a choice", axis("batch", "{values: [-1, 8]}"), ("search.parameters.batch", 5, "AutoBatch")),
+    wrong(
+        "AutoBatch at the end of a range",
+        axis("batch", "{min: -1, max: 8}"),
+        ("search.parameters.batch", 5, "among values: only"),
+    ),
+    *(
+        wrong(
+            f"{name} of an earlier release",
+            HEAD + f"train: {{{name}: true}}\n",
+            (f"train.{name}", 5, "predict or export"),
+        )
+        for name in ("half", "int8", "end2end")
+    ),
+    wrong("arrays beside the images", HEAD + "train: {cache: disk}\n", ("train.cache", 5, "writes arrays beside")),
+    wrong(
+        "images of val as a choice",
+        axis("fraction", "{values: [[1.0, 0.5], [1.0, 1.0]]}"),
+        ("search.parameters.fraction", 5, "decides how many images of val count"),
+    ),
     wrong("of predict", HEAD + "train: {show: true}\n", ("train.show", 5, "predict or export")),
-    wrong("AutoBatch", HEAD + "train: {batch: -1}\n", ("train.batch", 5, "AutoBatch")),
-    wrong("AutoBatch by share", axis("batch", "{min: 0.2, max: 0.9}"), ("search.parameters.batch", 5, "AutoBatch")),
+    wrong(
+        "neither a batch nor AutoBatch",
+        HEAD + "train: {batch: -2}\n",
+        ("train.batch", 5, "or -1 or a share such as 0.7"),
+    ),
+    wrong(
+        "AutoBatch by share",
+        axis("batch", "{min: 0.2, max: 0.9}"),
+        ("search.parameters.batch", 5, "among values: only"),
+    ),
     wrong("no epochs", HEAD + "train: {epochs: 0}\n", ("train.epochs", 5, "from 1 up")),
     wrong(
         "grace as long as the training",
@@ -534,7 +593,7 @@ TOGETHER = [
     ),
 ]
 
-ALL = [*SYNTAX, *UNKNOWN, *VALUES, *AXES, *LINT, *TOGETHER]
+ALL = [*SPACES, *SYNTAX, *UNKNOWN, *VALUES, *AXES, *LINT, *TOGETHER]
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
@@ -595,7 +654,7 @@ def test_an_override_that_is_none_is_a_usage_error(override: str, tmp_path: Path
 def test_a_missing_or_unreadable_file_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="yolosweep init"):
         load_experiment(tmp_path / "nothing.yaml")
-    with pytest.raises(UsageError, match="cannot read"):
+    with pytest.raises(UsageError, match="is a folder, not an experiment"):
         load_experiment(tmp_path)
     (tmp_path / "latin.yaml").write_bytes(b"name: \xe9\n")
     with pytest.raises(UsageError, match=r"not UTF-8 \(byte 7\); save it as UTF-8"):

@@ -8,7 +8,9 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import threading
+import zlib
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from importlib import resources
@@ -38,7 +40,9 @@ from yolosweep.records.events import (
 from yolosweep.records.summary import Restart, Summary
 from yolosweep.records.verdict import Outcome
 from yolosweep.report import summarize, write_report
+from yolosweep.report.figures import drawn_trials
 
+FIXTURE = Path(__file__).resolve().parents[2] / "fixtures" / "run_v1"
 METRIC = "metrics/mAP50-95(B)"
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>"
 SPACE = {
@@ -164,8 +168,7 @@ def test_the_page_links_the_pictures_of_the_winner_and_nothing_else(tmp_path: Pa
 def figures_of(page: str) -> dict[str, Any]:
     found = re.search(r'id="figures">(.*?)</script>', page, re.DOTALL)
     assert found is not None
-    assert "<" not in found[1]  # not even markup of our own: nothing in it can end the script element
-    figures: dict[str, Any] = json.loads(found[1])
+    figures: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(found[1], validate=True)))
     return figures
 
 
@@ -217,8 +220,8 @@ def test_the_gain_is_over_trial_0_and_every_trial_is_there(tmp_path: Path) -> No
 KEYS = {
     "summary": (
         "sweep", "name", "status", "reason", "started_at", "ended_at", "metric", "mode", "best_trial", "best_score",
-        "baseline_score", "gain", "gain_percent", "verdict", "winner", "endings", "epochs", "seconds", "cost",
-        "resumes", "caveats", "warnings", "trials", "notes", "diagnoses", "importance",
+        "baseline_score", "gain", "gain_percent", "verdict", "winner", "endings", "epochs", "trainings", "seconds",
+        "cost", "resumes", "caveats", "warnings", "trials", "notes", "diagnoses", "importance", "mistakes",
     ),
     "trial": (
         "trial", "number", "repeats", "seed", "ending", "reason", "score", "gain", "best_epoch", "epochs",
@@ -338,6 +341,8 @@ def test_the_table_has_every_trial_with_its_numbers(tmp_path: Path) -> None:
     assert head == [
         "trial", "ending", "mAP50-95(B)", "gain", "best epoch", "epochs", "time", *SPACE, "why it ended", "ran on",
     ]  # fmt: skip
+    assert [row[0] for row in rows] == ["t0001", "t0000 tie", "t0002"]  # best first, then those without a score
+    rows.sort()
     assert rows[0][:10] == ["t0000 tie", "● finished", "0.4000", "+0.0000", "3", "3", "6 s", "0.1", "4", "0"]
     assert rows[1][:10] == ["t0001", "✕ pruned", "0.5000", "+0.1000", "1", "2", "4 s", "0.01", "4", "0.1"]
     assert rows[1][10] == HOSTILE
@@ -360,6 +365,7 @@ def test_a_trial_shows_what_it_ran_on(tmp_path: Path) -> None:
     assert (plain.epoch_seconds, plain.images_per_s) == (2.0, 9.0)  # of its rows, where the record has none
     assert [getattr(plain, name) for name in ("host", "threads", "memory_mb", "gpu_memory_mb")] == [None] * 4
     head, *rows = Tables(write_report(folder).read_text()).tables["trials"]
+    rows.sort()
     place = head.index("ran on")
     assert rows[0][place] == "cpu · 2 s/epoch · 9 images/s"
     assert rows[1][place] == (
@@ -396,7 +402,7 @@ def test_every_restart_of_a_trial_is_listed(tmp_path: Path, capsys: pytest.Captu
     assert "<li><b>t0001</b> from epoch 1: it stood still</li>" in page
     assert "<li><b>t0001</b> from epoch 1: its worker died: &lt;/script&gt;" in page
     assert "None: all trials ran" not in page
-    assert Tables(page).tables["trials"][2][-1].endswith("9 images/s · 3 starts")
+    assert Tables(page).tables["trials"][1][-1].endswith("9 images/s · 3 starts")
     describe_run(numbers)
     described = capsys.readouterr().out
     assert re.search(r"│\s*3\s*│", described)
@@ -407,7 +413,7 @@ def test_every_restart_of_a_trial_is_listed(tmp_path: Path, capsys: pytest.Captu
 
 def test_a_resumed_sweep_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_run(tmp_path, ([0.4], Ending.FINISHED), ended=False)
-    assert "esumed" not in write_report(folder).read_text().split("<script")[0]
+    assert "· resumed" not in write_report(folder).read_text()
     for count in ("once", "2 times"):
         resume_sweep(folder).close()
         numbers = summary_of(folder)
@@ -432,7 +438,7 @@ def test_a_silent_divergence_is_reported(tmp_path: Path, capsys: pytest.CaptureF
     folder = write_run(tmp_path, ([0.4], Ending.FINISHED), ([0.5, *[0.001] * 5], Ending.FINISHED))
     numbers = summary_of(folder)
     assert [bool(trial.diverged) for trial in numbers.trials] == [False, True]
-    assert "the score collapsed" in Tables(write_report(folder).read_text()).tables["trials"][2][-2]
+    assert "the score collapsed" in Tables(write_report(folder).read_text()).tables["trials"][1][-2]
     describe_run(numbers)
     assert "t0001 diverged silently: the score collapsed" in capsys.readouterr().out
 
@@ -615,8 +621,37 @@ def test_defaults_outside_of_the_space_stay_on_the_axes(tmp_path: Path) -> None:
 
 def test_without_anything_searched_only_curves_are_drawn(tmp_path: Path) -> None:
     page = write_report(write_run(tmp_path, ([0.2], Ending.FINISHED), space={"imgsz": {"value": 640}})).read_text()
-    assert set(figures_of(page)) == {"curves"}
+    assert set(figures_of(page)) == {"curves", "losses"}
     assert "All settings at once" not in page
+
+
+def test_losses_are_there_for_every_drawn_trial_and_the_history_for_all(tmp_path: Path) -> None:
+    folder = RunFolder.open(str(shutil.copytree(FIXTURE, tmp_path / "toy-20261129-143840-dfb3")))
+    figures = figures_of(write_report(folder).read_text())
+    history, losses = History.of(folder), figures["losses"]["data"]
+    rows = history.trials["t0001"].rows
+    train, val, score = (trace for trace in losses if trace["meta"] == "t0001")
+    assert train["y"] == [pytest.approx(row.metrics["train/loss"], rel=1e-4) for row in rows]
+    assert val["y"] == [pytest.approx(row.metrics["val/loss"], rel=1e-4) for row in rows]
+    assert (score["y"], score["yaxis"]) == ([pytest.approx(row.score, rel=1e-4) for row in rows], "y2")
+    assert {trace["meta"] for trace in losses} == set(history.trials)
+    line, *dots = figures["history"]["data"]
+    assert line["y"] == sorted(line["y"])
+    assert sorted(x for trace in dots for x in trace["x"]) == [0, 1, 2]
+
+
+def test_of_very_many_trials_the_best_and_some_others_are_drawn_and_the_best_listed(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, *(([0.1 + 0.002 * i], Ending.FINISHED) for i in range(320)))
+    page = write_report(folder).read_text()
+    drawn = drawn_trials(summary_of(folder))
+    assert drawn[:100] == [f"t{number:04d}" for number in range(319, 219, -1)]
+    assert 150 < len(drawn) <= 201
+    assert "t0000" in drawn
+    assert len(figures_of(page)["curves"]["data"]) == len(drawn) + 1
+    assert f"{len(drawn)} of 320 trials are drawn: the best 100, and the others evenly thinned out." in page
+    assert sum(len(trace["x"]) for trace in figures_of(page)["scatter-0"]["data"]) == 320
+    assert len(Tables(page).tables["trials"]) == 1 + 300
+    assert "The best 300 of 320 trials; <code>yolosweep show --all</code> lists all of them." in page
 
 
 def test_every_colour_of_a_figure_is_in_both_themes(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def test_the_bundle_holds_what_is_needed_to_trust_and_repeat_it(tmp_path: Path) 
     assert bundle["data_fingerprint"] == "f" * 64
     assert bundle["versions"] == {"ray": "2"}
     assert bundle["pages"] == {"W&B": "http://w/p"}
+    assert bundle["reproduce"] == "yolosweep run reproduce.yaml"  # in the folder of winner.json
     assert verify_file(folder, History.of(folder).trials["t0001"].record.files["best.pt"]).is_file()
     again = load_experiment(folder.winner / "reproduce.yaml", ["train.optimizer=AdamW"])
     assert again.seed == 3
@@ -201,6 +202,8 @@ def test_winner_and_trial_0_are_scored_on_the_same_images(tmp_path: Path) -> Non
     for split in ("val", "test"):
         error = winner.reference.errors[split]
         assert (error.images, error.resamples) == (images[split], 200)
+        assert set(winner.validations[split].errors) <= set(winner.validations[split].metrics)
+        assert 0 < winner.validations[split].errors["metrics/accuracy_top1"] < 0.5
     verdict = summarize(History.of(folder)).verdict
     assert [(one.split, one.resamples) for one in verdict.comparisons] == [("val", 200), ("test", 200)]
     assert verdict.reference_name == "the defaults"
@@ -208,8 +211,16 @@ def test_winner_and_trial_0_are_scored_on_the_same_images(tmp_path: Path) -> Non
     assert "resampled" not in folder.ledger.read_text()
     assert '"answers"' not in folder.ledger.read_text()
 
+    wrong = winner.mistakes["val"]
+    assert wrong["labels"] >= images["val"]
+    assert 0 < wrong["wrong class"] < wrong["labels"]
+    said = summarize(History.of(folder)).mistakes
+    assert said is not None
+    assert f"{wrong['wrong class']} in the wrong class" in said
     named = {picture.path for picture in winner.pictures}
-    assert {path for path in named if "/worst/" not in path} == {"winner/errors.html"}  # the toy draws no plots
+    others = {path.removeprefix("winner/") for path in named if "/worst/" not in path}  # the toy draws no plots
+    files_to_label = ("label-studio.json", "label-studio-interface.xml", "cvat.xml")
+    assert others == {"errors.html", *(f"label-next/{name}" for name in files_to_label)}
     files = json.loads((folder.winner / "winner.json").read_text())["files"]
     worst = sorted(folder.winner.glob("worst/*.jpg"))
     assert {name for name in files if name.startswith("worst/")} == {f"worst/{path.name}" for path in worst}

@@ -1,6 +1,7 @@
 """The finals: which trials are trained again, when, with which seeds, and that a resume decides the same. No Ray."""
 
 import itertools
+import json
 import math
 import re
 from collections.abc import Callable, Iterator
@@ -339,6 +340,8 @@ def test_every_surface_shows_the_means(folder: RunFolder) -> None:
     assert "Other seeds of its settings score 0.4820 on average." in card
     shown = CliRunner().invoke(app, ["show", str(folder.root), "--all"]).stdout
     assert re.search(rf"{trial.request.trial}\W+finished\W+t0002\W+9\W+0.4840", shown)
+    (listed,) = json.loads(CliRunner().invoke(app, ["ls", str(folder.root.parent), "--json"]).stdout)
+    assert (listed["best_trial"], listed["best"]) == ("t0002", 0.482)
     assert winner_of(history)["finals/score"] == 0.482
     again = explain(read_events(folder.ledger))
     assert again.of_trial(trial.request.trial)[0].startswith(

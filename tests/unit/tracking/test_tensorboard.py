@@ -16,10 +16,12 @@ import pytest
 from yolosweep.experiment.schema import TensorBoard, Track
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
+from yolosweep.records import FileRef
+from yolosweep.storage.atomic_files import sha256_of
 from yolosweep.tracking.event_file import EventFile, events_in
 from yolosweep.tracking.mirror_state import MirrorState
 from yolosweep.tracking.outbox import Outbox, send
-from yolosweep.tracking.sink import Destination, NotSent
+from yolosweep.tracking.sink import Artifact, Destination, NotSent, Open
 from yolosweep.tracking.tensorboard import TensorBoardSink
 
 SINK = TensorBoardSink()
@@ -169,3 +171,31 @@ def test_it_is_switched_by_its_section() -> None:
     assert SINK.choose(Track(tensorboard=TensorBoard()), {}).online
     off = SINK.choose(Track(tensorboard=TensorBoard(mode="off")), os.environ)
     assert (off.online, "off" in off.line) == (False, True)
+
+
+def test_the_pictures_of_the_winner_are_shown_once(run: RunFolder, tmp_path: Path) -> None:
+    """Those that are as the ledger recorded them; what a stranger put in their place is not read."""
+    from PIL import Image
+
+    places = ["winner/plots/val/confusion_matrix.png", "winner/worst/01-val-a.jpg", "winner/worst/02-val-b.jpg"]
+    for place in places:
+        path = run.root / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20, 10), "red").save(path)
+    pictures = tuple(FileRef(path=place, sha256=sha256_of(run.root / place), size=1) for place in places)
+    (run.root / places[2]).write_bytes(b"another")
+    hostile = (FileRef(path="winner/plots/val/text.png", sha256=sha256_of(run.root / "experiment.yaml"), size=1),)
+    shutil.copy(run.root / "experiment.yaml", run.root / hostile[0].path)
+    about = {"address": "tensorboard", "section": {}, "experiment": "x", "sweep": "x", "search": {}, "follow": False}
+    opening = Open(run="sweep", seq=0, name="x", kind="sweep", sweep="x", tags=(), config={"experiment": {}})
+    message = Artifact(run="sweep", seq=9, name="best", file=pictures[0], metadata={}, pictures=pictures + hostile)
+    for _ in range(2):
+        with closing(SINK.connect(Destination(**about, folder=run, scratch=tmp_path))) as connection:
+            connection.open(opening, closes=False)
+            connection.send("sweep", [message])
+    (file,) = (run.root / "tensorboard" / "sweep").iterdir()
+    values = [(event.step, value) for event in events(file) for value in event.summary.value]
+    images = [(step, value.tag, value.image) for step, value in values if value.HasField("image")]
+    assert [(step, tag) for step, tag, _ in images] == [(9, "winner/val/confusion_matrix"), (9, "winner/worst/val-01")]
+    assert [(image.width, image.height) for _, _, image in images] == [(20, 10)] * 2
+    assert images[0][2].encoded_image_string == (run.root / places[0]).read_bytes()

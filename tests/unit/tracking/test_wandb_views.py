@@ -75,5 +75,9 @@ def test_it_shows_the_search_the_winner_the_trainings_and_their_cost():
     axes = sections["Search"][1]["config"]["columns"]
     assert [one["accessor"] for one in axes] == [*(f"config:{name}.value" for name in searched), "summary:best_score"]
     assert axes[0]["log"] is True
+    grouped = [panel["config"] for panel in sections["Trainings"] if panel["config"].get("groupBy")]
+    assert [(one["groupBy"], one["groupAgg"], one["metrics"]) for one in grouped] == [
+        ("ending.value", "samples", ["score"])
+    ]
     shown = [key for panel in sections["Winner"] for key in panel["config"].get("mediaKeys", [])]
     assert shown == list(MEDIA)

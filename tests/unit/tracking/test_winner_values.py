@@ -20,8 +20,8 @@ from tests.unit.tracking.test_mirror import (
 )
 
 from yolosweep.records import FileRef
+from yolosweep.tracking.pictures import picture_key
 from yolosweep.tracking.sink import Artifact, Close, Row, Summary, Table
-from yolosweep.tracking.wandb_connection import picture_key
 
 METRIC = "metrics/mAP50-95(B)"
 
@@ -81,6 +81,18 @@ class TestSummary:
         assert values["verdict"] == "better"
         assert "t0001 is better than" in values["verdict_text"]
         assert values["verdict_details"]
+
+    def test_a_score_has_its_interval_where_its_noise_is_known(self):
+        scored = validations(0.7, "val", "test")
+        scored["val"]["errors"] = {METRIC: 0.05}
+        sent = of_type(Summary, messages(validated_winner(validations=scored)))[-1].values
+        low, high = (sent[f"winner/val/mAP50-95(B)_{end}"] for end in ("low", "high"))
+        assert low < 0.7 - 1.9 * 0.05
+        assert 0.7 < high <= 1.0
+        assert not any(name.startswith("winner/test/") and name.endswith(("_low", "_high")) for name in sent)
+        numbers = [name for name, value in sent.items() if isinstance(value, (int, float))]
+        below = [(one, other) for one in numbers for other in numbers if other.startswith(f"{one}/")]
+        assert below == [], "MLflow keeps metrics as files, and no file can hold others"
 
     def test_the_end_sends_it_again_and_nothing_of_other_trials(self):
         sent = messages(validated_winner(), END)
@@ -150,6 +162,8 @@ class TestModel:
         ]
         (artifact,) = of_type(Artifact, messages(validated_winner(pictures=list(map(picture, paths)))))
         assert artifact.metadata["dataset_fingerprint"] == "f00d"
+        assert artifact.dataset["fingerprint"] == "f00d"
+        assert not {"source", "train_on"} & artifact.dataset.keys(), "no path of this machine"
         assert artifact.metadata["winner/test/mAP50-95(B)"] == 0.7
         assert not any("So far" in str(value) for value in artifact.metadata.values())
         assert [one.path for one in artifact.pictures] == [paths[1], paths[3]]

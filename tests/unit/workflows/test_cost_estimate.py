@@ -16,6 +16,7 @@ from yolosweep.records.plan import Basis
 from yolosweep.records.probe import Probe
 from yolosweep.runtime.training_probe import measured
 from yolosweep.workflows.cost_estimate import Sizes, estimate_cost, sizes_of_sweep
+from yolosweep.workflows.memory_check import memory_faults
 
 IMAGES = {"train": 100, "val": 20}
 
@@ -33,7 +34,7 @@ def earlier(exp: Any, *seconds: float, gpus: float = 0.0) -> History:
     """A sweep with one trial per duration of an epoch."""
     history = History()
     for number, each in enumerate(seconds):
-        request = SimpleNamespace(settings=dict(exp.train), gpus=gpus, cpus=1.0)
+        request = SimpleNamespace(asked={}, settings=dict(exp.train), gpus=gpus, cpus=1.0)
         trial: Any = TrialHistory(request=request, started_at=None)  # type: ignore[arg-type]
         trial.rows = [SimpleNamespace(seconds=each)]
         history.trials[str(number)] = trial
@@ -96,6 +97,30 @@ def test_a_measured_training_counts_alone() -> None:
     assert parts.epoch_seconds == pytest.approx(26.0 * (1 + 0.6 * 0.2))
     assert parts.epoch_seconds_most == pytest.approx(2 * parts.epoch_seconds)
     assert (parts.memory_mb, parts.gpu_memory_mb) == (1800.0, 70.0)
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "at_a_time", "gpus", "measured", "told"),
+    [
+        (900.0, 4, 0.0, {}, []),
+        (900.0, 5, 0.0, {}, ["5 trials at a time take about 4.4 GiB, this machine has 4.0 GiB: set resources."]),
+        (5000.0, 1, 0.0, {}, ["a trial takes about 4.9 GiB, this machine has 4.0 GiB: lower train.batch"]),
+        (900.0, 2, 0.5, {"gpu_memory_mb": 4000.0, "gpu_total_mb": 8192.0}, []),
+        (900.0, 2, 0.25, {"gpu_memory_mb": 4000.0, "gpu_total_mb": 8192.0},
+         ["GPU memory: 4 trials on one GPU take 15.6 GiB, the smallest GPU has 8.0 GiB: set resources.gpus_per_trial "
+          "to 0.5"]),
+        (900.0, 1, 1.0, {"gpu_memory_mb": 9000.0, "gpu_total_mb": 8192.0}, ["a trial takes 8.8 GiB"]),
+        (900.0, 1, 1.0, {"batch": 32, "batch_asked": 64}, ["a batch of 64 at imgsz 320 does not fit, 32 did"]),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_into_memory_is_told(
+    memory_mb: float, at_a_time: int, gpus: float, measured: dict[str, Any], told: list[str]
+) -> None:
+    probes = [probe(memory_mb=memory_mb, **measured)]
+    cost = known(experiment(), probes=probes)
+    found = list(memory_faults(cost, at_a_time, 4096.0, gpus, probes))
+    assert len(found) == len(told)
+    assert all(part in sentence for part, sentence in zip(told, found, strict=True)), found
 
 
 def test_costs_grow_with_batch_image_size_and_model() -> None:

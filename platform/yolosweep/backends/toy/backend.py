@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from yolosweep.backends.arguments import ArgumentSpace
+from yolosweep.backends.arguments import ArgumentSpace, DataTraits
 from yolosweep.backends.backend import CheckpointSize, Starter, Task, TrainingCost, small_batch
 from yolosweep.backends.preview import Preview
 from yolosweep.backends.toy.arguments import ARGUMENTS
@@ -44,9 +44,7 @@ class ToyBackend:
         """Yield nothing: no argument rules out another."""
         return iter(())
 
-    def data_faults(
-        self, space: ArgumentSpace, train_images: int, *, polygons: bool, names: Mapping[int, str]
-    ) -> Iterator[Fault]:
+    def data_faults(self, space: ArgumentSpace, data: DataTraits) -> Iterator[Fault]:
         """Yield nothing: any data will do."""
         return iter(())
 
@@ -78,12 +76,12 @@ class ToyBackend:
         """Return microseconds, and what Python itself takes."""
         return TrainingCost(2e-5, 2e-6, 150.0)
 
-    def starter(self, task: str, data: DataProfile) -> Starter:
+    def starter(self, task: str, data: DataProfile, epochs: int | None = None) -> Starter:
         """Return the arguments it has."""
         return Starter(
             model=MODEL,
             train=(
-                "epochs: 20",
+                f"epochs: {epochs or 20}",
                 f"batch: {small_batch(data.train_images)}",
                 "patience: 5  # a trial ends after this many epochs without gain",
             ),

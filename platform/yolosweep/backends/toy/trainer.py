@@ -61,6 +61,10 @@ class ToyTrainer:
     def prepare(self, request: TrialRequest) -> None:
         """Do nothing: every training reads its images itself."""
 
+    def find_batch(self, request: TrialRequest) -> int:
+        """Return the default: it needs no GPU."""
+        return int(ARGUMENTS.defaults["batch"])
+
     def train(
         self, request: TrialRequest, report: Report, cancelled: Cancelled, watch: Watch = unwatched
     ) -> TrialRecord:

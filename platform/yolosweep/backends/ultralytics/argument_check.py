@@ -9,13 +9,15 @@ import contextlib
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from yolosweep.backends.arguments import ArgumentSpace
 from yolosweep.backends.failure_causes import last_line
-from yolosweep.backends.ultralytics.arguments import OURS
+from yolosweep.backends.ultralytics.arguments import OURS, WEIGHTS
+from yolosweep.backends.ultralytics.layer_check import layer_faults
 from yolosweep.backends.ultralytics.model_files import ends_otherwise, model_yaml, other_task
 from yolosweep.errors import Fault, TrainingError
 
@@ -31,6 +33,7 @@ def check_arguments(space: ArgumentSpace) -> list[Fault]:
     file = Path(space.model).expanduser()
     question = {
         "model": str(file) if file.is_file() else None,
+        "name": space.model,
         "task": space.task,
         "values": [
             (key, name, value)
@@ -68,12 +71,23 @@ def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
             get_cfg(overrides={name: value})
         except (TypeError, ValueError, SyntaxError, AssertionError) as error:
             faults.append((key, " ".join(str(error).split())))
+    faults += _beside(question)
+    if not faults:
+        faults += layer_faults(question["model"] or question["name"], question["task"], question["values"])
     for key, steps in question["pipelines"]:
         try:
             build_pipeline(steps)
         except TrainingError as error:
             faults.append((key, f"{error}; see the Albumentations documentation"))
     return faults
+
+
+def _beside(question: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield weights beside the model that cannot be loaded, and a teacher for another task."""
+    for key, name, value in question["values"]:
+        is_file = name in WEIGHTS and isinstance(value, str) and Path(value).is_file()
+        if is_file and (fault := _refused_weights(value, question["task"] if name == "distill_model" else None)):
+            yield key, fault
 
 
 def _refused(model: str | None, task: str) -> str | None:
@@ -107,7 +121,8 @@ def _refused_layers(file: Path) -> str | None:
     return None
 
 
-def _refused_weights(weights: str, task: str) -> str | None:
+def _refused_weights(weights: str, task: str | None) -> str | None:
+    """Return why weights cannot be loaded, or not for a task; without one, weights of any task are right."""
     import torch
     from ultralytics.nn.tasks import torch_safe_load
 
@@ -122,6 +137,8 @@ def _refused_weights(weights: str, task: str) -> str | None:
                     "your own trainings"
                 )
         return f"{weights} is damaged, or not an Ultralytics checkpoint ({type(error).__name__}); copy it again"
+    if task is None:
+        return None
     trained = checkpoint.get("train_args") if isinstance(checkpoint, dict) else None
     made_for = trained.get("task") if isinstance(trained, dict) else None
     if made_for and (fault := other_task(weights, made_for, task)):

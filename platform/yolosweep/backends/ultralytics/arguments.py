@@ -16,7 +16,13 @@ from ruamel.yaml import YAML
 
 from yolosweep.backends.arguments import Arguments
 
-__all__ = ["ALIASES", "NOT_TRAINING", "OURS", "OWNED", "SCORING", "TASKS_OF", "acts_in", "train_arguments"]
+__all__ = [
+    *("ALIASES", "DEFAULTS", "NOT_TRAINING", "OURS", "OWNED", "SCORING", "TASKS_OF", "WEIGHTS"),
+    *("acts_in", "is_installed", "train_arguments"),
+]
+
+DEFAULTS = Path(__file__).with_name("default.yaml")
+"""Copy of the pinned release's ``cfg/default.yaml``: experiments can be planned and read without the library."""
 
 _ALL = ("detect", "segment", "classify", "pose", "obb")
 _BOXES = ("detect", "segment", "pose", "obb")
@@ -39,6 +45,9 @@ TASKS_OF: dict[str, tuple[str, ...]] = {
 As read in Ultralytics 8.4.190: ``data/augment.py`` (v8_transforms, classify_augmentations), ``data/dataset.py``,
 ``data/build.py``, ``models/yolo/*/train.py`` and ``val.py``, ``utils/loss.py``, ``nn/distill_model.py``.
 """
+
+WEIGHTS = frozenset(("pretrained", "distill_model"))
+"""Arguments that name weights beside the model."""
 
 SCORING = frozenset(("conf", "iou", "max_det", "agnostic_nms"))
 """Arguments that change how a validation counts, not what the model learns."""
@@ -85,6 +94,7 @@ NOT_TRAINING = frozenset(
         *("show", "show_labels", "show_conf", "show_boxes"),
         *("save_frames", "save_txt", "save_conf", "save_crop"),
         *("format", "optimize", "dynamic", "simplify", "opset", "workspace", "dnn", "nms", "tracker", "profile"),
+        *("half", "int8", "end2end", "keras"),  # names of earlier releases
     )
 )
 """Arguments of predict, export and track: they have no effect on a training."""
@@ -92,7 +102,8 @@ NOT_TRAINING = frozenset(
 _RUNTIME_ONLY = frozenset(("workers", "verbose", "plots", "device", "project", "name", "exist_ok", "save_dir"))
 """Arguments that change how a training runs, never its result.
 
-``cache`` is not among them: with ``cache=ram`` mosaic draws from the whole data set instead of a buffer.
+``cache`` changes no result either, because our mosaics always choose from all images; it stays part of a trial's
+identity, which recorded runs have.
 """
 
 OURS: dict[str, tuple[Any, str]] = {
@@ -124,14 +135,20 @@ def train_arguments() -> Arguments:
         owned=OWNED,
         aliases=ALIASES,
         not_training=NOT_TRAINING,
+        files=WEIGHTS,
         scoring=SCORING,
         runtime_only=_RUNTIME_ONLY,
     )
 
 
+def is_installed() -> bool:
+    """Return whether Ultralytics is installed: reading and checking need it not, training does."""
+    return importlib.util.find_spec("ultralytics") is not None
+
+
 def _default_yaml() -> str:
-    """Return the text of the installed release's ``cfg/default.yaml``."""
+    """Return the text of the installed release's ``cfg/default.yaml``, or of our copy of it where none is installed."""
     spec = importlib.util.find_spec("ultralytics")
-    assert spec is not None, "ultralytics is a dependency"
-    assert spec.origin is not None, "ultralytics is a package with a file"
+    if spec is None or spec.origin is None:
+        return DEFAULTS.read_text(encoding="utf-8")
     return (Path(spec.origin).parent / "cfg" / "default.yaml").read_text(encoding="utf-8")

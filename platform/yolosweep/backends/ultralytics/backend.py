@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from yolosweep.backends.arguments import Arguments, ArgumentSpace
+from yolosweep.backends.arguments import Arguments, ArgumentSpace, DataTraits
 from yolosweep.backends.backend import CheckpointSize, Starter, Task, TrainingCost
 from yolosweep.backends.deployment import Deployment
 from yolosweep.backends.preview import Preview
 from yolosweep.backends.trainer import Trainer
 from yolosweep.backends.ultralytics import argument_check, model_files, rules
-from yolosweep.backends.ultralytics.arguments import train_arguments
+from yolosweep.backends.ultralytics.arguments import is_installed, train_arguments
 from yolosweep.backends.ultralytics.starter import starter
 from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.backends.ultralytics.training_cost import training_cost
@@ -63,15 +63,15 @@ class UltralyticsBackend:
         """Yield arguments that are wrong, or have no effect."""
         return rules.faults(space)
 
-    def data_faults(
-        self, space: ArgumentSpace, train_images: int, *, polygons: bool, names: Mapping[int, str]
-    ) -> Iterator[Fault]:
+    def data_faults(self, space: ArgumentSpace, data: DataTraits) -> Iterator[Fault]:
         """Yield arguments that have no effect on these data, or ruin the training."""
-        return rules.data_faults(space, train_images, polygons=polygons, names=names)
+        return rules.data_faults(space, data)
 
     def notes(self, space: ArgumentSpace) -> Iterator[str]:
         """Yield what is legal but may surprise."""
-        return rules.notes(space)
+        yield from rules.notes(space)
+        if not is_installed():
+            yield "Ultralytics is not installed here, so its own checks of arguments and weights were not made"
 
     def misnamed(self, model: str, task: str) -> str | None:
         """Return why an official model cannot be trained for a task, by its name; None for any other model."""
@@ -90,12 +90,12 @@ class UltralyticsBackend:
         return model_files.locate_model(model, fetch=fetch)
 
     def check_arguments(self, space: ArgumentSpace) -> list[Fault]:
-        """Return what Ultralytics or Albumentations refuse.
+        """Return what Ultralytics or Albumentations refuse; nothing where Ultralytics is not installed.
 
         Raises:
             TrainingError: they cannot be imported.
         """
-        return argument_check.check_arguments(space)
+        return argument_check.check_arguments(space) if is_installed() else []
 
     def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
         """Estimate a training's files from the size of its model file, else from the letter in the model's name."""
@@ -106,9 +106,9 @@ class UltralyticsBackend:
         """Estimate a training's cost from the size of its model file, else from the letter in the model's name."""
         return training_cost(_parameters(model, model_bytes) / 1e6, imgsz=imgsz, batch=batch)
 
-    def starter(self, task: str, data: DataProfile) -> Starter:
+    def starter(self, task: str, data: DataProfile, epochs: int | None = None) -> Starter:
         """Return the smallest YOLO26 of the task, AdamW, and the arguments most worth searching."""
-        return starter(task, data)
+        return starter(task, data, epochs)
 
     def previews(
         self, images: Sequence[Path], names: Mapping[int, str], *, task: str, settings: Mapping[str, Any], **how: Any

@@ -13,7 +13,10 @@ __all__ = ["seen"]
 
 
 def seen() -> dict[str, Any]:
-    """Return ``gpus`` (their names), and ``gpu_error`` and ``opencv_error``: why something cannot be used, or ''."""
+    """Return what there is, and why something cannot be used, or ''.
+
+    The keys are ``gpus`` (their names), ``gpu_memory_mb`` (of the smallest), ``gpu_error`` and ``opencv_error``.
+    """
     return {**_gpus(), "opencv_error": _opencv()}
 
 
@@ -23,19 +26,21 @@ def _gpus() -> dict[str, Any]:
         try:
             import torch
 
-            names, broken = list[str](), list[str]()
+            names, broken, memory = list[str](), list[str](), list[float]()
             for index in range(torch.cuda.device_count()):
                 try:
                     names.append(_working(torch, index))
+                    memory.append(torch.cuda.get_device_properties(index).total_memory / 2**20)
                 except Exception as error:  # of any type (torch has several); the other GPUs may work
                     broken.append(f"GPU {index}: {_line(error)}")
+            found = {"gpus": names, "gpu_memory_mb": min(memory, default=None)}
             if broken:
-                return {"gpus": names, "gpu_error": "; ".join(broken)}
+                return {**found, "gpu_error": "; ".join(broken)}
             built = "no GPU is visible to it" if torch.version.cuda else "this torch is built without CUDA"
         except (ImportError, OSError, RuntimeError) as error:
             return {"gpus": [], "gpu_error": _line(error)}
     cuda = [str(one.message) for one in warned if "CUDA" in str(one.message) or "driver" in str(one.message)]
-    return {"gpus": names, "gpu_error": "" if names else _line(cuda[0] if cuda else built)}
+    return {**found, "gpu_error": "" if names else _line(cuda[0] if cuda else built)}
 
 
 def _working(torch: Any, index: int) -> str:

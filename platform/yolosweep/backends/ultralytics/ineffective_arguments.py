@@ -10,15 +10,18 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
-from yolosweep.backends.arguments import ArgumentSpace
+from yolosweep.backends.arguments import ArgumentSpace, DataTraits
 from yolosweep.backends.ultralytics.arguments import acts_in
+from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.errors import Fault
 
-__all__ = ["fixed_notes", "ineffective", "ineffective_on_boxes"]
+__all__ = ["FLIPS", "MIXES", "closing_notes", "fixed_notes", "ineffective", "ineffective_on_data"]
 
 _ADAM = ("adam", "adamax", "adamw", "nadam", "radam")
-_MIXES = ("mosaic", "mixup", "cutmix")
-_CLOSED = (*_MIXES, "copy_paste")
+MIXES = ("mosaic", "mixup", "cutmix")
+_CLOSED = (*MIXES, "copy_paste")
+_HSV = ("hsv_h", "hsv_s", "hsv_v")
+FLIPS = ("fliplr", "flipud")
 
 _Rule = Callable[[ArgumentSpace], str | None]
 
@@ -43,15 +46,46 @@ def fixed_notes(space: ArgumentSpace) -> Iterator[str]:
             yield f"train.{name} {why}"
 
 
-def ineffective_on_boxes(space: ArgumentSpace) -> Iterator[Fault]:
-    """Yield arguments that need polygons, for labels without any (data/augment.py CopyPaste)."""
-    for key, given in (
-        ("search.parameters.copy_paste", "copy_paste" in space.searched),
-        ("train.copy_paste", _misleads(space, "copy_paste")),
-    ):
-        if given:
-            message = "has no effect: it cuts out polygons, and the labels of train are boxes; remove it"
-            yield Fault(key=key, message=message)
+def closing_notes(space: ArgumentSpace) -> Iterator[str]:
+    """Yield a sentence where a short ``train.patience`` may end a trial before mosaic is switched off."""
+    patience, epochs, closing = space.fixed.get("patience"), space.epochs, max(space.numbers("close_mosaic"), default=0)
+    if not (isinstance(patience, int) and isinstance(epochs, int)) or _nothing_to_close(space) is not None:
+        return
+    if acts_in("close_mosaic", space.task) and 0 < patience < min(closing, epochs - closing):
+        yield (
+            f"train.patience={patience} may end a trial before close_mosaic={closing:g} switches mosaic off, at epoch "
+            f"{int(epochs - closing)} of the planned {epochs}: such a trial is never trained without it"
+        )
+
+
+def ineffective_on_data(space: ArgumentSpace, data: DataTraits) -> Iterator[Fault]:
+    """Yield arguments that have no effect on these data."""
+    pose, color = space.task == "pose", data.channels == 3 or space.task == "classify"
+    boxes = not data.polygons and TASKS[space.task].polygons == "optional"
+    flips = (
+        f", e.g. flip_idx: {list(range(data.kpt_shape[0]))} if no keypoint has a left and a right"
+        if data.kpt_shape
+        else ""
+    )
+    rules = (
+        # data/augment.py CopyPaste
+        (boxes, ("copy_paste",), "it cuts out polygons, and the labels of train are boxes; remove it"),
+        # data/augment.py v8_transforms
+        (pose and not data.flip_idx, FLIPS, f"data.yaml has no flip_idx, without which Ultralytics flips no image; "
+         f"add it there{flips}, or remove this"),
+        # utils/loss.py v8PoseLoss: the loss needs a third value of the predicted keypoints.
+        (pose and list(data.kpt_shape[1:]) == [2], ("kobj",), "kpt_shape has no visibility; remove it"),
+        # data/augment.py RandomHSV, Format._format_img
+        (not color, (*_HSV, "bgr"), f"it needs images of 3 channels, and data.yaml has channels: {data.channels}; "
+         "remove it"),
+        # data/augment.py Albumentations.__call__
+        (not color and data.channels != 1, ("augmentations",), "it needs images of 1 or 3 channels, and data.yaml has "
+         f"channels: {data.channels}; remove it"),
+    )  # fmt: skip
+    for applies, names, why in rules:
+        for name in names if applies else ():
+            if name in space.searched or _misleads(space, name):
+                yield Fault(key=space.key(name), message=f"has no effect: {why}")
 
 
 def _misleads(space: ArgumentSpace, name: str) -> bool:
@@ -101,7 +135,9 @@ def _closed(space: ArgumentSpace) -> str | None:
     # data/dataset.py close_mosaic: mosaic, mixup, cutmix and copy_paste are 0 in the last close_mosaic epochs.
     epochs, closing = space.epochs, space.values("close_mosaic")
     whole = [value for value in closing if isinstance(value, (int, float))]
-    if not (acts_in("close_mosaic", space.task) and isinstance(epochs, int) and len(whole) == len(closing)):
+    if not (
+        acts_in("close_mosaic", space.task) and isinstance(epochs, int) and epochs > 0 and len(whole) == len(closing)
+    ):
         return None
     if min(whole) < epochs:
         return None
@@ -124,7 +160,7 @@ def _fixed_order(space: ArgumentSpace) -> str | None:
 
 
 def _nothing_to_close(space: ArgumentSpace) -> str | None:
-    if _rect(space) is None and not all(space.always(name, 0) for name in _MIXES):
+    if _rect(space) is None and not all(space.always(name, 0) for name in MIXES):
         return None
     return "while mosaic, mixup, cutmix and copy_paste are off; remove it" if space.always("copy_paste", 0) else None
 
@@ -156,13 +192,6 @@ def _older_pose(space: ArgumentSpace) -> str | None:
     return f"on {space.model}: only YOLO26 pose models have that loss; remove it"
 
 
-def _no_quantization(space: ArgumentSpace) -> str | None:
-    # engine/trainer.py: a training reads it only to train for 8 bits.
-    if space.always("quantize", None) or any(str(value) in ("8", "int8") for value in space.values("quantize")):
-        return None
-    return "on a training, which only knows 8 (quantization-aware training); train.amp decides about 16 bits; remove it"
-
-
 _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("lr0", "warmup_bias_lr"), _auto),
     (("warmup_momentum",), _adam),
@@ -170,12 +199,11 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("warmup_epochs", "warmup_momentum", "warmup_bias_lr", "lrf", "cos_lr"), _single_epoch),
     (("cos_lr",), _flat_schedule),
     (_CLOSED, _closed),
-    (_MIXES, _rect),
+    (MIXES, _rect),
     (("balance",), _fixed_order),
     (("close_mosaic",), _nothing_to_close),
     (("copy_paste_mode",), _no_copy_paste),
     (("dis",), _no_teacher),
-    (("hsv_h", "hsv_s", "hsv_v"), _policy),
+    (_HSV, _policy),
     (("rle",), _older_pose),
-    (("quantize",), _no_quantization),
 )

@@ -12,6 +12,7 @@ import hashlib
 import logging
 import os
 import pickle
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
@@ -32,6 +33,10 @@ _LOCKS = 16
 _KEPT = 200
 """Most recently used scans kept on disk; a changed data set makes a new one."""
 
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_UNTRUE = ("corrupt JPEG restored and saved", "JPEG without an end marker, read as far as it goes")
+"""What Ultralytics reports of a JPEG that it rewrites; here it is not rewritten (``patches.py``)."""
+
 _findings: list[str] = []
 
 
@@ -47,7 +52,7 @@ _now = _Now()
 def scan_findings() -> list[str]:
     """Return what the label scans of this process reported since the last call: skipped images, unusual labels."""
     found, _findings[:] = list(dict.fromkeys(_findings)), []
-    return found
+    return [_ANSI.sub("", line).replace(*_UNTRUE) for line in found]
 
 
 def load_or_scan(scan: Callable[..., Any]) -> Callable[..., Any]:

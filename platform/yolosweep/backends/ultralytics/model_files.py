@@ -17,7 +17,16 @@ from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.errors import DataError, Fault
 from yolosweep.storage.atomic_files import cache_folder
 
-__all__ = ["ends_otherwise", "last_layer", "locate_model", "misnamed", "model_faults", "model_yaml", "other_task"]
+__all__ = [
+    "ends_otherwise",
+    "last_layer",
+    "locate_model",
+    "misnamed",
+    "model_faults",
+    "model_yaml",
+    "other_task",
+    "unscaled",
+]
 
 _SCALED = re.compile(r"^(yolo(?:v?\d+))[nsmlxtce](.*)$")
 """``yolo26n-seg.yaml`` is ``yolo26-seg.yaml`` at scale n: the letter is not part of a file's name."""
@@ -139,12 +148,17 @@ def locate_model(model: str, *, fetch: bool = True) -> Path | str:
     return cached
 
 
+def unscaled(name: str) -> str:
+    """Return the name of a model YAML without the letter of its size."""
+    return _SCALED.sub(r"\1\2", name)
+
+
 def _shipped(name: str) -> Iterator[Path]:
     """Yield the files of a model YAML that Ultralytics ships."""
     spec = importlib.util.find_spec("ultralytics")
     if spec is not None and spec.origin is not None:
         models = Path(spec.origin).parent / "cfg" / "models"
-        for known in (name, _SCALED.sub(r"\1\2", name)):
+        for known in (name, unscaled(name)):
             yield from (file for file in models.glob("*/*.yaml") if file.name == known)
 
 

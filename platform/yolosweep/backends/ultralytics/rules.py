@@ -9,9 +9,14 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from yolosweep.backends.arguments import ArgumentSpace, nearest_name
-from yolosweep.backends.ultralytics.arguments import SCORING, TASKS_OF, acts_in
-from yolosweep.backends.ultralytics.ineffective_arguments import fixed_notes, ineffective, ineffective_on_boxes
+from yolosweep.backends.arguments import ArgumentSpace, DataTraits, nearest_name
+from yolosweep.backends.ultralytics.arguments import SCORING, TASKS_OF, WEIGHTS, acts_in
+from yolosweep.backends.ultralytics.ineffective_arguments import (
+    closing_notes,
+    fixed_notes,
+    ineffective,
+    ineffective_on_data,
+)
 from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.errors import Fault
 
@@ -27,14 +32,13 @@ _WORDS = {
 _BALANCE = "must be a number from 0 (off) to 1 (all classes as often as the most frequent one), e.g. 0.5"
 _STRIDE = 32
 _COUNTED = ("classes", "single_cls")
-_WEIGHTS = ("pretrained", "distill_model")
 _MOST_ADAM_STEPS = 10_000
 """``engine/trainer.py`` build_optimizer: up to so many iterations "auto" is AdamW, without warmup."""
 
 
 def faults(space: ArgumentSpace) -> Iterator[Fault]:
     """Yield every fault that shows without the data."""
-    for rule in (_task, _words, _balance, _sizes, _counted, _weights, _ranks, ineffective):
+    for rule in (_task, _words, _balance, _sizes, _counted, _weights, _quantize, _cache, _ranks, ineffective):
         yield from rule(space)
 
 
@@ -81,20 +85,46 @@ def _sizes(space: ArgumentSpace) -> Iterator[Fault]:
 
 
 def _counted(space: ArgumentSpace) -> Iterator[Fault]:
-    """Yield searched arguments that decide which labels a validation counts."""
+    """Yield searched arguments that decide which labels a validation counts, or nothing at all."""
     for name in _COUNTED:
         if name in space.searched:
             message = "decides which labels count, so scores could not be compared; set it under train:"
             yield Fault(key=f"search.parameters.{name}", message=message)
+    if "cache" in space.searched:
+        message = "changes how a trial runs, not its result; set train.cache instead"
+        yield Fault(key="search.parameters.cache", message=message)
+    if any(isinstance(value, (list, tuple)) for value in space.searched.get("fraction", ())):
+        message = "a list decides how many images of val count, so scores could not be compared; search numbers"
+        yield Fault(key="search.parameters.fraction", message=message)
 
 
 def _weights(space: ArgumentSpace) -> Iterator[Fault]:
     """Yield weights beside the model by a name or relative path: trials run in other folders, and download nothing."""
-    for name in _WEIGHTS:
+    for name in sorted(WEIGHTS):
         for value in space.values(name):
             if isinstance(value, str) and not Path(value).is_absolute():
-                message = f"{value!r} is not an absolute path; write that of a file which every node can read"
+                message = (
+                    f"there is no file {value} beside the experiment; write the path of one which every node can read"
+                )
                 yield Fault(key=space.key(name), message=message)
+
+
+def _quantize(space: ArgumentSpace) -> Iterator[Fault]:
+    if not space.always("quantize", None):
+        message = (
+            "is not supported: 8 is quantization-aware training, which needs nvidia-modelopt, other values have no "
+            "effect; train.amp decides about 16 bits, yolo export quantizes the winner, remove it"
+        )
+        yield Fault(key=space.key("quantize"), message=message)
+
+
+def _cache(space: ArgumentSpace) -> Iterator[Fault]:
+    if any(str(value).lower() == "disk" for value in space.values("cache")):
+        message = (
+            "'disk' writes arrays beside the images, which are never touched; remove it, decoded images are shared by "
+            "all trials of a node anyway (trial.image_cache)"
+        )
+        yield Fault(key=space.key("cache"), message=message)
 
 
 def _ranks(space: ArgumentSpace) -> Iterator[Fault]:
@@ -103,15 +133,13 @@ def _ranks(space: ArgumentSpace) -> Iterator[Fault]:
         yield Fault(key="train.rect", message=message)
 
 
-def data_faults(
-    space: ArgumentSpace, train_images: int, *, polygons: bool, names: Mapping[int, str]
-) -> Iterator[Fault]:
-    """Yield the faults that depend on the data: images of train, classes, and whether any label is a polygon."""
-    yield from _classes(space, names)
-    yield from _held_gradients(space, train_images)
-    yield from _auto_is_adam(space, train_images)
-    if not polygons and TASKS[space.task].polygons == "optional":
-        yield from ineffective_on_boxes(space)
+def data_faults(space: ArgumentSpace, data: DataTraits) -> Iterator[Fault]:
+    """Yield the faults that depend on the data."""
+    yield from _classes(space, data.names)
+    yield from _held_gradients(space, data.train_images)
+    yield from _last_batch(space, data.train_images)
+    yield from _auto_is_adam(space, data.train_images)
+    yield from ineffective_on_data(space, data)
 
 
 def _classes(space: ArgumentSpace, names: Mapping[int, str]) -> Iterator[Fault]:
@@ -141,6 +169,22 @@ def _held_gradients(space: ArgumentSpace, train_images: int) -> Iterator[Fault]:
             return
 
 
+def _last_batch(space: ArgumentSpace, train_images: int) -> Iterator[Fault]:
+    """Yield a fault where an epoch ends with one image of one cell (engine/trainer.py _build_train_pipeline)."""
+    sizes, shrinks = space.numbers("imgsz"), max(space.numbers("multi_scale"), default=0.0)
+    smallest = max(_STRIDE, int(min(sizes, default=0) * (1 - shrinks)))
+    if not sizes or smallest >= 2 * _STRIDE or space.ranks > 1 or not space.always("fraction", 1.0):
+        return
+    for batch in space.numbers("batch"):
+        if batch >= 1 and (train_images % batch or batch) == 1:
+            message = (
+                f"{batch:g} leaves one of {train_images} training images for the last batch, where at imgsz={smallest} "
+                f"BatchNorm has a single value per channel; choose another batch, or images of {2 * _STRIDE} or more"
+            )
+            yield Fault(key=space.key("batch"), message=message)
+            return
+
+
 def _auto_is_adam(space: ArgumentSpace, train_images: int) -> Iterator[Fault]:
     epochs, batch = space.epochs, min(space.numbers("batch"), default=space.defaults["batch"])
     steps = math.ceil(train_images / max(batch, min(space.numbers("nbs"), default=64))) * epochs
@@ -158,12 +202,15 @@ def _auto_is_adam(space: ArgumentSpace, train_images: int) -> Iterator[Fault]:
 def notes(space: ArgumentSpace) -> Iterator[str]:
     """Yield what is legal but may surprise, one sentence each."""
     yield from fixed_notes(space)
-    for name in _WEIGHTS:
+    yield from closing_notes(space)
+    for name in sorted(WEIGHTS):
         for file in (value for value in space.values(name) if isinstance(value, str) and not Path(value).is_file()):
             yield f"{space.key(name)}: there is no file {file} on this machine; every trial needs it"
     for name in sorted(SCORING & space.fixed.keys()):
         if space.fixed[name] != space.defaults.get(name):
             yield f"train.{name} changes how a validation counts: compare scores within this sweep only"
+    for name in sorted({"mask_ratio", "overlap_mask"} & space.searched.keys()):
+        yield f"search.parameters.{name} also changes the masks a validation compares with: scores differ by it alone"
     if "copy_paste" in space.searched and TASKS[space.task].polygons == "optional":
         yield "search.parameters.copy_paste acts only where the labels are polygons: boxes cannot be cut out"
     epochs = space.epochs

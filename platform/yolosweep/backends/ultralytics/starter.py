@@ -11,6 +11,7 @@ from yolosweep.records import DataProfile
 
 __all__ = ["starter"]
 
+_EPOCHS = 50
 _SMALL = 1000
 """Below this many training images an epoch has so few steps that holding gradients (nbs) costs too many of them."""
 _IMGSZ = {"classify": 224}
@@ -47,7 +48,7 @@ _SPACES: dict[str, tuple[str, ...]] = {
 }
 
 
-def starter(task: str, data: DataProfile) -> Starter:
+def starter(task: str, data: DataProfile, epochs: int | None = None) -> Starter:
     """Return the model, the fixed arguments and the search space to begin with."""
     suffix, batch = TASKS[task].suffix, small_batch(data.train_images)
     sizes = image_sizes(task, data)
@@ -59,7 +60,7 @@ def starter(task: str, data: DataProfile) -> Starter:
         searched.append(f"imgsz: {{values: {list(sizes)}}}  # {_reason(data)}; larger sees more and trains longer")
     return Starter(
         model=f"yolo26n-{suffix}.pt" if suffix else "yolo26n.pt",
-        train=tuple(_train(task, batches, sizes, data)),
+        train=tuple(_train(task, epochs or _EPOCHS, batches, sizes, data)),
         space=(*_SPACES[task], *searched),
     )
 
@@ -91,16 +92,16 @@ def _reason(data: DataProfile) -> str:
     return f"images have {data.longer_side} pixels{boxes}"
 
 
-def _train(task: str, batches: tuple[int, ...], sizes: tuple[int, ...], data: DataProfile) -> list[str]:
+def _train(task: str, epochs: int, batches: tuple[int, ...], sizes: tuple[int, ...], data: DataProfile) -> list[str]:
     lines = [
-        "epochs: 50",
+        f"epochs: {epochs}",
         *([f"imgsz: {sizes[0]}"] if len(sizes) == 1 else []),
         *([f"batch: {batches[0]}"] if len(batches) == 1 else []),
         "optimizer: AdamW  # with auto, Ultralytics chooses the learning rate itself and lr0 has no effect",
-        "patience: 15  # a trial ends after this many epochs without gain",
+        f"patience: {min(15, max(epochs // 3, 5))}  # a trial ends after this many epochs without gain",
     ]
     if acts_in("close_mosaic", task):
-        lines.append("close_mosaic: 10  # the last epochs see whole images")
+        lines.append(f"close_mosaic: {min(10, epochs // 5)}  # the last epochs see whole images")
     if data.train_images is not None and data.train_images < _SMALL:
         lines.append(f"nbs: {batches[0]}  # few images: let every batch change the weights")
     return lines

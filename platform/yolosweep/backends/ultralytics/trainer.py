@@ -11,28 +11,60 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.backends.activity_meter import Watch, unwatched
-from yolosweep.backends.failure_causes import End, classified
+from yolosweep.backends.failure_causes import End, classified, last_line
 from yolosweep.backends.trainer import Cancelled, Report
 from yolosweep.backends.ultralytics.arguments import train_arguments
 from yolosweep.backends.ultralytics.augmentation_pipelines import build_pipeline
 from yolosweep.backends.ultralytics.callbacks import Diverged, TrainingCallbacks, TrainingCancelled
+from yolosweep.backends.ultralytics.data_settings import Change, adapted, switched_off
 from yolosweep.backends.ultralytics.ddp import ddp_trainer, my_rank
 from yolosweep.backends.ultralytics.environment import enter, log_to, scan_findings, see_only
 from yolosweep.backends.ultralytics.label_cache import scan_labels
 from yolosweep.backends.ultralytics.tasks import class_of
 from yolosweep.backends.ultralytics.trainer_mixins import make_trainer_class
 from yolosweep.backends.ultralytics.validation import validated
-from yolosweep.errors import RunFolderError
+from yolosweep.errors import RunFolderError, TrainingError
 from yolosweep.ledger import RunFolder
-from yolosweep.records import Checkpoint, Ending, FileRef, Outcome, TrialRecord, TrialRequest, Validation, record_of
+from yolosweep.records import (
+    Checkpoint,
+    Ending,
+    EpochResult,
+    FileRef,
+    Outcome,
+    TrialRecord,
+    TrialRequest,
+    Validation,
+    Verdict,
+    record_of,
+)
 from yolosweep.storage.scratch import scratch_folder
 
-__all__ = ["YoloTrainer"]
+__all__ = ["YoloTrainer", "auto_share"]
 
 _KEPT = ("weights/best.pt", "weights/last.pt", "results.csv", "args.yaml", "train.log")
 _MAX_NOTES = 20
 _LOWERINGS = 3
 """How often a training restarts with half the batch (Ultralytics halves as often within a training)."""
+
+_AUTO_SHARE = 0.6
+"""Share of the memory that ``batch: -1`` fills (utils/autobatch.py)."""
+
+
+def auto_share(asked: float, gpus: float) -> float:
+    """Return the share of a GPU's memory for a training that is granted so many GPUs: of one it shares, its part."""
+    return (_AUTO_SHARE if asked == -1 else asked) * (gpus if 0 < gpus < 1 else 1.0)
+
+
+class _Found(Exception):
+    """The batch is known."""
+
+
+def _stop() -> None:
+    raise _Found
+
+
+def _unreported(row: EpochResult, checkpoint: Checkpoint | None) -> Verdict:
+    raise AssertionError("no epoch is trained to find a batch")
 
 
 class YoloTrainer:
@@ -44,6 +76,22 @@ class YoloTrainer:
         with contextlib.suppress(Exception):
             enter()
             scan_labels(request.task, request.data, request.settings)
+
+    def find_batch(self, request: TrialRequest) -> int:
+        """Return the batch of Ultralytics' AutoBatch; of a GPU that trials share, each fills its share."""
+        see_only(request.gpus)
+        enter()
+        asked = train_arguments().value(request.settings, "batch")
+        settings = {**request.settings, "batch": auto_share(asked, request.gpus)}
+        request = request.model_copy(update={"settings": settings})
+        with scratch_folder("batch") as scratch:
+            run = _Run(request, TrainingCallbacks(request, _unreported, lambda: False, scratch), scratch)
+            try:
+                return run.find_batch()
+            except Exception as error:
+                raise TrainingError(last_line(error)) from error
+            finally:
+                _forget(run)
 
     def train(
         self, request: TrialRequest, report: Report, cancelled: Cancelled, watch: Watch = unwatched
@@ -91,6 +139,7 @@ class _Run:
         self.device_name = "cpu"
         self.threads = request.threads
         self._used: dict[str, Any] = {}
+        self._off: dict[str, Change] = {}
         self._checkpoint: Checkpoint | None = None
         self._lowered = request.lowered
 
@@ -147,6 +196,14 @@ class _Run:
             end.ending is Ending.OOM and self.request.policy.on_oom == "lower_batch" and not begun and self._batch() > 1
         )
 
+    def find_batch(self) -> int:
+        """Set the training up until its batch is known, and return it."""
+        self.trainer = self._trainer()
+        with contextlib.suppress(_Found):
+            self.trainer._build_train_pipeline = _stop  # the setup goes on with it
+            self.trainer._setup_train()
+        return int(self.trainer.batch_size)
+
     def _once(self) -> End:
         try:
             self.trainer = self._trainer()
@@ -185,6 +242,8 @@ class _Run:
             save_dir=str(self.scratch),
             exist_ok=True,
         )
+        self._off = switched_off(self.request.task, settings, self.request.data)
+        settings.update({name: change.value for name, change in self._off.items()})
         if on_gpu:
             import torch
 
@@ -210,12 +269,20 @@ class _Run:
         arguments, settings = train_arguments(), self.request.settings
         asked_batch = arguments.batch(settings)
         args = vars(self.trainer.args) if self.trainer is not None else {}
-        used = {name: args.get(name, value) for name, value in self.request.asked.items() if name != "augmentations"}
+        named = ("augmentations", "model")  # which the arguments hold as what they stand for
+        used = {name: args.get(name, value) for name, value in self.request.asked.items() if name not in named}
         used = {**self.request.asked, **used, "imgsz": args.get("imgsz", arguments.value(settings, "imgsz"))}
         optimizer = getattr(self.trainer, "optimizer", None)
         if optimizer is not None:
-            used["optimizer"] = type(optimizer).__name__
+            name, asked = type(optimizer).__name__, str(settings.get("optimizer"))
+            used["optimizer"] = asked if asked.lower() == name.lower() else name  # torch writes RMSprop
         used["batch"] = self._batch()
+        changed = {**self._off, **(adapted(self.trainer, settings) if self.trainer is not None else {})}
+        used.update({name: change.value for name, change in changed.items()})
+        self.notes += [
+            f"{name} {arguments.value(settings, name)} was set to {change.value}: {change.why}"
+            for name, change in changed.items()
+        ]
         self._used = used
         if used["batch"] != asked_batch:
             self.notes.append(f"out of memory: batch {asked_batch} was lowered to {used['batch']}")

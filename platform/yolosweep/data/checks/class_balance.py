@@ -166,7 +166,7 @@ def _train(found: Counts) -> Iterator[Finding]:
     if len(seen) > 1:
         yield from _uneven(found, seen)
     background = train.empty + train.unlabelled
-    share = background / train.images if train.images else 0.0
+    share = background / train.images if train.objects else 0.0  # without any object there is nothing to balance
     if share > EMPTY:
         unlabelled = f" ({train.unlabelled} of them have no label file)" if train.unlabelled else ""
         yield finding(

@@ -9,7 +9,7 @@ import numpy as np
 
 from yolosweep.data.checks.class_balance import shorter_sides
 from yolosweep.data.checks.gate import Gate
-from yolosweep.data.layout.layout import read_layout
+from yolosweep.data.foreign.dataset import foreign_layout, read_dataset
 from yolosweep.data.model.items import Layout
 from yolosweep.data.source.locate import local_path
 from yolosweep.records import DataProfile
@@ -38,10 +38,10 @@ def guess_task(source: str) -> str:
         return "detect"
     place = Path(source)
     if place.is_dir() and not [*place.glob("*.yaml"), *place.glob("*.yml")]:
-        return "classify"
+        return "classify" if foreign_layout(place, "detect") is None else "detect"
     if not place.suffix.lower().endswith((".yaml", ".yml")) and not place.is_dir():
         return "detect"  # an archive is unpacked once, by the checks
-    layout = read_layout(local_path(source, None), "detect")
+    layout = read_dataset(local_path(source, None), "detect")
     if layout.extra.get("kpt_shape"):
         return "pose"
     lengths = _line_lengths(layout)

@@ -13,8 +13,8 @@ from yolosweep.data.checks.class_balance import Counts, balance_findings, counts
 from yolosweep.data.checks.image_findings import image_findings
 from yolosweep.data.checks.label_findings import label_findings
 from yolosweep.data.duplicates.leaks import LeakReport, leak_findings
-from yolosweep.data.layout.layout import read_layout
-from yolosweep.data.model.finding_codes import CODES
+from yolosweep.data.foreign.dataset import named_format, read_dataset
+from yolosweep.data.model.finding_codes import CODES, finding
 from yolosweep.data.model.items import Images, Item, Labels, Layout
 from yolosweep.data.scan.scan import scan
 from yolosweep.data.source.locate import local_path
@@ -22,10 +22,8 @@ from yolosweep.errors import DataError, UsageError
 from yolosweep.records import Finding, PreparedDataset, Severity
 from yolosweep.storage.addresses import is_address
 
-__all__ = ["OUTSIDE", "Gate", "described", "examine", "waive", "with_waived"]
+__all__ = ["Gate", "described", "examine", "waive", "with_waived"]
 
-OUTSIDE = "file-outside"
-"""Code of files outside the dataset's folders; waiving it includes them."""
 _BY_SEVERITY = list(Severity)
 """Errors first."""
 
@@ -74,14 +72,14 @@ def examine(
     Raises:
         DataError: It cannot be read as a dataset; the message says what was expected and where.
     """
-    layout = read_layout(local_path(source, copying), task, outside=anywhere)
+    layout = _with_format(read_dataset(local_path(source, copying), task, outside=anywhere))
     image_facts, labels = scan(layout, progress=progress)
     leaking, leaks = leak_findings(layout, image_facts, labels)
     found = [
         *layout.findings,
         *image_findings(layout, image_facts),
         *label_findings(layout, labels),
-        *leaking,
+        *_without_repeats(layout, leaking),
         *balance_findings(layout, image_facts, labels, imgsz=imgsz),
     ]
     found_counts = counts(layout, labels)
@@ -93,13 +91,44 @@ def examine(
         images={split: len(items) for split, items in layout.splits.items()},
         instances={split: one.instances for split, one in found_counts.splits.items() if split in layout.splits},
         fingerprint=_fingerprint(layout, image_facts, labels),
+        notes=tuple(one.message for one in layout.findings if one.code == "file-converted"),
         findings=tuple(sorted(found, key=lambda finding: _BY_SEVERITY.index(finding.severity))),
         leaks=dict(leaks.shares),
         same_source=dict(leaks.sequence_shares),
+        same_scene=dict(leaks.scene_shares),
     )
     return Gate(
         dataset=dataset, layout=layout, image_facts=image_facts, labels=labels, leaks=leaks, counts=found_counts
     )
+
+
+def _with_format(layout: Layout) -> Layout:
+    """Return a layout whose findings about missing labels name the other format that the labels have."""
+    if not any(one.code == "file-no-labels" for one in layout.findings) or not (kind := named_format(layout)):
+        return layout
+    fix = f"the labels are {kind}, which Ultralytics does not read: yolosweep convert {layout.root} NEW_FOLDER"
+    named = (one.model_copy(update={"fix": fix}) if one.code == "file-no-labels" else one for one in layout.findings)
+    return replace(layout, findings=tuple(named))
+
+
+def _without_repeats(layout: Layout, found: Sequence[Finding]) -> list[Finding]:
+    """Return the findings about copies without those that two splits with the same images have twice.
+
+    Where test is val, one warning takes the place of the leak: scores on test tell no more than those on val.
+    """
+    images = {split: {item.image for item in items} for split, items in layout.splits.items()}
+    same = {b for a, b in (("train", "val"), ("train", "test"), ("val", "test")) if images.get(a) == images.get(b)}
+    test_is_val = bool(images.get("test")) and images["test"] <= images.get("val", set())
+    kept = [
+        one
+        for one in found
+        if not (one.split in same and one.code.startswith("duplicate-"))
+        and not (one.split == "test" and test_is_val and one.code.startswith("leak-"))
+    ]
+    if test_is_val:
+        message = "test has images of val only: the winner is chosen on them, so the score on test is no test"
+        kept.append(finding("split-test-is-val", message, split="test", count=len(images["test"])))
+    return kept
 
 
 def waive(gate: Gate, allow: Sequence[str]) -> PreparedDataset:

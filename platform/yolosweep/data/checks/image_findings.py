@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from yolosweep.data.model.finding_codes import TEXTS, finding
-from yolosweep.data.model.items import Images, Layout
+from yolosweep.data.model.items import ImageFacts, Images, Layout
 from yolosweep.data.scan.image_reading import oddities
 from yolosweep.records import Finding
 
@@ -20,7 +20,7 @@ def image_findings(layout: Layout, image_facts: Images) -> list[Finding]:
         for item in items:
             if (facts := image_facts.get(item.image)) is None:
                 continue
-            seen = {facts.fault: facts.detail} if facts.fault else oddities(facts)
+            seen = {facts.fault: facts.detail} if facts.fault else {**oddities(facts), **_other_channels(layout, facts)}
             for code, detail in seen.items():
                 by_code.setdefault(code, []).append((item.image, detail))
         for code in sorted(set(by_code) - _harmless(layout)):
@@ -30,6 +30,14 @@ def image_findings(layout: Layout, image_facts: Images) -> list[Finding]:
             message += f"; first: {detail}" if detail else ""
             found.append(finding(code, message, file=str(first), split=split, count=len(files)))
     return found
+
+
+def _other_channels(layout: Layout, facts: ImageFacts) -> dict[str, str]:
+    """Return the finding of an image that is not read with the channels of data.yaml; all are with 1 and 3."""
+    wanted = layout.extra.get("channels", 3)
+    if wanted in (1, 3) or facts.channels == wanted:
+        return {}
+    return {"image-channels": f"{facts.channels} channels, and data.yaml has channels: {wanted}"}
 
 
 def _harmless(layout: Layout) -> set[str]:

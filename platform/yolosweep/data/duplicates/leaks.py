@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from yolosweep.data.duplicates.near_duplicates import EXACT, NEAR, Pair, connected_groups, find_near_duplicates
+from yolosweep.data.duplicates.near_duplicates import EXACT, NEAR, SCENE, Pair, connected_groups, find_near_duplicates
 from yolosweep.data.duplicates.pair_cache import cached_pairs
 from yolosweep.data.duplicates.sequences import sequences
+from yolosweep.data.duplicates.verdicts import Boxes
 from yolosweep.data.model.finding_codes import finding
 from yolosweep.data.model.items import Images, Item, LabelFile, Labels, Layout
 from yolosweep.records import Finding, Severity
@@ -23,8 +24,9 @@ _BEFORE = {"val": ("train",), "test": ("train", "val")}
 
 _HOW = {
     EXACT: "identical images",
-    NEAR: "the same image resized, recompressed, recolored, mirrored or cropped",
+    NEAR: "copies: resized, recompressed, recolored, mirrored, turned, cropped or drawn over",
     SEQUENCE: "frames of the same burst or video, or augmented copies of the same source",
+    SCENE: "",
 }
 FEW_NEAR = 0.05
 """Up to this share of a split, near-duplicates are only a warning, shown with every score: old public datasets have
@@ -41,22 +43,32 @@ class LeakReport:
     """Share of val images that are also in train, and of test images in train or val; exact or near."""
     sequence_shares: dict[str, float]
     """Share of further images from the same burst, video or source image as one in those splits."""
+    scene_shares: dict[str, float]
+    """Share of further images of a scene that those splits show at another moment, as a fixed camera does."""
     pairs: tuple[Pair, ...]
     """For each leaking image: itself, one it leaks from, and the kind; exact first."""
     groups: tuple[tuple[Path, ...], ...]
     """Groups of two or more images that must stay in one split: duplicates and images of the same source."""
 
 
-def same_source(image_facts: Images) -> list[Pair]:
-    """Return pairs of files with the same image or source, enough pairs to connect every group.
+def same_source(image_facts: Images, items: Iterable[Item], labels: Labels) -> list[Pair]:
+    """Return pairs of files with the same image, source or scene, enough pairs to connect every group.
 
-    Unreadable files have no signature and are compared by their bytes only.
+    The result is cached. Unreadable files have no signature and are compared by their bytes only.
     """
-    signatures = {file: facts.signature for file, facts in image_facts.items() if facts.signature}
-    pairs = find_near_duplicates(
-        signatures, {file: facts.sha256 for file, facts in image_facts.items() if facts.sha256}
-    )
-    return pairs + [Pair(group[0], file, SEQUENCE) for group in sequences(signatures) for file in group[1:]]
+    label_of = {item.image: labels[item.label] for item in items if item.label in labels and item.label is not None}
+
+    def boxes(file: Path) -> Boxes | None:
+        label = label_of.get(file)
+        return [(row.category, row.box) for row in label.rows] if label is not None and label.sha256 else None
+
+    def search(known: Images) -> list[Pair]:
+        signatures = {file: facts.signature for file, facts in known.items() if facts.signature}
+        digests = {file: facts.sha256 for file, facts in known.items() if facts.sha256}
+        frames = [Pair(group[0], file, SEQUENCE) for group in sequences(signatures) for file in group[1:]]
+        return find_near_duplicates(signatures, digests, boxes=boxes) + frames
+
+    return cached_pairs(image_facts, search, {file: label.sha256 for file, label in label_of.items()})
 
 
 def leak_findings(layout: Layout, image_facts: Images, labels: Labels) -> tuple[list[Finding], LeakReport]:
@@ -67,32 +79,33 @@ def leak_findings(layout: Layout, image_facts: Images, labels: Labels) -> tuple[
     moved image has other boxes; in classify, near-duplicates in two classes are.
     """
     there = {item.image: image_facts[item.image] for item in _items(layout) if item.image in image_facts}
-    pairs = cached_pairs(there, same_source)
+    pairs = same_source(there, _items(layout), labels)
     places: dict[Path, set[str]] = defaultdict(set)
     for split, items in layout.splits.items():
         for item in items:
             places[item.image].add(split)
-    same = [pair for pair in pairs if pair.kind != SEQUENCE]
+    same = [pair for pair in pairs if pair.kind in (EXACT, NEAR)]
     levels = {
         EXACT: [*connected_groups(pair for pair in pairs if pair.kind == EXACT), *((file,) for file in places)],
         NEAR: connected_groups(same),
-        SEQUENCE: connected_groups(pairs),
+        SEQUENCE: connected_groups(pair for pair in pairs if pair.kind != SCENE),
+        SCENE: connected_groups(pair for pair in pairs if pair.kind == SCENE),
     }
     leaking = {split: _leaking(split, levels, places, pairs) for split in _BEFORE if layout.splits.get(split)}
-    shares: dict[str, float] = {}
-    frames: dict[str, float] = {}
-    for split, found in leaking.items():
-        whole = len(layout.splits[split])
-        frames[split] = sum(pair.kind == SEQUENCE for pair in found) / whole
-        shares[split] = sum(pair.kind != SEQUENCE for pair in found) / whole
+
+    def shares(*kinds: str) -> dict[str, float]:
+        counts = {split: sum(pair.kind in kinds for pair in found) for split, found in leaking.items()}
+        return {split: count / len(layout.splits[split]) for split, count in counts.items()}
+
     findings = [
         *_leaks(layout, leaking),
         *_repeated(layout, levels[EXACT], levels[NEAR]),
         *_conflicts(layout, levels[EXACT], levels[NEAR], labels),
     ]
     return findings, LeakReport(
-        shares=shares,
-        sequence_shares=frames,
+        shares=shares(EXACT, NEAR),
+        sequence_shares=shares(SEQUENCE),
+        scene_shares=shares(SCENE),
         pairs=tuple(pair for kind in levels for found in leaking.values() for pair in found if pair.kind == kind),
         groups=tuple(levels[SEQUENCE]),
     )
@@ -133,10 +146,14 @@ def _leaks(layout: Layout, leaking: Mapping[str, list[Pair]]) -> Iterator[Findin
                 first, second, _ = these[0]
                 origin = " or ".join(name for name in _BEFORE[split] if layout.splits.get(name))
                 example = "the file itself" if first == second else f"like {second}"
+                share = f"{len(these)} of {whole} {split} images ({len(these) / whole:.1%})"
                 yield finding(
                     f"leak-{kind}",
-                    f"{len(these)} of {whole} {split} images ({len(these) / whole:.1%}) are in {origin} too,"
-                    f" as {how} (first: {first.name}, {example}): scores on {split} are too good",
+                    f"{share} show a scene of {origin} at another moment (first: {first.name}, {example}): scores on"
+                    f" {split} hold for these scenes, not for other ones"
+                    if kind == SCENE
+                    else f"{share} are in {origin} too, as {how} (first: {first.name}, {example}): scores on {split}"
+                    " are too good",
                     file=str(first),
                     split=split,
                     count=len(these),

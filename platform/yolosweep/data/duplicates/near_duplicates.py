@@ -6,7 +6,8 @@ The disjoint sets are our own: scipy's ``DisjointSet`` would save 15 lines and t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,44 +17,56 @@ import numpy as np
 
 from yolosweep.data.duplicates.signatures import (
     FLAT,
-    compare,
+    HALVES,
+    correlations,
     decode_signatures,
     features,
-    flipped,
     parities,
     pixels_of,
+    transposed,
 )
+from yolosweep.data.duplicates.verdicts import Boxes, Verdict, Verdicts, single_threaded
+from yolosweep.data.duplicates.views import Views
 
-__all__ = ["EXACT", "NEAR", "Pair", "connected_groups", "find_near_duplicates"]
+__all__ = ["EXACT", "NEAR", "SCENE", "Pair", "connected_groups", "find_near_duplicates", "stars"]
 
-EXACT, NEAR = "exact", "near"
+EXACT, NEAR, SCENE = "exact", "near", "scene"
 
 Array = np.ndarray[Any, Any]
 
-CANDIDATE = 0.72
-"""Product of features from which a pair is compared closely."""
+CANDIDATE, HALF = 0.66, 0.85
+"""Product of features from which a pair is compared closely; the same for the halves of images, where one half may be
+covered. Of photos of one kind (BCCD), one unrelated pair in 200 reaches the first."""
 
-EXPLAINED, DETAIL, SPOT = 0.88, 0.75, 0.8
-"""Thresholds of a near-duplicate: how much of one image the other explains, overall and in detail, and the largest
-difference in any spot; see :func:`find_near_duplicates` for how they were chosen."""
+_TURNS, _LIKELY = 2, 0.25
+"""Ways to turn an image that are always tried; others, if the thumbnails correlate nearly as well as in the best."""
+
+_ALIGNED = 2
+"""Candidates per image that are aligned by keypoints, the most similar ones: most costly of all comparisons."""
+
+_SCENE_FRAMES = 5
+"""From so many frames on, frames without a visible difference are a camera's quiet moments, unless they share noise."""
+
+_ROUNDS = 12
+"""Representatives per set of connected images that are compared with all others of it."""
 
 _ROUNDING = 12
 """Thumbnails within so many gray levels may have the same pixels (one may come from a reduced decode)."""
 
-_MOST = 8
+_MOST = 4
 """Candidates kept per image; bounds the work if all images are similar."""
 
-_TILE = 512
+_TILE = 256
 """Images compared per tile; the products of one tile fit in the processor's cache."""
 
 
 class Pair(NamedTuple):
-    """Two files with the same image, or frames of the same scene."""
+    """Two files with the same image, or of the same source or scene."""
 
     first: Path
     second: Path
     kind: str
-    """``exact``, ``near`` or ``sequence``."""
+    """``exact``, ``near``, ``sequence`` or ``scene``."""
 
 
 class DisjointSets:
@@ -93,29 +106,58 @@ def connected_groups(pairs: Iterable[Pair]) -> list[tuple[Path, ...]]:
     return [tuple(files[index] for index in group) for group in sets.groups()]
 
 
+def stars(
+    edges: Iterable[tuple[int, int]], holds: Callable[[int, int], bool] | None = None
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield groups, each a representative and the members that match it directly; no group is joined by a chain.
+
+    Args:
+        edges: Pairs that match.
+        holds: Compares a representative with an image it has no edge to; None: such images do not match.
+    """
+    near: dict[int, set[int]] = defaultdict(set)
+    for one, two in edges:
+        near[one].add(two)
+        near[two].add(one)
+    sets = DisjointSets(max(near, default=-1) + 1)
+    for one in near:
+        for two in near[one]:
+            sets.join(one, two)
+    for group in sets.groups():
+        rest, rounds = set(group), 0
+        while len(rest) > 1:
+            middle = max(rest, key=lambda item: (len(near[item] & rest), -item))
+            ask = holds if rounds < _ROUNDS else None
+            members = [m for m in sorted(rest) if m != middle and (m in near[middle] or (ask and ask(middle, m)))]
+            rest -= {middle, *members}
+            rounds += 1
+            if members:
+                yield middle, members
+
+
 def find_near_duplicates(
     signatures: Mapping[Path, str],
     digests: Mapping[Path, str],
     pixels: Callable[[Path], str] = pixels_of,
+    boxes: Callable[[Path], Boxes | None] = lambda file: None,
+    views: Views | None = None,
 ) -> list[Pair]:
-    """Return pairs of files with the same image, enough pairs to connect every group.
+    """Return pairs of files with the same image or scene: each group as pairs of a representative and its members.
 
     *Exact*: the same bytes, or the same decoded pixels (only files with equal thumbnails are decoded for that).
-    *Near*: the same image resized, recompressed, brightened, mirrored, or cropped by up to a tenth. Candidates come
-    from the products of features of all pairs, of whole images and of corner crops, in all four mirrorings. Each
-    candidate is compared closely (``signatures.compare``): one explains 0.88 of the other (light and shade) and 0.75
-    of its detail, and no eighth of the side differs by more than 0.8 standard deviations, so that frames in which
-    something large moved are not near-duplicates. Measured on 280 blood-cell photos of one kind: copies changed in 23
-    of those ways explain 0.95 or more, 0.84 in detail, and differ by 0.55 at most; of the 39,060 other pairs, except
-    for two fields photographed twice, the closest explain 0.80, 0.56 in detail, and differ by 1.18 or more.
-    Single-color images are compared by their bytes only.
+    *Near*: a copy, resized, recompressed, recolored, blurred, mirrored, turned, cropped, with a border, or with
+    something small laid over. *Scene*: a fixed camera at another moment. Candidates come from the products of features
+    of all pairs, of whole images and of corner crops, in all eight orientations; then the files are read again and
+    judged at the size of objects (:mod:`verdicts`). Single-color images are compared by their bytes only.
 
-    Memory is about two kilobytes per file. Time grows with the square of the number of files.
+    Memory is about two kilobytes per file, and 200 MB for the views. Time grows with the square of the number of files.
 
     Args:
         signatures: Of every readable file, from :func:`yolosweep.data.duplicates.signatures.signature_of`.
         digests: SHA-256 of the same files.
         pixels: Hashes a file's decoded pixels; empty if it cannot be decoded.
+        boxes: Returns the labelled objects of a file; None without a label file.
+        views: Reads the files.
     """
     first: dict[str, Path] = {}
     pairs: list[Pair] = []
@@ -131,40 +173,79 @@ def find_near_duplicates(
             seen[file] = pixels(file)
         return seen[file]
 
-    for one, two, same_look in _near(decode_signatures([signatures[file] for file in files])):
-        a, b = files[one], files[two]
-        identical = same_look and pixels_once(a) == pixels_once(b) != ""
-        pairs.append(Pair(a, b, EXACT if identical else NEAR))
+    thumbnails = decode_signatures([signatures[file] for file in files])
+    for one, two, kind in _judged(files, thumbnails, Verdicts(views or Views(), boxes)):
+        if kind == NEAR and np.abs(thumbnails[one].astype(int) - thumbnails[two]).max() <= _ROUNDING:
+            kind = EXACT if pixels_once(files[one]) == pixels_once(files[two]) != "" else NEAR
+        pairs.append(Pair(files[min(one, two)], files[max(one, two)], kind))
     return sorted(pairs)
 
 
-def _near(thumbnails: Array) -> Iterator[tuple[int, int, bool]]:
-    """Yield near-duplicate pairs, and whether their thumbnails are equal up to rounding."""
+def _judged(files: Sequence[Path], thumbnails: Array, verdicts: Verdicts) -> Iterator[tuple[int, int, str]]:
+    """Yield pairs of the numbers of files: representatives and members of copies, then of scenes."""
     from threadpoolctl import threadpool_limits
 
+    def judge(part: Array, aligned: Array) -> list[Verdict]:
+        turns = _likely_turns(thumbnails[part[:, 0]], thumbnails[part[:, 1]])
+        each = zip(part.tolist(), turns, aligned.tolist(), strict=True)
+        return [verdicts.of(files[one], files[two], ways, align=align) for (one, two), ways, align in each]
+
+    def copied(one: int, two: int) -> bool:
+        pair = np.array([[one, two]])
+        return judge(pair, np.array([True]))[0] in (Verdict.COPY, Verdict.ALIKE)
+
     # One thread per part: the matrices are too small for the BLAS threads, which would mostly wait for each other.
-    with threadpool_limits(1), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        pairs, flips = _candidates(thumbnails, pool)
-        sets = DisjointSets(len(thumbnails))
-        for start in range(0, len(pairs), 2048):
-            chunk = np.arange(start, min(start + 2048, len(pairs)))
-            chunk = chunk[[sets.find(one) != sets.find(two) for one, two in pairs[chunk].tolist()]]
-            parts = [chunk[k : k + 256] for k in range(0, len(chunk), 256)]
-            seconds = (flipped(thumbnails[pairs[part, 1]], flips[part]) for part in parts)
-            compared = pool.map(compare, [thumbnails[pairs[part, 0]] for part in parts], seconds)
-            for part, found in zip(parts, compared, strict=True):
-                near = (found.explained >= EXPLAINED) & (found.detail >= DETAIL) & (found.spot <= SPOT)
-                for one, two in pairs[part[near]].tolist():
-                    sets.join(one, two)
-                    apart = np.abs(thumbnails[one].astype(int) - thumbnails[two]).max()
-                    yield one, two, bool(apart <= _ROUNDING)
+    with threadpool_limits(1), single_threaded(), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        pairs = _candidates(thumbnails, pool)
+        cuts = range(64, len(pairs), 64)
+        ranks = _ranks(pairs[:, 0]) < _ALIGNED
+        parts = pool.map(judge, np.split(pairs, cuts), np.split(ranks, cuts)) if len(pairs) else ()
+        copies, scenes = _edges(pairs, [verdict for part in parts for verdict in part])
+        for edges in (copies, scenes):
+            # Only a few candidates of each image are kept, so a large group may have come apart.
+            middles = np.array(sorted({middle for middle, _ in stars(edges)}), dtype=int)
+            pairs = middles[_candidates(thumbnails[middles], pool)]
+            again = _edges(pairs, judge(pairs, np.ones(len(pairs), dtype=bool)) if len(pairs) else [])
+            edges += again[0] if edges is copies else again[1]
+        for middle, members in stars(copies, copied):
+            yield from ((middle, member, NEAR) for member in members)
+        for middle, members in stars(scenes, lambda one, two: verdicts.is_same_scene(files[one], files[two])):
+            yield from ((middle, member, SCENE) for member in members)
 
 
-_HIT = np.dtype([("row", np.int32), ("column", np.int32), ("flip", np.int8), ("similarity", np.float32)])
+def _likely_turns(first: Array, second: Array) -> list[list[int]]:
+    """Return for each pair of thumbnails the ways to turn the second that are worth trying, the likeliest first."""
+    found = correlations(first, second)
+    order = np.argsort(-found, axis=1)
+    likely = found >= found.max(1, keepdims=True) - _LIKELY
+    np.put_along_axis(likely, order[:, :_TURNS], True, axis=1)
+    return [[turn for turn in turns if likely[row, turn]] for row, turns in enumerate(order.tolist())]
 
 
-def _candidates(thumbnails: Array, pool: Executor) -> tuple[Array, Array]:
-    """Return candidate pairs, shape (m, 2), most similar first, and how to mirror the second of each."""
+def _edges(pairs: Array, known: Sequence[Verdict]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Return the pairs that are copies, and those of one scene."""
+    edges: dict[Verdict, list[tuple[int, int]]] = {kind: [] for kind in Verdict}
+    for (one, two), verdict in zip(pairs.tolist(), known, strict=True):
+        edges[verdict].append((one, two))
+    alike, copies, scenes = edges[Verdict.ALIKE], edges[Verdict.COPY], edges[Verdict.SCENE]
+    frames = {item: len(group) for group in _connected(scenes + alike) for item in group}
+    for pair in alike:
+        (scenes if frames[pair[0]] >= _SCENE_FRAMES else copies).append(pair)
+    return copies, scenes
+
+
+def _connected(edges: Sequence[tuple[int, int]]) -> list[list[int]]:
+    sets = DisjointSets(max((max(edge) for edge in edges), default=-1) + 1)
+    for one, two in edges:
+        sets.join(one, two)
+    return sets.groups()
+
+
+_HIT = np.dtype([("row", np.int32), ("column", np.int32), ("similarity", np.float32)])
+
+
+def _candidates(thumbnails: Array, pool: Executor) -> Array:
+    """Return candidate pairs, shape (m, 2), most similar first."""
     whole = features(thumbnails)
     found = [np.empty(0, _HIT)]
     for crop in range(5):
@@ -172,12 +253,16 @@ def _candidates(thumbnails: Array, pool: Executor) -> tuple[Array, Array]:
         starts = range(0, len(rows), _TILE)
         strips = [rows[start : start + _TILE] for start in starts]
         found += pool.map(partial(_hits, columns=whole, halved=not crop), strips, starts)
+    for half in HALVES:
+        rows = features(thumbnails, half)
+        strips = [rows[start : start + _TILE] for start in range(0, len(rows), _TILE)]
+        found += pool.map(partial(_hits, columns=rows, halved=True, least=HALF), strips, range(0, len(rows), _TILE))
     hits = np.concatenate(found)
     hits = hits[np.argsort(-hits["similarity"], kind="stable")]
     pairs = np.sort(np.stack([hits["row"], hits["column"]], axis=1), axis=1)
     once = np.sort(np.unique(pairs.astype(np.int64) @ [len(whole), 1], return_index=True)[1])
     once = once[_ranks(pairs[once, 0]) < _MOST]
-    return pairs[once], hits["flip"][once]
+    return np.asarray(pairs[once])
 
 
 def _ranks(values: Array) -> Array:
@@ -188,44 +273,50 @@ def _ranks(values: Array) -> Array:
     return ranks
 
 
-def _hits(rows: Array, start: int, *, columns: Array, halved: bool) -> Array:
+def _hits(rows: Array, start: int, *, columns: Array, halved: bool, least: float = CANDIDATE) -> Array:
     """Return the best few columns of each row; ``halved`` skips the columns up to the row's own."""
-    odd, sideways, upward = parities()
-    mirrored = rows.copy()
-    mirrored[:, odd:sideways] *= -1
-    mirrored[:, upward:] *= -1
     found = [np.empty(0, _HIT)]
     numbers = np.arange(start, start + len(rows))[:, None]
     for left in range(start // _TILE * _TILE if halved else 0, len(columns), _TILE):
         part = columns[left : left + _TILE]
-        # Two mirrorings differ only in the sign of the odd part; the better one adds its absolute value.
-        for given, flips in ((rows, (0, 3)), (mirrored, (2, 1))):
-            swing = given[:, sideways:] @ part[:, sideways:].T
-            similarity = given[:, :sideways] @ part[:, :sideways].T
-            similarity += np.abs(swing)
-            if left < start + len(rows):
-                others = np.arange(left, left + len(part))[None]
-                similarity[(others <= numbers) if halved else (others == numbers)] = -1
-            if similarity.max() >= CANDIDATE:
-                row, column = _best_of(similarity)
-                flip = np.where(swing[row, column] >= 0, *flips)
-                found.append(_packed(row + start, column + left, flip, similarity[row, column]))
+        similarity = _similarity(rows, part)
+        if halved and least == CANDIDATE:  # crops are not turned by 90 degrees, too: it would take twice as long
+            similarity = np.maximum(similarity, _similarity(transposed(rows), part))
+        if left < start + len(rows):
+            others = np.arange(left, left + len(part))[None]
+            similarity[(others <= numbers) if halved else (others == numbers)] = -1
+        if similarity.max() >= least:
+            row, column = _best_of(similarity, least)
+            hits = np.empty(len(row), _HIT)
+            hits["row"], hits["column"] = row + start, column + left
+            hits["similarity"] = similarity[row, column] - (least - CANDIDATE)
+            found.append(hits)
     hits = np.concatenate(found)
     hits = hits[np.argsort(-hits["similarity"], kind="stable")]
     return hits[_ranks(hits["row"]) < _MOST]
 
 
-def _best_of(similarity: Array) -> tuple[Array, Array]:
+def _similarity(rows: Array, columns: Array) -> Array:
+    """Return the products of features in the best mirroring, which only changes the signs of odd frequencies."""
+    odd, across, down = parities()
+    parts = (slice(odd), slice(odd, across), slice(across, down), slice(down, None))
+    even, both, sideways, upward = (rows[:, part] @ columns[:, part].T for part in parts)
+    straight = sideways + upward
+    sideways -= upward
+    np.abs(straight, out=straight)
+    np.abs(sideways, out=sideways)
+    straight += both
+    sideways -= both
+    np.maximum(straight, sideways, out=straight)
+    straight += even
+    return np.asarray(straight)
+
+
+def _best_of(similarity: Array, least: float) -> tuple[Array, Array]:
     """Return rows and columns of the candidates, at most a few per row."""
-    if np.count_nonzero(similarity >= CANDIDATE) <= _MOST * len(similarity):
-        row, column = np.nonzero(similarity >= CANDIDATE)
+    if np.count_nonzero(similarity >= least) <= _MOST * len(similarity):
+        row, column = np.nonzero(similarity >= least)
         return row, column
     best = np.argpartition(similarity, -min(_MOST, similarity.shape[1]), axis=1)[:, -_MOST:]
-    row, rank = np.nonzero(np.take_along_axis(similarity, best, axis=1) >= CANDIDATE)
+    row, rank = np.nonzero(np.take_along_axis(similarity, best, axis=1) >= least)
     return row, best[row, rank]
-
-
-def _packed(row: Array, column: Array, flip: Array, similarity: Array) -> Array:
-    hits = np.empty(len(row), _HIT)
-    hits["row"], hits["column"], hits["flip"], hits["similarity"] = row, column, flip, similarity
-    return hits

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from yolosweep.data.duplicates.near_duplicates import Pair
@@ -15,24 +15,30 @@ from yolosweep.storage.atomic_files import cache_folder, write_atomic
 
 __all__ = ["cached_pairs"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Increment when the search or its thresholds change."""
 _KEPT = 50
 """Results kept, most recently used first."""
 
 
-def cached_pairs(image_facts: Images, search: Callable[[Images], list[Pair]]) -> list[Pair]:
+def cached_pairs(
+    image_facts: Images, search: Callable[[Images], list[Pair]], labels: Mapping[Path, str] | None = None
+) -> list[Pair]:
     """Return the pairs that a search finds; it runs once for the same files with the same content.
 
     A damaged or unwritable cache only costs time.
+
+    Args:
+        image_facts: Of the files.
+        search: Finds their pairs.
+        labels: Digests of their label files, if the search uses them.
     """
     files = sorted(image_facts)
     digest = hashlib.sha256(f"{_FORMAT}\n".encode())
     for file in files:
         digest.update(
-            f"{file}\0{image_facts[file].sha256}\0{bool(image_facts[file].signature)}\n".encode(
-                errors="surrogateescape"
-            )
+            f"{file}\0{image_facts[file].sha256}\0{bool(image_facts[file].signature)}"
+            f"\0{labels.get(file, '') if labels else ''}\n".encode(errors="surrogateescape")
         )
     place = cache_folder() / "scan" / f"pairs-{digest.hexdigest()[:40]}.json"
     with contextlib.suppress(OSError, ValueError, TypeError, IndexError):

@@ -8,8 +8,7 @@ Two rules find them:
   are close in the series (at most twice its usual step apart, with at most two others in between) *and* similar:
   their thumbnails, shifted by up to a third, correlate by 0.78 or more where they overlap, and by more than 99 % of
   the distant pairs of the same series. So photos that are merely numbered, even of similar objects, are no burst.
-
-Capture times (EXIF) are not used: exports of labelling tools drop them.
+  Neither are photos whose names hold times that are more than a minute apart.
 """
 
 from __future__ import annotations
@@ -17,11 +16,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from yolosweep.data.duplicates.capture_times import capture_time
 from yolosweep.data.duplicates.near_duplicates import DisjointSets
 from yolosweep.data.duplicates.signatures import FLAT, SIDE, decode_signatures
 
@@ -33,6 +34,9 @@ SIMILAR = 0.78
 
 _COARSE_SIMILAR = 0.6
 """Pairs less similar at half size are not compared closely, which saves time if numbers mean nothing."""
+
+_BURST_S = 60
+"""Frames of a burst follow each other at least so fast, where their names hold times."""
 
 _STEPS = 2
 _AHEAD = 3
@@ -60,7 +64,8 @@ def sequences(signatures: Mapping[Path, str]) -> list[tuple[Path, ...]]:
     place = {index: row for row, index in enumerate(usable)}
     thumbnails = decode_signatures([signatures[files[index]] for index in usable])
     for series in _series({index: names[index] or files[index].stem for index in usable}):
-        _join_frames(series, place, thumbnails, sets)
+        for part in _without_pauses(series, files):
+            _join_frames(part, place, thumbnails, sets)
     return [tuple(files[index] for index in group) for group in sets.groups() if len(group) > 1]
 
 
@@ -74,6 +79,20 @@ def _series(stems: Mapping[int, str]) -> list[list[tuple[int, int]]]:
         for number in list(_NUMBER.finditer(stem))[-3:]:
             series[stem[: number.start()], stem[number.end() :]].append((int(number[0]), index))
     return [sorted(members) for members in series.values() if len(members) > 1]
+
+
+def _without_pauses(series: Sequence[tuple[int, int]], files: Sequence[Path]) -> list[list[tuple[int, int]]]:
+    """Divide a series where the times in the names are more than a minute apart."""
+    parts: list[list[tuple[int, int]]] = []
+    last: datetime | None = None
+    for entry in series:
+        time = capture_time(files[entry[1]])
+        apart = time is not None and last is not None and abs((time - last).total_seconds()) > _BURST_S
+        if apart or not parts:
+            parts.append([])
+        parts[-1].append(entry)
+        last = time
+    return [part for part in parts if len(part) > 1]
 
 
 def _join_frames(

@@ -1,7 +1,7 @@
-"""Visual similarity: a tiny gray thumbnail per image, and a comparison that tolerates the usual changes of copies.
+"""Visual similarity: a tiny gray thumbnail per image, to find the few pairs of pictures that are worth comparing.
 
-An image's *signature* is its thumbnail as text. Everything else is computed from it in bulk: *features* (a perceptual
-hash of real numbers, to search millions of pairs) and :func:`compare` (for the few candidates).
+An image's *signature* is its thumbnail as text. *Features*, a perceptual hash of real numbers, are computed from it in
+bulk, to search millions of pairs.
 
 The features are pHash's low frequencies of the discrete cosine transform (Zauner, "Implementation and benchmarking of
 perceptual image hash functions", 2010; ``imagehash.phash``), kept as numbers instead of 64 signs. In numpy that is as
@@ -18,21 +18,22 @@ import hashlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
 __all__ = [
     "FLAT",
+    "HALVES",
     "SIDE",
-    "Comparison",
-    "compare",
+    "correlations",
     "decode_signatures",
     "features",
-    "flipped",
+    "parities",
     "pixels_of",
     "signature_of",
+    "transposed",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -55,6 +56,12 @@ _WAVES = 7
 _CROP = 0.93
 """Side of the four corner crops that are searched too; any crop of up to a tenth is close to one of them."""
 
+_BORDER_SIDE, _BORDER_RANGE, _LEAST_INSIDE = 96, 0.02, 0.4
+"""A border is sought at about this side in pixels; its range of levels; the least share of a side that is inside."""
+
+HALVES = (5, 6, 7, 8)
+"""Lower, upper, right and left half, see :func:`features`."""
+
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -66,6 +73,8 @@ _TURNS = {
 def signature_of(image: Image.Image) -> str:
     """Return an image's signature: base64 of its upright, contrast-normalized gray thumbnail, 768 characters.
 
+    A border of one color is left out, so a letterboxed copy has the signature of its original.
+
     The image may be a reduced decode (``Image.draft``) and is loaded if necessary.
 
     Returns:
@@ -76,7 +85,7 @@ def signature_of(image: Image.Image) -> str:
     """
     deep = image.mode[0] in "IF"
     grey = image.convert("I").convert("F") if deep else image.convert("L")
-    small: Image.Image = grey.resize((SIDE, SIDE), Image.Resampling.BOX)
+    small: Image.Image = grey.resize((SIDE, SIDE), Image.Resampling.BOX, box=_without_border(grey))
     # Box averaging and rotation commute, and rotating the thumbnail is free.
     turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
     values = np.asarray(small if turn is None else small.transpose(turn), dtype=np.float64)
@@ -86,6 +95,26 @@ def signature_of(image: Image.Image) -> str:
         return FLAT
     levels = np.rint((values - values.mean()) / deviation * _STEP + _GREY)
     return base64.b64encode(np.clip(levels, 0, 255).astype(np.uint8).tobytes()).decode()
+
+
+def _without_border(grey: Image.Image) -> tuple[int, int, int, int]:
+    """Return the box inside a border of one color, such as that of a letterbox; the whole image if it has none."""
+    factor = max(1, min(grey.size) // _BORDER_SIDE)
+    values = np.asarray(grey.reduce(factor) if factor > 1 and grey.mode == "L" else grey, dtype=np.float64)
+    factor = factor if grey.mode == "L" else 1
+    tolerance = _BORDER_RANGE * max(float(np.abs(values).max()), 1.0)
+    cuts = []
+    for lines in (values, values.T):
+        plain = (np.ptp(lines, axis=1) <= tolerance) & np.isfinite(lines).all(axis=1)
+        for line in (0, -1):
+            like = plain & (np.abs(lines.mean(axis=1) - lines[line].mean()) <= tolerance)
+            inner = np.flatnonzero(~(like if line == 0 else like[::-1]))
+            cuts.append(int(inner[0]) if len(inner) else len(lines))
+    top, bottom, left, right = (cut * factor for cut in cuts)
+    width, height = grey.size
+    if width - left - right < _LEAST_INSIDE * width or height - top - bottom < _LEAST_INSIDE * height:
+        return (0, 0, width, height)
+    return (left, top, width - right, height - bottom)
 
 
 def pixels_of(path: Path) -> str:
@@ -140,11 +169,14 @@ def features(thumbnails: Array, crop: int = 0) -> Array:
 
     Args:
         thumbnails: Shape (n, SIDE, SIDE).
-        crop: 0 for the whole image, 1 to 4 for its corner crops.
+        crop: 0 for the whole image, 1 to 4 for its corner crops, 5 to 8 for its halves.
     """
     cosines, order, weights = _frequencies()
     down = across = cosines
-    if crop:
+    if crop in HALVES:
+        half = cosines @ _window(0.5, 0.5 * (crop % 2))
+        down, across = (half, across) if crop < HALVES[2] else (down, half)
+    elif crop:
         vertical, horizontal = divmod(crop - 1, 2)
         down = cosines @ _window(_CROP, vertical * (1 - _CROP))
         across = cosines @ _window(_CROP, horizontal * (1 - _CROP))
@@ -157,12 +189,27 @@ def features(thumbnails: Array, crop: int = 0) -> Array:
     return found
 
 
-def flipped(thumbnails: Array, flips: Array) -> Array:
-    """Return thumbnails mirrored per image: 0 unchanged, 1 left and right, 2 top and bottom, 3 both."""
-    result = thumbnails.copy()
-    result[flips & 1 == 1] = result[flips & 1 == 1][:, :, ::-1]
-    result[flips & 2 == 2] = result[flips & 2 == 2][:, ::-1]
-    return result
+def transposed(rows: Array) -> Array:
+    """Return the features of the same images transposed."""
+    _, order, _ = _frequencies()
+    down, across = np.divmod(order, _WAVES)
+    place = np.empty(_WAVES**2, dtype=int)
+    place[order] = np.arange(len(order))
+    return np.asarray(rows[:, place[across * _WAVES + down]])
+
+
+def correlations(first: Array, second: Array) -> Array:
+    """Return how pairs of thumbnails correlate, for the eight ways to turn the second, shape (n, 8).
+
+    Bit 2: transposed, then bit 0: left and right, bit 1: top and bottom.
+    """
+    one, two = (thumbnails.astype(np.float32) - _GREY for thumbnails in (first, second))
+    size = np.linalg.norm(one, axis=(1, 2)) * np.linalg.norm(two, axis=(1, 2))
+    turns = []
+    for upright in (two, two.transpose(0, 2, 1)):
+        turns += [upright, upright[:, :, ::-1], upright[:, ::-1], upright[:, ::-1, ::-1]]
+    products = np.stack([np.einsum("pxy,pxy->p", one, turn) for turn in turns], 1)
+    return np.asarray(products / np.maximum(size, 1e-6)[:, None])
 
 
 @cache
@@ -175,131 +222,3 @@ def _window(share: float, start: float) -> Array:
     np.add.at(matrix, (rows, np.clip(left, 0, SIDE - 1)), 1 - (place - left))
     np.add.at(matrix, (rows, np.clip(left + 1, 0, SIDE - 1)), place - left)
     return matrix
-
-
-_GRAIN, _CUTS = 0.0125, 9
-"""Step of the crops that are tried, 0 to 10 % at each end."""
-
-_COARSE = tuple(a * _CUTS + b for a, b in ((0, 0), (0, 4), (2, 2), (4, 0), (0, 8), (4, 4), (8, 0)))
-"""Crops of a side that are tried first: none, and 5 or 10 % off at either end or both."""
-
-
-@cache
-def _windows() -> Array:
-    """Return the crops of one side, shape (81, SIDE, SIDE), by the cut at the start, then at the end."""
-    cuts = [(a * _GRAIN, b * _GRAIN) for a in range(_CUTS) for b in range(_CUTS)]
-    return np.stack([_window(1 - before - after, before) for before, after in cuts])
-
-
-class Comparison(NamedTuple):
-    """Similarity of pairs of images; one value per pair."""
-
-    similarity: Array
-    """Correlation of the thumbnails in the best crop."""
-    explained: Array
-    """Correlation after matching brightness and contrast with the best cubic of the other's gray levels."""
-    detail: Array
-    """The same without the large shapes: edges and texture, not light and shade."""
-    spot: Array
-    """The largest remaining difference of any 3x3 pixels (an eighth of the side), in standard deviations."""
-
-
-_SAME, _HOPELESS = 0.97, 0.8
-"""More similar thumbnails are not tried as crops of each other; less similar crops are not refined."""
-
-
-def compare(first: Array, second: Array) -> Comparison:
-    """Compare thumbnails pair by pair, each also as a crop of the other (up to 10 % off each end of a side).
-
-    Args:
-        first: Shape (n, SIDE, SIDE).
-        second: Same shape, already mirrored if needed (:func:`flipped`).
-    """
-    parts = [_compared(first[k : k + 256], second[k : k + 256]) for k in range(0, max(len(first), 1), 256)]
-    return Comparison(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-
-
-def _compared(first: Array, second: Array) -> Comparison:
-    windows = _windows()
-    one, two = _levels(first), _levels(second)
-    whole, fixed = one.copy(), two.copy()
-    cut = np.zeros((2, len(one)), dtype=int)
-    similarity = np.einsum("pxy,pxy->p", _inner(one), _inner(two))
-    tried = np.flatnonzero(similarity < _SAME)
-    coarse = windows[list(_COARSE)]
-    for left, right in ((one, two), (two, one)):
-        down = np.einsum("axy,pyz->paxz", coarse, left[tried], optimize=True)
-        crops = np.einsum("paxz,bwz->pabxw", down, coarse, optimize=True).reshape(
-            len(tried), len(_COARSE) ** 2, SIDE, SIDE
-        )
-        rows, choice = _choose(crops, right, tried, similarity)
-        whole[rows], fixed[rows] = left[rows], right[rows]
-        cut[:, rows] = np.array(_COARSE)[np.stack(np.divmod(choice, len(_COARSE)))]
-    tried = tried[similarity[tried] >= _HOPELESS]
-    for axis in (0, 1, 0, 1):
-        # Refine one axis at a time, with the other axis fixed.
-        thumbnails = whole[tried] if axis == 0 else whole[tried].transpose(0, 2, 1)
-        held = thumbnails @ windows[cut[1 - axis, tried]].transpose(0, 2, 1)
-        crops = np.einsum("axy,pyz->paxz", windows, held, optimize=True)
-        rows, cut[axis, rows] = _choose(crops if axis == 0 else crops.transpose(0, 1, 3, 2), fixed, tried, similarity)
-    best = windows[cut[0]] @ whole @ windows[cut[1]].transpose(0, 2, 1)
-    return Comparison(similarity, *_matched(_inner(best), _inner(fixed)))
-
-
-def _choose(crops: Array, fixed: Array, tried: Array, similarity: Array) -> tuple[Array, Array]:
-    """Update the similarity where a crop is better; return these pairs and their crops."""
-    scores = np.einsum("phxy,pxy->ph", _inner(crops), _inner(fixed[tried]))
-    choice = scores.argmax(axis=1)
-    highest = scores[np.arange(len(tried)), choice]
-    better = highest > similarity[tried]
-    similarity[tried[better]] = highest[better]
-    return tried[better], choice[better]
-
-
-def _levels(thumbnails: Array) -> Array:
-    return (thumbnails.astype(np.float32) - _GREY) / _STEP
-
-
-def _inner(thumbnails: Array) -> Array:
-    """Return thumbnails without their border (a crop extrapolates it), with mean 0 and length 1."""
-    return _unit(thumbnails[..., 1:-1, 1:-1])
-
-
-def _unit(values: Array) -> Array:
-    centred = values - values.mean((-1, -2), keepdims=True)
-    return np.asarray(centred / np.maximum(np.sqrt((centred**2).sum((-1, -2), keepdims=True)), 1e-6))
-
-
-def _matched(one: Array, two: Array) -> tuple[Array, Array, Array]:
-    """Return explained, detail and spot of the better direction; clipped highlights are lost in one of them."""
-    scale = float(SIDE - 2)
-    forth, back = (np.stack(_residual(a * scale, b * scale)) for a, b in ((one, two), (two, one)))
-    explained, detail, spot = np.where(forth[0] >= back[0], forth, back)
-    return explained, detail, spot
-
-
-def _residual(given: Array, target: Array) -> tuple[Array, Array, Array]:
-    """Return how well a cubic of ``given`` explains ``target`` (both standardized), and the largest remaining spot."""
-    pixels = given.shape[1] * given.shape[2]
-    x = given.reshape(-1, pixels).astype(np.float64)
-    powers = np.stack([np.ones_like(x), x, x**2, x**3], axis=2)
-    y = target.reshape(-1, pixels, 1).astype(np.float64)
-    gram = powers.transpose(0, 2, 1) @ powers + 1e-6 * np.eye(4)
-    fit = (powers @ np.linalg.solve(gram, powers.transpose(0, 2, 1) @ y)).reshape(target.shape)
-    rest = target - fit
-    fine, fine_fit = (_unit(values[:, 2:-2, 2:-2] - _smooth(values, 5)) for values in (target, fit))
-    return (
-        np.sqrt(np.maximum(0.0, 1 - rest.var((1, 2)))),
-        (fine * fine_fit).sum((1, 2)),
-        np.abs(_smooth(rest, 3)).max((1, 2), initial=0.0),
-    )
-
-
-def _smooth(values: Array, width: int) -> Array:
-    """Return the mean of every full square of ``width`` pixels, shape (n, side - width + 1, ...)."""
-    spread = values.cumsum(1).cumsum(2)
-    padded = np.pad(spread, ((0, 0), (1, 0), (1, 0)))
-    high, low = slice(width, None), slice(None, -width)
-    return (
-        np.asarray(padded[:, high, high] - padded[:, low, high] - padded[:, high, low] + padded[:, low, low]) / width**2
-    )

@@ -22,12 +22,12 @@ _VAL = ("val", "validation", "valid")
 
 
 def data_yaml_in(folder: Path) -> Path:
-    """Return the one data.yaml of a folder, searched as Ultralytics does but at most one level deeper.
+    """Return the one data.yaml of a folder, searched as Ultralytics does but at most three levels deeper.
 
     Raises:
         DataError: There is none (the message proposes one), or more than one.
     """
-    for pattern in ("*.yaml", "*.yml", "*/*.yaml", "*/*.yml"):
+    for pattern in (f"{above}*.{suffix}" for above in ("", "*/", "*/*/", "*/*/*/") for suffix in ("yaml", "yml")):
         found = sorted(file for file in folder.glob(pattern) if not file.name.startswith("."))
         if len(found) > 1:
             found = [file for file in found if file.stem == folder.name] or [
@@ -165,8 +165,9 @@ def _items(
             unknown[name] += 1
     if unknown and classes:
         names = ", ".join(printable(name, 40) for name in sorted(unknown))
-        faults.append(f"{printable(folder)} has class folders that train lacks: {names}")
-    elif not items:
+        message = f"{unknown.total()} {split} images are in class folders that train lacks ({names}): they are skipped"
+        findings.append(finding("file-class-extra", message, file=str(folder), split=split, count=unknown.total()))
+    if not items:
         why = collector.counter.summary() or "it is empty"
         faults.append(f"{printable(folder)} contains no images in class folders; {why}")
     if os.path.lexists(cache := folder.with_suffix(".cache")):

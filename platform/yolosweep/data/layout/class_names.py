@@ -26,6 +26,8 @@ def class_names(document: Document, source: Path, faults: list[Fault], findings:
         findings.append(finding("yaml-names-missing", message, file=str(source)))
         return {number: f"class_{number}" for number in range(count)}
     wrong = _wrong(names)
+    if wrong and names is None and document.content.get("classes"):
+        wrong, line = "classes: is not read; call the key names:", document.lines.get(("classes",))
     if wrong:
         faults.append(Fault(key="names", message=wrong, line=line))
         return {}

@@ -16,13 +16,15 @@ _ENTRIES = 5_000_000
 """Directory entries visited per split: Open Images has two million images, a whole disk has more."""
 _LIST_BYTES = 1 << 28
 _DEPTH = 64
+_SKIPPED = (".jfif", ".jpe", ".pjpeg", ".pjp", ".gif", ".ppm", ".pgm", ".pnm", ".tga", ".psd", ".ico", ".jxl")
+"""Suffixes of images that are not in Ultralytics' list."""
 
 
 class ImageCollector:
     """Collects the images of one split; each real file once, under the first path that led to it."""
 
     def __init__(self, split: str, allowed: AllowedRoots, *, outside: bool = False, hidden: bool = False) -> None:
-        self.counter = FindingCounter(split)
+        self.counter = FindingCounter(split, outside=outside)
         self.allowed = allowed
         self.resolved: dict[str, str] = {}
         """Prefixes of listed paths, each with the folder that replaces it."""
@@ -80,6 +82,8 @@ class ImageCollector:
         if not is_image(name) or "." not in name:
             if name.endswith((".npy", ".cache")):
                 self.counter.add("file-foreign-cache", entry.path)
+            elif name.lower().endswith(_SKIPPED) and not name.startswith("."):
+                self.counter.add("file-suffix", entry.path)
         elif name.startswith("._" if self._hidden else "."):
             self.counter.add("file-hidden", entry.path)
         elif entry.is_symlink():

@@ -15,7 +15,7 @@ from yolosweep.records import Finding
 
 __all__ = ["locate_labels"]
 
-_NAMES = ("labels", "Labels", "label", "annotations", "Annotations")
+_NAMES = ("labels", "Labels", "label", "annotations", "Annotations", "anns", "ann")
 
 
 def locate_labels(
@@ -35,7 +35,7 @@ def locate_labels(
     for files in images.values():
         for file in files:
             folders[os.path.dirname(file)].append(os.path.basename(file))
-    listings = _Listings(allowed)
+    listings = _Listings(allowed, {_stem(name) for names in folders.values() for name in names})
     moved = _elsewhere(folders, listings)
     items: dict[str, tuple[Item, ...]] = {}
     findings: list[Finding] = []
@@ -64,8 +64,9 @@ def _placed(
     placed, labelled = [], 0
     for file in files:
         folder, name = os.path.split(file)
-        expected = os.path.join(moved.get(folder) or _expected(folder), _stem(name) + ".txt")
-        label, there, fault = listings.find(expected)
+        place = moved.get(folder) or _expected(folder)
+        expected = os.path.join(place, _stem(name) + ".txt")
+        label, there, fault = listings.find(place, name)
         if fault:
             counter.add(fault, expected)
             if not (outside and fault == "file-outside"):
@@ -88,8 +89,8 @@ def _expected(folder: str) -> str:
 class _Listings:
     """Contents of label folders; each is listed once."""
 
-    def __init__(self, allowed: AllowedRoots) -> None:
-        self._allowed = allowed
+    def __init__(self, allowed: AllowedRoots, stems: set[str]) -> None:
+        self._allowed, self._stems = allowed, stems
         self._known: dict[str, dict[str, bool]] = {}
         self._folded: dict[str, dict[str, str]] = {}
 
@@ -106,35 +107,46 @@ class _Listings:
     def inside(self, folder: str) -> bool:
         return self._allowed.folder(folder)[1]
 
-    def find(self, expected: str) -> tuple[str, bool, str]:
-        """Return the path of a label file, whether it exists, and the code of what forbids opening it."""
-        folder, name = os.path.split(expected)
-        names = self.names(folder)
+    def find(self, folder: str, image: str) -> tuple[str, bool, str]:
+        """Return the path of an image's label file, whether it exists, and the code of what forbids opening it."""
+        names, expected = self.names(folder), _stem(image) + ".txt"
+        name = expected if expected in names else self._variant(folder, image)
         if name not in names:
-            if folder not in self._folded:
-                self._folded[folder] = {known.casefold(): known for known in names}
-            name = self._folded[folder].get(name.casefold(), name)
-            if name not in names:
-                return expected, False, ""
+            return os.path.join(folder, expected), False, ""
         path = os.path.join(folder, name)
         if names[name] and self.inside(folder):
             return path, True, ""
         fault = self._allowed.file(path)[1]
         return path, True, "file-special" if fault == "file-missing" else fault
 
+    def _variant(self, folder: str, image: str) -> str:
+        """Return a label file in another spelling, or with the image's suffix: one that is no other image's."""
+        if folder not in self._folded:
+            spelled: dict[str, str] = {}
+            for known in self.names(folder):
+                spelled[_spelled(known)] = "" if _spelled(known) in spelled else known
+            self._folded[folder] = spelled
+        for name in (f"{_stem(image)}.txt", f"{image}.txt"):
+            found = self._folded[folder].get(_spelled(name), "")
+            if found and (found.casefold() == name.casefold() or _stem(found) not in self._stems):
+                return found
+        return ""
+
+
+def _spelled(name: str) -> str:
+    return name.casefold().replace(" ", "_")
+
 
 def _elsewhere(folders: Mapping[str, Sequence[str]], listings: _Listings) -> dict[str, str]:
     """Map image folders without labels where Ultralytics looks to the folder that has them."""
     moved: dict[str, str] = {}
     for folder, names in folders.items():
-        wanted = [_stem(name) + ".txt" for name in names]
-        if any(listings.find(os.path.join(_expected(folder), name))[1] for name in wanted):
+        if any(listings.find(_expected(folder), name)[1] for name in names):
             continue
         hits = {}
         for place in _likely(folder):
             if listings.inside(place):
-                known = listings.names(place)
-                hits[place] = sum(name in known for name in wanted)
+                hits[place] = sum(listings.find(place, name)[1] for name in names) if listings.names(place) else 0
         best = max(hits, key=lambda place: hits[place], default="")
         if best and hits[best]:
             moved[folder] = best
@@ -150,13 +162,14 @@ def _elsewhere(folders: Mapping[str, Sequence[str]], listings: _Listings) -> dic
 
 
 def _likely(folder: str) -> list[str]:
-    """Return common label folders: a sibling, a parallel tree under another name, the image folder, or a subfolder."""
+    """Return common label folders: a sibling, a parallel tree, one folder for all, the image folder, or a subfolder."""
     parts = folder.split("/")
     places = [folder]
     for index in range(len(parts) - 1, 0, -1):
         for name in _NAMES:
             places.append("/".join([*parts[:index], name, *parts[index + 1 :]]))
             places.append("/".join([*parts[:index], name, *parts[index:]]))
+            places.append("/".join([*parts[:index], name]))
     places += [f"{folder}/{name}" for name in _NAMES]
     return [place for place in dict.fromkeys(places) if place != _expected(folder)]
 

@@ -13,7 +13,7 @@ from yolosweep.data.layout.image_lists import ImageCollector
 from yolosweep.data.layout.label_paths import locate_labels
 from yolosweep.data.layout.resolver import EntryResolver, Found, pick_root
 from yolosweep.data.layout.safe_yaml import Document, read_yaml
-from yolosweep.data.model.finding_codes import finding
+from yolosweep.data.model.finding_codes import OUTSIDE, finding
 from yolosweep.data.model.items import Layout
 from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, AllowedRoots, nearest, printable
 from yolosweep.errors import DataError, Fault
@@ -76,7 +76,7 @@ class _Reading:
         self.faults: list[Fault] = []
         self.findings: list[Finding] = list(document.findings)
         self.roots = roots
-        self.taken: list[tuple[str, Found]] = []
+        self.taken: list[tuple[str, Found, str]] = []
 
     def layout(self, required: Sequence[str]) -> Layout:
         """Return the layout.
@@ -178,7 +178,7 @@ class _Reading:
                     return None
                 self._fault(key, found.message + self._not_downloaded())
                 continue
-            over = self._overlap(found, split)
+            over = self._overlap(found, split, entry)
             if over:
                 self._fault(key, f"{found.message}, which overlaps with {over}:; write the intended folders")
                 continue
@@ -192,10 +192,12 @@ class _Reading:
             except DataError as error:
                 self._fault(key, str(error))
         if not collector.images and not any(fault.key == key for fault in self.faults):
-            there = next((nearest(found.place) for other, found in self.taken if other == split and found.place), "")
+            there = next((nearest(found.place) for other, found, _ in self.taken if other == split and found.place), "")
             why = collector.counter.summary() or f"{there}; formats read: {', '.join(sorted(IMAGE_SUFFIXES))}"
             fix = f"put images there, or set {key}: to a folder with images"
             fix += "; yolosweep split creates one" if split == "val" else ""
+            if collector.counter.count(OUTSIDE):
+                fix = f"if you trust that place, use the files with --allow {OUTSIDE}"
             self._fault(
                 key, f"there are no images in {printable(', '.join(values))}: {why}; {fix}{self._not_downloaded()}"
             )
@@ -204,11 +206,16 @@ class _Reading:
             self._report("yaml-path-resolved", message, split=split)
         return collector
 
-    def _overlap(self, found: Found, split: str) -> str:
-        """Return the split that a guessed folder would share images with: guesses must never create a leak."""
-        self.taken.append((split, found))
+    def _overlap(self, found: Found, split: str, entry: str) -> str:
+        """Return the split that a guessed folder would share images with: guesses must never create a leak.
+
+        Where two splits name the same folder, the leak is in data.yaml, and has a finding of its own.
+        """
+        self.taken.append((split, found, entry))
         mine = str(found.place) + "/"
-        for other, taken in self.taken:
+        for other, taken, written in self.taken:
+            if written == entry:
+                continue
             theirs = str(taken.place) + "/"
             guessed = "yaml-path-resolved" in (found.code, taken.code)
             if other != split and guessed and (mine.startswith(theirs) or theirs.startswith(mine)):

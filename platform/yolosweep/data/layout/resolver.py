@@ -41,6 +41,10 @@ def pick_root(given: str, beside: Path, roots: Sequence[Path], wanted: Sequence[
     real = Path(os.path.realpath(beside))
     if not given.strip() or "\0" in given:
         return Root(real)
+    if (bare := given.strip(" \"'")) != given and bare and not os.path.isdir(Path.cwd() / given):
+        return pick_root(bare, beside, roots, wanted)._replace(
+            message=f"path: {printable(given)} has a stray quote or space; {printable(bare)} is read", doubtful=False
+        )
     plain = Path.cwd() / given
     bases = [beside, *roots]
     parts = foreign_parts(given)
@@ -71,6 +75,7 @@ def pick_root(given: str, beside: Path, roots: Sequence[Path], wanted: Sequence[
 
 
 def _there(base: Path, entry: str) -> bool:
+    entry = "/".join(foreign_parts(entry)) if "\\" in entry else entry
     return os.path.exists(base / entry) or (entry.startswith("../") and os.path.exists(base / entry[3:]))
 
 

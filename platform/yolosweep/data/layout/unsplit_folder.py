@@ -6,18 +6,20 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from yolosweep.data.layout.image_lists import ImageCollector
+from yolosweep.data.model.finding_codes import OUTSIDE
 from yolosweep.data.model.items import Item, Layout
-from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, is_image, label_of
+from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, AllowedRoots, is_image, label_of
 from yolosweep.errors import DataError
 
-__all__ = ["folder_layout"]
+__all__ = ["folder_layout", "listed_names"]
 
 _NAMES = ("classes.txt", "labels/classes.txt", "obj.names")
 _MOST_BYTES = 1 << 20
 _MOST_CLASSES = 10_000
 
 
-def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = None) -> Layout:
+def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = None, *, outside: bool = False) -> Layout:
     """Return all images below a folder as one split, ``train``, for :func:`split_dataset`.
 
     Labels are where Ultralytics looks: the last ``images`` folder of a path becomes ``labels``, else next to the
@@ -28,6 +30,7 @@ def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = Non
         task: the experiment's task.
         names: Class names by number; by default those of ``classes.txt``, else ``class_0`` and so on up to the
             highest number in the label files.
+        outside: Also use files that links lead to outside the folder.
 
     Raises:
         DataError: There are no images, or no classes.
@@ -37,16 +40,22 @@ def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = Non
         raise DataError(f"data: {folder} is not a folder")
     if task == "classify":
         return _class_folders(folder)
-    images = sorted(_images(folder))
-    if not images:
-        raise DataError(f"data: there are no images in {folder}; formats read: {', '.join(sorted(IMAGE_SUFFIXES))}")
-    items = tuple(Item(image, label_of(image)) for image in images)
-    found = dict(names) if names else _listed_names(folder) or _numbered(items)
+    collector = ImageCollector("train", AllowedRoots([folder]), outside=outside)
+    collector.walk(folder)
+    if not collector.images:
+        why = collector.counter.summary() or f"formats read: {', '.join(sorted(IMAGE_SUFFIXES))}"
+        fix = f"; to use them, add --allow {OUTSIDE}" if collector.counter.count(OUTSIDE) else ""
+        raise DataError(f"data: there are no images in {folder}: {why}{fix}")
+    items = tuple(Item(image, label_of(image)) for image in map(Path, collector.images))
+    found = dict(names or {}) or listed_names(folder) or _numbered(items)
     if not found:
         raise DataError(
-            f"data: no label file was found for the {len(images)} images in {folder}; expected {items[0].label}"
+            f"data: no label file was found for the {len(items)} images in {folder}; expected {items[0].label}"
         )
-    return Layout(task=task, source=folder, root=folder, names=found, splits={"train": items})
+    return Layout(
+        task=task, source=folder, root=folder, names=found, splits={"train": items},
+        findings=tuple(collector.counter.findings()),
+    )  # fmt: skip
 
 
 def _class_folders(folder: Path) -> Layout:
@@ -65,7 +74,8 @@ def _images(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in files if is_image(name))
 
 
-def _listed_names(folder: Path) -> dict[int, str]:
+def listed_names(folder: Path) -> dict[int, str]:
+    """Return the classes that a list in a folder names, by number; empty without one."""
     for name in _NAMES:
         file = folder / name
         if file.is_file() and file.stat().st_size <= _MOST_BYTES:

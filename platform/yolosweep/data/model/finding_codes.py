@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 from yolosweep.data.model.safe_paths import printable
 from yolosweep.records import Finding, Severity
 
-__all__ = ["CODES", "TEXTS", "Code", "finding"]
+__all__ = ["CODES", "OUTSIDE", "TEXTS", "USED", "Code", "finding"]
+
+OUTSIDE = "file-outside"
+"""Code of files outside the dataset's folders; waiving it includes them."""
 
 _LONGEST = 9000
 """Characters; room for two of the longest paths."""
@@ -41,7 +44,7 @@ CODES: dict[str, Code] = {
         _E, "remove .ndjson.yaml: Ultralytics would read the classes from it instead of from the folders"
     ),
     "file-missing": Code(_E, "put the images there, or remove their lines from the list"),
-    "file-outside": Code(_E, "write the real path in data.yaml, or continue with --allow file-outside"),
+    "file-outside": Code(_E, "if you trust that place, use the files with --allow file-outside"),
     "file-special": Code(_E, "replace it with a regular file, or remove it"),
     "file-unwritable": Code(_E, "rename the files to valid UTF-8 names"),
     "file-name-odd": Code(_W, "rename the files: lists and reports cannot show such names"),
@@ -50,7 +53,9 @@ CODES: dict[str, Code] = {
     "file-hidden": Code(_N, "remove them if a macOS zip left them behind (__MACOSX, ._name.jpg)"),
     "file-hidden-class": Code(_E, "remove the hidden folder: Ultralytics counts it as a class and shifts the others"),
     "file-no-class": Code(_W, "move the images into class folders"),
+    "file-class-extra": Code(_W, "rename the folder to a class of train, or remove it"),
     "file-class-empty": Code(_W, "put images into the folder, or remove it from every split"),
+    "file-suffix": Code(_W, "convert the images to JPEG or PNG"),
     "file-foreign-cache": Code(
         _W, "delete them: an untrusted .cache can run code in Ultralytics, a .npy replaces its image"
     ),
@@ -58,6 +63,8 @@ CODES: dict[str, Code] = {
     "file-list-line": Code(_W, "write one image path per line"),
     "file-no-labels": Code(_E, "put the label files there, or check that images and labels have matching names"),
     "file-labels-elsewhere": Code(_N, ""),
+    "file-converted": Code(_N, ""),
+    "file-converted-part": Code(_W, "check that nothing is lost which the model has to learn"),
     "file-label-case": Code(_N, ""),
     # label files
     "label-class-range": Code(_E, "correct the class number, or add the class to names:"),
@@ -70,6 +77,15 @@ CODES: dict[str, Code] = {
     "label-negative-size": Code(_E, "write center x, center y, width, height, with width and height above 0"),
     "label-outside": Code(_E, "normalize the coordinates to 0 to 1"),
     "label-pixels": Code(_E, "divide x and width by the image width, y and height by the image height"),
+    "label-percent": Code(_E, "divide the coordinates by 100, e.g. with yolosweep convert"),
+    "label-from-one": Code(
+        _E, "lower every class number by 1, e.g. with yolosweep convert; another name in names: would hide the shift"
+    ),
+    "label-confidence": Code(_E, "remove the last column, e.g. with yolosweep convert"),
+    "label-track": Code(_E, "remove the columns after the object, e.g. with yolosweep convert"),
+    "label-xywhr": Code(_E, "write the four corners, e.g. with yolosweep convert"),
+    "label-pose-rows": Code(_E, "set task: pose and kpt_shape:, or keep the boxes, e.g. with yolosweep convert"),
+    "label-dota": Code(_E, "write class numbers and shares of the image size, e.g. with yolosweep convert"),
     "label-mixed": Code(_E, "write either boxes or polygons in a file, not both"),
     "label-boxes-only": Code(_E, "give polygons (segment) or four corners (obb), or set task: detect"),
     "label-pose-box": Code(_E, "normalize the box by the image size, like the keypoints"),
@@ -83,7 +99,8 @@ CODES: dict[str, Code] = {
     "label-obb-corners": Code(_W, "write four corners; other shapes are trained as their smallest enclosing box"),
     "label-orphan": Code(_W, "put the images there, or remove the label files"),
     "label-classes-differ": Code(_W, "check which order the class numbers follow, and correct names:"),
-    "label-corners": Code(_W, "check the format: class, center x, center y, width, height"),
+    "label-corners": Code(_W, "write center x, center y, width, height, e.g. with yolosweep convert"),
+    "label-left-top": Code(_W, "write center x, center y, width, height, e.g. with yolosweep convert"),
     "label-partly-outside": Code(_N, ""),
     "label-rounding": Code(_N, ""),
     "label-duplicate-row": Code(_N, ""),
@@ -102,6 +119,7 @@ CODES: dict[str, Code] = {
     "image-bomb": Code(_E, "tile the image, or remove it"),
     "image-not-file": Code(_E, "replace it with a regular file, or remove it"),
     "image-depth": Code(_E, "convert the image to 8 or 16 bits per channel"),
+    "image-channels": Code(_E, "set channels: in data.yaml to what the images have, or convert the images"),
     "image-huge": Code(_W, "tile the images: small objects vanish when the image is resized to imgsz"),
     "image-16bit": Code(_W, "scale the values to the full 16-bit range, or convert to 8 bits yourself"),
     "image-alpha": Code(_W, "flatten the images onto the intended background"),
@@ -114,6 +132,9 @@ CODES: dict[str, Code] = {
     # leaks and duplicates
     "leak-exact": Code(_E, "keep each image in one split only, e.g. with yolosweep split"),
     "leak-near": Code(_E, "keep all versions of an image in one split, e.g. with yolosweep split"),
+    "leak-scene": Code(
+        _W, "nothing, if the model is used at these places; else keep each in one split: yolosweep split --by camera"
+    ),
     "leak-sequence": Code(_W, "keep all frames and copies of a source in one split, e.g. with yolosweep split"),
     "duplicate-exact": Code(_W, "keep one of each; to oversample, use train.balance"),
     "duplicate-near": Code(_N, "keep one of each, unless the copies are meant as augmentation"),
@@ -131,6 +152,7 @@ CODES: dict[str, Code] = {
     "balance-empty": Code(_W, "set or search train.balance, e.g. 0.5, or remove some of them"),
     "balance-uneven": Code(_W, "set or search train.balance, e.g. 0.5"),
     "split-test-absent": Code(_N, "hold out some images as test:, e.g. with yolosweep split"),
+    "split-test-is-val": Code(_W, "hold out other images as test:, or remove test:"),
     "split-val-empty": Code(_E, "add labelled images to val"),
     "split-val-small": Code(_W, "add more images to val"),
 }
@@ -138,17 +160,20 @@ CODES: dict[str, Code] = {
 
 TEXTS = {
     "file-missing": "{n} listed images do not exist, first {file}",
-    "file-outside": "{n} files are outside the dataset's folders (through a link, .. or a list) and are left out",
+    "file-outside": "{n} files lead outside the dataset's folders (through a link, .. or a list), e.g. to {target}, "
+    "and are left out",
     "file-special": "{n} images or labels are pipes, devices, sockets or folders: left out and never opened",
     "file-unwritable": "{n} images have names that are not UTF-8 and are left out: no manifest can list them",
     "file-name-odd": "{n} images have control characters (e.g. a line break) in their names",
     "file-twice": "{n} images are listed more than once; each is used once",
     "file-hidden": "{n} images with hidden names are left out",
     "file-no-class": "{n} images are in no class folder and are not used",
+    "file-suffix": "{n} images have a suffix that Ultralytics skips silently (first: {file})",
     "file-foreign-cache": "{n} cache files (.cache, .npy) are next to the images or labels; they are not read here",
     "file-loop": "{n} links lead back to one of their parent folders and are not followed",
     "file-list-line": "{n} lines of the list are not images and are left out, as in Ultralytics",
-    "file-label-case": "{n} label files differ from their image's name in upper and lower case; they are used",
+    "file-label-case": "{n} label files differ from their image's name in case, spaces or suffix; they are used "
+    "(first: {file})",
     "file-same-label": "{n} images share their label file with an image of another suffix",
     "label-class-range": "have a class number that names: does not list",
     "label-class-name": "have a name where the class number belongs",
@@ -160,6 +185,12 @@ TEXTS = {
     "label-negative-size": "have a negative width or height",
     "label-outside": "have coordinates above 1.01 or below -0.01",
     "label-pixels": "have pixel coordinates instead of normalized ones",
+    "label-percent": "have percentages in place of shares of the image size",
+    "label-confidence": "have a confidence after each object, as predictions do",
+    "label-track": "have a tracker id after each object",
+    "label-xywhr": "have rotated boxes as center, size and angle",
+    "label-pose-rows": "have keypoints with a visibility, as COCO pose does",
+    "label-dota": "have rows of DOTA: corners in pixels, a class name, a difficulty",
     "label-mixed": "mix boxes and polygons",
     "label-boxes-only": "have boxes where the task needs polygons or corners",
     "label-pose-box": "have a box above 1 with keypoints below: Ultralytics does not check it and trains on it",
@@ -184,6 +215,7 @@ TEXTS = {
     "image-bomb": "are too large to decode: Ultralytics drops them silently, or runs out of memory",
     "image-not-file": "are not regular files and were not opened: a training would fail on them, or block forever",
     "image-depth": "have 32 bits per channel: Ultralytics accepts them, and the training fails when a batch loads one",
+    "image-channels": "do not have the channels of data.yaml: the training fails when a batch loads one",
     "image-huge": "have more than 89 million pixels and were not decoded",
     "image-16bit": "have 16 bits per channel: only the upper 8 are trained on, so 12-bit values become nearly black",
     "image-alpha": "have transparent parts: transparency is ignored, and the hidden colors beneath, which viewers do "
@@ -197,6 +229,10 @@ TEXTS = {
     "image-grey": "are grayscale: they are read as three equal channels",
 }
 """By code: a template of the number of files and the first one, or (label, image) what is wrong with the files."""
+
+
+USED = "{n} files outside the dataset's folders (through a link, .. or a list) are used, e.g. {target}"
+"""Text of :data:`OUTSIDE` where it is waived."""
 
 
 def finding(code: str, message: str, **more: Any) -> Finding:

@@ -59,6 +59,8 @@ class ImageFacts(NamedTuple):
     """Code of the finding that makes it unusable; empty if it can be read."""
     detail: str = ""
     """Message of the decoder."""
+    channels: int = 0
+    """Channels that Ultralytics reads where data.yaml sets ``channels:`` to other than 1 and 3."""
 
 
 class Row(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from yolosweep.data.foreign.yolo_layout import is_converted
 from yolosweep.data.model.items import Item, Layout
 from yolosweep.data.model.safe_paths import label_of
 from yolosweep.errors import RunFolderError
@@ -16,7 +17,7 @@ __all__ = ["write_view"]
 
 _MANIFEST = "manifest.json"
 
-_READ_DIFFERENTLY = {"file-loop", "file-twice", "file-special", "file-missing", "file-hidden"}
+_READ_DIFFERENTLY = {"file-loop", "file-twice", "file-special", "file-missing", "file-hidden", "file-class-extra"}
 """Codes of files that the data checks leave out and ``ImageFolder`` does not: it follows a link cycle 40 times."""
 
 
@@ -61,11 +62,16 @@ def _must_be_linked(item: Item) -> bool:
 def _link(items: tuple[Item, ...], place: Path, split: str) -> None:
     """Link the images and labels of a split under sequential numbers."""
     width = len(str(len(items)))
-    for number, (image, label, _) in enumerate(items):
-        name = f"{number:0{width}d}"
+    for number, item in enumerate(items):
+        (image, label, _), name = item, f"{number:0{width}d}"
         for kind, source, suffix in (("images", image, image.suffix), ("labels", label, ".txt")):
-            if source is not None and source.is_file():
-                _point(place, Path("linked", kind, split, f"{name}{suffix}"), source)
+            if source is None or not source.is_file():
+                continue
+            link = Path("linked", kind, split, f"{name}{suffix}")
+            if kind == "labels" and is_converted(item):
+                write_atomic(_folder(place, link.parent) / link.name, source.read_bytes())
+            else:
+                _point(place, link, source)
 
 
 def _write_folders(layout: Layout, place: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -12,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yolosweep.data.duplicates.leaks import same_source
-from yolosweep.data.duplicates.near_duplicates import connected_groups
-from yolosweep.data.model.items import Images, Item, Labels, Layout
-from yolosweep.data.prepare.split import SHARES, make_split
+from yolosweep.data.foreign.yolo_layout import is_converted
+from yolosweep.data.model.items import ImageFacts, Images, Item, Labels, Layout
+from yolosweep.data.prepare.split import SHARES
+from yolosweep.data.prepare.split_plan import planned, refuse_useless
 from yolosweep.errors import DataError, UsageError
 from yolosweep.storage.atomic_files import write_atomic
 
@@ -42,6 +44,8 @@ class SplitResult:
     """Unreadable images."""
     shares: dict[str, float] = field(default_factory=dict)
     seed: int = 0
+    notes: tuple[str, ...] = ()
+    """How the images were split, and where the result is not what was asked for, with numbers."""
 
 
 def split_dataset(
@@ -51,23 +55,21 @@ def split_dataset(
     out: Path,
     shares: Mapping[str, float] = SHARES,
     seed: int = 0,
+    by: str | None = None,
 ) -> SplitResult:
     """Pool all splits of a dataset, split it again, and write the split to ``out``.
 
     Unreadable images are left out and listed in the result. Duplicates are kept, in the same split.
 
     Raises:
-        UsageError: ``out`` is a file or not empty, or the shares are invalid.
-        DataError: No image is readable, or a file cannot be listed or linked.
+        UsageError: ``out`` is a file or not empty, the shares are invalid, or ``by`` does not cover the images.
+        DataError: No image is readable, val would be empty, a class would not be trained, or a file cannot be linked.
     """
     _refuse_full(out)
     pooled = {item.image: item for items in layout.splits.values() for item in items}
-    readable = {
-        file: image_facts[file] for file in sorted(pooled) if file in image_facts and image_facts[file].signature
-    }
+    readable = {file: image_facts[file] for file in sorted(pooled) if _usable(image_facts.get(file))}
     if not readable:
         raise DataError(f"data: {layout.source} has no readable image, so there is nothing to split")
-    groups = connected_groups(same_source(readable))
 
     def classes_of(file: Path) -> set[int]:
         item = pooled[file]
@@ -75,22 +77,33 @@ def split_dataset(
             return set() if item.category is None else {item.category}
         return {row.category for row in labels[item.label].rows} if item.label in labels else set()
 
-    split = make_split(list(readable), groups, classes_of, shares, seed)
-    split = {name: files for name, files in split.items() if files}
+    plan = planned(list(readable), same_source(readable, pooled.values(), labels), classes_of, shares, seed, by)
+    split = {name: files for name, files in plan.split.items() if files}
     counts = {name: Counter(c for file in files for c in classes_of(file) or {-1}) for name, files in split.items()}
-    there = set().union(*counts.values())
+    refuse_useless(plan, counts, layout.names)
     return SplitResult(
         data=write_split(out, layout, {name: [pooled[file] for file in files] for name, files in split.items()}),
         images={name: len(files) for name, files in split.items()},
         classes={name: dict(sorted(count.items())) for name, count in counts.items()},
-        groups=len(groups),
-        largest=max(map(len, groups), default=1),
-        grouped=sum(map(len, groups)),
-        missing={name: lost for name, count in counts.items() if (lost := sorted(there - set(count)))},
+        groups=len(plan.groups),
+        largest=max(map(len, plan.groups), default=1),
+        grouped=sum(map(len, plan.groups)),
+        missing=_missing(counts),
         left_out=tuple(file for file in sorted(pooled) if file not in readable),
         shares=dict(shares),
         seed=seed,
+        notes=plan.notes,
     )
+
+
+def _usable(facts: ImageFacts | None) -> bool:
+    """Return whether an image can be trained on; a huge one has no signature, because it is not decoded."""
+    return facts is not None and bool(facts.signature or (facts.width and not facts.fault))
+
+
+def _missing(counts: Mapping[str, Mapping[int, int]]) -> dict[str, list[int]]:
+    there = set().union(*counts.values())
+    return {name: lost for name, count in counts.items() if (lost := sorted(there - set(count)))}
 
 
 def write_split(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> Path:
@@ -110,6 +123,8 @@ def write_split(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) 
     if layout.task == "classify":
         _link(out, layout, split)
         return out
+    if any(is_converted(item) for items in split.values() for item in items):
+        return _with_labels(out, layout, split)
     unlisted = [item.image for items in split.values() for item in items if len(str(item.image).splitlines()) != 1]
     if unlisted:
         raise DataError(f"data: the name of {str(unlisted[0])!r} contains a line break and cannot be listed; rename it")
@@ -134,6 +149,40 @@ def _refuse_full(out: Path) -> None:
         raise UsageError(f"{out} is not an empty folder and is not overwritten; name another folder")
 
 
+def _with_labels(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> Path:
+    """Write folders of links to images and of converted labels; the labels have no place beside the images."""
+    for name, items in split.items():
+        for kind in ("images", "labels"):
+            (out / kind / name).mkdir(parents=True, exist_ok=True)
+        for item in items:
+            link = _free(out / "images" / name / item.image.name, item)
+            _link_one(item.image, link, out)
+            if item.label is not None:
+                write_atomic(out / "labels" / name / f"{link.stem}.txt", item.label.read_bytes())
+    content = {"path": str(out), **{name: f"images/{name}" for name in split}, "names": layout.names, **layout.extra}
+    write_atomic(out / "data.yaml", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return out / "data.yaml"
+
+
+def _free(link: Path, item: Item) -> Path:
+    """Return a name that no other image has, whatever its suffix."""
+    if any(link.parent.glob(f"{glob.escape(link.stem)}.*")):
+        return link.with_stem(f"{link.stem}-{hashlib.sha256(str(item.image).encode()).hexdigest()[:12]}")
+    return link
+
+
+def _link_one(image: Path, link: Path, out: Path) -> None:
+    try:
+        with contextlib.suppress(OSError):
+            os.link(os.path.realpath(image), link)
+            return
+        link.symlink_to(image)
+    except OSError as error:
+        raise DataError(
+            f"data: {out} does not support links ({error.strerror}); choose --out on a file system with links"
+        ) from error
+
+
 def _link(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> None:
     for name, items in split.items():
         for folder in layout.names.values():
@@ -142,13 +191,4 @@ def _link(out: Path, layout: Layout, split: Mapping[str, Sequence[Item]]) -> Non
             link = out / name / layout.names[item.category or 0] / item.image.name
             if os.path.lexists(link):
                 link = link.with_stem(f"{link.stem}-{hashlib.sha256(str(item.image).encode()).hexdigest()[:12]}")
-            try:
-                with contextlib.suppress(OSError):
-                    os.link(item.image, link)
-                    continue
-                link.symlink_to(item.image)
-            except OSError as error:
-                raise DataError(
-                    f"data: {out} does not support links ({error.strerror}); classify reads folders, so choose --out"
-                    " on a file system with links"
-                ) from error
+            _link_one(item.image, link, out)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from yolosweep.storage.atomic_files import cache_folder
 from yolosweep.errors import DataError
 from yolosweep.experiment.schema import SAMPLES as NAMED
+from yolosweep.storage.atomic_files import cache_folder
 
 __all__ = ["SAMPLES", "sample_folder"]
 

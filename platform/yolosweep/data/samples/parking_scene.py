@@ -1,7 +1,7 @@
 """Draws a scene of the parking sample: a lot from above, with exactly known boxes.
 
-Kept as code: packaged photos would need downloads or megabytes, and shorter code would change the drawn images, on which
-the expected scores of the quickstart depend.
+Kept as code: packaged photos would need downloads or megabytes, and shorter code would change the drawn images, on
+which the expected scores of the quickstart depend.
 """
 
 from __future__ import annotations

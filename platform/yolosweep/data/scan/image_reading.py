@@ -21,7 +21,7 @@ from yolosweep.data.model.safe_paths import open_regular
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["MOST_BYTES", "MOST_PIXELS", "oddities", "read_image"]
+__all__ = ["MOST_BYTES", "MOST_PIXELS", "oddities", "read_image", "size_of"]
 
 MOST_BYTES = 1 << 30
 """A larger image file is not read."""
@@ -51,7 +51,9 @@ _SIGNS = {
 _DRAFT = 48
 """A JPEG is decoded to the smallest size with both sides above this, which still reads the whole file."""
 
-_TURN = 0x0112
+_TURN, _BITS = 0x0112, 258
+_MOST_PAGES = 1025
+"""``channels:`` is at most 1024."""
 
 
 def read_image(path: Path) -> ImageFacts:
@@ -77,6 +79,19 @@ def read_image(path: Path) -> ImageFacts:
             return ImageFacts(digest, fault="image-bomb", detail="not enough memory to decode it")
         except Exception as error:  # Pillow's plugins raise anything on hostile files
             return _undecodable(content, digest, error)
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Return width and height of an image as it is shown (after an EXIF rotation); None if it cannot be read."""
+    try:
+        content = _content(path)
+        if isinstance(content, ImageFacts):
+            return None
+        with _opened(content) as image:
+            (width, height), turned = _stored_size(image), _orientation(image) >= 5
+    except Exception:  # Pillow's plugins raise anything on hostile files
+        return None
+    return (height, width) if turned else (width, height)
 
 
 def oddities(facts: ImageFacts) -> dict[str, str]:
@@ -123,7 +138,7 @@ def _decode(content: bytes, digest: str, suffix: str) -> ImageFacts:
             return known._replace(fault="image-small", detail=f"{width} x {height} pixels")
         if image.format == "TIFF" and image.mode in ("I", "F"):
             return known._replace(fault="image-depth", detail=f"TIFF, mode {image.mode}")
-        known = known._replace(orientation=_orientation(image))
+        known = known._replace(orientation=_orientation(image), channels=_channels(image))
         odd = _odd_file(image, content, suffix)
         if width * height > MOST_PIXELS:
             return known._replace(detail=" ".join([*odd, f"image-huge:{width}x{height}"]))
@@ -148,10 +163,37 @@ def _odd_file(image: Image, content: bytes, suffix: str) -> list[str]:
         odd.append(f"image-extension:{image.format}")
     if image.format != "MPO" and getattr(image, "is_animated", False):
         odd.append("image-frames")
-    # Pillow silently reduces 16-bit color to 8 bits; only the PNG header shows it.
-    if image.mode.startswith("I;16") or (image.format == "PNG" and content[24:25] == b"\x10"):
+    # Pillow silently reduces 16-bit color to 8 bits; only the header of a PNG and the tags of a TIFF show it.
+    deep = (image.format == "PNG" and content[24:25] == b"\x10") or 16 in getattr(image, "tag_v2", {}).get(_BITS, ())
+    if image.mode.startswith("I;16") or deep:
         odd.append("image-16bit")
     return odd
+
+
+def _channels(image: Image) -> int:
+    """Return the channels of an image as ``imread`` of 8.4.190 reads it with ``cv2.IMREAD_UNCHANGED``."""
+    mode, kind, see_through = image.mode, image.format, "transparency" in image.info
+    if kind == "AVIF":
+        return 3
+    if kind == "TIFF" and len(image.getbands()) == 1 and mode != "P":
+        return _pages(image)
+    if mode == "P":
+        return 4 if see_through else 3
+    if mode == "LA":
+        return 1 if kind == "TIFF" else 4
+    if mode == "CMYK":
+        return 4 if kind == "TIFF" else 3
+    return 4 if see_through and mode == "RGB" else len(image.getbands())
+
+
+def _pages(image: Image) -> int:
+    """Return the pages of a grayscale TIFF, which are its channels if all have the size of the first."""
+    sizes = []
+    for page in range(min(getattr(image, "n_frames", 1), _MOST_PAGES)):
+        image.seek(page)
+        sizes.append((image.size, image.mode))
+    image.seek(0)
+    return len(sizes) if len(set(sizes)) == 1 else 1
 
 
 def _opened(content: bytes) -> Image:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from yolosweep.data.model.finding_codes import CODES
 from yolosweep.data.model.items import LabelFile, Problem, Row
+from yolosweep.data.scan.row_kinds import row_kind
 from yolosweep.records import Severity
 
 __all__ = ["MOST_BYTES", "MOST_PROBLEMS", "TOLERANCE", "dropped", "read_labels"]
@@ -89,6 +90,8 @@ def read_labels(
     lines = [_Line(n, parts) for n, line in enumerate(text.splitlines(), 1) if (parts := line.split())]
     keypoints, dims = kpt_shape or (0, 0)
     lines, problems = _without_keypoints(lines, task, keypoints, dims)
+    if lines and (kind := row_kind([line.parts for line in lines], task)):
+        return LabelFile(digest, problems=(lines[-1].problem(kind),))
     polygons = task != "pose" and any(len(line.parts) > _BOX + 1 for line in lines)
     rules = _Rules(task, names, keypoints, dims, polygons, {})
     problems += _shape_problems(lines, rules)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from yolosweep.data.duplicates import signatures
 from yolosweep.data.model.items import Images, Labels, Layout
-from yolosweep.data.scan import image_reading, label_reading, reader_worker, scan_codec
+from yolosweep.data.scan import image_reading, label_reading, reader_worker, row_kinds, scan_codec
 from yolosweep.data.scan.reader_pool import read_all
 from yolosweep.data.scan.reader_worker import Job, Rules
 from yolosweep.data.scan.scan_cache import ScanCache, stamp_of
@@ -19,7 +19,7 @@ from yolosweep.data.scan.scan_codec import PackedLabels, decode_image
 
 __all__ = ["scan"]
 
-_DECIDING = (scan_codec, label_reading, signatures, image_reading, reader_worker)
+_DECIDING = (scan_codec, label_reading, row_kinds, signatures, image_reading, reader_worker)
 """Modules that determine what is read from a file; a change in one of them invalidates the cache."""
 
 _KEEP_AT_ONCE = 1000

@@ -20,6 +20,11 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", "
 """Suffixes of archives."""
 
 
+_NOT_UNPACKED = (".7z", ".rar")
+_PARTS = {"train", "val", "valid", "test", "images", "labels"}
+"""Folders of a data set, which are not the data set."""
+
+
 def local_path(source: str, copying: Callable[[int, int], None] | None = None) -> Path:
     """Return the local path of the data; samples, archives and remote data go to yolosweep's cache folder.
 
@@ -35,6 +40,10 @@ def local_path(source: str, copying: Callable[[int, int], None] | None = None) -
         if source.startswith("sample:"):
             return sample_folder(source)
         path = staged(source, copying) if is_address(source) else Path(source)
+        if path.name.lower().endswith(_NOT_UNPACKED) and path.is_file():
+            raise DataError(
+                f"data: {path.name} is not unpacked; unpack it yourself and name the folder, or make a .zip"
+            )
         return _unpacked(path) if path.name.lower().endswith(ARCHIVES) and path.is_file() else path
     except OSError as error:
         fix = "grant yourself write access, or set XDG_CACHE_HOME to a folder of your own"
@@ -48,8 +57,12 @@ def _unpacked(archive: Path) -> Path:
     with FileLock(target.with_suffix(".lock")):
         if not target.is_dir():
             unpack(archive, target)
-    inside = [path for path in target.iterdir() if path.name != "__MACOSX"]
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() else target
+    place = target
+    while len(inside := [path for path in place.iterdir() if path.name != "__MACOSX"]) == 1 and inside[0].is_dir():
+        if place != target and inside[0].name.lower() in _PARTS:
+            break
+        place = inside[0]
+    return place
 
 
 def copied(root: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 
+from yolosweep.diagnosis.checks import still_rising
 from yolosweep.diagnosis.sweep import Sweep
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
@@ -14,6 +15,8 @@ _RARE = 5.0
 _POOR = 0.5
 """Score of a class, as a share of the median of the others."""
 _ZERO = 0.05
+_ENOUGH = 30
+"""Objects from which on a class is found in time."""
 
 
 def check(sweep: Sweep) -> Diagnosis | None:
@@ -29,6 +32,8 @@ def check(sweep: Sweep) -> Diagnosis | None:
     ratio = most / count if count else float(most)
     if ratio < _RARE or score >= max(_ZERO, _POOR * others):
         return None
+    if count >= _ENOUGH and sweep.best is not None and still_rising.check(sweep.best.training) is not None:
+        return None  # the classes with fewer objects are found later
     balance = sweep.settings.get("balance", 0)
     how = f"{name} has {count} objects in train and {most_name} {most}: show its images more often"
     change = Change(key="train.balance", value=0.5, how=how)

@@ -35,10 +35,10 @@ def check(sweep: Sweep) -> Diagnosis | None:
     return Diagnosis(
         code="label-more",
         confidence=Confidence.HIGH if len(comparable) >= 2 * _FEWEST else Confidence.MEDIUM,
-        sentence=f"Stop sweeping: {len(sweep.tied)} of {len(comparable)} trials tie with the best "
+        sentence=f"Stop sweeping: {len(sweep.tied) - 1} of {len(comparable) - 1} other trials tie with the best "
         f"({best.score:.4f}; median {median:.4f}), so settings no longer matter.{what}",
         evidence={
-            "tied": len(sweep.tied),
+            "tied": len(sweep.tied) - 1,
             "comparable": len(comparable),
             "best_score": best.score,
             "median_score": median,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
+
+from yolosweep.diagnosis.seeds import CONFIDENCE
 from yolosweep.diagnosis.sweep import Sweep
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
@@ -28,10 +32,10 @@ def check(sweep: Sweep) -> Diagnosis | None:
     return Diagnosis(
         code="within-noise",
         confidence=Confidence.HIGH if len(tied) >= 0.8 * len(comparable) else Confidence.MEDIUM,
-        sentence=f"Within noise: {len(tied)} of {len(comparable)} comparable trials are within {sweep.resolution:.3f} "
-        f"of the best, which val with {sweep.val_images} images cannot tell apart{more}.",
+        sentence=f"Within noise: {len(tied) - 1} of the {len(comparable) - 1} other comparable trials are within "
+        f"{sweep.resolution:.3f} of {best.name}, which val with {sweep.val_images} images cannot tell apart{more}.",
         evidence={
-            "tied": len(tied),
+            "tied": len(tied) - 1,
             "comparable": len(comparable),
             "resolution": sweep.resolution,
             "gain_over_trial_0": gain,
@@ -42,11 +46,24 @@ def check(sweep: Sweep) -> Diagnosis | None:
 
 
 def _needed(sweep: Sweep, gain: float | None) -> str:
-    """Return how many images would help: the resolution falls with their square root."""
+    """Return how many images would help."""
     images, resolution = sweep.val_images, sweep.resolution or 0.0
     if gain and _WORTH <= gain < resolution:
-        return f"about {_rounded(images * (resolution / gain) ** 2)} resolve a difference of {gain:.4f}"
+        return f"about {_rounded(_images_for(sweep, gain))} resolve a difference of {gain:.4f}"
     return f"four times as many ({4 * images}) halve what cannot be told apart"
+
+
+def _images_for(sweep: Sweep, difference: float) -> float:
+    """Return the images with which the resolution is a difference.
+
+    Its square has a part that falls with the number of images, and the variance of one image, which falls with the
+    square of that number and is most of it where there are few.
+    """
+    images, resolution = sweep.val_images, sweep.resolution or 0.0
+    chances = max(sum(trial.score is not None for trial in sweep.trials) - 1, 1)
+    one_image = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * chances)) if sweep.metric.startswith("metrics/") else 0
+    spread = max(images * (resolution**2 - (one_image / images) ** 2), 0.0)
+    return (spread + math.sqrt(spread**2 + (2 * difference * one_image) ** 2)) / (2 * difference**2)
 
 
 def _rounded(number: float) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from yolosweep.diagnosis.checks.space_edge import edge_of
 from yolosweep.diagnosis.sweep import Sweep
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
@@ -62,6 +64,15 @@ def _narrowed(sweep: Sweep) -> list[Change]:
     return changes
 
 
+def _short(value: Any) -> Any:
+    """Return a value as people would write it: more than four digits of a sampled number mean nothing."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _condition(sweep: Sweep, name: str) -> dict[str, Any]:
+    return {"when": dict(when)} if (when := sweep.axes[name].when) else {}
+
+
 def _dead(sweep: Sweep) -> list[Change]:
     best = sweep.comparable[0]
     dead = [
@@ -75,7 +86,7 @@ def _dead(sweep: Sweep) -> list[Change]:
     return [
         Change(
             key=f"search.parameters.{name}",
-            value={"value": best.parameters[name]},
+            value={"value": _short(best.parameters[name]), **_condition(sweep, name)},
             how=f"no visible effect (importance {sweep.importance.shares[name]:.2f}): fixed at {best.name}'s value",
         )
         for name in dead[:free]

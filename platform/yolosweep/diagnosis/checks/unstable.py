@@ -19,7 +19,7 @@ _CRASH = 0.6
 _LEARNED = 0.5
 """Share of the peak from which a fall is a crash: before, a model gropes for its first detections."""
 _SPIKE = 3.0
-"""Multiple of its median at which a loss counts as a spike."""
+"""Multiple of its median, and of its least value before, at which a loss counts as a spike."""
 _LOST = 0.15
 _FEWEST = 10
 
@@ -61,7 +61,7 @@ def _measured(training: Training) -> dict[str, float]:
     return {
         "scatter": _scatter(late) / level if learned else 0.0,
         "crashes": _crashes(training.score) if learned else 0,
-        "spikes": _spikes(_late(training.val_loss)),
+        "spikes": _spikes(training.val_loss),
         "nan_epochs": len(training.nan_epochs),
         "lost": _lost(training),
     }
@@ -100,5 +100,12 @@ def _crashes(score: Curve) -> int:
     return count
 
 
-def _spikes(late: tuple[float, ...]) -> int:
-    return sum(value > _SPIKE * statistics.median(late) for value in late) if late else 0
+def _spikes(loss: Curve) -> int:
+    """Return how many later epochs stand out from the others, and from what had been reached before."""
+    late = _late(loss)
+    usual, least = statistics.median(late) if late else 0.0, min(loss.values[: len(loss) - len(late)], default=math.inf)
+    count = 0
+    for value in late:
+        count += value > _SPIKE * max(usual, least)
+        least = min(least, value)
+    return count

@@ -7,6 +7,7 @@ change the next answer, and a resumed sweep would decide differently.
 from __future__ import annotations
 
 import math
+import warnings
 
 import optuna
 
@@ -38,7 +39,9 @@ class OptunaPruner:
             return False
         scores = {**self._scores.get(trial, {}), row.epoch: _number(row.score)}
         running = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, intermediate_values=scores)
-        return bool(self._pruner.prune(self._study, running))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an epoch without a score
+            return bool(self._pruner.prune(self._study, running))
 
     def apply(self, event: Event) -> None:
         """Learn from one event of the ledger."""

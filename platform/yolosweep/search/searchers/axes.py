@@ -16,10 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolosweep.experiment import Parameter
+from yolosweep.experiment.space import allowed_of, is_number
 
 __all__ = ["Axes", "Axis"]
 
 Array = NDArray[np.float64]
+
+_OUTSIDE = 0.25
+"""How far outside of its range a value counts at most."""
 
 _FINE = 1000
 """A range of more steps than this is treated as continuous until a point is written."""
@@ -34,7 +38,7 @@ class Axis:
     @cached_property
     def is_ordered(self) -> bool:
         """Whether values have an order: all but choices of words, lists and switches."""
-        return self.parameter.kind != "categorical" or all(_is_number(v) for v in self.parameter.values or ())
+        return self.parameter.kind != "categorical" or all(is_number(v) for v in self.parameter.values or ())
 
     @cached_property
     def _bounds(self) -> tuple[float, float, bool]:
@@ -64,7 +68,7 @@ class Axis:
             same = (i for i, v in enumerate(self.parameter.values or ()) if type(v) is type(value) and v == value)
             return float(next(same, math.nan))
         low, high, is_log = self._bounds
-        if not _is_number(value) or (is_log and value <= 0):
+        if not is_number(value) or (is_log and value <= 0):
             return math.nan
         if is_log:
             return math.log(value / low) / math.log(high / low)
@@ -111,16 +115,45 @@ class Axes:
     def __init__(self, space: Mapping[str, Parameter]) -> None:
         self._constants = {name: p.corners()[0] for name, p in space.items() if p.size() == 1}
         self._axes = {name: Axis(p) for name, p in sorted(space.items()) if name not in self._constants}
-        self._names = list(space)
+        self._names, self._space = list(space), dict(space)
+        self._has_conditions = any(parameter.when for parameter in space.values())
         self.count = len(self._axes)
         widths = [1 if axis.is_ordered else len(axis.values or ()) for axis in self._axes.values()]
         self.groups = np.repeat(np.arange(self.count), widths)
         """Parameter of each column."""
 
+    def settled(self, points: Array) -> Array:
+        """Return points in which parameters whose condition does not hold have their first value."""
+        points = points.copy()
+        where = {name: place for place, name in enumerate(self._axes)}
+        known: dict[str, NDArray[np.bool_]] = {}
+
+        def holds(name: str) -> NDArray[np.bool_]:
+            if name not in known:
+                known[name] = np.ones(len(points), dtype=bool)
+                for other, condition in (self._space[name].when or {}).items():
+                    places = [Axis(self._space[other]).place(value) for value in allowed_of(condition)]
+                    known[name] &= holds(other)
+                    if other in where:
+                        known[name] &= np.isclose(points[:, where[other], None], places).any(1)
+                    else:
+                        known[name] &= self._constants[other] in allowed_of(condition)
+            return known[name]
+
+        for name, place in where.items():
+            if self._space[name].when:
+                points[~holds(name), place] = self._axes[name].place(self._space[name].corners()[0])
+        return points
+
     def point(self, parameters: Mapping[str, Any]) -> Array | None:
-        """Return the point of parameters; None where one has no place."""
+        """Return the point of parameters; None where one has no place.
+
+        A number outside of its range, such as a lowered batch, is near the end of it: far away, it would say nothing
+        about the space.
+        """
         row = np.array([axis.place(parameters.get(name)) for name, axis in self._axes.items()])
-        return None if np.isnan(row).any() else row
+        ordered = np.array([axis.is_ordered for axis in self._axes.values()], dtype=bool)
+        return None if np.isnan(row).any() else np.where(ordered, np.clip(row, -_OUTSIDE, 1.0 + _OUTSIDE), row)
 
     def parameters(self, point: Array) -> dict[str, Any]:
         """Return the parameters of a point."""
@@ -141,7 +174,10 @@ class Axes:
     def anywhere(self, uniform: Array) -> Array:
         """Return points all over the space for rows of numbers drawn uniformly from 0 to 1."""
         parts = [axis.anywhere(uniform[:, place]) for place, axis in enumerate(self._axes.values())]
-        return np.column_stack(parts) if parts else np.zeros((len(uniform), 0))
+        return self._of(np.column_stack(parts)) if parts else np.zeros((len(uniform), 0))
+
+    def _of(self, points: Array) -> Array:
+        return self.settled(points) if self._has_conditions else points
 
     def near(self, point: Array, width: float, keep: float, rng: np.random.Generator, count: int) -> Array:
         """Return points around one; each parameter keeps its value with the chance ``keep``."""
@@ -150,8 +186,4 @@ class Axes:
         parts = [axis.near(point[place], width, rng, count) for place, axis in enumerate(self._axes.values())]
         moved = np.column_stack(parts)
         home = np.array([axis.snapped(point[i : i + 1])[0] for i, axis in enumerate(self._axes.values())])
-        return np.where(rng.random(moved.shape) < keep, home, moved)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return self._of(np.where(rng.random(moved.shape) < keep, home, moved))

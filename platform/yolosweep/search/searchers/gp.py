@@ -9,7 +9,7 @@ trials accumulate (Hvarfner et al. 2022).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,10 @@ from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
 from yolosweep.experiment import Parameter
+from yolosweep.records.earlier import EarlierTrial
 from yolosweep.search.forecasts import Forecasts
 from yolosweep.search.searchers.axes import Axes
+from yolosweep.search.searchers.epoch_cost import cost_slopes
 from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
 from yolosweep.search.searchers.qmc import covering_point
 
@@ -69,6 +71,8 @@ class _State:
     center: float
     scale: float
     """What the values were standardized with."""
+    slopes: Array
+    """By column, how the logarithm of an epoch's seconds grows."""
 
 
 class GpSearcher:
@@ -77,19 +81,36 @@ class GpSearcher:
     Args:
         space, seed, mode: as of every searcher.
         first: trials before the process decides.
+        cost: exponent of the seconds of an epoch that the expected improvement is divided by.
     """
 
-    def __init__(self, space: Mapping[str, Parameter], *, seed: int, mode: str, first: int = 6) -> None:
-        self._axes, self._seed, self._first_trials = Axes(space), seed, first
+    def __init__(
+        self, space: Mapping[str, Parameter], *, seed: int, mode: str, first: int = 6, cost: float = 0.0
+    ) -> None:
+        self._axes, self._seed, self._first_trials, self._cost = Axes(space), seed, first, cost
         self._sign = 1.0 if mode == "max" else -1.0
         self._trials: dict[int, _Trial] = {}
+        self._earlier: dict[int, EarlierTrial] = {}
+        self._earlier_points: dict[int, Array] = {}
         self._forecasts: Forecasts | None = None
+        self._allows: Callable[[Mapping[str, Any]], bool] | None = None
         self._changes = 0
         self._known: tuple[tuple[int, int], _State | None] = ((-1, -1), None)
 
     def watch(self, forecasts: Forecasts) -> None:
         """Learn from the curves too."""
         self._forecasts = forecasts
+
+    def learn_earlier(self, trials: Sequence[EarlierTrial]) -> None:
+        """Learn from trials of earlier sweeps, which get numbers below 0."""
+        for number, trial in enumerate(trials, -len(trials)):
+            if (point := self._axes.point(trial.parameters)) is not None:
+                self._earlier[number], self._earlier_points[number] = trial, point
+        self._changes += 1
+
+    def keep_to(self, allows: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Suggest only what is allowed."""
+        self._allows = allows
 
     def started(self, number: int, parameters: Mapping[str, Any]) -> None:
         """Learn that a trial runs, so that its neighbours are not suggested meanwhile."""
@@ -108,7 +129,8 @@ class GpSearcher:
         rng = np.random.default_rng([self._seed, number, attempt])
         # Sums depend on the number of threads: a resume on a machine with other cores must give the same point.
         with threadpool_limits(1, user_api="blas"):
-            state = self._state() if number >= self._first_trials else None
+            known = number + len(self._earlier) if number else 0
+            state = self._state() if known >= self._first_trials else None
             point = self._first(number, attempt, rng) if state is None else self._best(state, rng)
         return self._axes.parameters(point)
 
@@ -140,7 +162,7 @@ class GpSearcher:
 
     def _observed(self) -> tuple[list[int], Array, Array]:
         """Return trials with a value, these values (more is better) and their standard deviations."""
-        numbers, values, deviations = [], [], []
+        numbers, values, deviations = self._observed_earlier()
         for number, trial in self._trials.items():
             if trial.point is None or not trial.is_learned:
                 continue
@@ -159,6 +181,19 @@ class GpSearcher:
             deviations.append(deviation if usable else 0.0)
         return numbers, np.array(values), np.array(deviations)
 
+    def _observed_earlier(self) -> tuple[list[int], list[float], list[float]]:
+        """Return what earlier sweeps say, as of now: their gains count once trial 0 has ended here."""
+        home, base = self._trials.get(0), None
+        if home is not None and home.is_over:
+            forecast = self._forecasts.of(0) if self._forecasts is not None else None
+            base = home.score if forecast is None else forecast.final
+        values = {
+            number: self._sign * (one.score if one.base is None else one.score - one.base + (base or 0.0))
+            for number, one in self._earlier.items()
+            if one.base is None or base is not None
+        }
+        return list(values), list(values.values()), [self._earlier[number].deviation for number in values]
+
     def _state(self) -> _State | None:
         """Return the process as of now; None while too little is known."""
         moment = (self._changes, self._forecasts.version if self._forecasts is not None else 0)
@@ -174,7 +209,7 @@ class GpSearcher:
         chosen = _subset(numbers, values, _LEARNED)
         count, numbers = len(numbers), [numbers[i] for i in chosen]
         z, variance, center, scale = _standardized(values[chosen], deviations[chosen])
-        points = np.array([self._trials[number].point for number in numbers])
+        points = np.array([self._earlier_points[n] if n < 0 else self._trials[n].point for n in numbers])
         x = self._axes.columns(points)
         few = _subset(numbers, z, _FITTED)
         scales = fitted_scales(x[few], z[few], variance[few], self._axes.groups, self._axes.count)
@@ -186,8 +221,19 @@ class GpSearcher:
             process = process.believing(self._axes.columns(np.array(pending)))
         leaders = points[np.argsort(-means, kind="stable")[:5]]
         return _State(
-            process=process, incumbent=float(means.max()), leaders=leaders, count=count, center=center, scale=scale
-        )
+            process=process, incumbent=float(means.max()), leaders=leaders, count=count, center=center, scale=scale,
+            slopes=self._slopes(),
+        )  # fmt: skip
+
+    def _slopes(self) -> Array:
+        """Return how the seconds of an epoch grow, as far as they were measured."""
+        points, seconds = [], []
+        for number, trial in self._trials.items() if self._forecasts is not None and self._cost else ():
+            took = self._forecasts.seconds(number) if self._forecasts is not None else None
+            if took is not None and trial.point is not None:
+                points.append(trial.point)
+                seconds.append(took)
+        return cost_slopes(self._axes.columns(np.array(points).reshape(-1, self._axes.count)), np.array(seconds))
 
     # What is next
 
@@ -209,14 +255,19 @@ class GpSearcher:
 
     def _promise(self, state: _State, points: Array) -> Array:
         """Return the logarithm of expected improvement, weighted by the prior; minus infinity where it was tried."""
-        mean, deviation = state.process.predict(self._axes.columns(points))
+        columns = self._axes.columns(points)
+        mean, deviation = state.process.predict(columns)
         promise = np.log(deviation) + _log_improvement((mean - state.incumbent) / deviation)
+        promise -= self._cost * (columns @ state.slopes)
         home = self._home()
         if home is not None:
-            gap = (self._axes.columns(points) - self._axes.columns(home[None])) / _PRIOR_WIDTH
+            gap = (columns - self._axes.columns(home[None])) / _PRIOR_WIDTH
             promise -= _PRIOR_TRIALS / (1 + state.count) * 0.5 * (gap * gap).sum(1)
         tried = {trial.point.tobytes() for trial in self._trials.values() if trial.point is not None}
-        return np.asarray(np.where([point.tobytes() in tried for point in points], -np.inf, promise))
+        out = [point.tobytes() in tried for point in points]
+        if (allows := self._allows) is not None:
+            out = [one or not allows(self._axes.parameters(point)) for one, point in zip(out, points, strict=True)]
+        return np.asarray(np.where(out, -np.inf, promise))
 
 
 def _log_improvement(z: Array) -> Array:

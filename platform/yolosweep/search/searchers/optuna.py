@@ -1,11 +1,13 @@
 """The adapter to Optuna's samplers: a new one is a module with one function, such as ``tpe.py``.
 
 Every suggestion has its own random generator, seeded by (seed, trial number, attempt), so the answer depends on what
-was observed and not on how often it was asked for.
+was observed and not on how often it was asked for. Samplers that write to their study as they are asked (CMA-ES,
+NSGA-II) answer from a copy of it; what they write counts when the ledger says that a trial has started.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,6 +17,7 @@ import numpy as np
 import optuna
 
 from yolosweep.experiment import Parameter
+from yolosweep.experiment.space import is_number
 
 __all__ = ["OptunaSearcher", "distribution_of"]
 
@@ -27,6 +30,8 @@ class OptunaSearcher:
         seed: seed of the search.
         mode: ``max`` or ``min``.
         sampler: returns an Optuna sampler for a seed.
+        writes: whether the sampler writes to the study as it is asked.
+        ordered: whether choices of numbers in rising order are a scale.
     """
 
     def __init__(
@@ -36,27 +41,35 @@ class OptunaSearcher:
         seed: int,
         mode: str,
         sampler: Callable[[int], optuna.samplers.BaseSampler],
+        writes: bool = False,
+        ordered: bool = False,
     ) -> None:
-        self._space, self._make_sampler, self._seed = dict(space), sampler, seed
+        self._space, self._make_sampler, self._seed, self._writes = dict(space), sampler, seed, writes
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._worst = -math.inf if mode == "max" else math.inf
         self._study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
         # By name: the order in which a file lists its axes must not change what is drawn.
-        self._distributions = {n: d for n, p in sorted(self._space.items()) if (d := distribution_of(p)) is not None}
+        self._distributions = {
+            name: axis for name, p in sorted(self._space.items()) if (axis := distribution_of(p, ordered)) is not None
+        }
         self._running: dict[int, optuna.trial.Trial] = {}
 
     def suggest(self, number: int, attempt: int = 0) -> dict[str, Any] | None:
         """Return parameters for trial ``number``."""
-        self._study.sampler = self._sampler(number, attempt)
-        trial = self._ask()
-        self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        study = copy.deepcopy(self._study) if self._writes else self._study
+        study.sampler = self._sampler(number, attempt)
+        trial = self._ask(study)
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return self._read(trial)
 
     def started(self, number: int, parameters: Mapping[str, Any]) -> None:
         """Learn that a trial runs with these parameters, so that its neighbours are not suggested meanwhile."""
         self._study.enqueue_trial(self._written(parameters))
         self._study.sampler = optuna.samplers.RandomSampler(seed=0)
-        self._running[number] = self._ask()
+        trial = self._running[number] = self._ask(self._study)
+        if self._writes:  # Optuna asks no sampler about a point that is given
+            sampler, frozen = self._sampler(number, 0), self._study.get_trials(deepcopy=False)[trial.number]
+            sampler.sample_relative(self._study, frozen, sampler.infer_relative_search_space(self._study, frozen))
 
     def tell(self, number: int, used: Mapping[str, Any], score: float | None, *, learned: bool = True) -> None:
         """Learn how a trial ended, with the parameters as really used."""
@@ -70,19 +83,30 @@ class OptunaSearcher:
         elif self._read(trial) == {name: used.get(name) for name in self._space}:
             self._study.tell(trial, value)
         else:
+            attributes = self._study.trials[trial.number].system_attrs
             self._study.tell(trial, state=failed)
-            params = self._written(used)
+            params = self._written({name: self._nearest(name, used.get(name)) for name in self._space})
             if all(self._distributions[name]._contains(params[name]) for name in params):
                 self._study.add_trial(
                     optuna.trial.create_trial(
-                        state=complete, params=params, distributions=self._distributions, value=value
+                        state=complete,
+                        params=params,
+                        distributions=self._distributions,
+                        value=value,
+                        system_attrs={name: one for name, one in attributes.items() if name != "fixed_params"},
                     )
                 )
 
-    def _ask(self) -> optuna.trial.Trial:
+    def _nearest(self, name: str, value: Any) -> Any:
+        """Return the nearest number of a parameter, e.g. for a batch that was lowered below all that are searched."""
+        parameter = self._space[name]
+        numbers = all(is_number(one) for one in (value, *parameter.corners()))
+        return parameter.nearest(value) if numbers else value
+
+    def _ask(self, study: optuna.Study) -> optuna.trial.Trial:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return self._study.ask(fixed_distributions=self._distributions)
+            return study.ask(fixed_distributions=self._distributions)
 
     def _sampler(self, number: int, attempt: int) -> optuna.samplers.BaseSampler:
         seed = int(np.random.SeedSequence([self._seed, number, attempt]).generate_state(1)[0])
@@ -106,15 +130,19 @@ class OptunaSearcher:
         return written
 
 
-def distribution_of(parameter: Parameter) -> optuna.distributions.BaseDistribution | None:
-    """Return Optuna's distribution of a parameter; None for a constant."""
+def distribution_of(parameter: Parameter, ordered: bool = False) -> optuna.distributions.BaseDistribution | None:
+    """Return Optuna's distribution of a parameter, of the places of choices; None for a constant."""
     if parameter.kind == "constant":
         return None
     if parameter.kind == "categorical":
-        return optuna.distributions.CategoricalDistribution(list(range(len(parameter.values or ()))))
+        values = parameter.values or []
+        if ordered and len(values) > 1 and all(map(is_number, values)) and values == sorted(values):
+            return optuna.distributions.IntDistribution(0, len(values) - 1)
+        return optuna.distributions.CategoricalDistribution(list(range(len(values))))
     low, high = parameter.corners()
-    if parameter.kind == "int":
-        return optuna.distributions.IntDistribution(low, high)
+    if parameter.kind == "int" and not parameter.is_log:
+        whole = int(parameter.q or 1)
+        return optuna.distributions.IntDistribution(low, low + (high - low) // whole * whole, step=whole)
     step = parameter.q if not parameter.is_log else None
     if step is not None:
         high = (parameter.grid() or [high])[-1]

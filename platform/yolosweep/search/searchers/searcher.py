@@ -6,15 +6,16 @@ calls below alone, which replay the ledger when a sweep is resumed: the same cal
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol, cast, runtime_checkable
 
 from yolosweep.experiment import Parameter
 from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.records.earlier import EarlierTrial
 from yolosweep.search.forecasts import Forecasts
 
-__all__ = ["CurveSearcher", "ModelSearcher", "Searcher", "searcher_for"]
+__all__ = ["ConstrainedSearcher", "CurveSearcher", "InformedSearcher", "ModelSearcher", "Searcher", "searcher_for"]
 
 
 class Searcher(Protocol):
@@ -48,6 +49,22 @@ class CurveSearcher(Searcher, Protocol):
 
     def watch(self, forecasts: Forecasts) -> None:
         """Keep the forecasts, which follow the ledger by themselves."""
+
+
+@runtime_checkable
+class ConstrainedSearcher(Searcher, Protocol):
+    """A searcher that suggests what the constraints allow; suggestions of others are asked for again."""
+
+    def keep_to(self, allows: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Keep to the parameters that this function allows."""
+
+
+@runtime_checkable
+class InformedSearcher(Searcher, Protocol):
+    """A searcher that learns from earlier sweeps, too."""
+
+    def learn_earlier(self, trials: Sequence[EarlierTrial]) -> None:
+        """Learn from trials of earlier sweeps, before the first trial of this one."""
 
 
 @runtime_checkable

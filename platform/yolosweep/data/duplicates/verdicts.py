@@ -1,0 +1,321 @@
+"""Whether two pictures that look alike are the same picture, or the same scene at another moment.
+
+A pair is compared at the size of objects (:mod:`views`), region by region, because frames of a fixed camera agree in
+all but a few cars. Two exposures also differ in their sensor noise, which every copy inherits: where the framing is the
+same, noise decides whether pictures without a visible difference are copies, and whether a picture with a logo, banner
+or cut-out is one. Copies that were cropped, turned or given a border are aligned by SIFT keypoints (Lowe 2004) first.
+
+Figures: ``python -m tests.bench.leaks --pictures``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from yolosweep.data.duplicates.views import BLUR, VIEW, Keypoints, View, Views, calmed
+
+__all__ = ["Verdict", "Verdicts", "single_threaded"]
+
+Array = np.ndarray[Any, Any]
+Boxes = Sequence[tuple[int, tuple[float, float, float, float]]]
+
+
+class Verdict(Enum):
+    """What two pictures are to each other."""
+
+    COPY = "copy"
+    ALIKE = "alike"
+    """No difference is visible, and nothing proves one exposure or two: a copy, unless its scene has many frames."""
+    SCENE = "scene"
+    OTHER = "other"
+
+
+_WINDOW = 11
+_DIFFERS = 0.3
+"""A window differs if its unexplained part exceeds this share of the picture's contrast."""
+_SAME, _ALIGNED = 0.002, 0.03
+"""Largest share of differing pixels of copies, in the same framing and after alignment."""
+_SAME_SCENE = 0.6
+"""Least share of structured windows that agree in two frames of one scene."""
+_PATCH, _SEARCH, _STILL = 64, 8, 0.5
+"""Side of the patches in the corners of a still picture, how far they are sought, and how well they match, pixels."""
+_STRONG_BLUR = 4.0
+"""Blur before views are compared, pixels, where one of them is much sharper or noisier."""
+_OVERLAY = 0.7
+"""Largest share of a picture that a banner, logo, watermark or cut-out changes."""
+_SHARED, _INDEPENDENT, _AS_NOISY = 0.92, 0.45, 0.7
+"""Share of the common noise: at least, in copies; at most, in two exposures, if their noise is about equally strong."""
+_INLIERS = 15
+_CONTAINED, _AREA, _CENTRED, _MOVED = 0.97, 0.42, 0.06, 2.5
+"""Least share of one picture that the other contains; least ratio of areas; largest shift of the middle, as a share of
+the side; least shift of a corner, pixels: frames of a still camera are not moved."""
+_BOX_TOLERANCE = 0.02
+
+
+class _Difference(NamedTuple):
+    share: float
+    """Of the pixels that differ."""
+    agreement: float
+    """Of the structured windows that agree."""
+
+
+class Verdicts:
+    """Judges pairs of files."""
+
+    def __init__(self, views: Views, boxes: Callable[[Path], Boxes | None]) -> None:
+        self._views, self._boxes = views, boxes
+
+    def is_same_scene(self, one: Path, two: Path) -> bool:
+        """Return whether two pictures agree as they are in most windows."""
+        first, second = self._views.view(one), self._views.view(two)
+        return first is not None and second is not None and difference(first.calm, second.calm).agreement >= _SAME_SCENE
+
+    def of(self, one: Path, two: Path, turns: Sequence[int], *, align: bool) -> Verdict:
+        """Return what two pictures are to each other.
+
+        Args:
+            one: A file.
+            two: Another.
+            turns: Ways to turn the second (:func:`turned`) that are worth trying, the likeliest first.
+            align: Also look for crops, borders and rotations.
+        """
+        first, second = self._views.view(one), self._views.view(two)
+        if first is None or second is None:
+            return Verdict.OTHER
+        straight = _straight(first, second)
+        verdict = self._same_frame(first, second, straight, moved=_differ(self._boxes(one), self._boxes(two)))
+        turned_a_little = (
+            verdict is Verdict.SCENE and straight.share > _ALIGNED and not is_still(first.grey, second.grey)
+        )
+        if verdict is not Verdict.OTHER and not turned_a_little:
+            return verdict
+        if turned_a_little:
+            turns = (0,)
+        for turn in turns:
+            if turn and difference(first.calm, turned(second.calm, turn)).share <= _SAME:
+                return Verdict.COPY
+        # Keypoints are the same in a picture turned by 90 degrees, but not in a mirrored one.
+        mirrored = dict.fromkeys(turn in (1, 2, 4, 7) for turn in turns)
+        if align and any(self._aligned(one, two, mirrored=one_way) for one_way in mirrored):
+            return Verdict.COPY
+        return verdict
+
+    def _same_frame(self, first: View, second: View, straight: _Difference, *, moved: bool) -> Verdict:
+        comparable = first.size == second.size
+        noise = noise_of(first.native, second.native) if comparable and straight.share <= _OVERLAY else None
+        shared = noise is not None and noise.shared >= _SHARED
+        small = straight.share
+        if noise is not None and noise.ratio < 0.5 and small > _SAME:
+            # One of them is blurred or noisy: compare what is left of both.
+            blur = _STRONG_BLUR if noise.ratio >= 0.1 else 2 * _STRONG_BLUR
+            small = difference(*(calmed(view.grey, blur) for view in (first, second))).share
+        apart = small <= _SAME and noise is not None and noise.ratio >= _AS_NOISY
+        apart = apart and coarse_noise_of(first.native, second.native) < _INDEPENDENT
+        if small <= _SAME and not apart:
+            if moved and (straight.share or not shared) and comparable:
+                return Verdict.SCENE
+            return Verdict.COPY if shared or not comparable else Verdict.ALIKE
+        if shared and not moved:
+            return Verdict.COPY
+        return Verdict.SCENE if straight.agreement >= _SAME_SCENE or small <= _SAME else Verdict.OTHER
+
+    def _aligned(self, one: Path, two: Path, *, mirrored: bool) -> bool:
+        first, second = self._views.view(one), self._views.view(two)
+        if not first or not second:
+            return False
+        mine, theirs = self._views.keypoints(one), self._views.keypoints(two, mirrored=mirrored)
+        move = _homography(mine, theirs) if mine and theirs else None
+        if move is None or not _is_crop(move):
+            return False
+        turn = 1 if mirrored else 0
+        if difference(first.calm, turned(second.calm, turn), move).share <= _ALIGNED:
+            return True
+        # A lens, or a projection fitted to few keypoints, is off by some pixels.
+        mine_calm, theirs_calm = (calmed(view, _STRONG_BLUR) for view in (first.grey, turned(second.grey, turn)))
+        return difference(mine_calm, theirs_calm, move).share <= _ALIGNED / 3
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Let OpenCV use one thread per call: views are small, and pairs are judged side by side."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _straight(first: View, second: View) -> _Difference:
+    """Compare two views as they are; where the smaller picture has fewer pixels than a view, more coarsely."""
+    coarser = VIEW / min(*first.size, *second.size) if first.size != second.size else 1.0
+    if coarser <= 1:
+        return difference(first.calm, second.calm)
+    return difference(*(calmed(view.grey, BLUR * min(coarser, 3.0)) for view in (first, second)))
+
+
+def turned(grey: Array, turn: int) -> Array:
+    """Return a square picture turned: bit 0 left and right, bit 1 top and bottom, bit 2 transposed first."""
+    grey = grey.T if turn & 4 else grey
+    grey = grey[:, ::-1] if turn & 1 else grey
+    return np.ascontiguousarray(grey[::-1] if turn & 2 else grey)
+
+
+def difference(first: Array, second: Array, move: Array | None = None) -> _Difference:
+    """Compare two calmed views window by window, whatever the light: a gain and an offset may explain the other.
+
+    Args:
+        first: View, shape (VIEW, VIEW), uint8.
+        second: View.
+        move: Projection, shape (3, 3), from the second onto the first.
+    """
+    import cv2
+
+    inside: Array | None = None
+    if move is not None:
+        second = cv2.warpPerspective(second, move, (VIEW, VIEW), borderMode=cv2.BORDER_REPLICATE)
+        mask = cv2.warpPerspective(np.ones((VIEW, VIEW), np.uint8), move, (VIEW, VIEW), flags=cv2.INTER_NEAREST)
+        # The blur and the window mix what is inside with what a border, or the edge of a rotated picture, is beside it.
+        margin = np.ones((2 * _WINDOW - 3,) * 2, np.uint8)
+        inside = cv2.erode(mask, margin, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+        if inside.mean() < 0.2:
+            return _Difference(1.0, 0.0)
+    window = (_WINDOW, _WINDOW)
+    mean_one, mean_two = (cv2.boxFilter(view, cv2.CV_32F, window) for view in (first, second))
+    spread_one, spread_two = (
+        cv2.sqrBoxFilter(view, cv2.CV_32F, window) - mean * mean
+        for view, mean in ((first, mean_one), (second, mean_two))
+    )
+    products = cv2.boxFilter(cv2.multiply(first, second, dtype=cv2.CV_32F), cv2.CV_32F, window)
+    common = np.maximum(products - mean_one * mean_two, 0) ** 2
+    whole_one, whole_two = (float((view if inside is None else view[inside]).var()) + 1 for view in (first, second))
+    apart = common < 0.5 * spread_one * spread_two + 1e-3
+    structured = (spread_one > 0.01 * whole_one) | (spread_two > 0.01 * whole_two)
+    differs = apart & (
+        (spread_one - common / (spread_two + 1e-3) > _DIFFERS**2 * whole_one)
+        | (spread_two - common / (spread_one + 1e-3) > _DIFFERS**2 * whole_two)
+    )
+    if inside is not None:
+        differs, structured = differs[inside], structured & inside
+    return _Difference(float(differs.mean()), 1 - float((apart & structured).sum() / max(1, structured.sum())))
+
+
+def is_still(first: Array, second: Array) -> bool:
+    """Return whether the corners of two views are in the same places, as in frames of a fixed camera."""
+    import cv2
+
+    still = 0
+    for top in (_SEARCH, VIEW - _PATCH - _SEARCH):
+        for left in (_SEARCH, VIEW - _PATCH - _SEARCH):
+            patch = first[top : top + _PATCH, left : left + _PATCH]
+            around = second[top - _SEARCH : top + _PATCH + _SEARCH, left - _SEARCH : left + _PATCH + _SEARCH]
+            _, best, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED))
+            still += best >= _STILL and max(abs(x - _SEARCH), abs(y - _SEARCH)) <= 1
+    return still >= 3
+
+
+class _Noise(NamedTuple):
+    shared: float
+    """Covariance of the detail in the smoothest blocks, as a share of the lesser variance; NaN if that is 0."""
+    ratio: float
+    """Lesser variance, as a share of the greater."""
+
+
+def noise_of(first: Array, second: Array) -> _Noise | None:
+    """Compare the finest detail of two pictures of the same size; None where both are too smooth to have any."""
+    return _in_smooth_blocks(first, second, 0, 1.5)
+
+
+def coarse_noise_of(first: Array, second: Array) -> float:
+    """Return the shared part of the next coarser detail, which compression keeps; 1 where there is none."""
+    noise = _in_smooth_blocks(first, second, 1, 3)
+    return 1.0 if noise is None or np.isnan(noise.shared) else noise.shared
+
+
+def _in_smooth_blocks(first: Array, second: Array, fine: float, coarse: float) -> _Noise | None:
+    import cv2
+
+    if first.shape != second.shape or min(first.shape) < 32:
+        return None
+
+    def blocks(given: Array) -> Array:
+        grey = given.astype(np.float32)
+        detail = (cv2.GaussianBlur(grey, (0, 0), fine) if fine else grey) - cv2.GaussianBlur(grey, (0, 0), coarse)
+        down, across = grey.shape[0] // 16, grey.shape[1] // 16
+        parts = detail[: down * 16, : across * 16].reshape(down, 16, across, 16).swapaxes(1, 2).reshape(-1, 256)
+        return np.asarray(parts - parts.mean(1, keepdims=True))
+
+    one, two = blocks(first), blocks(second)
+    spread_one, spread_two, common = (
+        np.einsum("bp,bp->b", a, b) / 256 for a, b in ((one, one), (two, two), (one, two))
+    )
+    large, small = np.maximum(spread_one, spread_two), np.minimum(spread_one, spread_two)
+    live = large > 0.25
+    if live.sum() < min(20, len(live) // 4 + 1):
+        return None
+    smooth = live & (large <= np.quantile(large[live], 0.3))
+    lesser = float(small[smooth].mean())
+    shared = float(common[smooth].mean()) / lesser if lesser > 0.1 else float("nan")
+    return _Noise(shared, lesser / float(large[smooth].mean()))
+
+
+def _homography(mine: Keypoints, theirs: Keypoints) -> Array | None:
+    """Return the projection that most matched keypoints follow; None if too few do."""
+    import cv2
+
+    products = theirs.descriptors @ mine.descriptors.T
+    rows = np.arange(len(products))
+    best = products.argmax(axis=1)
+    first = products[rows, best].copy()
+    products[rows, best] = -1
+    good = 1 - first < 0.72 * (1 - products.max(axis=1))
+    if good.sum() < _INLIERS:
+        return None
+    move, fits = cv2.findHomography(
+        theirs.places[good], mine.places[best[good]], cv2.RANSAC, 3, maxIters=2000, confidence=0.999
+    )
+    return None if move is None or fits.sum() < _INLIERS else np.asarray(move)
+
+
+def _is_crop(move: Array) -> bool:
+    """Return whether one picture contains the other, or both have one middle: frames of a moving camera do neither."""
+    import cv2
+
+    corners = np.array([[[0, 0]], [[VIEW, 0]], [[VIEW, VIEW]], [[0, VIEW]]], np.float32)
+    grid = np.stack(np.meshgrid(*[np.linspace(0, VIEW, 33, dtype=np.float32)] * 2), -1).reshape(-1, 1, 2)
+    there, back = cv2.perspectiveTransform(corners, move), cv2.perspectiveTransform(grid, np.linalg.inv(move))
+    area = cv2.contourArea(there) / VIEW**2
+    if not (cv2.isContourConvex(there) and _AREA <= area <= 1 / _AREA and np.abs(there - corners).max() >= _MOVED):
+        return False
+    contained = max(
+        ((points > -4) & (points < VIEW + 4)).all((1, 2)).mean()
+        for points in (cv2.perspectiveTransform(grid, move), back)
+    )
+    middle = cv2.perspectiveTransform(np.full((1, 1, 2), VIEW / 2, np.float32), move)
+    centred = np.abs(middle - VIEW / 2).max() <= _CENTRED * VIEW
+    return bool(contained >= _CONTAINED or (centred and contained >= 0.75))
+
+
+def _differ(one: Boxes | None, two: Boxes | None) -> bool:
+    """Return whether two label files name other objects; files without a label file are no evidence."""
+    if one is None or two is None:
+        return False
+    left = list(two)
+    for category, box in one:
+        same = [
+            other
+            for other in left
+            if other[0] == category and all(abs(a - b) <= _BOX_TOLERANCE for a, b in zip(box, other[1], strict=True))
+        ]
+        if not same:
+            return True
+        left.remove(same[0])
+    return bool(left)

@@ -1,0 +1,1 @@
+"""Labels of other formats: COCO, Pascal VOC, CVAT, Label Studio, labelme, Supervisely, NDJSON and DOTA."""

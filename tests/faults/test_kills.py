@@ -253,7 +253,7 @@ class Disturbed:
         family = driver.children(recursive=True)
         self._family.update(family)
         # As Ray names the processes of Tune's trainables and of the controller.
-        marks = ("::ResourceTrainable", "::_Rank", "::SweepController")
+        marks = ("::ResourceTrainable", "::_Rank", "::ControllerActor")
         workers, ranks, controllers = ([p for p in family if mark in command_of(p)] for mark in marks)
         everything = [driver, *family]
         victims = {WORKER: workers, RANK: ranks, DESK: controllers, DRIVER: [driver], MACHINE: everything}[kill.victim]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ def read_cvat(root: Element, file: Path, index: ImageIndex, into: Annotations, s
         subset = one.get("subset", "").lower()
         size = (one.get("width"), one.get("height"))
         drawn = [part for part in one if part.tag != "tag"]
-        shapes = into.shapes(drawn, lambda part, size=size: _cvat_shape(part, size))
+        shapes = into.shapes(drawn, partial(_cvat_shape, size=size))
         into.add(image, shapes, subset if subset in ("train", "val", "test") else split)
 
 

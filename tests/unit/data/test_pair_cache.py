@@ -46,4 +46,4 @@ def test_a_set_that_was_moved_is_known(tmp_path: Path, monkeypatch: pytest.Monke
     assert cached_pairs(PICTURES, lambda pictures: [Pair(A, C, "exact")])
     assert cached_pairs(moved, lambda pictures: []) == [Pair(one, three, "exact")]
     renamed = {file.with_stem(f"{file.stem}1"): facts for file, facts in PICTURES.items()}
-    assert cached_pairs(renamed, lambda pictures: []) == [], "bursts are told by their names"
+    assert cached_pairs(renamed, lambda pictures: []) == [], "names decide what is a burst"

@@ -30,7 +30,8 @@ def jpeg(image: Image.Image, quality: int) -> Image.Image:
     return Image.open(stream).convert("RGB")
 
 
-def _part(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
+def part(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
+    """Return an image without shares of its sides."""
     width, height = image.size
     return image.crop((int(width * left), int(height * top), int(width * (1 - right)), int(height * (1 - bottom))))
 
@@ -88,12 +89,12 @@ CHANGES: dict[str, Change] = {
     "equalize": ImageOps.equalize,
     "grey": lambda i: i.convert("L").convert("RGB"),
     "channel swap": lambda i: Image.merge("RGB", i.split()[::-1]),
-    "crop 5 %": lambda i: _part(i, 0.025, 0.025, 0.025, 0.025),
-    "crop 10 % middle": lambda i: _part(i, 0.05, 0.05, 0.05, 0.05),
-    "crop 10 % corner": lambda i: _part(i, 0.1, 0.1, 0, 0),
-    "crop 20 % middle": lambda i: _part(i, 0.1, 0.1, 0.1, 0.1),
-    "crop 20 % corner": lambda i: _part(i, 0, 0.2, 0.2, 0),
-    "crop 30 % middle": lambda i: _part(i, 0.15, 0.15, 0.15, 0.15),
+    "crop 5 %": lambda i: part(i, 0.025, 0.025, 0.025, 0.025),
+    "crop 10 % middle": lambda i: part(i, 0.05, 0.05, 0.05, 0.05),
+    "crop 10 % corner": lambda i: part(i, 0.1, 0.1, 0, 0),
+    "crop 20 % middle": lambda i: part(i, 0.1, 0.1, 0.1, 0.1),
+    "crop 20 % corner": lambda i: part(i, 0, 0.2, 0.2, 0),
+    "crop 30 % middle": lambda i: part(i, 0.15, 0.15, 0.15, 0.15),
     "mirror": ImageOps.mirror,
     "upside down": ImageOps.flip,
     "180 degrees": lambda i: i.transpose(Image.Transpose.ROTATE_180),
@@ -120,7 +121,7 @@ CHANGES: dict[str, Change] = {
     "border 5 %": lambda i: _border(i, 0.05),
     "border 15 %": lambda i: _border(i, 0.15),
     "perspective 4 %": _perspective,
-    "mirror, bright, crop 5 %": lambda i: ImageEnhance.Brightness(ImageOps.mirror(_part(i, 0, 0.05, 0.05, 0))).enhance(
+    "mirror, bright, crop 5 %": lambda i: ImageEnhance.Brightness(ImageOps.mirror(part(i, 0, 0.05, 0.05, 0))).enhance(
         1.2
     ),
     "inverted": ImageOps.invert,

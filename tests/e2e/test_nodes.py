@@ -241,6 +241,7 @@ class cuda:
     device_count = staticmethod(lambda: len(os.environ.get("CUDA_VISIBLE_DEVICES", "0,1").split(",")))
     get_device_name = staticmethod(lambda index: f"H200 number {index}")
     synchronize = staticmethod(lambda index: None)
+    get_device_properties = staticmethod(lambda index: type("Properties", (), {"total_memory": 140 << 30}))
 """
 CHECK = """
 import os, sys, time, ray

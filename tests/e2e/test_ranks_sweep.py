@@ -137,7 +137,7 @@ def make_trainer_class(base, request, watch, *, threads, workers):
             where = pathlib.Path(request.folder, "told", f"{request.trial}-{os.environ.get('RANK', '')}.json")
             where.parent.mkdir(exist_ok=True)
             where.write_text(json.dumps(told))
-            self.args, self.told = types.SimpleNamespace(patience=1), where.parent
+            self.args, self.told = types.SimpleNamespace(patience=1, cache=False), where.parent
             with pathlib.Path(request.folder, "ledger.jsonl").open() as ledger:
                 self.at_a_time = json.loads(next(ledger))["slots"]["concurrent"]
 

@@ -65,9 +65,9 @@ def leaks(storage: str, canary: str, *places: Path) -> list[str]:
 
 
 def test_a_run_is_in_its_bucket_and_read_from_the_address_alone(
-    shell: Any, toy: Path, storage: str, credentials: dict[str, str], tmp_path: Path
+    shell: Any, toy: Path, storage: str, credentials: dict[str, str], tmp_path: Path, new_home: Any
 ) -> None:
-    mine = {**credentials, "HOME": str(tmp_path / "mine")}
+    mine = {**credentials, "HOME": str(new_home(tmp_path / "mine"))}
     done = shell(
         "run",
         toy,
@@ -109,17 +109,17 @@ def test_a_run_is_in_its_bucket_and_read_from_the_address_alone(
 
 
 def test_a_lost_head_is_replaced_by_another_machine(
-    shell: Any, toy: Path, storage: str, credentials: dict[str, str], tmp_path: Path, wait_for: Any
+    shell: Any, toy: Path, storage: str, credentials: dict[str, str], tmp_path: Path, wait_for: Any, new_home: Any
 ) -> None:
     words = ("run", toy, f"storage={storage}", "search.trials=1", *LONG)
-    process = shell.start(*words, **credentials, HOME=str(tmp_path / "lost"))
+    process = shell.start(*words, **credentials, HOME=str(new_home(tmp_path / "lost")))
     wait_for(lambda: process.poll() is not None or rows(storage) > 40)
     process.kill()
     process.communicate(timeout=300)
     before = history(storage)
     (run,) = runs_below(storage)
     shutil.rmtree(tmp_path / "lost", ignore_errors=True)
-    theirs = {**credentials, "HOME": str(tmp_path / "other")}
+    theirs = {**credentials, "HOME": str(new_home(tmp_path / "other"))}
     shell("resume", run.address, **theirs)  # once the hold of the lost head is stale
     after = history(storage)
     assert [trial.record.ending for trial in after.trials.values() if trial.record] == [Ending.FINISHED]
@@ -222,9 +222,17 @@ def _still(file: Path) -> bool:
 
 
 def test_nodes_that_share_nothing_but_the_bucket_train(
-    shell: Any, toy: Path, storage: str, parking: Path, bucket: Any, tmp_path: Path, namespaces: None, two_nodes: Any
+    shell: Any,
+    toy: Path,
+    storage: str,
+    parking: Path,
+    bucket: Any,
+    tmp_path: Path,
+    namespaces: None,
+    two_nodes: Any,
+    new_home: Any,
 ) -> None:
-    home = tmp_path / "home"
+    home = new_home(tmp_path / "home")
     shutil.copytree(parking, tmp_path / "lot")
     data, credentials = bucket(tmp_path / "lot")
     shutil.rmtree(tmp_path / "lot")

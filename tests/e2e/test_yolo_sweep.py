@@ -154,7 +154,7 @@ def winner_predicts_alone(shell: Any, winner: Path, image: Path, elsewhere: Path
 def test_segment_keeps_plots_where_they_are_asked_for_and_a_broken_trial_is_a_record(
     shell: Any, tmp_path: Path, home: Path
 ) -> None:
-    """freeze: 99 freezes the whole model: Ultralytics raises inside that one training."""
+    """A crop larger than the images cannot be seen in the settings: Albumentations raises inside that one training."""
     data = draw_shapes(tmp_path / "discs")
     experiment = tmp_path / "segment.yaml"
     experiment.write_text(f"""
@@ -163,15 +163,16 @@ task: segment
 model: yolo11n-seg.yaml
 data: {data}
 {FIXED.format(epochs=2, batch=4, more="close_mosaic: 0, plots: true, copy_paste: 0.5")}
-search: {{trials: 2, searcher: grid, parameters: {{freeze: {{values: [0, 99]}}}}}}
+augmentations: {{broken: [{{RandomCrop: {{height: 4096, width: 4096, p: 1.0}}}}]}}
+search: {{trials: 2, searcher: grid, parameters: {{augmentations: {{values: [default, broken]}}}}}}
 """)
     sweep = shell.run(experiment, "resources.max_concurrent=1")
     history = sweep.history
     assert history.metric == "metrics/mAP50-95(M)"
-    trials = {trial.request.asked["freeze"]: trial for trial in history.trials.values()}
-    good, broken = trials[0], trials[99].record
+    trials = {trial.request.asked["augmentations"]: trial for trial in history.trials.values()}
+    good, broken = trials["default"], trials["broken"].record
     assert (good.record.ending, broken.ending) == (Ending.FINISHED, Ending.FAILED)
-    assert "froze the entire model" in broken.error
+    assert "rop size" in broken.error
     assert "train.log" in broken.files
     assert {"metrics/mAP50-95(B)", "train/seg_loss"} <= good.rows[0].metrics.keys()
     newest_scan = (home / ".cache" / "yolosweep" / "labels").stat().st_mtime

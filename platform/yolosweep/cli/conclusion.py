@@ -46,7 +46,9 @@ def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: P
 
 def _describe(winner: Winner, summary: Summary) -> None:
     """Print the winner's settings, and its scores beside those of trial 0."""
-    settings = " ".join(f"{name}={setting_text(winner.settings.get(name))}" for name in summary.parameters)
+    settings = " ".join(
+        f"{name}={setting_text(winner.settings[name])}" for name in summary.parameters if name in winner.settings
+    )
     seeds, metric = summary.verdict.seeds, short_metric(winner.metric)
     again = f", which repeats {winner.repeats} with seed {winner.settings.get('seed')}" if winner.repeats else ""
     _field("winner", f"{winner.trial}{again}")

@@ -119,7 +119,7 @@ class TensorBoardConnection:
         """Return a picture with its width and height; None where the file is missing, changed or no picture."""
         from PIL import Image
 
-        with contextlib.suppress(Exception):  # whatever a stranger's file makes of its reader
+        with contextlib.suppress(Exception):  # Pillow raises anything for an untrusted file
             path = self._folder.resolve(file)
             if path.stat().st_size <= _LARGEST_PICTURE and sha256_of(path) == file.sha256:
                 with Image.open(path) as picture:

@@ -193,7 +193,6 @@ class _Sweep:
         exp = self._checked.experiment
         dataset = write_view_on_driver(self._checked.gate, self._checked.dataset, self._folder)
         models = self._store_models()
-        model, fingerprint = models[exp.model]
         self._listener.info("starting Ray …")
         from yolosweep.runtime.controller_client import ControllerClient
 
@@ -208,19 +207,13 @@ class _Sweep:
             first = self._checked.gate.layout.splits["train"][0].image
             verify_data(dataset, first, self._folder.address, bad)
             self._stop.check()
-            self._find_batches(dataset, model, slots, good)
-            exp = self._checked.experiment
+            self._find_batches(dataset, models[exp.model][0], slots, good)
             self._write_experiment()
             marker = write_probe(self._folder.address)  # nodes that join later find the storage by it
-            trained = {"model": model, "model_fingerprint": fingerprint, "dataset": dataset.model_dump(mode="json")}
-            about = {"cpus": slots.cpus, "gpus": slots.gpus, "world_size": slots.world_size}
             admission = self._admission(dataset, marker, slots) if cluster.joined else None
-            fingerprints = {name: one for name, (_, one) in models.items()} if len(models) > 1 else {}
-            header = {**self._header(slots, bad), "model_fingerprint": fingerprint, "fingerprints": fingerprints}
-            trained["models"] = models
-            recorded = {"experiment": exp.model_dump(mode="json"), "header": header}
+            about = self._controller_arguments(dataset, models, slots, bad)
             known = {"nodes": list(good), "admission": admission}
-            with ControllerClient.running(self._folder, {**trained, **about, **recorded, **known}) as controller:
+            with ControllerClient.running(self._folder, {**about, **known}) as controller:
                 self._start_mirrors()
                 self._listener.info("starting the workers …")
                 searching = self._listener.searching(self._folder, exp.search.trials, int(exp.train["epochs"]))
@@ -254,6 +247,29 @@ class _Sweep:
             self._checked = replace(self._checked, experiment=exp, notes=(*self._checked.notes, *notes))
             for note in notes:
                 self._listener.info(note)
+
+    def _controller_arguments(
+        self, dataset: PreparedDataset, models: Mapping[str, tuple[str, str]], slots: Allocation, bad: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Return what the sweep controller is started with, besides what it must know of nodes."""
+        exp = self._checked.experiment
+        model, fingerprint = models[exp.model]
+        fingerprints = {name: one for name, (_, one) in models.items()} if len(models) > 1 else {}
+        return {
+            "model": model,
+            "model_fingerprint": fingerprint,
+            "models": models,
+            "dataset": dataset.model_dump(mode="json"),
+            "cpus": slots.cpus,
+            "gpus": slots.gpus,
+            "world_size": slots.world_size,
+            "experiment": exp.model_dump(mode="json"),
+            "header": {
+                **self._header(slots, bad),
+                "model_fingerprint": fingerprint,
+                "fingerprints": fingerprints,
+            },
+        }
 
     def _header(self, slots: Allocation, bad: Mapping[str, str]) -> dict[str, Any]:
         """Return what the first event records besides the experiment."""

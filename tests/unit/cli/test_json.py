@@ -25,6 +25,7 @@ REFUSED = {
     "plan": (["wrong.yaml"], 3),
     "check": (["nothing"], 4),
     "split": (["nothing", "--out", "x"], 4),
+    "convert": (["nothing", "x"], 4),
     "autolabel": (["nothing", "--weights", "w.pt", "--out", "x"], 4),
     "resume": (["nothing"], 7),
     "best": (["nothing"], 7),

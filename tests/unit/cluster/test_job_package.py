@@ -88,13 +88,13 @@ def test_a_local_model_travels(repository: Path, tmp_path: Path) -> None:
 def test_too_much_is_refused_before_anything_is_copied(
     repository: Path, lot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "LIMIT_BYTES", 3 << 20)
+    monkeypatch.setattr(packing, "LIMIT_BYTES", 5 << 20)
     load = package_of(experiment(repository), VERSIONS)
     big = lot / "images" / "train" / "big.jpg"
-    big.write_bytes(b"\0" * (2 << 20))
-    with pytest.raises(DataError, match=r"(?s)data \d\.\d MiB in .* limit is 3\.0 MiB.*--data-on-nodes"):
+    big.write_bytes(b"\0" * (4 << 20))
+    with pytest.raises(DataError, match=r"(?s)data \d\.\d MiB in .* limit is 5\.0 MiB.*--data-on-nodes"):
         package_of(experiment(repository, f"data={lot / 'data.yaml'}"), VERSIONS)
-    assert load.size < 3 << 20
+    assert load.size < 5 << 20
 
 
 def test_a_relative_storage_is_refused(repository: Path) -> None:

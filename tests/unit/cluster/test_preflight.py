@@ -181,6 +181,7 @@ class cuda:
     device_count = staticmethod(lambda: 4)
     get_device_name = staticmethod(lambda index: f"H200 number {index}")
     synchronize = staticmethod(lambda index: None)
+    get_device_properties = staticmethod(lambda index: type("Properties", (), {"total_memory": 140 << 30}))
 """
 
 

@@ -37,3 +37,13 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch:
     (tmp_path / "yolosweep").write_text("a file where the folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cached_pairs(PICTURES, lambda pictures: []) == []
+
+
+def test_a_set_that_was_moved_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    moved = {Path("/elsewhere/deeper") / file.relative_to("/d"): facts for file, facts in PICTURES.items()}
+    one, _, three = sorted(moved)
+    assert cached_pairs(PICTURES, lambda pictures: [Pair(A, C, "exact")])
+    assert cached_pairs(moved, lambda pictures: []) == [Pair(one, three, "exact")]
+    renamed = {file.with_stem(f"{file.stem}1"): facts for file, facts in PICTURES.items()}
+    assert cached_pairs(renamed, lambda pictures: []) == [], "names decide what is a burst"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from tests.bench.picture_changes import jpeg
+from tests.bench.picture_changes import part as crop
 
 from yolosweep.data.duplicates.near_duplicates import EXACT, NEAR, find_near_duplicates
 from yolosweep.data.duplicates.signatures import (
@@ -33,17 +34,6 @@ def scene(seed: int, size: int = 160) -> Image.Image:
     coarse = Image.fromarray(rng.uniform(60, 190, (10, 10)).astype(np.float32)).resize((size, size), 3)
     values = np.asarray(coarse)[..., None] + rng.normal(0, 6, (size, size, 1)) + rng.uniform(-20, 20, 3)
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
-
-
-def jpeg(image: Image.Image, quality: int) -> Image.Image:
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=quality)
-    return Image.open(stream).convert("RGB")
-
-
-def crop(image: Image.Image, left: float, top: float, right: float, bottom: float) -> Image.Image:
-    width, height = image.size
-    return image.crop((int(width * left), int(height * top), int(width * (1 - right)), int(height * (1 - bottom))))
 
 
 CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {

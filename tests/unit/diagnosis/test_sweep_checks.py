@@ -184,6 +184,13 @@ def test_each_check_finds_what_it_is_for(code: str) -> None:
     assert found[code].evidence
 
 
+def test_trials_of_few_epochs_are_not_said_to_rise() -> None:
+    for epochs, words in ((1, "1 epoch is too few"), (2, "2 epochs are too few")):
+        found = {diagnosis.code: diagnosis for diagnosis in diagnose_sweep(history(centred, epochs=epochs))}
+        assert words in found["too-few-epochs"].sentence
+        assert "rising" not in found["too-few-epochs"].sentence
+
+
 def test_a_sweep_without_trouble_names_none() -> None:
     quiet = {"diverging", "leaking-splits", "label-more", "too-few-epochs", "class-imbalance", "space-edge"}
     found = {diagnosis.code for diagnosis in diagnose_sweep(history(centred))}

@@ -1,6 +1,6 @@
 """Problems that people reported in public, 2024 to 2026: each as the smallest experiment that shows what happens now.
 
-Told in our own words; ``before`` is what yolosweep did when the report was first tried.
+Described in our own words; ``before`` is what yolosweep did when the report was first tried.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def test_epochs_are_chosen_so_that_enough_trials_fit(
     )
     exp = load_experiment(file)
     assert exp.train["epochs"] == epochs
-    assert lint_with_data(exp, 500) == []
+    assert lint_with_data(exp, DataTraits(train_images=500)) == []
 
 
 def test_init_adapts_the_epochs_to_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from yolosweep.storage.atomic_files import cache_folder, write_atomic
 
 __all__ = ["cached_pairs"]
 
-_FORMAT = 2
+_FORMAT = 3
 """Increment when the search or its thresholds change."""
 _KEPT = 50
 """Results kept, most recently used first."""
@@ -26,7 +26,8 @@ def cached_pairs(
 ) -> list[Pair]:
     """Return the pairs that a search finds; it runs once for the same files with the same content.
 
-    A damaged or unwritable cache only costs time.
+    A data set that was moved or copied is known: files are named below the folder that they share. A damaged or
+    unwritable cache only costs time.
 
     Args:
         image_facts: Of the files.
@@ -34,10 +35,11 @@ def cached_pairs(
         labels: Digests of their label files, if the search uses them.
     """
     files = sorted(image_facts)
+    above = len(os.path.commonpath({file.parent for file in files})) if files else 0
     digest = hashlib.sha256(f"{_FORMAT}\n".encode())
     for file in files:
         digest.update(
-            f"{file}\0{image_facts[file].sha256}\0{bool(image_facts[file].signature)}"
+            f"{str(file)[above:]}\0{image_facts[file].sha256}\0{bool(image_facts[file].signature)}"
             f"\0{labels.get(file, '') if labels else ''}\n".encode(errors="surrogateescape")
         )
     place = cache_folder() / "scan" / f"pairs-{digest.hexdigest()[:40]}.json"

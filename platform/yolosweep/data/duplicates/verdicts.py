@@ -280,9 +280,11 @@ def _homography(mine: Keypoints, theirs: Keypoints) -> Array | None:
     if good.sum() < _INLIERS:
         return None
     move, fits = cv2.findHomography(
-        theirs.places[good], mine.places[best[good]], cv2.RANSAC, 3, maxIters=2000, confidence=0.999
+        theirs.places[good], mine.places[best[good]], cv2.USAC_MAGSAC, 3, maxIters=10_000, confidence=0.999
     )
-    return None if move is None or fits.sum() < _INLIERS else np.asarray(move)
+    if move is None or fits.sum() < _INLIERS or abs(np.linalg.det(move)) < 1e-6:  # all points on one line
+        return None
+    return np.asarray(move)
 
 
 def _is_crop(move: Array) -> bool:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["MALFORMED", "Annotations", "Shape", "boxed", "numbers", "outlined", "shifted", "turned"]
+__all__ = [
+    *("MALFORMED", "Annotations", "NotConverted", "Shape"),
+    *("boxed", "numbers", "outlined", "shifted", "turned"),
+]
+
+_One = TypeVar("_One")
 
 MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError)
 """What reading one untrusted object raises where it is not what its format says."""
 
 _LEAST = 1e-6
+
+
+class NotConverted(Exception):
+    """An object is well-formed, but of a kind that YOLO labels cannot hold; its text names the kind."""
 
 
 class Shape(NamedTuple):
@@ -50,6 +59,30 @@ class Annotations:
         self.images[image] = (*self.images.get(image, ()), *shapes)
         if split:
             self.splits.setdefault(image, split)
+
+    def shapes(self, objects: Iterable[_One], read: Callable[[_One], Shape | None]) -> list[Shape]:
+        """Read the objects of an image, and learn their classes; count those that cannot be converted.
+
+        Args:
+            objects: in the words of the format.
+            read: returns an object as a shape, or None if it is outside of the image; may raise ``NotConverted``, or
+                what malformed objects raise.
+        """
+        found = []
+        for one in objects:
+            try:
+                shape = read(one)
+            except NotConverted as error:
+                self.left_out[str(error)] += 1
+            except MALFORMED:
+                self.left_out["malformed objects"] += 1
+            else:
+                if shape is None:
+                    self.left_out["objects outside of the image"] += 1
+                else:
+                    found.append(shape)
+        self.name(*sorted({shape.label for shape in found}))
+        return found
 
     def name(self, *names: str) -> None:
         """Add classes that are not known yet."""

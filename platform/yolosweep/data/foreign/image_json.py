@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from yolosweep.data.foreign.annotations import MALFORMED, Annotations, Shape, boxed, outlined
+from yolosweep.data.foreign.annotations import Annotations, NotConverted, Shape, boxed, outlined
 from yolosweep.data.foreign.image_index import ImageIndex
 
 __all__ = ["is_labelme", "is_supervisely", "read_labelme", "read_supervisely"]
@@ -55,25 +55,12 @@ def _add(
     if image is None:
         into.left_out["images that are not in the folder"] += 1
         return
-    shapes = []
-    for label, kind, points in objects:
-        try:
-            if kind not in ("rectangle", "polygon", "circle"):
-                into.left_out[f"objects of the kind {str(kind)[:20]}"] += 1
-                continue
-            shape = _shape(label, kind, points, size)
-        except MALFORMED:
-            into.left_out["malformed objects"] += 1
-            continue
-        if shape is None:
-            into.left_out["objects outside of the image"] += 1
-        else:
-            shapes.append(shape)
-    into.name(*sorted({shape.label for shape in shapes} - set(into.names)))
-    into.add(image, shapes, split)
+    into.add(image, into.shapes(objects, lambda one: _shape(*one, size)), split)
 
 
-def _shape(label: Any, kind: str, points: Any, size: tuple[Any, Any]) -> Shape | None:
+def _shape(label: Any, kind: Any, points: Any, size: tuple[Any, Any]) -> Shape | None:
+    if kind not in ("rectangle", "polygon", "circle"):
+        raise NotConverted(f"objects of the kind {str(kind)[:20]}")
     if kind == "polygon":
         return outlined(label, [value for point in points for value in point[:2]], size)
     (x1, y1), (x2, y2) = ((float(point[0]), float(point[1])) for point in (points[0], points[-1]))

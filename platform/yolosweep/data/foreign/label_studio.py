@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from yolosweep.data.foreign.annotations import MALFORMED, Annotations, Shape, boxed, outlined, turned
+from yolosweep.data.foreign.annotations import MALFORMED, Annotations, NotConverted, Shape, boxed, outlined, turned
 from yolosweep.data.foreign.image_index import ImageIndex
 from yolosweep.data.model.safe_paths import is_image
 
@@ -41,9 +40,7 @@ def read_label_studio(content: Any, file: Path, index: ImageIndex, into: Annotat
         elif results is None:
             into.left_out["tasks without an annotation"] += 1
         else:
-            shapes = list(_shapes(results, into))
-            into.name(*sorted({shape.label for shape in shapes} - set(into.names)))
-            into.add(image, shapes, split)
+            into.add(image, into.shapes(filter(_is_region, results), _region), split)
             into.left_out["tasks with predictions that nobody has checked"] += not checked
 
 
@@ -64,24 +61,19 @@ def _results(task: dict[str, Any]) -> tuple[list[Any] | None, bool]:
     return (list(done[-1]["result"]) if done else None), True
 
 
-def _shapes(results: list[Any], into: Annotations) -> Iterator[Shape]:
-    for one in results:
-        try:
-            value = one.get("value", one)
-            labels = next((value[key] for key in value if key.endswith("labels") and value[key]), None)
-            if labels is None:
-                continue  # a choice or a text about the image
-            shape = _shape(str(labels[0]), value)
-        except NotImplementedError:
-            into.left_out["keypoints and brush masks"] += 1
-            continue
-        except MALFORMED:
-            into.left_out["malformed objects"] += 1
-            continue
-        if shape is None:
-            into.left_out["objects outside of the image"] += 1
-        else:
-            yield shape
+def _is_region(one: Any) -> bool:
+    """Return whether a result draws something: others are a choice or a text about the image."""
+    value = one.get("value", one) if isinstance(one, dict) else None
+    return not isinstance(value, dict) or _labels(value) is not None  # what is malformed is counted later
+
+
+def _labels(value: dict[str, Any]) -> Any:
+    return next((value[key] for key in value if key.endswith("labels") and value[key]), None)
+
+
+def _region(one: dict[str, Any]) -> Shape | None:
+    value = one.get("value", one)
+    return _shape(str(_labels(value)[0]), value)
 
 
 def _shape(label: str, value: dict[str, Any]) -> Shape | None:
@@ -91,7 +83,7 @@ def _shape(label: str, value: dict[str, Any]) -> Shape | None:
         x, y, wide, high = (float(value[key]) for key in ("x", "y", "radiusX", "radiusY"))
         return boxed(label, x - wide, y - high, x + wide, y + high, _WHOLE)
     if "width" not in value or "height" not in value:
-        raise NotImplementedError
+        raise NotConverted("keypoints and brush masks")
     x, y, width, height = (float(value[key]) for key in ("x", "y", "width", "height"))
     angle = math.radians(float(value.get("rotation") or 0))
     if not angle:

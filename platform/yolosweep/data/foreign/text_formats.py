@@ -75,19 +75,7 @@ def read_dota(text: str, file: Path, index: ImageIndex, into: Annotations, split
     if image is None or size is None:
         into.left_out["images that are not in the folder"] += 1
         return
-    shapes = []
-    for line in text.splitlines():
-        parts = line.split()
-        if not parts or ":" in parts[0]:  # imagesource:, gsd:
-            continue
-        try:
-            shape = outlined(parts[_DOTA - 1], parts[: _DOTA - 1], size)
-        except MALFORMED:
-            into.left_out["malformed objects"] += 1
-            continue
-        if shape is None:
-            into.left_out["objects outside of the image"] += 1
-        else:
-            shapes.append(shape)
-    into.name(*sorted({shape.label for shape in shapes} - set(into.names)))
-    into.add(image, shapes, split)
+    rows = [
+        parts for line in text.splitlines() if (parts := line.split()) and ":" not in parts[0]
+    ]  # imagesource:, gsd:
+    into.add(image, into.shapes(rows, lambda row: outlined(row[_DOTA - 1], row[: _DOTA - 1], size)), split)

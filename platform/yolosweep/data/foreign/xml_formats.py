@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolosweep.data.foreign.annotations import MALFORMED, Annotations, Shape, boxed, outlined, turned
+from yolosweep.data.foreign.annotations import Annotations, NotConverted, Shape, boxed, outlined, turned
 from yolosweep.data.foreign.image_index import ImageIndex
 from yolosweep.data.model.safe_paths import printable, read_regular
 from yolosweep.errors import DataError
@@ -43,19 +43,7 @@ def read_voc(root: Element, file: Path, index: ImageIndex, into: Annotations, sp
         into.left_out["images that are not in the folder"] += 1
         return
     size = (root.findtext("size/width") or 0, root.findtext("size/height") or 0)
-    shapes = []
-    for one in root.iterfind("object"):
-        try:
-            shape = _voc_shape(one, size)
-        except MALFORMED:
-            into.left_out["malformed objects"] += 1
-            continue
-        if shape is None:
-            into.left_out["objects outside of the image"] += 1
-        else:
-            shapes.append(shape)
-    into.name(*sorted({shape.label for shape in shapes}))
-    into.add(image, shapes, split)
+    into.add(image, into.shapes(root.iterfind("object"), lambda one: _voc_shape(one, size)), split)
 
 
 def _voc_shape(one: Element, size: tuple[object, object]) -> Shape | None:
@@ -86,33 +74,20 @@ def read_cvat(root: Element, file: Path, index: ImageIndex, into: Annotations, s
             into.left_out["images that are not in the folder"] += 1
             continue
         subset = one.get("subset", "").lower()
-        into.add(image, _cvat_shapes(one, into), subset if subset in ("train", "val", "test") else split)
+        size = (one.get("width"), one.get("height"))
+        drawn = [part for part in one if part.tag != "tag"]
+        shapes = into.shapes(drawn, partial(_cvat_shape, size=size))
+        into.add(image, shapes, subset if subset in ("train", "val", "test") else split)
 
 
-def _cvat_shapes(image: Element, into: Annotations) -> Iterator[Shape]:
-    size = (image.get("width"), image.get("height"))
-    for one in image:
-        try:
-            if one.tag == "box":
-                left, top, right, bottom = (float(one.get(key, "")) for key in ("xtl", "ytl", "xbr", "ybr"))
-                angle = math.radians(float(one.get("rotation", 0)))
-                center, extent = ((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top)
-                label = one.get("label")
-                shape = (
-                    turned(label, center, extent, angle, size)
-                    if angle
-                    else boxed(label, left, top, right, bottom, size)
-                )
-            elif one.tag == "polygon":
-                shape = outlined(one.get("label"), one.get("points", "").replace(";", ",").split(","), size)
-            else:
-                into.left_out[f"objects of the kind {printable(one.tag, 20)}"] += one.tag != "tag"
-                continue
-        except MALFORMED:
-            into.left_out["malformed objects"] += 1
-            continue
-        if shape is None:
-            into.left_out["objects outside of the image"] += 1
-        else:
-            into.name(shape.label)
-            yield shape
+def _cvat_shape(one: Element, size: tuple[object, object]) -> Shape | None:
+    label = one.get("label")
+    if one.tag == "polygon":
+        return outlined(label, one.get("points", "").replace(";", ",").split(","), size)
+    if one.tag != "box":
+        raise NotConverted(f"objects of the kind {printable(one.tag, 20)}")
+    left, top, right, bottom = (float(one.get(key, "")) for key in ("xtl", "ytl", "xbr", "ybr"))
+    angle = math.radians(float(one.get("rotation", 0)))
+    if not angle:
+        return boxed(label, left, top, right, bottom, size)
+    return turned(label, ((left + right) / 2, (top + bottom) / 2), (right - left, bottom - top), angle, size)

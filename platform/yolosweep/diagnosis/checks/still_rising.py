@@ -9,7 +9,7 @@ from yolosweep.diagnosis.checks.not_learning import check as nothing_learned
 from yolosweep.diagnosis.training import Curve, Training
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
-__all__ = ["check"]
+__all__ = ["FEWEST", "check"]
 
 _RISING = 0.04
 """Rise over the last fifth of the epochs, as a share of the score at the end."""
@@ -19,7 +19,8 @@ _SHORT, _SHORTLY = 15, 0.025
 """The same, for trainings of fewer epochs: a fifth of them is one or two."""
 _INTERRUPTED = 0.015
 """The same, where the schedule was not completed: the learning rate was still high, and falling rates bring gains."""
-_FEWEST = 3
+FEWEST = 3
+"""Epochs; fewer are too few to judge a training."""
 _EARLY = 0.2
 """Share of the schedule that is left where a training was interrupted."""
 
@@ -38,7 +39,7 @@ def check(training: Training) -> Diagnosis | None:
     at_its_peak = score.end >= (1 + 0.4 * rise) * max(before, default=0.0) and _still_climbs(score)
     val_falls = _falls(training)
     enough = rise >= (_INTERRUPTED if early else _SHORTLY if epochs < _SHORT else _SLOWLY if val_falls else _RISING)
-    if not (epochs < _FEWEST or begun or (enough and certainty >= (2 if epochs >= 30 else 1.5) and at_its_peak)):
+    if not (epochs < FEWEST or begun or (enough and certainty >= (2 if epochs >= 30 else 1.5) and at_its_peak)):
         return None
     return Diagnosis(
         code="still-rising",
@@ -69,14 +70,14 @@ def _falls(training: Training) -> bool:
 
 
 def _confidence(epochs: int, rise: float, early: bool) -> Confidence:
-    if epochs < _FEWEST:
+    if epochs < FEWEST:
         return Confidence.LOW
     return Confidence.HIGH if epochs >= 5 and (rise >= 2 * _RISING or early) else Confidence.MEDIUM
 
 
 def _sentence(training: Training, rise: float, left: float | None) -> str:
     epochs, score = len(training.rows), training.score
-    if epochs < _FEWEST:
+    if epochs < FEWEST:
         return f"Stopped too soon: {epochs} epoch{'s are' if epochs > 1 else ' is'} too few to judge a training."
     if score.peak < ZERO:
         return f"Stopped too soon: after {epochs} epochs the score is {score.end:.3g}; the first detections come later."

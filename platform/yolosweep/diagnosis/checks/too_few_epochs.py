@@ -21,6 +21,8 @@ def check(sweep: Sweep) -> Diagnosis | None:
         return None
     epochs = max(trial.training.planned_epochs or len(trial.training.rows) for trial in top)
     how = f"{len(rising)} of the best {len(top)} trials were still rising after {epochs} epochs"
+    if epochs < still_rising.FEWEST:
+        how = f"{epochs} epoch{'s are' if epochs > 1 else ' is'} too few to judge a trial"
     return Diagnosis(
         code="too-few-epochs",
         confidence=Confidence.HIGH if len(top) >= 3 else Confidence.MEDIUM,

@@ -30,11 +30,19 @@ def trial_name(trial: Trial) -> str:
 
 
 class SweepSearcher(Searcher):  # type: ignore[misc]
-    """Suggests the trainings that the controller wants next."""
+    """Suggests the trainings that the controller wants next.
 
-    def __init__(self, controller: ControllerClient) -> None:
+    A suggestion knows every result, because none is made before there is room for it: only one trial waits for nodes
+    that may join, so that an autoscaler sees the demand.
+
+    Args:
+        controller: the sweep controller.
+        room: returns how many trials fit on the nodes that are there.
+    """
+
+    def __init__(self, controller: ControllerClient, room: Callable[[], int]) -> None:
         super().__init__()
-        self._controller = controller
+        self._controller, self._room = controller, room
         self._trials: dict[str, str] = {}
         self._not_before = 0.0
 
@@ -42,7 +50,7 @@ class SweepSearcher(Searcher):  # type: ignore[misc]
         """Return the configuration of the next trial, None where there is none yet, ``FINISHED`` after the last."""
         if time.monotonic() < self._not_before:
             return None
-        offer = self._controller.suggest()
+        offer = "wait" if len(self._trials) > self._room() else self._controller.suggest()
         if offer is None:
             return str(Searcher.FINISHED)
         if offer == "wait":
@@ -56,9 +64,6 @@ class SweepSearcher(Searcher):  # type: ignore[misc]
         """Note that Tune is done with a trial, however it ended."""
         self._not_before = 0.0
         self._controller.withdrawn(self._trials.pop(trial_id))
-
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Save nothing."""
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return object, ()

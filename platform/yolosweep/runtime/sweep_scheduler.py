@@ -21,7 +21,8 @@ from yolosweep.runtime.trial_actor import PLACED
 __all__ = ["SweepScheduler", "SweepSearcher", "trial_name"]
 
 _POLL_S = 1.0
-"""How often the controller is asked for processes that hang, and again for a trial when there was none."""
+"""How often the controller is asked for processes that hang, and again for a trial when there was none; and Ray for
+its nodes."""
 
 
 def trial_name(trial: Trial) -> str:
@@ -44,13 +45,14 @@ class SweepSearcher(Searcher):  # type: ignore[misc]
         super().__init__()
         self._controller, self._room = controller, room
         self._trials: dict[str, str] = {}
-        self._not_before = 0.0
+        self._not_before = self._counted_at = 0.0
+        self._fit = 0
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the configuration of the next trial, None where there is none yet, ``FINISHED`` after the last."""
         if time.monotonic() < self._not_before:
             return None
-        offer = "wait" if len(self._trials) > self._room() else self._controller.suggest()
+        offer = self._controller.suggest() if self._has_room() else "wait"
         if offer is None:
             return str(Searcher.FINISHED)
         if offer == "wait":
@@ -59,6 +61,11 @@ class SweepSearcher(Searcher):  # type: ignore[misc]
         self._trials[trial_id] = offer.trial
         placed = {"trial": offer.trial, "controller": self._controller.name, "excluded": list(offer.excluded)}
         return {**offer.parameters, PLACED: placed}
+
+    def _has_room(self) -> bool:
+        if time.monotonic() - self._counted_at >= _POLL_S:
+            self._counted_at, self._fit = time.monotonic(), self._room()
+        return len(self._trials) <= self._fit
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Note that Tune is done with a trial, however it ended."""

@@ -73,7 +73,10 @@ def test_after_a_wait_the_controller_is_asked_again_once_a_trial_has_ended() -> 
     assert controller.calls == [("withdrawn", "t0007")]
 
 
-def test_one_trial_waits_for_nodes_to_join_and_the_others_are_not_suggested_yet() -> None:
+def test_one_trial_waits_for_nodes_to_join_and_the_others_are_not_suggested_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweep_scheduler, "_POLL_S", 0.0)
     room, controller = [2], Controller(*[OFFER] * 5)
     asking = searcher(controller, lambda: room[0])
     assert [asking.suggest(str(number)) is None for number in range(5)] == [False, False, False, True, True]

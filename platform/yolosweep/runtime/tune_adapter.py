@@ -236,11 +236,15 @@ def _keep_credentials() -> None:
 
 def placement(allocation: Allocation, *excluded: Collection[str]) -> Any:
     """Return one bundle per rank; a worker gets all of them or none, and none on excluded nodes."""
+    return _placement(allocation, ",".join(sorted(set().union(*excluded))))
+
+
+@functools.cache  # Tune compares placements again and again, and equal ones slowly
+def _placement(allocation: Allocation, excluded: str) -> Any:
     from ray import tune
 
     ranks = allocation.world_size
     bundle = {"CPU": allocation.cpus / ranks, "GPU": allocation.gpus / ranks}
-    nodes = ",".join(sorted(set().union(*excluded)))
-    only = {"bundle_label_selector": [{"ray.io/node-id": f"!in({nodes})"}] * ranks} if nodes else {}
+    only = {"bundle_label_selector": [{"ray.io/node-id": f"!in({excluded})"}] * ranks} if excluded else {}
     strategy = "PACK" if allocation.spread else "STRICT_PACK"
     return tune.PlacementGroupFactory([bundle] * ranks, strategy=strategy, **only)

@@ -36,7 +36,7 @@ from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 
 VICTIMS = ("worker", "worker", "driver", "raylet", "pause")
-RATES = (0.02, 0.05, 0.1, 0.2)
+RATES = (0.01, 0.05, 0.1, 0.2)  # the first one is the default
 EPOCH_S = 0.3
 
 LOGGED = f"""
@@ -264,7 +264,7 @@ def ours(bench: Rig, name: str, data: Path, epochs: int) -> tuple[Contest, Calla
     storage = home / "runs"
     words = (
         "search.searcher=grid", "search.pruner=none", f"train.epochs={epochs}", "train.patience=0",
-        f"train.lr0={RATES[0]}", "train.batch=16", "train.weight_decay=0.0", f"search.trials={len(RATES)}",
+        "train.batch=16", "train.weight_decay=0.0", f"search.trials={len(RATES)}",
         f"search.parameters={{lr0: {{values: [{', '.join(map(str, RATES))}]}}}}", "trial.stall_timeout=10s",
         "resources.max_concurrent=2", "resources.cpus_per_trial=1", f"data={data}", f"storage={storage}",
     )  # fmt: skip

@@ -124,21 +124,40 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-@pytest.fixture(scope="session")
-def parking(shared: Path) -> Path:
-    """The parking sample as ``yolosweep sample parking`` draws it, drawn once for all tests; read only."""
+@pytest.fixture(scope="session", autouse=True)
+def cache(shared: Path) -> Iterator[Path]:
+    """The cache folder of all test processes: what one has drawn, searched or compiled is there for the others."""
     with pytest.MonkeyPatch.context() as here:
         here.setenv("XDG_CACHE_HOME", str(shared / "cache"))
-        return sample_folder("sample:parking")
+        yield shared / "cache"
 
 
 @pytest.fixture(scope="session")
-def searched(parking: Path, shared: Path) -> list[Path]:
+def parking(cache: Path) -> Path:
+    """The parking sample as ``yolosweep sample parking`` draws it, drawn once for all tests; read only."""
+    return sample_folder("sample:parking")
+
+
+@pytest.fixture(scope="session")
+def small_lot(parking: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A part of the parking sample that is read, copied and checked at once: its folder, read only."""
+    folder = tmp_path_factory.mktemp("small") / "lot"
+    for split, number in (("train", 24), ("val", 8), ("test", 4)):
+        for image in sorted((parking / "images" / split).iterdir())[:number]:
+            for file in (image, parking / "labels" / split / f"{image.stem}.txt"):
+                place = folder / file.relative_to(parking)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, place)
+    shutil.copyfile(parking / "data.yaml", folder / "data.yaml")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def searched(parking: Path, cache: Path) -> list[Path]:
     """What the cache knows of the parking sample's duplicates, searched once for all tests."""
-    with pytest.MonkeyPatch.context() as here, FileLock(shared / "searched.lock"):
-        here.setenv("XDG_CACHE_HOME", str(shared / "cache"))
+    with FileLock(cache / "searched.lock"):
         examine("sample:parking", "detect")
-    return list((shared / "cache" / "yolosweep" / "scan").glob("pairs-*.json"))
+    return list((cache / "yolosweep" / "scan").glob("pairs-*.json"))
 
 
 @pytest.fixture(scope="session")
@@ -271,11 +290,11 @@ def bucket(
     """A function that puts a folder into a bucket and returns its address, and the credentials as environment."""
 
     def upload(folder: Path) -> tuple[str, dict[str, str]]:
-        address = empty_bucket()
+        address, server = empty_bucket(), client(s3)
         name = address.removeprefix("s3://").partition("/")[0]
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             key = f"set/{file.relative_to(folder).as_posix()}"
-            client(s3).put_object(Bucket=name, Key=key, Body=file.read_bytes())
+            server.put_object(Bucket=name, Key=key, Body=file.read_bytes())
         return address.replace("/sweeps?", "/set/data.yaml?"), credentials
 
     return upload

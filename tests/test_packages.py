@@ -7,6 +7,7 @@ whether a heavy library is loaded when nobody needs it.
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -137,6 +138,7 @@ def imports_of(module: str, file: Path, known: set[str]) -> list[Import]:
     return found
 
 
+@functools.cache
 def walk(source: Path) -> list[Import]:
     known = modules(source)
     return [found for module, file in known.items() for found in imports_of(module, file, set(known))]

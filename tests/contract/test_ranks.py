@@ -188,6 +188,7 @@ def test_two_ranks_go_on_to_the_bit(request_of: Any) -> None:
     assert "the ranks would resume in different epochs (2, 1)" in records[0].reason
 
 
+@pytest.mark.nightly  # a NaN: test_exact_resume; an error of one rank: e2e/test_ranks_sweep
 def test_a_nan_on_one_rank_sends_all_of_them_back(request_of: Any) -> None:
     request = request_of("poisoned", world_size=2, cpus=2)
     first, second = train(request, request, poisoned=2)
@@ -196,7 +197,7 @@ def test_a_nan_on_one_rank_sends_all_of_them_back(request_of: Any) -> None:
     assert first["epoch"] == second["epoch"]
 
 
-@pytest.mark.nightly  # a NaN in a later epoch: above
+@pytest.mark.nightly  # as above
 def test_a_nan_on_one_rank_in_the_first_epoch_ends_all_of_them(request_of: Any) -> None:
     request = request_of("diverged", world_size=2, cpus=2)
     records = [TrialRecord.model_validate(told["record"][0]) for told in train(request, request, poisoned=1)]

@@ -22,7 +22,8 @@ def ray_start(*words: str, home: Path, more: dict[str, str], before: str = "") -
     """Start a Ray node, in a mount namespace of its own where something is to be done before."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "XDG"))}
     environment = {**kept, "HOME": str(home), "RAY_AUTH_MODE": "disabled", **more}
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *words]
+    lean = ["--include-log-monitor=false", *(["--no-monitor"] if "--head" in words else [])]  # nobody reads them here
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *words, *lean]
     if before:
         command = ["unshare", "--mount", "sh", "-c", f'{before} && exec "$@"', "sh", *command]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)

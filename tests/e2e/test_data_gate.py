@@ -21,17 +21,17 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_run_on_leaking_data_says_so_beside_every_score(
-    shell: Any, repository: Path, tmp_path: Path, parking: Path
+    shell: Any, repository: Path, tmp_path: Path, small_lot: Path
 ) -> None:
-    shutil.copytree(parking, tmp_path / "lot")
+    shutil.copytree(small_lot, tmp_path / "lot")
     for kind, suffix in (("images", "jpg"), ("labels", "txt")):
-        for number in range(12):
+        for number in range(2):
             source = tmp_path / "lot" / kind / "train" / f"train_{number:04d}.{suffix}"
             shutil.copy(source, tmp_path / "lot" / kind / "val" / f"again_{number:04d}.{suffix}")
     toy = repository / "jobs" / "experiments" / "toy.yaml"
     words = (f"data={tmp_path / 'lot' / 'data.yaml'}", "search.trials=3", "search.pruner=none", "train.epochs=2")
     refused = shell("run", toy, *words, code=4)
-    assert "leak-exact: 12 of 60 val images (20.0%)" in refused.err
+    assert "leak-exact: 2 of 10 val images (20.0%)" in refused.err
     assert "--allow leak-exact" in refused.err
     assert not list(tmp_path.glob("runs/*"))
 

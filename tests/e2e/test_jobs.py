@@ -311,6 +311,7 @@ print("code", ray.get(ray.remote(lambda: __import__("yolosweep").__file__).remot
 """
 
 
+@pytest.mark.nightly  # keys that reach a job: above; runs in a bucket: test_storage
 def test_a_job_keeps_its_run_in_a_bucket_that_only_the_submitter_has_the_keys_of(
     shell: Any, head: Head, toy: Path, empty_bucket: Any, credentials: dict[str, str]
 ) -> None:

@@ -148,9 +148,8 @@ def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
     assert [row.epoch for row in lost.rows] == list(range(1, len(lost.rows) + 1))
 
 
-@pytest.mark.parametrize(
-    "alone", [False, pytest.param(True, marks=pytest.mark.nightly)], ids=["yolosweep node", "ray start"]
-)
+@pytest.mark.nightly  # what a draining node does: unit/cluster/test_draining; a node that goes: the test above
+@pytest.mark.parametrize("alone", [False, True], ids=["yolosweep node", "ray start"])
 def test_a_spot_machine_stores_its_trials_before_it_goes(
     shell: Any, start_cluster: Any, start_spot: Any, repository: Path, parking: Path, tmp_path: Path, wait_for: Any,
     alone: bool,
@@ -260,6 +259,7 @@ print(*ray.get(Worker.remote().check.remote()), sep="|")
 """
 
 
+@pytest.mark.nightly  # a node with several GPUs: unit/cluster/test_preflight
 def test_a_node_is_checked_with_all_its_gpus_from_a_worker_that_sees_one(shell: Any, tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text(TWO_GPUS)  # stands in for torch on a machine of two GPUs
     done = subprocess.run(

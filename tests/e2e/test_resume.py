@@ -71,6 +71,7 @@ def test_a_sweep_whose_driver_was_killed_is_crowned_as_it_is_and_ends_as_if_it_h
     assert told["winner"]["file"]["sha256"] == undisturbed.told["winner"]["file"]["sha256"]
 
 
+@pytest.mark.nightly  # a stop: test_toy_sweep; a resume: above; an extension: test_data_gate
 def test_a_stopped_sweep_goes_on_where_it_stopped_and_can_be_extended(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:

@@ -25,8 +25,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.slow
-def test_a_bucket_is_the_same_data_as_the_folder(tmp_path: Path, parking: Path, bucket: Any, own_cache: Path) -> None:
-    shutil.copytree(parking, tmp_path / "lot")
+def test_a_bucket_is_the_same_data_as_the_folder(tmp_path: Path, small_lot: Path, bucket: Any, own_cache: Path) -> None:
+    shutil.copytree(small_lot, tmp_path / "lot")
     address, _ = bucket(tmp_path / "lot")
     told: list[tuple[int, int]] = []
     gate = examine(address, "detect", copying=lambda done, of: told.append((done, of)))

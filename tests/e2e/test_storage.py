@@ -32,8 +32,10 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def toy(repository: Path) -> Path:
-    return repository / "jobs" / "experiments" / "toy.yaml"
+def toy(repository: Path, small_lot: Path, tmp_path: Path) -> Path:
+    text = (repository / "jobs" / "experiments" / "toy.yaml").read_text()
+    (tmp_path / "toy.yaml").write_text(text.replace("data: sample:parking", f"data: {small_lot / 'data.yaml'}"))
+    return tmp_path / "toy.yaml"
 
 
 @pytest.fixture
@@ -225,7 +227,7 @@ def test_nodes_that_share_nothing_but_the_bucket_train(
     shell: Any,
     toy: Path,
     storage: str,
-    parking: Path,
+    small_lot: Path,
     bucket: Any,
     tmp_path: Path,
     namespaces: None,
@@ -233,9 +235,7 @@ def test_nodes_that_share_nothing_but_the_bucket_train(
     new_home: Any,
 ) -> None:
     home = new_home(tmp_path / "home")
-    shutil.copytree(parking, tmp_path / "lot")
-    data, credentials = bucket(tmp_path / "lot")
-    shutil.rmtree(tmp_path / "lot")
+    data, credentials = bucket(small_lot)
     mine, theirs = home / ".cache" / "yolosweep", tmp_path / "of the other node"
     mine.mkdir(parents=True, exist_ok=True)
     theirs.mkdir()

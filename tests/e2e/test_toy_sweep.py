@@ -114,6 +114,7 @@ def test_the_reproduce_file_trains_the_winner_again(shell: Any, finished: Any) -
     assert again.told["winner"]["file"]["sha256"] == finished.told["winner"]["file"]["sha256"]
 
 
+@pytest.mark.nightly  # finals of a resumed search: unit/search/test_finals
 def test_a_sweep_is_given_finals_later(shell: Any, finished: Any, tmp_path: Path) -> None:
     """Trial 0 and the best other one are trained again; nothing is searched, because the budget is for the finals."""
     copy = tmp_path / "copied"

@@ -396,6 +396,7 @@ def test_kills_and_resumes_leave_every_run_once(server, folder, ledger):
     check_all_arrived(server, folder, again=2, endings=2)
 
 
+@pytest.mark.nightly  # contract/test_sink: a dead sink gets everything later
 def test_a_server_that_comes_late_gets_everything(server, folder, ledger, tmp_path):
     mirror = start_mirror(folder, "wandb")
     first_half(folder, ledger)

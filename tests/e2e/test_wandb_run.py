@@ -67,6 +67,7 @@ def test_a_sweep_is_mirrored_while_it_runs(shell: Any, toy: Path, server: Any) -
         assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
 
 
+@pytest.mark.nightly  # a dead server and a later push: contract/test_sink, test_wandb
 def test_a_server_that_is_down_costs_one_warning_and_push_sends_the_rest(shell: Any, toy: Path, server: Any) -> None:
     environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
     sweep = shell.run(toy, *OVERRIDES, **environment)

@@ -268,12 +268,12 @@ def test_every_worked_example_can_be_planned(
 
 
 def test_a_stop_while_the_winner_is_validated_ends_at_once_and_it_can_be_validated_later(
-    shell: Any, tmp_path: Path
+    shell: Any, small_lot: Path, tmp_path: Path
 ) -> None:
     experiment = tmp_path / "tiny.yaml"
     experiment.write_text(
-        "name: tiny\nmodel: yolo11n.yaml\ndata: sample:parking\n"
-        "train: {epochs: 1, imgsz: 32, batch: 8, optimizer: SGD}\n"
+        f"name: tiny\nmodel: yolo11n.yaml\ndata: {small_lot / 'data.yaml'}\n"
+        "train: {epochs: 1, imgsz: 32, batch: 8, nbs: 8, optimizer: SGD}\n"
         "search: {trials: 1, pruner: none, parameters: {momentum: {min: 0.8, max: 0.95}}}\n"
     )
     process = shell.start("run", experiment)

@@ -100,7 +100,14 @@ def _train(data: Path, model: str, root: Path, epochs: int, **settings: Any) -> 
     from ultralytics.models.yolo.detect import DetectionTrainer
 
     scores: list[float] = []
-    overrides = {**_FIXED, "data": str(data), "model": model, "epochs": epochs, "project": str(root / "runs"), **settings}
+    overrides = {
+        **_FIXED,
+        "data": str(data),
+        "model": model,
+        "epochs": epochs,
+        "project": str(root / "runs"),
+        **settings,
+    }
     trainer = DetectionTrainer(overrides={**overrides, "name": "training", "nbs": settings["batch"]})
     trainer.add_callback(
         "on_fit_epoch_end", lambda one: scores.append(float(one.metrics.get("metrics/mAP50-95(B)", 0.0)))

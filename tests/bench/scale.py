@@ -84,7 +84,7 @@ def sweep(bench: Rig, home: Path, address: str, trials: int, searcher: str) -> t
         raise RuntimeError((home / "log.txt").read_text(errors="replace")[-3000:])
     (ledger,) = storage.glob("*/ledger.jsonl")
     events = [json.loads(text) for text in ledger.read_text().splitlines()]
-    at = [datetime.fromisoformat(e["at"]).timestamp() for e in events if e.event in ("trial_started", "trial_ended")]
+    at = [datetime.fromisoformat(e["at"]).timestamp() for e in events if e["event"] in ("trial_started", "trial_ended")]
     return (at[-1] - at[0]) / trials, highest, controller
 
 

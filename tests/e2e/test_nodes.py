@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tools.python_path import ahead_of_ours
 
 from yolosweep.ledger import RunFolder, read_events
 from yolosweep.ledger.history import History
@@ -29,11 +30,6 @@ sys.meta_path.insert(0, Seen())
 """
 DRAINED = {"RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "10"}
 LONG = ("search.trials=40", "train.epochs=2000", "train.patience=0", "search.pruner=none", "resources.max_concurrent=3")
-
-
-def ahead_of_ours(folder: Path) -> str:
-    """Return a PYTHONPATH with a folder in front of the path that the tests themselves run with."""
-    return os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.tools.python_path import ahead_of_ours
 
 from yolosweep.records import Cause, Ending
 
@@ -84,7 +85,7 @@ class Ours:
             return importlib.util.spec_from_loader(name, loader)
 sys.meta_path.insert(0, Ours)
 """)
-    return {"PYTHONPATH": str(folder)}
+    return {"PYTHONPATH": ahead_of_ours(folder)}
 
 
 def test_what_goes_wrong_on_one_rank_alone_does_not_leave_the_other_waiting(

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from tests.tools.python_path import ahead_of_ours
 
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
@@ -269,7 +270,7 @@ def test_a_trial_that_stands_still_is_ended_with_its_stacks_and_tried_again_once
         "resources.max_concurrent=1",
     )
     policy = ("trial.stall_timeout=4", "trial.recycle_after=2")
-    sweep = shell.run(toy, *short, *policy, PYTHONPATH=str(tmp_path / "ours"))
+    sweep = shell.run(toy, *short, *policy, PYTHONPATH=ahead_of_ours(tmp_path / "ours"))
     trials = sweep.history.trials
     told = {name: [(e.cause, e.from_epoch) for e in trial.resumes] for name, trial in trials.items()}
     again = {"t0001": [("stalled", 3)], "t0002": [("stalled", 3)]}

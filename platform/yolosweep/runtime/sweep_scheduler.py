@@ -21,7 +21,8 @@ from yolosweep.runtime.trial_actor import PLACED
 __all__ = ["SweepScheduler", "SweepSearcher", "trial_name"]
 
 _POLL_S = 1.0
-"""How often the controller is asked for processes that hang, and again for a trial when there was none."""
+"""How often the controller is asked for processes that hang, and again for a trial when there was none; and Ray for
+its nodes."""
 
 
 def trial_name(trial: Trial) -> str:
@@ -30,19 +31,28 @@ def trial_name(trial: Trial) -> str:
 
 
 class SweepSearcher(Searcher):  # type: ignore[misc]
-    """Suggests the trainings that the controller wants next."""
+    """Suggests the trainings that the controller wants next.
 
-    def __init__(self, controller: ControllerClient) -> None:
+    A suggestion knows every result, because none is made before there is room for it: only one trial waits for nodes
+    that may join, so that an autoscaler sees the demand.
+
+    Args:
+        controller: the sweep controller.
+        room: returns how many trials fit on the nodes that are there.
+    """
+
+    def __init__(self, controller: ControllerClient, room: Callable[[], int]) -> None:
         super().__init__()
-        self._controller = controller
+        self._controller, self._room = controller, room
         self._trials: dict[str, str] = {}
-        self._not_before = 0.0
+        self._not_before = self._counted_at = 0.0
+        self._fit = 0
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the configuration of the next trial, None where there is none yet, ``FINISHED`` after the last."""
         if time.monotonic() < self._not_before:
             return None
-        offer = self._controller.suggest()
+        offer = self._controller.suggest() if self._has_room() else "wait"
         if offer is None:
             return str(Searcher.FINISHED)
         if offer == "wait":
@@ -52,13 +62,15 @@ class SweepSearcher(Searcher):  # type: ignore[misc]
         placed = {"trial": offer.trial, "controller": self._controller.name, "excluded": list(offer.excluded)}
         return {**offer.parameters, PLACED: placed}
 
+    def _has_room(self) -> bool:
+        if time.monotonic() - self._counted_at >= _POLL_S:
+            self._counted_at, self._fit = time.monotonic(), self._room()
+        return len(self._trials) <= self._fit
+
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Note that Tune is done with a trial, however it ended."""
         self._not_before = 0.0
         self._controller.withdrawn(self._trials.pop(trial_id))
-
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Save nothing."""
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return object, ()

@@ -32,8 +32,6 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 """Turn off Ray's logs, telemetry and signal handling: the ledger, live table and controller replace them."""
@@ -116,10 +114,19 @@ def _start() -> str:
 
 
 def _cluster(address: str, *, joined: bool) -> Cluster:
+    return Cluster(address=address, nodes=_nodes(), joined=joined)
+
+
+def _nodes() -> dict[str, dict[str, float]]:
     import ray
 
-    nodes = {node["NodeID"]: dict(node["Resources"]) for node in ray.nodes() if node["Alive"]}
-    return Cluster(address=address, nodes=nodes, joined=joined)
+    return {node["NodeID"]: dict(node["Resources"]) for node in ray.nodes() if node["Alive"]}
+
+
+def _room(allocation: Allocation, excluded: Collection[str]) -> int:
+    """Return how many trials fit on the nodes that are there now."""
+    nodes = [resources for node, resources in _nodes().items() if node not in excluded]
+    return sum(map(allocation.ranks_on, nodes)) // allocation.world_size
 
 
 def run_trials(
@@ -146,7 +153,7 @@ def run_trials(
     tuner = _tuner(str(folder.ray), controller, allocation, excluded, watch)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), _callbacks_uncounted():
+        with warnings.catch_warnings(), _without_unread():
             warnings.simplefilter("ignore")
             tuner.fit()
     except ray.exceptions.RayError as error:
@@ -154,7 +161,7 @@ def run_trials(
     except Exception as error:
         if controller.trouble is not None:
             raise controller.trouble from None
-        if not controller.over():  # otherwise Tune only failed to read its own state, which is not needed
+        if not controller.over():  # otherwise Tune has only missed its own state
             raise
         logging.getLogger(__name__).debug("Tune ended with %r", error)
     finally:
@@ -177,7 +184,7 @@ def _tuner(
     return tune.Tuner(
         tune.with_resources(TrialActor, lambda config: place(config[PLACED]["excluded"])),
         tune_config=tune.TuneConfig(
-            search_alg=SweepSearcher(controller),
+            search_alg=SweepSearcher(controller, functools.partial(_room, allocation, excluded)),
             scheduler=SweepScheduler(controller, place, watch),
             num_samples=-1,
             max_concurrent_trials=allocation.concurrent,
@@ -197,19 +204,23 @@ def _tuner(
 
 
 @contextlib.contextmanager
-def _callbacks_uncounted() -> Iterator[None]:
-    """Spare Tune its count of callbacks, for which it imports W&B and MLflow: 0.7 s of a driver's 5, more with MLflow.
+def _without_unread() -> Iterator[None]:
+    """Spare Tune two things that nobody reads.
 
-    The count is for Ray's usage statistics, which are off.
+    Its count of callbacks is for Ray's usage statistics, which are off; for it, Tune imports W&B and MLflow: 0.7 s of a
+    driver's 5, more with MLflow. Its snapshots of all trials are a third of the driver's time per trial: a sweep is
+    resumed from its ledger. After its last trial, Tune then fails to read the snapshot.
     """
     from ray.air._internal import usage
+    from ray.tune.execution.tune_controller import TuneController
 
-    before = usage.tag_callbacks
+    before = usage.tag_callbacks, TuneController.checkpoint
     usage.tag_callbacks = lambda callbacks: False
+    TuneController.checkpoint = lambda controller, force=False, wait=False: None
     try:
         yield
     finally:
-        usage.tag_callbacks = before
+        usage.tag_callbacks, TuneController.checkpoint = before
 
 
 def _keep_credentials() -> None:
@@ -225,11 +236,15 @@ def _keep_credentials() -> None:
 
 def placement(allocation: Allocation, *excluded: Collection[str]) -> Any:
     """Return one bundle per rank; a worker gets all of them or none, and none on excluded nodes."""
+    return _placement(allocation, ",".join(sorted(set().union(*excluded))))
+
+
+@functools.cache  # Tune compares placements again and again, and equal ones slowly
+def _placement(allocation: Allocation, excluded: str) -> Any:
     from ray import tune
 
     ranks = allocation.world_size
     bundle = {"CPU": allocation.cpus / ranks, "GPU": allocation.gpus / ranks}
-    nodes = ",".join(sorted(set().union(*excluded)))
-    only = {"bundle_label_selector": [{"ray.io/node-id": f"!in({nodes})"}] * ranks} if nodes else {}
+    only = {"bundle_label_selector": [{"ray.io/node-id": f"!in({excluded})"}] * ranks} if excluded else {}
     strategy = "PACK" if allocation.spread else "STRICT_PACK"
     return tune.PlacementGroupFactory([bundle] * ranks, strategy=strategy, **only)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,20 +53,36 @@ def trial(name: str, status: str, actor: str = "") -> Any:
     )  # fmt: skip
 
 
+def searcher(controller: Controller, room: Callable[[], int] = lambda: 8) -> SweepSearcher:
+    return SweepSearcher(controller, room)  # type: ignore[arg-type]
+
+
 def test_a_trial_has_its_own_name_and_parameters() -> None:
-    config = SweepSearcher(Controller(OFFER)).suggest("1")  # type: ignore[arg-type]
+    config = searcher(Controller(OFFER)).suggest("1")
     assert config == {"lr0": 0.01, "yolosweep": {"trial": "t0007", "controller": "c", "excluded": ["n1"]}}
     assert trial_name(SimpleNamespace(config=config)) == "t0007"
 
 
 def test_after_a_wait_the_controller_is_asked_again_once_a_trial_has_ended() -> None:
     controller = Controller(OFFER, "wait", None)
-    searcher = SweepSearcher(controller)  # type: ignore[arg-type]
-    searcher.suggest("1")
-    assert [searcher.suggest("2") for _ in range(9)] == [None] * 9
-    searcher.on_trial_complete("1", error=True)
-    assert searcher.suggest("3") == Searcher.FINISHED
+    asking = searcher(controller)
+    asking.suggest("1")
+    assert [asking.suggest("2") for _ in range(9)] == [None] * 9
+    asking.on_trial_complete("1", error=True)
+    assert asking.suggest("3") == Searcher.FINISHED
     assert controller.calls == [("withdrawn", "t0007")]
+
+
+def test_one_trial_waits_for_nodes_to_join_and_the_others_are_not_suggested_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweep_scheduler, "_POLL_S", 0.0)
+    room, controller = [2], Controller(*[OFFER] * 5)
+    asking = searcher(controller, lambda: room[0])
+    assert [asking.suggest(str(number)) is None for number in range(5)] == [False, False, False, True, True]
+    room[0] = 3
+    asking.on_trial_complete("0")
+    assert [asking.suggest(str(number)) is None for number in range(5, 8)] == [False, False, True]
 
 
 def test_processes_that_hang_are_killed_and_trials_that_need_none_are_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,5 +114,5 @@ def test_a_trial_whose_process_died_is_placed_elsewhere(status: str, placed: lis
 
 
 def test_tune_can_store_both_which_nobody_reads() -> None:
-    assert pickle.dumps(SweepSearcher(Controller()))  # type: ignore[arg-type]
+    assert pickle.dumps(searcher(Controller()))
     assert pickle.dumps(SweepScheduler(Controller(), lambda excluded: None, lambda now: None))  # type: ignore[arg-type]

@@ -5,6 +5,8 @@
 At each cost a sweep recommends the trial with the best score, the one that the searcher's model expects most of, or the
 winner of finals that are part of the same cost: the best three and the defaults, trained with three new seeds each.
 
+After finals, what a new training is expected to score is quoted.
+
 Regret: the best true final score in the space minus that of the recommended configuration. Optimism: the score quoted
 minus the true one; surplus: minus the mean score of fresh seeds, as it is without any choice. All in points (0.01 mAP).
 False: share of the sweeps in which the defaults are at least as good, but the recommendation is called better.
@@ -90,16 +92,19 @@ class Look:
         rows, spent = list[Finalist](), self._sweep.spent
         for number, name in enumerate((self._base, *chosen)):
             scores, config = dict[int, float | None](), self._trainings[name].job.config
+            curves = dict[int, tuple[float | None, ...]]()
             for seed in range(1, SEEDS + 1):
                 curve = self._problem.curve(config, 1000 * (self._sweep.seed + 1) + seed)
                 spent += ((curve.diverges_at or EPOCHS) + START_EPOCHS) * epoch_cost(config)
+                curves[seed] = tuple(curve.scores[: curve.diverges_at])
                 scores[seed] = max(curve.scores[: curve.diverges_at])
-            rows.append(Finalist(trial=name, number=number, scores=scores))
+            rows.append(Finalist(trial=name, number=number, scores=scores, curves=curves))
         table = seed_table(rows, "max")
         assert table is not None
         winner, said = next(iter(table.rows)), compared_seeds(table, "max")
         by = f"finals of the best by {'model' if by_model else 'score'}"
-        return self._said(by, winner, table.means[winner], spent, said.low > 0)
+        assert said.expected is not None
+        return self._said(by, winner, said.expected, spent, said.low > 0)
 
     def _whole(self, *, by_model: bool) -> list[str]:
         """Return the trials that trained to their end, best first."""

@@ -3,10 +3,11 @@
     python -m tests.bench.efficiency --workers 1 100 1000 10000
 
 A virtual clock moves on by the CPU time that each answer took, as measured, ledger included; workers that ask
-meanwhile wait in line. A training takes 100 minutes of a worker (20 reports of 5 minutes), and 20 s to start. With
-faults, one worker in ten is half as fast, and a worker is lost every 200 reports: what it trained since its last report
-is lost, and it needs five minutes to come back. Efficiency: share of the workers' time that goes into epochs that are
-reported; the rest is waiting for answers, starting, and what was lost.
+meanwhile wait in line. A training of the defaults takes 100 minutes of a worker (20 reports of 5 minutes), others half
+to one and a half as long, and all 20 s to start. With faults, one worker in ten is half as fast, and a worker is lost
+every 200 reports: what it trained since its last report is lost, and it needs five minutes to come back. Efficiency:
+share of the workers' time that goes into epochs that are reported; the rest is waiting for answers, starting, and what
+was lost.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 from tests.bench.search import EPOCHS, Problem, Production, Timed, TrueCurve
 
 from yolosweep.search.simulation import Simulation, Training
@@ -42,7 +42,7 @@ class Efficiency:
 
 
 class Reported(Problem):
-    """A problem whose trainings report less often, and take as long whatever they train with."""
+    """A problem whose trainings report less often."""
 
     epochs = REPORTS
 
@@ -50,7 +50,7 @@ class Reported(Problem):
         """See ``World``."""
         whole = super().curve(config, seed)
         kept = whole.scores[EPOCHS // REPORTS - 1 :: EPOCHS // REPORTS]
-        return TrueCurve(scores=kept, epoch_s=EPOCH_S, true=whole.true)
+        return TrueCurve(scores=kept, epoch_s=EPOCH_S * whole.epoch_s, true=whole.true)
 
 
 class Fleet(Simulation):
@@ -111,19 +111,15 @@ def main(words: list[str] | None = None) -> list[Efficiency]:
     arguments.add_argument("--workers", type=int, nargs="+", default=[1, 100, 1000])
     arguments.add_argument("--reports", type=int, default=2 * REPORTS, help="of each worker")
     asked = arguments.parse_args(words)
-    table = Table(title="Efficiency of the workers", title_justify="left")
-    for column in ("workers", "faults", "efficiency", "decisions", "decisions a second", "longest wait, s"):
-        table.add_column(column, justify="right")
-    found = []
+    found, console = [], Console(width=120)
+    console.print("workers  faults  efficiency  decisions  a second  longest wait")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for workers in asked.workers:
             for faults in (False, True):
                 found.append(one := measure(workers, asked.reports, faults=faults))
-                rate = one.decisions / one.seconds
-                cells = (f"{one.share:.3f}", str(one.decisions), f"{rate:.0f}", f"{one.slowest:.1f}")
-                table.add_row(str(workers), "yes" if faults else "no", *cells)
-    Console(width=120).print(table)
+                told = f"{workers:7}  {'yes' if faults else 'no':>6}  {one.share:10.3f}  {one.decisions:9}"
+                console.print(f"{told}  {one.decisions / one.seconds:8.0f}  {one.slowest:10.1f} s")
     return found
 
 

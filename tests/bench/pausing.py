@@ -6,8 +6,8 @@ The ``soft`` pruner decides over the curves of :mod:`tests.bench.search`; config
 ``gp`` (a fifth from anywhere, the others near the best forecasts), so that a sweep takes less than a second. Rules:
 
 - ``stop P``: below a chance of P a training ends for good, as in production with P = 0.02.
-- ``oracle P``: the same, but whoever knows the truth resumes each training that would beat the best one. No rule that
-  resumes trainings can know more, so this bounds what pausing is worth.
+- ``oracle P``: the same, but whoever knows the truth resumes each training that would beat the best one. A rule
+  that has to guess can hardly do better.
 - ``index``: a training goes on, or goes on again, while its chance to beat the best per epoch left is at least that of
   new trainings lately (half of it for those that run, 0.8 of it for those that wait).
 """

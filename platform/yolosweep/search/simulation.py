@@ -193,6 +193,7 @@ class ControlledSearch:
             dataset=data.model_dump(mode="json"), cpus=1, gpus=0, header={}, models=models, clock=clock,
         )  # fmt: skip
         self._defaults, self._epoch_s, self._mode = defaults, epoch_s, exp.search.mode
+        self._patience = exp.backend.arguments.patience
         self._requests: dict[str, TrialRequest] = {}
         self._rows: dict[str, list[EpochResult]] = {}
         self._lost: list[str] = []
@@ -227,7 +228,10 @@ class ControlledSearch:
             )
         )  # fmt: skip
         verdict = self.controller.row(trial, rows[-1], Checkpoint(epoch=epoch, state=_STATE), request.attempt)
-        return {Verdict.PRUNE: Ending.PRUNED, Verdict.CANCEL: Ending.CANCELLED}.get(verdict)
+        if verdict is not Verdict.CONTINUE:
+            return Ending.PRUNED if verdict is Verdict.PRUNE else Ending.CANCELLED
+        patience = self._patience(request.settings)
+        return Ending.PATIENCE if patience and rows[-1].epochs_without_gain >= patience else None
 
     def lost(self, trial: str) -> None:
         """Hear that the node of a training is gone; it goes on from its last epoch on the next free worker."""

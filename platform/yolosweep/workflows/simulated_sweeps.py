@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolosweep.errors import UsageError
-from yolosweep.experiment import Experiment, Source, baseline, load_experiment, settings_of
+from yolosweep.experiment import Experiment, Source, baseline, is_open_batch, load_experiment, settings_of
 from yolosweep.experiment.schema import MODEL
 from yolosweep.experiment.settings import allows
 from yolosweep.experiment.space import active, is_number
@@ -107,6 +107,10 @@ class Landscape:
 
 def _faults(exp: Experiment, surrogate: Surrogate, defaults: Mapping[str, Any]) -> list[str]:
     known, found = surrogate.axes, list[str]()
+    if exp.search.warm_start:
+        found.append("a warm start is not simulated; set search.warm_start=[]")
+    if any(map(is_open_batch, (defaults.get("batch"), *_searched(exp, "batch")))):
+        found.append("a batch that is found on the machine is not simulated; set train.batch to a number")
     if (epochs := int(exp.train["epochs"])) != surrogate.epochs:
         found.append(f"they have {surrogate.epochs} epochs, not {epochs}; set train.epochs={surrogate.epochs}")
     missing = [name for name in exp.search.parameters if known.get(name) is None]
@@ -114,13 +118,18 @@ def _faults(exp: Experiment, surrogate: Surrogate, defaults: Mapping[str, Any]) 
         varied = ", ".join(name for name, axis in known.items() if axis is not None)
         found.append(f"{', '.join(missing)} did not vary in them; search among {varied}")
     for name, axis in known.items():
-        parameter = exp.search.parameters.get(name)
-        values = [defaults.get(name)] if parameter is None else parameter.corners()
+        values = _searched(exp, name) or [defaults.get(name)]
         words = axis is not None and axis.kind == "categorical"
         for value in values if axis is not None else ():
             if (value not in axis.corners()) if words and axis is not None else not is_number(value):
                 found.append(f"{name}={value} is not in them")
     return found
+
+
+def _searched(exp: Experiment, name: str) -> list[Any]:
+    """Return the extreme values of a searched parameter; none if it is not searched."""
+    parameter = exp.search.parameters.get(name)
+    return [] if parameter is None else parameter.corners()
 
 
 def simulate(

@@ -83,6 +83,17 @@ def test_what_does_not_fit_is_named_at_once(curves: str) -> None:
     assert "optimizer=RMSProp is not in them" in text
 
 
+def test_what_is_not_simulated_is_refused(curves: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"set search\.warm_start=\[\]; a batch .* set train\.batch to a number"):
+        simulate(EXPERIMENT, ["train.batch=-1", f"search.warm_start=[{tmp_path}]"], curves, chosen="one")
+
+
+def test_patience_ends_trainings(curves: str) -> None:
+    (found,) = simulate(EXPERIMENT, ["train.batch=8", "train.patience=1"], curves, chosen="one", seeds=1)
+    assert found.endings.get("patience", 0) > 0
+    assert found.epochs < 12 * EPOCHS
+
+
 def test_a_run_with_few_trainings_is_no_source(repository: Path) -> None:
     parameters = {"lr0": {"min": 0.001, "max": 0.1}}
     exp = {**EXPERIMENT, "model": "toy/red", "search": {"trials": 5, "parameters": parameters}}

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from yolosweep.diagnosis.seeds import seed_table
 from yolosweep.errors import UsageError
 from yolosweep.experiment import Experiment, Source, baseline, is_open_batch, load_experiment, settings_of
 from yolosweep.experiment.schema import MODEL
 from yolosweep.experiment.settings import allows
 from yolosweep.experiment.space import active, is_number
 from yolosweep.ledger import RunFolder
+from yolosweep.ledger.evidence import finalists_of
 from yolosweep.ledger.history import History
 
 if TYPE_CHECKING:
@@ -193,12 +195,10 @@ def _outcome(
     exp: Experiment, landscape: Landscape, simulation: Simulation, history: History, seed: int
 ) -> SimulatedSweep:
     sign = 1.0 if exp.search.mode == "max" else -1.0
-    quoted = {one.request.trial: one.score for one in history.ranked() if one.score is not None}
-    finals = {one.request.repeats: [o.score or 0.0 for o in history.repeats(one.request.repeats)]
-              for one in history.repeats()}  # fmt: skip
-    means = {name: sum(scores) / len(scores) for name, scores in finals.items() if name is not None}
-    scores = means or quoted
-    winner = max(scores, key=lambda name: sign * scores[name])
+    leader = history.ranked()[0]  # a budget, however small, ends after an epoch
+    winner, score = leader.request.trial, leader.score
+    if (table := seed_table(finalists_of(history), exp.search.mode)) is not None:
+        winner, score = next(iter(table.means.items()))
     asked = {one.request.trial: dict(one.request.asked) for one in history.searched}
     true = {name: landscape.true(parameters) for name, parameters in asked.items()}
     best, base = history.trials[max(true, key=lambda name: sign * true[name])], history.baseline
@@ -207,7 +207,7 @@ def _outcome(
     return SimulatedSweep(
         seed=seed, trials=len(history.trials), endings={one: statuses.count(one) for one in dict.fromkeys(statuses)},
         epochs=history.epochs(), trainings=simulation.spent / unit, hours=simulation.clock.now / 3600, winner=winner,
-        parameters=asked[winner], score=scores[winner], true=true[winner],
+        parameters=asked[winner], score=score or 0.0, true=true[winner],
         defaults=true[base.request.trial] if base is not None else float("nan"),
-        regret=sign * (landscape.best - true[winner]), best_pruned=best.status in ("pruned", "paused"),
+        regret=sign * (landscape.best - true[winner]), best_pruned=best.status == "pruned",
     )  # fmt: skip

@@ -88,6 +88,11 @@ def test_what_is_not_simulated_is_refused(curves: str, tmp_path: Path) -> None:
         simulate(EXPERIMENT, ["train.batch=-1", f"search.warm_start=[{tmp_path}]"], curves, chosen="one")
 
 
+def test_a_budget_ends_after_an_epoch_at_the_earliest(curves: str) -> None:
+    (found,) = simulate(EXPERIMENT, ["train.batch=8", "search.time_budget=1"], curves, chosen="one", seeds=1)
+    assert 1 <= found.epochs <= 4
+
+
 def test_patience_ends_trainings(curves: str) -> None:
     (found,) = simulate(EXPERIMENT, ["train.batch=8", "train.patience=1"], curves, chosen="one", seeds=1)
     assert found.endings.get("patience", 0) > 0

@@ -186,10 +186,10 @@ class ControlledSearch:
     ) -> None:
         self._root = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
         data = PreparedDataset(task=exp.task, source="d", train_on="d", names={0: "a"}, images={}, fingerprint="d")
-        self._folder = RunFolder.create(self._root, "simulated")
+        self.folder = RunFolder.create(self._root, "simulated")
         models = {name: (name, name) for name in exp.models}
         self.controller = SweepController(
-            self._folder.address, experiment=exp.model_dump(mode="json"), model=exp.model, model_fingerprint=exp.model,
+            self.folder.address, experiment=exp.model_dump(mode="json"), model=exp.model, model_fingerprint=exp.model,
             dataset=data.model_dump(mode="json"), cpus=1, gpus=0, header={}, models=models, clock=clock,
         )  # fmt: skip
         self._defaults, self._epoch_s, self._mode = defaults, epoch_s, exp.search.mode
@@ -250,7 +250,7 @@ class ControlledSearch:
 
     def history(self) -> History:
         """Return the sweep as its ledger tells it."""
-        return History.of(self._folder)
+        return History.of(self.folder)
 
     def close(self) -> None:
         """See ``Method``."""

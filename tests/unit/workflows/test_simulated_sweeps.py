@@ -1,6 +1,7 @@
 """``yolosweep simulate``: the sweep controller on recorded curves."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
 from yolosweep.errors import UsageError
+from yolosweep.experiment import load_experiment
+from yolosweep.search.simulation import Clock, ControlledSearch, Curve, Job, Simulation
 from yolosweep.workflows.simulated_sweeps import simulate
 
 EXPERIMENT = {
@@ -81,6 +84,27 @@ def test_what_does_not_fit_is_named_at_once(curves: str) -> None:
     assert "set train.epochs=12" in text
     assert "mosaic did not vary" in text
     assert "optimizer=RMSProp is not in them" in text
+
+
+def test_a_run_is_a_source_of_curves(tmp_path: Path) -> None:
+    """What would the same search have found with more trials? Curves come from the run alone."""
+    exp = load_experiment(EXPERIMENT, ["train.batch=8"])
+    method = ControlledSearch(exp, defaults={}, clock=Clock(), epoch_s=lambda request, epoch: 2.0)
+
+    def curve(job: Job) -> Curve:
+        rise = final(float(job.config["lr0"]), str(job.config["optimizer"])) / EPOCHS
+        return Curve(scores=[rise * epoch for epoch in range(1, EPOCHS + 1)], epoch_s=2.0)
+
+    for _ in Simulation(method, curve, 2).epochs():
+        pass
+    run = method.history().sweep
+    shutil.copytree(method.folder.root, tmp_path / run)
+    method.close()
+    (found,) = simulate(EXPERIMENT, ["train.batch=8", "search.trials=20"], str(tmp_path / run), seeds=1)
+    assert found.trials == 20
+    assert found.true == pytest.approx(0.5, abs=0.08)
+    with pytest.raises(UsageError, match=r"set search\.metric"):
+        simulate(EXPERIMENT, ["search.metric=metrics/mAP50(B)"], str(tmp_path / run))
 
 
 def test_what_is_not_simulated_is_refused(curves: str, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@
 At each cost a sweep recommends the trial with the best score, the one that the searcher's model expects most of, or the
 winner of finals that are part of the same cost: the best three and the defaults, trained with three new seeds each.
 
+After finals, what a new training is expected to score is quoted.
+
 Regret: the best true final score in the space minus that of the recommended configuration. Optimism: the score quoted
 minus the true one; surplus: minus the mean score of fresh seeds, as it is without any choice. All in points (0.01 mAP).
 False: share of the sweeps in which the defaults are at least as good, but the recommendation is called better.
@@ -29,16 +31,18 @@ from tests.bench.search import (
     DEFAULTS,
     EPOCHS,
     FAMILIES,
-    START_EPOCHS,
     Problem,
     Production,
     Sweep,
     epoch_cost,
     interval,
+    score_of,
 )
 
 from yolosweep.diagnosis.seeds import compared_seeds, seed_table
+from yolosweep.records import Ending
 from yolosweep.records.verdict import Finalist
+from yolosweep.search.simulation import START_EPOCHS
 
 TOP, SEEDS = 3, 3
 """Finalists beside the defaults, and the new seeds of each."""
@@ -76,10 +80,10 @@ class Look:
 
     def plain(self) -> Iterator[Recommendation]:
         """Yield what is recommended without finals."""
-        best = max(self._trainings, key=lambda name: self._trainings[name].best)
-        yield self._said("score", best, self._trainings[best].best, self._sweep.spent, best != self._base)
+        best = max(self._trainings, key=lambda name: score_of(self._trainings[name]))
+        yield self._said("score", best, score_of(self._trainings[best]), self._sweep.spent, best != self._base)
         best = self._whole(by_model=True)[0]
-        quoted = self._expected.get(best, self._trainings[best].best)
+        quoted = self._expected.get(best, score_of(self._trainings[best]))
         yield self._said("model", best, quoted, self._sweep.spent, best != self._base)
 
     def finals(self, *, by_model: bool) -> Recommendation:
@@ -87,28 +91,31 @@ class Look:
         chosen = [name for name in self._whole(by_model=by_model) if name != self._base][:TOP]
         rows, spent = list[Finalist](), self._sweep.spent
         for number, name in enumerate((self._base, *chosen)):
-            scores, config = dict[int, float | None](), self._trainings[name].config
+            scores, config = dict[int, float | None](), self._trainings[name].job.config
+            curves = dict[int, tuple[float | None, ...]]()
             for seed in range(1, SEEDS + 1):
                 curve = self._problem.curve(config, 1000 * (self._sweep.seed + 1) + seed)
                 spent += ((curve.diverges_at or EPOCHS) + START_EPOCHS) * epoch_cost(config)
-                scores[seed] = float(curve.scores[: curve.diverges_at].max())
-            rows.append(Finalist(trial=name, number=number, scores=scores))
+                curves[seed] = tuple(curve.scores[: curve.diverges_at])
+                scores[seed] = max(curve.scores[: curve.diverges_at])
+            rows.append(Finalist(trial=name, number=number, scores=scores, curves=curves))
         table = seed_table(rows, "max")
         assert table is not None
         winner, said = next(iter(table.rows)), compared_seeds(table, "max")
         by = f"finals of the best by {'model' if by_model else 'score'}"
-        return self._said(by, winner, table.means[winner], spent, said.low > 0)
+        assert said.expected is not None
+        return self._said(by, winner, said.expected, spent, said.low > 0)
 
     def _whole(self, *, by_model: bool) -> list[str]:
         """Return the trials that trained to their end, best first."""
-        whole = [name for name, one in self._trainings.items() if one.how == "finished"]
+        whole = [name for name, one in self._trainings.items() if one.how is Ending.FINISHED]
         known = self._expected if by_model else {}
-        return sorted(whole, key=lambda name: -known.get(name, self._trainings[name].best))
+        return sorted(whole, key=lambda name: -known.get(name, score_of(self._trainings[name])))
 
     def _said(self, by: str, trial: str, quoted: float, spent: float, better: bool) -> Recommendation:
-        config = self._trainings[trial].config
+        config = self._trainings[trial].job.config
         true, base = (self._problem.curve(one, 0).true for one in (config, DEFAULTS))
-        fresh = float(np.mean([self._problem.curve(config, 100_000 + seed).scores.max() for seed in range(FRESH)]))
+        fresh = float(np.mean([max(self._problem.curve(config, 100_000 + seed).scores) for seed in range(FRESH)]))
         return Recommendation(
             family=self._family, seed=self._sweep.seed, cost=self._cost, by=by, spent=spent / EPOCHS,
             regret=100 * (self._problem.best - true),
@@ -121,9 +128,10 @@ def looks(job: tuple[str, int, int, tuple[float, ...]]) -> list[Recommendation]:
     family, seed, workers, costs = job
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        method = Production("gp", "soft", seed)
+        problem = Problem(family, seed)
+        method = Production(problem, "gp", "soft", seed)
         try:
-            return list(_looks(Sweep(Problem(family, seed), method, workers, seed), method, family, costs))
+            return list(_looks(Sweep(problem, method, workers, seed), method, family, costs))
         finally:
             method.close()
 

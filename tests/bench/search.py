@@ -6,25 +6,25 @@ whole training of the defaults. The configuration with the best score seen is wh
 
     python -m tests.bench.search --seeds 8 --methods gp+soft gp+none tpe+asha random optuna-tpe-median
 
-``A+B`` is the production controller with searcher A and pruner B, without Ray; ``gp:cost=0+soft`` sets an
-option. Regret: the best true final score in the
-space minus that of the recommended configuration, in points (1 = 0.01 mAP). Pruned: share of sweeps that pruned the
-best configuration they started. Optimism: the score quoted minus the true one, in points.
+    python -m tests.bench.search --seeds 20 --curves tests/bench/curves.csv --workers 1
+
+``A+B`` is the production controller with searcher A and pruner B, without Ray; ``gp:cost=0+soft:chance=0.1`` sets
+options. Regret: the best true final score in the space minus that of the recommended configuration, in points (1 = 0.01
+mAP). Pruned: share of sweeps that pruned the best configuration they started. Optimism: the score quoted minus the true
+one, in points. ``--curves`` takes curves of real trainings (:mod:`tests.bench.record_curves`) in place of the families:
+a surrogate of them says what other configurations score, and the truth is the surrogate without noise.
 """
 
 from __future__ import annotations
 
 import argparse
-import heapq
-import itertools
+import csv
 import json
 import multiprocessing
-import shutil
-import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,6 +34,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from tests.bench import record_curves
+
+from yolosweep.experiment import Experiment
+from yolosweep.experiment.settings import resolved
+from yolosweep.records import Ending, TrialRequest
+from yolosweep.search.recorded_curves import read_table
+from yolosweep.search.simulation import Clock, ControlledSearch, Curve, Job, Method, Simulation, Training
+from yolosweep.workflows.simulated_sweeps import Landscape
 
 Array = NDArray[np.float64]
 
@@ -62,7 +70,7 @@ EFFECTS = np.array([0.55, 0.12, 0.08, 0.16, 0.12, 0.12, 0.04, 0.05, 0.04, 0.10, 
 """Mean weight of each argument; the last three have no effect."""
 LIVE = EFFECTS > 0
 FAMILIES = ("typical", "crossing", "late", "near", "noisy", "sharp", "drawn")
-EPOCHS, CLOSE_MOSAIC, START_EPOCHS = 100, 10, 0.3
+EPOCHS, CLOSE_MOSAIC = 100, 10
 COSTS = (20.0, 40.0)
 """Budgets at which a sweep is looked at, in whole trainings of the defaults."""
 
@@ -90,17 +98,60 @@ def epoch_cost(config: dict[str, Any]) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
-    """One training as it would go if it were trained to its end."""
+class TrueCurve(Curve):
+    """A curve, and its best score without any noise."""
 
-    scores: Array
     true: float
-    """Best score without any noise."""
-    diverges_at: int | None
+
+
+class World(Protocol):
+    """What is searched, and what it scores."""
+
+    space: dict[str, dict[str, Any]]
+    defaults: dict[str, Any]
+    epochs: int
+    best: float
+    """The best true score in the space."""
+
+    def curve(self, config: dict[str, Any], seed: int) -> TrueCurve:
+        """Return the training of a configuration; the seed decides luck and noise."""
+
+
+class Recorded:
+    """A set of recorded curves."""
+
+    space, defaults, epochs = record_curves.SPACE, record_curves.DEFAULTS, record_curves.EPOCHS
+
+    def __init__(self, file: Path, chosen: str) -> None:
+        exp = experiment_of(self, {"trials": 1}, 0)
+        self._landscape = Landscape(exp, read_table(file, chosen))
+        self.best = self._landscape.best
+
+    def curve(self, config: dict[str, Any], seed: int) -> TrueCurve:
+        """See ``World``."""
+        found = self._landscape.curve(Job(trial="", config=config, seed=seed))
+        true = float(self._landscape.surrogate.true([config])[0])
+        return TrueCurve(scores=found.scores, epoch_s=found.epoch_s, true=true)
+
+
+def world_of(family: str, seed: int) -> World:
+    """Return a family's problem, or the set of recorded curves of ``FILE:SET``."""
+    file, _, chosen = family.rpartition(":")
+    return Recorded(Path(file), chosen) if file else Problem(family, seed)
+
+
+def experiment_of(world: World, search: dict[str, Any], seed: int) -> Experiment:
+    """Return the experiment that searches a world."""
+    exp = {"name": "b", "model": "yolo11n.yaml", "data": "d", "seed": seed}
+    exp["search"] = {"parameters": world.space, **search}
+    exp["train"] = {"epochs": world.epochs, "optimizer": "AdamW"}
+    return resolved(Experiment.model_validate(exp))
 
 
 class Problem:
     """One data set, so to speak: where the optimum is, how much each argument matters, how curves look."""
+
+    space, defaults, epochs = SPACE, DEFAULTS, EPOCHS
 
     def __init__(self, family: str, seed: int) -> None:
         self.family = family
@@ -144,7 +195,7 @@ class Problem:
         snapped[:, 2:4] = np.round(points[:, 2:4] * 2) / 2  # batch and imgsz have three values each
         return self.asymptote(snapped)
 
-    def curve(self, config: dict[str, Any], seed: int) -> Curve:
+    def curve(self, config: dict[str, Any], seed: int) -> TrueCurve:
         """Return the training of a configuration; the seed decides luck and noise."""
         at = unit(config)
         rng = np.random.default_rng([seed, *(int(value * 1e9) for value in at)])
@@ -162,7 +213,10 @@ class Problem:
         hot = at[0] - 0.9 - 0.1 * (at[2] - 0.5)
         diverges = hot > 0 and rng.random() < 8 * hot
         at_epoch = int(rng.integers(2, 25)) if diverges else None
-        return Curve(scores=np.clip(scores, 0.0, 0.99), true=float(true.max()), diverges_at=at_epoch)
+        return TrueCurve(
+            scores=np.clip(scores, 0.0, 0.99).tolist(), epoch_s=epoch_cost(config), true=float(true.max()),
+            diverges_at=at_epoch,
+        )  # fmt: skip
 
     def _shape(self, at: Array, quality: float) -> Array:
         """Return a curve without noise whose best value is 1."""
@@ -183,41 +237,6 @@ class Problem:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
-    """A training to start."""
-
-    trial: str
-    config: dict[str, Any]
-
-
-class Method(Protocol):
-    """A search: what to train next, and which training to prune."""
-
-    def next(self, worker: int) -> Job | None:
-        """Return the next training of a free worker; None where there is none for now."""
-
-    def row(self, trial: str, epoch: int, score: float) -> bool:
-        """Hear the score of an epoch; return whether the training is pruned."""
-
-    def ended(self, trial: str, how: str) -> None:
-        """Hear that a training finished, was pruned or diverged."""
-
-    def close(self) -> None:
-        """Give back what it holds."""
-
-
-@dataclass
-class _Training:
-    config: dict[str, Any]
-    curve: Curve
-    cost: float
-    worker: int
-    epoch: int = 0
-    best: float = -1.0
-    how: str = "running"
-
-
-@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """One sweep, looked at at each cost."""
 
@@ -235,165 +254,92 @@ class Outcome:
     """Seconds of CPU that the decisions took."""
 
 
-@dataclass
-class Sweep:
-    """A sweep on a virtual clock: what each worker trains, and when its epochs end."""
+class Timed:
+    """A method, and the CPU that its decisions take."""
 
-    problem: Problem
-    method: Method
-    workers: int
-    seed: int
-    trainings: dict[str, _Training] = field(default_factory=dict)
-    spent: float = 0.0
-    thought: float = 0.0
-    _queue: list[tuple[float, int, str]] = field(default_factory=list)
-    _order: Iterable[int] = field(default_factory=itertools.count)
+    def __init__(self, method: Method) -> None:
+        self.method, self.seconds = method, 0.0
+        self.next, self.row, self.ended = map(self._timed, (method.next, method.row, method.ended))
+        self.close = method.close
+
+    def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*words: Any) -> Any:
+            before = time.process_time()
+            answer = call(*words)
+            self.seconds += time.process_time() - before
+            return answer
+
+        return timed
+
+
+class Sweep(Simulation):
+    """A sweep in a world."""
+
+    def __init__(self, problem: World, method: Method, workers: int, seed: int) -> None:
+        super().__init__(method, lambda job: problem.curve(job.config, seed), workers)
+        self.problem, self.seed = problem, seed
+        self.unit = problem.epochs * problem.curve(problem.defaults, 0).epoch_s
+        """Cost of a whole training of the defaults."""
 
     def run(self) -> tuple[list[float], list[float]]:
         """Train until the last cost is spent; return regret and optimism at each cost."""
-        looks = [cost * EPOCHS for cost in COSTS]
+        looks = [cost * self.unit for cost in COSTS]
         regrets, optimism = list[float](), list[float]()
         for _ in self.epochs():
             while len(regrets) < len(looks) and self.spent >= looks[len(regrets)]:
-                lead = max(self.trainings.values(), key=lambda training: training.best)
-                regrets.append(100 * (self.problem.best - lead.curve.true))
-                optimism.append(100 * (lead.best - lead.curve.true))
+                lead = max(self.trainings.values(), key=score_of)
+                true = self.problem.curve(lead.job.config, self.seed).true
+                regrets.append(100 * (self.problem.best - true))
+                optimism.append(100 * (score_of(lead) - true))
             if len(regrets) == len(looks):
                 break
         return regrets, optimism
 
-    def epochs(self) -> Iterator[None]:
-        """Train without end, one epoch after the other."""
-        idle, now = list(range(self.workers)), 0.0
-        while True:
-            idle = [worker for worker in idle if not self._start(worker, now)]
-            now, _, trial = heapq.heappop(self._queue)
-            if self._epoch(trial, now):
-                idle.append(self.trainings[trial].worker)
-            yield
 
-    def _thinking(self, call: Callable[[], Any]) -> Any:
-        before = time.process_time()
-        answer = call()
-        self.thought += time.process_time() - before
-        return answer
-
-    def _start(self, worker: int, now: float) -> bool:
-        job = self._thinking(lambda: self.method.next(worker))
-        if job is None:
-            return False
-        cost = epoch_cost(job.config)
-        curve = self.problem.curve(job.config, self.seed)
-        self.trainings[job.trial] = _Training(config=job.config, curve=curve, cost=cost, worker=worker)
-        self.spent += START_EPOCHS * cost
-        heapq.heappush(self._queue, (now + (1 + START_EPOCHS) * cost, next(iter(self._order)), job.trial))
-        return True
-
-    def _epoch(self, trial: str, now: float) -> bool:
-        """Train one epoch; return whether the training ended."""
-        one = self.trainings[trial]
-        one.epoch += 1
-        self.spent += one.cost
-        if one.curve.diverges_at == one.epoch:
-            one.how = "diverged"
-        else:
-            score = float(one.curve.scores[one.epoch - 1])
-            one.best = max(one.best, score)
-            pruned = self._thinking(lambda: self.method.row(trial, one.epoch, score))
-            one.how = "finished" if one.epoch == EPOCHS else "pruned" if pruned else "running"
-        if one.how == "running":
-            heapq.heappush(self._queue, (now + one.cost, next(iter(self._order)), trial))
-            return False
-        self._thinking(lambda: self.method.ended(trial, one.how))
-        return True
+def score_of(training: Training) -> float:
+    """Return the best score of a training so far."""
+    return -1.0 if training.best is None else training.best
 
 
-class Production:
-    """The sweep controller with its trial generator, searcher, pruner and ledger."""
+class Production(ControlledSearch):
+    """The sweep controller with a searcher and a pruner, each with its options."""
 
-    def __init__(self, searcher: str, pruner: str, seed: int, options: str = "") -> None:
-        from yolosweep.experiment import Experiment
-        from yolosweep.experiment.settings import resolved
-        from yolosweep.ledger import RunFolder
-        from yolosweep.records import PreparedDataset
-        from yolosweep.search.controller import SweepController
+    def __init__(self, world: World, searcher: str, pruner: str, seed: int) -> None:
+        search: dict[str, Any] = {"trials": 100_000, "finals": "none"}
+        for key, words in (("searcher", searcher), ("pruner", pruner)):
+            search[key], _, options = words.partition(":")
+            pairs = (one.partition("=") for one in options.split(",") if one)
+            search[f"{key}_options"] = {name: float(value) for name, _, value in pairs} or None
+        self._world, self._epoch_costs = world, dict[str, float]()
+        exp = experiment_of(world, search, seed)
+        super().__init__(exp, defaults=world.defaults, clock=Clock(), epoch_s=self._seconds)
 
-        search = {"searcher": searcher, "pruner": pruner, "parameters": SPACE, "trials": 100_000}
-        if options:
-            given = (one.partition("=") for one in options.split(","))
-            search["searcher_options"] = {name: float(value) for name, _, value in given}
-        exp = {"name": "b", "model": "yolo11n.yaml", "data": "d", "seed": seed, "search": search}
-        exp["train"] = {"epochs": EPOCHS, "optimizer": "AdamW"}
-        data = PreparedDataset(task="detect", source="d", train_on="d", names={0: "a"}, images={}, fingerprint="f")
-        self._root = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-        self._controller = SweepController(
-            RunFolder.create(self._root, "b").address,
-            experiment=resolved(Experiment.model_validate(exp)).model_dump(mode="json"), model="yolo11n.yaml",
-            model_fingerprint="m", dataset=data.model_dump(mode="json"), cpus=1, gpus=0, header={},
-        )  # fmt: skip
-        self._requests: dict[str, Any] = {}
-        self._scores: dict[str, list[float]] = {}
-
-    def next(self, worker: int) -> Job | None:
-        from tests.tools.placing import take
-
-        request = take(self._controller)
-        if request is None or request == "wait":
-            return None
-        self._requests[request.trial], self._scores[request.trial] = request, []
-        return Job(trial=request.trial, config={**DEFAULTS, **request.asked})
-
-    def row(self, trial: str, epoch: int, score: float) -> bool:
-        from yolosweep.records import EpochResult, Verdict
-
-        scores = self._scores[trial]
-        scores.append(score)
-        best = max(scores)
-        row = EpochResult(
-            epoch=epoch, metrics={}, score=score, best_score=best, best_epoch=scores.index(best) + 1,
-            epochs_without_gain=0, seconds=self._seconds(trial, epoch), images_per_s=1.0,
-        )  # fmt: skip
-        return self._controller.row(trial, row) is Verdict.PRUNE
-
-    def _seconds(self, trial: str, epoch: int) -> float:
+    def _seconds(self, request: TrialRequest, epoch: int) -> float:
         """Return what an epoch took, as a machine measures it: a tenth up or down."""
-        request = self._requests[trial]
         luck = np.random.default_rng([request.number, epoch, 11]).normal(0, 0.1)
-        return 60 * epoch_cost({**DEFAULTS, **request.asked}) * float(np.exp(luck))
-
-    def ended(self, trial: str, how: str) -> None:
-        from yolosweep.records import Ending, TrialRecord
-
-        request, scores = self._requests[trial], self._scores[trial]
-        self._controller.ended(
-            TrialRecord(
-                trial=trial, number=request.number, ending=Ending(how), reason="r", asked=request.asked,
-                used=request.asked, score=max(scores, default=None), epochs=len(scores),
-            )
-        )  # fmt: skip
+        if request.trial not in self._epoch_costs:
+            config = {**self._world.defaults, **request.asked}
+            self._epoch_costs[request.trial] = self._world.curve(config, 0).epoch_s
+        return 60 * self._epoch_costs[request.trial] * float(np.exp(luck))
 
     def expected(self) -> dict[str, float]:
         """Return what the searcher's model expects of each trial that ended; empty where it has none."""
-        return {f"t{n:04d}": mean for n, mean in self._controller._generator.expected_scores().items()}
-
-    def close(self) -> None:
-        self._controller.close()
-        shutil.rmtree(self._root)
+        return {f"t{n:04d}": mean for n, mean in self.controller._generator.expected_scores().items()}
 
 
 class Random:
     """Random points after the defaults, every training whole."""
 
-    def __init__(self, seed: int) -> None:
-        self._rng, self._count = np.random.default_rng([seed, 5]), 0
+    def __init__(self, world: World, seed: int) -> None:
+        self._world, self._rng, self._count = world, np.random.default_rng([seed, 5]), 0
 
-    def next(self, worker: int) -> Job | None:
+    def next(self) -> Job | None:
         self._count += 1
-        return Job(trial=f"t{self._count}", config=dict(DEFAULTS) if self._count == 1 else self._draw())
+        return Job(trial=f"t{self._count}", config=dict(self._world.defaults) if self._count == 1 else self._draw())
 
     def _draw(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for name, axis in SPACE.items():
+        for name, axis in self._world.space.items():
             if "values" in axis:
                 found[name] = axis["values"][self._rng.integers(len(axis["values"]))]
             elif "distribution" in axis:
@@ -402,10 +348,10 @@ class Random:
                 found[name] = float(self._rng.uniform(axis["min"], axis["max"]))
         return found
 
-    def row(self, trial: str, epoch: int, score: float) -> bool:
-        return False
+    def row(self, trial: str, epoch: int, score: float) -> Ending | None:
+        return None
 
-    def ended(self, trial: str, how: str) -> None:
+    def ended(self, trial: str, how: Ending) -> None:
         pass
 
     def close(self) -> None:
@@ -415,40 +361,42 @@ class Random:
 class RayAsha(Random):
     """Ray's own ASHA rule as Ultralytics' ``tune(use_ray=True)`` sets it, after the defaults."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, world: World, seed: int) -> None:
         from ray.tune.schedulers import TrialScheduler
         from ray.tune.schedulers.async_hyperband import _Bracket
 
-        super().__init__(seed)
-        self._bracket, self._stop = _Bracket(10, EPOCHS, 3, 0), TrialScheduler.STOP
+        super().__init__(world, seed)
+        self._bracket, self._stop = _Bracket(min(10, world.epochs // 2), world.epochs, 3, 0), TrialScheduler.STOP
 
-    def row(self, trial: str, epoch: int, score: float) -> bool:
-        return bool(self._bracket.on_result(SimpleNamespace(trial_id=trial), epoch, score) == self._stop)
+    def row(self, trial: str, epoch: int, score: float) -> Ending | None:
+        stops = self._bracket.on_result(SimpleNamespace(trial_id=trial), epoch, score) == self._stop
+        return Ending.PRUNED if stops else None
 
 
 class OptunaTpe:
     """Optuna's TPE as it comes, with one of its pruners, after the defaults."""
 
-    def __init__(self, seed: int, pruner: str) -> None:
+    def __init__(self, world: World, seed: int, pruner: str) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._world, grace = world, min(10, world.epochs // 4)
         made = {
-            "median": lambda: optuna.pruners.MedianPruner(n_warmup_steps=10),
-            "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=10, max_resource=EPOCHS),
+            "median": lambda: optuna.pruners.MedianPruner(n_warmup_steps=grace),
+            "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=grace, max_resource=world.epochs),
             "none": optuna.pruners.NopPruner,
         }
         sampler = optuna.samplers.TPESampler(seed=seed)
         self._study = optuna.create_study(direction="maximize", sampler=sampler, pruner=made[pruner]())
-        self._study.enqueue_trial(DEFAULTS)
+        self._study.enqueue_trial(world.defaults)
         self._states = optuna.trial.TrialState
         self._trials: dict[str, Any] = {}
         self._best: dict[str, float] = {}
 
-    def next(self, worker: int) -> Job | None:
+    def next(self) -> Job | None:
         trial = self._study.ask()
         config: dict[str, Any] = {}
-        for name, axis in SPACE.items():
+        for name, axis in self._world.space.items():
             if "values" in axis:
                 config[name] = trial.suggest_categorical(name, axis["values"])
             else:
@@ -456,15 +404,15 @@ class OptunaTpe:
         self._trials[str(trial.number)] = trial
         return Job(trial=str(trial.number), config=config)
 
-    def row(self, trial: str, epoch: int, score: float) -> bool:
+    def row(self, trial: str, epoch: int, score: float) -> Ending | None:
         self._best[trial] = max(score, self._best.get(trial, 0.0))
         self._trials[trial].report(score, epoch)
-        return bool(self._trials[trial].should_prune())
+        return Ending.PRUNED if self._trials[trial].should_prune() else None
 
-    def ended(self, trial: str, how: str) -> None:
-        if how == "finished":
+    def ended(self, trial: str, how: Ending) -> None:
+        if how is Ending.FINISHED:
             self._study.tell(self._trials[trial], self._best[trial])
-        elif how == "pruned":
+        elif how is Ending.PRUNED:
             self._study.tell(self._trials[trial], state=self._states.PRUNED)
         else:
             self._study.tell(self._trials[trial], 0.0)
@@ -473,12 +421,12 @@ class OptunaTpe:
         pass
 
 
-PEERS: dict[str, Callable[[int], Method]] = {
+PEERS: dict[str, Callable[[World, int], Method]] = {
     "random": Random,
     "ray-asha": RayAsha,
-    "optuna-tpe": lambda seed: OptunaTpe(seed, "none"),
-    "optuna-tpe-median": lambda seed: OptunaTpe(seed, "median"),
-    "optuna-tpe-hyperband": lambda seed: OptunaTpe(seed, "hyperband"),
+    "optuna-tpe": lambda world, seed: OptunaTpe(world, seed, "none"),
+    "optuna-tpe-median": lambda world, seed: OptunaTpe(world, seed, "median"),
+    "optuna-tpe-hyperband": lambda world, seed: OptunaTpe(world, seed, "hyperband"),
 }
 
 
@@ -486,19 +434,19 @@ def sweep(job: tuple[str, str, int, int]) -> Outcome:
     """Run one sweep of a method, a family, a seed and a number of workers."""
     name, family, seed, workers = job
     searcher, _, pruner = name.partition("+")
-    searcher, _, options = searcher.partition(":")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        method = Production(searcher, pruner, seed, options) if pruner else PEERS[name](seed)
+        problem = world_of(family, seed)
+        method = Timed(Production(problem, searcher, pruner, seed) if pruner else PEERS[name](problem, seed))
         try:
-            found = Sweep(Problem(family, seed), method, workers, seed)
+            found = Sweep(problem, method, workers, seed)
             regret, optimism = found.run()
         finally:
             method.close()
-    best = max(found.trainings.values(), key=lambda training: training.curve.true)
+    best = max(found.trainings.values(), key=lambda one: problem.curve(one.job.config, seed).true)
     return Outcome(
         method=name, family=family, seed=seed, workers=workers, regret=regret, optimism=optimism,
-        pruned=best.how == "pruned", trials=len(found.trainings), seconds=found.thought,
+        pruned=best.how in (Ending.PRUNED, Ending.CANCELLED), trials=len(found.trainings), seconds=method.seconds,
         epochs=sum(training.epoch for training in found.trainings.values()),
     )  # fmt: skip
 
@@ -513,7 +461,7 @@ def interval(by_family: dict[str, list[float]]) -> str:
 def tables(outcomes: list[Outcome]) -> list[Table]:
     """Return the tables: regret at each cost by family, then what else is measured."""
     methods = list(dict.fromkeys(outcome.method for outcome in outcomes))
-    families = [name for name in FAMILIES if any(outcome.family == name for outcome in outcomes)]
+    families = list(dict.fromkeys(outcome.family for outcome in outcomes))
 
     def column(method: str, value: Callable[[Outcome], float]) -> dict[str, list[float]]:
         chosen = [outcome for outcome in outcomes if outcome.method == method]
@@ -522,7 +470,7 @@ def tables(outcomes: list[Outcome]) -> list[Table]:
     found = []
     for place, cost in enumerate(COSTS):
         table = Table(title=f"Regret at cost {cost:g}, points", title_justify="left")
-        for head in ("method", *families, "mean"):
+        for head in ("method", *(family.rpartition(":")[2] for family in families), "mean"):
             table.add_column(head, justify="left" if head == "method" else "right")
         for method in methods:
             values = column(method, lambda one, place=place: one.regret[place])  # type: ignore[misc]
@@ -561,12 +509,17 @@ def main(words: list[str] | None = None) -> list[Outcome]:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--methods", nargs="+", default=["gp+soft", "gp+none", "tpe+asha", *PEERS])
     arguments.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
+    arguments.add_argument("--curves", type=Path, help="a table of recorded curves; all its sets, no families")
     arguments.add_argument("--seeds", type=int, default=20, help="sweeps of each method on each family")
     arguments.add_argument("--workers", type=int, default=4, help="trainings at a time")
     arguments.add_argument("--processes", type=int, default=1)
     arguments.add_argument("--file", type=Path, help="keeps each sweep, so that a later run continues")
     asked = arguments.parse_args(words)
-    jobs = [(m, f, s, asked.workers) for s in range(asked.seeds) for m in asked.methods for f in asked.families]
+    families = asked.families
+    if asked.curves is not None:
+        with asked.curves.open(newline="") as table:
+            families = [f"{asked.curves}:{name}" for name in dict.fromkeys(row["set"] for row in csv.DictReader(table))]
+    jobs = [(m, f, s, asked.workers) for s in range(asked.seeds) for m in asked.methods for f in families]
     outcomes = run(jobs, asked.file, asked.processes)
     for table in tables(outcomes):
         Console(width=160).print(table)

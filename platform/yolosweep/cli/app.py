@@ -18,6 +18,7 @@ COMMANDS = (
     *(
         "run",
         "plan",
+        "simulate",
         "check",
         "split",
         "convert",

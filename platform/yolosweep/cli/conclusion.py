@@ -57,6 +57,8 @@ def _describe(winner: Winner, summary: Summary) -> None:
         mean, other = seeds.mean(winner.settings_trial), f"{seeds.reference} {seeds.reference_score:.4f}"
         beside = "" if winner.settings_trial == seeds.reference else f", {other}"
         _field("mean", f"{metric} {mean:.4f} ± {seeds.margin:.4f} over {seeds.seeds} new seeds on val{beside}")
+        if seeds.expected is not None and winner.settings_trial == seeds.trial:
+            _field("expect", f"{metric} {seeds.expected:.4f} of a new training")
     for split, validation in winner.validations.items():
         score = validation.metrics.get(winner.metric)
         text = f"{metric} {score:.4f}" if score is not None else f"no {metric}"

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
+from typing import cast
 
 from yolosweep.records.verdict import Comparison, Evidence, Finalist, SeedComparison, SweepVerdict
 
@@ -21,6 +22,7 @@ CONFIDENCE = 0.95
 """Of the intervals."""
 _SEEDS = 2
 """With fewer common seeds there is no interval."""
+_Curves = dict[str, tuple[tuple[float, ...], ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,25 @@ class SeedTable:
     """Scores by trial, in the order of the seeds; the trials best first, by their means."""
     reference: str
     """Trial 0."""
+    curves: _Curves
+    """Scores of the epochs, as the rows; without trials that lack one."""
+
+    def expected(self, mode: str) -> float | None:
+        """Return what a new training of the winner is expected to score; None where curves are missing.
+
+        Winner and best epoch are chosen by luck, too, so the seed that scores them has no part in the choice.
+        """
+        if self.curves.keys() != self.rows.keys():
+            return None
+        best, found = (max if mode == "max" else min), list[float]()
+        for seed in range(len(self.seeds)):
+            others = [other for other in range(len(self.seeds)) if other != seed]
+            trial = best(self.rows, key=lambda name: fmean(self.rows[name][other] for other in others))
+            curves = self.curves[trial]
+            epochs = range(min(map(len, curves)))
+            means = [fmean(curves[other][epoch] for other in others) for epoch in epochs]
+            found.append(curves[seed][best(epochs, key=means.__getitem__)])
+        return fmean(found)
 
     @property
     def means(self) -> dict[str, float]:
@@ -93,7 +114,9 @@ def seed_table(finalists: Sequence[Finalist], mode: str) -> SeedTable | None:
     sign = -1.0 if mode == "max" else 1.0
     # Trial 0 comes first in the table, so it wins a tie.
     ranked = dict(sorted(rows.items(), key=lambda row: sign * fmean(row[1])))
-    return SeedTable(seeds=seeds, rows=ranked, reference=base.trial)
+    known = {one.trial: tuple(one.curves.get(seed, ()) for seed in seeds) for one in (base, *rivals)}
+    curves = {trial: lines for trial, lines in known.items() if all(lines) and not any(None in line for line in lines)}
+    return SeedTable(seeds=seeds, rows=ranked, reference=base.trial, curves=cast("_Curves", curves))
 
 
 def compared_seeds(table: SeedTable, mode: str, trial: str | None = None) -> SeedComparison:
@@ -111,6 +134,7 @@ def compared_seeds(table: SeedTable, mode: str, trial: str | None = None) -> See
         reference_score=round(means[base], 6),
         error=round(table.spread / math.sqrt(len(table.seeds)), 6),
         margin=round(table.half_width_of_mean(), 6),
+        expected=None if (expected := table.expected(mode)) is None else round(expected, 6),
         difference=round(difference, 6),
         low=round(difference - half, 6),
         high=round(difference + half, 6),
@@ -139,9 +163,13 @@ def seed_lines(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
     if seeds is None:
         return []
     widened = f", widened for the best of {seeds.finalists}" if seeds.finalists > 1 else ""
+    expected = []
+    if seeds.expected is not None and seeds.trial == evidence.trials[0].trial:
+        expected = [f"Expect {seeds.expected:.4f} of a new training: the best mean, of best epochs, is partly luck."]
     lines = [
         f"Finals, trained again with {seeds.seeds} new seeds: {seeds.trial} {seeds.score:.4f} ± {seeds.margin:.4f}, "
         f"{verdict.reference_name} {seeds.reference_score:.4f} ± {seeds.margin:.4f}.",
+        *expected,
         f"Over seeds: {seeds.low:+.4f} to {seeds.high:+.4f}, {CONFIDENCE:.0%}{widened}.",
     ]
     if evidence.ended and handed_over is not None:

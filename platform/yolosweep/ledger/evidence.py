@@ -48,7 +48,9 @@ def finalists_of(history: History) -> tuple[Finalist, ...]:
         ended = [one for one in history.repeats(trial.request.trial) if one.record and one.record.ending.is_final]
         scores = {one.request.seed or 0: _final_score(one) for one in ended}
         if scores:
-            found.append(Finalist(trial=trial.request.trial, number=trial.request.number, scores=scores))
+            curves = {one.request.seed or 0: tuple(row.score for row in one.rows) for one in ended}
+            request = trial.request
+            found.append(Finalist(trial=request.trial, number=request.number, scores=scores, curves=curves))
     return tuple(found)
 
 

@@ -46,6 +46,8 @@ class Finalist(Record):
     number: int
     scores: dict[int, Number]
     """Best score of each repeat that ended, by seed; None where it gave none."""
+    curves: dict[int, tuple[Number, ...]] = Field(default_factory=dict)
+    """Scores of their epochs."""
 
 
 class Evidence(Record):
@@ -113,6 +115,9 @@ class SeedComparison(Record):
     """Standard error of either mean."""
     margin: float
     """Half of the interval of either mean."""
+    expected: Number = None
+    """What a new training is expected to score: each seed's score of the finalist, and in the epoch, that the other
+    seeds chose. The mean of the best is above it, because it was chosen among finalists and epochs."""
     difference: float
     """Positive is better in both modes."""
     low: float

@@ -23,6 +23,7 @@ runner = CliRunner()
 SURFACE = {
     "run": {"--dry-run", "--allow", "--json"},
     "plan": {"--allow", "--measure", "--json"},
+    "simulate": {"--curves", "--set", "--workers", "--seeds", "--json"},
     "check": {"--task", "--imgsz", "--report", "--fail-on", "--allow", "--weights", "--json", "--format"},
     "split": {"--out", "--task", "--val", "--test", "--seed", "--by", "--allow", "--json"},
     "convert": {"--task", "--allow", "--json"},

@@ -23,6 +23,7 @@ FIXTURE = Path(__file__).parents[2] / "fixtures" / "run_v1"
 REFUSED = {
     "run": (["nothing.yaml"], 2),
     "plan": (["wrong.yaml"], 3),
+    "simulate": (["nothing.yaml", "--curves", "nothing"], 2),
     "check": (["nothing"], 4),
     "split": (["nothing", "--out", "x"], 4),
     "convert": (["nothing", "x"], 4),

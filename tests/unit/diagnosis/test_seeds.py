@@ -56,6 +56,43 @@ def test_the_spread_is_what_a_two_way_analysis_of_variance_leaves() -> None:
     assert (found.high - found.low) / 2 == pytest.approx(half, abs=1e-6)
 
 
+def test_what_is_expected_has_no_part_in_the_choice() -> None:
+    """Seed 1 is scored by the finalist and in the epoch that seeds 2 and 3 chose, and so on."""
+    base, other = ((0.1, 0.40), (0.1, 0.40), (0.1, 0.40)), ((0.6, 0.3), (0.35, 0.37), (0.35, 0.39))
+    rows = (
+        Finalist(
+            trial=f"t000{n}", number=n, scores=dict(enumerate(map(max, curves), 1)), curves=dict(enumerate(curves, 1))
+        )
+        for n, curves in enumerate((base, other))
+    )
+    table = seed_table(tuple(rows), "max")
+    assert table is not None
+    found = compared_seeds(table, "max")
+    # Without seed 1, trial 0 is ahead in epoch 2; without 2 or 3 it is the other one, in epoch 1.
+    assert (found.trial, found.score) == ("t0001", pytest.approx((0.6 + 0.37 + 0.39) / 3, abs=1e-6))
+    assert found.expected == pytest.approx((0.40 + 0.35 + 0.35) / 3)
+    told = judge(evidence(*(one for one in CLEAR)))
+    assert told.seeds is not None
+    assert told.seeds.expected is None  # a ledger without curves, or with an epoch that has no score
+
+
+def test_luck_does_not_raise_what_is_expected() -> None:
+    """Four finalists of equal worth, flat noisy curves: the mean of the best is too high, what is expected is not."""
+    rng, means, expected = np.random.default_rng(0), list[float](), list[float]()
+    for _ in range(200):
+        finalists = []
+        for number in range(4):
+            curves = {seed: tuple(0.5 + 0.01 * rng.standard_normal(20)) for seed in (1, 2, 3)}
+            scores = {seed: max(curve) for seed, curve in curves.items()}
+            finalists.append(Finalist(trial=f"t000{number}", number=number, scores=scores, curves=curves))
+        table = seed_table(tuple(finalists), "max")
+        assert table is not None
+        means.append(max(table.means.values()))
+        expected.append(table.expected("max") or 0.0)
+    assert np.mean(means) - 0.5 > 0.02
+    assert np.mean(expected) == pytest.approx(0.5, abs=0.002)
+
+
 def test_one_chance_in_twenty_to_be_wrong_where_nothing_can_be_won() -> None:
     """The best of three finalists that are no better than trial 0: the simultaneous interval covers the choice."""
     rng = np.random.default_rng(0)

@@ -1,0 +1,210 @@
+"""Curves of trainings that were made, and a surrogate of them: what any configuration would have scored.
+
+A table has a line per training: its parameters, ``seed``, ``cpu_s`` or ``seconds`` of all epochs, and its score after
+each epoch in ``epoch 1``, ``epoch 2``…; other columns, such as ``set``, choose a part of it. A run folder gives the
+trials that reached their end.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yolosweep.errors import UsageError
+from yolosweep.experiment import Parameter
+from yolosweep.ledger.history import History
+from yolosweep.search.searchers.axes import Axes
+from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
+
+__all__ = ["RecordedCurve", "Surrogate", "curves_of", "read_table"]
+
+Array = NDArray[np.float64]
+
+LEAST = 8
+"""Curves below which a surrogate would be a guess."""
+_SHAPES = 3
+"""Ways in which curves differ that are modelled; the rest is noise."""
+_SHIFT = 0.02
+"""Added to scores before their logarithm is taken, because curves begin at 0."""
+_SECONDS = ("seconds", "cpu_s")
+_OTHER = ("number", "seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedCurve:
+    """One training that reached its end."""
+
+    parameters: dict[str, Any]
+    seed: int
+    scores: tuple[float, ...]
+    epoch_s: float
+
+
+def read_table(file: Path, chosen: str | None = None) -> list[RecordedCurve]:
+    """Return the curves of a table.
+
+    Args:
+        file: a CSV file.
+        chosen: value of its column ``set``; needed where it has several.
+
+    Raises:
+        UsageError: it cannot be read, has no curves, or several sets of which none was chosen.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8") as table:
+            rows = list(csv.DictReader(table))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{file} cannot be read: {error}") from error
+    sets = dict.fromkeys(row["set"] for row in rows if row.get("set"))
+    if chosen is None and len(sets) > 1:
+        raise UsageError(f"{file} has curves of {', '.join(sets)}; choose with --set, e.g. --set {next(iter(sets))}")
+    try:
+        found = [_curve(row) for row in rows if chosen is None or row.get("set") == chosen]
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"{file}: a line is no training ({error}); columns: parameters, seconds, epoch 1, …"
+        ) from error
+    if not found:
+        raise UsageError(f"{file} has no curves" + (f" of {chosen}; there are {', '.join(sets)}" if chosen else ""))
+    return found
+
+
+def _curve(row: Mapping[str, str]) -> RecordedCurve:
+    scores = [float(row[name]) for name in row if name.startswith("epoch ") and row[name]]
+    if not scores or not all(map(math.isfinite, scores)):
+        raise ValueError("no finite scores")
+    took = [row[name] for name in _SECONDS if name in row]
+    if not took:
+        raise ValueError("no seconds")
+    seconds = float(took[0])
+    used = (*_SECONDS, *_OTHER, "set")
+    values = {name: _value(text) for name, text in row.items() if name not in used and not name.startswith("epoch ")}
+    return RecordedCurve(
+        parameters=values, seed=int(row.get("seed") or 0), scores=tuple(scores), epoch_s=seconds / len(scores)
+    )
+
+
+def _value(text: str) -> Any:
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() and "." not in text and "e" not in text.lower() else number
+
+
+def curves_of(history: History) -> list[RecordedCurve]:
+    """Return the curves of the trials of a sweep that reached their end."""
+    found = []
+    for trial in history.trials.values():
+        scores = tuple(row.score for row in trial.rows if row.score is not None)
+        if trial.record is None or not trial.record.ending.is_natural or len(scores) < len(trial.rows) or not scores:
+            continue
+        seconds = trial.seconds / trial.timed if trial.timed else 1.0
+        seed = trial.request.seed or 0
+        found.append(RecordedCurve(parameters=dict(trial.record.used), seed=seed, scores=scores, epoch_s=seconds))
+    return found
+
+
+class Surrogate:
+    """What configurations score: a Gaussian process for each of the ways in which the recorded curves differ.
+
+    What two seeds of one configuration differ by, or else what it cannot explain, is noise: a simulated training has
+    that of a recorded one, drawn for it.
+
+    Args:
+        curves: recorded trainings; those that are shorter than the longest end with their last score.
+        mode: ``max`` or ``min``.
+    """
+
+    def __init__(self, curves: Sequence[RecordedCurve], mode: str = "max") -> None:
+        self.epochs, self._mode = max(len(curve.scores) for curve in curves), mode
+        names = sorted(set.intersection(*(set(curve.parameters) for curve in curves)))
+        self.axes = {name: _axis([curve.parameters[name] for curve in curves]) for name in names}
+        self._table = Axes({name: axis for name, axis in self.axes.items() if axis is not None})
+        self._x = self._columns([curve.parameters for curve in curves])
+        scores = np.array([[*one.scores, *[one.scores[-1]] * (self.epochs - len(one.scores))] for one in curves])
+        self._logs = np.log(np.maximum(scores, 0.0) + _SHIFT)
+        self._center = self._logs.mean(0)
+        _, _, shapes = np.linalg.svd(self._logs - self._center, full_matrices=False)
+        self._shapes = shapes[:_SHAPES]
+        weights = (self._logs - self._center) @ self._shapes.T
+        seconds = np.log([max(one.epoch_s, 1e-6) for one in curves])
+        self._models = [_Model.fitted(self._x, column, self._table) for column in [*weights.T, seconds]]
+        self._seeds = [curve.seed for curve in curves]
+
+    def _columns(self, configs: Sequence[Mapping[str, Any]]) -> Array:
+        points = [self._table.point(config) for config in configs]
+        return self._table.columns(np.array([point for point in points if point is not None]))
+
+    def expected(self, configs: Sequence[Mapping[str, Any]]) -> Array:
+        """Return the curves of configurations without noise, a row each."""
+        x = self._columns(configs)
+        weights = np.column_stack([model.mean(x) for model in self._models[:-1]])
+        return np.asarray(np.exp(self._center + weights @ self._shapes) - _SHIFT)
+
+    def true(self, configs: Sequence[Mapping[str, Any]]) -> Array:
+        """Return the best score of configurations without noise."""
+        curves = self.expected(configs)
+        return np.asarray(curves.max(1) if self._mode == "max" else curves.min(1))
+
+    def epoch_s(self, config: Mapping[str, Any]) -> float:
+        """Return the seconds of an epoch."""
+        return float(np.exp(self._models[-1].mean(self._columns([config]))[0]))
+
+    def training(self, config: Mapping[str, Any], seed: int) -> list[float]:
+        """Return the scores of one training; configuration and seed decide its luck."""
+        x = self._columns([config])
+        rng = np.random.default_rng([seed, *(int(abs(value) * 1e6) for value in x[0])])
+        luck = self._noise[rng.integers(len(self._noise))] * rng.choice([-1.0, 1.0])
+        scores = np.exp(np.log(np.maximum(self.expected([config])[0], 0.0) + _SHIFT) + luck) - _SHIFT
+        return [float(score) for score in np.maximum(scores, 0.0)]
+
+    @cached_property
+    def _noise(self) -> Array:
+        """Deviations of log curves: from differences of two seeds where there are enough, else what is unexplained."""
+        by_point: dict[bytes, list[int]] = {}
+        for place, row in enumerate(self._x):
+            by_point.setdefault(row.tobytes(), []).append(place)
+        pairs = [places for places in by_point.values() if len(places) > 1]
+        if len(pairs) >= LEAST:
+            return np.array([(self._logs[one[0]] - self._logs[one[1]]) / math.sqrt(2) for one in pairs])
+        weights = np.column_stack([model.mean(self._x) for model in self._models[:-1]])
+        return np.asarray(self._logs - self._center - weights @ self._shapes)
+
+
+@dataclass(frozen=True)
+class _Model:
+    process: GaussianProcess
+    center: float
+    scale: float
+
+    @classmethod
+    def fitted(cls, x: Array, values: Array, axes: Axes) -> _Model:
+        center, scale = float(values.mean()), max(float(values.std()), 1e-9)
+        z, none = (values - center) / scale, np.zeros(len(values))
+        scales = fitted_scales(x, z, none, axes.groups, axes.count)
+        return cls(GaussianProcess(x, z, none, axes.groups, scales), center, scale)
+
+    def mean(self, x: Array) -> Array:
+        return np.asarray(self.center + self.scale * self.process.predict(x)[0])
+
+
+def _axis(values: Collection[Any]) -> Parameter | None:
+    """Return the range of the recorded values of a parameter; None where there is only one."""
+    different = list(dict.fromkeys(values))
+    if len(different) < 2:
+        return None
+    numbers = [value for value in different if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if len(numbers) < len(different):
+        return Parameter(values=different)
+    low, high = min(numbers), max(numbers)
+    spread = low > 0 and high / low >= 30
+    return Parameter(min=float(low), max=float(high), distribution="log_uniform_values" if spread else "uniform")

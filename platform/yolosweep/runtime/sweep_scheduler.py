@@ -33,8 +33,8 @@ def trial_name(trial: Trial) -> str:
 class SweepSearcher(Searcher):  # type: ignore[misc]
     """Suggests the trainings that the controller wants next.
 
-    A suggestion knows every result, because none is made before there is room for it: only one trial waits for nodes
-    that may join, so that an autoscaler sees the demand.
+    Before the first result, all concurrent trials are suggested, so that an autoscaler sees the demand for nodes. From
+    then on a suggestion knows every result, because none is made before there is room for it: only one trial waits.
 
     Args:
         controller: the sweep controller.
@@ -47,6 +47,7 @@ class SweepSearcher(Searcher):  # type: ignore[misc]
         self._trials: dict[str, str] = {}
         self._not_before = self._counted_at = 0.0
         self._fit = 0
+        self._has_results = False
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the configuration of the next trial, None where there is none yet, ``FINISHED`` after the last."""
@@ -65,11 +66,11 @@ class SweepSearcher(Searcher):  # type: ignore[misc]
     def _has_room(self) -> bool:
         if time.monotonic() - self._counted_at >= _POLL_S:
             self._counted_at, self._fit = time.monotonic(), self._room()
-        return len(self._trials) <= self._fit
+        return not self._has_results or len(self._trials) <= self._fit
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Note that Tune is done with a trial, however it ended."""
-        self._not_before = 0.0
+        self._not_before, self._has_results = 0.0, True
         self._controller.withdrawn(self._trials.pop(trial_id))
 
     def __reduce__(self) -> tuple[type, tuple[()]]:

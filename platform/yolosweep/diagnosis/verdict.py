@@ -383,15 +383,13 @@ def _tie_lines(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
     if not ties:
         return []
     listed = ", ".join(ties[:_NAMED]) + (f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else "")
-    lines = [
-        f"{len(ties)} {'trial' if len(ties) == 1 else 'trials'} within {verdict.resolution:.4f} of {top}: {listed}."
-    ]
+    lines = [f"Ties, within {verdict.resolution:.4f} of {top}, which val cannot tell apart: {listed}."]
     if verdict.cheapest:
         tie = next(trial for trial in evidence.trials if trial.trial == verdict.cheapest)
         lines.append(f"The cheapest of them is {tie.trial}{f' (imgsz {tie.imgsz})' if tie.imgsz else ''}.")
     if verdict.optimism and verdict.optimism >= 5e-5:
         lines.append(
-            f"The best of {len(ties) + 1} trials that are alike scores about {verdict.optimism:.4f} too high on val."
+            f"The best of {len(ties) + 1} ties scores about {verdict.optimism:.4f} too high on val, which chose it."
         )
     return lines
 

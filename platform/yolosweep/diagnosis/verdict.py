@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 from yolosweep.diagnosis.seeds import CONFIDENCE, compared_seeds, decisive, of_finals, seed_lines, seed_table
+from yolosweep.diagnosis.verdict_reading import agreement, names_of
 from yolosweep.records.events import PairedError
 from yolosweep.records.verdict import Comparison, Evidence, Outcome, ScoredTrial, SeedComparison, SweepVerdict
 
@@ -323,7 +324,7 @@ def _details(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
     if verdict.outcome is Outcome.NOT_LEARNED:
         return [_NOTHING_LEARNED, *_clamped(evidence)]
     return [
-        *_who(verdict),
+        *names_of(verdict),
         *seed_lines(evidence, verdict),
         *_method(evidence, verdict),
         *_test(verdict),
@@ -331,15 +332,6 @@ def _details(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
         *_clamped(evidence),
         *_limits(evidence, verdict),
     ]
-
-
-def _who(verdict: SweepVerdict) -> list[str]:
-    """Return what the names of the headline stand for."""
-    val, others = verdict.comparisons[0], verdict.trials - 1
-    base = "as near to the defaults as the space allows" if verdict.off_defaults else "with the default settings"
-    best = f"the best of the {others} others" if others > 1 else "the only other one"
-    ranked = f"; val is the {val.images} images that ranked them" if val.images else ""
-    return [f"Each trial is a training: {verdict.reference} {base}, {verdict.trial} {best}{ranked}."]
 
 
 def _method(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
@@ -365,17 +357,7 @@ def _test(verdict: SweepVerdict) -> list[str]:
         return [f"On test: {test.difference:+.4f}."]
     reading = "better" if test.low > 0 else "worse" if test.high < 0 else "no difference that test can resolve"
     scores = f"On {test.images} test images, which chose nothing: {test.difference:+.4f} ({_interval(test)})"
-    return [f"{scores}, {reading}{_agreement(verdict.comparisons[0], test)}."]
-
-
-def _agreement(val: Comparison, test: Comparison) -> str:
-    """Return why val and test do not contradict each other where only one of them resolves the difference."""
-    if val.low is None or val.high is None or test.low is None or test.high is None:
-        return ""
-    low, high = max(val.low, test.low), min(val.high, test.high)
-    if (val.low <= 0 <= val.high) is (test.low <= 0 <= test.high) or low > high:
-        return ""
-    return f"; no contradiction to val: both intervals contain {low:+.4f} to {high:+.4f}"
+    return [f"{scores}, {reading}{agreement(verdict.comparisons[0], test)}."]
 
 
 def _tie_lines(evidence: Evidence, verdict: SweepVerdict) -> list[str]:

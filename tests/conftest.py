@@ -17,10 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
-from yolosweep.data import examine
 from yolosweep.data.samples.cache import sample_folder
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
@@ -153,23 +151,11 @@ def small_lot(parking: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def searched(parking: Path, cache: Path) -> list[Path]:
-    """What the cache knows of the parking sample's duplicates, searched once for all tests."""
-    with FileLock(cache / "searched.lock"):
-        examine("sample:parking", "detect")
-    return list((cache / "yolosweep" / "scan").glob("pairs-*.json"))
-
-
-@pytest.fixture(scope="session")
-def new_home(parking: Path, searched: list[Path]) -> Callable[[Path], Path]:
-    """A function that makes the home folder of a user who has the parking sample, and knows its duplicates."""
+def new_home(parking: Path) -> Callable[[Path], Path]:
+    """A function that makes the home folder of a user who has the parking sample."""
 
     def make(place: Path) -> Path:
-        cache = place / ".cache" / "yolosweep"
-        shutil.copytree(parking, cache / "samples" / parking.name)
-        (cache / "scan").mkdir()
-        for file in searched:
-            shutil.copy(file, cache / "scan")
+        shutil.copytree(parking, place / ".cache" / "yolosweep" / "samples" / parking.name)
         return place
 
     return make

@@ -164,6 +164,37 @@ def test_a_click_on_a_head_sorts_and_what_has_no_score_stays_last(
     assert rows(dom) == [f"t{number:04d}" for number in order]
 
 
+READER = """
+const later = (done) => setTimeout(() => "drawn" in document.documentElement.dataset ? done() : later(done), 50);
+later(() => {
+  const [filter, trial, plot] = ["filter", "trial", "losses"].map((name) => document.getElementById(name));
+  if (!sessionStorage.getItem("reloaded")) {
+    sessionStorage.setItem("reloaded", "yes");
+    filter.value = "finished";
+    filter.dispatchEvent(new Event("input"));
+    document.querySelectorAll("#trials button")[0].click();
+    trial.value = "t0000";
+    trial.dispatchEvent(new Event("change"));
+    Plotly.relayout(plot, { "xaxis.range[0]": 1, "xaxis.range[1]": 2 }).then(() => location.reload());
+  } else document.title = [filter.value, trial.value, ...plot.layout.xaxis.range].join(" ");
+});
+"""
+"""Sets everything that a reader can set, reloads the page, and says in its title what is left."""
+
+
+def test_a_page_that_reloads_itself_keeps_what_its_reader_has_set(browse: Browse, runs: Any, tmp_path: Path) -> None:
+    trials = ([0.2, 0.3], Ending.FINISHED), ([], Ending.FAILED), ([0.8, 0.9], Ending.FINISHED)
+    page = write_report(runs.write_run(tmp_path, *trials))
+    policy = re.search(r'<meta http-equiv="Content-Security-Policy"[^>]*>', page.read_text())
+    assert policy is not None
+    page = changed(page, policy[0], "")  # which would refuse the script below
+    dom, console = browse(changed(page, "</body>", f"<script>{READER}</script></body>"))
+    assert console == []
+    assert "<title>finished t0000 1 2</title>" in dom
+    assert rows(dom) == ["t0000", "t0001", "t0002"]  # by name; at first the best is on top
+    assert re.findall(r"<tr[^>]*hidden[^>]*><td>(t\d+)", dom) == ["t0001"]
+
+
 def test_a_run_without_any_score_still_opens(browse: Browse, runs: Any, tmp_path: Path) -> None:
     folder = runs.write_run(tmp_path, ([None], Ending.DIVERGED), ([], Ending.OOM), ended=False)
     dom, console = browse(write_report(folder))

@@ -40,6 +40,9 @@ def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: P
     if summary.change is not None:
         _field("advice", summary.change.sentence)
     _field("next", _next_command(folder, summary))
+    if summary.verdict.outcome is Outcome.BETTER and summary.verdict.seeds is None and winner is not None:
+        repeat = f"yolosweep run {from_here(folder.winner / 'reproduce.yaml')} seed=1"
+        _field("repeat", f"{repeat}   # the winner with another seed")
     if summary.exportable and summary.verdict.outcome is not Outcome.NOT_LEARNED:
         _field("ship", f"yolosweep export {_run(folder)}   # as ONNX, checked against the same images")
 
@@ -82,8 +85,6 @@ def _next_command(folder: RunFolder, summary: Summary) -> str:
         return f"yolosweep resume {run}"
     if summary.winner is None:
         return f"yolosweep show {run}"
-    if summary.verdict.outcome is Outcome.BETTER and summary.verdict.seeds is None:
-        return f"yolosweep run {from_here(folder.winner / 'reproduce.yaml')} seed=1   # the winner with another seed"
     return f"yolosweep next {run}"
 
 

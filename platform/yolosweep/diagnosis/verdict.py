@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 from yolosweep.diagnosis.seeds import CONFIDENCE, compared_seeds, decisive, of_finals, seed_lines, seed_table
+from yolosweep.diagnosis.verdict_reading import agreement, names_of
 from yolosweep.records.events import PairedError
 from yolosweep.records.verdict import Comparison, Evidence, Outcome, ScoredTrial, SeedComparison, SweepVerdict
 
@@ -323,6 +324,7 @@ def _details(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
     if verdict.outcome is Outcome.NOT_LEARNED:
         return [_NOTHING_LEARNED, *_clamped(evidence)]
     return [
+        *names_of(verdict),
         *seed_lines(evidence, verdict),
         *_method(evidence, verdict),
         *_test(verdict),
@@ -354,9 +356,8 @@ def _test(verdict: SweepVerdict) -> list[str]:
     if test.low is None or test.high is None:
         return [f"On test: {test.difference:+.4f}."]
     reading = "better" if test.low > 0 else "worse" if test.high < 0 else "no difference that test can resolve"
-    return [
-        f"On {test.images} test images, which chose nothing: {test.difference:+.4f} ({_interval(test)}), {reading}."
-    ]
+    scores = f"On {test.images} test images, which chose nothing: {test.difference:+.4f} ({_interval(test)})"
+    return [f"{scores}, {reading}{agreement(verdict.comparisons[0], test)}."]
 
 
 def _tie_lines(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
@@ -364,15 +365,13 @@ def _tie_lines(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
     if not ties:
         return []
     listed = ", ".join(ties[:_NAMED]) + (f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else "")
-    lines = [
-        f"{len(ties)} {'trial' if len(ties) == 1 else 'trials'} within {verdict.resolution:.4f} of {top}: {listed}."
-    ]
+    lines = [f"Ties, within {verdict.resolution:.4f} of {top}, which val cannot tell apart: {listed}."]
     if verdict.cheapest:
         tie = next(trial for trial in evidence.trials if trial.trial == verdict.cheapest)
         lines.append(f"The cheapest of them is {tie.trial}{f' (imgsz {tie.imgsz})' if tie.imgsz else ''}.")
     if verdict.optimism and verdict.optimism >= 5e-5:
         lines.append(
-            f"The best of {len(ties) + 1} trials that are alike scores about {verdict.optimism:.4f} too high on val."
+            f"The best of {len(ties) + 1} ties scores about {verdict.optimism:.4f} too high on val, which chose it."
         )
     return lines
 

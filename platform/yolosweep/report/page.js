@@ -4,6 +4,34 @@
   let source = "{}";
   const precise = window.matchMedia("(pointer: fine)").matches; // with a finger, dragging scrolls the page
   const hoverFont = "system-ui, sans-serif";
+  const key = "yolosweep " + document.title; // a live page reloads itself: what the reader has set stays
+  const kept = remembered();
+
+  function remembered() {
+    try {
+      return JSON.parse(sessionStorage.getItem(key)) || {};
+    } catch {
+      return {}; // a browser that stores nothing for this page
+    }
+  }
+
+  function remember() {
+    const scrolled = document.getElementById("trials").parentElement;
+    const typing = document.activeElement && document.activeElement.id;
+    Object.assign(kept, { at: [window.scrollX, window.scrollY, scrolled.scrollLeft, scrolled.scrollTop], typing });
+    try {
+      sessionStorage.setItem(key, JSON.stringify(kept));
+    } catch {}
+  }
+
+  function goOn() {
+    if (kept.at) {
+      window.scrollTo(kept.at[0], kept.at[1]);
+      document.getElementById("trials").parentElement.scrollTo(kept.at[2], kept.at[3]);
+    }
+    if (kept.typing) document.getElementById(kept.typing)?.focus({ preventScroll: true });
+    window.addEventListener("pagehide", remember);
+  }
 
   function read(colour) {
     const one = (name) => (typeof name === "string" && name.startsWith("--") ? colour(name) : name);
@@ -35,7 +63,17 @@
       }
       const data = id === "losses" ? figure.data.filter((trace) => trace.meta === chosen.value) : figure.data;
       Plotly.react(id, data, layout, { displayModeBar: false, responsive: true });
+      zoomable(document.getElementById(id));
     }
+  }
+
+  function zoomable(plot) {
+    const zooms = (kept.zooms ||= {});
+    if (zooms[plot.id]) Plotly.relayout(plot, zooms[plot.id]);
+    plot.removeAllListeners("plotly_relayout");
+    plot.on("plotly_relayout", (change) => {
+      if (Object.keys(change).some((name) => name.includes("axis"))) zooms[plot.id] = change;
+    });
   }
 
   function sortable(table) {
@@ -46,20 +84,25 @@
       return text === "" ? null : isNaN(text) ? text : Number(text);
     };
     const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
-    heads.forEach((head, column) => head.addEventListener("click", () => {
+    function sort(column, up) {
       const rows = Array.from(table.tBodies[0].rows);
-      const before = head.getAttribute("aria-sort");
-      const numbers = rows.some((row) => typeof value(row, column) === "number");
-      const up = before ? before === "descending" : !numbers;
       heads.forEach((other) => other.removeAttribute("aria-sort"));
-      head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      heads[column].setAttribute("aria-sort", up ? "ascending" : "descending");
       rows.sort((one, other) => {
         const a = value(one, column), b = value(other, column);
         if (a === null || b === null) return (a === null) - (b === null); // what was not measured stays last
         return up ? compare(a, b) : compare(b, a);
       });
       table.tBodies[0].append(...rows);
+      kept.sorted = [heads[column].textContent, up];
+    }
+    heads.forEach((head, column) => head.addEventListener("click", () => {
+      const before = head.getAttribute("aria-sort");
+      const numbers = Array.from(table.tBodies[0].rows).some((row) => typeof value(row, column) === "number");
+      sort(column, before ? before === "descending" : !numbers);
     }));
+    const sorted = kept.sorted ? heads.findIndex((head) => head.textContent === kept.sorted[0]) : -1;
+    if (sorted >= 0) sort(sorted, kept.sorted[1]);
   }
 
   function filterable(table) {
@@ -78,6 +121,11 @@
         count += fits;
       }
       document.getElementById("matching").textContent = count === rows.length ? "" : count + " of " + rows.length;
+      kept.filter = [words.value, ending.value];
+    }
+    if (kept.filter) {
+      [words.value, ending.value] = kept.filter;
+      apply();
     }
     words.addEventListener("input", apply);
     ending.addEventListener("change", apply);
@@ -89,8 +137,16 @@
   source = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"))).text();
   const drawn = JSON.parse(source).losses;
   for (const name of new Set(drawn ? drawn.data.map((trace) => trace.meta) : [])) chosen.add(new Option(name));
-  if (chosen) chosen.addEventListener("change", () => draw("losses"));
+  if (chosen) {
+    if (Array.from(chosen.options, (option) => option.value).includes(kept.trial)) chosen.value = kept.trial;
+    chosen.addEventListener("change", () => {
+      kept.trial = chosen.value;
+      delete kept.zooms.losses;
+      draw("losses");
+    });
+  }
   draw();
+  goOn();
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   document.documentElement.dataset.drawn = "yes";
 })();

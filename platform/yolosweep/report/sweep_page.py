@@ -18,6 +18,7 @@ from yolosweep.experiment import Parameter
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records.columns import columns_of, duration_text, setting_text, short_metric
+from yolosweep.records.diagnosis import Change, Diagnosis
 from yolosweep.records.events import Winner
 from yolosweep.records.summary import Summary
 from yolosweep.records.verdict import Outcome, SweepVerdict
@@ -80,6 +81,8 @@ def render(history: History, *, reproduce: str, run: str = "RUN") -> str:
         reproduce=reproduce,
         run=run,
         forest=_forest(summary.verdict),
+        alternatives=[c for c in summary.diagnoses[0].changes if c != summary.change] if summary.diagnoses else [],
+        findings=_other_findings(summary),
         classes=_classes(winner),
         pictures=_pictures(winner),
         parameters=list(space),
@@ -160,6 +163,17 @@ def _forest(verdict: SweepVerdict) -> _Forest | None:
             for c, low, at, high in spans
         ],
     )
+
+
+def _other_findings(summary: Summary) -> list[tuple[Diagnosis, list[Change]]]:
+    """Return the diagnoses below the first, which the answer states, with the changes that no earlier one asks for."""
+    first = summary.diagnoses[0].changes if summary.diagnoses else ()
+    lines, found = {change.line for change in (*first, summary.change) if change}, []
+    for diagnosis in summary.diagnoses[1:]:
+        new = [change for change in diagnosis.changes if change.value is None or change.line not in lines]
+        lines |= {change.line for change in new}
+        found.append((diagnosis, new))
+    return found
 
 
 def _pictures(winner: Winner | None) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,15 +99,17 @@ def check(
     def further(exp: Experiment) -> list[Fault]:
         if is_address(exp.data) and address_fault(exp.data, holds="data") is not None:
             return _rules(exp)  # the address is a fault of the file
-        try:
-            gate = _examined(exp, listener, anywhere=OUTSIDE in allow)
-            found.append((gate, waive(gate, allow)))
-        except (DataError, UsageError) as error:
-            found.append(error)
-            return [Fault(key="data", message=_message(error)), *_rules(exp)]
-        if is_new:
-            warm.trials, warm.notes, warm.faults = earlier_trials(exp, gate.dataset)
-        return [*warm.faults, *rules_of_data(exp, gate), *_rules(exp)]
+        with ThreadPoolExecutor(1) as pool:  # the library is imported while the images are read
+            rules = pool.submit(_rules, exp)
+            try:
+                gate = _examined(exp, listener, anywhere=OUTSIDE in allow)
+                found.append((gate, waive(gate, allow)))
+            except (DataError, UsageError) as error:
+                found.append(error)
+                return [Fault(key="data", message=_message(error)), *rules.result()]
+            if is_new:
+                warm.trials, warm.notes, warm.faults = earlier_trials(exp, gate.dataset)
+            return [*warm.faults, *rules_of_data(exp, gate), *rules.result()]
 
     try:
         exp = load_experiment(source, overrides, further)

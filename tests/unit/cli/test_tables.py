@@ -16,6 +16,7 @@ from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import FileRef
 from yolosweep.records.summary import Summary
+from yolosweep.records.verdict import Outcome
 from yolosweep.report import summarize
 from yolosweep.workflows.run_list import runs_in
 
@@ -117,8 +118,16 @@ def test_a_run_ends_with_the_answer_and_what_to_type_next(
     assert "mistakes" not in fields  # of an earlier version
     assert "advice" not in fields  # no diagnosis asks for one
     assert fields["next"] == "yolosweep next toy-20261129-143840-dfb3"
+    assert "repeat" not in fields
     assert max(map(len, lines)) <= 80
 
     drew = winner.model_copy(update={"pictures": (FileRef(path="winner/errors.html", sha256="5f" * 32, size=9),)})
     lines = drawn(monkeypatch, 80, lambda: conclude(run_folder, summary, drew, run_folder.report))
     assert "mistakes   toy-20261129-143840-dfb3/winner/errors.html" in lines
+
+    better = summary.model_copy(update={"verdict": summary.verdict.model_copy(update={"outcome": Outcome.BETTER})})
+    lines = drawn(monkeypatch, 80, lambda: conclude(run_folder, better, winner, run_folder.report))
+    assert "next       yolosweep next toy-20261129-143840-dfb3" in lines
+    assert any(
+        line.startswith("repeat     yolosweep run toy-20261129-143840-dfb3/winner/reproduce.yaml") for line in lines
+    )

@@ -141,7 +141,7 @@ def test_the_verdict_is_about_the_means_and_not_about_the_highest_score() -> Non
         "t0002 is better than the defaults by 0.0833 mAP50-95(B) on val over 3 new seeds "
         f"({found.seeds.low:+.4f} to {found.seeds.high:+.4f})."
     )
-    assert found.details[0].startswith("Finals, trained again with 3 new seeds: t0002 0.4833 ± ")
+    assert found.details[1].startswith("Finals, trained again with 3 new seeds: t0002 0.4833 ± ")
     whose = "The checkpoint is that of t0011, which repeats t0002: the best of its seeds, 0.4910 on val."
     assert whose in found.details
     assert not any("one seed" in line for line in found.details)

@@ -68,6 +68,38 @@ def test_few_differing_images_do_not_count() -> None:
     assert outcomes == {4: False, 5: True, 6: True, 7: True}
 
 
+@pytest.mark.parametrize(
+    ("scores", "test", "line"),
+    [
+        ((0.5, 0.52), (0.54, 0.02), "+0.0600 (+0.0162 to +0.1038), better; no contradiction to val: both intervals "
+         "contain +0.0162 to +0.0604"),
+        ((0.5, 0.55), (0.58, 0.02), "+0.0200 (-0.0238 to +0.0638), no difference that test can resolve; no "
+         "contradiction to val: both intervals contain +0.0096 to +0.0638"),
+        ((0.5, 0.6), (0.54, 0.02), "+0.0600 (+0.0162 to +0.1038), better"),
+        ((0.5, 0.6), (0.65, 0.02), "-0.0500 (-0.0938 to -0.0062), worse"),
+    ],
+)  # fmt: skip
+def test_where_only_one_split_resolves_the_difference_the_common_part_is_named(
+    scores: tuple[float, float], test: tuple[float, float], line: str
+) -> None:
+    reference = compared("t0000", val=0.02, test=test)
+    found = judge(evidence(*scores, validated={"val": scores[1], "test": 0.6}, reference=reference))
+    assert f"On 100 test images, which chose nothing: {line}." in found.details
+
+
+@pytest.mark.parametrize(
+    ("off", "others", "line"),
+    [
+        ({}, 1, "t0000 with the default settings, t0001 the only other one"),
+        ({}, 4, "t0000 with the default settings, t0001 the best of the 4 others"),
+        ({"lr0": (0.01, 2.0)}, 1, "t0000 as near to the defaults as the space allows, t0001 the only other one"),
+    ],
+)
+def test_the_names_of_the_headline_are_explained_first(off: dict[str, Any], others: int, line: str) -> None:
+    found = judge(evidence(0.5, 0.6, *[0.4] * (others - 1), off_defaults=off))
+    assert found.details[0] == f"Each trial is a training: {line}; val is the 200 images that ranked them."
+
+
 def test_what_is_worse_on_test_is_not_better() -> None:
     found = judge(
         evidence(0.5, 0.7, validated={"val": 0.7, "test": 0.4}, reference=compared("t0000", val=0.02, test=(0.6, 0.03)))
@@ -167,4 +199,4 @@ def test_without_scores_per_image_the_objects_of_val_count() -> None:
     few, many = (judge(evidence(0.56, 0.67, images=48, instances=count)) for count in (0, 216))
     assert few.resolution == pytest.approx(1.96 * math.hypot((2 * 0.615 * 0.385 / 48) ** 0.5, 1 / 48), abs=1e-4)
     assert many.resolution < few.resolution / 1.5  # type: ignore[operator]
-    assert "216 objects in 48 images" in many.details[0]
+    assert "216 objects in 48 images" in many.details[1]

@@ -104,7 +104,8 @@ class UltralyticsBackend:
 
     def training_cost(self, model: str, model_bytes: int | None, *, imgsz: int, batch: int) -> TrainingCost:
         """Estimate a training's cost from the size of its model file, else from the letter in the model's name."""
-        return training_cost(_parameters(model, model_bytes) / 1e6, imgsz=imgsz, batch=batch)
+        cost = training_cost(_parameters(model, model_bytes) / 1e6, imgsz=imgsz, batch=batch)
+        return cost._replace(memory_mb=cost.memory_mb + _WORKER_MB)
 
     def starter(self, task: str, data: DataProfile, epochs: int | None = None) -> Starter:
         """Return the smallest YOLO26 of the task, AdamW, and the arguments most worth searching."""
@@ -129,6 +130,10 @@ class UltralyticsBackend:
         from yolosweep.backends.ultralytics.deployment import YoloDeployment
 
         return YoloDeployment()
+
+
+_WORKER_MB = 170.0
+"""What a worker holds besides a training: Ray, and what stays from one trial to the next (140 to 210 MiB in sweeps)."""
 
 
 def _parameters(model: str, model_bytes: int | None) -> float:

@@ -26,6 +26,11 @@ _MODULE = 2 * _BAY_LENGTH + _LANE
 _RED = ((186, 24, 28), (212, 34, 30), (158, 16, 26), (226, 52, 40))
 _OTHER = ((34, 36, 40), (62, 66, 72), (24, 58, 122), (70, 108, 160), (30, 82, 60), (168, 172, 176), (222, 224, 224))
 
+_CIRCLE = tuple((float(np.cos(t)), float(np.sin(t))) for t in np.linspace(0, 2 * np.pi, 20, endpoint=False))
+
+_BLURRED = 4
+"""A blur reaches less than so many of its radii."""
+
 _LEAST_SEEN = 0.4
 """Minimum share of a car's box within the image; cars with less are not drawn, so no label is missing."""
 
@@ -80,12 +85,16 @@ class _Lot:
         self.pixels = size * _SHARP
         self.meters = meters
         self.scale = self.pixels / meters
-        self.image = Image.new("RGB", (self.pixels, self.pixels))
+        self.cover(Image.new("RGB", (self.pixels, self.pixels)))
+
+    def cover(self, image: Image.Image) -> None:
+        """Replace everything by an image."""
+        self.image, self._pen = image, ImageDraw.Draw(image, "RGBA")
 
     def polygon(self, points: list[_Point], colour: tuple[int, int, int], opacity: float = 1.0) -> None:
         """Fill a polygon."""
         on = [(x * self.scale, y * self.scale) for x, y in points]
-        ImageDraw.Draw(self.image, "RGBA").polygon(on, fill=(*colour, round(255 * opacity)))
+        self._pen.polygon(on, fill=(*colour, round(255 * opacity)))
 
     def rectangle(
         self, left: float, top: float, right: float, bottom: float, colour: tuple[int, int, int], opacity: float = 1.0
@@ -95,17 +104,24 @@ class _Lot:
 
     def disc(self, x: float, y: float, radius: float, colour: tuple[int, int, int], opacity: float = 1.0) -> None:
         """Fill a circle."""
-        turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-        self.polygon([(x + radius * float(np.cos(t)), y + radius * float(np.sin(t))) for t in turn], colour, opacity)
+        self.polygon([(x + radius * cos, y + radius * sin) for cos, sin in _CIRCLE], colour, opacity)
 
     def shade(self, shapes: list[list[_Point]], light: float, blur_m: float) -> None:
         """Darken everything under the shapes to ``light`` (0 to 1), with a soft edge."""
-        mask = Image.new("L", self.image.size, 255)
+        on = [[(x * self.scale, y * self.scale) for x, y in points] for points in shapes]
+        left, top, right, bottom = _extent([point for points in on for point in points] or [(0.0, 0.0)])
+        margin = _BLURRED * blur_m * self.scale + 2  # all that the shapes can reach: blurring the rest takes longest
+        left, top = (max(0, int(edge - margin)) for edge in (left, top))
+        right, bottom = (min(self.pixels, int(edge + margin) + 1) for edge in (right, bottom))
+        if left >= right or top >= bottom:
+            return
+        mask = Image.new("L", (right - left, bottom - top), 255)
         draw = ImageDraw.Draw(mask)
-        for points in shapes:
-            draw.polygon([(x * self.scale, y * self.scale) for x, y in points], fill=round(255 * light))
+        for points in on:
+            draw.polygon([(x - left, y - top) for x, y in points], fill=round(255 * light))
         mask = mask.filter(ImageFilter.GaussianBlur(blur_m * self.scale))
-        self.image = ImageChops.multiply(self.image, Image.merge("RGB", (mask, mask, mask)))
+        lit = self.image.crop((left, top, right, bottom))
+        self.image.paste(ImageChops.multiply(lit, Image.merge("RGB", (mask, mask, mask))), (left, top))
 
 
 def _clouds(rng: np.random.Generator, pixels: int, cells: int) -> np.ndarray:
@@ -119,7 +135,7 @@ def _asphalt(rng: np.random.Generator, lot: _Lot) -> None:
     n = lot.pixels
     grey = rng.uniform(74, 118) + 9 * _clouds(rng, n, 4) + 6 * _clouds(rng, n, 14) + rng.normal(0, 7, (n, n))
     tint = rng.uniform(-4, 4, 3)
-    lot.image = Image.fromarray(np.clip(grey[..., None] + tint, 0, 255).astype(np.uint8))
+    lot.cover(Image.fromarray(np.clip(grey[..., None] + tint, 0, 255).astype(np.uint8)))
     for _ in range(int(rng.integers(0, 5))):
         x, y = rng.uniform(0, lot.meters, 2)
         lot.disc(x, y, rng.uniform(0.15, 0.6), (40, 40, 42), rng.uniform(0.15, 0.4))

@@ -55,12 +55,18 @@ def empty(path: Path, canary: Path) -> None:
     path.write_bytes(b"")
 
 
+def without_layers(path: Path, canary: Path) -> None:
+    import torch
+
+    torch.save({"conv.weight": torch.zeros(2)}, path)
+
+
 def cut_off(path: Path, canary: Path) -> None:
     hostile_checkpoint(path, canary)
     path.write_bytes(path.read_bytes()[:200])
 
 
-@pytest.mark.parametrize("write", [hidden_beside_tensors, bare_pickle, torchscript, empty, cut_off])
+@pytest.mark.parametrize("write", [hidden_beside_tensors, bare_pickle, torchscript, without_layers, empty, cut_off])
 def test_weights_from_a_stranger_are_refused_and_run_nothing(
     tmp_path: Path, write: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,7 +100,7 @@ def test_weights_beside_the_model_are_checked_too(
     if task == "detect":
         hostile_checkpoint(weights, tmp_path / "ran")
     else:
-        torch.save({"model": None, "train_args": {"task": task}}, weights)
+        torch.save({"model": torch.nn.Identity(), "train_args": {"task": task}}, weights)
     question = {"model": None, "name": "yolo11n.yaml", "task": "detect", "pipelines": []}
     values = [(f"train.{name}", name, str(weights))]
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({**question, "values": values})))
@@ -132,7 +138,8 @@ def test_arguments_fit_the_layers_of_the_model(
         ("nn.SiLU(__import__('os').system('touch {canary}'))", "Conv", "unsupported activation"),
         ("nn.SiLU()", "torch_safe_load", "names the layer torch_safe_load, which Ultralytics does not have"),
         ("nn.SiLU()", "nn.Unheard", "names the layer nn.Unheard"),
-        ("nn.SiLU()", "nn.LeakyReLU", None),
+        ("nn.SiLU()", "nn.LeakyReLU", "cannot be built"),
+        ("nn.SiLU()", "Conv", None),
     ],
 )
 def test_a_model_yaml_from_a_stranger_is_refused_and_runs_nothing(
@@ -165,7 +172,7 @@ def test_weights_of_another_task_are_refused_whatever_they_are_called(tmp_path: 
     import torch
 
     weights = tmp_path / "best.pt"
-    torch.save({"model": None, "train_args": {"task": "segment"}}, weights)
+    torch.save({"model": torch.nn.Identity(), "train_args": {"task": "segment"}}, weights)
     named = {"name": "x", "model": str(weights), "data": "d.yaml"}
     named["search"] = {"trials": 1, "parameters": {"box": {"value": 7.5}}}
     (fault,) = check_arguments(Experiment.model_validate({**named, "task": "pose"}).space)

@@ -137,15 +137,23 @@ def _refused_weights(weights: str, task: str | None) -> str | None:
                     "your own trainings"
                 )
         return f"{weights} is damaged, or not an Ultralytics checkpoint ({type(error).__name__}); copy it again"
+    trained_model = (checkpoint.get("ema") or checkpoint.get("model")) if isinstance(checkpoint, dict) else None
+    if not isinstance(trained_model, torch.nn.Module):
+        return f"{weights} holds no model of Ultralytics, only {_kind(checkpoint)}; use a checkpoint of a training"
     if task is None:
         return None
-    trained = checkpoint.get("train_args") if isinstance(checkpoint, dict) else None
+    trained = checkpoint.get("train_args")
     made_for = trained.get("task") if isinstance(trained, dict) else None
     if made_for and (fault := other_task(weights, made_for, task)):
         return fault
-    trained_model = (checkpoint.get("ema") or checkpoint.get("model")) if isinstance(checkpoint, dict) else None
     layers = getattr(trained_model, "model", None)
     return ends_otherwise(weights, type(layers[-1]).__name__, task) if isinstance(layers, torch.nn.Sequential) else None
+
+
+def _kind(checkpoint: Any) -> str:
+    """Return what a file without a model holds."""
+    tensors = isinstance(checkpoint, dict) and any(hasattr(one, "shape") for one in checkpoint.values())
+    return "tensors without their layers" if tensors else f"a {type(checkpoint).__name__}"
 
 
 def main() -> None:

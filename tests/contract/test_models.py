@@ -77,7 +77,9 @@ def test_a_model_wins_is_reproduced_killed_resumed_and_trained_from_its_weights(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("yolosweep.workflows.sweep_run._Sweep._search", searched_here)
-    monkeypatch.setattr(UltralyticsBackend, "check_arguments", lambda *_: [])  # a process that imports torch, each time
+    monkeypatch.setattr(
+        UltralyticsBackend, "check_arguments", lambda *_: ([], [])
+    )  # a process that imports torch, each time
     experiment = {
         "name": "life", "task": task, "model": f"{model}.yaml", "data": str(draw(tmp_path / "set", task)),
         "train": TRAIN, "search": {"trials": 1, "parameters": {"lr0": {"value": 0.002}}},

@@ -152,7 +152,7 @@ def test_a_model_yaml_from_a_stranger_is_refused_and_runs_nothing(
     )
     search = {"trials": 1, "parameters": {"lr0": {"value": 0.01}}}
     exp = Experiment.model_validate({"name": "x", "model": str(model), "data": "d.yaml", "search": search})
-    found = check_arguments(exp.space)
+    found, _ = check_arguments(exp.space)
     assert [why in fault.message for fault in found] == [True] if why else found == []
     assert not canary.exists()
 
@@ -162,7 +162,7 @@ def test_an_experiment_with_hostile_weights_is_refused_before_anything_starts(tm
     hostile_checkpoint(weights, canary)
     search = {"trials": 1, "parameters": {"lr0": {"value": 0.01}}}
     exp = Experiment.model_validate({"name": "x", "model": str(weights), "data": "d.yaml", "search": search})
-    (fault,) = check_arguments(exp.space)
+    (fault,), _ = check_arguments(exp.space)
     assert fault.key == "model"
     assert "posix.system" in fault.message
     assert not canary.exists()
@@ -175,6 +175,32 @@ def test_weights_of_another_task_are_refused_whatever_they_are_called(tmp_path: 
     torch.save({"model": torch.nn.Identity(), "train_args": {"task": "segment"}}, weights)
     named = {"name": "x", "model": str(weights), "data": "d.yaml"}
     named["search"] = {"trials": 1, "parameters": {"box": {"value": 7.5}}}
-    (fault,) = check_arguments(Experiment.model_validate({**named, "task": "pose"}).space)
+    (fault,), _ = check_arguments(Experiment.model_validate({**named, "task": "pose"}).space)
     assert (fault.key, "made for segment, not for pose; set task: segment" in fault.message) == ("model", True)
-    assert check_arguments(Experiment.model_validate({**named, "task": "segment"}).space) == []
+    assert check_arguments(Experiment.model_validate({**named, "task": "segment"}).space) == ([], [])
+
+
+def test_other_classes_than_those_of_the_data_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ultralytics import YOLO
+
+    model: Any = YOLO("yolo11n-cls.yaml", task="classify")
+    model.save(tmp_path / "thousand.pt")
+    (tmp_path / "five.yaml").write_text(
+        "nc: 5\nbackbone:\n  - [-1, 1, Conv, [16, 3, 2]]\nhead:\n  - [-1, 1, Classify, [nc]]\n"
+    )
+
+    def told(name: str, classes: int) -> list[str]:
+        question = {
+            "model": str(tmp_path / name), "task": "classify", "classes": classes, "values": [], "pipelines": [],
+        }  # fmt: skip
+        monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(question)))
+        main()
+        found = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert all(key == "note" for key, _ in found)
+        return [message for _, message in found]
+
+    assert told("thousand.pt", 1000) == told("five.yaml", 5) == []
+    assert "was trained on 1000 classes, the data have 3" in told("thousand.pt", 3)[0]
+    assert told("five.yaml", 3) == ["five.yaml has nc: 5, which the 3 classes of the data replace"]

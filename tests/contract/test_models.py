@@ -101,3 +101,20 @@ def test_a_model_wins_is_reproduced_killed_resumed_and_trained_from_its_weights(
     assert tuned.record is not None
     assert tuned.record.ending is (Ending.PATIENCE if len(tuned.rows) < 4 else Ending.FINISHED), tuned.record.reason
     assert all(not row.epochs_without_gain for row in tuned.rows[:-1])
+
+
+def test_first_weights_do_not_depend_on_the_models_before_them() -> None:
+    """A process trains one trial after the other, and ``search.parameters.model`` gives them other models."""
+    from yolosweep.backends.ultralytics.environment import enter
+
+    enter()
+    import torch
+    from ultralytics import YOLO
+
+    found = []
+    for before in ("yolo11n.yaml", "yolov8n.yaml"):
+        YOLO(before)
+        torch.manual_seed(0)
+        model: Any = YOLO("yolov10n.yaml").model
+        found.append([value.sum().item() for value in model.state_dict().values()])
+    assert found[0] == found[1]

@@ -136,8 +136,8 @@ class LineBackend:
     def locate_model(self, model: str, *, fetch: bool = True) -> Path | str:
         return model
 
-    def check_arguments(self, space: ArgumentSpace) -> list[Fault]:
-        return []
+    def check_arguments(self, space: ArgumentSpace, classes: int | None = None) -> tuple[list[Fault], list[str]]:
+        return [], []
 
     def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
         return CheckpointSize(1.0, 0.5)

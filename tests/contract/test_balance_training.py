@@ -183,7 +183,7 @@ def test_the_check_of_arguments_lets_it_pass() -> None:
     head = {"name": "x", "model": "yolo11n.yaml", "data": "d.yaml"}
     search = {"parameters": {"balance": {"min": 0.0, "max": 1.0}}}
     for more in ({"search": search}, {"search": {"parameters": {"cls_pw": {"value": 0.5}}}, "train": {"balance": 0.5}}):
-        assert check_arguments(Experiment.model_validate({**head, **more}).space) == []
+        assert check_arguments(Experiment.model_validate({**head, **more}).space) == ([], [])
 
 
 @pytest.mark.nightly

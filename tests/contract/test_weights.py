@@ -55,12 +55,18 @@ def empty(path: Path, canary: Path) -> None:
     path.write_bytes(b"")
 
 
+def without_layers(path: Path, canary: Path) -> None:
+    import torch
+
+    torch.save({"conv.weight": torch.zeros(2)}, path)
+
+
 def cut_off(path: Path, canary: Path) -> None:
     hostile_checkpoint(path, canary)
     path.write_bytes(path.read_bytes()[:200])
 
 
-@pytest.mark.parametrize("write", [hidden_beside_tensors, bare_pickle, torchscript, empty, cut_off])
+@pytest.mark.parametrize("write", [hidden_beside_tensors, bare_pickle, torchscript, without_layers, empty, cut_off])
 def test_weights_from_a_stranger_are_refused_and_run_nothing(
     tmp_path: Path, write: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,7 +100,7 @@ def test_weights_beside_the_model_are_checked_too(
     if task == "detect":
         hostile_checkpoint(weights, tmp_path / "ran")
     else:
-        torch.save({"model": None, "train_args": {"task": task}}, weights)
+        torch.save({"model": torch.nn.Identity(), "train_args": {"task": task}}, weights)
     question = {"model": None, "name": "yolo11n.yaml", "task": "detect", "pipelines": []}
     values = [(f"train.{name}", name, str(weights))]
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({**question, "values": values})))
@@ -134,7 +140,8 @@ def test_arguments_fit_the_layers_of_the_model(
         ("nn.SiLU(__import__('os').system('touch {canary}'))", "Conv", "unsupported activation"),
         ("nn.SiLU()", "torch_safe_load", "names the layer torch_safe_load, which Ultralytics does not have"),
         pytest.param("nn.SiLU()", "nn.Unheard", "names the layer nn.Unheard", marks=pytest.mark.nightly),
-        ("nn.SiLU()", "nn.LeakyReLU", None),
+        ("nn.SiLU()", "nn.LeakyReLU", "cannot be built"),
+        ("nn.SiLU()", "Conv", None),
     ],
 )
 def test_a_model_yaml_from_a_stranger_is_refused_and_runs_nothing(
@@ -147,7 +154,7 @@ def test_a_model_yaml_from_a_stranger_is_refused_and_runs_nothing(
     )
     search = {"trials": 1, "parameters": {"lr0": {"value": 0.01}}}
     exp = Experiment.model_validate({"name": "x", "model": str(model), "data": "d.yaml", "search": search})
-    found = check_arguments(exp.space)
+    found, _ = check_arguments(exp.space)
     assert [why in fault.message for fault in found] == [True] if why else found == []
     assert not canary.exists()
 
@@ -157,7 +164,7 @@ def test_an_experiment_with_hostile_weights_is_refused_before_anything_starts(tm
     hostile_checkpoint(weights, canary)
     search = {"trials": 1, "parameters": {"lr0": {"value": 0.01}}}
     exp = Experiment.model_validate({"name": "x", "model": str(weights), "data": "d.yaml", "search": search})
-    (fault,) = check_arguments(exp.space)
+    (fault,), _ = check_arguments(exp.space)
     assert fault.key == "model"
     assert "posix.system" in fault.message
     assert not canary.exists()
@@ -167,9 +174,35 @@ def test_weights_of_another_task_are_refused_whatever_they_are_called(tmp_path: 
     import torch
 
     weights = tmp_path / "best.pt"
-    torch.save({"model": None, "train_args": {"task": "segment"}}, weights)
+    torch.save({"model": torch.nn.Identity(), "train_args": {"task": "segment"}}, weights)
     named = {"name": "x", "model": str(weights), "data": "d.yaml"}
     named["search"] = {"trials": 1, "parameters": {"box": {"value": 7.5}}}
-    (fault,) = check_arguments(Experiment.model_validate({**named, "task": "pose"}).space)
+    (fault,), _ = check_arguments(Experiment.model_validate({**named, "task": "pose"}).space)
     assert (fault.key, "made for segment, not for pose; set task: segment" in fault.message) == ("model", True)
-    assert check_arguments(Experiment.model_validate({**named, "task": "segment"}).space) == []
+    assert check_arguments(Experiment.model_validate({**named, "task": "segment"}).space) == ([], [])
+
+
+def test_other_classes_than_those_of_the_data_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ultralytics import YOLO
+
+    model: Any = YOLO("yolo11n-cls.yaml", task="classify")
+    model.save(tmp_path / "thousand.pt")
+    (tmp_path / "five.yaml").write_text(
+        "nc: 5\nbackbone:\n  - [-1, 1, Conv, [16, 3, 2]]\nhead:\n  - [-1, 1, Classify, [nc]]\n"
+    )
+
+    def told(name: str, classes: int) -> list[str]:
+        question = {
+            "model": str(tmp_path / name), "task": "classify", "classes": classes, "values": [], "pipelines": [],
+        }  # fmt: skip
+        monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(question)))
+        main()
+        found = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert all(key == "note" for key, _ in found)
+        return [message for _, message in found]
+
+    assert told("thousand.pt", 1000) == told("five.yaml", 5) == []
+    assert "was trained on 1000 classes, the data have 3" in told("thousand.pt", 3)[0]
+    assert told("five.yaml", 3) == ["five.yaml has nc: 5, which the 3 classes of the data replace"]

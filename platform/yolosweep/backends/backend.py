@@ -132,8 +132,12 @@ class Backend(Protocol):
             DataError: there is no such model.
         """
 
-    def check_arguments(self, space: ArgumentSpace) -> list[Fault]:
-        """Return what the library itself refuses, of arguments, pipelines and weights.
+    def check_arguments(self, space: ArgumentSpace, classes: int | None = None) -> tuple[list[Fault], list[str]]:
+        """Return what the library itself refuses, of arguments, pipelines and weights, and what may surprise.
+
+        Args:
+            space: what is set and searched.
+            classes: how many the data have, if they are known.
 
         Raises:
             TrainingError: the library cannot be imported.

@@ -57,6 +57,7 @@ def _describe_winner(folder: RunFolder, winner: Winner) -> None:
     _describe_classes(winner)
     print_line(f"file       {from_here(folder.resolve(winner.file))}")
     print_line(f"sha256     {winner.file.sha256}")
+    print_line(f"weights    {winner.weights_sha256}")
     for sentence in winner.passed_over:
         print_line(f"note       {sentence}")
 

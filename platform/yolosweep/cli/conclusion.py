@@ -34,6 +34,7 @@ def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: P
         _describe(winner, summary)
         _field("model", from_here(folder.winner / "best.pt"))
         _field("sha256", winner.file.sha256)
+        _field("weights", winner.weights_sha256)
         if any(picture.path == "winner/errors.html" for picture in winner.pictures):
             _field("mistakes", from_here(folder.winner / "errors.html"))
     _field("report", from_here(page))

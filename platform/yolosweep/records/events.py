@@ -237,6 +237,11 @@ class Winner(Record):
         """The trial whose settings were chosen: where the checkpoint is a repeat's, the repeated one."""
         return self.repeats or self.trial
 
+    @property
+    def weights_sha256(self) -> str:
+        """Of the checkpoint's tensors; empty in ledgers of earlier versions."""
+        return self.validations["val"].weights_sha256 if "val" in self.validations else ""
+
 
 class WinnerSelected(LedgerEvent, Winner):
     """A winner was selected, or selected again."""

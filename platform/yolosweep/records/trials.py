@@ -253,6 +253,8 @@ class Validation(Record):
     """Class name to its metrics, where the task has them."""
     errors: dict[str, Number] = Field(default_factory=dict)
     """Standard deviation of a metric over resamples of the images, where they were scored one by one."""
+    weights_sha256: str = ""
+    """Of the checkpoint's tensors: equal trainings leave equal ones, while their files differ by date and paths."""
     resampled: Resampled | None = Field(default=None, exclude=True)
     """Not stored: what the comparison of two checkpoints is made of."""
     confidence: Number = Field(default=None, exclude=True)

@@ -213,7 +213,9 @@ def _reproduce(winner: Winner) -> str:
     return (
         "## Reproduce\n\nWith yolosweep installed, `yolosweep run reproduce.yaml` in this folder trains it again on "
         "the same data, which [reproduce.yaml](reproduce.yaml) names by their path.\n\n"
-        f"SHA-256 of best.pt: `{_code(winner.file.sha256)}`. [winner.json](winner.json) is this card for programs."
+        f"SHA-256 of the weights, the same if it is trained again on such a machine: `{_code(winner.weights_sha256)}`. "
+        f"SHA-256 of best.pt, which also holds its date: `{_code(winner.file.sha256)}`. "
+        "[winner.json](winner.json) is this card for programs."
     )
 
 

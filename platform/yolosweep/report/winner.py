@@ -121,7 +121,7 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, pa
     files = {"best.pt": folder.publish(weights, folder.winner / "best.pt")}
     if "args.yaml" in record.files:
         files["args.yaml"] = folder.publish(folder.resolve(record.files["args.yaml"]), folder.winner / "args.yaml")
-    _write_reproduce(folder, history, trial)
+    _write_reproduce(folder, history, trial, validations["val"].weights_sha256)
     reference = _reference(folder, history, trial, validations, validate)
     pictures = _pictures(folder, trial, validations, reference)
     winner = Winner(
@@ -253,7 +253,7 @@ def _model_of(history: History, trial: TrialHistory) -> str:
     return str(trial.request.asked.get("model", history.experiment["model"]))
 
 
-def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -> None:
+def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory, weights: str) -> None:
     """Write an experiment whose only trial repeats the winner: same settings, seed and data."""
     exp: Mapping[str, Any] = history.experiment
     record = trial.record
@@ -275,7 +275,10 @@ def _write_reproduce(folder: RunFolder, history: History, trial: TrialHistory) -
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
-    text = io.StringIO(f"# Repeats {trial.request.trial} of {history.sweep}: yolosweep run reproduce.yaml\n")
+    text = io.StringIO(
+        f"# Repeats {trial.request.trial} of {history.sweep}: yolosweep run reproduce.yaml\n"
+        f"# SHA-256 of its weights, and of yours if they are the same: {weights}\n"
+    )
     text.seek(0, io.SEEK_END)
     yaml.dump(experiment, text)
     folder.publish(text.getvalue(), folder.winner / "reproduce.yaml")

@@ -9,7 +9,7 @@ from yolosweep.cluster import Allocation, fits
 from yolosweep.errors import ClusterError
 from yolosweep.experiment.schema import Resources
 
-__all__ = ["Allocation", "allot", "ranks_of"]
+__all__ = ["Allocation", "allot", "of_this_machine", "ranks_of"]
 
 
 def ranks_of(resources: Resources) -> int:
@@ -17,6 +17,14 @@ def ranks_of(resources: Resources) -> int:
     if resources.workers is not None:
         return resources.workers
     return 1 if resources.gpus_per_trial == "auto" else max(1, int(resources.gpus_per_trial))
+
+
+def of_this_machine() -> dict[str, float]:
+    """Return the ``CPU`` and ``GPU`` counts that Ray will find here, without starting it."""
+    from ray._private.resource_and_label_spec import ResourceAndLabelSpec
+
+    found = ResourceAndLabelSpec().resolve(is_head=True)
+    return {"CPU": float(found.num_cpus), "GPU": float(found.num_gpus)}
 
 
 def allot(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -94,22 +93,21 @@ def check(
         UsageError: the file or an override cannot be read, or a waived finding does not exist.
     """
     found: list[tuple[Gate, PreparedDataset] | DataError | UsageError] = []
-    warm = _WarmStart()
+    warm, surprises = _WarmStart(), list[str]()
 
     def further(exp: Experiment) -> list[Fault]:
         if is_address(exp.data) and address_fault(exp.data, holds="data") is not None:
-            return _rules(exp)  # the address is a fault of the file
-        with ThreadPoolExecutor(1) as pool:  # the library is imported while the images are read
-            rules = pool.submit(_rules, exp)
-            try:
-                gate = _examined(exp, listener, anywhere=OUTSIDE in allow)
-                found.append((gate, waive(gate, allow)))
-            except (DataError, UsageError) as error:
-                found.append(error)
-                return [Fault(key="data", message=_message(error)), *rules.result()]
-            if is_new:
-                warm.trials, warm.notes, warm.faults = earlier_trials(exp, gate.dataset)
-            return [*warm.faults, *rules_of_data(exp, gate), *rules.result()]
+            return _rules(exp)[0]  # the address is a fault of the file
+        try:
+            gate = _examined(exp, listener, anywhere=OUTSIDE in allow)
+            found.append((gate, waive(gate, allow)))
+        except (DataError, UsageError) as error:
+            found.append(error)
+            return [Fault(key="data", message=_message(error)), *_rules(exp)[0]]
+        if is_new:
+            warm.trials, warm.notes, warm.faults = earlier_trials(exp, gate.dataset)
+        of_library, surprises[:] = _rules(exp, len(gate.dataset.names))
+        return [*warm.faults, *rules_of_data(exp, gate), *of_library]
 
     try:
         exp = load_experiment(source, overrides, further)
@@ -119,6 +117,7 @@ def check(
             raise of_data from None  # nothing is wrong with the file
         raise
     assert isinstance(found[0], tuple), "an error of the data is a fault of the experiment"
+    warm.notes += surprises
     return _checked(exp, *found[0], warm, fetch=fetch)
 
 
@@ -169,22 +168,24 @@ def rules_of_data(exp: Experiment, gate: Gate) -> list[Fault]:
     return lint_with_data(exp, traits)
 
 
-def _rules(exp: Experiment) -> list[Fault]:
-    """Return the faults the training library finds in the model and the arguments."""
-    found = list[Fault]()
+def _rules(exp: Experiment, classes: int | None = None) -> tuple[list[Fault], list[str]]:
+    """Return the faults the training library finds in the model and the arguments, and what may surprise."""
+    found, surprises = list[Fault](), list[str]()
     for model in exp.models:
         named = exp.backend.model_faults(model, exp.task)
-        checked = [fault for fault in _of_library(exp, model) if fault.key != "model" or not named]
+        faults, notes_of_model = _of_library(exp, model, classes)
+        checked = [fault for fault in faults if fault.key != "model" or not named]
         found += [_of_model(fault, model, exp) for fault in (*named, *checked)]
-    return found
+        surprises += notes_of_model
+    return found, surprises
 
 
-def _of_library(exp: Experiment, model: str) -> list[Fault]:
-    """Return what the library refuses: of further models, only what is in their files."""
+def _of_library(exp: Experiment, model: str, classes: int | None) -> tuple[list[Fault], list[str]]:
+    """Return what the library says: of further models, only of what is in their files."""
     if model == exp.model:
-        return exp.backend.check_arguments(exp.space)
+        return exp.backend.check_arguments(exp.space, classes)
     alone = ArgumentSpace(model=model, task=exp.task, defaults=exp.backend.arguments.defaults)
-    return exp.backend.check_arguments(alone) if Path(model).expanduser().is_file() else []
+    return exp.backend.check_arguments(alone, classes) if Path(model).expanduser().is_file() else ([], [])
 
 
 def _of_model(fault: Fault, model: str, exp: Experiment) -> Fault:

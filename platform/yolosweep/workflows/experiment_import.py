@@ -56,7 +56,7 @@ class _Rules:
         if gate is not None and (found := rules_of_data(exp, gate)):
             return found
         try:
-            return [fault for fault in exp.backend.check_arguments(exp.space) if fault.key != "model"]
+            return [fault for fault in exp.backend.check_arguments(exp.space)[0] if fault.key != "model"]
         except TrainingError:  # the library is not installed
             return []
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from yolosweep.backends import backend_for
 from yolosweep.cluster import checkpoint_needs
-from yolosweep.errors import RunFolderError
+from yolosweep.errors import ClusterError, RunFolderError
 from yolosweep.experiment import Experiment, baseline, finals_line
 from yolosweep.experiment.choices import PRUNERS
 from yolosweep.experiment.schema import Search
@@ -17,7 +18,7 @@ from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records.plan import CostEstimate, Plan
 from yolosweep.records.probe import Probe
-from yolosweep.runtime.resources import Allocation, allot
+from yolosweep.runtime.resources import Allocation, allot, of_this_machine
 from yolosweep.runtime.tune_adapter import joins_cluster
 from yolosweep.search.pruners.asha import rungs
 from yolosweep.storage import address_of_run, cached_at
@@ -74,18 +75,18 @@ def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
         ),
         memory_mb=None if concurrent is None or cost is None else round(concurrent * cost.memory_mb),
         tracking="; ".join(choice.line for choice in choose_sinks(exp.track, os.environ) if choice.line),
-        notes=(*_memory_faults(exp, cost, concurrent, probes), *checked.notes, *_of_each_model(checked, allotted)),
+        notes=(*_of_machine(exp, cost, concurrent, probes), *checked.notes, *_of_each_model(checked, allotted)),
         cost=cost,
     )
 
 
-def _memory_faults(
+def _of_machine(
     exp: Experiment, cost: CostEstimate | None, concurrent: int | None, probes: Sequence[Probe]
 ) -> tuple[str, ...]:
-    """Return what does not fit into memory, of what is known of this machine."""
+    """Return what is too small or missing, of what is known of this machine."""
     at_a_time = concurrent or (probes[0].at_a_time if probes else 0)
     if cost is None or not at_a_time:
-        return ()
+        return _too_few_gpus(exp)
     asked = exp.resources.gpus_per_trial
     gpus = 1.0 if asked == "auto" else float(asked)
     return tuple(memory_faults(cost, at_a_time, usable_memory() / 2**20, gpus, probes))
@@ -157,6 +158,18 @@ def _local_allocation(checked: Checked) -> Allocation | None:
         return None
     resources = exp.resources.model_copy(update={"gpus_per_trial": 0.0})
     return allot(resources, [{"CPU": float(os.cpu_count() or 1)}], exp.search.trials)
+
+
+def _too_few_gpus(exp: Experiment) -> tuple[str, ...]:
+    """Return why a run on this machine alone would be refused for its GPUs; a cluster may have them."""
+    on_gpus = exp.resources.gpus_per_trial not in ("auto", 0, 0.0)
+    if joins_cluster(os.environ) or not on_gpus or find_spec("ray") is None:
+        return ()
+    try:
+        allot(exp.resources, [of_this_machine()], exp.search.trials)
+    except ClusterError as error:
+        return (f"on this machine alone, a run is refused: {error}",)
+    return ()
 
 
 def _earlier(storage: Path, checked: Checked) -> list[History]:

@@ -27,8 +27,8 @@ from yolosweep.records import PreparedDataset
 from yolosweep.records.events import Note, SweepEnded, Winner, WinnerSelected
 from yolosweep.report import write_report
 from yolosweep.runtime.batch_finder import found_batch
-from yolosweep.runtime.resources import Allocation, allot
-from yolosweep.runtime.tune_adapter import connected, run_trials
+from yolosweep.runtime.resources import Allocation, allot, of_this_machine
+from yolosweep.runtime.tune_adapter import connected, joins_cluster, run_trials
 from yolosweep.search.checkpoint_retention import clear_leftovers
 from yolosweep.search.trial_generator import Suggestion
 from yolosweep.storage.addresses import is_address
@@ -191,6 +191,8 @@ class _Sweep:
     def _search(self) -> str:
         """Run the trials; return why the search ended."""
         exp = self._checked.experiment
+        if not joins_cluster(os.environ):
+            allot(exp.resources, [of_this_machine()], exp.search.trials)
         dataset = write_view_on_driver(self._checked.gate, self._checked.dataset, self._folder)
         models = self._store_models()
         self._listener.info("starting Ray …")

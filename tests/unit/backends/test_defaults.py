@@ -24,5 +24,5 @@ def test_without_the_library_its_copy_is_read_and_a_note_says_so(monkeypatch: py
     space = ArgumentSpace(model="yolo11n.yaml", task="detect", fixed={"lr0": "fast"}, defaults=installed.defaults)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert arguments.train_arguments.__wrapped__() == installed
-    assert DEFAULT_BACKEND.check_arguments(space) == []
+    assert DEFAULT_BACKEND.check_arguments(space) == ([], [])
     assert any("Ultralytics is not installed here" in note for note in DEFAULT_BACKEND.notes(space))

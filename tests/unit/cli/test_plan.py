@@ -127,3 +127,19 @@ def test_a_budget_in_trainings_of_the_defaults_is_forecast(experiment: Path) -> 
     assert found["trainings"] == 4
     assert found["hours_at_most"] == round(4 * 9 * found["cost"]["epoch_seconds"] / 3600, 3)
     assert found["experiment"]["search"]["budget"] == "4x"
+
+
+def test_gpus_that_this_machine_has_not_are_named_before_ray_starts(
+    experiment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("yolosweep.workflows.sweep_run.connected", lambda: pytest.fail("Ray was started"))
+    named = "no GPU is found: set resources.gpus_per_trial=0 to train on the CPU"
+    typed = [str(experiment), "resources.gpus_per_trial=1", f"storage={tmp_path / 'runs'}"]
+    done = runner.invoke(app, ["plan", *typed])
+    assert done.exit_code == 0
+    assert named in done.stdout
+    done = runner.invoke(app, ["run", *typed])
+    assert done.exit_code == 6
+    assert named in done.stderr
+    assert not list((tmp_path / "runs").iterdir())

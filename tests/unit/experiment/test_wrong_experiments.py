@@ -40,6 +40,16 @@ def axis(name: str, axis_text: str) -> str:
 
 
 SPACES = [
+    wrong("values that Ultralytics would only notice in a trial, or not at all",
+          TOP + "train: {compile: banana, workers: -1, close_mosaic: -1, nms: false}\n"
+          "search: {parameters: {box: {min: -4.0, max: 9.0}}}\n",
+          ("train.compile", 4, "'banana' is not a compile of Ultralytics; one of default, reduce-overhead"),
+          ("train.workers", 4, "-1 must be 0 or more"), ("train.close_mosaic", 4, "-1 must be 0 or more"),
+          ("train.nms", 4, "every trial is scored through NMS"),
+          ("search.parameters.box", 5, "-4 must be 0 or more")),
+    wrong("a start that makes no difference",
+          TOP.replace(".pt", ".yaml") + "search: {parameters: {pretrained: {values: [true, false]}}}\n",
+          ("search.parameters.pretrained", 4, "has no effect on yolo26n.yaml, which starts from scratch either way")),
     wrong("condition on what is not searched", axis("box", "{min: 4.0, max: 9.0, when: {optimizer: SGD}}"),
           ("search.parameters.box.when.optimizer", 5, "is not another searched parameter")),
     wrong("condition on a value that is never taken",

@@ -64,9 +64,9 @@ class ToyBackend:
         """Return the name: there is no model file."""
         return model
 
-    def check_arguments(self, space: ArgumentSpace) -> list[Fault]:
+    def check_arguments(self, space: ArgumentSpace, classes: int | None = None) -> tuple[list[Fault], list[str]]:
         """Return nothing: there is no library to ask."""
-        return []
+        return [], []
 
     def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
         """Return some KiB: two numbers and the rows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,11 @@ class RedModel:
 
     w: float
     b: float
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the two numbers."""
+        return hashlib.sha256(f"{self.w!r} {self.b!r}".encode()).hexdigest()
 
     def predict(self, mean_red: Floats) -> Floats:
         """Return f, between 0 and 1, for every mean red value."""

@@ -101,6 +101,7 @@ class ToyTrainer:
             split=split,
             metrics=model.measured(crops),
             per_class={name: {ACCURACY: float(right[chosen].mean())} for name, chosen in kinds.items() if chosen.any()},
+            weights_sha256=model.sha256,
             resampled=mean_over_images(model.measured_each(crops), crops.image, crops.images),
             answers=answers_of(model, crops) if pictures else (),
         )

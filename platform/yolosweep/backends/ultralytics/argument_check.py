@@ -24,8 +24,16 @@ from yolosweep.errors import Fault, TrainingError
 __all__ = ["check_arguments"]
 
 
-def check_arguments(space: ArgumentSpace) -> list[Fault]:
-    """Return a fault for each value that Ultralytics or Albumentations refuses, and for unusable weights.
+_NOTE = "note"
+"""Stands for a key where nothing is wrong."""
+
+
+def check_arguments(space: ArgumentSpace, classes: int | None = None) -> tuple[list[Fault], list[str]]:
+    """Return a fault for each value that Ultralytics or Albumentations refuses, and for unusable weights; and notes.
+
+    Args:
+        space: what is set and searched.
+        classes: of the data, if they are known: a note says where the model was made for another number.
 
     Raises:
         TrainingError: the checking process could not run (a broken installation); names what it printed.
@@ -35,6 +43,7 @@ def check_arguments(space: ArgumentSpace) -> list[Fault]:
         "model": str(file) if file.is_file() else None,
         "name": space.model,
         "task": space.task,
+        "classes": classes,
         "values": [
             (key, name, value)
             for key, name in space.keys.items()
@@ -54,7 +63,8 @@ def check_arguments(space: ArgumentSpace) -> list[Fault]:
         lines = done.stderr.strip().splitlines() or ["no output"]
         raise TrainingError(f"Ultralytics cannot be imported ({lines[-1]}); reinstall with: pip install yolosweep")
     answer = json.loads(done.stdout.strip().splitlines()[-1])
-    return [Fault(key=key, message=message) for key, message in answer]
+    faults = [Fault(key=key, message=message) for key, message in answer if key != _NOTE]
+    return faults, [message for key, message in answer if key == _NOTE]
 
 
 def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
@@ -74,6 +84,7 @@ def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
     faults += _beside(question)
     if not faults:
         faults += layer_faults(question["model"] or question["name"], question["task"], question["values"])
+        faults += [(_NOTE, note) for note in _other_classes(question["model"], question.get("classes"))]
     for key, steps in question["pipelines"]:
         try:
             build_pipeline(steps)
@@ -137,15 +148,44 @@ def _refused_weights(weights: str, task: str | None) -> str | None:
                     "your own trainings"
                 )
         return f"{weights} is damaged, or not an Ultralytics checkpoint ({type(error).__name__}); copy it again"
+    trained_model = (checkpoint.get("ema") or checkpoint.get("model")) if isinstance(checkpoint, dict) else None
+    if not isinstance(trained_model, torch.nn.Module):
+        return f"{weights} holds no model of Ultralytics, only {_kind(checkpoint)}; use a checkpoint of a training"
     if task is None:
         return None
-    trained = checkpoint.get("train_args") if isinstance(checkpoint, dict) else None
+    trained = checkpoint.get("train_args")
     made_for = trained.get("task") if isinstance(trained, dict) else None
     if made_for and (fault := other_task(weights, made_for, task)):
         return fault
-    trained_model = (checkpoint.get("ema") or checkpoint.get("model")) if isinstance(checkpoint, dict) else None
     layers = getattr(trained_model, "model", None)
     return ends_otherwise(weights, type(layers[-1]).__name__, task) if isinstance(layers, torch.nn.Sequential) else None
+
+
+def _other_classes(model: str | None, classes: int | None) -> Iterator[str]:
+    """Yield what becomes of a model file that was made for another number of classes than the data have."""
+    if model is None or classes is None:
+        return
+    from ultralytics.nn.tasks import torch_safe_load
+    from ultralytics.utils import YAML
+
+    name = Path(model).name
+    if model_yaml(Path(model)):
+        if (given := YAML.load(model).get("nc")) not in (None, classes):
+            yield f"{name} has nc: {given}, which the {classes} classes of the data replace"
+        return
+    checkpoint, _ = torch_safe_load(model, safe_only=True)
+    made_for = len(getattr(checkpoint.get("ema") or checkpoint["model"], "names", ()))
+    if made_for not in (0, classes):
+        yield (
+            f"{name} was trained on {made_for} classes, the data have {classes}: layers of the same shape are taken "
+            "over, the last one starts new"
+        )
+
+
+def _kind(checkpoint: Any) -> str:
+    """Return what a file without a model holds."""
+    tensors = isinstance(checkpoint, dict) and any(hasattr(one, "shape") for one in checkpoint.values())
+    return "tensors without their layers" if tensors else f"a {type(checkpoint).__name__}"
 
 
 def main() -> None:

@@ -69,6 +69,7 @@ OWNED = {
     "save_json": "predictions of trials are not kept; run `yolo val save_json=True` on the winner's best.pt, remove it",
     "val": "every epoch is validated, because the search learns from it; remove it",
     "split": "trials are ranked on val, test is reserved for the winner; remove it",
+    "nms": "every trial is scored through NMS, which is Ultralytics' default; remove it",
     "time": "a trial whose length depends on speed cannot be repeated; set train.epochs, or search.time_budget",
     "cfg": "write the arguments under train:",
 }
@@ -93,7 +94,7 @@ NOT_TRAINING = frozenset(
         *("source", "vid_stride", "stream_buffer", "visualize", "augment", "retina_masks", "embed", "line_width"),
         *("show", "show_labels", "show_conf", "show_boxes"),
         *("save_frames", "save_txt", "save_conf", "save_crop"),
-        *("format", "optimize", "dynamic", "simplify", "opset", "workspace", "dnn", "nms", "tracker", "profile"),
+        *("format", "optimize", "dynamic", "simplify", "opset", "workspace", "dnn", "tracker", "profile"),
         *("half", "int8", "end2end", "keras"),  # names of earlier releases
     )
 )

@@ -89,13 +89,13 @@ class UltralyticsBackend:
         """
         return model_files.locate_model(model, fetch=fetch)
 
-    def check_arguments(self, space: ArgumentSpace) -> list[Fault]:
+    def check_arguments(self, space: ArgumentSpace, classes: int | None = None) -> tuple[list[Fault], list[str]]:
         """Return what Ultralytics or Albumentations refuse; nothing where Ultralytics is not installed.
 
         Raises:
             TrainingError: they cannot be imported.
         """
-        return argument_check.check_arguments(space) if is_installed() else []
+        return argument_check.check_arguments(space, classes) if is_installed() else ([], [])
 
     def checkpoint_size(self, model: str, model_bytes: int | None) -> CheckpointSize:
         """Estimate a training's files from the size of its model file, else from the letter in the model's name."""

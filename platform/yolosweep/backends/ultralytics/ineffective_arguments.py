@@ -192,6 +192,18 @@ def _older_pose(space: ArgumentSpace) -> str | None:
     return f"on {space.model}: only YOLO26 pose models have that loss; remove it"
 
 
+def _from_scratch(space: ArgumentSpace) -> str | None:
+    # engine/trainer.py setup_model: a YAML brings no weights, so there is nothing to leave out.
+    starts = space.searched.get("pretrained", ("",))
+    if "model" in space.searched or PurePosixPath(space.model).suffix == ".pt" or any(map(_is_file, starts)):
+        return None
+    return f"on {space.model}, which starts from scratch either way; name weights (.pt) here, or as the model"
+
+
+def _is_file(value: object) -> bool:
+    return isinstance(value, str)
+
+
 _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("lr0", "warmup_bias_lr"), _auto),
     (("warmup_momentum",), _adam),
@@ -206,4 +218,5 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("dis",), _no_teacher),
     (_HSV, _policy),
     (("rle",), _older_pose),
+    (("pretrained",), _from_scratch),
 )

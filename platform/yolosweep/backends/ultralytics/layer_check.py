@@ -1,4 +1,4 @@
-"""Arguments that depend on the layers of the model: what ``freeze`` names, and image sizes that its stride divides."""
+"""The layers of a model: whether one of the user's own can be built, what ``freeze`` names, which sizes they take."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def layer_faults(model: str, task: str, values: Sequence[tuple[str, str, Any]]) 
     """
     frozen = [(key, value) for key, name, value in values if name == "freeze" and value is not None]
     sizes = [(key, value) for key, name, value in values if name == "imgsz" and isinstance(value, int) and value % 64]
-    if not frozen and not (sizes and _may_stride_further(model)):
+    is_own = Path(model).is_file() and model_yaml(Path(model)) is not None
+    if not is_own and not frozen and not (sizes and _may_stride_further(model)):
         return
     if not (Path(model).is_file() or model_yaml(model)):
         return  # weights that are downloaded later

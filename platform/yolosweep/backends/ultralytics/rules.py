@@ -27,9 +27,14 @@ _WORDS = {
     "optimizer": _OPTIMIZERS,
     "copy_paste_mode": ("flip", "mixup"),
     "auto_augment": ("randaugment", "autoaugment", "augmix"),
+    "compile": ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),
 }
 """Arguments that take one of a few words, which Ultralytics checks only while it trains."""
+_OR = {"auto_augment": (None, False, ""), "compile": (True, False)}
+"""What else such an argument takes."""
 _BALANCE = "must be a number from 0 (off) to 1 (all classes as often as the most frequent one), e.g. 0.5"
+_NOT_NEGATIVE = ("workers", "close_mosaic", "warmup_epochs", "box", "cls", "dfl", "pose", "kobj", "rle", "angle", "dis")
+"""Arguments whose sign Ultralytics does not check (``cfg/__init__.py`` CFG_INT_MIN, CFG_FRACTION_KEYS have others)."""
 _STRIDE = 32
 _COUNTED = ("classes", "single_cls")
 _MOST_ADAM_STEPS = 10_000
@@ -38,7 +43,8 @@ _MOST_ADAM_STEPS = 10_000
 
 def faults(space: ArgumentSpace) -> Iterator[Fault]:
     """Yield every fault that shows without the data."""
-    for rule in (_task, _words, _balance, _sizes, _counted, _weights, _quantize, _cache, _ranks, ineffective):
+    values = (_words, _not_negative, _balance, _sizes)
+    for rule in (_task, *values, _counted, _weights, _quantize, _cache, _ranks, ineffective):
         yield from rule(space)
 
 
@@ -55,13 +61,19 @@ def _words(space: ArgumentSpace) -> Iterator[Fault]:
         allowed = [word.lower() if name == "optimizer" else word for word in words]
         for value in space.values(name):
             text = str(value).lower() if name == "optimizer" else value
-            if text in allowed or (name == "auto_augment" and not value):
+            if text in allowed or value in _OR.get(name, ()):
                 continue
             guess = nearest_name(str(value), words)
             hint = f"did you mean {guess}?" if guess else f"one of {', '.join(words)}"
             article = "an" if name[0] in "ao" else "a"
             message = f"{value!r} is not {article} {name} of Ultralytics; {hint}"
             yield Fault(key=space.key(name), message=message)
+
+
+def _not_negative(space: ArgumentSpace) -> Iterator[Fault]:
+    for name in _NOT_NEGATIVE:
+        if name in (*space.fixed, *space.searched) and min(space.numbers(name), default=0) < 0:
+            yield Fault(key=space.key(name), message=f"{min(space.numbers(name)):g} must be 0 or more")
 
 
 def _balance(space: ArgumentSpace) -> Iterator[Fault]:

@@ -54,12 +54,11 @@ def validated(
     enter()
     from ultralytics.utils import LOGGER
 
+    from yolosweep.backends.ultralytics.weights import weights_sha256
+
     LOGGER.setLevel("ERROR")
-    # The validator of a training groups images like this: same grouping, same score.
-    rect = TASKS[task].rectangular_val and not square
-    batch = train_arguments().batch(settings) * (2 if TASKS[task].doubles_val_batch else 1)
-    where = {"task": task, "data": data, "split": split, "model": str(weights), "device": None if on_gpu else "cpu"}
-    arguments = {**shared_with_training(settings), **where, **_FIXED, "batch": batch, "rect": rect}
+    where = {"data": data, "split": split, "model": str(weights), "device": None if on_gpu else "cpu"}
+    arguments = {**_arguments(task, settings, square=square), **where}
     try:
         with scratch_folder("val") as scratch:
             validator = keeping(task)(args={**arguments, "save_dir": str(scratch)}, save_dir=scratch)
@@ -67,17 +66,26 @@ def validated(
             stats = validator(model=str(weights))
             scores = _of_answers(validator) if task == "classify" else _of_detections(validator)
             plots = draw_confusion(validator)
+        digest = weights_sha256(weights) if weights.suffix == ".pt" else ""
     except Exception as error:
         raise TrainingError(f"cannot validate {weights} on {split} of {data}: {last_line(error)}") from error
     return Validation(
         split=split,
         metrics={name: round(float(value), 5) for name, value in stats.items() if name != "fitness"},
         per_class=_per_class(validator),
+        weights_sha256=digest,
         resampled=scores,
         confidence=validator.threshold,
         answers=tuple(validator.answers),
         plots=plots,
     )
+
+
+def _arguments(task: str, settings: Mapping[str, Any], *, square: bool) -> dict[str, Any]:
+    """Return how a validator scores; it groups images as that of a training does: same grouping, same score."""
+    batch = train_arguments().batch(settings) * (2 if TASKS[task].doubles_val_batch else 1)
+    rect = TASKS[task].rectangular_val and not square
+    return {**shared_with_training(settings), **_FIXED, "task": task, "batch": batch, "rect": rect}
 
 
 def shared_with_training(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ separate file, so this one is written without it, and only if the score improved
 
 from __future__ import annotations
 
+import hashlib
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["save_weights"]
+__all__ = ["save_weights", "weights_sha256"]
 
 
 def save_weights(trainer: Any, path: Path) -> None:
@@ -53,3 +54,14 @@ def save_weights(trainer: Any, path: Path) -> None:
         },
         path,
     )
+
+
+def weights_sha256(path: Path) -> str:
+    """Return the SHA-256 of a checkpoint's tensors: their names, types, shapes and bytes, in the model's order."""
+    from ultralytics.nn.tasks import torch_safe_load
+
+    digest = hashlib.sha256()
+    for name, tensor in torch_safe_load(str(path), safe_only=True)[0]["model"].state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy())
+    return digest.hexdigest()

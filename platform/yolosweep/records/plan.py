@@ -52,6 +52,8 @@ class Plan(Record):
     """How many of them are the finals'; 0 without finals."""
     finals: str
     """What the finals are, or why there are none."""
+    objectives: str | None = None
+    """What the search is for and which trial wins, where there are several objectives."""
     first_trial: dict[str, Any]
     """The searched parameters of trial 0, the defaults."""
     epochs_per_trial: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from yolosweep.backends import ArgumentSpace
@@ -14,6 +14,7 @@ from yolosweep.experiment import Experiment, Source, baseline, lint_with_data, l
 from yolosweep.records import PreparedDataset, Severity
 from yolosweep.records.earlier import EarlierTrial
 from yolosweep.storage.addresses import address_fault, is_address
+from yolosweep.workflows.footprint_check import KnownFootprints, known_footprints
 from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.warm_start import earlier_trials
 
@@ -93,7 +94,7 @@ def check(
         UsageError: the file or an override cannot be read, or a waived finding does not exist.
     """
     found: list[tuple[Gate, PreparedDataset] | DataError | UsageError] = []
-    warm = _WarmStart()
+    warm, counted = _WarmStart(), KnownFootprints()
 
     def further(exp: Experiment) -> list[Fault]:
         if is_address(exp.data) and address_fault(exp.data, holds="data") is not None:
@@ -106,7 +107,10 @@ def check(
             return [Fault(key="data", message=_message(error)), *_rules(exp)]
         if is_new:
             warm.trials, warm.notes, warm.faults = earlier_trials(exp, gate.dataset)
-        return [*warm.faults, *rules_of_data(exp, gate), *_rules(exp)]
+        if not (faults := [*warm.faults, *rules_of_data(exp, gate), *_rules(exp)]):
+            known = known_footprints(exp, len(gate.dataset.names))
+            counted.notes, faults = known.notes, known.faults
+        return faults
 
     try:
         exp = load_experiment(source, overrides, further)
@@ -116,7 +120,8 @@ def check(
             raise of_data from None  # nothing is wrong with the file
         raise
     assert isinstance(found[0], tuple), "an error of the data is a fault of the experiment"
-    return _checked(exp, *found[0], warm, fetch=fetch)
+    checked = _checked(exp, *found[0], warm, fetch=fetch)
+    return replace(checked, notes=(*checked.notes, *counted.notes))
 
 
 def _checked(exp: Experiment, gate: Gate, dataset: PreparedDataset, warm: _WarmStart, *, fetch: bool) -> Checked:

@@ -13,11 +13,14 @@ from yolosweep.backends.toy.arguments import ARGUMENTS
 from yolosweep.backends.trainer import Trainer
 from yolosweep.errors import Fault
 from yolosweep.records import DataProfile
+from yolosweep.records.footprint import Footprint
 
 __all__ = ["MODEL", "ToyBackend"]
 
 MODEL = "toy/red"
 """The name of the only model."""
+PARAMETERS_M, GFLOPS = 2e-6, 2e-9
+"""Of a weight and a bias."""
 
 _TASK = Task(metrics=("metrics/accuracy_top1",), default_metric="metrics/accuracy_top1")
 
@@ -75,6 +78,10 @@ class ToyBackend:
     def training_cost(self, model: str, model_bytes: int | None, *, imgsz: int, batch: int) -> TrainingCost:
         """Return microseconds, and what Python itself takes."""
         return TrainingCost(2e-5, 2e-6, 150.0)
+
+    def footprint(self, model: str, *, task: str, classes: int, imgsz: int | None) -> Footprint:
+        """Return the two numbers, and the two operations of a crop."""
+        return Footprint(params_m=PARAMETERS_M, gflops=GFLOPS)
 
     def starter(self, task: str, data: DataProfile, epochs: int | None = None) -> Starter:
         """Return the arguments it has."""

@@ -20,11 +20,13 @@ from threadpoolctl import threadpool_limits
 
 from yolosweep.experiment import Parameter
 from yolosweep.records.earlier import EarlierTrial
+from yolosweep.records.objectives import Objective, Values
 from yolosweep.search.forecasts import Forecasts
 from yolosweep.search.searchers.axes import Axes
 from yolosweep.search.searchers.epoch_cost import cost_slopes
 from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
 from yolosweep.search.searchers.qmc import covering_point
+from yolosweep.search.searchers.trade_offs import Limit, Targets, fitted_limit, folded
 
 __all__ = ["GpSearcher"]
 
@@ -64,13 +66,15 @@ class _State:
     """The process as of one moment."""
 
     process: GaussianProcess
-    incumbent: float
+    incumbent: float | None
+    """The highest mean; None where no trial is known to keep the limits."""
     leaders: Array
     """Points with the highest means, best first."""
     count: int
     center: float
     scale: float
     """What the values were standardized with."""
+    limits: tuple[Limit, ...]
     slopes: Array
     """By column, how the logarithm of an epoch's seconds grows."""
 
@@ -94,8 +98,9 @@ class GpSearcher:
         self._earlier_points: dict[int, Array] = {}
         self._forecasts: Forecasts | None = None
         self._allows: Callable[[Mapping[str, Any]], bool] | None = None
+        self._targets = Targets(values={})
         self._changes = 0
-        self._known: tuple[tuple[int, int], _State | None] = ((-1, -1), None)
+        self._known: tuple[tuple[int, int, int | None], _State | None] = ((-1, -1, None), None)
 
     def watch(self, forecasts: Forecasts) -> None:
         """Learn from the curves too."""
@@ -107,6 +112,14 @@ class GpSearcher:
             if (point := self._axes.point(trial.parameters)) is not None:
                 self._earlier[number], self._earlier_points[number] = trial, point
         self._changes += 1
+
+    def aim(self, objectives: Sequence[Objective]) -> None:
+        """Search for several objectives: a front, within the limits."""
+        self._targets = Targets(objectives=tuple(objectives), values={})
+
+    def measured(self, number: int, values: Values) -> None:
+        """Learn the value of each objective of a trial."""
+        self._targets.values[number] = values
 
     def keep_to(self, allows: Callable[[Mapping[str, Any]], bool]) -> None:
         """Suggest only what is allowed."""
@@ -130,7 +143,7 @@ class GpSearcher:
         # Sums depend on the number of threads: a resume on a machine with other cores must give the same point.
         with threadpool_limits(1, user_api="blas"):
             known = number + len(self._earlier) if number else 0
-            state = self._state() if known >= self._first_trials else None
+            state = self._state(number) if known >= self._first_trials else None
             point = self._first(number, attempt, rng) if state is None else self._best(state, rng)
         return self._axes.parameters(point)
 
@@ -194,15 +207,23 @@ class GpSearcher:
         }
         return list(values), list(values.values()), [self._earlier[number].deviation for number in values]
 
-    def _state(self) -> _State | None:
-        """Return the process as of now; None while too little is known."""
-        moment = (self._changes, self._forecasts.version if self._forecasts is not None else 0)
+    def _state(self, number: int | None = None) -> _State | None:
+        """Return the process as of now; None while too little is known.
+
+        Args:
+            number: the trial to suggest, whose weights fold several objectives; None: the process of the score.
+        """
+        weights = None if number is None else self._targets.weights(self._seed, number)
+        version = self._forecasts.version if self._forecasts is not None else 0
+        moment = (self._changes, version, None if weights is None else number)
         if self._known[0] != moment:
-            self._known = (moment, self._fit())
+            self._known = (moment, self._fit(weights))
         return self._known[1]
 
-    def _fit(self) -> _State | None:
+    def _fit(self, weights: Array | None) -> _State | None:
         numbers, values, deviations = self._observed()
+        if weights is not None:
+            numbers, values, deviations = self._folded(numbers, values, deviations, weights)
         usable = np.isfinite(values)
         if usable.sum() < 3 or not self._axes.count:
             return None
@@ -219,11 +240,36 @@ class GpSearcher:
         young = [trial.point for n, trial in self._trials.items() if not trial.is_over and n not in seen]
         if pending := [point for point in young if point is not None][-_PENDING:]:
             process = process.believing(self._axes.columns(np.array(pending)))
-        leaders = points[np.argsort(-means, kind="stable")[:5]]
+        limits = self._limits(dict(zip(numbers, x, strict=True)))
+        within = [float(mean) for n, mean in zip(numbers, means, strict=True) if self._targets.is_within(n)]
         return _State(
-            process=process, incumbent=float(means.max()), leaders=leaders, count=count, center=center, scale=scale,
-            slopes=self._slopes(),
+            process=process, incumbent=max(within, default=None), count=count, center=center, scale=scale,
+            leaders=points[np.argsort(-means, kind="stable")[:5]], limits=limits, slopes=self._slopes(),
         )  # fmt: skip
+
+    def _folded(
+        self, numbers: list[int], values: Array, deviations: Array, weights: Array
+    ) -> tuple[list[int], Array, Array]:
+        """Return the trials whose objectives are all known, as one value each; the others count as running."""
+        further = {n: found for n in numbers if (found := self._targets.further(n)) is not None}
+        kept = [place for place, n in enumerate(numbers) if n in further or not np.isfinite(values[place])]
+        known = [place for place in kept if numbers[place] in further and np.isfinite(values[place])]
+        folded_values = np.full(len(numbers), -np.inf)
+        if len(known) > 1:
+            columns = [values[known], *np.array([further[numbers[place]] for place in known]).T]
+            shares = [_shares(column) for column in columns]
+            folded_values[known] = folded([share for share, _ in shares], weights)
+            deviations = deviations * weights[0] / shares[0][1]
+        return [numbers[place] for place in kept], folded_values[kept], deviations[kept]
+
+    def _limits(self, points: Mapping[int, Array]) -> tuple[Limit, ...]:
+        """Return a model of each value that has a limit."""
+        found = []
+        for place in self._targets.limited:
+            values = {n: value for n, every in self._targets.values.items() if (value := every[place]) is not None}
+            limit = fitted_limit(self._targets.objectives[place], points, values, self._axes.groups, self._axes.count)
+            found += [limit] if limit is not None else []
+        return tuple(found)
 
     def _slopes(self) -> Array:
         """Return how the seconds of an epoch grow, as far as they were measured."""
@@ -257,7 +303,11 @@ class GpSearcher:
         """Return the logarithm of expected improvement, weighted by the prior; minus infinity where it was tried."""
         columns = self._axes.columns(points)
         mean, deviation = state.process.predict(columns)
-        promise = np.log(deviation) + _log_improvement((mean - state.incumbent) / deviation)
+        promise = np.zeros(len(points))
+        if state.incumbent is not None:
+            promise = np.log(deviation) + _log_improvement((mean - state.incumbent) / deviation)
+        for limit in state.limits:
+            promise = promise + limit.log_chance(columns)
         promise -= self._cost * (columns @ state.slopes)
         home = self._home()
         if home is not None:
@@ -281,12 +331,23 @@ def _log_improvement(z: Array) -> Array:
 
 def _standardized(values: Array, deviations: Array) -> tuple[Array, Array, float, float]:
     """Return values and variances on a scale of their own, with disasters cut off; then its center and unit."""
+    kept, _, _ = _cut_off(values)
+    center, scale = float(kept.mean()), max(float(kept.std()), 1e-6)
+    return (kept - center) / scale, np.minimum(deviations / scale, 3.0) ** 2, center, scale
+
+
+def _cut_off(values: Array) -> tuple[Array, float, float]:
+    """Return values with disasters cut off, where that is, and the best of them."""
     finite = values[np.isfinite(values)]
     top, middle = float(finite.max()), float(np.median(finite))
     floor = top - _FLOOR * max(top - middle, 0.02 * max(abs(top), 1e-6))
-    kept = np.maximum(np.where(np.isfinite(values), values, floor), floor)
-    center, scale = float(kept.mean()), max(float(kept.std()), 1e-6)
-    return (kept - center) / scale, np.minimum(deviations / scale, 3.0) ** 2, center, scale
+    return np.maximum(np.where(np.isfinite(values), values, floor), floor), floor, top
+
+
+def _shares(values: Array) -> tuple[Array, float]:
+    """Return values from 0, a disaster, to 1, the best; and the length of that scale."""
+    kept, floor, top = _cut_off(values)
+    return (kept - floor) / (top - floor), top - floor
 
 
 def _subset(numbers: list[int], values: Array, size: int) -> NDArray[np.int64]:

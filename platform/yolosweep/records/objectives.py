@@ -72,7 +72,7 @@ class Standing(NamedTuple):
     """The trials that have a score, by the stated rule."""
 
     ranking: tuple[str, ...]
-    """Best first; those beyond a limit, or with an unknown value that has one, come last."""
+    """Best first, of equal ones those on the front; beyond a limit, or unknown where there is one, come last."""
     front: tuple[str, ...]
     """Within the limits, and no other such trial is as good in every objective and better in one; best score first.
 
@@ -83,7 +83,7 @@ class Standing(NamedTuple):
 
 
 def standing(objectives: Sequence[Objective], select: Select, trials: Mapping[str, Values]) -> Standing:
-    """Return how trials stand; ties keep their order.
+    """Return how trials stand; what is equal keeps its order.
 
     Args:
         objectives: the first one is the score, which every trial has.
@@ -102,8 +102,12 @@ def standing(objectives: Sequence[Objective], select: Select, trials: Mapping[st
     known = {name: point for name, point in losses.items() if len(point) == len(objectives) and name not in outside}
     front = _front(known) if len(objectives) > 1 else []
     apart = _distances(known, front) if select == "knee" else {}
-    ranking = sorted(trials, key=lambda name: (name in outside, apart.get(name, math.inf), losses[name][0]))
-    return Standing(tuple(ranking), tuple(front), outside)
+    places = {name: place for place, name in enumerate(front)}
+
+    def rank(name: str) -> tuple[bool, float, float, float]:
+        return name in outside, apart.get(name, math.inf), losses[name][0], places.get(name, math.inf)
+
+    return Standing(tuple(sorted(trials, key=rank)), tuple(front), outside)
 
 
 def _front(points: Mapping[str, tuple[float, ...]]) -> list[str]:

@@ -38,7 +38,7 @@ def test_the_front_holds_what_no_other_trial_dominates() -> None:
         },
     )
     assert found.front == ("t1", "t0", "t4", "t3")  # two that are alike are both on it, an unknown value is not
-    assert found.ranking == ("t5", "t1", "t0", "t2", "t4", "t3")
+    assert found.ranking == ("t5", "t1", "t0", "t4", "t2", "t3")
     assert found.outside == frozenset()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from yolosweep.backends.arguments import ArgumentSpace, DataTraits
 from yolosweep.backends.backend import CheckpointSize, Starter, Task, TrainingCost, small_batch
 from yolosweep.backends.preview import Preview
-from yolosweep.backends.toy.arguments import ARGUMENTS
+from yolosweep.backends.toy.arguments import ARGUMENTS, COUNTED
 from yolosweep.backends.trainer import Trainer
 from yolosweep.errors import Fault
 from yolosweep.records import DataProfile
@@ -19,8 +19,6 @@ __all__ = ["MODEL", "ToyBackend"]
 
 MODEL = "toy/red"
 """The name of the only model."""
-PARAMETERS_M, GFLOPS = 2e-6, 2e-9
-"""Of a weight and a bias."""
 
 _TASK = Task(metrics=("metrics/accuracy_top1",), default_metric="metrics/accuracy_top1")
 
@@ -81,7 +79,7 @@ class ToyBackend:
 
     def footprint(self, model: str, *, task: str, classes: int, imgsz: int | None) -> Footprint:
         """Return the two numbers, and the two operations of a crop."""
-        return Footprint(params_m=PARAMETERS_M, gflops=GFLOPS)
+        return COUNTED
 
     def starter(self, task: str, data: DataProfile, epochs: int | None = None) -> Starter:
         """Return the arguments it has."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from yolosweep.backends.toy.backend import GFLOPS, PARAMETERS_M
+from yolosweep.backends.toy.arguments import COUNTED
 from yolosweep.backends.toy.crops import Crops, Floats
 from yolosweep.errors import TrainingError
 from yolosweep.records import EpochResult
@@ -159,8 +159,8 @@ def footprint_of(path: Path) -> Footprint:
         times.append(1000 * (perf_counter() - begun))
     low, middle, high = quantiles(times[_WARM_UP:], n=4)
     return Footprint(
-        params_m=PARAMETERS_M,
-        gflops=GFLOPS,
+        params_m=COUNTED.params_m,
+        gflops=COUNTED.gflops,
         size_mb=round(path.stat().st_size / 1e6, 6),
         latency_ms=round(middle, 6),
         latency_spread_ms=round(high - low, 6),

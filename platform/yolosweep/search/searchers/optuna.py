@@ -66,7 +66,7 @@ class OptunaSearcher:
         self._study = _study_of([one.mode for one in objectives if one.limit is None])
 
     def measured(self, number: int, values: Values) -> None:
-        """Keep the values of a trial until it is told."""
+        """Keep the values of a trial until it has ended."""
         self._values[number] = values
 
     def suggest(self, number: int, attempt: int = 0) -> dict[str, Any] | None:
@@ -92,7 +92,7 @@ class OptunaSearcher:
         if trial is None:
             return
         complete, failed = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
-        values = self._told(number, score)
+        values = self._values_of(number, score)
         for one, value in zip(self._objectives, self._values.get(number, ()), strict=False):
             if one.limit is not None:
                 trial.set_constraint(one.metric, _FAR if value is None else one.loss(value) - one.loss(one.limit))
@@ -115,8 +115,8 @@ class OptunaSearcher:
                     )
                 )
 
-    def _told(self, number: int, score: float | None) -> list[float] | None:
-        """Return the values that Optuna is told; None where one of several is unknown."""
+    def _values_of(self, number: int, score: float | None) -> list[float] | None:
+        """Return the values for Optuna; None where one of several is unknown."""
         if len(self._study.directions) == 1:
             return [self._worst if score is None else score]
         found = zip(self._objectives, self._values.get(number, ()), strict=False)

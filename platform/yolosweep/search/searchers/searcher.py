@@ -76,7 +76,7 @@ class MultiObjectiveSearcher(Searcher, Protocol):
         """Search for several objectives, from before the first trial on; the first one is the score."""
 
     def measured(self, number: int, values: Values) -> None:
-        """Learn the value of each objective of a trial, right before it is told how the trial ended."""
+        """Learn the value of each objective of a trial, right before it learns how the trial ended."""
 
 
 @runtime_checkable

@@ -1,7 +1,7 @@
 """Several objectives for a model of one score: random weights for each suggestion, and the chance to keep the limits.
 
 ParEGO (Knowles 2006): the objectives are folded into one number, the augmented Chebyshev function of their losses, with
-weights that are drawn anew for each trial, so that the suggestions spread along the front. The weights follow from the
+other weights for each trial, so that the suggestions spread along the front. The weights follow from the
 seed and the number of the trial: a resume draws the same.
 """
 

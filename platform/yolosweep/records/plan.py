@@ -52,8 +52,6 @@ class Plan(Record):
     """How many of them are the finals'; 0 without finals."""
     finals: str
     """What the finals are, or why there are none."""
-    objectives: str | None = None
-    """What the search is for and which trial wins, where there are several objectives."""
     first_trial: dict[str, Any]
     """The searched parameters of trial 0, the defaults."""
     epochs_per_trial: int
@@ -74,3 +72,5 @@ class Plan(Record):
     notes: tuple[str, ...]
     cost: CostEstimate | None = None
     """None where nothing is known of the machine that will train."""
+    objectives: str | None = None
+    """What the search is for and which trial wins, where there are several objectives."""

@@ -206,7 +206,8 @@ class Summary(Record):
         """The ranked trials, whatever their ending, the searched ones without a score, then the repeats."""
         unscored = tuple(trial for trial in self.trials if trial.score is None and trial.repeats is None)
         places = {name: place for place, name in enumerate(self.ranking)}
-        scored = sorted(self.scored, key=lambda trial: places.get(trial.trial, len(places)))
+        sign = -1.0 if self.mode == "max" else 1.0
+        scored = sorted(self.scored, key=lambda one: (places.get(one.trial, 0), sign * (one.score or 0.0), one.number))
         repeats = [trial for trial in self.trials if trial.repeats is not None]
         return (*scored, *unscored, *sorted(repeats, key=lambda trial: (trial.repeats or "", trial.number)))
 

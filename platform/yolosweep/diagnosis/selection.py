@@ -34,5 +34,6 @@ def selection_lines(evidence: Evidence) -> list[str]:
         return []
     lines = [f"The winner has {evidence.rule}."]
     if evidence.outside:
-        lines.append(f"{evidence.outside} trial{'' if evidence.outside == 1 else 's'} with a score did not keep it.")
+        count = f"{evidence.outside} trial{'' if evidence.outside == 1 else 's'} with a score"
+        lines.append(f"{count} did not keep {evidence.limits}.")
     return [*lines, evidence.front] if evidence.front is not None else lines

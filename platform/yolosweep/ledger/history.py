@@ -254,7 +254,10 @@ class History:
     @property
     def objectives(self) -> tuple[Objective, ...]:
         """What the search is for, the metric that ranks trials first."""
-        asked = [Objective.model_validate(one) for one in self.experiment["search"].get("objectives") or ()]
+        try:
+            asked = [Objective.model_validate(one) for one in self.experiment["search"].get("objectives") or ()]
+        except (TypeError, ValueError) as error:
+            raise RunFolderError("the ledger is damaged: its search.objectives are none; restore a copy") from error
         return tuple(asked) or (Objective.model_validate({"metric": self.metric, "mode": self.mode}),)
 
     @property

@@ -73,12 +73,6 @@ class TrialSummary(Record):
     """Best score so far."""
     gain: Number
     """Gain over the defaults; positive is better in both modes."""
-    objectives: dict[str, Number] = Field(default_factory=dict)
-    """The values of its further objectives."""
-    standing: str | None = None
-    """``front``: on the Pareto front; ``limit``: beyond a limit, or unknown there; None otherwise."""
-    latency: str | None = None
-    """How its latency was measured."""
     best_epoch: int | None
     epochs: int
     """Epochs trained."""
@@ -96,6 +90,12 @@ class TrialSummary(Record):
     error: str | None
     checkpoint: bool
     """Whether its ``best.pt`` is available."""
+    objectives: dict[str, Number] = Field(default_factory=dict)
+    """The values of its further objectives."""
+    standing: str | None = None
+    """``front``: on the Pareto front; ``limit``: beyond a limit, or unknown there; None otherwise."""
+    latency: str | None = None
+    """How its latency was measured."""
     planned_epochs: int = Field(exclude=True)
     last_score: Number = Field(default=None, exclude=True)
     """Score of the last epoch."""
@@ -174,12 +174,6 @@ class Summary(Record):
     """What to state wherever a score on these data is shown."""
     warnings: tuple[str, ...]
     """The caveats, and what makes scores hard to compare."""
-    objectives: tuple[Objective, ...] = ()
-    """What the search is for, where there are several objectives."""
-    front: tuple[str, ...] = ()
-    """The trials on the Pareto front, best score first."""
-    ranking: tuple[str, ...] = ()
-    """The searched trials that have a score, best first by the rule that selects the winner."""
     trials: tuple[TrialSummary, ...]
     notes: tuple[NoteSummary, ...]
     diagnoses: tuple[Diagnosis, ...]
@@ -188,6 +182,12 @@ class Summary(Record):
     """How much each searched parameter matters."""
     mistakes: str | None
     """What the winner gets wrong, one sentence; None without a winner."""
+    objectives: tuple[Objective, ...] = ()
+    """What the search is for, where there are several objectives."""
+    front: tuple[str, ...] = ()
+    """The trials on the Pareto front, best score first."""
+    ranking: tuple[str, ...] = ()
+    """The searched trials that have a score, best first by the rule that selects the winner."""
     exportable: bool = Field(default=False, exclude=True)
     """Whether there is a winner that ``yolosweep export`` can convert."""
 

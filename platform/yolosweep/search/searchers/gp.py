@@ -26,7 +26,7 @@ from yolosweep.search.searchers.axes import Axes
 from yolosweep.search.searchers.epoch_cost import cost_slopes
 from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
 from yolosweep.search.searchers.qmc import covering_point
-from yolosweep.search.searchers.trade_offs import Limit, Targets, fitted_limit, folded
+from yolosweep.search.searchers.trade_offs import Limit, Targets, Traded, fitted_limit, folded
 
 __all__ = ["GpSearcher"]
 
@@ -74,6 +74,12 @@ class _State:
     center: float
     scale: float
     """What the values were standardized with."""
+    span: tuple[float, float]
+    """The worst and the best value."""
+    within: Array
+    """Columns of the observations that keep the limits."""
+    traded: tuple[Traded, ...]
+    """Models of further objectives; empty where nothing is traded off, or too little is known."""
     limits: tuple[Limit, ...]
     slopes: Array
     """By column, how the logarithm of an epoch's seconds grows."""
@@ -100,7 +106,7 @@ class GpSearcher:
         self._allows: Callable[[Mapping[str, Any]], bool] | None = None
         self._targets = Targets(values={})
         self._changes = 0
-        self._known: tuple[tuple[int, int, int | None], _State | None] = ((-1, -1, None), None)
+        self._known: tuple[tuple[int, int], _State | None] = ((-1, -1), None)
 
     def watch(self, forecasts: Forecasts) -> None:
         """Learn from the curves too."""
@@ -143,8 +149,8 @@ class GpSearcher:
         # Sums depend on the number of threads: a resume on a machine with other cores must give the same point.
         with threadpool_limits(1, user_api="blas"):
             known = number + len(self._earlier) if number else 0
-            state = self._state(number) if known >= self._first_trials else None
-            point = self._first(number, attempt, rng) if state is None else self._best(state, rng)
+            state = self._state() if known >= self._first_trials else None
+            point = self._first(number, attempt, rng) if state is None else self._best(state, number, rng)
         return self._axes.parameters(point)
 
     def _first(self, number: int, attempt: int, rng: np.random.Generator) -> Array:
@@ -207,23 +213,15 @@ class GpSearcher:
         }
         return list(values), list(values.values()), [self._earlier[number].deviation for number in values]
 
-    def _state(self, number: int | None = None) -> _State | None:
-        """Return the process as of now; None while too little is known.
-
-        Args:
-            number: the trial to suggest, whose weights fold several objectives; None: the process of the score.
-        """
-        weights = None if number is None else self._targets.weights(self._seed, number)
-        version = self._forecasts.version if self._forecasts is not None else 0
-        moment = (self._changes, version, None if weights is None else number)
+    def _state(self) -> _State | None:
+        """Return the process as of now; None while too little is known."""
+        moment = (self._changes, self._forecasts.version if self._forecasts is not None else 0)
         if self._known[0] != moment:
-            self._known = (moment, self._fit(weights))
+            self._known = (moment, self._fit())
         return self._known[1]
 
-    def _fit(self, weights: Array | None) -> _State | None:
+    def _fit(self) -> _State | None:
         numbers, values, deviations = self._observed()
-        if weights is not None:
-            numbers, values, deviations = self._folded(numbers, values, deviations, weights)
         usable = np.isfinite(values)
         if usable.sum() < 3 or not self._axes.count:
             return None
@@ -236,40 +234,44 @@ class GpSearcher:
         scales = fitted_scales(x[few], z[few], variance[few], self._axes.groups, self._axes.count)
         process = GaussianProcess(x, z, variance, self._axes.groups, scales)
         means, _ = process.predict(x)
-        seen = set(numbers)
-        young = [trial.point for n, trial in self._trials.items() if not trial.is_over and n not in seen]
-        if pending := [point for point in young if point is not None][-_PENDING:]:
-            process = process.believing(self._axes.columns(np.array(pending)))
-        limits = self._limits(dict(zip(numbers, x, strict=True)))
-        within = [float(mean) for n, mean in zip(numbers, means, strict=True) if self._targets.is_within(n)]
+        pending = self._pending(set(numbers))
+        places = dict(zip(numbers, x, strict=True))
+        within = np.array([self._targets.is_within(n) for n in numbers])
         return _State(
-            process=process, incumbent=max(within, default=None), count=count, center=center, scale=scale,
-            leaders=points[np.argsort(-means, kind="stable")[:5]], limits=limits, slopes=self._slopes(),
+            process=process.believing(pending), incumbent=float(means[within].max()) if within.any() else None,
+            leaders=points[np.argsort(-means, kind="stable")[:5]], count=count, center=center, scale=scale,
+            span=(float(z.min()), float(z.max())), within=x[within], traded=self._traded(places, pending),
+            limits=self._limits(places), slopes=self._slopes(),
         )  # fmt: skip
 
-    def _folded(
-        self, numbers: list[int], values: Array, deviations: Array, weights: Array
-    ) -> tuple[list[int], Array, Array]:
-        """Return the trials whose objectives are all known, as one value each; the others count as running."""
-        further = {n: found for n in numbers if (found := self._targets.further(n)) is not None}
-        kept = [place for place, n in enumerate(numbers) if n in further or not np.isfinite(values[place])]
-        known = [place for place in kept if numbers[place] in further and np.isfinite(values[place])]
-        folded_values = np.full(len(numbers), -np.inf)
-        if len(known) > 1:
-            columns = [values[known], *np.array([further[numbers[place]] for place in known]).T]
-            shares = [_shares(column) for column in columns]
-            folded_values[known] = folded([share for share, _ in shares], weights)
-            deviations = deviations * weights[0] / shares[0][1]
-        return [numbers[place] for place in kept], folded_values[kept], deviations[kept]
+    def _pending(self, seen: set[int]) -> Array:
+        """Return the columns of trials that run and have no forecast."""
+        young = [trial.point for n, trial in self._trials.items() if not trial.is_over and n not in seen]
+        points = [point for point in young if point is not None][-_PENDING:]
+        return self._axes.columns(np.array(points).reshape(-1, self._axes.count))
+
+    def _traded(self, points: Mapping[int, Array], pending: Array) -> tuple[Traded, ...]:
+        """Return a model of each further objective without a limit; none where too little is known of one."""
+        found = []
+        for place in self._targets.traded[1:]:
+            known = self._targets.of(place, points)
+            if len(known) < 3:
+                return ()
+            z, variance, _, _ = _standardized(np.array(list(known.values())), np.zeros(len(known)))
+            x = np.array([points[n] for n in known])
+            scales = fitted_scales(x, z, variance, self._axes.groups, self._axes.count)
+            process = GaussianProcess(x, z, variance, self._axes.groups, scales)
+            found.append(Traded(process=process.believing(pending), low=float(z.min()), top=float(z.max())))
+        return tuple(found)
 
     def _limits(self, points: Mapping[int, Array]) -> tuple[Limit, ...]:
         """Return a model of each value that has a limit."""
-        found = []
-        for place in self._targets.limited:
-            values = {n: value for n, every in self._targets.values.items() if (value := every[place]) is not None}
-            limit = fitted_limit(self._targets.objectives[place], points, values, self._axes.groups, self._axes.count)
-            found += [limit] if limit is not None else []
-        return tuple(found)
+        targets, axes = self._targets, self._axes
+        found = [
+            fitted_limit(targets.objectives[place], points, targets.of(place, points), axes.groups, axes.count)
+            for place in targets.limited
+        ]
+        return tuple(limit for limit in found if limit is not None)
 
     def _slopes(self) -> Array:
         """Return how the seconds of an epoch grow, as far as they were measured."""
@@ -283,9 +285,10 @@ class GpSearcher:
 
     # What is next
 
-    def _best(self, state: _State, rng: np.random.Generator) -> Array:
+    def _best(self, state: _State, number: int, rng: np.random.Generator) -> Array:
         """Return the point that promises most of a wide choice, then of its neighbourhood."""
         axes, home = self._axes, self._home()
+        weights = self._targets.weights(self._seed, number) if state.traded else None
         pools = [axes.anywhere(rng.random((400, axes.count)))]
         if home is not None:
             pools.append(axes.near(home, 0.2, 0.3, rng, 150))
@@ -295,17 +298,21 @@ class GpSearcher:
             ]
         points = np.vstack(pools)
         for round_ in range(_ROUNDS):
-            top = points[np.argsort(-self._promise(state, points), kind="stable")[:6]]
+            top = points[np.argsort(-self._promise(state, points, weights), kind="stable")[:6]]
             points = np.vstack([top, *(axes.near(point, 0.06 / 2**round_, 0.6, rng, 30) for point in top)])
-        return np.asarray(points[int(np.argmax(self._promise(state, points)))])
+        return np.asarray(points[int(np.argmax(self._promise(state, points, weights)))])
 
-    def _promise(self, state: _State, points: Array) -> Array:
+    def _promise(self, state: _State, points: Array, weights: Array | None) -> Array:
         """Return the logarithm of expected improvement, weighted by the prior; minus infinity where it was tried."""
         columns = self._axes.columns(points)
-        mean, deviation = state.process.predict(columns)
-        promise = np.zeros(len(points))
-        if state.incumbent is not None:
-            promise = np.log(deviation) + _log_improvement((mean - state.incumbent) / deviation)
+        promise, incumbent = np.zeros(len(points)), state.incumbent
+        if incumbent is not None:
+            mean, deviation = state.process.predict(columns)
+            if weights is not None:
+                models = (Traded(process=state.process, low=state.span[0], top=state.span[1]), *state.traded)
+                incumbent = float(folded(models, weights, state.within)[0].max())
+                mean, deviation = folded(models, weights, columns)
+            promise = np.log(deviation) + _log_improvement((mean - incumbent) / deviation)
         for limit in state.limits:
             promise = promise + limit.log_chance(columns)
         promise -= self._cost * (columns @ state.slopes)
@@ -331,23 +338,12 @@ def _log_improvement(z: Array) -> Array:
 
 def _standardized(values: Array, deviations: Array) -> tuple[Array, Array, float, float]:
     """Return values and variances on a scale of their own, with disasters cut off; then its center and unit."""
-    kept, _, _ = _cut_off(values)
-    center, scale = float(kept.mean()), max(float(kept.std()), 1e-6)
-    return (kept - center) / scale, np.minimum(deviations / scale, 3.0) ** 2, center, scale
-
-
-def _cut_off(values: Array) -> tuple[Array, float, float]:
-    """Return values with disasters cut off, where that is, and the best of them."""
     finite = values[np.isfinite(values)]
     top, middle = float(finite.max()), float(np.median(finite))
     floor = top - _FLOOR * max(top - middle, 0.02 * max(abs(top), 1e-6))
-    return np.maximum(np.where(np.isfinite(values), values, floor), floor), floor, top
-
-
-def _shares(values: Array) -> tuple[Array, float]:
-    """Return values from 0, a disaster, to 1, the best; and the length of that scale."""
-    kept, floor, top = _cut_off(values)
-    return (kept - floor) / (top - floor), top - floor
+    kept = np.maximum(np.where(np.isfinite(values), values, floor), floor)
+    center, scale = float(kept.mean()), max(float(kept.std()), 1e-6)
+    return (kept - center) / scale, np.minimum(deviations / scale, 3.0) ** 2, center, scale
 
 
 def _subset(numbers: list[int], values: Array, size: int) -> NDArray[np.int64]:

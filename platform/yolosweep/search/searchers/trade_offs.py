@@ -1,13 +1,14 @@
 """Several objectives for a model of one score: random weights for each suggestion, and the chance to keep the limits.
 
-ParEGO (Knowles 2006): the objectives are folded into one number, the augmented Chebyshev function of their losses, with
-other weights for each trial, so that the suggestions spread along the front. The weights follow from the
-seed and the number of the trial: a resume draws the same.
+As ParEGO (Knowles 2006), the objectives are folded into one number, the augmented Chebyshev function of their losses,
+with other weights for each trial, so that the suggestions spread along the front. Other than there, each objective has
+a process of its own and their forecasts are folded: the fold itself has kinks that a process learns badly. The weights
+follow from the seed and the number of the trial: a resume draws the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +18,13 @@ from scipy.special import log_ndtr
 from yolosweep.records.objectives import Objective, Values
 from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
 
-__all__ = ["Limit", "Targets", "fitted_limit", "folded"]
+__all__ = ["Limit", "Targets", "Traded", "fitted_limit", "folded"]
 
 Array = NDArray[np.float64]
 
 _SLOPE = 0.05
 """How much the objectives beside the worst one count (Knowles 2006)."""
+_DRAWS = 64
 _FEWEST = 3
 """Values that a model of a limit needs."""
 
@@ -50,12 +52,11 @@ class Targets:
         count = len(self.traded)
         return np.random.default_rng([seed, number, count]).dirichlet(np.ones(count)) if count > 1 else None
 
-    def further(self, number: int) -> list[float] | None:
-        """Return the further objectives of a trial without a limit, so that more is better; None if one is unknown."""
-        values = self.values.get(number, (None,) * len(self.objectives))
-        found = [(self.objectives[place], values[place]) for place in self.traded[1:]]
-        known = [-one.loss(value) for one, value in found if value is not None]
-        return known if len(known) == len(found) else None
+    def of(self, place: int, numbers: Container[int]) -> dict[int, float]:
+        """Return the values of an objective, so that more is better, of those of these trials where it is known."""
+        one = self.objectives[place]
+        found = {n: values[place] for n, values in self.values.items() if n in numbers}
+        return {n: -one.loss(value) for n, value in found.items() if value is not None}
 
     def is_within(self, number: int) -> bool:
         """Return whether a trial is known to keep all limits."""
@@ -65,15 +66,32 @@ class Targets:
         return values is not None and all(self.objectives[place].is_met(values[place]) for place in self.limited)
 
 
-def folded(columns: Sequence[Array], weights: Array) -> Array:
-    """Return one value per trial, more is better: minus the augmented Chebyshev function of its losses.
+@dataclass(frozen=True, kw_only=True)
+class Traded:
+    """A model of an objective, more is better, and the worst and the best value that it was fitted to."""
+
+    process: GaussianProcess
+    low: float
+    top: float
+
+
+def folded(models: Sequence[Traded], weights: Array, columns: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation of the fold at points, more is better, over draws from the forecasts.
 
     Args:
-        columns: the values of each objective, from 0, the worst that matters, to 1.
+        models: of each objective.
         weights: one per objective.
+        columns: the points.
     """
-    losses = np.column_stack([1.0 - column for column in columns]) * weights
-    return np.asarray(-(losses.max(1) + _SLOPE * losses.sum(1)))
+    draws = np.random.default_rng(0).standard_normal((_DRAWS, len(models)))
+    worst, total = np.full((_DRAWS, len(columns)), -np.inf), np.zeros((_DRAWS, len(columns)))
+    for place, model in enumerate(models):
+        mean, deviation = model.process.predict(columns)
+        values = mean[None, :] + draws[:, place, None] * deviation[None, :]
+        losses = weights[place] * (model.top - values) / max(model.top - model.low, 1e-9)
+        worst, total = np.maximum(worst, losses), total + losses
+    found = -(worst + _SLOPE * total)
+    return found.mean(0), found.std(0) + 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +120,11 @@ def fitted_limit(
     Args:
         objective: it has a limit.
         points: the columns of each trial, by number.
-        values: its values.
+        values: its values, more is better.
         groups, count: see :func:`fitted_scales`.
     """
     numbers = [number for number in values if number in points]
-    losses = np.array([objective.loss(values[number]) for number in numbers])
+    losses = np.array([-values[number] for number in numbers])
     if len(numbers) < _FEWEST or objective.limit is None or losses.std() <= 1e-12 * max(1.0, float(abs(losses).max())):
         return None
     x, z = np.array([points[number] for number in numbers]), (losses - losses.mean()) / losses.std()

@@ -1,7 +1,7 @@
 """Several objectives for a model of one score: random weights for each suggestion, and the chance to keep the limits.
 
 As ParEGO (Knowles 2006), the objectives are folded into one number, the augmented Chebyshev function of their losses,
-with other weights for each trial, so that the suggestions spread along the front. Other than there, each objective has
+with other weights for each trial, so that the suggestions spread along the front. Unlike there, each objective has
 a process of its own and their forecasts are folded: the fold itself has kinks that a process learns badly. The weights
 follow from the seed and the number of the trial: a resume draws the same.
 """

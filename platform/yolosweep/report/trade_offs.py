@@ -32,8 +32,8 @@ def _figure(summary: Summary, objective: Objective, trials: Sequence[TrialSummar
     within = [one for one in others if one.standing != "limit"]
     chosen = [one for one in trials if one.trial == summary.best_trial]
     groups = [
-        _dots(summary, objective, within, "behind the front", symbol="circle", color="--rest", size=8),
-        _dots(summary, objective, beyond, "beyond a limit", symbol="x-thin-open", color="--rest", size=9),
+        _dots(summary, objective, within, "behind the front", symbol="circle", color="--soft", size=8),
+        _dots(summary, objective, beyond, "beyond a limit", symbol="x-thin-open", color="--soft", size=9),
         _dots(summary, objective, front, "on the front", symbol="diamond", color="--best", size=11),
         _dots(summary, objective, chosen, "selected", symbol="star", color="--base", size=16),
     ]

@@ -108,6 +108,12 @@ class Sweep:
         """The trials as a pandas frame, one row each, indexed by the trial; a running one has no score yet."""
         return trial_frame(self.summary)
 
+    @property
+    def pareto(self) -> DataFrame:
+        """The trials on the Pareto front, best score first; empty where there is one objective."""
+        summary = self.summary
+        return trial_frame(summary).loc[list(summary.front)]
+
     def save_trials(self, file: Path | str) -> Path:
         """Write the trials into a ``.csv`` or ``.parquet`` file and return its path.
 

@@ -17,6 +17,7 @@ from yolosweep.backends.preview import Preview
 from yolosweep.errors import ExperimentError, Fault
 from yolosweep.experiment import Experiment, baseline, load_experiment, settings_of, sizes_of, starter
 from yolosweep.records import DataProfile
+from yolosweep.records.footprint import Footprint
 
 TASKS = get_args(Experiment.model_fields["task"].annotation)
 
@@ -77,6 +78,14 @@ class BackendContract:
         assert 0 < small.epoch_s(100, 8, 1.0) <= large.epoch_s(100, 8, 1.0)
         assert 0 < small.memory_mb <= large.memory_mb
         assert backend.packages
+
+    def test_a_model_is_counted_before_it_is_trained(self, backend: Backend) -> None:
+        model = self.model.replace(".pt", ".yaml")  # its weights may not be on this machine
+        footprint = backend.footprint(model, task="detect", classes=3, imgsz=96)
+        assert footprint is not None
+        assert (footprint.params_m or 0) > 0
+        assert (footprint.gflops or 0) > 0
+        assert footprint.latency_ms is None
 
     def test_its_description_loads_nothing_heavy(self, backend: Backend) -> None:
         code = (
@@ -144,6 +153,9 @@ class LineBackend:
 
     def training_cost(self, model: str, model_bytes: int | None, *, imgsz: int, batch: int) -> TrainingCost:
         return TrainingCost(0.1, 0.1, 10.0)
+
+    def footprint(self, model: str, *, task: str, classes: int, imgsz: int | None) -> Footprint | None:
+        return None
 
     def starter(self, task: str, data: DataProfile) -> Starter:
         return Starter(model="line/1", train=("epochs: 7",), space=("slope: {min: 0.1, max: 0.9}",))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -14,7 +14,8 @@ from yolosweep.experiment import Experiment, Parameter, load_experiment
 from yolosweep.experiment.choices import SEARCHERS, SearcherChoice
 from yolosweep.records import Ending, EpochResult, TrialRecord
 from yolosweep.records.events import EpochRecorded, Event, TrialEnded, TrialStarted
-from yolosweep.search.searchers.searcher import Searcher, searcher_for
+from yolosweep.records.objectives import Objective
+from yolosweep.search.searchers.searcher import MultiObjectiveSearcher, Searcher, searcher_for
 from yolosweep.search.trial_generator import Suggestion, TrialGenerator
 
 SPACE = {
@@ -154,6 +155,51 @@ class TestSearcher:
         )
         if number != 7:
             yield TrialEnded(record=record)
+
+
+@pytest.mark.parametrize("taker", [name for name, choice in SEARCHERS.items() if choice.has_objectives])
+class TestSeveralObjectives:
+    """A score that rises with x, and a latency that rises with it: every x is on the front; y is worth nothing."""
+
+    SPACE: ClassVar = {"x": Parameter(min=0.0, max=1.0), "y": Parameter(min=0.0, max=1.0)}
+    SCORE, LATENCY = Objective(metric="metrics/mAP50-95(B)"), Objective(metric="latency_ms", mode="min")
+
+    def make(self, taker: str, *objectives: Objective) -> MultiObjectiveSearcher:
+        searcher = searcher_for(taker, self.SPACE, seed=0, mode="max")
+        assert isinstance(searcher, MultiObjectiveSearcher)
+        searcher.aim((self.SCORE, *objectives))
+        return searcher
+
+    def walk(self, searcher: MultiObjectiveSearcher, numbers: range, told: list[Point] | None = None) -> list[Point]:
+        found = []
+        for number in numbers:
+            point = told[number] if told is not None else searcher.suggest(number)
+            assert point is not None
+            found.append(point)
+            searcher.started(number, point)
+            score = point["x"] - 0.5 * abs(point["y"] - 0.3)
+            searcher.measured(number, (score, None if number % 9 == 8 else 10 + 10 * point["x"] + point["y"]))
+            searcher.tell(number, point, score, learned=number != 4)
+        return found
+
+    @pytest.mark.parametrize("limit", [None, 14.0])
+    def test_a_resumed_search_continues_as_if_it_had_not_stopped(self, taker: str, limit: float | None) -> None:
+        latency = self.LATENCY.model_copy(update={"limit": limit})
+        whole = self.walk(self.make(taker, latency), range(22))
+        again = self.make(taker, latency)
+        self.walk(again, range(17), told=whole)
+        assert self.walk(again, range(17, 22)) == whole[17:]
+
+    def test_suggestions_spread_along_the_front(self, taker: str) -> None:
+        late = [point["x"] for point in self.walk(self.make(taker, self.LATENCY), range(40))[20:]]
+        assert min(late) < 0.3
+        assert max(late) > 0.7
+
+    def test_suggestions_keep_to_a_limit(self, taker: str) -> None:
+        """At most 14 ms: the best point is on the border, at x = 0.37, where the score alone would lead to 1."""
+        points = self.walk(self.make(taker, self.LATENCY.model_copy(update={"limit": 14.0})), range(50))
+        within = [10 + 10 * point["x"] + point["y"] <= 14.2 for point in points[30:]]
+        assert sum(within) >= 12  # at random: 6
 
 
 def test_a_new_searcher_is_one_module_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,8 +115,8 @@ def make(contract: type[TrainerContract], data: Path, tmp_path_factory: pytest.T
 
 @pytest.fixture(scope="class")
 def finished(trainer: Trainer, make: Make) -> Done:
-    """One undisturbed training, shared by the tests of a class."""
-    return run(trainer, make())
+    """One undisturbed training, shared by the tests of a class; other ones do not measure the footprint."""
+    return run(trainer, make().model_copy(update={"objectives": ("latency_ms", "params_m", "val/loss")}))
 
 
 class TrainerContract:
@@ -167,6 +167,18 @@ class TrainerContract:
         assert record.used["lr0"] == self.settings["lr0"]
         assert record.used["batch"] == self.settings["batch"]
         assert record.used["optimizer"]
+
+    def test_the_footprint_is_measured_where_an_objective_asks_for_it(self, trainer: Trainer, finished: Done) -> None:
+        record, best = finished.record, finished.rows[(finished.record.best_epoch or 0) - 1]
+        footprint = record.footprint
+        assert footprint is not None
+        assert footprint.value("latency_ms") > 0  # type: ignore[operator]
+        assert footprint.passes >= 5
+        assert footprint.size_mb == pytest.approx(record.files["best.pt"].size / 1e6, abs=5e-4)
+        assert record.objectives == {
+            "latency_ms": footprint.latency_ms, "params_m": footprint.params_m,
+            "val/loss": best.metrics.get("val/loss"),
+        }  # fmt: skip
 
     def test_files_are_published_with_their_hash(self, finished: Done) -> None:
         assert finished.record.files.keys() >= FILES

@@ -26,6 +26,7 @@ from yolosweep.backends.preview import Preview
 from yolosweep.backends.trainer import Trainer
 from yolosweep.errors import Fault
 from yolosweep.records import DataProfile
+from yolosweep.records.footprint import Footprint
 
 __all__ = ["Backend", "CheckpointSize", "Starter", "Task", "TrainingCost", "small_batch"]
 
@@ -148,6 +149,16 @@ class Backend(Protocol):
 
     def training_cost(self, model: str, model_bytes: int | None, *, imgsz: int, batch: int) -> TrainingCost:
         """Estimate what a training costs on CPU; ``model_bytes`` is the size of the model file, if there is one."""
+
+    def footprint(self, model: str, *, task: str, classes: int, imgsz: int | None) -> Footprint | None:
+        """Count what a model has before it is trained; ``size_mb`` is an estimate. None where it cannot be counted.
+
+        Args:
+            model: what the experiment names.
+            task: what it is trained for.
+            classes: classes of the data.
+            imgsz: image size; None if the backend has none.
+        """
 
     def starter(self, task: str, data: DataProfile, epochs: int | None = None) -> Starter:
         """Return the starting point for an experiment on such data, with the usual epochs or with those given."""

@@ -47,6 +47,14 @@ def best(
 def _describe_winner(folder: RunFolder, winner: Winner) -> None:
     score = "" if winner.score is None else f" {winner.score:.4f}"
     print_line(f"winner     {winner.trial}  {winner.metric}{score}", style="bold")
+    for name, value in winner.objectives.items():
+        print_line(f"{'':<10} {name} {'unknown' if value is None else f'{value:.4g}'}")
+    if winner.rule:
+        print_line(f"rule       {winner.rule}")
+    if winner.footprint is not None and winner.footprint.how:
+        print_line(f"measured   {winner.footprint.how}")
+    if len(winner.front) > 1:
+        print_line(f"front      {', '.join(winner.front)}")
     for sentence in winner.caveats:
         print_line(f"caveat     {sentence}")
     others = winner.reference.validations if winner.reference else {}

@@ -67,6 +67,9 @@ def _describe(winner: Winner, summary: Summary) -> None:
         score = validation.metrics.get(winner.metric)
         text = f"{metric} {score:.4f}" if score is not None else f"no {metric}"
         _field(split, text + _beside(winner, split))
+    if winner.objectives:
+        values = ((name, "unknown" if value is None else f"{value:.4g}") for name, value in winner.objectives.items())
+        _field("objectives", ", ".join(f"{short_metric(name)} {value}" for name, value in values))
     for sentence in winner.passed_over:
         _field("note", sentence)
 

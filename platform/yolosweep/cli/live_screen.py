@@ -65,7 +65,7 @@ def state_text(history: History, pace: Pace) -> str:
     """Return the progress in one phrase: trials, epochs, best, time left."""
     trials = history.trials.values()
     endings = [trial.record.ending for trial in trials if trial.record is not None]
-    best = history.ranked() if history.has_begun else []
+    best = history.eligible if history.has_begun else []
     planned = f"/{pace.trials * pace.epochs}" if pace.trials else ""
     parts = [
         f"{sum(ending.is_final for ending in endings)}/{pace.trials or '?'} trials",

@@ -58,6 +58,8 @@ def _describe(plan: Plan) -> None:
         print_line(f"constraint {constraint}")
     found = f"{search['mode']} {search['metric']}, {_trials_text(plan)}"
     print_line(f"search     {search['searcher']}, {found}, the defaults first")
+    if plan.objectives:
+        print_line(f"objectives {plan.objectives}")
     print_line(f"trial 0    {_pairs(plan.first_trial)}")
     if plan.rungs:
         levels = ", ".join(map(str, plan.rungs))

@@ -144,7 +144,8 @@ def compared_seeds(table: SeedTable, mode: str, trial: str | None = None) -> See
 def of_finals(evidence: Evidence, table: SeedTable) -> Evidence:
     """Return evidence with the finalists alone, their scores the means over the new seeds."""
     known = {trial.trial: trial for trial in evidence.trials}
-    means = {name: mean for name, mean in table.means.items() if name in known}
+    last = table.reference if evidence.beyond is not None else None
+    means = {name: table.means[name] for name in sorted(table.means, key=lambda name: name == last) if name in known}
     trials = tuple(known[name].model_copy(update={"score": round(mean, 6)}) for name, mean in means.items())
     return evidence.model_copy(update={"trials": trials, "searched": len(evidence.trials)})
 

@@ -24,6 +24,8 @@ from collections.abc import Sequence
 from statistics import NormalDist
 
 from yolosweep.diagnosis.seeds import CONFIDENCE, compared_seeds, decisive, of_finals, seed_lines, seed_table
+from yolosweep.diagnosis.selection import claim_of_limits, claim_of_rule, selection_lines
+from yolosweep.diagnosis.ties import cheapest_of, tie_lines, ties_of
 from yolosweep.diagnosis.verdict_reading import agreement, names_of
 from yolosweep.records.events import PairedError
 from yolosweep.records.verdict import Comparison, Evidence, Outcome, ScoredTrial, SeedComparison, SweepVerdict
@@ -36,8 +38,6 @@ _NOTHING_LEARNED = (
     "Differences between such trials mean nothing: check the labels (yolosweep check), lr0 and the number of epochs "
     "before you search on."
 )
-_NAMED = 6
-"""Ties that are listed one by one."""
 
 
 def judge(evidence: Evidence) -> SweepVerdict:
@@ -52,7 +52,7 @@ def judge(evidence: Evidence) -> SweepVerdict:
     comparisons = [_on_val(evidence, best, base), *_on_test(evidence, best, base)]
     seeds = None if table is None else compared_seeds(table, evidence.mode, best.trial)
     resolution = _resolution(evidence, best, base, seeds)
-    ties = _ties(evidence, resolution)
+    ties = ties_of(evidence, resolution)
     outcome = _outcome(evidence, comparisons, seeds)
     verdict = SweepVerdict(
         outcome=outcome,
@@ -64,7 +64,7 @@ def judge(evidence: Evidence) -> SweepVerdict:
         seeds=seeds,
         resolution=resolution,
         ties=tuple(trial.trial for trial in ties),
-        cheapest=_cheapest(evidence.trials[0], ties),
+        cheapest=cheapest_of(evidence.trials[0], ties),
         optimism=_optimism(evidence, best, base, len(ties) + 1, seeds),
         trials=_count(evidence),
         leaks=evidence.leaks,
@@ -203,25 +203,6 @@ def _floor(evidence: Evidence) -> float | None:
     return _FLOORS.get(kind)
 
 
-def _ties(evidence: Evidence, resolution: float | None) -> list[ScoredTrial]:
-    """Return the trials whose score is within the resolution of the best one's."""
-    if resolution is None:
-        return []
-    top, *rest = evidence.trials
-    return [trial for trial in rest if abs(top.score - trial.score) <= resolution]
-
-
-def _cheapest(top: ScoredTrial, ties: Sequence[ScoredTrial]) -> str | None:
-    """Return the tie with the smallest model, then the smallest images, if that is cheaper than the best trial."""
-
-    def cost(trial: ScoredTrial) -> tuple[float, int]:
-        # Files of one model differ by the few bytes of the arguments that they carry.
-        return round((trial.weights_bytes or top.weights_bytes or 0) / 2**20, 1), trial.imgsz or 0
-
-    found = min(ties, key=cost, default=None)
-    return found.trial if found is not None and cost(found) < cost(top) else None
-
-
 def _optimism(
     evidence: Evidence, best: ScoredTrial, base: ScoredTrial, alike: int, seeds: SeedComparison | None
 ) -> float | None:
@@ -240,6 +221,9 @@ def _reference_name(evidence: Evidence) -> str:
 
 def _without_comparison(evidence: Evidence) -> SweepVerdict:
     trials = evidence.trials
+    if not trials and evidence.outside:
+        sentence = claim_of_limits(evidence)
+        return SweepVerdict(outcome=Outcome.UNDECIDED, sentence=sentence, leaks=evidence.leaks)
     if not trials:
         sentence = "No trial gave a score." if evidence.ended else "No trial has a score yet."
         return SweepVerdict(outcome=Outcome.UNDECIDED, sentence=sentence, leaks=evidence.leaks)
@@ -248,7 +232,7 @@ def _without_comparison(evidence: Evidence) -> SweepVerdict:
     made = SweepVerdict(
         outcome=Outcome.NOT_LEARNED if nothing else Outcome.UNDECIDED,
         sentence="",
-        details=(*([_NOTHING_LEARNED] if nothing else []), *_clamped(evidence)),
+        details=(*([_NOTHING_LEARNED] if nothing else []), *selection_lines(evidence), *_clamped(evidence)),
         trial=top.trial,
         reference=top.trial if top.number == 0 else None,
         reference_name=_reference_name(evidence),
@@ -272,10 +256,14 @@ def _claim(evidence: Evidence, verdict: SweepVerdict) -> str:
     if val is None:
         if verdict.reference is None:
             return f"{verdict.trial} is best, but trial 0 gave no score to compare with."
+        if evidence.outside:
+            return f"Only {verdict.trial} keeps {evidence.limits}: there is nothing to compare it with."
         return f"Only {verdict.trial} has a score: there is nothing to compare it with."
     if verdict.outcome is Outcome.UNDECIDED:
         return f"{_lead(verdict)}, but the noise of {metric} is unknown: one run of each does not decide."
     decides = decisive(verdict)
+    if verdict.outcome is not Outcome.BETTER and (text := claim_of_rule(evidence, verdict)) is not None:
+        return f"{text} ({_interval(decides)})."
     seeds = f"{decides.seeds} new seeds" if isinstance(decides, SeedComparison) else None
     if verdict.outcome is Outcome.BETTER:
         where = f"val over {seeds}" if seeds else "val"
@@ -325,10 +313,11 @@ def _details(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
         return [_NOTHING_LEARNED, *_clamped(evidence)]
     return [
         *names_of(verdict),
+        *selection_lines(evidence),
         *seed_lines(evidence, verdict),
         *_method(evidence, verdict),
         *_test(verdict),
-        *_tie_lines(evidence, verdict),
+        *tie_lines(evidence, verdict),
         *_clamped(evidence),
         *_limits(evidence, verdict),
     ]
@@ -358,22 +347,6 @@ def _test(verdict: SweepVerdict) -> list[str]:
     reading = "better" if test.low > 0 else "worse" if test.high < 0 else "no difference that test can resolve"
     scores = f"On {test.images} test images, which chose nothing: {test.difference:+.4f} ({_interval(test)})"
     return [f"{scores}, {reading}{agreement(verdict.comparisons[0], test)}."]
-
-
-def _tie_lines(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
-    ties, top = verdict.ties, evidence.trials[0].trial
-    if not ties:
-        return []
-    listed = ", ".join(ties[:_NAMED]) + (f" and {len(ties) - _NAMED} more" if len(ties) > _NAMED else "")
-    lines = [f"Ties, within {verdict.resolution:.4f} of {top}, which val cannot tell apart: {listed}."]
-    if verdict.cheapest:
-        tie = next(trial for trial in evidence.trials if trial.trial == verdict.cheapest)
-        lines.append(f"The cheapest of them is {tie.trial}{f' (imgsz {tie.imgsz})' if tie.imgsz else ''}.")
-    if verdict.optimism and verdict.optimism >= 5e-5:
-        lines.append(
-            f"The best of {len(ties) + 1} ties scores about {verdict.optimism:.4f} too high on val, which chose it."
-        )
-    return lines
 
 
 def _clamped(evidence: Evidence) -> list[str]:

@@ -11,6 +11,7 @@ from yolosweep.experiment.settings import defaults_of as defaults_of
 from yolosweep.experiment.settings import finals_line as finals_line
 from yolosweep.experiment.settings import identity as identity
 from yolosweep.experiment.settings import is_open_batch as is_open_batch
+from yolosweep.experiment.settings import objectives_line as objectives_line
 from yolosweep.experiment.settings import settings_of as settings_of
 from yolosweep.experiment.settings import sizes_of as sizes_of
 from yolosweep.experiment.space import Parameter as Parameter
@@ -28,6 +29,7 @@ __all__ = [
     "lint_with_data",
     "load_experiment",
     "notes",
+    "objectives_line",
     "override_of",
     "settings_of",
     "sizes_of",

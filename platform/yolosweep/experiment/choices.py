@@ -59,6 +59,8 @@ class SearcherChoice(Choice):
     """Whether it tries every point of the space once, so that the space must be finite and small."""
     learns: bool = True
     """Whether its suggestions follow the scores."""
+    has_objectives: bool = False
+    """Whether they follow several objectives, and limits on them, too: it is a ``MultiObjectiveSearcher``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,10 @@ class PrunerChoice(Choice):
     """Whether ``grace_epochs`` applies."""
     has_rungs: bool = False
     """Whether ``reduction_factor`` applies too."""
+    judges: bool = True
+    """Whether it stops trials at all, which it does by their score alone."""
+    knows_limits: bool = False
+    """Whether it compares with none but the trials within the limits of ``search.objectives``."""
 
 
 def _summary(point: EntryPoint) -> str:
@@ -89,6 +95,7 @@ SEARCHERS: dict[str, SearcherChoice] = {
     "gp": SearcherChoice(
         summary="a Gaussian process on forecasts of final scores, the defaults as its prior",
         factory="yolosweep.search.searchers.gp:GpSearcher",
+        has_objectives=True,
         options={
             "first": Option(summary="trials before the process decides", default=6, low=1, high=1000),
             "cost": Option(
@@ -102,6 +109,7 @@ SEARCHERS: dict[str, SearcherChoice] = {
     "tpe": SearcherChoice(
         summary="Optuna's multivariate TPE",
         factory="yolosweep.search.searchers.tpe:tpe",
+        has_objectives=True,
         options={"first": Option(summary="random trials before TPE decides", default=10, low=1, high=1000)},
     ),
     "cmaes": SearcherChoice(
@@ -114,6 +122,7 @@ SEARCHERS: dict[str, SearcherChoice] = {
     "nsga2": SearcherChoice(
         summary="Optuna's NSGA-II, a genetic algorithm",
         factory="yolosweep.search.searchers.nsga2:nsga2",
+        has_objectives=True,
         options={
             "population": Option(summary="trials of a generation, the first one random", default=10, low=2, high=1000)
         },
@@ -144,6 +153,7 @@ PRUNERS: dict[str, PrunerChoice] = {
         summary="stops trials with hardly any chance to beat the best, as forecast from their curves",
         factory="yolosweep.search.pruners.soft:SoftPruner",
         has_grace=True,
+        knows_limits=True,
         options={
             "chance": Option(summary="a trial stops below this chance", default=0.02, low=0.0, high=0.5),
             "complete": Option(summary=_COMPLETE.summary, default=3, low=1, high=1000),
@@ -183,5 +193,10 @@ PRUNERS: dict[str, PrunerChoice] = {
         has_grace=True,
         options={"threshold": Option(summary="p-value below which a trial stops", default=0.1, low=0.0, high=1.0)},
     ),
-    "none": PrunerChoice(summary="every trial trains all its epochs", factory="yolosweep.search.pruners.none:NoPruner"),
+    "none": PrunerChoice(
+        summary="every trial trains all its epochs",
+        factory="yolosweep.search.pruners.none:NoPruner",
+        judges=False,
+        knows_limits=True,
+    ),
 }

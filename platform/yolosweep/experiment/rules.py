@@ -12,10 +12,12 @@ from yolosweep.backends import BACKENDS
 from yolosweep.backends.arguments import DataTraits, nearest_name
 from yolosweep.errors import Fault
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS, Choice
+from yolosweep.experiment.objective_rules import objective_faults
 from yolosweep.experiment.rank_rules import rank_faults
 from yolosweep.experiment.schema import MODEL, SAMPLES, Experiment, Search
 from yolosweep.experiment.settings import TRIALS, is_open_batch
 from yolosweep.experiment.space_rules import condition_faults, constraint_faults, model_faults
+from yolosweep.records.footprint import FOOTPRINTS
 from yolosweep.storage.addresses import address_fault, is_address
 
 __all__ = ["lint", "lint_names", "lint_with_data", "notes"]
@@ -31,7 +33,7 @@ def lint(exp: Experiment) -> list[Fault]:
     """Return every fault that shows without the data, ordered by key."""
     rules = (
         *(lint_names, _places, _clashes, _task, _schedule, _search, _augmentations, rank_faults, _backend),
-        *(condition_faults, constraint_faults, model_faults),
+        *(condition_faults, constraint_faults, model_faults, objective_faults),
     )
     faults: dict[tuple[str, str], Fault] = {}
     for fault in (fault for rule in rules for fault in rule(exp)):
@@ -190,17 +192,18 @@ def _options(what: str, choice: Choice, name: str, given: Mapping[str, float] | 
 
 def _metric(exp: Experiment) -> Iterator[Fault]:
     metric, mode, known = exp.search.metric, exp.search.mode, exp.backend.tasks[exp.task].metrics
-    if metric is None:
+    if metric is None or (exp.search.objectives and metric in FOOTPRINTS):
         return
+    where = "search.objectives[0]" if exp.search.objectives else "search"
     loss = metric.startswith("val/") and metric.endswith("loss")
     if loss and mode == "max":
-        yield Fault(key="search.mode", message=f"{metric} is a loss: less is better; set search.mode: min")
+        yield Fault(key=f"{where}.mode", message=f"{metric} is a loss: less is better; set mode: min")
     elif not loss and metric not in known:
         guess = nearest_name(metric, known) or known[-1]
         message = f"{metric!r} is not reported for task={exp.task}; did you mean {guess}?"
-        yield Fault(key="search.metric", message=message)
+        yield Fault(key=f"{where}.metric", message=message)
     elif not loss and mode == "min":
-        yield Fault(key="search.mode", message=f"more of {metric} is better; set search.mode: max")
+        yield Fault(key=f"{where}.mode", message=f"more of {metric} is better; set mode: max")
 
 
 def _augmentations(exp: Experiment) -> Iterator[Fault]:

@@ -14,6 +14,7 @@ from yolosweep.backends import ArgumentSpace, Backend, backend_for
 from yolosweep.experiment.choices import PRUNERS, SEARCHERS
 from yolosweep.experiment.constraints import constraint_of
 from yolosweep.experiment.space import Parameter
+from yolosweep.records.objectives import Objective, Select, default_mode
 from yolosweep.records.policy import Seconds, TrialPolicy, Whole
 
 __all__ = [
@@ -136,6 +137,13 @@ class Search(_Strict):
     """Metric that ranks trials, picks each ``best.pt`` and drives patience; the task's own by default."""
     mode: Literal["max", "min"] = "max"
     """Whether more or less of the metric is better."""
+    objectives: Annotated[tuple[Objective, ...], Field(max_length=5)] = ()
+    """In place of ``metric`` and ``mode``, several of them, in the form of W&B's ``metrics``: ``[{metric:
+    metrics/mAP50-95(B)}, {metric: latency_ms}]``. The first one ranks the trials. ``{metric: latency_ms, limit: 15}``
+    is a condition that the winner keeps."""
+    select: Select | None = None
+    """Which trial wins among several objectives: ``first``, the default, has the best first objective within all
+    limits; ``knee`` is nearest to the best value of each, on the scale of the Pareto front."""
     searcher: Annotated[str, one_of(SEARCHERS), listed(SEARCHERS)] = "gp"
     """What to try next; ``yolosweep docs yaml-reference`` explains each."""
     searcher_options: dict[str, _Number] | None = None
@@ -162,12 +170,27 @@ class Search(_Strict):
 
     @model_validator(mode="before")
     @classmethod
+    def _by_objective(cls, data: Any) -> Any:
+        """Take metric and mode from the first objective, unless they are set."""
+        first = (data.get("objectives") or [None])[0] if isinstance(data, dict) else None
+        if not isinstance(first, dict) or not isinstance(first.get("metric"), str):
+            return data
+        own = {"metric": first["metric"], "mode": first.get("mode", default_mode(first["metric"]))}
+        return {**own, **{name: value for name, value in data.items() if name not in own or value is not None}}
+
+    @model_validator(mode="before")
+    @classmethod
     def _by_unit(cls, data: Any) -> Any:
         """Move a budget in hours or trials to its own key, unless that is set."""
         key = _unit(data.get("budget")) if isinstance(data, dict) else None
         if key is None or data.get(key) is not None:
             return data
         return {**{name: value for name, value in data.items() if name != "budget"}, key: data["budget"]}
+
+    @property
+    def trades_off(self) -> bool:
+        """Whether there is an objective without a limit beside the one that ranks trials."""
+        return any(one.limit is None for one in self.objectives[1:])
 
     @property
     def trainings(self) -> float | None:

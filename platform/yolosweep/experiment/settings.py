@@ -14,6 +14,7 @@ from yolosweep.experiment.choices import PRUNERS, SEARCHERS
 from yolosweep.experiment.constraints import constraint_of
 from yolosweep.experiment.schema import MODEL, Experiment, Finals, Search
 from yolosweep.experiment.space import active
+from yolosweep.records.objectives import rule_of
 
 __all__ = [
     "FINALS_SHARE",
@@ -25,6 +26,7 @@ __all__ = [
     "grace_epochs",
     "identity",
     "is_open_batch",
+    "objectives_line",
     "resolved",
     "settings_of",
     "sizes_of",
@@ -44,6 +46,8 @@ def resolved(exp: Experiment) -> Experiment:
     change: dict[str, Any] = {}
     if search.metric is None:
         change["metric"] = exp.backend.tasks[exp.task].default_metric
+    if search.trades_off and "pruner" not in search.model_fields_set:
+        search = search.model_copy(update={"pruner": "none"})
     if search.trials is None:
         size = _grid_size(exp) if SEARCHERS[search.searcher].is_exhaustive else None
         if size is not None:
@@ -67,7 +71,19 @@ def _holds_finals(search: Search, epochs: int) -> bool:
     few = search.trials is not None and search.trials < least
     short = search.epoch_budget is not None and search.epoch_budget < least * epochs
     short = short or (search.trainings is not None and search.trainings < least)
-    return not (few or short or SEARCHERS[search.searcher].is_exhaustive)
+    return not (few or short or search.select == "knee" or SEARCHERS[search.searcher].is_exhaustive)
+
+
+def objectives_line(exp: Experiment) -> str | None:
+    """Return one line on the objectives of a resolved experiment; None with one."""
+    search = exp.search
+    if len(search.objectives) < 2:
+        return None
+    why = ""
+    if search.trades_off and search.pruner == "none":
+        why = "; no trial is pruned: pruners judge one score, and a front has several"
+    listed = ", ".join(one.text for one in search.objectives)
+    return f"{listed}; the winner has {rule_of(search.objectives, search.select or 'first')}{why}"
 
 
 def finals_line(exp: Experiment) -> str:
@@ -79,7 +95,7 @@ def finals_line(exp: Experiment) -> str:
             f"the best {finals.top} and trial 0 again with {finals.seeds} new seeds each, "
             f"{finals.trainings}{of} trainings"
         )
-    if finals is not None or SEARCHERS[search.searcher].is_exhaustive:
+    if finals is not None or SEARCHERS[search.searcher].is_exhaustive or search.select == "knee":
         return "none: the winner has one seed"
     default = Finals().trainings
     return (

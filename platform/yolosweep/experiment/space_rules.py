@@ -12,6 +12,7 @@ from yolosweep.experiment.constraints import constraint_of
 from yolosweep.experiment.schema import MODEL, Experiment
 from yolosweep.experiment.settings import allows, baseline
 from yolosweep.experiment.space import allowed_of
+from yolosweep.records.footprint import FOOTPRINTS
 
 __all__ = ["condition_faults", "constraint_faults", "model_faults"]
 
@@ -88,6 +89,8 @@ def constraint_faults(exp: Experiment) -> Iterator[Fault]:
         if unknown:
             guess = arguments.aliases.get(unknown[0]) or nearest_name(unknown[0], arguments.defaults)
             hint = f"did you mean {guess}?" if guess else f"see the train settings of {exp.backend.name}"
+            if unknown[0] in FOOTPRINTS:
+                hint = f"it is measured, so write it as an objective with a limit: {{metric: {unknown[0]}, limit: 15}}"
             yield Fault(key=key, message=f"{unknown[0]} is not a train argument of {exp.backend.name}; {hint}")
             continue
         if not any(name in exp.search.parameters for name in constraint.names):

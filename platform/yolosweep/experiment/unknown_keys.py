@@ -77,7 +77,7 @@ def explain_unknown(where: list[str | int], value: object) -> str:
     siblings = fields_at(section)
     if siblings == set(Parameter.model_fields) and name in _AXIS:
         return f"unknown key; {_AXIS[name]}"
-    parent = ".".join(str(part) for part in section)
+    parent = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in section).removeprefix(".")
     close = nearest_name(name, siblings, cutoff=0.8)
     if close is not None and _field_elsewhere(name) is None:
         return f"unknown key; did you mean {parent}{'.' if parent else ''}{close}?"

@@ -8,9 +8,13 @@ from typing import Any
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending
 from yolosweep.records.events import Reference
+from yolosweep.records.objectives import rule_of
 from yolosweep.records.verdict import Evidence, Finalist, ScoredTrial
 
 __all__ = ["evidence_of", "finalists_of"]
+
+_NAMED = 8
+"""Trials of the front that are named."""
 
 
 def evidence_of(history: History, defaults: Mapping[str, Any]) -> Evidence:
@@ -27,7 +31,7 @@ def evidence_of(history: History, defaults: Mapping[str, Any]) -> Evidence:
         metric=history.metric,
         mode=history.mode,
         ended=history.ended is not None,
-        trials=tuple(_scored(trial, trial.score) for trial in history.ranked() if trial.score is not None),
+        trials=tuple(_scored(trial, trial.score) for trial in _compared(history) if trial.score is not None),
         finalists=finalists_of(history),
         winner=winner.settings_trial if winner else None,
         checkpoint=winner.trial if winner else None,
@@ -38,7 +42,35 @@ def evidence_of(history: History, defaults: Mapping[str, Any]) -> Evidence:
         instances=sum(answers),
         leaks=dataset.leaks,
         off_defaults=_off_defaults(history.baseline, defaults),
+        **(_selection(history) if len(history.objectives) > 1 else {}),
     )
+
+
+def _compared(history: History) -> list[TrialHistory]:
+    """Return the trials that may win, best first, and trial 0 as the last one where it may not."""
+    outside, base, may_win = history.standing.outside, history.baseline, history.eligible
+    return [*may_win, base] if may_win and base is not None and base.request.trial in outside else may_win
+
+
+def _selection(history: History) -> dict[str, Any]:
+    """Return what decides beside the score."""
+    objectives, base, front = history.objectives, history.baseline, history.front
+    limited = [(place, one) for place, one in enumerate(objectives) if one.limit is not None]
+    values = history.values(base) if base is not None and base.score is not None else ()
+    beyond = [
+        f"{one.metric} {'unknown' if (value := values[place]) is None else f'{value:.4g}'}"
+        for place, one in limited
+        if values and not one.is_met(values[place])
+    ]
+    names = ", ".join(trial.request.trial for trial in front[:_NAMED]) + (" …" if len(front) > _NAMED else "")
+    return {
+        "rule": rule_of(objectives, history.select),
+        "limits": " and ".join(one.text for _, one in limited),
+        "beyond": ", ".join(beyond) or None,
+        "outside": len(history.standing.outside),
+        "is_knee": history.select == "knee",
+        "front": f"On the Pareto front, best score first: {names}." if len(front) > 1 else None,
+    }
 
 
 def finalists_of(history: History) -> tuple[Finalist, ...]:

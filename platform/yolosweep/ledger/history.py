@@ -28,6 +28,7 @@ from yolosweep.records.events import (
     TrialStarted,
     WinnerSelected,
 )
+from yolosweep.records.objectives import Objective, Select, Standing, Values, standing
 
 __all__ = ["History", "TrialHistory"]
 
@@ -105,6 +106,8 @@ class History:
     seq: int = -1
     """Number of the last event read."""
     _started: SweepStarted | None = None
+    _standing: Standing | None = None
+    """As of the last event; None until it is asked for."""
 
     @classmethod
     def of(cls, folder: RunFolder) -> History:
@@ -132,7 +135,7 @@ class History:
         """
         if self.at is not None and not isinstance(event, SweepResumed):
             self.active_seconds += (event.at - self.at).total_seconds()
-        self.seq, self.at = event.seq, event.at
+        self.seq, self.at, self._standing = event.seq, event.at, None
         self._fold(event)
         for listener in self.listeners:
             listener(event)
@@ -249,6 +252,20 @@ class History:
         return str(self.experiment["search"]["mode"])
 
     @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the search is for, the metric that ranks trials first."""
+        try:
+            asked = [Objective.model_validate(one) for one in self.experiment["search"].get("objectives") or ()]
+        except (TypeError, ValueError) as error:
+            raise RunFolderError("the ledger is damaged: its search.objectives are none; restore a copy") from error
+        return tuple(asked) or (Objective.model_validate({"metric": self.metric, "mode": self.mode}),)
+
+    @property
+    def select(self) -> Select:
+        """How the winner is selected among several objectives."""
+        return "knee" if self.experiment["search"].get("select") == "knee" else "first"
+
+    @property
     def dataset(self) -> PreparedDataset:
         """The data as of the last time the sweep was started or resumed."""
         resumed = [event.dataset for event in self.resumes if event.dataset is not None]
@@ -296,9 +313,33 @@ class History:
 
         return sum(map(epochs, self.trials.values())) / base.request.epochs
 
+    def values(self, trial: TrialHistory) -> Values:
+        """Return the value of each objective; of a trial that runs, its score alone is known."""
+        found = trial.record.objectives if trial.record is not None else {}
+        return (trial.score, *(found.get(one.metric) for one in self.objectives[1:]))
+
+    @property
+    def standing(self) -> Standing:
+        """How the searched trials stand that have a score."""
+        if self._standing is None:
+            scored = sorted((one for one in self.searched if one.score is not None), key=lambda one: one.request.number)
+            values = {trial.request.trial: self.values(trial) for trial in scored}
+            self._standing = standing(self.objectives, self.select, values)
+        return self._standing
+
     def ranked(self) -> list[TrialHistory]:
-        """Searched trials with a score, best first; ties go to the earlier trial."""
-        sign = -1.0 if self.mode == "max" else 1.0
-        scored = [(trial.score, trial) for trial in self.searched if trial.score is not None]
-        scored.sort(key=lambda pair: (sign * pair[0], pair[1].request.number))
-        return [trial for _, trial in scored]
+        """Searched trials with a score, best first by the stated rule; ties go to the earlier trial.
+
+        Those outside of a limit come last.
+        """
+        return [self.trials[name] for name in self.standing.ranking]
+
+    @property
+    def eligible(self) -> list[TrialHistory]:
+        """The ranked trials that may be selected: those within all limits."""
+        return [self.trials[name] for name in self.standing.ranking if name not in self.standing.outside]
+
+    @property
+    def front(self) -> list[TrialHistory]:
+        """The trials on the Pareto front, best score first; empty with one objective."""
+        return [self.trials[name] for name in self.standing.front]

@@ -32,6 +32,9 @@ def summarize_trial(history: History, trial: TrialHistory, *, diverged: str | No
         reason=record.reason if record else "",
         score=_score(trial),
         gain=gain_over_defaults(history, _score(trial)),
+        objectives=record.objectives if record else {},
+        standing=_standing(history, request.trial),
+        latency=record.footprint.how if record and record.footprint else None,
         best_epoch=last.best_epoch if last else None,
         epochs=len(trial.rows),
         seconds=round(seconds_of(trial), 1),
@@ -48,6 +51,13 @@ def summarize_trial(history: History, trial: TrialHistory, *, diverged: str | No
         last_score=last.score if last else None,
         checkpoint_path=stored.path if stored else None,
     )
+
+
+def _standing(history: History, trial: str) -> str | None:
+    """Return how a trial stands among several objectives."""
+    if trial in history.standing.front:
+        return "front"
+    return "limit" if trial in history.standing.outside else None
 
 
 def gain_over_defaults(history: History, score: float | None) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from yolosweep.records.footprint import FOOTPRINTS, Footprint
 from yolosweep.records.trials import Cause, Checkpoint, Ending, EpochResult, FileRef, TrialRecord, TrialRequest
 
 __all__ = ["Outcome", "record_of"]
@@ -35,6 +36,8 @@ class Outcome:
     files: Mapping[str, FileRef] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
     notes: Sequence[str] = ()
+    footprint: Footprint | None = None
+    """As measured; None: as the request has it."""
 
 
 def record_of(request: TrialRequest, rows: Sequence[EpochResult], outcome: Outcome) -> TrialRecord:
@@ -46,6 +49,7 @@ def record_of(request: TrialRequest, rows: Sequence[EpochResult], outcome: Outco
         outcome: everything else.
     """
     last = rows[-1] if rows else None
+    footprint = outcome.footprint or request.footprint
     seconds = sum(_known(row.seconds for row in rows)) if outcome.seconds is None else outcome.seconds
     return TrialRecord(
         trial=request.trial,
@@ -56,6 +60,8 @@ def record_of(request: TrialRequest, rows: Sequence[EpochResult], outcome: Outco
         used=dict(outcome.used),
         score=last.best_score if last else None,
         best_epoch=last.best_epoch if last else None,
+        objectives=_objectives(request.objectives, rows, footprint),
+        footprint=footprint,
         epochs=len(rows),
         seconds=round(seconds, 3),
         files=dict(outcome.files),
@@ -74,6 +80,16 @@ def record_of(request: TrialRequest, rows: Sequence[EpochResult], outcome: Outco
         notes=tuple(outcome.notes),
         error=outcome.error,
     )
+
+
+def _objectives(
+    names: Sequence[str], rows: Sequence[EpochResult], footprint: Footprint | None
+) -> dict[str, float | None]:
+    """Return the values of the checkpoint: of its model, and of the epoch that gave it."""
+    at = rows[-1].best_epoch if rows else None
+    metrics = next((row.metrics for row in rows if row.epoch == at), {})
+    of_model = {name: None if footprint is None else footprint.value(name) for name in FOOTPRINTS}
+    return {name: of_model[name] if name in FOOTPRINTS else metrics.get(name) for name in names}
 
 
 def _known(values: Iterable[float | None]) -> list[float]:

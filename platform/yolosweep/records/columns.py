@@ -112,6 +112,14 @@ _PARAMETERS = Column(
 )
 """Stands for one column per searched parameter."""
 
+_OBJECTIVES = Column(
+    name="objectives",
+    heading="",
+    value=lambda trial: trial.objectives,
+    surfaces=_on("show", "page", "tracker"),
+)
+"""Stands for one column per further objective."""
+
 COLUMNS: tuple[Column, ...] = (
     Column(name="trial", heading="trial", value=lambda trial: trial.trial, surfaces=_EVERYWHERE, numeric=False),
     Column(name="ending", heading="ending", value=lambda trial: trial.ending, surfaces=_EVERYWHERE, numeric=False),
@@ -156,6 +164,15 @@ COLUMNS: tuple[Column, ...] = (
         value=lambda trial: trial.gain,
         text="{:+.4f}".format,
         surfaces=_on("show", "page", "tracker"),
+    ),
+    _OBJECTIVES,
+    Column(
+        name="standing",
+        heading="standing",
+        value=lambda trial: trial.standing,
+        surfaces=_on("show", "page", "tracker"),
+        numeric=False,
+        wanted=lambda trial: trial.standing is not None,
     ),
     Column(name="best_epoch", heading="best epoch", value=lambda trial: trial.best_epoch, surfaces=_EVERYWHERE),
     Column(name="epochs", heading="epochs", value=lambda trial: trial.epochs, surfaces=_on("show", "page", "tracker")),
@@ -214,7 +231,9 @@ def columns_of(surface: Surface, trials: Iterable[TrialSummary], *, metric: str 
     for column in COLUMNS:
         if surface not in column.surfaces or not (column.wanted is None or any(map(column.wanted, listed))):
             continue
-        if column is _PARAMETERS:
+        if column is _OBJECTIVES:
+            columns += map(_objective, dict.fromkeys(name for trial in listed for name in trial.objectives))
+        elif column is _PARAMETERS:
             columns += map(_parameter, dict.fromkeys(name for trial in listed for name in trial.parameters))
         else:
             columns.append(replace(column, heading=column.heading.replace("{metric}", short_metric(metric))))
@@ -228,4 +247,14 @@ def _parameter(name: str) -> Column:
         value=lambda trial: trial.parameters.get(name),
         text=setting_text,
         surfaces=_PARAMETERS.surfaces,
+    )
+
+
+def _objective(name: str) -> Column:
+    return Column(
+        name=name,
+        heading=short_metric(name),
+        value=lambda trial: trial.objectives.get(name),
+        text=setting_text,
+        surfaces=_OBJECTIVES.surfaces,
     )

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 
 from yolosweep.records.dataset import PreparedDataset
 from yolosweep.records.earlier import EarlierTrial
+from yolosweep.records.footprint import Footprint
 from yolosweep.records.trials import Checkpoint, EpochResult, FileRef, TrialRecord, TrialRequest, Validation, Verdict
 from yolosweep.records.values import SCHEMA_VERSION, Number, Record
 
@@ -198,6 +199,14 @@ class Winner(Record):
     score: Number
     """As recorded during training."""
     metric: str
+    rule: str = ""
+    """What it was selected by, where there are several objectives."""
+    objectives: dict[str, Number] = Field(default_factory=dict)
+    """The values of its further objectives."""
+    footprint: Footprint | None = None
+    """How these were measured."""
+    front: tuple[str, ...] = ()
+    """The trials on the Pareto front, best score first."""
     passed_over: tuple[str, ...] = ()
     """A sentence for each better trial that left no checkpoint."""
     caveats: tuple[str, ...] = ()

@@ -72,3 +72,5 @@ class Plan(Record):
     notes: tuple[str, ...]
     cost: CostEstimate | None = None
     """None where nothing is known of the machine that will train."""
+    objectives: str | None = None
+    """What the search is for and which trial wins, where there are several objectives."""

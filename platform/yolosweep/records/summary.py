@@ -9,6 +9,7 @@ from pydantic import Field
 from yolosweep.records.diagnosis import Change, Diagnosis
 from yolosweep.records.events import Time
 from yolosweep.records.importance import Importance
+from yolosweep.records.objectives import Objective
 from yolosweep.records.values import Number, Record
 from yolosweep.records.verdict import SweepVerdict
 
@@ -89,6 +90,12 @@ class TrialSummary(Record):
     error: str | None
     checkpoint: bool
     """Whether its ``best.pt`` is available."""
+    objectives: dict[str, Number] = Field(default_factory=dict)
+    """The values of its further objectives."""
+    standing: str | None = None
+    """``front``: on the Pareto front; ``limit``: beyond a limit, or unknown there; None otherwise."""
+    latency: str | None = None
+    """How its latency was measured."""
     planned_epochs: int = Field(exclude=True)
     last_score: Number = Field(default=None, exclude=True)
     """Score of the last epoch."""
@@ -175,6 +182,12 @@ class Summary(Record):
     """How much each searched parameter matters."""
     mistakes: str | None
     """What the winner gets wrong, one sentence; None without a winner."""
+    objectives: tuple[Objective, ...] = ()
+    """What the search is for, where there are several objectives."""
+    front: tuple[str, ...] = ()
+    """The trials on the Pareto front, best score first."""
+    ranking: tuple[str, ...] = ()
+    """The searched trials that have a score, best first by the rule that selects the winner."""
     exportable: bool = Field(default=False, exclude=True)
     """Whether there is a winner that ``yolosweep export`` can convert."""
 
@@ -190,10 +203,11 @@ class Summary(Record):
 
     @property
     def best_first(self) -> tuple[TrialSummary, ...]:
-        """The searched trials by falling score, whatever their ending, those without a score, then the repeats."""
-        sign = -1.0 if self.mode == "max" else 1.0
+        """The ranked trials, whatever their ending, the searched ones without a score, then the repeats."""
         unscored = tuple(trial for trial in self.trials if trial.score is None and trial.repeats is None)
-        scored = sorted(self.scored, key=lambda trial: (sign * (trial.score or 0.0), trial.number))
+        places = {name: place for place, name in enumerate(self.ranking)}
+        sign = -1.0 if self.mode == "max" else 1.0
+        scored = sorted(self.scored, key=lambda one: (places.get(one.trial, 0), sign * (one.score or 0.0), one.number))
         repeats = [trial for trial in self.trials if trial.repeats is not None]
         return (*scored, *unscored, *sorted(repeats, key=lambda trial: (trial.repeats or "", trial.number)))
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from yolosweep.records.answers import Answer
+from yolosweep.records.footprint import Footprint
 from yolosweep.records.policy import TrialPolicy
 from yolosweep.records.values import Number, Record
 
@@ -58,6 +59,11 @@ class Ending(str, Enum):
     def is_natural(self) -> bool:
         """Whether the training reached its own end, so that its score is the one of its settings."""
         return self in (Ending.FINISHED, Ending.PATIENCE)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the footprint is measured: not of what may be resumed or tried again, so that it is done once."""
+        return self not in (Ending.CANCELLED, Ending.FAILED, Ending.OOM)
 
     @property
     def is_complete(self) -> bool:
@@ -132,6 +138,10 @@ class TrialRequest(Record):
     """In the finals, the trial whose parameters are trained again with another seed; the searcher does not learn it."""
     metric: str
     mode: str = "max"
+    objectives: tuple[str, ...] = ()
+    """Further values that the record gets: metrics, or values of the model's footprint."""
+    footprint: Footprint | None = None
+    """Of the trial that is trained again in the finals: it is not measured twice."""
     folder: str
     """Run folder (storage) the files of this trial are published to."""
     cpus: float = 1
@@ -203,6 +213,10 @@ class TrialRecord(Record):
     score: Number = None
     """Best score over all epochs; None if no epoch gave one."""
     best_epoch: int | None = None
+    objectives: dict[str, Number] = Field(default_factory=dict)
+    """Of ``best.pt``: the value of each further objective; None where it is unknown."""
+    footprint: Footprint | None = None
+    """As measured when the training ended, where an objective asks for it."""
     epochs: int = 0
     seconds: float = 0.0
     files: dict[str, FileRef] = Field(default_factory=dict)

@@ -79,6 +79,18 @@ class Evidence(Record):
     leaks: dict[str, float] = Field(default_factory=dict)
     off_defaults: dict[str, tuple[Any, Any]] = Field(default_factory=dict)
     """Searched parameters of trial 0 that are not the defaults of the library: default and value."""
+    rule: str = ""
+    """What selects the winner, where there are several objectives."""
+    limits: str = ""
+    """The limits that the winner keeps, as comparisons."""
+    beyond: str | None = None
+    """The values of trial 0 that are beyond a limit: it could not win."""
+    outside: int = 0
+    """Trials with a score that do not keep the limits; of them, ``trials`` has trial 0 alone, as the last one."""
+    is_knee: bool = False
+    """Whether the winner is the knee of a front, not the trial with the best score."""
+    front: str | None = None
+    """What is on the Pareto front, one sentence."""
 
 
 class Comparison(Record):

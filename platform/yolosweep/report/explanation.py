@@ -55,7 +55,7 @@ class Explanation:
         """Remember what was known at the moment of a decision."""
         if isinstance(event, TrialStarted):
             ended = sum(_counts(trial) for trial in self.history.searched)
-            best = next(iter(self.history.ranked()), None)
+            best = next(iter(self.history.eligible), None)
             self._known[event.request.trial] = _Known(ended, best, best.score if best else None)
         elif isinstance(event, EpochRecorded) and self.history.trials[event.trial].request.repeats is None:
             epoch, score = event.row.epoch, event.row.best_score
@@ -96,6 +96,7 @@ class Explanation:
         found.append(self._end(trial))
         if (place := self._place(trial)) is not None:
             found.append(place)
+        found += self._objectives(trial)
         if history.winner is not None and history.winner.trial == name:
             found.append(self._choice(trial))
         if trial.dropped:
@@ -171,12 +172,28 @@ class Explanation:
             return None
         rank, best = ranked.index(trial) + 1, ranked[0]
         last = trial.rows[-1]
-        lag = abs(round((best.score or 0.0) - trial.score, 6))
-        behind = "" if rank == 1 else f", {lag:.4f} behind {best.request.trial}"
+        lag = round((best.score or 0.0) - trial.score, 6) * (1 if self.history.mode == "max" else -1)
+        behind = "" if rank == 1 else f", {abs(lag):.4f} {'behind' if lag >= 0 else 'ahead of'} {best.request.trial}"
         return (
             f"Its best {short_metric(self.history.metric)} is {_score(trial.score)}, in epoch {last.best_epoch}: "
             f"{_ordinal(rank)} of {len(ranked)}{behind}."
         )
+
+    def _objectives(self, trial: TrialHistory) -> list[str]:
+        """Return how a trial stands among several objectives."""
+        history, record = self.history, trial.record
+        if len(history.objectives) < 2 or record is None or trial.score is None or trial.request.repeats is not None:
+            return []
+        values = zip(history.objectives[1:], history.values(trial)[1:], strict=True)
+        listed = ", ".join(
+            f"{one.metric} {'unknown' if value is None else f'{value:.4g}'}"
+            f"{'' if one.is_met(value) else f', which does not keep {one.text}'}"
+            for one, value in values
+        )
+        if trial.request.trial in history.standing.front:
+            listed += "; it is on the Pareto front"
+        how = record.footprint.how if record.footprint else None
+        return [f"Its further objectives: {listed}.", *([how[0].upper() + how[1:]] if how else [])]
 
     def _choice(self, trial: TrialHistory) -> str:
         winner = self.history.winner
@@ -190,9 +207,10 @@ class Explanation:
                 f"mean of the finals; {_score(winner.score)} as recorded{checked}."
             )
         rank = _ordinal(self.history.ranked().index(trial) + 1) if trial in self.history.ranked() else "unranked"
+        rule = f" It has {winner.rule}." if winner.rule else ""
         return (
             f"{trial.request.trial} was chosen: {rank} of {len(self.history.ranked())} trials with a score, "
-            f"{_score(winner.score)} as recorded{checked}."
+            f"{_score(winner.score)} as recorded{checked}.{rule}"
         )
 
 

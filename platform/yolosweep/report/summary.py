@@ -59,6 +59,9 @@ def summarize(history: History) -> Summary:
         resumes=tuple(ResumeSummary(at=e.at, changes=e.changes, allowed=e.allowed) for e in history.resumes),
         caveats=history.dataset.caveats,
         warnings=(*history.dataset.caveats, *_warnings(history)),
+        objectives=history.objectives if len(history.objectives) > 1 else (),
+        front=history.standing.front,
+        ranking=history.standing.ranking,
         trials=tuple(_trial(history, trial) for trial in trials),
         notes=tuple(NoteSummary(trial=note.trial, text=note.text) for note in history.notes),
         diagnoses=diagnose_sweep(history, importance),
@@ -89,10 +92,10 @@ def verdict_of(history: History) -> SweepVerdict:
 
 def _headline(history: History, seeds: SeedComparison | None) -> Headline:
     if seeds is not None:
-        if seeds.difference <= 0:
+        if seeds.difference <= 0 and seeds.reference not in history.standing.outside:
             return Headline(seeds.reference, seeds.reference_score, seeds.reference_score, 0.0)
         return Headline(seeds.trial, seeds.score, seeds.reference_score, seeds.difference)
-    best = next(iter(history.ranked()), None)
+    best = next(iter(history.eligible), None)
     score = best.score if best else None
     base = history.baseline.score if history.baseline else None
     return Headline(best.request.trial if best else None, score, base, gain_over_defaults(history, score))

@@ -44,7 +44,7 @@ def sweep_of(history: History, importance: Importance | None = None) -> Sweep:
     evidence = evidence_of(history, defaults_of(str(experiment["model"])))
     on_val = evidence.model_copy(update={"finalists": ()})  # what single scores can be wrong about
     space = parameters_of(experiment)
-    comparable = {trial.request.trial for trial in comparable_trials(history)}
+    comparable = {trial.request.trial for trial in comparable_trials(history)} - history.standing.outside
     return Sweep(
         trials=tuple(_trial(history, trial, trial.request.trial in comparable) for trial in history.searched),
         axes={name: axis for name, parameter in space.items() if (axis := _axis(parameter)) is not None},

@@ -26,6 +26,7 @@ from yolosweep.report.ending_styles import STYLES
 from yolosweep.report.figures import BEST_DRAWN, Figure, curves, drawn_trials, losses, scatters, score_history
 from yolosweep.report.parallel_coordinates import parallel
 from yolosweep.report.summary import summarize
+from yolosweep.report.trade_offs import trade_offs
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -87,6 +88,7 @@ def render(history: History, *, reproduce: str, run: str = "RUN") -> str:
         pictures=_pictures(winner),
         parameters=list(space),
         scatters=[(f"scatter-{index}", name) for index, name in enumerate(searched)],
+        trade_offs=[(f"trade-off-{place}", name) for place, (name, _) in enumerate(trade_offs(summary))],
         figures=_packed(_figures(history, summary, searched)),
         scripts=[_plotly(), environment.get_template("page.js").render()],
     )
@@ -113,6 +115,7 @@ def _figures(history: History, summary: Summary, searched: Mapping[str, Paramete
     if summary.best_trial is None:
         return {}
     figures = {"curves": curves(history, summary), "losses": losses(history, summary)}
+    figures |= {f"trade-off-{place}": figure for place, (_, figure) in enumerate(trade_offs(summary))}
     if len(summary.scored) > 1:
         figures["history"] = score_history(summary)
     if searched:

@@ -17,12 +17,14 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from yolosweep.diagnosis.seeds import seed_table
+from yolosweep.diagnosis.selection import claim_of_limits
 from yolosweep.errors import DataError, ScoreDiffersError, TrainingError, VerificationError, YolosweepError
 from yolosweep.ledger import RunFolder
-from yolosweep.ledger.evidence import finalists_of
+from yolosweep.ledger.evidence import evidence_of, finalists_of
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import FileRef, Validation
 from yolosweep.records.events import PairedError, Reference, Winner
+from yolosweep.records.objectives import rule_of
 from yolosweep.records.values import Record
 from yolosweep.report.exports import drop_stale_exports, exports_of
 from yolosweep.report.model_card import model_card
@@ -47,7 +49,10 @@ def best_trial(history: History) -> tuple[TrialHistory, list[str]]:
         TrainingError: no trial has a score, or no trial with a score has a checkpoint.
     """
     trials = history.trials
-    ranked = [trial for trial in _best_first(history) if trial.record is not None]
+    ended = [trial for trial in _best_first(history) if trial.record is not None]
+    ranked = [trial for trial in ended if _settings_trial(trial) not in history.standing.outside]
+    if ended and not ranked:
+        raise TrainingError(claim_of_limits(evidence_of(history, {})))
     if not ranked:
         endings = "; ".join(f"{name} {t.status}: {t.record.reason if t.record else '-'}" for name, t in trials.items())
         raise TrainingError(f"none of {len(trials)} trials has a score ({endings or 'none ran'})")
@@ -74,7 +79,8 @@ def _best_first(history: History) -> list[TrialHistory]:
         scored = [one for one in scored if _is_kept(one)] or scored
         return sorted(scored, key=lambda one: (sign * (one.score or 0.0), one.request.number))
 
-    return [training for name in table.rows for training in trainings(name)]
+    may_win_first = sorted(table.rows, key=history.standing.outside.__contains__)
+    return [training for name in may_win_first for training in trainings(name)]
 
 
 def _settings_trial(trial: TrialHistory) -> str:
@@ -129,6 +135,7 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, pa
         repeats=trial.request.repeats,
         score=record.score,
         metric=history.metric,
+        **_objectives(history, trial),
         passed_over=tuple(passed_over),
         caveats=history.dataset.caveats,
         validations=validations,
@@ -149,6 +156,16 @@ def select_winner(folder: RunFolder, history: History, validate: Validate, *, pa
     bundle = {**winner.model_dump(mode="json"), "files": _dumped(files | pictures.files), "exports": _dumped(exports)}
     folder.publish(json.dumps(bundle, indent=2) + "\n", folder.winner / "winner.json")
     return winner
+
+
+def _objectives(history: History, trial: TrialHistory) -> dict[str, Any]:
+    """Return what the winner was selected by, where there are several objectives."""
+    record = trial.record
+    if record is None or len(history.objectives) < 2:
+        return {}
+    front = history.standing.front
+    rule = rule_of(history.objectives, history.select)
+    return {"rule": rule, "objectives": record.objectives, "footprint": record.footprint, "front": front}
 
 
 def _dumped(records: Mapping[str, Record]) -> dict[str, Any]:

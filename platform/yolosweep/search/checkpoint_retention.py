@@ -17,11 +17,12 @@ __all__ = ["clear_leftovers", "drop_surplus", "forget", "surplus", "with_final_n
 def surplus(history: History, keep_top: int) -> list[TrialRecord]:
     """Return the ended trials outside of the best ``keep_top`` whose checkpoints are still there.
 
-    Trial 0 keeps its own: the winner is compared with it, image by image. So do trials that are trained again in the
-    finals, and the best repeat of each.
+    Trial 0 keeps its own: the winner is compared with it, image by image. So do the trials on the Pareto front, those
+    that are trained again in the finals, and the best repeat of each.
     """
     again = {repeat.request.repeats for repeat in history.repeats()}
-    found = [record for record in _keeping(history.ranked())[keep_top:] if record.number and record.trial not in again]
+    kept = {*again, *history.standing.front}
+    found = [record for record in _keeping(history.ranked())[keep_top:] if record.number and record.trial not in kept]
     sign = -1.0 if history.mode == "max" else 1.0
     for trial in sorted(name for name in again if name is not None):
         repeats = [one for one in history.repeats(trial) if one.score is not None]

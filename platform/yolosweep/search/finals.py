@@ -67,7 +67,7 @@ def _trial_of(event: Event) -> str | None:
 
 
 def finalists(history: History, top: int, expected: Mapping[int, float]) -> list[TrialHistory]:
-    """Return trial 0 and the best others that trained to their end; empty where there is nothing to compare.
+    """Return trial 0 and the best others that trained to their end, within all limits; empty without others.
 
     Args:
         history: the sweep.
@@ -76,7 +76,8 @@ def finalists(history: History, top: int, expected: Mapping[int, float]) -> list
     """
     whole = [one for one in history.searched if _is_whole(one)]
     base = [one for one in whole if one.request.number == 0]
-    others = [one for one in whole if one.request.number]
+    outside = history.standing.outside
+    others = [one for one in whole if one.request.number and one.request.trial not in outside]
     sign = -1.0 if history.mode == "max" else 1.0
 
     def rank(trial: TrialHistory) -> tuple[float, int]:

@@ -101,5 +101,6 @@ def _attributes(trial: TrialHistory, used: Mapping[str, Any]) -> dict[str, Any]:
     attributes: dict[str, Any] = {"trial": trial.request.trial, "ending": trial.status, "epochs": len(trial.rows)}
     if (record := trial.record) is not None:
         attributes |= {"reason": record.reason, "seconds": record.seconds, "best_epoch": record.best_epoch}
+        attributes |= {f"objective/{name}": value for name, value in record.objectives.items()}
     attributes |= {f"used/{name}": value for name, value in used.items()}
     return attributes | (dict(trial.rows[-1].metrics) if trial.rows else {})

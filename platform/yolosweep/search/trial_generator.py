@@ -25,6 +25,7 @@ from yolosweep.search.searchers.searcher import (
     CurveSearcher,
     InformedSearcher,
     ModelSearcher,
+    MultiObjectiveSearcher,
     searcher_for,
 )
 from yolosweep.search.warm_start import first_points
@@ -50,15 +51,18 @@ class Suggestion:
     settings: dict[str, Any]
     """All train arguments."""
     identity: str
-    repeats: str | None = None
+    repeats: TrialHistory | None = None
     """The trial that is trained again with another seed."""
 
     def request(self, sweep: str, number: int, exp: Experiment, now: Mapping[str, Any]) -> TrialRequest:
         """Return the training of this point; ``now``: where and on what it runs."""
+        again = self.repeats
         return TrialRequest(
             sweep=sweep, trial=f"t{number:04d}", number=number, task=exp.task, settings=self.settings,
-            asked=self.parameters, identity=self.identity, repeats=self.repeats,
-            metric=str(exp.search.metric), mode=exp.search.mode, **now,
+            asked=self.parameters, identity=self.identity, repeats=again and again.request.trial,
+            metric=str(exp.search.metric), mode=exp.search.mode,
+            objectives=tuple(one.metric for one in exp.search.objectives[1:]),
+            footprint=again and again.record and again.record.footprint, **now,
         )  # fmt: skip
 
 
@@ -114,6 +118,8 @@ class TrialGenerator:
             self._searcher.watch(self._forecasts)
         if isinstance(self._searcher, ConstrainedSearcher) and search.constraints:
             self._searcher.keep_to(lambda parameters: allows(exp, active(search.parameters, parameters)))
+        if isinstance(self._searcher, MultiObjectiveSearcher) and len(search.objectives) > 1:
+            self._searcher.aim(search.objectives)
         self._is_exhaustive = SEARCHERS[search.searcher].is_exhaustive
         self._tried: set[str] = set()
         self._asked: dict[str, Mapping[str, Any]] = {}
@@ -151,7 +157,7 @@ class TrialGenerator:
         if (batch := int(used.get("batch", asked))) != asked:
             settings["batch"] = batch
         key = self._identity(settings, parameters)
-        return Suggestion(parameters=parameters, settings=settings, identity=key, repeats=request.trial)
+        return Suggestion(parameters=parameters, settings=settings, identity=key, repeats=trial)
 
     def _identity(self, settings: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
         return identity(
@@ -222,6 +228,10 @@ class TrialGenerator:
             if record.ending is Ending.CANCELLED:  # it may go on later: until then it counts as running
                 return
             used = completed(self._exp.search.parameters, record.used)
+            further = self._exp.search.objectives[1:]
+            if isinstance(self._searcher, MultiObjectiveSearcher) and further:
+                values = (record.objectives.get(one.metric) for one in further)
+                self._searcher.measured(record.number, (record.score, *values))
             self._searcher.tell(record.number, used, record.score, learned=record.ending is not Ending.FAILED)
             self._learn_size(record)
 

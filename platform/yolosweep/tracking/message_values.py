@@ -10,6 +10,7 @@ from yolosweep.ledger.trial_summary import summarize_trial
 from yolosweep.records import EpochResult, TrialRecord
 from yolosweep.records.columns import columns_of
 from yolosweep.records.events import TrialResumed
+from yolosweep.records.footprint import FOOTPRINTS
 
 __all__ = ["headline_of", "resumption_of", "settings_of", "summary_of", "table_of"]
 
@@ -25,6 +26,8 @@ def headline_of(history: History, records: Mapping[str, TrialRecord]) -> dict[st
     headline: dict[str, Any] = {"trials_ended": ended}
     searched = [record for record in records.values() if history.trials[record.trial].request.repeats is None]
     scored = [record for record in searched if record.score is not None]
+    limits = [one for one in history.objectives if one.limit is not None]
+    scored = [record for record in scored if all(one.is_met(record.objectives.get(one.metric)) for one in limits)]
     if not scored:
         return headline
     best = min(scored, key=lambda record: (-_sign(history) * (record.score or 0.0), record.number))
@@ -88,6 +91,9 @@ def summary_of(record: TrialRecord) -> dict[str, Any]:
         "peak_memory_mb": record.memory_mb,
         "peak_gpu_memory_mb": record.gpu_memory_mb,
     }
+    summary |= {name if name in FOOTPRINTS else f"best/{name}": value for name, value in record.objectives.items()}
+    if record.footprint is not None and "latency_ms" in record.objectives:
+        summary["latency_spread_ms"] = record.footprint.latency_spread_ms
     if (best := record.files.get("best.pt")) is not None:
         summary |= {"checkpoint_path": best.path, "checkpoint_sha256": best.sha256, "checkpoint_bytes": best.size}
     return {key: value for key, value in summary.items() if value is not None}

@@ -30,6 +30,10 @@ def winner_of(history: History) -> dict[str, Any]:
     asked = history.trials[winner.trial].request.asked
     values: dict[str, Any] = {"winner": winner.trial, "winner_score": winner.score}
     values |= {f"winner/{name}": winner.settings.get(name, value) for name, value in asked.items()}
+    for who, trial in (("winner", history.trials[winner.settings_trial]), ("trial0", history.baseline)):
+        if trial is not None and trial.record is not None:
+            values |= {f"{who}/{name}": value for name, value in trial.record.objectives.items()}
+    values |= {"rule": winner.rule, "pareto_front": ", ".join(winner.front)} if winner.rule else {}
     for who, validations in _validated(history).items():
         for split, validation in validations.items():
             images = history.dataset.images.get(split, 0)

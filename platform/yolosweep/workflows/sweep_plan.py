@@ -10,7 +10,7 @@ from pathlib import Path
 from yolosweep.backends import backend_for
 from yolosweep.cluster import checkpoint_needs
 from yolosweep.errors import ClusterError, RunFolderError
-from yolosweep.experiment import Experiment, baseline, finals_line
+from yolosweep.experiment import Experiment, baseline, finals_line, objectives_line
 from yolosweep.experiment.choices import PRUNERS
 from yolosweep.experiment.schema import Search
 from yolosweep.image_cache import usable_memory
@@ -60,6 +60,7 @@ def plan_of(checked: Checked, *, measure: Listener | None = None) -> Plan:
         trials=search.trials,
         final_trainings=search.finals.trainings if search.finals else 0,
         finals=finals_line(exp),
+        objectives=objectives_line(exp),
         first_trial=baseline(exp)[0],
         epochs_per_trial=epochs,
         epochs_at_most=most,

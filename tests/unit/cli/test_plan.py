@@ -18,9 +18,9 @@ runner = CliRunner()
 KEYS = (
     "experiment", "data", "model", "trials", "final_trainings", "finals", "first_trial", "epochs_per_trial",
     "epochs_at_most", "rungs", "concurrent", "seconds_per_epoch", "hours_at_most", "trainings", "disk_mb", "memory_mb",
-    "tracking", "notes", "cost",
+    "tracking", "notes", "cost", "objectives",
 )  # fmt: skip
-"""The keys of ``plan --json`` as of release 0.1, in order: scripts rely on them."""
+"""The keys of ``plan --json`` in order: scripts rely on those of release 0.1, which end with ``cost``."""
 TRACKED = "track={wandb: {project: lot}}"
 
 

@@ -44,7 +44,7 @@ def many(run_folder: RunFolder) -> Summary:
         )
         for number in range(20)
     ]  # fmt: skip
-    return summary.model_copy(update={"trials": tuple(trials)})
+    return summary.model_copy(update={"trials": tuple(trials), "ranking": ()})
 
 
 class Terminal(io.StringIO):

@@ -222,10 +222,12 @@ KEYS = {
         "sweep", "name", "status", "reason", "started_at", "ended_at", "metric", "mode", "best_trial", "best_score",
         "baseline_score", "gain", "gain_percent", "verdict", "winner", "endings", "epochs", "trainings", "seconds",
         "cost", "resumes", "caveats", "warnings", "trials", "notes", "diagnoses", "importance", "mistakes",
+        "objectives", "front", "ranking",
     ),
     "trial": (
         "trial", "number", "repeats", "seed", "ending", "reason", "score", "gain", "best_epoch", "epochs",
         "seconds", "gpu_hours", "parameters", "used", "ran_on", "attempts", "diverged", "notes", "error", "checkpoint",
+        "objectives", "standing", "latency",
     ),
     "ran_on": (
         "host", "device", "world_size", "threads", "epoch_seconds", "images_per_s", "memory_mb", "gpu_memory_mb",

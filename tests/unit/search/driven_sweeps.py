@@ -12,6 +12,7 @@ from yolosweep.experiment import Experiment
 from yolosweep.experiment.settings import resolved
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending, EpochResult, PreparedDataset, TrialRecord, TrialRequest, Verdict
+from yolosweep.records.footprint import Footprint
 from yolosweep.search.controller import SweepController
 
 EPOCHS = 4
@@ -57,6 +58,8 @@ def train(
     score: Seconds = peak,
     seconds: Seconds = lambda _: 1.0,
     used: Mapping[str, Any] | None = None,
+    objectives: Callable[[TrialRequest], Mapping[str, float | None]] = lambda _: {},
+    footprint: Footprint | None = None,
     epochs: int | None = None,
 ) -> None:
     """Train a trial to its end, or so many epochs."""
@@ -74,6 +77,7 @@ def train(
     record = TrialRecord(
         trial=request.trial, number=request.number, asked=request.asked, used={**request.asked, **(used or {})},
         ending=Ending.PRUNED if verdict is Verdict.PRUNE else Ending.FINISHED, reason="r", score=now, epochs=epoch,
+        objectives=dict(objectives(request)), footprint=footprint,
     )  # fmt: skip
     controller.ended(record, request.attempt)
 

@@ -9,10 +9,11 @@ from typing import Any
 from yolosweep.backends.arguments import ArgumentSpace, DataTraits
 from yolosweep.backends.backend import CheckpointSize, Starter, Task, TrainingCost, small_batch
 from yolosweep.backends.preview import Preview
-from yolosweep.backends.toy.arguments import ARGUMENTS
+from yolosweep.backends.toy.arguments import ARGUMENTS, COUNTED
 from yolosweep.backends.trainer import Trainer
 from yolosweep.errors import Fault
 from yolosweep.records import DataProfile
+from yolosweep.records.footprint import Footprint
 
 __all__ = ["MODEL", "ToyBackend"]
 
@@ -75,6 +76,10 @@ class ToyBackend:
     def training_cost(self, model: str, model_bytes: int | None, *, imgsz: int, batch: int) -> TrainingCost:
         """Return microseconds, and what Python itself takes."""
         return TrainingCost(2e-5, 2e-6, 150.0)
+
+    def footprint(self, model: str, *, task: str, classes: int, imgsz: int | None) -> Footprint:
+        """Return the two numbers, and the two operations of a crop."""
+        return COUNTED
 
     def starter(self, task: str, data: DataProfile, epochs: int | None = None) -> Starter:
         """Return the arguments it has."""

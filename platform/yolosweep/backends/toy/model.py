@@ -8,20 +8,25 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import quantiles
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from yolosweep.backends.toy.arguments import COUNTED
 from yolosweep.backends.toy.crops import Crops, Floats
 from yolosweep.errors import TrainingError
 from yolosweep.records import EpochResult
+from yolosweep.records.footprint import Footprint
 
 __all__ = [
     "ACCURACY",
     "Descent",
     "RedModel",
     "State",
+    "footprint_of",
     "load_checkpoint",
     "load_state",
     "mean_squared_error",
@@ -37,6 +42,7 @@ Bools = npt.NDArray[np.bool_]
 
 _FORMAT = "toy/red 1"
 _STATE_FORMAT = "toy/red state 1"
+_WARM_UP, _PASSES = 5, 105
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,25 @@ def load_checkpoint(path: Path) -> RedModel:
         return RedModel(w=float(content["w"]), b=float(content["b"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path} is not a checkpoint of toy/red ({error})") from error
+
+
+def footprint_of(path: Path) -> Footprint:
+    """Return the footprint of a checkpoint; the time is that of one crop."""
+    model, crop, times = load_checkpoint(path), np.array([128.0]), []
+    for _ in range(_PASSES):
+        begun = perf_counter()
+        model.predict(crop)
+        times.append(1000 * (perf_counter() - begun))
+    low, middle, high = quantiles(times[_WARM_UP:], n=4)
+    return Footprint(
+        params_m=COUNTED.params_m,
+        gflops=COUNTED.gflops,
+        size_mb=round(path.stat().st_size / 1e6, 6),
+        latency_ms=round(middle, 6),
+        latency_spread_ms=round(high - low, 6),
+        passes=_PASSES - _WARM_UP,
+        device="cpu",
+    )
 
 
 def save_results(path: Path, rows: Sequence[EpochResult]) -> None:

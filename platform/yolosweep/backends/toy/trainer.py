@@ -23,6 +23,7 @@ from yolosweep.backends.toy.model import (
     ACCURACY,
     Descent,
     State,
+    footprint_of,
     load_checkpoint,
     load_state,
     save_checkpoint,
@@ -47,6 +48,7 @@ from yolosweep.records import (
     record_of,
 )
 from yolosweep.records.activity import Stage
+from yolosweep.records.footprint import FOOTPRINTS, Footprint
 from yolosweep.storage.scratch import scratch_folder
 
 __all__ = ["ToyTrainer"]
@@ -74,6 +76,7 @@ class ToyTrainer:
             with scratch_folder(f"{request.sweep}-{request.trial}") as scratch:
                 end = run.go(scratch)
                 run.publish(scratch)
+                run.measure(end, scratch / "best.pt")
         except Exception as fault:  # the disk is full, or the run folder is gone
             end = _failure(fault)
         return run.record(end)
@@ -132,6 +135,7 @@ class _Run:
         self._patience = int(self._settings["patience"] or 0) or math.inf
         self._state: Progress = progress([])
         self._files: dict[str, FileRef] = {}
+        self._footprint: Footprint | None = None
         self._rows: list[EpochResult] = []
         self._notes: list[str] = []
         self._checkpoints = Checkpoints(request)
@@ -282,6 +286,12 @@ class _Run:
                 target = folder.attempt(self.request.trial, self.request.attempt, name)
                 self._files[name] = folder.publish(scratch / name, target)
 
+    def measure(self, end: _End, weights: Path) -> None:
+        """Measure the footprint of the best weights, if an objective asks for it and no earlier trial had the same."""
+        asks = FOOTPRINTS.keys() & set(self.request.objectives)
+        if asks and self.request.footprint is None and end.ending.is_measured and "best.pt" in self._files:
+            self._footprint = footprint_of(weights)
+
     def record(self, end: _End) -> TrialRecord:
         """Return the record of the training, earlier attempts included."""
         request = self.request
@@ -298,6 +308,7 @@ class _Run:
             seconds=self._seconds(),
             world_size=1,
             files=self._files,
+            footprint=self._footprint,
             checkpoint=self._last_checkpoint,
             notes=self._notes,
         )

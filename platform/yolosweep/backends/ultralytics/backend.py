@@ -14,11 +14,13 @@ from yolosweep.backends.preview import Preview
 from yolosweep.backends.trainer import Trainer
 from yolosweep.backends.ultralytics import argument_check, model_files, rules
 from yolosweep.backends.ultralytics.arguments import is_installed, train_arguments
+from yolosweep.backends.ultralytics.model_count import counted
 from yolosweep.backends.ultralytics.starter import starter
 from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.backends.ultralytics.training_cost import training_cost
 from yolosweep.errors import Fault
 from yolosweep.records import DataProfile
+from yolosweep.records.footprint import Footprint
 
 __all__ = ["UltralyticsBackend"]
 
@@ -106,6 +108,13 @@ class UltralyticsBackend:
         """Estimate a training's cost from the size of its model file, else from the letter in the model's name."""
         cost = training_cost(_parameters(model, model_bytes) / 1e6, imgsz=imgsz, batch=batch)
         return cost._replace(memory_mb=cost.memory_mb + _WORKER_MB)
+
+    def footprint(self, model: str, *, task: str, classes: int, imgsz: int | None) -> Footprint | None:
+        """Count on the model as Ultralytics builds it, with its layers fused; None of weights that are not here yet."""
+        found = model_files.locate_model(model, fetch=False)
+        if isinstance(found, Path) and not found.is_file():
+            return None
+        return counted(str(found), task=task, classes=classes, imgsz=imgsz or 640) if is_installed() else None
 
     def starter(self, task: str, data: DataProfile, epochs: int | None = None) -> Starter:
         """Return the smallest YOLO26 of the task, AdamW, and the arguments most worth searching."""

@@ -17,6 +17,7 @@ from typing import Any
 from yolosweep.backends.deployment import CardFacts, ExportedModel, ExportJob
 from yolosweep.backends.failure_causes import last_line
 from yolosweep.backends.ultralytics.arguments import train_arguments
+from yolosweep.backends.ultralytics.footprint import pass_times
 from yolosweep.errors import TrainingError
 from yolosweep.records import Validation
 from yolosweep.records.export import Latency
@@ -44,7 +45,7 @@ _INSTEAD = {"onnxruntime": ("onnxruntime-gpu",)}
 """Distributions that do as well."""
 _TRACED_FOR_ITS_DEVICE = ("torchscript",)
 """Formats that run on the kind of device they were exported on."""
-_PASSES, _WARM_UP = 30, 5
+_PASSES = 30
 
 _PIPELINES = {
     "detect": "object-detection", "segment": "image-segmentation", "classify": "image-classification",
@@ -177,7 +178,6 @@ def _device(job: ExportJob) -> str | int:
 def _latency(job: ExportJob, exported: Path) -> Latency:
     """Time single images through both models in turns, so that a busy machine slows both alike."""
     from statistics import median
-    from time import perf_counter
 
     import torch
     from ultralytics.nn.autobackend import AutoBackend
@@ -186,17 +186,7 @@ def _latency(job: ExportJob, exported: Path) -> Latency:
     models = [AutoBackend(model=str(path), device=device, verbose=False).eval() for path in (job.weights, exported)]
     height, width = models[1].imgsz
     image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
-    times: list[list[float]] = [[], []]
-    with torch.inference_mode():
-        for _ in range(_WARM_UP + _PASSES):
-            for model, taken in zip(models, times, strict=True):
-                given = image.to(model.device)
-                _wait(model.device)
-                begun = perf_counter()
-                model(given)
-                _wait(model.device)
-                taken.append(1000 * (perf_counter() - begun))
-    medians = [round(median(taken[_WARM_UP:]), 3) for taken in times]
+    medians = [round(median(taken), 3) for taken in pass_times(models, image, passes=_PASSES)]
     return Latency(
         checkpoint_ms=medians[0],
         exported_ms=medians[1],
@@ -206,14 +196,6 @@ def _latency(job: ExportJob, exported: Path) -> Latency:
         threads=torch.get_num_threads(),
         imgsz=(int(height), int(width)),
     )
-
-
-def _wait(device: Any) -> None:
-    """Wait for what a GPU still computes."""
-    import torch
-
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def _imgsz(settings: Mapping[str, Any]) -> int:

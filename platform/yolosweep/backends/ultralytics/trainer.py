@@ -19,6 +19,7 @@ from yolosweep.backends.ultralytics.callbacks import Diverged, TrainingCallbacks
 from yolosweep.backends.ultralytics.data_settings import Change, adapted, switched_off
 from yolosweep.backends.ultralytics.ddp import ddp_trainer, my_rank
 from yolosweep.backends.ultralytics.environment import enter, log_to, scan_findings, see_only
+from yolosweep.backends.ultralytics.footprint import footprint_of
 from yolosweep.backends.ultralytics.label_cache import scan_labels
 from yolosweep.backends.ultralytics.tasks import class_of
 from yolosweep.backends.ultralytics.trainer_mixins import make_trainer_class
@@ -37,6 +38,7 @@ from yolosweep.records import (
     Verdict,
     record_of,
 )
+from yolosweep.records.footprint import FOOTPRINTS, Footprint
 from yolosweep.storage.scratch import scratch_folder
 
 __all__ = ["YoloTrainer", "auto_share"]
@@ -107,6 +109,7 @@ class YoloTrainer:
                 with log_to(callbacks.log_file):
                     end = refused or run.go()
                 end = run.publish(end)
+                run.measure(end)
             finally:
                 _forget(run)
         return run.record(end)
@@ -136,6 +139,7 @@ class _Run:
         self.trainer: Any = None
         self.notes: list[str] = []
         self.files: dict[str, FileRef] = {}
+        self.footprint: Footprint | None = None
         self.device_name = "cpu"
         self.threads = request.threads
         self._used: dict[str, Any] = {}
@@ -318,6 +322,24 @@ class _Run:
             return classified(error, batch=self._batch(), begun=True)
         return end
 
+    def measure(self, end: End) -> None:
+        """Measure the footprint of the best weights, if an objective asks for it and no earlier trial had the same."""
+        asks = FOOTPRINTS.keys() & set(self.request.objectives)
+        if (
+            not asks
+            or self.request.footprint is not None
+            or my_rank()
+            or "best.pt" not in self.files
+            or not end.ending.is_measured
+        ):
+            return
+        size, on_gpu = int(self._used["imgsz"]), self.request.gpus > 0
+        self.trainer = None  # what it holds on the GPU would be in the way
+        try:
+            self.footprint = footprint_of(self.watch.best_pt, imgsz=size, on_gpu=on_gpu, device=self.device_name)
+        except Exception as error:
+            self.notes.append(f"the footprint of its model was not measured: {last_line(error)}")
+
     def record(self, end: End) -> TrialRecord:
         """Return the training's record."""
         outcome = Outcome(
@@ -332,6 +354,7 @@ class _Run:
             threads=self.threads,
             recoveries=self.watch.recoveries,
             files=self.files,
+            footprint=self.footprint,
             checkpoint=self._checkpoint,
             notes=self.notes,
         )

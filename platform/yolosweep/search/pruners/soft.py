@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from yolosweep.experiment.schema import Search
 from yolosweep.records import EpochResult
-from yolosweep.records.events import Event
+from yolosweep.records.events import Event, TrialEnded
 from yolosweep.search.forecasts import Forecasts
 
 __all__ = ["SoftPruner"]
@@ -46,6 +46,9 @@ class SoftPruner:
         self._epochs, self._grace, self._mode = epochs, search.grace_epochs or 1, search.mode
         self._every = max(1, epochs // 20)
         self._forecasts = Forecasts(epochs, search.mode)
+        self._limits = [one for one in search.objectives if one.limit is not None]
+        self._outside = set[str]()
+        """Trials beyond a limit: they are not what others have to beat."""
 
     def should_stop(self, trial: str, row: EpochResult) -> bool:
         """Return whether a trial has hardly any chance left."""
@@ -65,12 +68,17 @@ class SoftPruner:
     def apply(self, event: Event) -> None:
         """Learn from one event of the ledger."""
         self._forecasts.apply(event)
+        if isinstance(event, TrialEnded):
+            values = event.record.objectives
+            if not all(one.is_met(values.get(one.metric)) for one in self._limits):
+                self._outside.add(event.record.trial)
 
     def _outlook(self, trial: str, row: EpochResult) -> _Outlook | None:
         """Return the outlook of a trial; None where it is not judged."""
         if not self._is_judged(row.epoch) or is_protected(trial, self._protected):
             return None
-        finals = [one.final for name in self._forecasts.complete if (one := self._forecasts.of(name)) is not None]
+        rivals = [name for name in self._forecasts.complete if name not in self._outside]
+        finals = [one.final for name in rivals if (one := self._forecasts.of(name)) is not None]
         forecast = self._forecasts.after(trial, row.score)
         if len(finals) < self._complete or forecast is None:
             return None

@@ -20,11 +20,13 @@ from threadpoolctl import threadpool_limits
 
 from yolosweep.experiment import Parameter
 from yolosweep.records.earlier import EarlierTrial
+from yolosweep.records.objectives import Objective, Values
 from yolosweep.search.forecasts import Forecasts
 from yolosweep.search.searchers.axes import Axes
 from yolosweep.search.searchers.epoch_cost import cost_slopes
 from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
 from yolosweep.search.searchers.qmc import covering_point
+from yolosweep.search.searchers.trade_offs import Limit, Targets, Traded, fitted_limit, folded
 
 __all__ = ["GpSearcher"]
 
@@ -64,13 +66,21 @@ class _State:
     """The process as of one moment."""
 
     process: GaussianProcess
-    incumbent: float
+    incumbent: float | None
+    """The highest mean; None where no trial is known to keep the limits."""
     leaders: Array
     """Points with the highest means, best first."""
     count: int
     center: float
     scale: float
     """What the values were standardized with."""
+    span: tuple[float, float]
+    """The worst and the best value."""
+    within: Array
+    """Columns of the observations that keep the limits."""
+    traded: tuple[Traded, ...]
+    """Models of further objectives; empty where nothing is traded off, or too little is known."""
+    limits: tuple[Limit, ...]
     slopes: Array
     """By column, how the logarithm of an epoch's seconds grows."""
 
@@ -94,6 +104,7 @@ class GpSearcher:
         self._earlier_points: dict[int, Array] = {}
         self._forecasts: Forecasts | None = None
         self._allows: Callable[[Mapping[str, Any]], bool] | None = None
+        self._targets = Targets(values={})
         self._changes = 0
         self._known: tuple[tuple[int, int], _State | None] = ((-1, -1), None)
 
@@ -107,6 +118,14 @@ class GpSearcher:
             if (point := self._axes.point(trial.parameters)) is not None:
                 self._earlier[number], self._earlier_points[number] = trial, point
         self._changes += 1
+
+    def aim(self, objectives: Sequence[Objective]) -> None:
+        """Search for several objectives: a front, within the limits."""
+        self._targets = Targets(objectives=tuple(objectives), values={})
+
+    def measured(self, number: int, values: Values) -> None:
+        """Learn the value of each objective of a trial."""
+        self._targets.values[number] = values
 
     def keep_to(self, allows: Callable[[Mapping[str, Any]], bool]) -> None:
         """Suggest only what is allowed."""
@@ -131,7 +150,7 @@ class GpSearcher:
         with threadpool_limits(1, user_api="blas"):
             known = number + len(self._earlier) if number else 0
             state = self._state() if known >= self._first_trials else None
-            point = self._first(number, attempt, rng) if state is None else self._best(state, rng)
+            point = self._first(number, attempt, rng) if state is None else self._best(state, number, rng)
         return self._axes.parameters(point)
 
     def _first(self, number: int, attempt: int, rng: np.random.Generator) -> Array:
@@ -215,15 +234,44 @@ class GpSearcher:
         scales = fitted_scales(x[few], z[few], variance[few], self._axes.groups, self._axes.count)
         process = GaussianProcess(x, z, variance, self._axes.groups, scales)
         means, _ = process.predict(x)
-        seen = set(numbers)
-        young = [trial.point for n, trial in self._trials.items() if not trial.is_over and n not in seen]
-        if pending := [point for point in young if point is not None][-_PENDING:]:
-            process = process.believing(self._axes.columns(np.array(pending)))
-        leaders = points[np.argsort(-means, kind="stable")[:5]]
+        pending = self._pending(set(numbers))
+        places = dict(zip(numbers, x, strict=True))
+        within = np.array([self._targets.is_within(n) for n in numbers])
         return _State(
-            process=process, incumbent=float(means.max()), leaders=leaders, count=count, center=center, scale=scale,
-            slopes=self._slopes(),
+            process=process.believing(pending), incumbent=float(means[within].max()) if within.any() else None,
+            leaders=points[np.argsort(-means, kind="stable")[:5]], count=count, center=center, scale=scale,
+            span=(float(z.min()), float(z.max())), within=x[within], traded=self._traded(places, pending),
+            limits=self._limits(places), slopes=self._slopes(),
         )  # fmt: skip
+
+    def _pending(self, seen: set[int]) -> Array:
+        """Return the columns of trials that run and have no forecast."""
+        young = [trial.point for n, trial in self._trials.items() if not trial.is_over and n not in seen]
+        points = [point for point in young if point is not None][-_PENDING:]
+        return self._axes.columns(np.array(points).reshape(-1, self._axes.count))
+
+    def _traded(self, points: Mapping[int, Array], pending: Array) -> tuple[Traded, ...]:
+        """Return a model of each further objective without a limit; none where too little is known of one."""
+        found = []
+        for place in self._targets.traded[1:]:
+            known = self._targets.of(place, points)
+            if len(known) < 3:
+                return ()
+            z, variance, _, _ = _standardized(np.array(list(known.values())), np.zeros(len(known)))
+            x = np.array([points[n] for n in known])
+            scales = fitted_scales(x, z, variance, self._axes.groups, self._axes.count)
+            process = GaussianProcess(x, z, variance, self._axes.groups, scales)
+            found.append(Traded(process=process.believing(pending), low=float(z.min()), top=float(z.max())))
+        return tuple(found)
+
+    def _limits(self, points: Mapping[int, Array]) -> tuple[Limit, ...]:
+        """Return a model of each value that has a limit."""
+        targets, axes = self._targets, self._axes
+        found = [
+            fitted_limit(targets.objectives[place], points, targets.of(place, points), axes.groups, axes.count)
+            for place in targets.limited
+        ]
+        return tuple(limit for limit in found if limit is not None)
 
     def _slopes(self) -> Array:
         """Return how the seconds of an epoch grow, as far as they were measured."""
@@ -237,9 +285,10 @@ class GpSearcher:
 
     # What is next
 
-    def _best(self, state: _State, rng: np.random.Generator) -> Array:
+    def _best(self, state: _State, number: int, rng: np.random.Generator) -> Array:
         """Return the point that promises most of a wide choice, then of its neighbourhood."""
         axes, home = self._axes, self._home()
+        weights = self._targets.weights(self._seed, number) if state.traded else None
         pools = [axes.anywhere(rng.random((400, axes.count)))]
         if home is not None:
             pools.append(axes.near(home, 0.2, 0.3, rng, 150))
@@ -249,15 +298,23 @@ class GpSearcher:
             ]
         points = np.vstack(pools)
         for round_ in range(_ROUNDS):
-            top = points[np.argsort(-self._promise(state, points), kind="stable")[:6]]
+            top = points[np.argsort(-self._promise(state, points, weights), kind="stable")[:6]]
             points = np.vstack([top, *(axes.near(point, 0.06 / 2**round_, 0.6, rng, 30) for point in top)])
-        return np.asarray(points[int(np.argmax(self._promise(state, points)))])
+        return np.asarray(points[int(np.argmax(self._promise(state, points, weights)))])
 
-    def _promise(self, state: _State, points: Array) -> Array:
+    def _promise(self, state: _State, points: Array, weights: Array | None) -> Array:
         """Return the logarithm of expected improvement, weighted by the prior; minus infinity where it was tried."""
         columns = self._axes.columns(points)
-        mean, deviation = state.process.predict(columns)
-        promise = np.log(deviation) + _log_improvement((mean - state.incumbent) / deviation)
+        promise, incumbent = np.zeros(len(points)), state.incumbent
+        if incumbent is not None:
+            mean, deviation = state.process.predict(columns)
+            if weights is not None:
+                models = (Traded(process=state.process, low=state.span[0], top=state.span[1]), *state.traded)
+                incumbent = float(folded(models, weights, state.within)[0].max())
+                mean, deviation = folded(models, weights, columns)
+            promise = np.log(deviation) + _log_improvement((mean - incumbent) / deviation)
+        for limit in state.limits:
+            promise = promise + limit.log_chance(columns)
         promise -= self._cost * (columns @ state.slopes)
         home = self._home()
         if home is not None:

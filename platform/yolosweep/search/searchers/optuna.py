@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,12 @@ import optuna
 
 from yolosweep.experiment import Parameter
 from yolosweep.experiment.space import is_number
+from yolosweep.records.objectives import Objective, Values
 
 __all__ = ["OptunaSearcher", "distribution_of"]
+
+_FAR = 1e12
+"""How far beyond a limit an unknown value counts."""
 
 
 class OptunaSearcher:
@@ -46,13 +50,24 @@ class OptunaSearcher:
     ) -> None:
         self._space, self._make_sampler, self._seed, self._writes = dict(space), sampler, seed, writes
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._objectives: tuple[Objective, ...] = ()
+        self._values: dict[int, Values] = {}
         self._worst = -math.inf if mode == "max" else math.inf
-        self._study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
+        self._study = _study_of([mode])
         # By name: the order in which a file lists its axes must not change what is drawn.
         self._distributions = {
             name: axis for name, p in sorted(self._space.items()) if (axis := distribution_of(p, ordered)) is not None
         }
         self._running: dict[int, optuna.trial.Trial] = {}
+
+    def aim(self, objectives: Sequence[Objective]) -> None:
+        """Search for several objectives; limits are Optuna's constraints."""
+        self._objectives = tuple(objectives)
+        self._study = _study_of([one.mode for one in objectives if one.limit is None])
+
+    def measured(self, number: int, values: Values) -> None:
+        """Keep the values of a trial until it has ended."""
+        self._values[number] = values
 
     def suggest(self, number: int, attempt: int = 0) -> dict[str, Any] | None:
         """Return parameters for trial ``number``."""
@@ -77,11 +92,14 @@ class OptunaSearcher:
         if trial is None:
             return
         complete, failed = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.FAIL
-        value = self._worst if score is None else score
-        if not learned:
+        values = self._values_of(number, score)
+        for one, value in zip(self._objectives, self._values.get(number, ()), strict=False):
+            if one.limit is not None:
+                trial.set_constraint(one.metric, _FAR if value is None else one.loss(value) - one.loss(one.limit))
+        if not learned or values is None:
             self._study.tell(trial, state=failed)
         elif self._read(trial) == {name: used.get(name) for name in self._space}:
-            self._study.tell(trial, value)
+            self._study.tell(trial, values)
         else:
             attributes = self._study.trials[trial.number].system_attrs
             self._study.tell(trial, state=failed)
@@ -92,10 +110,18 @@ class OptunaSearcher:
                         state=complete,
                         params=params,
                         distributions=self._distributions,
-                        value=value,
+                        values=values,
                         system_attrs={name: one for name, one in attributes.items() if name != "fixed_params"},
                     )
                 )
+
+    def _values_of(self, number: int, score: float | None) -> list[float] | None:
+        """Return the values for Optuna; None where one of several is unknown."""
+        if len(self._study.directions) == 1:
+            return [self._worst if score is None else score]
+        found = zip(self._objectives, self._values.get(number, ()), strict=False)
+        values = [value for one, value in found if one.limit is None and value is not None]
+        return values if len(values) == len(self._study.directions) else None
 
     def _nearest(self, name: str, value: Any) -> Any:
         """Return the nearest number of a parameter, e.g. for a batch that was lowered below all that are searched."""
@@ -128,6 +154,10 @@ class OptunaSearcher:
             else:
                 written[name] = value
         return written
+
+
+def _study_of(modes: Sequence[str]) -> optuna.Study:
+    return optuna.create_study(directions=["maximize" if mode == "max" else "minimize" for mode in modes])
 
 
 def distribution_of(parameter: Parameter, ordered: bool = False) -> optuna.distributions.BaseDistribution | None:

@@ -13,9 +13,18 @@ from typing import Any, Protocol, cast, runtime_checkable
 from yolosweep.experiment import Parameter
 from yolosweep.experiment.choices import SEARCHERS
 from yolosweep.records.earlier import EarlierTrial
+from yolosweep.records.objectives import Objective, Values
 from yolosweep.search.forecasts import Forecasts
 
-__all__ = ["ConstrainedSearcher", "CurveSearcher", "InformedSearcher", "ModelSearcher", "Searcher", "searcher_for"]
+__all__ = [
+    "ConstrainedSearcher",
+    "CurveSearcher",
+    "InformedSearcher",
+    "ModelSearcher",
+    "MultiObjectiveSearcher",
+    "Searcher",
+    "searcher_for",
+]
 
 
 class Searcher(Protocol):
@@ -57,6 +66,17 @@ class ConstrainedSearcher(Searcher, Protocol):
 
     def keep_to(self, allows: Callable[[Mapping[str, Any]], bool]) -> None:
         """Keep to the parameters that this function allows."""
+
+
+@runtime_checkable
+class MultiObjectiveSearcher(Searcher, Protocol):
+    """A searcher that takes several objectives, with or without limits."""
+
+    def aim(self, objectives: Sequence[Objective]) -> None:
+        """Search for several objectives, from before the first trial on; the first one is the score."""
+
+    def measured(self, number: int, values: Values) -> None:
+        """Learn the value of each objective of a trial, right before it learns how the trial ended."""
 
 
 @runtime_checkable

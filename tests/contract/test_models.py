@@ -13,6 +13,7 @@ import pytest
 from tests.contract.test_exact_resume import measured, train_until_killed
 from tests.contract.test_validation import draw
 from tests.tools.model_table import MODELS
+from tests.tools.placing import take
 
 from yolosweep import api
 from yolosweep.backends import trainer_for
@@ -46,7 +47,7 @@ def searched_here(sweep: Any) -> str:
     alone = Allocation(cpus=1, gpus=0, concurrent=1)
     about = sweep._controller_arguments(dataset, sweep._store_models(), alone, {})
     controller = SweepController(sweep._folder.address, clock=time.monotonic, **about)
-    while isinstance(request := controller.begin(0), TrialRequest):
+    while isinstance(request := take(controller), TrialRequest):
         _, record = trained(request, controller)
         controller.ended(record, request.attempt)
     return controller.close()

@@ -13,17 +13,9 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from tests.bench.picture_changes import jpeg
 from tests.bench.picture_changes import part as crop
 
+from yolosweep.data.duplicates.features import correlations, features, transposed
 from yolosweep.data.duplicates.near_duplicates import EXACT, NEAR, find_near_duplicates
-from yolosweep.data.duplicates.signatures import (
-    FLAT,
-    SIDE,
-    correlations,
-    decode_signatures,
-    features,
-    pixels_of,
-    signature_of,
-    transposed,
-)
+from yolosweep.data.duplicates.signatures import FLAT, SIDE, decode_signatures, pixels_of, signature_of
 
 BCCD = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "bccd" / "images"
 

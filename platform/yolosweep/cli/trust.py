@@ -40,7 +40,7 @@ def with_trusted(
     if outside is None:
         return codes
     notify(
-        f"{outside.count} files are outside the data set's folders (links or lists), e.g. {printable(outside.target)}"
+        f"{outside.files} files are outside the data set's folders (links or lists), e.g. {printable(outside.first)}"
     )
     print("Use them? Only if you trust that place [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

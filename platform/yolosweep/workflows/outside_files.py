@@ -20,9 +20,9 @@ __all__ = ["OutsideFiles", "outside_files"]
 class OutsideFiles(NamedTuple):
     """What a data set leads to."""
 
-    count: int
-    target: str
-    """The first one."""
+    files: int
+    first: str
+    """Where the first of them is."""
 
 
 def outside_files(source: str, task: str | None = None, overrides: Sequence[str] | None = None) -> OutsideFiles | None:

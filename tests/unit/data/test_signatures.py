@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
-from tests.bench.picture_changes import jpeg
+from tests.bench.picture_changes import CHANGES as STRONGER
+from tests.bench.picture_changes import jpeg, photographs
 from tests.bench.picture_changes import part as crop
 
 from yolosweep.data.duplicates.features import correlations, features, transposed
@@ -83,6 +84,25 @@ def test_a_scene_in_which_something_moved_is_another_picture(tmp_path: Path) -> 
     first.paste((20, 20, 20), (10, 10, 40, 40))
     second.paste((20, 20, 20), (90, 60, 120, 90))
     assert NEAR not in {kind for *_, kind in found([first, second], tmp_path)}
+
+
+@pytest.mark.parametrize(
+    "name", ["5 degrees", "15 degrees", "crop 20 % corner", "crop 30 % middle", "cut-out 20 %", "inverted"]
+)
+def test_a_stronger_change_of_a_photo_is_found(name: str, tmp_path: Path) -> None:
+    photos = [photo for _, photo in photographs(tmp_path)]  # those of matplotlib and ultralytics
+    assert len(photos) >= 3
+    pairs = found([*photos, *map(STRONGER[name], photos)], tmp_path)
+    assert pairs == [(f"{at:02d}", f"{at + len(photos):02d}", NEAR) for at in range(len(photos))]
+
+
+def test_different_pictures_between_the_same_bars_are_no_copies(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    images = []
+    for _ in range(4):
+        texture = Image.fromarray(rng.uniform(60, 190, (60, 60)).astype(np.uint8)).resize((420, 420), 3)
+        images.append(ImageOps.pad(texture.convert("RGB"), (640, 420), color=(0, 0, 0)))
+    assert NEAR not in {kind for *_, kind in found(images, tmp_path)}
 
 
 @pytest.mark.parametrize(

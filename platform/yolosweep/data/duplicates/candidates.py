@@ -213,7 +213,7 @@ def _best_half(first: Array, second: Array) -> Array:
         one = unit(first[half].reshape(len(first), -1, 1).astype(np.float32), axis=1)
         two = unit(turns[half].reshape(len(first), 8, -1).astype(np.float32))
         found.append(np.matmul(two, one).max((1, 2)))
-    return np.max(found, axis=0)
+    return np.asarray(np.max(found, axis=0))
 
 
 def _best_part(thumbnails: Array, pairs: Array, *, thorough: bool) -> Array:

@@ -15,7 +15,7 @@ from yolosweep.storage.atomic_files import cache_folder, write_atomic
 
 __all__ = ["cached_pairs"]
 
-_FORMAT = 3
+_FORMAT = 4
 """Increment when the search or its thresholds change."""
 _KEPT = 50
 """Results kept, most recently used first."""

@@ -61,7 +61,8 @@ def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = Non
 
 
 def _generated(names: dict[int, str], folder: Path) -> Finding:
-    said = f"no file names the {len(names)} classes: they are called class_0 to class_{len(names) - 1}"
+    called = "class: it is called class_0" if len(names) == 1 else f"classes: they are called {names[0]} and so on"
+    said = f"no file names the {called}"
     return finding("yaml-names-missing", f"{said}; list the real names in classes.txt", file=str(folder))
 
 

@@ -43,10 +43,10 @@ _MOST = 3
 """Candidates kept per image; bounds the work if all images are similar. A pair is kept for either of its images: many
 pictures with the same banner must not crowd out the original of each."""
 
-_KEPT_ALWAYS, _ALIGNED_OF_FEW = 2000, 300
+_KEPT_ALWAYS, _ALIGNED_OF_FEW = 600, 300
 """In small data sets more are kept, and aligned: about so many pairs."""
 
-_COMPARED, _COMPARED_ALWAYS = 8, 20_000
+_COMPARED, _COMPARED_ALWAYS = 8, 10_000
 """Hits whose thumbnails are compared, per image (half as many in large sets), and in any data set."""
 
 _HITS = 4
@@ -55,7 +55,7 @@ _HITS = 4
 _TILE = 256
 """Images compared per tile; the products of one tile fit in the processor's cache."""
 
-_ALWAYS, _ALIGNED_ALWAYS, _ALIGNED_SHARE = 1000, 500, 0.125
+_ALWAYS, _ALIGNED_ALWAYS, _ALIGNED_SHARE = 300, 200, 0.125
 """Pairs of a data set that are read, and aligned by keypoints, the most costly comparison, whatever their thumbnails
 say, the most similar ones; and aligned ones per image."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from yolosweep.cli.console import is_terminal, notify
+from yolosweep.cli.console import confirmed, is_terminal, notify
 
 __all__ = ["with_trusted"]
 
@@ -42,8 +42,7 @@ def with_trusted(
     notify(
         f"{outside.files} files are outside the data set's folders (links or lists), e.g. {printable(outside.first)}"
     )
-    print("Use them? Only if you trust that place [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if not confirmed("Use them? Only if you trust that place"):
         return codes
     notify(f"used, as with --allow {OUTSIDE}")
     return [*codes, OUTSIDE]

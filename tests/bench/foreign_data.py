@@ -1,11 +1,14 @@
 """Data that other programs and other machines leave behind, one minimal input each: what the checks say about it.
 
 ``python -m tests.bench.foreign_data [WORD]`` prints a table of what was said at 396f4ef (``before``) and what is said
-now; WORD keeps the rows whose number or name holds it.
+now; WORD keeps the rows whose number or name holds it. Numbers are those of the report data-2: 1 and 2 are here, 5 to 7
+in :mod:`tests.bench.public_reports`; for 3 see ``tests.bench.leaks --pictures``, for 4 ``tests.bench.many_images`` and
+``tests.bench.scan``.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -527,6 +530,7 @@ def _no_labels(place: Path) -> str:
 
 def answers(word: str = "") -> Iterator[tuple[Row, str]]:
     """Yield every row with what is said now."""
+    importlib.import_module("tests.bench.public_reports")
     for one in ROWS:
         if word in one.number or word in one.name:
             with tempfile.TemporaryDirectory() as folder:

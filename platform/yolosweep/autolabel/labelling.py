@@ -17,7 +17,7 @@ from yolosweep import __version__
 from yolosweep.autolabel.agreement import Agreement, HumanLabel, PredictedLabel, agreement
 from yolosweep.autolabel.annotators import Annotator
 from yolosweep.autolabel.journal import Journal
-from yolosweep.autolabel.label_errors import LabelErrorKind, label_errors
+from yolosweep.autolabel.label_errors import LabelError, LabelErrorKind, label_errors
 from yolosweep.errors import DataError, RunFolderError
 from yolosweep.storage.atomic_files import sha256_of, write_atomic
 
@@ -74,10 +74,15 @@ class AutolabelResult:
             },
         }
 
+    def errors(self) -> list[tuple[LabelledImage, LabelError]]:
+        """Return the suspected errors in human labels of all images, the likeliest first."""
+        compared = [(one, one.known) for one in self.images if one.known is not None and one.label is not None]
+        found = [(one, error) for one, known in compared for error in label_errors(one.drawn, known)]
+        return sorted(found, key=lambda pair: -pair[1].score)
+
     def suspected(self) -> dict[str, int]:
         """Return how many errors in human labels the detector is sure of, by kind."""
-        pairs = ((one.drawn, one.known) for one in self.images if one.known is not None and one.label is not None)
-        errors = [error for drawn, known in pairs for error in label_errors(drawn, known) if error.score >= _SURE]
+        errors = [error for _, error in self.errors() if error.score >= _SURE]
         return {kind.value: count for kind in LabelErrorKind if (count := sum(e.kind is kind for e in errors))}
 
 

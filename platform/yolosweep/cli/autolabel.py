@@ -31,6 +31,7 @@ def autolabel(
     """Auto-label images into a separate folder and report the agreement with human labels."""
     from yolosweep.cli.data_autolabel import describe_labels
     from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.cli.trust import with_trusted
     from yolosweep.workflows.auto_labels import label_images
 
     made = label_images(
@@ -41,6 +42,6 @@ def autolabel(
         sam=sam,
         conf=conf,
         include_eval=include_eval,
-        allow=allow or (),
+        allow=with_trusted(allow, data, as_json=as_json),
     )
     emit(made.summary(), as_json, describe_labels)

@@ -53,10 +53,11 @@ def check(
     """Find problems in a data set before a sweep does: labels, images, leaks, balance."""
     from yolosweep import api
     from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.cli.trust import with_trusted
     from yolosweep.errors import DataError
 
-    lowest, codes = _severity(fail_on), allow or ()
-    for_github = _is_for_github(output, as_json)
+    lowest, for_github = _severity(fail_on), _is_for_github(output, as_json)
+    codes = with_trusted(allow, data, task, as_json=as_json or for_github)
     with _annotating(for_github):
         found = api.check(
             data, task=task, imgsz=imgsz or (), allow=codes, report=report, fail_on=lowest, listener=ConsoleListener()

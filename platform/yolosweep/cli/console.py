@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Styled",
     "add_row",
+    "confirmed",
     "emit",
     "fits",
     "is_terminal",
@@ -172,6 +173,12 @@ def notify(text: str) -> None:
 def overwrite(text: str) -> None:
     """Replace the current line of the terminal on standard error; an empty text clears it."""
     print(f"\r{text:<79}" if text else f"\r{'':<79}\r", end="", file=sys.stderr, flush=True)
+
+
+def confirmed(question: str) -> bool:
+    """Ask a person at the terminal and return whether the answer is yes."""
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def show_error(error: object) -> None:

@@ -32,9 +32,11 @@ def convert(
 ) -> None:
     """Copy a data set with its labels converted to YOLO's: COCO, VOC, CVAT, Label Studio, and other row formats."""
     from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.cli.trust import with_trusted
     from yolosweep.workflows.data_conversion import convert_data
 
-    made = convert_data(source, target, ConsoleListener(), task=task or "detect", allow=allow or ())
+    codes = with_trusted(allow, source, task, as_json=as_json)
+    made = convert_data(source, target, ConsoleListener(), task=task or "detect", allow=codes)
     emit(made, as_json, _describe)
 
 

@@ -34,10 +34,12 @@ def plan(
     """Print what a run would do and cost at most; write nothing."""
     from yolosweep import api
     from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.cli.trust import with_trusted
 
+    codes = with_trusted(allow, str(experiment), overrides=overrides or [], as_json=as_json)
     listener = ConsoleListener()
     try:
-        found = api.plan(experiment, *(overrides or ()), allow=allow or (), measure=measure, listener=listener)
+        found = api.plan(experiment, *(overrides or ()), allow=codes, measure=measure, listener=listener)
     finally:
         listener.rest()
     emit(found, as_json, _describe)

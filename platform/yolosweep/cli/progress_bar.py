@@ -27,13 +27,16 @@ def progress(
     """
     on_terminal = is_terminal(sys.stderr)
     started = last = time.monotonic()
-    visible = False
+    visible, before = False, 0
 
     def update(done: int, of: int) -> None:
-        nonlocal last, visible
+        nonlocal started, last, visible, before
         now = time.monotonic()
+        if not before:  # until then, models were loaded
+            started, before = now, done
         if done < of and now - last >= _EVERY_S[on_terminal]:
-            left = f", about {(now - started) * (of - done) / done:.0f} s left" if done else ""
+            rest = (now - started) * (of - done) / (done - before) if done > before else 0.0
+            left = f", about {rest:.0f} s left" if rest else ""
             amount = f"{done >> 20} of {of >> 20} MiB" if in_bytes else f"{done} of {of} files"
             (show if on_terminal else notify)(f"{what}: {amount}{left}")
             last, visible = now, True

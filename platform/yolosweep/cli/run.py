@@ -29,5 +29,7 @@ def run(
         plan(experiment, overrides, allow, as_json=as_json)
         return
     from yolosweep.cli.sweep import run_sweep
+    from yolosweep.cli.trust import with_trusted
 
-    run_sweep(experiment, overrides or [], allow=allow or [], as_json=as_json)
+    codes = with_trusted(allow, str(experiment), overrides=overrides or [], as_json=as_json)
+    run_sweep(experiment, overrides or [], allow=codes, as_json=as_json)

@@ -42,6 +42,7 @@ def split(
     """Split a data set into train, val and test. Keeps bursts and duplicates together, moves no files."""
     from yolosweep import api
     from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.cli.trust import with_trusted
 
     made = api.split(
         data,
@@ -51,7 +52,7 @@ def split(
         test=test,
         seed=seed,
         by=by,
-        allow=allow or (),
+        allow=with_trusted(allow, data, task, as_json=as_json),
         listener=ConsoleListener(),
     )
     emit(made, as_json, _describe)

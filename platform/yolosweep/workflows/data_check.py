@@ -14,7 +14,7 @@ from yolosweep.storage.addresses import is_address
 from yolosweep.workflows.data_report import write_page
 from yolosweep.workflows.listener import Listener
 
-__all__ = ["check_data"]
+__all__ = ["check_data", "experiment_in"]
 
 
 def check_data(
@@ -42,7 +42,7 @@ def check_data(
         DataError: the data cannot be read as a dataset at all.
         UsageError: a code does not exist, or the page cannot be written.
     """
-    exp = _experiment(source)
+    exp = experiment_in(source)
     task = task or (exp.task if exp else "detect")
     sizes = list(imgsz) or (sizes_of(exp) if exp else [DEFAULT_BACKEND.arguments.imgsz({})])
     named = source if source.startswith("sample:") or is_address(source) else str(Path(source).absolute())
@@ -59,7 +59,7 @@ def check_data(
     return found
 
 
-def _experiment(source: str) -> Experiment | None:
+def experiment_in(source: str) -> Experiment | None:
     """Return the experiment if the file is one: it has a ``search:``."""
     path = Path(source)
     if path.suffix not in (".yaml", ".yml") or not path.is_file():

@@ -88,5 +88,5 @@ def _record(result: SplitResult, layout: Layout) -> DataSplit:
         missing={split: tuple(names.get(n, "(none)") for n in lost) for split, lost in result.missing.items()},
         left_out=tuple(map(str, result.left_out)),
         seed=result.seed,
-        notes=result.notes,
+        notes=(*(one.message for one in layout.findings if one.code == "yaml-names-missing"), *result.notes),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 
 from yolosweep.autolabel.agreement import HumanLabel, agreement
@@ -11,11 +13,14 @@ from yolosweep.autolabel.labelling import AutolabelResult, LabelledImage
 from yolosweep.data import OUTSIDE, Gate, examine
 from yolosweep.errors import UsageError
 from yolosweep.records import LabelReview
+from yolosweep.storage.atomic_files import write_atomic
 from yolosweep.workflows.auto_labels import write_review
 from yolosweep.workflows.listener import Listener
 
-__all__ = ["review_labels"]
+__all__ = ["SUSPECTS", "review_labels", "suspects_table"]
 
+SUSPECTS = "suspects.csv"
+_COLUMNS = ("image", "split", "error", "score", "labelled", "seen", "x", "y", "width", "height")
 _TASKS = ("detect", "segment")
 
 
@@ -44,9 +49,25 @@ def review_labels(
     try:
         out.mkdir(parents=True, exist_ok=True)
         page = write_review(out.absolute(), result, gate.image_facts)
+        write_atomic(out / SUSPECTS, suspects_table(result))
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror}; name another --report") from error
     return LabelReview(page=str(page), suspected=result.suspected())
+
+
+def suspects_table(result: AutolabelResult) -> str:
+    """Return the suspected errors as CSV, the likeliest first: what the detector sees, and what is labelled there."""
+    lines = StringIO()
+    table = csv.writer(lines)
+    table.writerow(_COLUMNS)
+    for image, error in result.errors():
+        mine = image.drawn[error.drawn]
+        theirs = image.known[error.known] if image.known is not None and error.known is not None else None
+        labelled = result.names.get(theirs.category, str(theirs.category)) if theirs else ""
+        box = [f"{value:.6f}" for value in mine.box]
+        seen = result.names.get(mine.category, str(mine.category))
+        table.writerow([image.image, image.split, error.kind.value, f"{error.score:.3f}", labelled, seen, *box])
+    return lines.getvalue()
 
 
 def _compared(gate: Gate, weights: Path, out: Path, task: str, listener: Listener) -> AutolabelResult:

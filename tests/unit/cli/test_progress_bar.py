@@ -7,7 +7,7 @@ import pytest
 from yolosweep.cli import progress_bar as module
 
 
-def test_time_left_is_forecast_once_something_is_done(
+def test_time_left_is_forecast_from_the_first_file_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter((100.0, 111.0, 115.0, 130.0))
@@ -19,5 +19,5 @@ def test_time_left_is_forecast_once_something_is_done(
     told = capsys.readouterr().err.splitlines()
     assert told == [
         "reading: 0 of 60 files",
-        "reading: 20 of 60 files, about 60 s left",
+        "reading: 20 of 60 files, about 32 s left",
     ]

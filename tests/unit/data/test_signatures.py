@@ -10,20 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
-from tests.bench.picture_changes import jpeg
+from tests.bench.picture_changes import CHANGES as STRONGER
+from tests.bench.picture_changes import jpeg, photographs
 from tests.bench.picture_changes import part as crop
 
+from yolosweep.data.duplicates.features import correlations, features, transposed
 from yolosweep.data.duplicates.near_duplicates import EXACT, NEAR, find_near_duplicates
-from yolosweep.data.duplicates.signatures import (
-    FLAT,
-    SIDE,
-    correlations,
-    decode_signatures,
-    features,
-    pixels_of,
-    signature_of,
-    transposed,
-)
+from yolosweep.data.duplicates.signatures import FLAT, SIDE, decode_signatures, pixels_of, signature_of
+from yolosweep.data.duplicates.verdicts import Verdict, Verdicts
+from yolosweep.data.duplicates.views import Views
 
 BCCD = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "bccd" / "images"
 
@@ -91,6 +86,24 @@ def test_a_scene_in_which_something_moved_is_another_picture(tmp_path: Path) -> 
     first.paste((20, 20, 20), (10, 10, 40, 40))
     second.paste((20, 20, 20), (90, 60, 120, 90))
     assert NEAR not in {kind for *_, kind in found([first, second], tmp_path)}
+
+
+@pytest.mark.parametrize(
+    "name", ["5 degrees", "15 degrees", "crop 20 % corner", "crop 30 % middle", "cut-out 20 %", "inverted"]
+)
+def test_a_stronger_change_of_a_photo_is_found(name: str, tmp_path: Path) -> None:
+    photos = [photo for _, photo in photographs(tmp_path)]  # those of matplotlib and ultralytics
+    assert len(photos) >= 3
+    pairs = found([*photos, *map(STRONGER[name], photos)], tmp_path)
+    assert pairs == [(f"{at:02d}", f"{at + len(photos):02d}", NEAR) for at in range(len(photos))]
+
+
+def test_different_pictures_between_the_same_bars_are_no_copies(tmp_path: Path) -> None:
+    rng, files = np.random.default_rng(8), [tmp_path / "0.png", tmp_path / "1.png"]
+    for file in files:
+        texture = Image.fromarray(rng.uniform(100, 130, (20, 20)).astype(np.uint8)).resize((420, 420), 3)
+        ImageOps.pad(texture.convert("RGB"), (640, 420), color=(0, 0, 0)).save(file)
+    assert Verdicts(Views(), lambda file: None).of(*files, [0], align=False) is Verdict.OTHER
 
 
 @pytest.mark.parametrize(

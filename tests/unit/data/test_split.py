@@ -262,7 +262,9 @@ def test_names_of_a_bare_folder(files: dict[str, str], names: list[str], tmp_pat
     layout = folder_layout(tmp_path, "detect")
     assert layout.names == dict(enumerate(names))
     assert layout.splits == {"train": (Item(tmp_path / "images" / "a.jpg", tmp_path / "labels" / "a.txt"),)}
-    assert folder_layout(tmp_path, "detect", {0: "x"}).names == {0: "x"}
+    named = folder_layout(tmp_path, "detect", {0: "x"})
+    assert named.names == {0: "x"}
+    assert not named.findings
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,11 @@ def test_the_likeliest_error_is_first(tmp_path: Path, monkeypatch: pytest.Monkey
     tasks = json.loads((tmp_path / "c-labels" / "label-studio.json").read_text())
     assert tasks[0]["data"]["image"].endswith("val2.jpg")
     assert "missing box? 0.90" in Path(review["page"]).read_text()
+    header, *lines = (tmp_path / "c-labels" / "suspects.csv").read_text().splitlines()
+    assert header == "image,split,error,score,labelled,seen,x,y,width,height"
+    assert [line.partition("val2.jpg,")[2] for line in lines] == [
+        "val,missing box,0.900,,b,0.200000,0.200000,0.100000,0.100000"
+    ]
 
 
 def test_it_needs_a_place_for_the_page(tmp_path: Path) -> None:

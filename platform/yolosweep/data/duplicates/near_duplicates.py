@@ -8,23 +8,15 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolosweep.data.duplicates.signatures import (
-    FLAT,
-    HALVES,
-    correlations,
-    decode_signatures,
-    features,
-    parities,
-    pixels_of,
-    transposed,
-)
+from yolosweep.data.duplicates.candidates import candidates
+from yolosweep.data.duplicates.features import correlations
+from yolosweep.data.duplicates.signatures import FLAT, decode_signatures, pixels_of
 from yolosweep.data.duplicates.verdicts import Boxes, Verdict, Verdicts, single_threaded
 from yolosweep.data.duplicates.views import Views
 
@@ -34,15 +26,8 @@ EXACT, NEAR, SCENE = "exact", "near", "scene"
 
 Array = np.ndarray[Any, Any]
 
-CANDIDATE, HALF = 0.66, 0.85
-"""Product of features from which a pair is compared closely; the same for the halves of images, where one half may be
-covered. Of photos of one kind (BCCD), one unrelated pair in 200 reaches the first."""
-
 _TURNS, _LIKELY = 2, 0.25
 """Ways to turn an image that are always tried; others, if the thumbnails correlate nearly as well as in the best."""
-
-_ALIGNED = 2
-"""Candidates per image that are aligned by keypoints, the most similar ones: most costly of all comparisons."""
 
 _SCENE_FRAMES = 5
 """From so many frames on, frames without a visible difference are a camera's quiet moments, unless they share noise."""
@@ -52,12 +37,6 @@ _ROUNDS = 12
 
 _ROUNDING = 12
 """Thumbnails within so many gray levels may have the same pixels (one may come from a reduced decode)."""
-
-_MOST = 4
-"""Candidates kept per image; bounds the work if all images are similar."""
-
-_TILE = 256
-"""Images compared per tile; the products of one tile fit in the processor's cache."""
 
 
 class Pair(NamedTuple):
@@ -196,15 +175,14 @@ def _judged(files: Sequence[Path], thumbnails: Array, verdicts: Verdicts) -> Ite
 
     # One thread per part: the matrices are too small for the BLAS threads, which would mostly wait for each other.
     with threadpool_limits(1), single_threaded(), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        pairs = _candidates(thumbnails, pool)
+        pairs, align = candidates(thumbnails, pool)
         cuts = range(64, len(pairs), 64)
-        ranks = _ranks(pairs[:, 0]) < _ALIGNED
-        parts = pool.map(judge, np.split(pairs, cuts), np.split(ranks, cuts)) if len(pairs) else ()
+        parts = pool.map(judge, np.split(pairs, cuts), np.split(align, cuts)) if len(pairs) else ()
         copies, scenes = _edges(pairs, [verdict for part in parts for verdict in part])
         for edges in (copies, scenes):
             # Only a few candidates of each image are kept, so a large group may have come apart.
             middles = np.array(sorted({middle for middle, _ in stars(edges)}), dtype=int)
-            pairs = middles[_candidates(thumbnails[middles], pool)]
+            pairs = middles[candidates(thumbnails[middles], pool).pairs]
             again = _edges(pairs, judge(pairs, np.ones(len(pairs), dtype=bool)) if len(pairs) else [])
             edges += again[0] if edges is copies else again[1]
         for middle, members in stars(copies, copied):
@@ -239,84 +217,3 @@ def _connected(edges: Sequence[tuple[int, int]]) -> list[list[int]]:
     for one, two in edges:
         sets.join(one, two)
     return sets.groups()
-
-
-_HIT = np.dtype([("row", np.int32), ("column", np.int32), ("similarity", np.float32)])
-
-
-def _candidates(thumbnails: Array, pool: Executor) -> Array:
-    """Return candidate pairs, shape (m, 2), most similar first."""
-    whole = features(thumbnails)
-    found = [np.empty(0, _HIT)]
-    for crop in range(5):
-        rows = features(thumbnails, crop) if crop else whole
-        starts = range(0, len(rows), _TILE)
-        strips = [rows[start : start + _TILE] for start in starts]
-        found += pool.map(partial(_hits, columns=whole, halved=not crop), strips, starts)
-    for half in HALVES:
-        rows = features(thumbnails, half)
-        strips = [rows[start : start + _TILE] for start in range(0, len(rows), _TILE)]
-        found += pool.map(partial(_hits, columns=rows, halved=True, least=HALF), strips, range(0, len(rows), _TILE))
-    hits = np.concatenate(found)
-    hits = hits[np.argsort(-hits["similarity"], kind="stable")]
-    pairs = np.sort(np.stack([hits["row"], hits["column"]], axis=1), axis=1)
-    once = np.sort(np.unique(pairs.astype(np.int64) @ [len(whole), 1], return_index=True)[1])
-    once = once[_ranks(pairs[once, 0]) < _MOST]
-    return np.asarray(pairs[once])
-
-
-def _ranks(values: Array) -> Array:
-    """Return for each value how many equal values precede it."""
-    order = np.argsort(values, kind="stable")
-    ranks = np.empty(len(values), dtype=int)
-    ranks[order] = np.arange(len(values)) - np.searchsorted(values[order], values[order])
-    return ranks
-
-
-def _hits(rows: Array, start: int, *, columns: Array, halved: bool, least: float = CANDIDATE) -> Array:
-    """Return the best few columns of each row; ``halved`` skips the columns up to the row's own."""
-    found = [np.empty(0, _HIT)]
-    numbers = np.arange(start, start + len(rows))[:, None]
-    for left in range(start // _TILE * _TILE if halved else 0, len(columns), _TILE):
-        part = columns[left : left + _TILE]
-        similarity = _similarity(rows, part)
-        if halved and least == CANDIDATE:  # crops are not turned by 90 degrees, too: it would take twice as long
-            similarity = np.maximum(similarity, _similarity(transposed(rows), part))
-        if left < start + len(rows):
-            others = np.arange(left, left + len(part))[None]
-            similarity[(others <= numbers) if halved else (others == numbers)] = -1
-        if similarity.max() >= least:
-            row, column = _best_of(similarity, least)
-            hits = np.empty(len(row), _HIT)
-            hits["row"], hits["column"] = row + start, column + left
-            hits["similarity"] = similarity[row, column] - (least - CANDIDATE)
-            found.append(hits)
-    hits = np.concatenate(found)
-    hits = hits[np.argsort(-hits["similarity"], kind="stable")]
-    return hits[_ranks(hits["row"]) < _MOST]
-
-
-def _similarity(rows: Array, columns: Array) -> Array:
-    """Return the products of features in the best mirroring, which only changes the signs of odd frequencies."""
-    odd, across, down = parities()
-    parts = (slice(odd), slice(odd, across), slice(across, down), slice(down, None))
-    even, both, sideways, upward = (rows[:, part] @ columns[:, part].T for part in parts)
-    straight = sideways + upward
-    sideways -= upward
-    np.abs(straight, out=straight)
-    np.abs(sideways, out=sideways)
-    straight += both
-    sideways -= both
-    np.maximum(straight, sideways, out=straight)
-    straight += even
-    return np.asarray(straight)
-
-
-def _best_of(similarity: Array, least: float) -> tuple[Array, Array]:
-    """Return rows and columns of the candidates, at most a few per row."""
-    if np.count_nonzero(similarity >= least) <= _MOST * len(similarity):
-        row, column = np.nonzero(similarity >= least)
-        return row, column
-    best = np.argpartition(similarity, -min(_MOST, similarity.shape[1]), axis=1)[:, -_MOST:]
-    row, rank = np.nonzero(np.take_along_axis(similarity, best, axis=1) >= least)
-    return row, best[row, rank]

@@ -41,6 +41,8 @@ _DIFFERS = 0.3
 """A window differs if its unexplained part exceeds this share of the picture's contrast."""
 _SAME, _ALIGNED = 0.002, 0.03
 """Largest share of differing pixels of copies, in the same framing and after alignment."""
+_AGREES = 0.3
+"""Least share of structured windows that agree in copies, however noisy."""
 _SAME_SCENE = 0.6
 """Least share of structured windows that agree in two frames of one scene."""
 _PATCH, _SEARCH, _STILL = 64, 8, 0.5
@@ -51,10 +53,14 @@ _OVERLAY = 0.7
 """Largest share of a picture that a banner, logo, watermark or cut-out changes."""
 _SHARED, _INDEPENDENT, _AS_NOISY = 0.92, 0.45, 0.7
 """Share of the common noise: at least, in copies; at most, in two exposures, if their noise is about equally strong."""
+_PLAIN, _BLEED = 4, 12
+"""Gray levels within which a line is part of a bar, and how far a blurred bar reaches into the picture, pixels."""
 _INLIERS = 15
 _CONTAINED, _AREA, _CENTRED, _MOVED = 0.97, 0.42, 0.06, 2.5
 """Least share of one picture that the other contains; least ratio of areas; largest shift of the middle, as a share of
 the side; least shift of a corner, pixels: frames of a still camera are not moved."""
+_NEGATIVE = 0.8
+"""Least correlation of a picture with the negative of the other."""
 _BOX_TOLERANCE = 0.02
 
 
@@ -63,6 +69,11 @@ class _Difference(NamedTuple):
     """Of the pixels that differ."""
     agreement: float
     """Of the structured windows that agree."""
+
+    @property
+    def is_none(self) -> bool:
+        """Whether no difference is visible; where little agrees, something large and dark hides it."""
+        return self.share <= _SAME and self.agreement >= _AGREES
 
 
 class Verdicts:
@@ -98,8 +109,10 @@ class Verdicts:
         if turned_a_little:
             turns = (0,)
         for turn in turns:
-            if turn and difference(first.calm, turned(second.calm, turn)).share <= _SAME:
+            if turn and difference(first.calm, turned(second.calm, turn)).is_none:
                 return Verdict.COPY
+        if verdict is Verdict.OTHER and _is_negative(first, second):
+            return Verdict.COPY
         # Keypoints are the same in a picture turned by 90 degrees, but not in a mirrored one.
         mirrored = dict.fromkeys(turn in (1, 2, 4, 7) for turn in turns)
         if align and any(self._aligned(one, two, mirrored=one_way) for one_way in mirrored):
@@ -110,20 +123,20 @@ class Verdicts:
         comparable = first.size == second.size
         noise = noise_of(first.native, second.native) if comparable and straight.share <= _OVERLAY else None
         shared = noise is not None and noise.shared >= _SHARED
-        small = straight.share
-        if noise is not None and noise.ratio < 0.5 and small > _SAME:
+        least = straight
+        if noise is not None and noise.ratio < 0.5 and not straight.is_none:
             # One of them is blurred or noisy: compare what is left of both.
             blur = _STRONG_BLUR if noise.ratio >= 0.1 else 2 * _STRONG_BLUR
-            small = difference(*(calmed(view.grey, blur) for view in (first, second))).share
-        apart = small <= _SAME and noise is not None and noise.ratio >= _AS_NOISY
+            least = difference(*(calmed(view.grey, blur) for view in (first, second)))
+        apart = least.is_none and noise is not None and noise.ratio >= _AS_NOISY
         apart = apart and coarse_noise_of(first.native, second.native) < _INDEPENDENT
-        if small <= _SAME and not apart:
+        if least.is_none and not apart:
             if moved and (straight.share or not shared) and comparable:
                 return Verdict.SCENE
             return Verdict.COPY if shared or not comparable else Verdict.ALIKE
         if shared and not moved:
             return Verdict.COPY
-        return Verdict.SCENE if straight.agreement >= _SAME_SCENE or small <= _SAME else Verdict.OTHER
+        return Verdict.SCENE if straight.agreement >= _SAME_SCENE or least.is_none else Verdict.OTHER
 
     def _aligned(self, one: Path, two: Path, *, mirrored: bool) -> bool:
         first, second = self._views.view(one), self._views.view(two)
@@ -162,6 +175,14 @@ def _straight(first: View, second: View) -> _Difference:
     return difference(*(calmed(view.grey, BLUR * min(coarser, 3.0)) for view in (first, second)))
 
 
+def _is_negative(first: View, second: View) -> bool:
+    """Return whether one view is the negative of the other."""
+    one, two = (view.calm - view.calm.mean() for view in (first, second))
+    if (one * two).mean() > -_NEGATIVE * one.std() * two.std():
+        return False
+    return difference(first.calm, 255 - second.calm).is_none
+
+
 def turned(grey: Array, turn: int) -> Array:
     """Return a square picture turned: bit 0 left and right, bit 1 top and bottom, bit 2 transposed first."""
     grey = grey.T if turn & 4 else grey
@@ -196,16 +217,30 @@ def difference(first: Array, second: Array, move: Array | None = None) -> _Diffe
     )
     products = cv2.boxFilter(cv2.multiply(first, second, dtype=cv2.CV_32F), cv2.CV_32F, window)
     common = np.maximum(products - mean_one * mean_two, 0) ** 2
-    whole_one, whole_two = (float((view if inside is None else view[inside]).var()) + 1 for view in (first, second))
+    shown = _shown(first, second) if inside is None else inside
+    whole_one, whole_two = (float(view[shown].var()) + 1 for view in (first, second))
     apart = common < 0.5 * spread_one * spread_two + 1e-3
     structured = (spread_one > 0.01 * whole_one) | (spread_two > 0.01 * whole_two)
     differs = apart & (
         (spread_one - common / (spread_two + 1e-3) > _DIFFERS**2 * whole_one)
         | (spread_two - common / (spread_one + 1e-3) > _DIFFERS**2 * whole_two)
     )
-    if inside is not None:
-        differs, structured = differs[inside], structured & inside
+    differs, apart, structured = differs[shown], apart[shown], structured[shown]
     return _Difference(float(differs.mean()), 1 - float((apart & structured).sum() / max(1, structured.sum())))
+
+
+def _shown(first: Array, second: Array) -> tuple[slice, slice]:
+    """Return the part of two views inside the bars of a letterbox: their contrast would hide all other."""
+    import cv2
+
+    parts = []
+    for axis in (1, 0):
+        spans = [cv2.reduce(v, axis, cv2.REDUCE_MAX) - cv2.reduce(v, axis, cv2.REDUCE_MIN) for v in (first, second)]
+        lines = np.flatnonzero(np.maximum(*spans) > _PLAIN)
+        start, stop = (int(lines[0]), int(lines[-1]) + 1) if len(lines) else (0, VIEW)
+        start, stop = start + _BLEED * (start > 0), stop - _BLEED * (stop < VIEW)
+        parts.append(slice(start, stop) if stop - start >= VIEW // 4 else slice(0, VIEW))
+    return parts[0], parts[1]
 
 
 def is_still(first: Array, second: Array) -> bool:

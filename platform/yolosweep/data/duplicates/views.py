@@ -24,7 +24,7 @@ BLUR = 1.5
 
 _HELD = 1000
 """Views kept at a time, and keypoints; together about 350 kB for each."""
-_KEYPOINTS, _KEYPOINT_SIDE = 300, 160
+_KEYPOINTS, _KEYPOINT_SIDE = 300, 128
 """Most keypoints of a view, and the side at which they are sought; at 256 it takes twice as long."""
 
 

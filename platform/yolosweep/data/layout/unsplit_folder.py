@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from yolosweep.data.layout.image_lists import ImageCollector
-from yolosweep.data.model.finding_codes import OUTSIDE
+from yolosweep.data.model.finding_codes import OUTSIDE, finding
 from yolosweep.data.model.items import Item, Layout
 from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, AllowedRoots, is_image, label_of
 from yolosweep.errors import DataError
+from yolosweep.records import Finding
 
 __all__ = ["folder_layout", "listed_names"]
 
@@ -47,15 +48,22 @@ def folder_layout(folder: Path, task: str, names: Mapping[int, str] | None = Non
         fix = f"; to use them, add --allow {OUTSIDE}" if collector.counter.count(OUTSIDE) else ""
         raise DataError(f"data: there are no images in {folder}: {why}{fix}")
     items = tuple(Item(image, label_of(image)) for image in map(Path, collector.images))
-    found = dict(names or {}) or listed_names(folder) or _numbered(items)
+    given = dict(names or {}) or listed_names(folder)
+    found = given or _numbered(items)
     if not found:
         raise DataError(
             f"data: no label file was found for the {len(items)} images in {folder}; expected {items[0].label}"
         )
     return Layout(
         task=task, source=folder, root=folder, names=found, splits={"train": items},
-        findings=tuple(collector.counter.findings()),
+        findings=(*collector.counter.findings(), *([] if given else [_generated(found, folder)])),
     )  # fmt: skip
+
+
+def _generated(names: dict[int, str], folder: Path) -> Finding:
+    called = "class: it is called class_0" if len(names) == 1 else f"classes: they are called {names[0]} and so on"
+    said = f"no file names the {called}"
+    return finding("yaml-names-missing", f"{said}; list the real names in classes.txt", file=str(folder))
 
 
 def _class_folders(folder: Path) -> Layout:

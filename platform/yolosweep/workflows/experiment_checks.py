@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from yolosweep.backends import ArgumentSpace
@@ -14,7 +14,7 @@ from yolosweep.experiment import Experiment, Source, baseline, lint_with_data, l
 from yolosweep.records import PreparedDataset, Severity
 from yolosweep.records.earlier import EarlierTrial
 from yolosweep.storage.addresses import address_fault, is_address
-from yolosweep.workflows.footprint_check import KnownFootprints, known_footprints
+from yolosweep.workflows.footprint_check import known_footprints
 from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.warm_start import earlier_trials
 
@@ -94,7 +94,7 @@ def check(
         UsageError: the file or an override cannot be read, or a waived finding does not exist.
     """
     found: list[tuple[Gate, PreparedDataset] | DataError | UsageError] = []
-    warm, surprises, counted = _WarmStart(), list[str](), KnownFootprints()
+    warm = _WarmStart()
 
     def further(exp: Experiment) -> list[Fault]:
         if is_address(exp.data) and address_fault(exp.data, holds="data") is not None:
@@ -107,11 +107,13 @@ def check(
             return [Fault(key="data", message=_message(error)), *_rules(exp)[0]]
         if is_new:
             warm.trials, warm.notes, warm.faults = earlier_trials(exp, gate.dataset)
-        of_library, surprises[:] = _rules(exp, len(gate.dataset.names))
-        if not (faults := [*warm.faults, *rules_of_data(exp, gate), *of_library]):
-            known = known_footprints(exp, len(gate.dataset.names))
-            counted.notes, faults = known.notes, known.faults
-        return faults
+        of_library, noted = _rules(exp, len(gate.dataset.names))
+        warm.notes = [*warm.notes, *noted]
+        if faults := [*warm.faults, *rules_of_data(exp, gate), *of_library]:
+            return faults
+        known = known_footprints(exp, len(gate.dataset.names))
+        warm.notes += known.notes
+        return list(known.faults)
 
     try:
         exp = load_experiment(source, overrides, further)
@@ -121,9 +123,7 @@ def check(
             raise of_data from None  # nothing is wrong with the file
         raise
     assert isinstance(found[0], tuple), "an error of the data is a fault of the experiment"
-    warm.notes += surprises
-    checked = _checked(exp, *found[0], warm, fetch=fetch)
-    return replace(checked, notes=(*checked.notes, *counted.notes))
+    return _checked(exp, *found[0], warm, fetch=fetch)
 
 
 def _checked(exp: Experiment, gate: Gate, dataset: PreparedDataset, warm: _WarmStart, *, fetch: bool) -> Checked:

@@ -238,7 +238,7 @@ def test_the_report_and_show_say_it(tmp_path: Path) -> None:
     shown = runner.invoke(app, ["show", str(folder.root)])
     assert "Diagnosis: Edge of the space" in shown.output
     assert "Edge of the space" in page
-    assert "Importance: lr0 0." in page
+    assert "<b>What mattered:</b> lr0 0." in page
 
 
 def test_explain_gives_reasons_with_numbers(tmp_path: Path) -> None:

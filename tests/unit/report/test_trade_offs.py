@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tools.placing import take
 from typer.testing import CliRunner
 
 import yolosweep
@@ -45,7 +46,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         folder.address, experiment=exp.model_dump(mode="json"), model="toy/red", model_fingerprint="m",
         dataset=dataset.model_dump(mode="json"), cpus=1, gpus=0, header={},
     )  # fmt: skip
-    while isinstance(request := controller.begin(0), TrialRequest):
+    while isinstance(request := take(controller), TrialRequest):
         asked = request
 
         def report(row: Any, checkpoint: Any, asked: TrialRequest = asked) -> Any:

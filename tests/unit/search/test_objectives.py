@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tools.placing import take
 from tests.unit.search.driven_sweeps import controlled, experiment, points, run, train
 
 from yolosweep.errors import TrainingError
@@ -73,7 +74,7 @@ def test_requests_name_the_further_objectives_and_repeats_are_not_measured_again
     exp = search({**LATENCY, "limit": 15}, trials=14, finals={"top": 2, "seeds": 2}, searcher="random")
     with controlled(folder, exp) as controller:
         for _ in range(14):
-            request = controller.begin(0)
+            request = take(controller)
             assert isinstance(request, TrialRequest)
             assert request.objectives == ("latency_ms",)
             assert (request.footprint == measured) is (request.repeats is not None)
@@ -96,7 +97,7 @@ def test_the_soft_pruner_does_not_compare_with_trials_beyond_a_limit(folder: Run
                  grace_epochs=1)  # fmt: skip
     with controlled(folder, exp) as controller:
         for place in range(4):
-            request = controller.begin(0)
+            request = take(controller)
             assert isinstance(request, TrialRequest)
             last = place == 3
             train(

@@ -107,13 +107,9 @@ def check(
             return [Fault(key="data", message=_message(error)), *_rules(exp)[0]]
         if is_new:
             warm.trials, warm.notes, warm.faults = earlier_trials(exp, gate.dataset)
-        of_library, noted = _rules(exp, len(gate.dataset.names))
-        warm.notes = [*warm.notes, *noted]
-        if faults := [*warm.faults, *rules_of_data(exp, gate), *of_library]:
-            return faults
-        known = known_footprints(exp, len(gate.dataset.names))
-        warm.notes += known.notes
-        return list(known.faults)
+        faults, notes = _rules_and_footprints(exp, gate)
+        warm.notes += notes
+        return [*warm.faults, *faults]
 
     try:
         exp = load_experiment(source, overrides, further)
@@ -124,6 +120,16 @@ def check(
         raise
     assert isinstance(found[0], tuple), "an error of the data is a fault of the experiment"
     return _checked(exp, *found[0], warm, fetch=fetch)
+
+
+def _rules_and_footprints(exp: Experiment, gate: Gate) -> tuple[list[Fault], list[str]]:
+    """Return what the rules of the data and of the backend say; without a fault, also what is known of the models."""
+    classes = len(gate.dataset.names)
+    of_library, notes = _rules(exp, classes)
+    if faults := [*rules_of_data(exp, gate), *of_library]:
+        return faults, notes
+    known = known_footprints(exp, classes)
+    return known.faults, [*notes, *known.notes]
 
 
 def _checked(exp: Experiment, gate: Gate, dataset: PreparedDataset, warm: _WarmStart, *, fetch: bool) -> Checked:

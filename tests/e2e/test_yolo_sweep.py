@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
+from yolosweep.ledger import read_events
 from yolosweep.records import Ending
 from yolosweep.storage.atomic_files import sha256_of
 
@@ -176,8 +177,9 @@ search: {{trials: 2, searcher: grid, parameters: {{augmentations: {{values: [def
     assert "train.log" in broken.files
     assert {"metrics/mAP50-95(B)", "train/seg_loss"} <= good.rows[0].metrics.keys()
     newest_scan = (home / ".cache" / "yolosweep" / "labels").stat().st_mtime
-    first_trial = history.trials["t0000"].started_at.timestamp()
-    assert newest_scan < first_trial, "labels are scanned before a trial is asked for"
+    first = next(event for event in read_events(sweep.folder.ledger) if event.event == "row")
+    begun = first.at.timestamp() - first.row.seconds
+    assert newest_scan < begun, "labels are scanned before the time of a trial counts"
     assert history.winner.trial == good.request.trial
     kept = {path.name for path in sweep.folder.trial(good.request.trial).iterdir()}
     assert {"results.png", "labels.jpg", "train_batch0.jpg"} <= kept

@@ -29,6 +29,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """Processes that tests start keep what they have compiled: else each of them compiles all modules again."""
 
+os.environ.update(RAY_worker_niceness="0")
+"""Ray runs its workers at nice 15: beside three other tests that train, they would hardly run at all."""
+
 # On top of Hypothesis' own choice, which is another one in CI. How long an example takes depends on the machine.
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
@@ -44,7 +47,11 @@ class Shell:
 
     def environment(self, **more: str) -> dict[str, str]:
         """Return the environment of a new user: no W&B key, no settings, nothing cached but the samples."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB", "RAY_", "YOLO", "XDG"))}
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if k == "RAY_worker_niceness" or not k.startswith(("WANDB", "RAY_", "YOLO", "XDG"))
+        }
         return {**kept, "HOME": str(self.home), "NO_COLOR": "1", "COLUMNS": "200", **more}
 
     def start(self, *arguments: str | Path, **more: str) -> subprocess.Popen[str]:

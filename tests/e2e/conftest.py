@@ -20,7 +20,7 @@ import pytest
 
 def ray_start(*words: str, home: Path, more: dict[str, str], before: str = "") -> str:
     """Start a Ray node, in a mount namespace of its own where something is to be done before."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "XDG"))}
+    kept = {k: v for k, v in os.environ.items() if k == "RAY_worker_niceness" or not k.startswith(("RAY_", "XDG"))}
     environment = {**kept, "HOME": str(home), "RAY_AUTH_MODE": "disabled", **more}
     lean = ["--include-log-monitor=false", *(["--no-monitor"] if "--head" in words else [])]  # nobody reads them here
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *words, *lean]

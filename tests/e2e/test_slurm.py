@@ -62,7 +62,11 @@ class Job:
     started: list[subprocess.Popen[str]]
 
     def start(self, *arguments: str | Path, restarts: int = 0) -> subprocess.Popen[str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB", "RAY_", "YOLO", "SLURM"))}
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if k == "RAY_worker_niceness" or not k.startswith(("WANDB", "RAY_", "YOLO", "SLURM"))
+        }
         more = {
             "HOME": str(self.home),
             "PATH": f"{self.home / 'slurm'}:{os.environ['PATH']}",

@@ -95,7 +95,7 @@ print(json.dumps(told))
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[object]]:
     """What a step returned, and which calls the controller got."""
     folder: Path = tmp_path_factory.mktemp("actor")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    environment = {k: v for k, v in os.environ.items() if k == "RAY_worker_niceness" or not k.startswith("RAY_")}
     environment |= {"HOME": str(folder), "XDG_CACHE_HOME": str(folder), "RAY_AUTH_MODE": "disabled"}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", SCRIPT, str(folder)],

@@ -65,7 +65,9 @@ def head(home: Path, tmp_path_factory: pytest.TempPathFactory, free_ports: Any, 
     token.write_text(secrets.token_hex(32))
     dashboard, agent, client = free_ports(3)
     kept = {
-        k: v for k, v in os.environ.items() if k == "RAY_worker_niceness" or not k.startswith(("RAY_", "WANDB", "AWS_"))
+        k: v
+        for k, v in os.environ.items()
+        if k == "RAY_worker_niceness" or not k.startswith(("RAY_", "WANDB", "AWS_", "XDG"))
     }
     reach = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

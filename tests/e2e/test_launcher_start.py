@@ -46,7 +46,7 @@ class Machines:
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def environment(self, **more: str) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if k == "RAY_worker_niceness" or not k.startswith("RAY_")}
+        kept = {k: v for k, v in os.environ.items() if k == "RAY_worker_niceness" or not k.startswith(("RAY_", "XDG"))}
         return {**kept, "HOME": str(self.home), "RAY_HEAD_IP": self.ip, **more}
 
     def start(self, key: str, config: dict[str, Any] | None = None) -> None:

@@ -171,7 +171,9 @@ def enter_group(rank, world_size, address, *, on_gpu):
 @pytest.fixture(scope="module")
 def two_gpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Ray of its own that was told of two GPUs; nothing looks for them."""
-    kept = {k: v for k, v in os.environ.items() if k == "RAY_worker_niceness" or not k.startswith(("RAY_", "CUDA"))}
+    kept = {
+        k: v for k, v in os.environ.items() if k == "RAY_worker_niceness" or not k.startswith(("RAY_", "CUDA", "XDG"))
+    }
     environment = {
         **kept,
         "HOME": str(home),

@@ -65,7 +65,7 @@ class Job:
         kept = {
             k: v
             for k, v in os.environ.items()
-            if k == "RAY_worker_niceness" or not k.startswith(("WANDB", "RAY_", "YOLO", "SLURM"))
+            if k == "RAY_worker_niceness" or not k.startswith(("WANDB", "RAY_", "YOLO", "SLURM", "XDG"))
         }
         more = {
             "HOME": str(self.home),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tools.micro_model import MICRO
 
 from yolosweep.backends import trainer_for
 from yolosweep.data.samples.dataset import draw_parking
@@ -108,7 +109,7 @@ def request_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     def make(where: str, **more: Any) -> TrialRequest:
         known = {
-            "sweep": "run", "trial": "t0000", "number": 0, "task": "detect", "model": "yolo11n.yaml",
+            "sweep": "run", "trial": "t0000", "number": 0, "task": "detect", "model": MICRO,
             "data": str(data), "asked": {}, "identity": "i", "metric": "metrics/mAP50-95(B)",
             "folder": str(folder / where), "policy": TrialPolicy(keep_checkpoints=9),
             "settings": {

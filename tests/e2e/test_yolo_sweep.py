@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
+from tests.tools.micro_model import MICRO
 
 from yolosweep.ledger import read_events
 from yolosweep.records import Ending
@@ -274,7 +275,7 @@ def test_a_stop_while_the_winner_is_validated_ends_at_once_and_it_can_be_validat
 ) -> None:
     experiment = tmp_path / "tiny.yaml"
     experiment.write_text(
-        f"name: tiny\nmodel: yolo11n.yaml\ndata: {small_lot / 'data.yaml'}\n"
+        f"name: tiny\nmodel: {MICRO}\ndata: {small_lot / 'data.yaml'}\n"
         "train: {epochs: 1, imgsz: 32, batch: 8, nbs: 8, optimizer: SGD}\n"
         "search: {trials: 1, pruner: none, parameters: {momentum: {min: 0.8, max: 0.95}}}\n"
     )

@@ -131,6 +131,7 @@ def test_ultralytics_reads_these_labels(detector: Path, data: Path, tmp_path: Pa
     assert sum(len(label["cls"]) for label in read.labels) > 0
 
 
+@pytest.mark.nightly  # whose mask is whose: the next test
 def test_masks_come_from_sam_with_the_class_of_their_box(detector: Path, sam: Path, data: Path, tmp_path: Path) -> None:
     images = images_of(data)[:2]
     plain = autolabel(images, detector, tmp_path / "boxes", task="detect", names=NAMES, conf=CONF)

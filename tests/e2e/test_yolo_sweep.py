@@ -76,7 +76,7 @@ def test_real_photos_are_searched_and_the_same_seed_gives_the_same_scores(
 name: bccd
 model: yolo11n.yaml
 data: {bccd_tiny}
-train: {{epochs: 8, nbs: 4, optimizer: AdamW, warmup_epochs: 1, close_mosaic: 0, cache: ram}}
+train: {{epochs: 6, nbs: 4, optimizer: AdamW, warmup_epochs: 1, close_mosaic: 0, cache: ram}}
 augmentations:
   blur: [{{Blur: {{p: 0.2}}}}, {{RandomBrightnessContrast: {{p: 0.2}}}}]
 search:
@@ -96,7 +96,7 @@ resources: {{cpus_per_trial: 1, max_concurrent: 1}}
 
     history = first.history
     assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 2
-    assert all([row.epoch for row in trial.rows] == list(range(1, 9)) for trial in history.trials.values())
+    assert all([row.epoch for row in trial.rows] == list(range(1, 7)) for trial in history.trials.values())
     row = history.trials["t0000"].rows[-1]
     assert {"train/box_loss", "train/cls_loss", "train/dfl_loss", "val/box_loss", "metrics/precision(B)"} <= set(
         row.metrics
@@ -153,6 +153,7 @@ def winner_predicts_alone(shell: Any, winner: Path, image: Path, elsewhere: Path
     assert "ultralytics.engine.results.Boxes object" in out
 
 
+@pytest.mark.nightly  # each task trained and scored: contract/test_validation
 def test_segment_keeps_plots_where_they_are_asked_for_and_a_broken_trial_is_a_record(
     shell: Any, tmp_path: Path, home: Path
 ) -> None:
@@ -186,6 +187,7 @@ search: {{trials: 2, searcher: grid, parameters: {{augmentations: {{values: [def
     assert {"results.png", "labels.jpg", "train_batch0.jpg"} <= kept
 
 
+@pytest.mark.nightly  # each task trained and scored: contract/test_validation
 def test_classify_learns(shell: Any, tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "colours")
     before = snapshot(data)

@@ -66,15 +66,17 @@ def scores(sweep: Any) -> list[Any]:
     return [[row.score for row in trial.rows] for trial in sweep.history.trials.values()]
 
 
-@pytest.mark.parametrize("again", [False, pytest.param(True, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    ("model", "again"), [(MICRO, False), pytest.param("yolo11n.yaml", True, marks=pytest.mark.nightly)]
+)
 def test_real_photos_are_searched_and_the_same_seed_gives_the_same_scores(
-    shell: Any, bccd_tiny: Path, tmp_path: Path, home: Path, again: bool
+    shell: Any, bccd_tiny: Path, tmp_path: Path, home: Path, model: str, again: bool
 ) -> None:
-    """The same seed is trained again by night; in one process: contract/test_trainer."""
+    """A shipped model, and its seed again, by night; by day: contract/test_models, contract/test_trainer."""
     experiment = tmp_path / "bccd.yaml"
     experiment.write_text(f"""
 name: bccd
-model: yolo11n.yaml
+model: {model}
 data: {bccd_tiny}
 train: {{epochs: 6, nbs: 4, optimizer: AdamW, warmup_epochs: 1, close_mosaic: 0, cache: ram}}
 augmentations:

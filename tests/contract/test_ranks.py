@@ -169,6 +169,7 @@ def test_two_ranks_are_one_training(request_of: Any) -> None:
     assert summed["epoch"] == first["epoch"], "two ranks are not one process that sums their losses"
 
 
+@pytest.mark.nightly  # a rank that is killed: e2e/test_ranks_sweep; to the bit in one process: test_exact_resume
 def test_two_ranks_go_on_to_the_bit(request_of: Any) -> None:
     """Also with gradients that are held from one epoch to the next."""
     settings = {**request_of("x").settings, "nbs": 24}

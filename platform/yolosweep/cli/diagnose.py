@@ -36,7 +36,7 @@ def _describe(result: TrainingDiagnosis | SweepDiagnosis) -> None:
 
     if isinstance(result, TrainingDiagnosis):
         best = "" if result.best_score is None else f", best {result.metric} {result.best_score:.4g}"
-        print_line(f"{result.file}: {result.epochs} epochs{best}")
+        print_line(f"{result.file}: {result.epochs} epoch{'' if result.epochs == 1 else 's'}{best}")
         for note in result.notes:
             print_line(f"note: {note}")
         _describe_all(result.diagnoses)

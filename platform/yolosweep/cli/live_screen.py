@@ -133,11 +133,12 @@ def _seconds_left(history: History, pace: Pace) -> float | None:
 def _running(history: History, activities: Sequence[Activity], width: int, *, most: int) -> list[str]:
     """Return the lines of the running trainings."""
     current = going_on(history, activities)
-    if not current and not history.trials:
-        return ["  starting the worker processes"]
     preparing = [activity for activity in current if not activity.trial]
-    lines = [f"  {_count(len(preparing), 'worker')} {_STAGES[Stage.PREPARE]}"] if preparing else []
     training = [activity for activity in current if activity.trial]
+    lines = [f"  {_count(len(preparing), 'worker')} {_STAGES[Stage.PREPARE]}"] if preparing else []
+    waiting = [name for name, trial in history.trials.items() if trial.record is None]
+    if not current and (waiting or not history.trials):
+        lines = [f"  {waiting[0]} is handed to a worker" if history.epochs() else "  starting the worker processes"]
     for activity in training:
         epochs = history.trials[activity.trial].request.epochs if activity.trial in history.trials else 0
         first, *further = _broken(activity_text(activity, epochs), "  ", width - _BAR - 3)

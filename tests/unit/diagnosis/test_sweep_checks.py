@@ -344,6 +344,24 @@ def test_next_may_say_stop(tmp_path: Path) -> None:
     assert not (tmp_path / "next.yaml").exists()
 
 
+def test_next_says_stop_where_val_is_too_small_to_compare_anything(tmp_path: Path) -> None:
+    few = {"trials": 5, "val_images": 6, "instances": {0: 40, 1: 3}}
+    folder = write_sweep(tmp_path, centred, curve=rising, **few)
+    answer = runner.invoke(app, ["next", str(folder.root), "-o", str(tmp_path / "next.yaml")])
+    assert "Stop sweeping: with 6 val images no difference below 0." in answer.output
+    assert "label more images, first with bus (3 objects in train, 3 in val)" in answer.output
+    assert not (tmp_path / "next.yaml").exists()
+
+
+def test_what_a_small_val_shows_nevertheless_is_no_reason_to_stop() -> None:
+    def much_better(parameters: Mapping[str, Any]) -> float:
+        return 0.05 if parameters["lr0"] == 0.01 else 0.95
+
+    for score, count in ((much_better, 20), (flat, 40)):
+        found = {one.code for one in diagnose_sweep(history(score, trials=5, val_images=count))}
+        assert "label-more" not in found
+
+
 def test_next_says_when_there_is_too_little_evidence(tmp_path: Path) -> None:
     answer = runner.invoke(app, ["next", str(write_sweep(tmp_path, centred, trials=3).root)])
     assert "No change of the experiment is supported by evidence yet." in answer.output

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from yolosweep.diagnosis.sweep import Sweep
+from yolosweep.diagnosis.verdict import LEAKING
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["check"]
-
-_SHARE = 0.05
-"""Below it, scores are wrong by less than what val can tell apart in most sweeps; the share is shown beside them."""
 
 
 def check(sweep: Sweep) -> Diagnosis | None:
@@ -17,7 +15,7 @@ def check(sweep: Sweep) -> Diagnosis | None:
         split: sweep.dataset.leaks.get(split, 0.0) + sweep.dataset.same_source.get(split, 0.0)
         for split in ("val", "test")
     }
-    leaking = {split: share for split, share in shares.items() if share >= _SHARE}
+    leaking = {split: share for split, share in shares.items() if share >= LEAKING}
     if not leaking:
         return None
     listed = " and ".join(f"{share:.1%} of {split}" for split, share in leaking.items())

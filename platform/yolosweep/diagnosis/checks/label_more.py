@@ -36,13 +36,13 @@ def _too_small(sweep: Sweep) -> Diagnosis | None:
         return None
     train, needed = sweep.dataset.images.get("train", 0), noise.images_for(sweep, _FINE)
     how = (
-        f"label more images{_fewest(sweep)}, of every place and time that the model is for: at least {needed} for val, "
-        f"which tell {_FINE:g} apart, and several times as many for train"
+        f"stop sweeping and label more images{_fewest(sweep)}, of every place and time that the model is for: at least "
+        f"{needed} for val, which tell {_FINE:g} apart, and several times as many for train"
     )
     return Diagnosis(
         code="label-more",
         confidence=Confidence.HIGH,
-        sentence=f"Stop sweeping: with {sweep.val_images} val images no difference below {resolution:.2f} counts, "
+        sentence=f"Too few images: with {sweep.val_images} val images no difference below {resolution:.2f} counts, "
         f"whatever the settings, and train has {train} images.",
         evidence={"val_images": sweep.val_images, "train_images": train, "resolution": resolution},
         changes=(Change(key="data", how=how),),
@@ -66,8 +66,8 @@ def _saturated(sweep: Sweep) -> Diagnosis | None:
     return Diagnosis(
         code="label-more",
         confidence=Confidence.HIGH if len(comparable) >= 2 * _FEWEST else Confidence.MEDIUM,
-        sentence=f"Stop sweeping: {len(sweep.tied) - 1} of {len(comparable) - 1} other trials tie with the best "
-        f"({best.score:.4f}; median {median:.4f}), so settings no longer matter.{what}",
+        sentence=f"Stop sweeping: {len(sweep.tied) - 1} of the {len(comparable) - 1} other trials that ran to their "
+        f"end tie with the best ({best.score:.4f}; median {median:.4f}), so settings no longer matter.{what}",
         evidence={
             "tied": len(sweep.tied) - 1,
             "comparable": len(comparable),

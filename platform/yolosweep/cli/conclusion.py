@@ -45,7 +45,7 @@ def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: P
         repeat = f"yolosweep run {from_here(folder.winner / 'reproduce.yaml')} seed=1"
         _field("repeat", f"{repeat}   # the winner with another seed")
     if summary.exportable and summary.verdict.outcome is not Outcome.NOT_LEARNED:
-        _field("ship", f"yolosweep export {_run(folder)}   # as ONNX, checked against the same images")
+        _field("ship", f"yolosweep export {_run(folder)}   # as ONNX")
 
 
 def _describe(winner: Winner, summary: Summary) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yolosweep.cli.console import emit, print_line
+from yolosweep.cli.console import emit, print_line, wrapped
 from yolosweep.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -53,6 +53,6 @@ def _describe_all(found: Sequence[Diagnosis]) -> None:
         print_line("No verdict: no epoch with a score.")
     for diagnosis in found:
         trial = f"{diagnosis.trial}: " if diagnosis.trial else ""
-        print_line(f"{trial}{diagnosis.sentence} ({diagnosis.confidence.value} confidence)", style="bold")
+        print_line(wrapped(f"{trial}{diagnosis.sentence} ({diagnosis.confidence.value} confidence)"), style="bold")
         for change in diagnosis.changes:
             print_line(f"  {change.line}  # {change.how}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from yolosweep.cli.console import emit, print_line, print_table
+from yolosweep.cli.console import emit, field, print_line, print_table
 from yolosweep.cli.options import AllowCodes, AsJson, ExperimentFile, Overrides
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def _describe(plan: Plan) -> None:
         )
     else:
         print_line(f"pruning    {search['pruner']}: {PRUNERS[search['pruner']].summary}")
-    print_line(f"finals     {plan.finals}{_finals_time(plan)}")
+    print_line(field("finals", f"{plan.finals}{_finals_time(plan)}"))
     most = f"at most {plan.epochs_at_most} epochs" if plan.epochs_at_most else "as many epochs as fit"
-    print_line(f"cost       {most} ({plan.epochs_per_trial} a trial){_time_text(plan)}")
+    print_line(field("cost", f"{most} ({plan.epochs_per_trial} a trial){_time_text(plan)}"))
     memory = f", about {memory_text(plan.memory_mb)} of memory" if plan.memory_mb else ""
     if plan.cost and plan.cost.gpu_memory_mb:
         memory += f", {memory_text(plan.cost.gpu_memory_mb)} of a GPU's memory per trial"
@@ -82,9 +82,9 @@ def _describe(plan: Plan) -> None:
     if plan.tracking:
         print_line(f"mirror     {plan.tracking}")
     if plan.cost:
-        print_line(f"estimate   {_basis_text(plan.cost)}")
+        print_line(field("estimate", _basis_text(plan.cost)))
     for note in plan.notes:
-        print_line(f"note       {note}")
+        print_line(field("note", note))
 
 
 def _trials_text(plan: Plan) -> str:

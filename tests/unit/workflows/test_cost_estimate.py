@@ -160,7 +160,7 @@ def test_batches_of_a_real_training_are_timed_in_a_process_of_their_own(tmp_path
     ("model", "imgsz", "batch", "batch_s", "memory_mb"),
     [("n", 96, 4, 0.089, 916), ("n", 320, 4, 0.404, 1145), ("n", 320, 16, 1.385, 2038), ("n", 640, 4, None, 2001),
      ("s", 96, 4, 0.218, 1043), ("s", 320, 4, 1.065, 1492), ("m", 320, 4, None, 2259), ("l", 320, 4, None, 2621),
-     ("x", 96, 4, None, 2150)],
+     ("s", 640, 4, None, 3088), ("x", 96, 4, None, 2150), ("x", 320, 4, None, 3750)],
 )  # fmt: skip
 def test_the_rough_model_fits_what_was_measured_on_one_core(
     model: str, imgsz: int, batch: int, batch_s: float | None, memory_mb: float

@@ -56,7 +56,7 @@ def screen(history: History, activities: Sequence[Activity], pace: Pace, *, widt
         f"{state_text(history, pace)}, {time_text(pace.elapsed_s)}{'' if pace.over else ' so far'}", ", ", width - 2
     )
     lines = [f"{frame if not at else ' '} {line}" for at, line in enumerate(head)]
-    lines += _running(history, activities, width, most=max(height // 2, 3))
+    lines += [] if pace.over else _running(history, activities, width, most=max(height // 2, 3))
     lines += _table(history, width, rows=max(min(_ROWS, height - len(lines) - 4), 1))
     return [_cut(line, width) for line in lines]
 

@@ -348,6 +348,9 @@ def test_next_may_say_stop(tmp_path: Path) -> None:
 def test_next_says_stop_where_val_is_too_small_to_compare_anything(tmp_path: Path) -> None:
     few = {"trials": 5, "val_images": 6, "instances": {0: 40, 1: 3}}
     folder = write_sweep(tmp_path, centred, curve=rising, **few)
+    page = write_report(folder).read_text()
+    assert "<b>Diagnosis:</b> Too few images" in page
+    assert "Within noise" not in page  # said once, with the number of images for all reasons
     answer = runner.invoke(app, ["next", str(folder.root), "-o", str(tmp_path / "next.yaml")])
     assert "Too few images: with 6 val images no difference below 0." in answer.output
     assert "stop sweeping and label more images, first with bus (3 objects in train, 3 in val)" in answer.output

@@ -27,6 +27,10 @@ BEST_DRAWN = 100
 """Of more than twice as many trials, the best that are drawn: more lines hide each other and enlarge the page."""
 
 
+_FEW = 12
+"""Trials whose numbers all fit on an axis."""
+
+
 def inner(value: Any) -> str:
     """Return a setting as text for a figure, where Plotly would interpret ``<b>`` as markup."""
     return escape(setting_text(value), quote=False)
@@ -106,7 +110,8 @@ def losses(history: History, summary: Summary) -> Figure:
         "data": data,
         "layout": {
             "xaxis": {"title": {"text": "epoch"}},
-            "yaxis": {"title": {"text": "loss, sum of its parts"}},
+            # Logarithmic: else one epoch with a huge loss flattens all others.
+            "yaxis": {"title": {"text": "loss, sum of its parts"}, "type": "log"},
             "yaxis2": {**right, "showgrid": False},
             "height": 300,
         },
@@ -144,7 +149,9 @@ def score_history(summary: Summary) -> Figure:
         _dots(ending, chosen, [trial.number for trial in chosen], "", summary.best_trial)
         for ending, chosen in _by_ending(scored).items()
     ]
-    layout = {"xaxis": {"title": {"text": "trial"}}, "yaxis": {"title": {"text": inner(short_metric(summary.metric))}}}
+    steps = {"dtick": 1} if scored and scored[-1].number < _FEW else {}
+    score = {"title": {"text": inner(short_metric(summary.metric))}}
+    layout = {"xaxis": {"title": {"text": "trial"}, **steps}, "yaxis": score}
     return {"data": [line, *groups], "layout": {**layout, "height": 300}}
 
 

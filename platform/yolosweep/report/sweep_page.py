@@ -17,6 +17,7 @@ from urllib.parse import quote
 from yolosweep.experiment import Parameter
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
+from yolosweep.records import Validation
 from yolosweep.records.columns import columns_of, duration_text, setting_text, short_metric
 from yolosweep.records.diagnosis import Change, Diagnosis
 from yolosweep.records.events import Winner
@@ -168,14 +169,18 @@ def _forest(verdict: SweepVerdict) -> _Forest | None:
     )
 
 
+_SAID = {"within-noise": "label-more", "still-rising": "too-few-epochs"}
+"""Diagnoses that say no more than another one, which has the images for all reasons, or all trials."""
+
+
 def _other_findings(summary: Summary) -> list[tuple[Diagnosis, list[Change]]]:
     """Return the diagnoses below the first, which the answer states, with the changes that no earlier one asks for."""
     first = summary.diagnoses[0].changes if summary.diagnoses else ()
     lines, found = {change.line for change in (*first, summary.change) if change}, []
-    said = summary.diagnoses[0].code if summary.diagnoses else None
+    codes = {diagnosis.code for diagnosis in summary.diagnoses}
     for diagnosis in summary.diagnoses[1:]:
-        if (said, diagnosis.code) == ("label-more", "within-noise"):
-            continue  # the answer says it, with the number of images for all reasons
+        if _SAID.get(diagnosis.code) in codes:
+            continue
         new = [change for change in diagnosis.changes if change.value is None or change.line not in lines]
         lines |= {change.line for change in new}
         found.append((diagnosis, new))
@@ -208,8 +213,17 @@ def _classes(winner: Winner | None) -> _Classes:
     columns = [(split, name) for split, v in splits.items() for name in v.metrics if name.startswith("metrics/")]
     labels = dict.fromkeys(label for validation in splits.values() for label in validation.per_class)
     overall = ("all", [splits[split].metrics[name] for split, name in columns])
-    table = [(label, [splits[split].per_class.get(label, {}).get(name) for split, name in columns]) for label in labels]
+    table = [(label, [_of_class(splits[split], label, name) for split, name in columns]) for label in labels]
     return _Classes(columns, [overall, *table])
+
+
+def _of_class(validation: Validation, label: str, metric: str) -> float | None:
+    """Return a metric of a class; None for the precision of a class that was never found."""
+    # It is undefined; Ultralytics says 1.
+    values = validation.per_class.get(label, {})
+    if "precision" in metric and values.get(metric.replace("precision", "recall")) == 0:
+        return None
+    return values.get(metric)
 
 
 def _packed(value: Any) -> str:

@@ -301,7 +301,7 @@ def test_defaults_without_a_score_leave_the_gain_open(tmp_path: Path) -> None:
     numbers = summary_of(folder)
     assert numbers.gain is None
     assert numbers.best_trial == "t0001"
-    assert "Green lines are the best quarter" in write_report(folder).read_text()
+    assert "thin green ones are the best quarter" in write_report(folder).read_text()
 
 
 def test_a_running_sweep_is_marked_as_such(tmp_path: Path) -> None:

@@ -83,8 +83,8 @@ def _sentence(training: Training, rise: float, left: float | None) -> str:
         return f"Stopped too soon: after {epochs} epochs the score is {score.end:.3g}; the first detections come later."
     schedule = "" if left is None else f" {left:.0%} of the learning rate's schedule was left."
     return (
-        f"Still rising: the score grew by {rise:.0%} over the last fifth of {epochs} epochs, to {score.end:.3g}."
-        f"{schedule}"
+        f"Still rising: the smoothed score grew by {rise:.0%} over the last fifth of {epochs} epochs, "
+        f"to {score.end:.3g}.{schedule}"
     )
 
 

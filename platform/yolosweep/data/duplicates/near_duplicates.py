@@ -6,7 +6,7 @@ The disjoint sets are our own: scipy's ``DisjointSet`` would save 15 lines and t
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -164,18 +164,30 @@ def _judged(files: Sequence[Path], thumbnails: Array, verdicts: Verdicts) -> Ite
     """Yield pairs of the numbers of files: representatives and members of copies, then of scenes."""
     from threadpoolctl import threadpool_limits
 
-    def judge(part: Array, aligned: Array) -> list[Verdict]:
+    aligned: dict[tuple[int, int], Verdict] = {}
+
+    def judge(part: Array, align: Array) -> list[Verdict]:
         turns = _likely_turns(thumbnails[part[:, 0]], thumbnails[part[:, 1]])
-        each = zip(part.tolist(), turns, aligned.tolist(), strict=True)
-        return [verdicts.of(files[one], files[two], ways, align=align) for (one, two), ways, align in each]
+        return [judge_once(*each) for each in zip(part.tolist(), turns, align.tolist(), strict=True)]
+
+    def judge_once(pair: list[int], turns: list[int], align: bool) -> Verdict:
+        one, two = pair
+        verdict = aligned.get((one, two))
+        if verdict is None:
+            verdict = verdicts.of(files[one], files[two], turns, align=align)
+            if align:
+                aligned[one, two] = verdict
+        return verdict
 
     def copied(one: int, two: int) -> bool:
-        pair = np.array([[one, two]])
+        pair = np.array([sorted((one, two))])
         return judge(pair, np.array([True]))[0] in (Verdict.COPY, Verdict.ALIKE)
 
     # One thread per part: the matrices are too small for the BLAS threads, which would mostly wait for each other.
     with threadpool_limits(1), single_threaded(), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         pairs, align = candidates(thumbnails, pool)
+        order = _neighbors_together(pairs)
+        pairs, align = pairs[order], align[order]
         cuts = range(64, len(pairs), 64)
         parts = pool.map(judge, np.split(pairs, cuts), np.split(align, cuts)) if len(pairs) else ()
         copies, scenes = _edges(pairs, [verdict for part in parts for verdict in part])
@@ -189,6 +201,24 @@ def _judged(files: Sequence[Path], thumbnails: Array, verdicts: Verdicts) -> Ite
             yield from ((middle, member, NEAR) for member in members)
         for middle, members in stars(scenes, lambda one, two: verdicts.is_same_scene(files[one], files[two])):
             yield from ((middle, member, SCENE) for member in members)
+
+
+def _neighbors_together(pairs: Array) -> Array:
+    """Return an order of pairs in which most files are read once: breadth first from one image to its candidates."""
+    near: dict[int, list[int]] = defaultdict(list)
+    for one, two in pairs.tolist():
+        near[one].append(two)
+        near[two].append(one)
+    place: dict[int, int] = {}
+    for start in near:
+        waiting = deque([start])
+        while waiting:
+            item = waiting.popleft()
+            if item not in place:
+                place[item] = len(place)
+                waiting.extend(near[item])
+    places = np.array([[place[one], place[two]] for one, two in pairs.tolist()], dtype=int).reshape(-1, 2)
+    return np.lexsort((places.min(1), places.max(1)))
 
 
 def _likely_turns(first: Array, second: Array) -> list[list[int]]:

@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from yolosweep.data.duplicates.noise import Band, Noise, common_noise
 from yolosweep.data.duplicates.views import BLUR, VIEW, Keypoints, View, Views, calmed
 
 __all__ = ["Verdict", "Verdicts", "single_threaded"]
@@ -100,7 +102,7 @@ class Verdicts:
         if first is None or second is None:
             return Verdict.OTHER
         straight = _straight(first, second)
-        verdict = self._same_frame(first, second, straight, moved=_differ(self._boxes(one), self._boxes(two)))
+        verdict = self._same_frame(one, two, straight)
         turned_a_little = (
             verdict is Verdict.SCENE and straight.share > _ALIGNED and not is_still(first.grey, second.grey)
         )
@@ -119,9 +121,13 @@ class Verdicts:
             return Verdict.COPY
         return verdict
 
-    def _same_frame(self, first: View, second: View, straight: _Difference, *, moved: bool) -> Verdict:
+    def _same_frame(self, one: Path, two: Path, straight: _Difference) -> Verdict:
+        first, second = self._views.view(one), self._views.view(two)
+        assert first is not None
+        assert second is not None
+        moved = _differ(self._boxes(one), self._boxes(two))
         comparable = first.size == second.size
-        noise = noise_of(first.native, second.native) if comparable and straight.share <= _OVERLAY else None
+        noise = self._noise(one, two, Band.FINE) if comparable and straight.share <= _OVERLAY else None
         shared = noise is not None and noise.shared >= _SHARED
         least = straight
         if noise is not None and noise.ratio < 0.5 and not straight.is_none:
@@ -129,7 +135,9 @@ class Verdicts:
             blur = _STRONG_BLUR if noise.ratio >= 0.1 else 2 * _STRONG_BLUR
             least = difference(*(calmed(view.grey, blur) for view in (first, second)))
         apart = least.is_none and noise is not None and noise.ratio >= _AS_NOISY
-        apart = apart and coarse_noise_of(first.native, second.native) < _INDEPENDENT
+        if apart:
+            coarse = self._noise(one, two, Band.COARSE)
+            apart = coarse is not None and coarse.shared < _INDEPENDENT
         if least.is_none and not apart:
             if moved and (straight.share or not shared) and comparable:
                 return Verdict.SCENE
@@ -138,12 +146,16 @@ class Verdicts:
             return Verdict.COPY
         return Verdict.SCENE if straight.agreement >= _SAME_SCENE or least.is_none else Verdict.OTHER
 
+    def _noise(self, one: Path, two: Path, band: Band) -> Noise | None:
+        first, second = self._views.detail(one, band), self._views.detail(two, band)
+        return common_noise(first, second) if first and second else None
+
     def _aligned(self, one: Path, two: Path, *, mirrored: bool) -> bool:
         first, second = self._views.view(one), self._views.view(two)
         if not first or not second:
             return False
-        mine, theirs = self._views.keypoints(one), self._views.keypoints(two, mirrored=mirrored)
-        move = _homography(mine, theirs) if mine and theirs else None
+        mine, theirs = self._views.keypoints(one), self._views.keypoints(two)
+        move = _homography(mine, theirs.mirrored() if mirrored else theirs) if mine and theirs else None
         if move is None or not _is_crop(move):
             return False
         turn = 1 if mirrored else 0
@@ -209,34 +221,47 @@ def difference(first: Array, second: Array, move: Array | None = None) -> _Diffe
         inside = cv2.erode(mask, margin, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
         if inside.mean() < 0.2:
             return _Difference(1.0, 0.0)
+    shown = _shown(first, second) if inside is None else inside
+    least_one, least_two = (_variance(view, shown) + 1 for view in (first, second))
+    spread_one, spread_two, common = (values[shown] for values in _moments(first, second))
+    # What a gain and an offset leave unexplained of a window, times the variance of the other's.
+    apart = common < 0.5 * spread_one * spread_two + 1e-3
+    structured = (spread_one > 0.01 * least_one) | (spread_two > 0.01 * least_two)
+    one, two, both = (values[apart] for values in (spread_one, spread_two, common))
+    differs = ((one - _DIFFERS**2 * least_one) * two > both) | ((two - _DIFFERS**2 * least_two) * one > both)
+    agreement = 1 - np.count_nonzero(apart & structured) / max(1, np.count_nonzero(structured))
+    return _Difference(np.count_nonzero(differs) / apart.size, agreement)
+
+
+def _moments(first: Array, second: Array) -> tuple[Array, Array, Array]:
+    """Return the variances of two views in the window around each pixel, and their squared covariance, if positive."""
+    import cv2
+
     window = (_WINDOW, _WINDOW)
     mean_one, mean_two = (cv2.boxFilter(view, cv2.CV_32F, window) for view in (first, second))
-    spread_one, spread_two = (
-        cv2.sqrBoxFilter(view, cv2.CV_32F, window) - mean * mean
-        for view, mean in ((first, mean_one), (second, mean_two))
-    )
-    products = cv2.boxFilter(cv2.multiply(first, second, dtype=cv2.CV_32F), cv2.CV_32F, window)
-    common = np.maximum(products - mean_one * mean_two, 0) ** 2
-    shown = _shown(first, second) if inside is None else inside
-    whole_one, whole_two = (float(view[shown].var()) + 1 for view in (first, second))
-    apart = common < 0.5 * spread_one * spread_two + 1e-3
-    structured = (spread_one > 0.01 * whole_one) | (spread_two > 0.01 * whole_two)
-    differs = apart & (
-        (spread_one - common / (spread_two + 1e-3) > _DIFFERS**2 * whole_one)
-        | (spread_two - common / (spread_one + 1e-3) > _DIFFERS**2 * whole_two)
-    )
-    differs, apart, structured = differs[shown], apart[shown], structured[shown]
-    return _Difference(float(differs.mean()), 1 - float((apart & structured).sum() / max(1, structured.sum())))
+    spread_one, spread_two = (cv2.sqrBoxFilter(view, cv2.CV_32F, window) for view in (first, second))
+    common = cv2.boxFilter(cv2.multiply(first, second, dtype=cv2.CV_32F), cv2.CV_32F, window)
+    common -= mean_one * mean_two
+    np.maximum(common, 0, out=common)
+    common *= common
+    spread_one -= np.square(mean_one, out=mean_one)
+    spread_two -= np.square(mean_two, out=mean_two)
+    return spread_one, spread_two, common
+
+
+def _variance(view: Array, shown: Array | tuple[slice, slice]) -> float:
+    import cv2
+
+    if isinstance(shown, tuple):
+        return float(cv2.meanStdDev(view[shown])[1].item() ** 2)
+    return float(cv2.meanStdDev(view, mask=shown.astype(np.uint8))[1].item() ** 2)
 
 
 def _shown(first: Array, second: Array) -> tuple[slice, slice]:
     """Return the part of two views inside the bars of a letterbox: their contrast would hide all other."""
-    import cv2
-
     parts = []
     for axis in (1, 0):
-        spans = [cv2.reduce(v, axis, cv2.REDUCE_MAX) - cv2.reduce(v, axis, cv2.REDUCE_MIN) for v in (first, second)]
-        lines = np.flatnonzero(np.maximum(*spans) > _PLAIN)
+        lines = np.flatnonzero(np.maximum(np.ptp(first, axis), np.ptp(second, axis)) > _PLAIN)
         start, stop = (int(lines[0]), int(lines[-1]) + 1) if len(lines) else (0, VIEW)
         start, stop = start + _BLEED * (start > 0), stop - _BLEED * (stop < VIEW)
         parts.append(slice(start, stop) if stop - start >= VIEW // 4 else slice(0, VIEW))
@@ -247,59 +272,15 @@ def is_still(first: Array, second: Array) -> bool:
     """Return whether the corners of two views are in the same places, as in frames of a fixed camera."""
     import cv2
 
-    still = 0
-    for top in (_SEARCH, VIEW - _PATCH - _SEARCH):
-        for left in (_SEARCH, VIEW - _PATCH - _SEARCH):
-            patch = first[top : top + _PATCH, left : left + _PATCH]
-            around = second[top - _SEARCH : top + _PATCH + _SEARCH, left - _SEARCH : left + _PATCH + _SEARCH]
-            _, best, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED))
-            still += best >= _STILL and max(abs(x - _SEARCH), abs(y - _SEARCH)) <= 1
-    return still >= 3
-
-
-class _Noise(NamedTuple):
-    shared: float
-    """Covariance of the detail in the smoothest blocks, as a share of the lesser variance; NaN if that is 0."""
-    ratio: float
-    """Lesser variance, as a share of the greater."""
-
-
-def noise_of(first: Array, second: Array) -> _Noise | None:
-    """Compare the finest detail of two pictures of the same size; None where both are too smooth to have any."""
-    return _in_smooth_blocks(first, second, 0, 1.5)
-
-
-def coarse_noise_of(first: Array, second: Array) -> float:
-    """Return the shared part of the next coarser detail, which compression keeps; 1 where there is none."""
-    noise = _in_smooth_blocks(first, second, 1, 3)
-    return 1.0 if noise is None or np.isnan(noise.shared) else noise.shared
-
-
-def _in_smooth_blocks(first: Array, second: Array, fine: float, coarse: float) -> _Noise | None:
-    import cv2
-
-    if first.shape != second.shape or min(first.shape) < 32:
-        return None
-
-    def blocks(given: Array) -> Array:
-        grey = given.astype(np.float32)
-        detail = (cv2.GaussianBlur(grey, (0, 0), fine) if fine else grey) - cv2.GaussianBlur(grey, (0, 0), coarse)
-        down, across = grey.shape[0] // 16, grey.shape[1] // 16
-        parts = detail[: down * 16, : across * 16].reshape(down, 16, across, 16).swapaxes(1, 2).reshape(-1, 256)
-        return np.asarray(parts - parts.mean(1, keepdims=True))
-
-    one, two = blocks(first), blocks(second)
-    spread_one, spread_two, common = (
-        np.einsum("bp,bp->b", a, b) / 256 for a, b in ((one, one), (two, two), (one, two))
-    )
-    large, small = np.maximum(spread_one, spread_two), np.minimum(spread_one, spread_two)
-    live = large > 0.25
-    if live.sum() < min(20, len(live) // 4 + 1):
-        return None
-    smooth = live & (large <= np.quantile(large[live], 0.3))
-    lesser = float(small[smooth].mean())
-    shared = float(common[smooth].mean()) / lesser if lesser > 0.1 else float("nan")
-    return _Noise(shared, lesser / float(large[smooth].mean()))
+    ends, moved = (_SEARCH, VIEW - _PATCH - _SEARCH), 0
+    for top, left in product(ends, ends):
+        patch = first[top : top + _PATCH, left : left + _PATCH]
+        around = second[top - _SEARCH : top + _PATCH + _SEARCH, left - _SEARCH : left + _PATCH + _SEARCH]
+        _, best, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED))
+        moved += best < _STILL or max(abs(x - _SEARCH), abs(y - _SEARCH)) > 1
+        if moved > 1:
+            return False
+    return True
 
 
 def _homography(mine: Keypoints, theirs: Keypoints) -> Array | None:

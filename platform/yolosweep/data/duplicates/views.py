@@ -7,14 +7,18 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from yolosweep.data.duplicates.noise import Band, Detail, detail_of
+
 __all__ = ["BLUR", "VIEW", "Keypoints", "View", "Views", "calmed"]
 
 Array = np.ndarray[Any, Any]
+
+Key, Value = TypeVar("Key"), TypeVar("Value")
 
 VIEW = 256
 """Side of a view, pixels: an object of 4 % of the width has 10."""
@@ -22,10 +26,14 @@ VIEW = 256
 BLUR = 1.5
 """Blur before views are compared, pixels."""
 
-_HELD = 1000
-"""Views kept at a time, and keypoints; together about 350 kB for each."""
+_HELD, _HELD_DETAILS = 1000, 400
+"""Views kept at a time, and keypoints, together about 350 kB for each; details, of 256 kB."""
 _KEYPOINTS, _KEYPOINT_SIDE = 300, 128
 """Most keypoints of a view, and the side at which they are sought; at 256 it takes twice as long."""
+
+
+_MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, [0, 7, 6, 5, 4, 3, 2, 1]].ravel()
+"""Order of the bins of a SIFT descriptor (rows, columns, directions, seen from the keypoint) in a mirrored picture."""
 
 
 class Keypoints(NamedTuple):
@@ -35,6 +43,11 @@ class Keypoints(NamedTuple):
     """x, y in pixels of the view, shape (n, 2)."""
     descriptors: Array
     """RootSIFT, unit vectors, shape (n, 128)."""
+
+    def mirrored(self) -> Keypoints:
+        """Return the keypoints of the view mirrored left and right."""
+        across, down = self.places.T
+        return Keypoints(np.stack([VIEW - 1 - across, down], 1), self.descriptors[:, _MIRRORED])
 
 
 class View(NamedTuple):
@@ -97,39 +110,45 @@ def _keypoints_of(grey: Array) -> Keypoints | None:
     return Keypoints(points, root)
 
 
+class _Latest(Generic[Key, Value]):
+    """The latest values that were made; safe for threads."""
+
+    def __init__(self, held: int) -> None:
+        self._held, self._lock = held, Lock()
+        self._values: OrderedDict[Key, Value | None] = OrderedDict()
+
+    def get(self, key: Key, make: Callable[[], Value | None]) -> Value | None:
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        value = make()
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > self._held:
+                self._values.popitem(last=False)
+        return value
+
+
 class Views:
     """Views and keypoints of files, the latest ones kept; safe for threads."""
 
     def __init__(self, read: Callable[[Path], View | None] = _read) -> None:
         self._read = read
-        self._lock = Lock()
-        self._views: OrderedDict[Path, View | None] = OrderedDict()
-        self._keypoints: OrderedDict[tuple[Path, bool], Keypoints | None] = OrderedDict()
+        self._views: _Latest[Path, View] = _Latest(_HELD)
+        self._keypoints: _Latest[Path, Keypoints] = _Latest(_HELD)
+        self._details: _Latest[tuple[Path, Band], Detail] = _Latest(_HELD_DETAILS)
 
     def view(self, path: Path) -> View | None:
         """Return the view of a file; None if it cannot be decoded."""
-        with self._lock:
-            if path in self._views:
-                self._views.move_to_end(path)
-                return self._views[path]
-        view = self._read(path)
-        self._hold(self._views, path, view)
-        return view
+        return self._views.get(path, lambda: self._read(path))
 
-    def keypoints(self, path: Path, *, mirrored: bool = False) -> Keypoints | None:
-        """Return the keypoints of a file's view, or of the view mirrored left and right; None if there are too few."""
-        key = (path, mirrored)
-        with self._lock:
-            if key in self._keypoints:
-                self._keypoints.move_to_end(key)
-                return self._keypoints[key]
+    def keypoints(self, path: Path) -> Keypoints | None:
+        """Return the keypoints of a file's view; None if there are too few."""
         view = self.view(path)
-        found = _keypoints_of(view.grey[:, ::-1] if mirrored else view.grey) if view is not None else None
-        self._hold(self._keypoints, key, found)
-        return found
+        return None if view is None else self._keypoints.get(path, lambda: _keypoints_of(view.grey))
 
-    def _hold(self, kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
-        with self._lock:
-            kept[key] = value
-            while len(kept) > _HELD:
-                kept.popitem(last=False)
+    def detail(self, path: Path, band: Band) -> Detail | None:
+        """Return the detail of a file's picture; None if it is too small."""
+        view = self.view(path)
+        return None if view is None else self._details.get((path, band), lambda: detail_of(view.native, band))

@@ -18,6 +18,11 @@ _FEWEST = 20
 """Blocks with detail that it takes, or a quarter of all, if those are fewer."""
 
 
+_QUIET, _PEAKS, _STRONG = 0.1, 7.0, 4.0
+"""Share of the live blocks that are quietest; in drawn pictures, least lower quartile of the kurtosis of their detail
+(noise has 3), and variance. Of 120 photographs, 2.4 to 5.0; of forms in five sizes, as JPEG and PNG, 8.6 to 13."""
+
+
 class Band(Enum):
     """Blurs in pixels between which detail is compared."""
 
@@ -33,6 +38,8 @@ class Detail(NamedTuple):
     """Without their means, shape (b, 256), float32."""
     spread: Array
     """Their variances, shape (b,)."""
+    drawn: bool
+    """Whether the quietest detail is that of lines and letters: few pixels, far from the mean; there is no sensor."""
 
 
 class Noise(NamedTuple):
@@ -42,6 +49,8 @@ class Noise(NamedTuple):
     """Covariance of the detail, as a share of the lesser variance; NaN if that is 0."""
     ratio: float
     """Lesser variance, as a share of the greater."""
+    drawn: bool
+    """Whether both pictures are drawn: what they have in common may be a form, filled in with other words."""
 
 
 def detail_of(native: Array, band: Band) -> Detail | None:
@@ -62,7 +71,23 @@ def detail_of(native: Array, band: Band) -> Detail | None:
     parts = detail[: down * _BLOCK, : across * _BLOCK].reshape(down, _BLOCK, across, _BLOCK)
     blocks = parts.swapaxes(1, 2).reshape(-1, _BLOCK**2)
     blocks = blocks - blocks.mean(1, keepdims=True)
-    return Detail(blocks, np.einsum("bp,bp->b", blocks, blocks) / _BLOCK**2)
+    spread = np.einsum("bp,bp->b", blocks, blocks) / _BLOCK**2
+    return Detail(blocks, spread, _is_drawn(blocks, spread))
+
+
+def _is_drawn(blocks: Array, spread: Array) -> bool:
+    live = spread > _LIVE
+    if live.sum() < _FEWEST:
+        return False
+    quiet = _smoothest(spread, live, _QUIET)
+    peaks = (blocks[quiet] ** 4).mean(1) / spread[quiet] ** 2
+    return bool(np.quantile(peaks, 0.25) >= _PEAKS and spread[quiet].mean() >= _STRONG)
+
+
+def _smoothest(spread: Array, live: Array, share: float) -> Array:
+    """Return the numbers of the smoothest live blocks."""
+    rank = int(share * (live.sum() - 1))
+    return np.flatnonzero(live & (spread <= np.partition(spread[live], rank)[rank]))
 
 
 def common_noise(first: Detail, second: Detail) -> Noise | None:
@@ -71,9 +96,8 @@ def common_noise(first: Detail, second: Detail) -> Noise | None:
     live = large > _LIVE
     if live.sum() < min(_FEWEST, len(live) // 4 + 1):
         return None
-    rank = int(_SMOOTH * (live.sum() - 1))
-    smooth = np.flatnonzero(live & (large <= np.partition(large[live], rank)[rank]))
+    smooth = _smoothest(large, live, _SMOOTH)
     common = np.einsum("bp,bp->b", first.blocks[smooth], second.blocks[smooth]) / _BLOCK**2
     lesser = float(small[smooth].mean())
     shared = float(common.mean()) / lesser if lesser > 0.1 else float("nan")
-    return Noise(shared, lesser / float(large[smooth].mean()))
+    return Noise(shared, lesser / float(large[smooth].mean()), first.drawn and second.drawn)

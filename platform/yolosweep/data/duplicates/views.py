@@ -14,20 +14,34 @@ from PIL import Image, ImageOps
 
 from yolosweep.data.duplicates.noise import Band, Detail, detail_of
 
-__all__ = ["BLUR", "VIEW", "Keypoints", "View", "Views", "calmed"]
+__all__ = [
+    "BLUR",
+    "VIEW",
+    "Calm",
+    "Keypoints",
+    "View",
+    "Views",
+    "calmed",
+    "view_of",
+    "window_mean",
+    "windows_of",
+]
 
 Array = np.ndarray[Any, Any]
 
 Key, Value = TypeVar("Key"), TypeVar("Value")
 
-VIEW = 256
-"""Side of a view, pixels: an object of 4 % of the width has 10."""
+VIEW, _PAGE = 256, 1024
+"""Side of a view, pixels: an object of 4 % of the width has 10; of a page, on which words are compared."""
 
 BLUR = 1.5
 """Blur before views are compared, pixels."""
 
-_HELD, _HELD_DETAILS = 1000, 400
-"""Views kept at a time, and keypoints, together about 350 kB for each; details, of 256 kB."""
+_WINDOW = np.array([0.25, 1, 1, 1, 1, 1, 0.25]) / 5.5
+_COARSE = 32
+
+_HELD, _HELD_DETAILS = 600, 400
+"""Views kept at a time, and keypoints, together about 450 kB for each; details, of 256 kB."""
 _KEYPOINTS, _KEYPOINT_SIDE = 300, 128
 """Most keypoints of a view, and the side at which they are sought; at 256 it takes twice as long."""
 
@@ -50,13 +64,25 @@ class Keypoints(NamedTuple):
         return Keypoints(np.stack([VIEW - 1 - across, down], 1), self.descriptors[:, _MIRRORED])
 
 
+class Calm(NamedTuple):
+    """A picture blurred against noise and compression, and the window around each of its cells."""
+
+    grey: Array
+    """Shape (VIEW, VIEW), or (_PAGE, _PAGE), uint8."""
+    mean: Array
+    """Of the window around each cell of 2 by 2 pixels, half as high and wide."""
+    spread: Array
+    """Variance in these windows."""
+
+
 class View(NamedTuple):
     """A picture as it is compared."""
 
     grey: Array
     """Shape (VIEW, VIEW), uint8, upright; the proportions are lost."""
-    calm: Array
-    """The same, blurred against noise and compression."""
+    calm: Calm
+    coarse: Array
+    """A small picture, a unit vector without mean, shape (32, 32)."""
     native: Array
     """The middle of the picture in its own pixels, at most VIEW on a side: the noise of its sensor."""
     size: tuple[int, int]
@@ -65,6 +91,17 @@ class View(NamedTuple):
 
 def _read(path: Path) -> View | None:
     """Read a view; None if the file cannot be decoded."""
+    grey = _grey(path)
+    if grey is None:
+        return None
+    left, top = max(0, grey.width - VIEW) // 2, max(0, grey.height - VIEW) // 2
+    middle = grey.crop((left, top, min(grey.width, left + VIEW), min(grey.height, top + VIEW)))
+    small = grey.resize((VIEW, VIEW), Image.Resampling.BOX, reducing_gap=2)
+    return view_of(np.asarray(small), np.asarray(middle), grey.size)
+
+
+def _grey(path: Path) -> Image.Image | None:
+    """Read a picture in grey, upright; None if the file cannot be decoded."""
     try:
         with warnings.catch_warnings(), Image.open(path) as image:
             warnings.simplefilter("ignore")
@@ -72,22 +109,46 @@ def _read(path: Path) -> View | None:
             if image.format == "JPEG":
                 image.draft("L", image.size)
             upright = ImageOps.exif_transpose(image)
-            grey = _eight_bits(upright) if deep else upright.convert("L")
+            return _eight_bits(upright) if deep else upright.convert("L")
     # ImportError: once imported, Ultralytics makes Pillow search a HEIF plugin for every unknown format.
     except (OSError, ValueError, SyntaxError, ImportError, Image.DecompressionBombError):
         return None
-    left, top = max(0, grey.width - VIEW) // 2, max(0, grey.height - VIEW) // 2
-    middle = grey.crop((left, top, min(grey.width, left + VIEW), min(grey.height, top + VIEW)))
-    small = grey.resize((VIEW, VIEW), Image.Resampling.BOX, reducing_gap=2)
-    values = np.asarray(small)
-    return View(values, calmed(values, BLUR), np.asarray(middle), grey.size)
 
 
-def calmed(grey: Array, blur: float) -> Array:
+def view_of(grey: Array, native: Array, size: tuple[int, int]) -> View:
+    """Return the view of a picture, of what :class:`View` names."""
+    import cv2
+
+    coarse = cv2.resize(grey, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    coarse -= coarse.mean()
+    return View(grey, calmed(grey, BLUR), coarse / max(1e-6, float(np.linalg.norm(coarse))), native, size)
+
+
+def calmed(grey: Array, blur: float) -> Calm:
     """Return a view blurred by so many pixels."""
     import cv2
 
-    return np.asarray(cv2.GaussianBlur(grey, (0, 0), blur))
+    return windows_of(cv2.GaussianBlur(grey, (0, 0), blur))
+
+
+def windows_of(grey: Array) -> Calm:
+    """Return a blurred view with its windows."""
+    values = grey.astype(np.float32)
+    mean = window_mean(values)
+    return Calm(grey, mean, np.maximum(window_mean(values * values) - mean * mean, 0))
+
+
+def window_mean(values: Array) -> Array:
+    """Return the mean of the window of 11 pixels around each cell of 2 by 2.
+
+    Args:
+        values: Shape (h, w), both even, float32.
+    """
+    import cv2
+
+    height, width = values.shape
+    cells = cv2.resize(values, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.sepFilter2D(cells, -1, _WINDOW, _WINDOW))
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -147,6 +208,13 @@ class Views:
         """Return the keypoints of a file's view; None if there are too few."""
         view = self.view(path)
         return None if view is None else self._keypoints.get(path, lambda: _keypoints_of(view.grey))
+
+    def page(self, path: Path) -> Calm | None:
+        """Return a file's picture at the size of a page, not kept; None if it cannot be decoded."""
+        grey = _grey(path)
+        if grey is None:
+            return None
+        return calmed(np.asarray(grey.resize((_PAGE, _PAGE), Image.Resampling.BILINEAR, reducing_gap=2)), BLUR)
 
     def detail(self, path: Path, band: Band) -> Detail | None:
         """Return the detail of a file's picture; None if it is too small."""

@@ -183,7 +183,7 @@ def _best_half(thumbnails: Array, one: Array, two: Array) -> Array:
 
 def _best_part(thumbnails: Array, turned: Array, one: Array, two: Array, *, thorough: bool) -> Array:
     """Return the best correlation of a crop of one picture with the other, or of rotated middles."""
-    crops = _windows(thumbnails, (*CORNERS, *BANDS, *CROPS))
+    crops = _windows(thumbnails, (*CORNERS, *BANDS, *(CROPS if thorough else ())))
     best = np.maximum(_best_product(turned[two], crops[one]), _best_product(turned[one], crops[two]))
     if thorough:
         middles = turns_of(sampled(thumbnails, MIDDLE).reshape(-1, SIDE, SIDE)).reshape(turned.shape)

@@ -18,9 +18,9 @@ _FEWEST = 20
 """Blocks with detail that it takes, or a quarter of all, if those are fewer."""
 
 
-_QUIET, _PEAKS, _STRONG = 0.1, 7.0, 4.0
+_QUIET, _PEAKS = 0.1, 6.0
 """Share of the live blocks that are quietest; in drawn pictures, least lower quartile of the kurtosis of their detail
-(noise has 3), and variance. Of 120 photographs, 2.4 to 5.0; of forms in five sizes, as JPEG and PNG, 8.6 to 13."""
+(noise has 3). Of 120 photographs, 2.4 to 5.0; of forms in five sizes, as JPEG and PNG, 6.3 to 14."""
 
 
 class Band(Enum):
@@ -81,7 +81,7 @@ def _is_drawn(blocks: Array, spread: Array) -> bool:
         return False
     quiet = _smoothest(spread, live, _QUIET)
     peaks = (blocks[quiet] ** 4).mean(1) / spread[quiet] ** 2
-    return bool(np.quantile(peaks, 0.25) >= _PEAKS and spread[quiet].mean() >= _STRONG)
+    return bool(np.quantile(peaks, 0.25) >= _PEAKS)
 
 
 def _smoothest(spread: Array, live: Array, share: float) -> Array:

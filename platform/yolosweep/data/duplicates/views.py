@@ -167,7 +167,8 @@ def _keypoints_of(grey: Array) -> Keypoints | None:
         return None
     root = np.sqrt(values / (values.sum(1, keepdims=True) + 1e-6))
     scale = VIEW / _KEYPOINT_SIDE
-    points = (np.array([place.pt for place in places], np.float32) + 0.5) * scale - 0.5
+    # Not (pt + 0.5) * scale - 0.5: OpenCV doubles the picture first, which moves places by a quarter of a pixel.
+    points = np.array([place.pt for place in places], np.float32) * scale
     return Keypoints(points, root)
 
 

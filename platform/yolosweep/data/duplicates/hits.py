@@ -154,14 +154,17 @@ def _similarity(rows: Array, columns: Array, *, transpose: bool = False) -> Arra
     turned = rows.copy()
     turned[:, odd:across] *= -1
     turned[:, down:] *= -1
-    found = []
+    found: list[Array] = []
     for upright in (rows, turned):  # mirrored in both directions or none, and in one of them
-        product = upright[:, across:] @ columns[:, across:].T
+        product: Array = upright[:, across:] @ columns[:, across:].T
         np.abs(product, out=product)
         product += upright[:, :across] @ columns[:, :across].T
         found.append(product)
-    best = np.maximum(*found, out=found[0])
-    return np.maximum(best, _similarity(transposed(rows), columns), out=best) if transpose else best
+    if transpose:
+        found.append(_similarity(transposed(rows), columns))
+    for other in found[1:]:
+        np.maximum(found[0], other, out=found[0])
+    return found[0]
 
 
 def _above(similarity: Array, floor: Array) -> tuple[Array, Array]:

@@ -160,44 +160,52 @@ def find_near_duplicates(
     return sorted(pairs)
 
 
+class _Judge:
+    """Judges pairs of numbers of files; those with keypoints only once."""
+
+    def __init__(self, files: Sequence[Path], thumbnails: Array, verdicts: Verdicts) -> None:
+        self._files, self._thumbnails, self._verdicts = files, thumbnails, verdicts
+        self._aligned: dict[tuple[int, int], Verdict] = {}
+
+    def all(self, pairs: Array, align: Array) -> list[Verdict]:
+        """Return what pairs are to each other; ``align``: whether keypoints are compared."""
+        turns = _likely_turns(self._thumbnails[pairs[:, 0]], self._thumbnails[pairs[:, 1]])
+        return [self._one(*each) for each in zip(pairs.tolist(), turns, align.tolist(), strict=True)]
+
+    def copied(self, one: int, two: int) -> bool:
+        """Return whether two files are copies."""
+        return self.all(np.array([sorted((one, two))]), np.array([True]))[0] in (Verdict.COPY, Verdict.ALIKE)
+
+    def _one(self, pair: list[int], turns: list[int], align: bool) -> Verdict:
+        one, two = pair
+        verdict = self._aligned.get((one, two))
+        if verdict is None:
+            verdict = self._verdicts.of(self._files[one], self._files[two], turns, align=align)
+            if align:
+                self._aligned[one, two] = verdict
+        return verdict
+
+
 def _judged(files: Sequence[Path], thumbnails: Array, verdicts: Verdicts) -> Iterator[tuple[int, int, str]]:
     """Yield pairs of the numbers of files: representatives and members of copies, then of scenes."""
     from threadpoolctl import threadpool_limits
 
-    aligned: dict[tuple[int, int], Verdict] = {}
-
-    def judge(part: Array, align: Array) -> list[Verdict]:
-        turns = _likely_turns(thumbnails[part[:, 0]], thumbnails[part[:, 1]])
-        return [judge_once(*each) for each in zip(part.tolist(), turns, align.tolist(), strict=True)]
-
-    def judge_once(pair: list[int], turns: list[int], align: bool) -> Verdict:
-        one, two = pair
-        verdict = aligned.get((one, two))
-        if verdict is None:
-            verdict = verdicts.of(files[one], files[two], turns, align=align)
-            if align:
-                aligned[one, two] = verdict
-        return verdict
-
-    def copied(one: int, two: int) -> bool:
-        pair = np.array([sorted((one, two))])
-        return judge(pair, np.array([True]))[0] in (Verdict.COPY, Verdict.ALIKE)
-
+    judge = _Judge(files, thumbnails, verdicts)
     # One thread per part: the matrices are too small for the BLAS threads, which would mostly wait for each other.
     with threadpool_limits(1), single_threaded(), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         pairs, align = candidates(thumbnails, pool)
         order = _neighbors_together(pairs)
         pairs, align = pairs[order], align[order]
         cuts = range(64, len(pairs), 64)
-        parts = pool.map(judge, np.split(pairs, cuts), np.split(align, cuts)) if len(pairs) else ()
+        parts = pool.map(judge.all, np.split(pairs, cuts), np.split(align, cuts)) if len(pairs) else ()
         copies, scenes = _edges(pairs, [verdict for part in parts for verdict in part])
         for edges in (copies, scenes):
             # Only a few candidates of each image are kept, so a large group may have come apart.
             middles = np.array(sorted({middle for middle, _ in stars(edges)}), dtype=int)
             pairs = middles[candidates(thumbnails[middles], pool).pairs]
-            again = _edges(pairs, judge(pairs, np.ones(len(pairs), dtype=bool)) if len(pairs) else [])
+            again = _edges(pairs, judge.all(pairs, np.ones(len(pairs), dtype=bool)) if len(pairs) else [])
             edges += again[0] if edges is copies else again[1]
-        for middle, members in stars(copies, copied):
+        for middle, members in stars(copies, judge.copied):
             yield from ((middle, member, NEAR) for member in members)
         for middle, members in stars(scenes, lambda one, two: verdicts.is_same_scene(files[one], files[two])):
             yield from ((middle, member, SCENE) for member in members)

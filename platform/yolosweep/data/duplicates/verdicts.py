@@ -141,7 +141,7 @@ class Verdicts:
         if noise is not None and noise.ratio < 0.5 and not straight.is_none and _likeness(first, second) >= _LIKE:
             # One of them is blurred or noisy: compare what is left of both.
             blur = _STRONG_BLUR if noise.ratio >= 0.1 else 2 * _STRONG_BLUR
-            least = difference(*(calmed(view.grey, blur) for view in (first, second)))
+            least = difference(calmed(first.grey, blur), calmed(second.grey, blur))
         apart = least.is_none and noise is not None and noise.ratio >= _AS_NOISY
         if apart:
             coarse = self._noise(one, two, Band.COARSE)
@@ -199,7 +199,8 @@ def _straight(first: View, second: View) -> _Difference:
     coarser = VIEW / min(*first.size, *second.size) if first.size != second.size else 1.0
     if coarser <= 1:
         return difference(first.calm, second.calm)
-    return difference(*(calmed(view.grey, BLUR * min(coarser, 3.0)) for view in (first, second)))
+    blur = BLUR * min(coarser, 3.0)
+    return difference(calmed(first.grey, blur), calmed(second.grey, blur))
 
 
 def _is_negative(first: View, second: View) -> bool:
@@ -256,8 +257,8 @@ def difference(first: Calm, second: Calm, move: Array | None = None) -> _Differe
     structured = (one > 0.01 * least_one) | (two > 0.01 * least_two)
     # What a gain and an offset leave unexplained of a window, times the variance of the other's.
     differs = ((one - _DIFFERS**2 * least_one) * two > common) | ((two - _DIFFERS**2 * least_two) * one > common)
-    agreement = 1 - np.count_nonzero(apart & structured) / max(1, np.count_nonzero(structured))
-    return _Difference(np.count_nonzero(differs & apart) / apart.size, agreement)
+    agreement = 1 - float((apart & structured).sum() / max(1, int(structured.sum())))
+    return _Difference(float((differs & apart).mean()), agreement)
 
 
 def _shown(first: Array, second: Array) -> tuple[slice, slice]:

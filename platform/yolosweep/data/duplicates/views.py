@@ -29,7 +29,8 @@ __all__ = [
 
 Array = np.ndarray[Any, Any]
 
-Key, Value = TypeVar("Key"), TypeVar("Value")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 VIEW, _PAGE = 256, 1024
 """Side of a view, pixels: an object of 4 % of the width has 10; of a page, on which words are compared."""

@@ -322,6 +322,18 @@ def _forms(rng: np.random.Generator, count: int = 60, kept: float = 0.0) -> Iter
         yield form(texts)
 
 
+SAVED_AGAIN = (
+    *("copy as PNG", "JPEG 90", "JPEG 30", "resize 50 %", "resize to 640x640", "brightness +30 %", "brightness -50 %"),
+    *("contrast 0.6", "gamma 1.8", "equalize", "grey", "noise 15"),
+)
+"""Changes after which a drawn form has the same words."""
+
+
+def forms() -> dict[str, Image.Image]:
+    """Return one form, filled in with a few other words each."""
+    return {f"form{at:02d}": image for at, image in enumerate(_forms(np.random.default_rng(36), 14, kept=0.7))}
+
+
 def held_out_negatives(bccd: Path) -> dict[str, list[Image.Image]]:
     """Return sets without copies that no threshold was chosen on."""
     cells = [image for _, image in held_out_photographs(bccd, 200) if image.size == (320, 240)]

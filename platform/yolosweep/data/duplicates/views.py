@@ -41,8 +41,8 @@ BLUR = 1.5
 _WINDOW = np.array([0.25, 1, 1, 1, 1, 1, 0.25]) / 5.5
 _COARSE = 32
 
-_HELD, _HELD_DETAILS = 600, 400
-"""Views kept at a time, and keypoints, together about 450 kB for each; details, of 256 kB."""
+_HELD, _HELD_DETAILS = 500, 300
+"""Views kept at a time, and keypoints, together about 480 kB for each; details, of 256 kB."""
 _KEYPOINTS, _KEYPOINT_SIDE = 300, 128
 """Most keypoints of a view, and the side at which they are sought; at 256 it takes twice as long."""
 

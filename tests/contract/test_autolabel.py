@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tools.micro_model import MICRO
 from typer.testing import CliRunner
 
 from yolosweep.autolabel.agreement import HumanLabel
@@ -56,14 +57,14 @@ def detector(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``best.pt`` of a short training from scratch."""
     folder = tmp_path_factory.mktemp("storage") / "run"
     settings = {
-        "epochs": 16, "imgsz": 96, "batch": 4, "nbs": 4, "optimizer": "AdamW", "lr0": 0.002, "seed": 0, "mosaic": 0.0,
+        "epochs": 16, "imgsz": 96, "batch": 4, "nbs": 4, "optimizer": "AdamW", "lr0": 0.005, "seed": 0, "mosaic": 0.0,
         "warmup_epochs": 1.0, "amp": False, "plots": False,
     }  # fmt: skip
     request = TrialRequest(
-        sweep="run", trial="t0000", number=0, task="detect", model="yolo11n.yaml", data=str(data / "data.yaml"),
+        sweep="run", trial="t0000", number=0, task="detect", model=MICRO, data=str(data / "data.yaml"),
         settings=settings, asked={}, identity="0" * 16, metric="metrics/mAP50(B)", folder=str(folder),
     )  # fmt: skip
-    record = trainer_for("yolo11n.yaml").train(request, lambda row, checkpoint: Verdict.CONTINUE, lambda: False)
+    record = trainer_for(MICRO).train(request, lambda row, checkpoint: Verdict.CONTINUE, lambda: False)
     assert record.score is not None, record.error
     assert record.score > 0.05
     return folder / record.files["best.pt"].path
@@ -131,6 +132,7 @@ def test_ultralytics_reads_these_labels(detector: Path, data: Path, tmp_path: Pa
     assert sum(len(label["cls"]) for label in read.labels) > 0
 
 
+@pytest.mark.nightly  # whose mask is whose: the next test
 def test_masks_come_from_sam_with_the_class_of_their_box(detector: Path, sam: Path, data: Path, tmp_path: Path) -> None:
     images = images_of(data)[:2]
     plain = autolabel(images, detector, tmp_path / "boxes", task="detect", names=NAMES, conf=CONF)

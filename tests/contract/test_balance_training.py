@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
+from tests.tools.micro_model import MICRO
 
 from yolosweep.backends import trainer_for
 from yolosweep.experiment.schema import Experiment
@@ -167,7 +168,7 @@ def test_rectangular_batches_stay_as_they_are(boxes: Path) -> None:
 def test_a_training_takes_it_and_records_it(boxes: Path, tmp_path: Path) -> None:
     settings = {"epochs": 1, "imgsz": 64, "batch": 8, "plots": False, "verbose": False, "seed": 0, "balance": 0.5}
     request = TrialRequest(
-        sweep="run", trial="t0000", number=0, task="detect", model="yolo11n.yaml", data=str(boxes / "data.yaml"),
+        sweep="run", trial="t0000", number=0, task="detect", model=MICRO, data=str(boxes / "data.yaml"),
         asked={"balance": 0.5}, identity="i", metric="metrics/mAP50-95(B)", folder=str(tmp_path), settings=settings,
     )  # fmt: skip
     record = trainer_for(request.model).train(request, lambda row, checkpoint: Verdict.CONTINUE, lambda: False)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tools.micro_model import MICRO
 
 from yolosweep.backends import trainer_for
 from yolosweep.data.samples.dataset import draw_parking
@@ -40,7 +41,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def make(data: str, tmp_path: Path) -> Make:
-    def make(where: str, *, model: str = "yolo11n.yaml", keep: int = 99, on_oom: str = "fail", **settings: Any) -> Any:
+    def make(where: str, *, model: str = MICRO, keep: int = 99, on_oom: str = "fail", **settings: Any) -> Any:
         return TrialRequest(
             sweep="run", trial="t0000", number=0, task="detect", model=model, data=data, asked={}, identity="i",
             metric="metrics/mAP50-95(B)", folder=str(tmp_path / where),
@@ -167,6 +168,7 @@ def measured(rows: list[EpochResult]) -> list[Any]:
     [
         pytest.param({"workers": 0}, id="alone"),
         pytest.param({"workers": 2}, id="two-loaders", marks=pytest.mark.nightly),
+        pytest.param({"model": "yolo11n.yaml"}, id="yolo11", marks=pytest.mark.nightly),
         pytest.param({"model": "yolo26n.yaml"}, id="yolo26", marks=pytest.mark.nightly),
         pytest.param({"workers": 2, "balance": 1.0}, id="balanced", marks=pytest.mark.nightly),
     ],

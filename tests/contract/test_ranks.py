@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tools.micro_model import MICRO
 
 from yolosweep.backends import trainer_for
 from yolosweep.data.samples.dataset import draw_parking
@@ -108,7 +109,7 @@ def request_of(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
     def make(where: str, **more: Any) -> TrialRequest:
         known = {
-            "sweep": "run", "trial": "t0000", "number": 0, "task": "detect", "model": "yolo11n.yaml",
+            "sweep": "run", "trial": "t0000", "number": 0, "task": "detect", "model": MICRO,
             "data": str(data), "asked": {}, "identity": "i", "metric": "metrics/mAP50-95(B)",
             "folder": str(folder / where), "policy": TrialPolicy(keep_checkpoints=9),
             "settings": {
@@ -168,6 +169,7 @@ def test_two_ranks_are_one_training(request_of: Any) -> None:
     assert summed["epoch"] == first["epoch"], "two ranks are not one process that sums their losses"
 
 
+@pytest.mark.nightly  # a rank that is killed: e2e/test_ranks_sweep; to the bit in one process: test_exact_resume
 def test_two_ranks_go_on_to_the_bit(request_of: Any) -> None:
     """Also with gradients that are held from one epoch to the next."""
     settings = {**request_of("x").settings, "nbs": 24}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from tests.tools.micro_model import MICRO
 
 from yolosweep.backends import Trainer, backend_for, trainer_for
 from yolosweep.data.samples.dataset import draw_parking
@@ -353,7 +354,7 @@ class TestToy(TrainerContract):
 
 @pytest.mark.slow
 class TestYolo(TrainerContract):
-    model = "yolo11n.yaml"
+    model = MICRO
     metric = "metrics/mAP50-95(B)"
     images: ClassVar[dict[str, int]] = {"train": 64, "val": 12}
     settings: ClassVar[dict[str, Any]] = {

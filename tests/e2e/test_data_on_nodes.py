@@ -17,6 +17,7 @@ def data(parking: Path, tmp_path: Path) -> Path:
     return tmp_path / "lot"
 
 
+@pytest.mark.nightly  # unit/cluster/test_node_preparation compares a node; several nodes: test_nodes
 def test_nodes_that_see_other_labels_are_named_before_the_first_trial(
     shell: Any, home: Path, repository: Path, data: Path, tmp_path: Path, namespaces: None, two_nodes: Any
 ) -> None:

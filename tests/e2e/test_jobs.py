@@ -28,7 +28,7 @@ from yolosweep.records import Ending
 
 pytestmark = pytest.mark.slow
 
-LONG = ("search.trials=40", "train.epochs=400", "train.patience=0", "search.pruner=none", "resources.max_concurrent=1")
+LONG = ("search.trials=40", "train.epochs=200", "train.patience=0", "search.pruner=none", "resources.max_concurrent=1")
 SHORT = ("search.trials=2", "train.epochs=2", "search.pruner=none", "resources.max_concurrent=1")
 
 
@@ -175,6 +175,7 @@ def test_a_job_outlives_its_client_stops_on_request_and_goes_on(
     assert after[cut.request.trial].resumes[0].from_epoch >= len(cut.rows) - 1
 
 
+@pytest.mark.nightly  # what it runs is what `submit` sends: above
 def test_a_plain_ray_job_runs_the_sweep_and_has_its_exit_code(
     shell: Any, head: Head, toy: Path, repository: Path, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 def test_the_quickstart_in_short_ends_with_a_winner_and_a_report(shell: Any, repository: Path) -> None:
     quickstart = repository / "jobs" / "experiments" / "quickstart.yaml"
-    sweep = shell.run(quickstart, "search.trials=1", "search.pruner=none", "train.epochs=1")
+    sweep = shell.run(quickstart, "search.trials=1", "search.pruner=none", "train.epochs=1", "train.fraction=0.2")
     assert sweep.history.winner.validations["val"].metrics["metrics/mAP50(B)"] is not None
     assert sweep.folder.report.stat().st_size > 10_000
 

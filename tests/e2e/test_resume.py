@@ -17,7 +17,7 @@ from yolosweep.records.events import SweepResumed
 pytestmark = pytest.mark.slow
 
 ONE = "resources.max_concurrent=1"
-LONG = ("train.epochs=150", "train.patience=0", "search.pruner=none", ONE)
+LONG = ("train.epochs=60", "train.patience=0", "search.pruner=none", ONE)
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def curves(history: History) -> list[Any]:
 def test_a_sweep_whose_driver_was_killed_is_crowned_as_it_is_and_ends_as_if_it_had_not_been(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
-    process = shell.start("run", toy, "search.trials=4", *LONG)
-    wait_for(lambda: process.poll() is not None or rows(tmp_path) > 200)
+    process = shell.start("run", toy, "search.trials=3", *LONG)
+    wait_for(lambda: process.poll() is not None or rows(tmp_path) > 80)
     below = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate(timeout=300)
@@ -59,14 +59,14 @@ def test_a_sweep_whose_driver_was_killed_is_crowned_as_it_is_and_ends_as_if_it_h
     told = json.loads(shell("resume", folder.root, "--json").out)
 
     after = History.of(folder)
-    assert len(after.trials) == 4
+    assert len(after.trials) == 3
     assert after.ended.status == "finished"
     assert {trial.record.ending for trial in after.trials.values()} == {Ending.FINISHED}
     for name, trial in before.trials.items():  # what had been acknowledged is still there, and was not trained again
         assert after.trials[name].rows[: len(trial.rows)] == trial.rows
     (resumed,) = after.resumes
     assert resumed.changes == {}
-    undisturbed = shell.run(toy, "search.trials=4", *LONG)
+    undisturbed = shell.run(toy, "search.trials=3", *LONG)
     assert curves(after) == curves(undisturbed.history)
     assert told["winner"]["file"]["sha256"] == undisturbed.told["winner"]["file"]["sha256"]
 

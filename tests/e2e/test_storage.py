@@ -223,6 +223,7 @@ def _still(file: Path) -> bool:
     return not threading.Event().wait(12.0) and file.stat().st_size == size
 
 
+@pytest.mark.nightly  # a run in a bucket: above; several nodes: test_nodes; staging: test_staging
 def test_nodes_that_share_nothing_but_the_bucket_train(
     shell: Any,
     toy: Path,

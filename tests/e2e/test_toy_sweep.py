@@ -107,6 +107,7 @@ def test_a_copy_elsewhere_is_crowned_and_a_flipped_byte_is_refused(shell: Any, f
     assert "was changed after the training" in refused.err
 
 
+@pytest.mark.nightly  # contract/test_models trains a winner again, too
 def test_the_reproduce_file_trains_the_winner_again(shell: Any, finished: Any) -> None:
     again = shell.run(finished.folder.winner / "reproduce.yaml")
     assert again.told["winner"]["score"] == finished.told["winner"]["score"]
@@ -195,7 +196,7 @@ def test_a_trial_whose_worker_is_killed_or_stopped_goes_on_from_its_checkpoint(
 ) -> None:
     """A stopped process (as one that waits in the kernel) runs none of its own threads: it is killed from outside."""
     process = shell.start(
-        "run", toy, "search.trials=2", "train.epochs=400", "train.patience=0", "search.pruner=none", "--json",
+        "run", toy, "search.trials=2", "train.epochs=150", "train.patience=0", "search.pruner=none", "--json",
         "resources.max_concurrent=1", "trial.stall_timeout=8s",
     )  # fmt: skip
     wait_for(lambda: rows(tmp_path) > 5)
@@ -222,7 +223,7 @@ def test_a_trial_whose_worker_is_killed_or_stopped_goes_on_from_its_checkpoint(
     assert "gave no sign of life" in hung.reason
     assert killed.from_epoch > 0
     for trial in history.trials.values():
-        assert [row.epoch for row in trial.rows] == list(range(1, 401))
+        assert [row.epoch for row in trial.rows] == list(range(1, 151))
     assert not list(running_folder(tmp_path).root.glob("trials/*/checkpoints"))
 
 
@@ -257,6 +258,7 @@ sys.meta_path.insert(0, Finder())
 """
 
 
+@pytest.mark.nightly  # who stands still: unit/runtime/test_watchdog; one that is stopped: above
 def test_a_trial_that_stands_still_is_ended_with_its_stacks_and_tried_again_once(
     shell: Any, toy: Path, tmp_path: Path
 ) -> None:

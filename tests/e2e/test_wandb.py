@@ -337,6 +337,7 @@ def test_push_sends_everything_once(server, folder, ledger, tmp_path):
     check_no_secret_and_no_litter(folder, tmp_path)
 
 
+@pytest.mark.nightly  # a push: above; a mirror that is killed: below
 def test_a_push_between_leaves_running_trials_running(server, folder, ledger):
     server.has_sweeps = False
     server.connect()
@@ -432,6 +433,7 @@ def test_rows_arrive_while_the_sweep_runs_and_no_argument_holds_the_key(server, 
     check_no_secret_and_no_litter(folder, tmp_path)
 
 
+@pytest.mark.nightly  # a push: test_push_sends_everything_once; kills: test_kills_and_resumes
 def test_push_completes_what_a_killed_mirror_left(server, folder, ledger):
     server.connect()
     mirror = start_mirror(folder, "wandb")
@@ -505,6 +507,7 @@ def test_a_server_that_never_comes_ends_in_a_warning(server, folder, ledger):
     assert "Traceback" not in folder.mirror("wandb.log").read_text()
 
 
+@pytest.mark.nightly  # a whole sweep with its mirror: test_wandb_run
 def test_a_mirror_outlives_its_driver_just_long_enough(server, folder, ledger):
     """The driver is killed: the mirror sends what is in the ledger and ends by itself."""
     server.connect()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
+from tests.tools.micro_model import MICRO
 
 from yolosweep.ledger import read_events
 from yolosweep.records import Ending
@@ -65,17 +66,19 @@ def scores(sweep: Any) -> list[Any]:
     return [[row.score for row in trial.rows] for trial in sweep.history.trials.values()]
 
 
-@pytest.mark.parametrize("again", [False, pytest.param(True, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    ("model", "again"), [(MICRO, False), pytest.param("yolo11n.yaml", True, marks=pytest.mark.nightly)]
+)
 def test_real_photos_are_searched_and_the_same_seed_gives_the_same_scores(
-    shell: Any, bccd_tiny: Path, tmp_path: Path, home: Path, again: bool
+    shell: Any, bccd_tiny: Path, tmp_path: Path, home: Path, model: str, again: bool
 ) -> None:
-    """The same seed is trained again by night; in one process: contract/test_trainer."""
+    """A shipped model, and its seed again, by night; by day: contract/test_models, contract/test_trainer."""
     experiment = tmp_path / "bccd.yaml"
     experiment.write_text(f"""
 name: bccd
-model: yolo11n.yaml
+model: {model}
 data: {bccd_tiny}
-train: {{epochs: 8, nbs: 4, optimizer: AdamW, warmup_epochs: 1, close_mosaic: 0, cache: ram}}
+train: {{epochs: 6, nbs: 4, optimizer: AdamW, warmup_epochs: 1, close_mosaic: 0, cache: ram}}
 augmentations:
   blur: [{{Blur: {{p: 0.2}}}}, {{RandomBrightnessContrast: {{p: 0.2}}}}]
 search:
@@ -95,7 +98,7 @@ resources: {{cpus_per_trial: 1, max_concurrent: 1}}
 
     history = first.history
     assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 2
-    assert all([row.epoch for row in trial.rows] == list(range(1, 9)) for trial in history.trials.values())
+    assert all([row.epoch for row in trial.rows] == list(range(1, 7)) for trial in history.trials.values())
     row = history.trials["t0000"].rows[-1]
     assert {"train/box_loss", "train/cls_loss", "train/dfl_loss", "val/box_loss", "metrics/precision(B)"} <= set(
         row.metrics
@@ -152,6 +155,7 @@ def winner_predicts_alone(shell: Any, winner: Path, image: Path, elsewhere: Path
     assert "ultralytics.engine.results.Boxes object" in out
 
 
+@pytest.mark.nightly  # each task trained and scored: contract/test_validation
 def test_segment_keeps_plots_where_they_are_asked_for_and_a_broken_trial_is_a_record(
     shell: Any, tmp_path: Path, home: Path
 ) -> None:
@@ -185,6 +189,7 @@ search: {{trials: 2, searcher: grid, parameters: {{augmentations: {{values: [def
     assert {"results.png", "labels.jpg", "train_batch0.jpg"} <= kept
 
 
+@pytest.mark.nightly  # each task trained and scored: contract/test_validation
 def test_classify_learns(shell: Any, tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "colours")
     before = snapshot(data)
@@ -274,7 +279,7 @@ def test_a_stop_while_the_winner_is_validated_ends_at_once_and_it_can_be_validat
 ) -> None:
     experiment = tmp_path / "tiny.yaml"
     experiment.write_text(
-        f"name: tiny\nmodel: yolo11n.yaml\ndata: {small_lot / 'data.yaml'}\n"
+        f"name: tiny\nmodel: {MICRO}\ndata: {small_lot / 'data.yaml'}\n"
         "train: {epochs: 1, imgsz: 32, batch: 8, nbs: 8, optimizer: SGD}\n"
         "search: {trials: 1, pruner: none, parameters: {momentum: {min: 0.8, max: 0.95}}}\n"
     )

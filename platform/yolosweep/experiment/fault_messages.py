@@ -168,6 +168,7 @@ _BY_KEY: dict[str, Callable[[object], str]] = {
     "resources.cpus_per_trial": lambda _: "must be auto or a number from 1 up, e.g. 2",
     "search": _search,
     "search.parameters": _search,
+    "search.finals": lambda _: "must be a mapping, e.g. {top: 3, seeds: 3}, or none",
     "track.wandb.project": lambda _: (
         "must hold 1 to 128 characters, none of / \\ # ? % :, as W&B asks; a path belongs under storage:"
     ),

@@ -47,6 +47,8 @@ SPACES = [
           ("train.workers", 4, "-1 must be 0 or more"), ("train.close_mosaic", 4, "-1 must be 0 or more"),
           ("train.nms", 4, "every trial is scored through NMS"),
           ("search.parameters.box", 5, "-4 must be 0 or more")),
+    wrong("finals that are a word", SGD + "search: {finals: off, parameters: {box: {min: 4.0, max: 9.0}}}\n",
+          ("search.finals", 5, "'off' must be a mapping, e.g. {top: 3, seeds: 3}, or none")),
     wrong("a start that makes no difference",
           TOP.replace(".pt", ".yaml") + "search: {parameters: {pretrained: {values: [true, false]}}}\n",
           ("search.parameters.pretrained", 4, "has no effect on yolo26n.yaml, which starts from scratch either way")),

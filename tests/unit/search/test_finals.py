@@ -49,7 +49,7 @@ OPEN: list[SweepController] = []
 
 
 @pytest.fixture(autouse=True)
-def _close_controllers() -> Iterator[None]:
+def _close_controllers(tmp_path: Path) -> Iterator[None]:  # before its folder is deleted
     yield
     while OPEN:
         OPEN.pop().close()

@@ -80,7 +80,8 @@ def _is_drawn(blocks: Array, spread: Array) -> bool:
     if live.sum() < _FEWEST:
         return False
     quiet = _smoothest(spread, live, _QUIET)
-    peaks = (blocks[quiet] ** 4).mean(1) / spread[quiet] ** 2
+    squares = blocks[quiet] ** 2
+    peaks = (squares * squares).mean(1) / spread[quiet] ** 2
     return bool(np.quantile(peaks, 0.25) >= _PEAKS)
 
 

@@ -45,7 +45,7 @@ _KEPT_ALWAYS, _ALIGNED_OF_FEW = 600, 300
 _COMPARED, _COMPARED_ALWAYS = 8, 10_000
 """Hits whose thumbnails are compared, per image (half as many in large sets), and in any data set."""
 
-_ALWAYS, _ALIGNED_ALWAYS, _ALIGNED_SHARE = 300, 200, 0.125
+_ALWAYS, _ALIGNED_ALWAYS, _ALIGNED_SHARE = 300, 200, 0.5
 """Pairs of a data set that are read, and aligned by keypoints, the most costly comparison, whatever their thumbnails
 say, the most similar ones; and aligned ones per image."""
 

@@ -61,11 +61,13 @@ class TrainingCost(NamedTuple):
     """Per image, forward and backward."""
     memory_mb: float
     """Resident memory of the process, MiB."""
+    state_s: float = 0.0
+    """Per epoch, to write the state."""
 
     def epoch_s(self, images: int, batch: int, cores: float) -> float:
         """Return the seconds of an epoch without validation; more cores help less than in proportion."""
         seconds = -(-images // batch) * self.batch_s + images * self.image_s
-        return float(seconds / max(cores, 1.0) ** 0.7)
+        return float(seconds / max(cores, 1.0) ** 0.7) + self.state_s
 
 
 @dataclass(frozen=True, kw_only=True)

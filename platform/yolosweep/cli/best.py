@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yolosweep.cli.console import print_json, print_line, print_table
+from yolosweep.cli.console import field, print_json, print_line, print_table
 from yolosweep.cli.options import AsJson, Run
 from yolosweep.cli.relative_paths import from_here
 
@@ -56,7 +56,7 @@ def _describe_winner(folder: RunFolder, winner: Winner) -> None:
     if len(winner.front) > 1:
         print_line(f"front      {', '.join(winner.front)}")
     for sentence in winner.caveats:
-        print_line(f"caveat     {sentence}")
+        print_line(field("caveat", sentence))
     others = winner.reference.validations if winner.reference else {}
     for split, validation in winner.validations.items():
         print_line(f"{split:<10} {_metrics(validation)}")
@@ -67,7 +67,7 @@ def _describe_winner(folder: RunFolder, winner: Winner) -> None:
     print_line(f"sha256     {winner.file.sha256}")
     print_line(f"weights    {winner.weights_sha256}")
     for sentence in winner.passed_over:
-        print_line(f"note       {sentence}")
+        print_line(field("note", sentence))
 
 
 def _describe_classes(winner: Winner) -> None:

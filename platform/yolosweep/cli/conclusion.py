@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yolosweep.cli.console import print_line, wrapped
+from yolosweep.cli.console import field, print_line
 from yolosweep.cli.relative_paths import from_here
 from yolosweep.cli.tables import describe_answer
 from yolosweep.ledger import RunFolder
@@ -45,7 +45,7 @@ def conclude(folder: RunFolder, summary: Summary, winner: Winner | None, page: P
         repeat = f"yolosweep run {from_here(folder.winner / 'reproduce.yaml')} seed=1"
         _field("repeat", f"{repeat}   # the winner with another seed")
     if summary.exportable and summary.verdict.outcome is not Outcome.NOT_LEARNED:
-        _field("ship", f"yolosweep export {_run(folder)}   # as ONNX, checked against the same images")
+        _field("ship", f"yolosweep export {_run(folder)}   # as ONNX")
 
 
 def _describe(winner: Winner, summary: Summary) -> None:
@@ -100,4 +100,4 @@ def _run(folder: RunFolder) -> str:
 def _field(name: str, text: str) -> None:
     """Print a named line; an address or a command is never broken."""
     is_prose = name in ("settings", "warning", "note", "advice")
-    print_line(wrapped(text, indent=" " * 11, first=f"{name:<11}") if is_prose else f"{name:<11}{text}")
+    print_line(field(name, text) if is_prose else f"{name:<11}{text}")

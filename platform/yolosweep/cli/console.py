@@ -24,6 +24,7 @@ __all__ = [
     "add_row",
     "confirmed",
     "emit",
+    "field",
     "fits",
     "is_terminal",
     "new_table",
@@ -155,6 +156,11 @@ def wrapped(text: str, *, indent: str = "", first: str | None = None) -> str:
     columns = min(_console(None).width, _PAGE)
     wrapper = textwrap.TextWrapper(columns, start, indent, break_long_words=False, break_on_hyphens=False)
     return wrapper.fill(text)
+
+
+def field(name: str, text: str) -> str:
+    """Return a paragraph beside its name, wrapped as :func:`wrapped` does."""
+    return wrapped(text, indent=" " * 11, first=f"{name:<11}")
 
 
 def emit(value: Value, as_json: bool, describe: Callable[[Value], None]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from yolosweep.cli.console import emit, print_line
+from yolosweep.cli.console import emit, print_line, wrapped
 from yolosweep.cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _describe(result: TrainingDiagnosis | SweepDiagnosis) -> None:
 
     if isinstance(result, TrainingDiagnosis):
         best = "" if result.best_score is None else f", best {result.metric} {result.best_score:.4g}"
-        print_line(f"{result.file}: {result.epochs} epochs{best}")
+        print_line(f"{result.file}: {result.epochs} epoch{'' if result.epochs == 1 else 's'}{best}")
         for note in result.notes:
             print_line(f"note: {note}")
         _describe_all(result.diagnoses)
@@ -53,6 +53,6 @@ def _describe_all(found: Sequence[Diagnosis]) -> None:
         print_line("No verdict: no epoch with a score.")
     for diagnosis in found:
         trial = f"{diagnosis.trial}: " if diagnosis.trial else ""
-        print_line(f"{trial}{diagnosis.sentence} ({diagnosis.confidence.value} confidence)", style="bold")
+        print_line(wrapped(f"{trial}{diagnosis.sentence} ({diagnosis.confidence.value} confidence)"), style="bold")
         for change in diagnosis.changes:
             print_line(f"  {change.line}  # {change.how}")

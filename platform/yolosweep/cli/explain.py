@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from yolosweep.cli.console import emit, print_line
+from yolosweep.cli.console import emit, print_line, wrapped
 from yolosweep.cli.options import AsJson, Run
 
 __all__ = ["explain", "register"]
@@ -35,4 +35,4 @@ def _describe(explanations: Mapping[str, Sequence[str]]) -> None:
     for name, sentences in explanations.items():
         print_line(name, style="bold")
         for sentence in sentences:
-            print_line(f"  {sentence}")
+            print_line(wrapped(sentence, indent="  "))

@@ -56,7 +56,7 @@ def screen(history: History, activities: Sequence[Activity], pace: Pace, *, widt
         f"{state_text(history, pace)}, {time_text(pace.elapsed_s)}{'' if pace.over else ' so far'}", ", ", width - 2
     )
     lines = [f"{frame if not at else ' '} {line}" for at, line in enumerate(head)]
-    lines += _running(history, activities, width, most=max(height // 2, 3))
+    lines += [] if pace.over else _running(history, activities, width, most=max(height // 2, 3))
     lines += _table(history, width, rows=max(min(_ROWS, height - len(lines) - 4), 1))
     return [_cut(line, width) for line in lines]
 
@@ -133,11 +133,12 @@ def _seconds_left(history: History, pace: Pace) -> float | None:
 def _running(history: History, activities: Sequence[Activity], width: int, *, most: int) -> list[str]:
     """Return the lines of the running trainings."""
     current = going_on(history, activities)
-    if not current and not history.trials:
-        return ["  starting the worker processes"]
     preparing = [activity for activity in current if not activity.trial]
-    lines = [f"  {_count(len(preparing), 'worker')} {_STAGES[Stage.PREPARE]}"] if preparing else []
     training = [activity for activity in current if activity.trial]
+    lines = [f"  {_count(len(preparing), 'worker')} {_STAGES[Stage.PREPARE]}"] if preparing else []
+    waiting = [name for name, trial in history.trials.items() if trial.record is None]
+    if not current and (waiting or not history.trials):
+        lines = [f"  {waiting[0]} is handed to a worker" if history.epochs() else "  starting the worker processes"]
     for activity in training:
         epochs = history.trials[activity.trial].request.epochs if activity.trial in history.trials else 0
         first, *further = _broken(activity_text(activity, epochs), "  ", width - _BAR - 3)

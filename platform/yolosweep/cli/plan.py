@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from yolosweep.cli.console import emit, print_line, print_table
+from yolosweep.cli.console import emit, field, is_terminal, print_line, print_table
 from yolosweep.cli.options import AllowCodes, AsJson, ExperimentFile, Overrides
 
 if TYPE_CHECKING:
@@ -32,12 +33,15 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Print what a run would do and cost at most; write nothing."""
-    from yolosweep import api
-    from yolosweep.cli.listener import ConsoleListener
     from yolosweep.cli.trust import with_trusted
 
     codes = with_trusted(allow, str(experiment), overrides=overrides or [], as_json=as_json)
+    from yolosweep import api
+    from yolosweep.cli.listener import ConsoleListener
+
     listener = ConsoleListener()
+    if is_terminal(sys.stderr):
+        listener.info("checking the experiment and the data …")
     try:
         found = api.plan(experiment, *(overrides or ()), allow=codes, measure=measure, listener=listener)
     finally:
@@ -54,15 +58,15 @@ def _describe(plan: Plan) -> None:
     images = ", ".join(f"{count} {split}" for split, count in plan.data.images.items())
     print_line(f"{exp['name']}: {exp['task']} with {plan.model}", style="bold")
     print_line(f"data       {plan.data.source} ({images}; {len(plan.data.names)} classes)")
-    print_line(f"fixed      {_pairs(exp['train'])}, seed={exp['seed']}")
+    print_line(field("fixed", f"{_pairs(exp['train'])}, seed={exp['seed']}"))
     print_table(("parameter", "searched"), [(name, _pairs(space)) for name, space in search["parameters"].items()])
     for constraint in search["constraints"]:
         print_line(f"constraint {constraint}")
     found = f"{search['mode']} {search['metric']}, {_trials_text(plan)}"
-    print_line(f"search     {search['searcher']}, {found}, the defaults first")
+    print_line(field("search", f"{search['searcher']}, {found}, the defaults first"))
     if plan.objectives:
-        print_line(f"objectives {plan.objectives}")
-    print_line(f"trial 0    {_pairs(plan.first_trial)}")
+        print_line(field("objectives ", plan.objectives))
+    print_line(field("trial 0", _pairs(plan.first_trial)))
     if plan.rungs:
         levels = ", ".join(map(str, plan.rungs))
         print_line(
@@ -70,21 +74,21 @@ def _describe(plan: Plan) -> None:
         )
     else:
         print_line(f"pruning    {search['pruner']}: {PRUNERS[search['pruner']].summary}")
-    print_line(f"finals     {plan.finals}{_finals_time(plan)}")
+    print_line(field("finals", f"{plan.finals}{_finals_time(plan)}"))
     most = f"at most {plan.epochs_at_most} epochs" if plan.epochs_at_most else "as many epochs as fit"
-    print_line(f"cost       {most} ({plan.epochs_per_trial} a trial){_time_text(plan)}")
+    print_line(field("cost", f"{most} ({plan.epochs_per_trial} a trial){_time_text(plan)}"))
     memory = f", about {memory_text(plan.memory_mb)} of memory" if plan.memory_mb else ""
     if plan.cost and plan.cost.gpu_memory_mb:
         memory += f", {memory_text(plan.cost.gpu_memory_mb)} of a GPU's memory per trial"
-    print_line(f"           about {plan.disk_mb:g} MB of disk (checkpoints, the best {exp['keep_top']} kept){memory}")
+    print_line(field("", f"about {plan.disk_mb:g} MB of disk (checkpoints, the best {exp['keep_top']} kept){memory}"))
     at_a_time = f"{plan.concurrent} at a time" if plan.concurrent else "as many at a time as the GPUs hold"
     print_line(f"runs in    {exp['storage']}, {at_a_time}")
     if plan.tracking:
         print_line(f"mirror     {plan.tracking}")
     if plan.cost:
-        print_line(f"estimate   {_basis_text(plan.cost)}")
+        print_line(field("estimate", _basis_text(plan.cost)))
     for note in plan.notes:
-        print_line(f"note       {note}")
+        print_line(field("note", note))
 
 
 def _trials_text(plan: Plan) -> str:

@@ -32,9 +32,13 @@ class Spinner:
         )
         self._live.start()
 
+    def clear(self) -> None:
+        """Leave nothing."""
+        self._live.stop()
+
     def stop(self) -> None:
         """Leave the text, with the duration of what took long."""
-        self._live.stop()
+        self.clear()
         seconds = time.monotonic() - self._started
         notify(f"{self._text} {seconds:.0f} s" if seconds >= _WORTH_SAYING_S else self._text)
 

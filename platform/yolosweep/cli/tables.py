@@ -39,11 +39,11 @@ def describe_run(summary: Summary, *, every: bool = False) -> None:
         print_line(f"{len(ordered) - len(shown)} more: --all")
     for trial in summary.trials:
         if trial.ending in _FAILURES:
-            print_line(f"{trial.trial} {trial.ending}: {trial.reason}")
+            print_line(wrapped(f"{trial.trial} {trial.ending}: {trial.reason}", indent="  ", first=""))
         elif trial.diverged:
-            print_line(f"{trial.trial} diverged silently: {trial.diverged}")
+            print_line(wrapped(f"{trial.trial} diverged silently: {trial.diverged}", indent="  ", first=""))
     for sentence in summary.warnings:
-        print_line(f"warning: {sentence}")
+        print_line(wrapped(f"warning: {sentence}", indent="  ", first=""))
     if summary.resumes:
         count = len(summary.resumes)
         print_line("resumed once" if count == 1 else f"resumed {count} times")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from yolosweep.cli.console import confirmed, is_terminal, notify
+from yolosweep.cli.spinner import Spinner
 
 __all__ = ["with_trusted"]
 
@@ -29,14 +30,18 @@ def with_trusted(
         overrides: of an experiment file; None if the source may be a data set.
         as_json: whether the command prints JSON.
     """
-    from yolosweep.data.model.finding_codes import OUTSIDE
-    from yolosweep.data.model.safe_paths import printable
-    from yolosweep.workflows.outside_files import outside_files
-
     codes = list(allow or ())
-    if OUTSIDE in codes or as_json or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+    if as_json or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
         return codes
-    outside = outside_files(source, task, overrides)
+    spinner = Spinner("looking for the files …")  # before the imports: on a slow machine they take seconds
+    try:
+        from yolosweep.data.model.finding_codes import OUTSIDE
+        from yolosweep.data.model.safe_paths import printable
+        from yolosweep.workflows.outside_files import outside_files
+
+        outside = None if OUTSIDE in codes else outside_files(source, task, overrides)
+    finally:
+        spinner.clear()
     if outside is None:
         return codes
     notify(

@@ -122,7 +122,7 @@ def _row(header: Sequence[str], cells: Sequence[str]) -> dict[str, float | None]
         if not cell.strip():
             continue  # not measured, unlike NaN
         try:
-            value = float(cell)
+            value = float(cell.replace(",", "."))  # some spreadsheets save decimal commas
         except ValueError:
             if name == "epoch" or name.startswith(_PREFIXES):
                 return None

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import NormalDist
 from typing import Any
 
+from yolosweep.diagnosis.seeds import CONFIDENCE
 from yolosweep.diagnosis.training import Training
 from yolosweep.records import PreparedDataset
 from yolosweep.records.importance import Importance
@@ -126,6 +128,14 @@ class Sweep:
     def val_images(self) -> int:
         """Images that scores are measured on."""
         return self.dataset.images.get("val", 0)
+
+    @property
+    def one_image(self) -> float:
+        """What the resolution is at the least, however alike the trials: one image of val, as the verdict counts it."""
+        if not self.metric.startswith("metrics/") or not self.val_images:
+            return 0.0
+        chances = max(sum(trial.score is not None for trial in self.trials) - 1, 1)
+        return NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * chances)) / self.val_images
 
     @cached_property
     def tied(self) -> tuple[Trial, ...]:

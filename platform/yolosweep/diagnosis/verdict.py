@@ -12,6 +12,8 @@ interval wider still:
   itself: 4 of 100 images, all in favor of one, give 2.0 standard errors, although a sign test gives p = 0.125. One more
   image on which they differ is therefore added to the variance; then 4 images do not count, and 5 do (p = 0.06).
 
+Where a part of val is also in train, a difference on it may be one of memory: then a clean test has to confirm it.
+
 The test split chooses nothing, so its interval is an ordinary one. Neither interval covers the luck of a seed: finals
 do (:mod:`yolosweep.diagnosis.seeds`). After them, scores are means over the new seeds, and a difference counts only if
 both intervals exclude 0, over images and over seeds.
@@ -30,7 +32,10 @@ from yolosweep.diagnosis.verdict_reading import agreement, names_of
 from yolosweep.records.events import PairedError
 from yolosweep.records.verdict import Comparison, Evidence, Outcome, ScoredTrial, SeedComparison, SweepVerdict
 
-__all__ = ["CONFIDENCE", "judge"]
+__all__ = ["CONFIDENCE", "LEAKING", "judge"]
+
+LEAKING = 0.05
+"""Share of a split that is also in another one, from which its scores alone decide nothing; a smaller one is shown."""
 
 _FLOORS = {"mAP50-95": 0.03, "mAP50": 0.05}
 """Scores below which a detector has learned next to nothing, by the kind of metric."""
@@ -184,7 +189,18 @@ def _outcome(evidence: Evidence, comparisons: Sequence[Comparison], seeds: SeedC
         return Outcome.UNDECIDED
     if all(high < 0 for _, high in known) or (test is not None and test.high is not None and test.high < 0):
         return Outcome.WORSE
-    return Outcome.BETTER if all(low > 0 for low, _ in known) else Outcome.NO_DIFFERENCE
+    if any(low <= 0 for low, _ in known):
+        return Outcome.NO_DIFFERENCE
+    return Outcome.UNDECIDED if _leaks(evidence, "val") and not _confirms(evidence, test) else Outcome.BETTER
+
+
+def _leaks(evidence: Evidence, split: str) -> bool:
+    return evidence.leaks.get(split, 0.0) >= LEAKING
+
+
+def _confirms(evidence: Evidence, test: Comparison | None) -> bool:
+    """Return whether a test that was not trained on shows a gain by itself."""
+    return test is not None and not _leaks(evidence, "test") and test.low is not None and test.low > 0
 
 
 def _has_not_learned(evidence: Evidence) -> bool:
@@ -259,9 +275,12 @@ def _claim(evidence: Evidence, verdict: SweepVerdict) -> str:
         if evidence.outside:
             return f"Only {verdict.trial} keeps {evidence.limits}: there is nothing to compare it with."
         return f"Only {verdict.trial} has a score: there is nothing to compare it with."
+    decides = decisive(verdict)
+    if verdict.outcome is Outcome.UNDECIDED and decides.low is not None:
+        seen = f"{_lead(verdict)} on val ({_interval(decides)})"
+        return f"{seen}, but {evidence.leaks['val']:.1%} of val is also in another split and no clean test confirms it."
     if verdict.outcome is Outcome.UNDECIDED:
         return f"{_lead(verdict)}, but the noise of {metric} is unknown: one run of each does not decide."
-    decides = decisive(verdict)
     if verdict.outcome is not Outcome.BETTER and (text := claim_of_rule(evidence, verdict)) is not None:
         return f"{text} ({_interval(decides)})."
     seeds = f"{decides.seeds} new seeds" if isinstance(decides, SeedComparison) else None

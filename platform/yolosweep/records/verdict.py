@@ -25,7 +25,8 @@ class Outcome(str, Enum):
     NOT_LEARNED = "not learned"
     """The best score is one that a model reaches without having learned anything."""
     UNDECIDED = "undecided"
-    """Nothing to compare: no score, one trial, or a metric whose noise is unknown."""
+    """Nothing to compare: no score, one trial, or a metric whose noise is unknown; or a gain on a val that leaks, which
+    no clean test confirms."""
 
 
 class ScoredTrial(Record):

@@ -173,7 +173,8 @@ class Explanation:
         rank, best = ranked.index(trial) + 1, ranked[0]
         last = trial.rows[-1]
         lag = round((best.score or 0.0) - trial.score, 6) * (1 if self.history.mode == "max" else -1)
-        behind = "" if rank == 1 else f", {abs(lag):.4f} {'behind' if lag >= 0 else 'ahead of'} {best.request.trial}"
+        how = f"{abs(lag):.4f} {'behind' if lag > 0 else 'ahead of'}" if lag else "the same as"
+        behind = "" if rank == 1 else f", {how} {best.request.trial}"
         return (
             f"Its best {short_metric(self.history.metric)} is {_score(trial.score)}, in epoch {last.best_epoch}: "
             f"{_ordinal(rank)} of {len(ranked)}{behind}."

@@ -36,8 +36,8 @@ def _weakest(winner: Winner) -> str | None:
         for name, each in classes.items()
         if (value := next((each[metric] for metric in metrics if each.get(metric) is not None), None)) is not None
     }
-    if len(scores) < 2:
-        return None
+    if len(set(scores.values())) < 2:
+        return None  # one class, or none that is weaker
     name = min(scores, key=lambda one: scores[one])
     others = median(score for other, score in scores.items() if other != name)
     metric = short_metric(winner.metric)

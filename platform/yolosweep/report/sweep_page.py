@@ -172,7 +172,10 @@ def _other_findings(summary: Summary) -> list[tuple[Diagnosis, list[Change]]]:
     """Return the diagnoses below the first, which the answer states, with the changes that no earlier one asks for."""
     first = summary.diagnoses[0].changes if summary.diagnoses else ()
     lines, found = {change.line for change in (*first, summary.change) if change}, []
+    said = summary.diagnoses[0].code if summary.diagnoses else None
     for diagnosis in summary.diagnoses[1:]:
+        if (said, diagnosis.code) == ("label-more", "within-noise"):
+            continue  # the answer says it, with the number of images for all reasons
         new = [change for change in diagnosis.changes if change.value is None or change.line not in lines]
         lines |= {change.line for change in new}
         found.append((diagnosis, new))

@@ -83,6 +83,7 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]
             self._prepare()
         if (request := self._controller.begin(self._trial, node)) is None:
             return {"done": True}
+        self._watch(Activity(stage=Stage.SET_UP, trial=request.trial))
         request = self._here(request)
         gpus = granted_gpus() if self._group is None else self._group.gpus
         record = self._train(request)

@@ -66,7 +66,7 @@ def estimate_cost(
     def seconds(cost: TrainingCost, sizes: Sizes, on: float) -> float:
         return cost.epoch_s(images["train"], sizes.batch, on) * (1 + _validation(images))
 
-    ratios = [ratio for history in earlier for ratio in _ratios(exp, history, images, on_gpu=cores is None)]
+    ratios = [r for history in earlier for r in _ratios(exp, history, images, model_bytes, on_gpu=cores is None)]
     if not ratios and cores is None:
         return None
     speed = statistics.median(ratios) if ratios else 1.0
@@ -106,7 +106,9 @@ def _measured(probes: Sequence[Probe], images: dict[str, int]) -> CostEstimate:
     )
 
 
-def _ratios(exp: Experiment, history: History, images: dict[str, int], *, on_gpu: bool) -> list[float]:
+def _ratios(
+    exp: Experiment, history: History, images: dict[str, int], model_bytes: int | None, *, on_gpu: bool
+) -> list[float]:
     """Return for each trial of an earlier sweep how much slower it was than the rough model says."""
     found = []
     model, arguments = str(history.experiment["model"]), exp.backend.arguments
@@ -116,7 +118,10 @@ def _ratios(exp: Experiment, history: History, images: dict[str, int], *, on_gpu
         if not seconds or bool(trial.request.gpus) is not on_gpu:
             continue
         sizes = Sizes(imgsz=arguments.imgsz(settings), batch=arguments.batch(settings))
-        rough = _cost(exp, str(trial.request.asked.get("model", model)), None, sizes).epoch_s(
+        name = str(trial.request.asked.get("model", model))
+        weights = trial.record.files.get("best.pt") if trial.record else None
+        size = model_bytes if name == exp.model else weights.size if weights else None
+        rough = _cost(exp, name, size, sizes).epoch_s(
             images["train"], sizes.batch, 1.0 if on_gpu else trial.request.cpus
         )
         found.append(statistics.median(seconds) / (rough * (1 + _validation(images))))

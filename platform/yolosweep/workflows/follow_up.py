@@ -44,9 +44,11 @@ def follow_up(folder: RunFolder) -> FollowUp:
     if stop is not None:
         return _without_experiment(stop.sentence, *(change.how for change in stop.changes))
     changes = [_with_evidence(diagnosis, change) for diagnosis in found for change in diagnosis.changes]
+    waived = " ".join(f"--allow {code}" for code in history.dataset.allowed)
+    title = f"Follows {history.sweep}. {verdict_of(history).sentence}"
     try:
         following = next_experiment(
-            history.experiment, changes, title=f"Follows {history.sweep}. {verdict_of(history).sentence}"
+            history.experiment, changes, title=f"{title} As that sweep, it needs {waived}." if waived else title
         )
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))

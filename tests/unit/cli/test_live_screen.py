@@ -24,23 +24,32 @@ TRAINING = Activity(
 )  # fmt: skip
 
 
+def opening() -> SweepStarted:
+    data = PreparedDataset(
+        task="detect", source="/d", train_on="/d", names={0: "a"}, images={"train": 4}, fingerprint="f" * 64
+    )
+    experiment = {"search": {"metric": METRIC, "mode": "max"}, "train": {"epochs": 50}}
+    return SweepStarted(sweep="s", experiment=experiment, dataset=data)
+
+
+def suggested(number: int) -> TrialStarted:
+    trial = f"t{number:04d}"
+    request = TrialRequest(
+        sweep="s", trial=trial, number=number, task="detect", model="m", data="d", asked=SETTINGS,
+        settings={"epochs": 50, **SETTINGS}, identity=trial, metric=METRIC, folder="/runs/s",
+    )  # fmt: skip
+    return TrialStarted(request=request)
+
+
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     """A sweep with thirty finished trials and one that runs."""
     folder = RunFolder.create(tmp_path_factory.mktemp("runs"), "screen")
     ledger = Ledger(folder)
-    data = PreparedDataset(
-        task="detect", source="/d", train_on="/d", names={0: "a"}, images={"train": 4}, fingerprint="f" * 64
-    )
-    experiment = {"search": {"metric": METRIC, "mode": "max"}, "train": {"epochs": 50}}
-    ledger.append(SweepStarted(sweep="s", experiment=experiment, dataset=data))
+    ledger.append(opening())
     for number in range(31):
         trial = f"t{number:04d}"
-        request = TrialRequest(
-            sweep="s", trial=trial, number=number, task="detect", model="m", data="d", asked=SETTINGS,
-            settings={"epochs": 50, **SETTINGS}, identity=trial, metric=METRIC, folder=str(folder.root),
-        )  # fmt: skip
-        ledger.append(TrialStarted(request=request))
+        ledger.append(suggested(number))
         score = 0.1 + number / 100
         row = EpochResult(
             epoch=1, metrics={}, score=score, best_score=score, best_epoch=1, epochs_without_gain=0, seconds=2.0,
@@ -104,6 +113,13 @@ def test_a_worker_is_shown_from_its_first_moment() -> None:
     preparing = Activity(stage=Stage.PREPARE)
     assert "2 workers importing the training library" in text(preparing, preparing)
     assert "t0000  setting up: model, loaders and image cache" in text(Activity(stage=Stage.SET_UP, trial="t0000"))
+
+
+def test_a_trial_that_no_worker_has_yet_is_no_silence(history: History) -> None:
+    assert "  t0030 is handed to a worker" in drawn(history, 80)
+    begun = History()
+    begun.extend([opening(), suggested(0)])
+    assert "  starting the worker processes" in drawn(begun, 80)
 
 
 def test_what_a_worker_last_said_of_an_ended_trial_is_not_shown(history: History) -> None:

@@ -79,6 +79,7 @@ def events(
     per_class: Mapping[str, float] | None = None,
     names: Mapping[int, str] = {0: "car", 1: "bus"},
     leaks: Mapping[str, float] | None = None,
+    allowed: tuple[str, ...] = (),
     pruned: Mapping[int, int] | None = None,
     diverged: Callable[[Mapping[str, Any]], bool] = lambda parameters: False,
     restarted: tuple[int, ...] = (),
@@ -98,7 +99,7 @@ def events(
     }  # fmt: skip
     dataset = {
         "task": "detect", "source": data, "train_on": "/d", "names": dict(names), "fingerprint": "f" * 64,
-        "images": {"train": 160, "val": val_images}, "leaks": dict(leaks or {}),
+        "images": {"train": 160, "val": val_images}, "leaks": dict(leaks or {}), "allowed": allowed,
         "instances": {"train": dict(instances or {0: 300, 1: 300}), "val": {0: val_images // 2, 1: val_images // 2}},
     }  # fmt: skip
     yield SweepStarted(sweep="made", experiment=experiment, dataset=dataset)
@@ -342,6 +343,34 @@ def test_next_may_say_stop(tmp_path: Path) -> None:
     assert "Stop sweeping" in answer.output
     assert "label more images with bus" in answer.output
     assert not (tmp_path / "next.yaml").exists()
+
+
+def test_next_says_stop_where_val_is_too_small_to_compare_anything(tmp_path: Path) -> None:
+    few = {"trials": 5, "val_images": 6, "instances": {0: 40, 1: 3}}
+    folder = write_sweep(tmp_path, centred, curve=rising, **few)
+    page = write_report(folder).read_text()
+    assert "<b>Diagnosis:</b> Too few images" in page
+    assert "Within noise" not in page  # said once, with the number of images for all reasons
+    answer = runner.invoke(app, ["next", str(folder.root), "-o", str(tmp_path / "next.yaml")])
+    assert "Too few images: with 6 val images no difference below 0." in answer.output
+    assert "stop sweeping and label more images, first with bus (3 objects in train, 3 in val)" in answer.output
+    assert not (tmp_path / "next.yaml").exists()
+
+
+def test_next_names_what_was_waived_and_how_to_split_again(tmp_path: Path) -> None:
+    leaking = {"leaks": {"val": 0.3}, "allowed": ("leak-near",), "curve": rising, "data": "/my data/d.yaml"}
+    text = runner.invoke(app, ["next", str(write_sweep(tmp_path, centred, **leaking).root)]).stdout
+    assert "As that sweep, it needs --allow leak-near." in text
+    assert "split again without leaks: yolosweep split '/my data/d.yaml', then name its data.yaml" in text
+
+
+def test_what_a_small_val_shows_nevertheless_is_no_reason_to_stop() -> None:
+    def much_better(parameters: Mapping[str, Any]) -> float:
+        return 0.05 if parameters["lr0"] == 0.01 else 0.95
+
+    for score, count in ((much_better, 20), (flat, 40)):
+        found = {one.code for one in diagnose_sweep(history(score, trials=5, val_images=count))}
+        assert "label-more" not in found
 
 
 def test_next_says_when_there_is_too_little_evidence(tmp_path: Path) -> None:

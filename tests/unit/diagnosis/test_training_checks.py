@@ -144,6 +144,7 @@ def test_odd_files_give_the_same_curves() -> None:
     assert len(plain) == 100
     assert changed("\ufeff" + head, *rows) == plain
     assert changed(head.replace(",", ";"), *(row.replace(",", ";") for row in rows)) == plain
+    assert changed(head.replace(",", ";"), *(row.replace(",", ";").replace(".", ",") for row in rows)) == plain
     assert changed(head, *rows[:40], head, *rows[40:]) == plain  # appended to after an interruption
     assert changed(head, *rows[:40], *rows[30:]) == plain  # epochs 31 to 40 were trained again
     assert changed(head, *rows[:99], rows[99][:20]) == plain[:99]  # cut off while it was written

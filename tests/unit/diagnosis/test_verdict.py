@@ -109,6 +109,26 @@ def test_what_is_worse_on_test_is_not_better() -> None:
     assert [one.split for one in found.comparisons] == ["val", "test"]
 
 
+@pytest.mark.parametrize(
+    ("leaks", "test", "outcome"),
+    [
+        ({"val": 0.3}, None, Outcome.UNDECIDED),
+        ({"val": 0.3}, (0.59, 0.03), Outcome.UNDECIDED),
+        ({"val": 0.3}, (0.45, 0.03), Outcome.BETTER),
+        ({"val": 0.3, "test": 0.3}, (0.45, 0.03), Outcome.UNDECIDED),
+        ({"val": 0.02}, None, Outcome.BETTER),
+    ],
+)
+def test_a_gain_on_a_val_that_leaks_counts_only_if_a_clean_test_confirms_it(
+    leaks: dict[str, float], test: tuple[float, float] | None, outcome: Outcome
+) -> None:
+    reference = compared("t0000", val=0.02, test=test)
+    found = judge(evidence(0.5, 0.7, validated={"val": 0.7, "test": 0.6}, reference=reference, leaks=leaks))
+    assert found.outcome is outcome
+    told = "t0001 scores 0.2000 more on val (+0.1596 to +0.2404), but 30.0% of val is also in another split and no "
+    assert found.sentence.startswith(told) is (outcome is Outcome.UNDECIDED)
+
+
 def test_a_trial_that_is_behind_on_val_too_is_not_called_ahead() -> None:
     """On val the difference is within its interval, on test it is not."""
     reference = compared("t0001", val=0.2, test=(0.4, 0.03))

@@ -32,11 +32,14 @@ States of small models were 9.5 to 9.8 times their ``best.pt`` with AdamW and Mu
 """
 _WEIGHTS_BYTES = 2
 """Of a parameter in ``best.pt``: half precision."""
-_MILLIONS = {"n": 3, "t": 3, "s": 12, "m": 26, "b": 26, "c": 26, "l": 45, "e": 60, "x": 70}
-"""Parameters by the letter of a model's size: those of the largest generation."""
+_MILLIONS = {"n": 2.6, "t": 2.1, "s": 9.5, "m": 20.4, "b": 20.5, "c": 25.6, "l": 25.8, "e": 58.2, "x": 58}
+"""Parameters by the letter of a model's size, from YOLOv9 on."""
+_MILLIONS_BEFORE = {"n": 3.2, "s": 11.2, "m": 25.9, "l": 43.7, "x": 68.2}
+"""Those of YOLOv8; YOLOv5 is about as large."""
+_BEFORE = 8
 _MOST_MILLIONS = 160
 """Ultralytics has no larger model (yolov5x6u: 155): a larger file holds more than weights in half precision."""
-_SIZE = re.compile(r"yolo(?:v|e-)?\d+([a-z]?)", re.IGNORECASE)
+_SIZE = re.compile(r"yolo(?:v|e-)?(\d+)([a-z]?)", re.IGNORECASE)
 
 
 class UltralyticsBackend:
@@ -151,7 +154,10 @@ def _parameters(model: str, model_bytes: int | None) -> float:
     return min(estimate, _MOST_MILLIONS * 1e6)
 
 
-def _millions(model: str) -> int:
+def _millions(model: str) -> float:
     """Return the parameters by the name; a YAML without a letter is the smallest size, an unknown name may be any."""
     found = _SIZE.search(model)
-    return _MILLIONS.get(found[1].lower() or "n", _MILLIONS["x"]) if found else _MILLIONS["x"]
+    if found is None:
+        return max(_MILLIONS_BEFORE.values())
+    sizes = _MILLIONS_BEFORE if int(found[1]) <= _BEFORE else _MILLIONS
+    return sizes.get(found[2].lower() or "n", sizes["x"])

@@ -222,7 +222,7 @@ def _val(found: Counts) -> Iterator[Finding]:
     yield finding(
         "split-val-small",
         f"val has {val.objects} {what} in {val.images} images: two trials that differ by less than {blind:.2g} cannot "
-        f"be distinguished (twice the standard error sqrt({_DISAGREE:g} / {val.objects}))",
+        f"be distinguished (a lower bound: twice the standard error sqrt({_DISAGREE:g} / {val.objects}))",
         fix=fix, split="val",
     )  # fmt: skip
 

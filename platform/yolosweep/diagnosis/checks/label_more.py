@@ -1,4 +1,4 @@
-"""Further trials would not help: the settings no longer matter, and the model is limited by the data."""
+"""Further trials would not help: val is too small to compare any, or the model is limited by the data."""
 
 from __future__ import annotations
 
@@ -16,9 +16,40 @@ _SPREAD = 0.75
 
 _CHANCE = 2.5
 """Z value of the rank correlation from which a setting matters, although single trials tie."""
+_COARSE = 0.1
+"""A difference that everybody wants to see: a sweep on a val that cannot show it compares nothing."""
+_FINE = 0.05
+"""What a val is asked for that can."""
 
 
 def check(sweep: Sweep) -> Diagnosis | None:
+    """Return the diagnosis where trials cannot be compared, or their settings no longer matter."""
+    return _too_small(sweep) or _saturated(sweep)
+
+
+def _too_small(sweep: Sweep) -> Diagnosis | None:
+    """Return the diagnosis where a single image of val outweighs what trials differ by, whatever the trials."""
+    best, base, resolution = sweep.best, sweep.baseline, sweep.resolution
+    if best is None or resolution is None or sweep.one_image <= _COARSE:
+        return None
+    if base is None or (base is not best and base not in sweep.tied):
+        return None
+    train, needed = sweep.dataset.images.get("train", 0), noise.images_for(sweep, _FINE)
+    how = (
+        f"stop sweeping and label more images{_fewest(sweep)}, of every place and time that the model is for: at least "
+        f"{needed} for val, which tell {_FINE:g} apart, and several times as many for train"
+    )
+    return Diagnosis(
+        code="label-more",
+        confidence=Confidence.HIGH,
+        sentence=f"Too few images: with {sweep.val_images} val images no difference below {resolution:.2f} counts, "
+        f"whatever the settings, and train has {train} images.",
+        evidence={"val_images": sweep.val_images, "train_images": train, "resolution": resolution},
+        changes=(Change(key="data", how=how),),
+    )
+
+
+def _saturated(sweep: Sweep) -> Diagnosis | None:
     """Return the diagnosis where nearly all trials tie, and longer training would not change that."""
     best, comparable = sweep.best, sweep.comparable
     if best is None or len(comparable) < _FEWEST or noise.check(sweep) is None:
@@ -35,8 +66,8 @@ def check(sweep: Sweep) -> Diagnosis | None:
     return Diagnosis(
         code="label-more",
         confidence=Confidence.HIGH if len(comparable) >= 2 * _FEWEST else Confidence.MEDIUM,
-        sentence=f"Stop sweeping: {len(sweep.tied) - 1} of {len(comparable) - 1} other trials tie with the best "
-        f"({best.score:.4f}; median {median:.4f}), so settings no longer matter.{what}",
+        sentence=f"Stop sweeping: {len(sweep.tied) - 1} of the {len(comparable) - 1} other trials that ran to their "
+        f"end tie with the best ({best.score:.4f}; median {median:.4f}), so settings no longer matter.{what}",
         evidence={
             "tied": len(sweep.tied) - 1,
             "comparable": len(comparable),
@@ -46,6 +77,16 @@ def check(sweep: Sweep) -> Diagnosis | None:
         },
         changes=(Change(key="data", how=f"{how}, hard ones and of new places first{val}"),),
     )
+
+
+def _fewest(sweep: Sweep) -> str:
+    """Return the class with the fewest objects in train and val, which is the first to label, and how many it has."""
+    names, splits = sweep.dataset.names, sweep.dataset.instances
+    if len(names) < 2 or not splits:
+        return ""
+    counts = {number: [splits.get(split, {}).get(number, 0) for split in ("train", "val")] for number in names}
+    number, (train, val) = min(counts.items(), key=lambda pair: sum(pair[1]))
+    return f", first with {names[number]} ({train} objects in train, {val} in val)"
 
 
 def _weakest(sweep: Sweep) -> tuple[str | None, float | None]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
 
-from yolosweep.diagnosis.seeds import CONFIDENCE
 from yolosweep.diagnosis.sweep import Sweep
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
-__all__ = ["check"]
+__all__ = ["check", "images_for"]
 
 _TIED = 0.5
 """Share of the comparable trials within the resolution of the best."""
@@ -49,22 +47,17 @@ def _needed(sweep: Sweep, gain: float | None) -> str:
     """Return how many images would help."""
     images, resolution = sweep.val_images, sweep.resolution or 0.0
     if gain and _WORTH <= gain < resolution:
-        return f"about {_rounded(_images_for(sweep, gain))} resolve a difference of {gain:.4f}"
+        return f"about {images_for(sweep, gain)} resolve a difference of {gain:.4f}"
     return f"four times as many ({4 * images}) halve what cannot be told apart"
 
 
-def _images_for(sweep: Sweep, difference: float) -> float:
-    """Return the images with which the resolution is a difference.
+def images_for(sweep: Sweep, difference: float) -> int:
+    """Return about how many images of val have a difference as their resolution.
 
     Its square has a part that falls with the number of images, and the variance of one image, which falls with the
     square of that number and is most of it where there are few.
     """
-    images, resolution = sweep.val_images, sweep.resolution or 0.0
-    chances = max(sum(trial.score is not None for trial in sweep.trials) - 1, 1)
-    one_image = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / (2 * chances)) if sweep.metric.startswith("metrics/") else 0
-    spread = max(images * (resolution**2 - (one_image / images) ** 2), 0.0)
-    return (spread + math.sqrt(spread**2 + (2 * difference * one_image) ** 2)) / (2 * difference**2)
-
-
-def _rounded(number: float) -> int:
-    return int(float(f"{number:.2g}"))
+    images, resolution, one_image = sweep.val_images, sweep.resolution or 0.0, sweep.val_images * sweep.one_image
+    spread = max(images * (resolution**2 - sweep.one_image**2), 0.0)
+    needed = (spread + math.sqrt(spread**2 + (2 * difference * one_image) ** 2)) / (2 * difference**2)
+    return int(float(f"{needed:.2g}"))

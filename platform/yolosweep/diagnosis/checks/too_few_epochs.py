@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from yolosweep.diagnosis.checks import still_rising
+from yolosweep.diagnosis.checks.not_learning import ZERO
 from yolosweep.diagnosis.sweep import Sweep
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
@@ -20,7 +21,8 @@ def check(sweep: Sweep) -> Diagnosis | None:
     if not top or len(rising) < _SHARE * len(top) or top[0] not in rising:
         return None
     epochs = max(trial.training.planned_epochs or len(trial.training.rows) for trial in top)
-    how = f"{len(rising)} of the best {len(top)} trials were still rising after {epochs} epochs"
+    what = "had found next to nothing" if top[0].training.peak < ZERO else "were still rising"
+    how = f"{len(rising)} of the best {len(top)} trials {what} after {epochs} epochs"
     if epochs < still_rising.FEWEST:
         how = f"{epochs} epoch{'s are' if epochs > 1 else ' is'} too few to judge a trial"
     return Diagnosis(

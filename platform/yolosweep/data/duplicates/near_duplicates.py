@@ -129,7 +129,8 @@ def find_near_duplicates(
     of whole images and of corner crops, in all eight orientations (:mod:`hits`); then the files are read again and
     judged at the size of objects (:mod:`verdicts`). Single-color images are compared by their bytes only.
 
-    Memory is about three kilobytes per file, and 300 MB for the views. From 8,000 files on, time grows as their number.
+    Memory, measured: 350 MB for 2,000 files, most of it views, 730 MB for 30,000. From 8,000 files on, time grows as
+    their number.
 
     Args:
         signatures: Of every readable file, from :func:`yolosweep.data.duplicates.signatures.signature_of`.

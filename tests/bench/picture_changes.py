@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -296,18 +296,42 @@ def _weave(rng: np.random.Generator, count: int = 60) -> Iterator[Image.Image]:
         yield Image.fromarray(np.clip(cloth, 0, 255).astype("u1")).convert("RGB")
 
 
-def _forms(rng: np.random.Generator, count: int = 60) -> Iterator[Image.Image]:
-    """Yield one printed form, filled in with other words."""
+def form(words: Sequence[str], width: int = 480) -> Image.Image:
+    """Return a printed form of twelve fields, filled in with words; without any noise."""
+    scale = width / 480
+    page = Image.new("RGB", (width, width * 4 // 3), (250, 248, 240))
+    pen = ImageDraw.Draw(page)
+    for line, text in enumerate(words):
+        top = 40 + 48 * line
+        pen.text((40 * scale, top * scale), f"{line + 1}. Field of the form", (30, 30, 30), font_size=13 * scale)
+        box = tuple(scale * value for value in (40, top + 18, 440, top + 40))
+        pen.rectangle(box, None, (90, 90, 90))
+        pen.text((46 * scale, (top + 22) * scale), text, (20, 20, 120), font_size=14 * scale)
+    return page
+
+
+def _words(rng: np.random.Generator) -> str:
+    return " ".join("".join(rng.choice(list("aceilnorst"), rng.integers(2, 8))) for _ in range(5))
+
+
+def _forms(rng: np.random.Generator, count: int = 60, kept: float = 0.0) -> Iterator[Image.Image]:
+    """Yield one printed form, filled in with other words but for a share of the fields."""
+    first = [_words(rng) if rng.random() < 0.7 else "" for _ in range(12)]
     for _ in range(count):
-        page = Image.new("RGB", (480, 640), (250, 248, 240))
-        pen = ImageDraw.Draw(page)
-        for line in range(12):
-            pen.text((40, 40 + 48 * line), f"{line + 1}. Field of the form", (30, 30, 30), font_size=13)
-            pen.rectangle((40, 58 + 48 * line, 440, 80 + 48 * line), None, (90, 90, 90))
-            if rng.random() < 0.7:
-                words = " ".join("".join(rng.choice(list("aceilnorst"), rng.integers(2, 8))) for _ in range(5))
-                pen.text((46, 62 + 48 * line), words, (20, 20, 120), font_size=14)
-        yield page
+        texts = [old if rng.random() < kept else _words(rng) if rng.random() < 0.7 else "" for old in first]
+        yield form(texts)
+
+
+SAVED_AGAIN = (
+    *("copy as PNG", "JPEG 90", "JPEG 30", "resize 50 %", "resize to 640x640", "brightness +30 %", "brightness -50 %"),
+    *("contrast 0.6", "gamma 1.8", "equalize", "grey", "noise 15"),
+)
+"""Changes after which a drawn form has the same words."""
+
+
+def forms() -> dict[str, Image.Image]:
+    """Return one form, filled in with a few other words each."""
+    return {f"form{at:02d}": image for at, image in enumerate(_forms(np.random.default_rng(36), 14, kept=0.7))}
 
 
 def held_out_negatives(bccd: Path) -> dict[str, list[Image.Image]]:
@@ -317,6 +341,7 @@ def held_out_negatives(bccd: Path) -> dict[str, list[Image.Image]]:
         "another camera, 30 % change": _camera(np.random.default_rng(31), 0.3),
         "woven cloth": _weave(np.random.default_rng(32)),
         "forms": _forms(np.random.default_rng(33)),
+        "forms, a few words differ": _forms(np.random.default_rng(35), kept=0.8),
         "other phantoms": _phantoms(np.random.default_rng(34)),
         "blood cells": iter(cells),
     }

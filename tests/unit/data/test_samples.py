@@ -11,7 +11,6 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from yolosweep.data import examine
-from yolosweep.data.duplicates import leaks, pair_cache
 from yolosweep.data.samples.dataset import draw_parking
 from yolosweep.data.samples.parking_scene import NAMES, Box, scene
 from yolosweep.errors import UsageError
@@ -167,18 +166,7 @@ class TestDrawParking:
         assert content_of(tmp_path) == {"mine.txt": b"keep"}
 
 
-def _refused(*given: object, **named: object) -> None:
-    raise AssertionError("nobody has to search the sample")
-
-
-def test_that_no_scene_occurs_twice_is_known(parking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(leaks, "find_near_duplicates", _refused)
-    assert examine(str(parking / "data.yaml"), "detect").leaks.groups == ()
-
-
 @pytest.mark.slow
 def test_a_search_finds_no_scene_twice(parking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(pair_cache, "_PARKING", "")
     assert examine(str(parking / "data.yaml"), "detect").leaks.groups == ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,23 +17,20 @@ from yolosweep.data.duplicates.features import (
     ROTATED,
     WHOLE,
     Window,
-    correlations,
-    features,
-    parities,
+    flips_of,
     sampled,
-    transposed,
     turns_of,
     unit,
 )
+from yolosweep.data.duplicates.hits import Search, hits, ranks
 from yolosweep.data.duplicates.signatures import DEVIATION, SIDE
 
 __all__ = ["Candidates", "candidates"]
 
 Array = np.ndarray[Any, Any]
 
-LEAST, HALF = 0.66, 0.85
-"""Product of features from which a pair is compared closely; the same for the halves of images, where one half may be
-covered. Of photos of one kind (BCCD), one unrelated pair in 200 reaches the first."""
+_HALF = 0.85
+"""Product of features of halves, where one half may be covered, and of negatives, from which a pair is compared."""
 
 THOROUGH = 20_000
 """Up to so many images, crops of a fifth or more, small rotations and negatives are sought, too: 2 ms an image."""
@@ -49,13 +45,7 @@ _KEPT_ALWAYS, _ALIGNED_OF_FEW = 600, 300
 _COMPARED, _COMPARED_ALWAYS = 8, 10_000
 """Hits whose thumbnails are compared, per image (half as many in large sets), and in any data set."""
 
-_HITS = 4
-"""Hits per image and comparison."""
-
-_TILE = 256
-"""Images compared per tile; the products of one tile fit in the processor's cache."""
-
-_ALWAYS, _ALIGNED_ALWAYS, _ALIGNED_SHARE = 300, 200, 0.125
+_ALWAYS, _ALIGNED_ALWAYS, _ALIGNED_SHARE = 300, 200, 0.5
 """Pairs of a data set that are read, and aligned by keypoints, the most costly comparison, whatever their thumbnails
 say, the most similar ones; and aligned ones per image."""
 
@@ -98,32 +88,14 @@ class Candidates(NamedTuple):
     """Whether keypoints are worth their time, shape (m,)."""
 
 
-class _Search(NamedTuple):
-    """One comparison of all images with all."""
-
-    rows: Window = WHOLE
-    columns: Window = WHOLE
-    least: float = LEAST
-    transpose: bool = False
-    negative: bool = False
-
-    @property
-    def halved(self) -> bool:
-        """Whether comparing each pair in one order is enough."""
-        return self.columns != WHOLE or self.rows == WHOLE
-
-
-def _searches(count: int) -> Iterator[_Search]:
-    yield _Search(transpose=True)  # crops are not turned by 90 degrees, too: it would take twice as long
-    yield from (_Search(rows=corner) for corner in CORNERS)
-    yield from (_Search(rows=half, columns=half, least=HALF) for half in HALVES)
+def _searches(count: int) -> Iterator[Search]:
+    yield Search(transpose=True)  # crops are not turned by 90 degrees, too: it would take twice as long
+    yield from (Search(rows=corner) for corner in CORNERS)
+    yield from (Search(rows=half, columns=half, least=_HALF) for half in HALVES)
     if count <= THOROUGH:
-        yield from (_Search(rows=crop) for crop in CROPS)
-        yield from (_Search(rows=turn, columns=MIDDLE) for turn in ROTATED)
-        yield _Search(negative=True, least=HALF)
-
-
-_HIT = np.dtype([("row", np.int32), ("column", np.int32), ("similarity", np.float32)])
+        yield from (Search(rows=crop) for crop in CROPS)
+        yield from (Search(rows=turn, columns=MIDDLE) for turn in ROTATED)
+        yield Search(negative=True, least=_HALF)
 
 
 def candidates(thumbnails: Array, pool: Executor) -> Candidates:
@@ -133,17 +105,9 @@ def candidates(thumbnails: Array, pool: Executor) -> Candidates:
         thumbnails: Shape (n, SIDE, SIDE).
         pool: Runs the parts.
     """
-    found = [np.empty(0, _HIT)]
-    for search in _searches(len(thumbnails)):
-        columns = features(thumbnails, search.columns)
-        rows = columns if search.rows == search.columns else features(thumbnails, search.rows)
-        rows = -rows if search.negative else rows
-        starts = range(0, len(rows), _TILE)
-        strips = [rows[start : start + _TILE] for start in starts]
-        found += pool.map(partial(_hits, columns=columns, search=search), strips, starts)
-    hits = np.concatenate(found)
-    hits = hits[np.argsort(-hits["similarity"], kind="stable")]
-    pairs = np.sort(np.stack([hits["row"], hits["column"]], axis=1), axis=1)
+    found = np.concatenate([hits(thumbnails, search, pool) for search in _searches(len(thumbnails))])
+    found = found[np.argsort(-found["similarity"], kind="stable")]
+    pairs = np.sort(np.stack([found["row"], found["column"]], axis=1), axis=1)
     once = np.sort(np.unique(pairs.astype(np.int64) @ [len(thumbnails), 1], return_index=True)[1])
     most = _COMPARED if len(thumbnails) <= THOROUGH else _COMPARED // 2
     most = max(most, _COMPARED_ALWAYS // max(1, len(thumbnails)))
@@ -154,7 +118,7 @@ def candidates(thumbnails: Array, pool: Executor) -> Candidates:
 def _worthwhile(thumbnails: Array, pairs: Array, pool: Executor) -> Candidates:
     """Keep the pairs whose thumbnails agree as they are or in part, the best few of each image."""
     thorough, count = len(thumbnails) <= THOROUGH, max(1, len(thumbnails))
-    pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0] // 32))]  # so that a part has few images
     parts = np.split(pairs, range(512, len(pairs), 512)) if len(pairs) else []
     known = list(pool.map(lambda part: _agreements(thumbnails, part, thorough=thorough), parts))
     same, part = np.concatenate([np.empty((0, 2)), *known]).T
@@ -176,17 +140,20 @@ def _worthwhile(thumbnails: Array, pairs: Array, pool: Executor) -> Candidates:
 
 def _agreements(thumbnails: Array, pairs: Array, *, thorough: bool) -> Array:
     """Return how pairs agree as they are (0: not enough), and how their most similar parts correlate, shape (m, 2)."""
-    first, second = thumbnails[pairs[:, 0]], thumbnails[pairs[:, 1]]
-    found = correlations(first, second)
+    images, place = np.unique(pairs, return_inverse=True)
+    one, two = place.reshape(pairs.shape).T
+    shown, every = thumbnails[images], np.arange(len(pairs))
+    upright = sampled(shown, WHOLE)
+    turned = turns_of(upright.reshape(-1, SIDE, SIDE)).reshape(len(images), 8, -1)
+    found = np.matmul(turned[two], upright[one][:, :, None])[:, :, 0]
     whole = np.maximum(found.max(1), -found[:, 0])
-    turned = turns_of(second)[np.arange(len(pairs)), found.argmax(1)]
-    share, half = _agreeing_share(first, turned), _best_half(first, second)
+    share = _agreeing_share(shown[one], turns_of(shown)[two, found.argmax(1)])
+    half = _best_half(shown, one, two)
     limits = _LIMITS if thorough else _STRICT
     alike = (whole >= limits.whole) | (share >= limits.share) | (half >= limits.half)
     same = np.where(alike, np.maximum(np.maximum(whole, share), half), 0)
-    part, rest = whole.copy(), whole < _CLEAR
-    if rest.any():
-        part[rest] = np.maximum(whole[rest], _best_part(thumbnails, pairs[rest], thorough=thorough))
+    part, rest = whole.copy(), every[whole < _CLEAR]
+    part[rest] = np.maximum(whole[rest], _best_part(shown, turned, one[rest], two[rest], thorough=thorough))
     return np.stack([same, part], 1)
 
 
@@ -205,36 +172,27 @@ def _agreeing_share(first: Array, second: Array) -> Array:
     return np.asarray((apart <= _TOLERANCE * DEVIATION).mean(1))
 
 
-def _best_half(first: Array, second: Array) -> Array:
+def _best_half(thumbnails: Array, one: Array, two: Array) -> Array:
     """Return the best correlation of a half of one picture with the same half of the other, in any turn."""
-    center, found = SIDE // 2, []
-    turns = turns_of(second)
-    for half in (np.s_[..., :center, :], np.s_[..., center:, :], np.s_[..., :center], np.s_[..., center:]):
-        one = unit(first[half].reshape(len(first), -1, 1).astype(np.float32), axis=1)
-        two = unit(turns[half].reshape(len(first), 8, -1).astype(np.float32))
-        found.append(np.matmul(two, one).max((1, 2)))
-    return np.asarray(np.max(found, axis=0))
+    # Left and right are the upper and lower half of a transposed picture.
+    planes = np.stack([thumbnails, thumbnails.transpose(0, 2, 1)], 1)
+    halves = unit(planes.reshape(-1, 2, 2, SIDE**2 // 2).astype(np.float32))
+    flipped = flips_of(halves.reshape(planes.shape)).reshape(-1, 8, 2, SIDE**2 // 2).transpose(0, 2, 1, 3)
+    return np.asarray(np.matmul(flipped[two], halves[one].transpose(0, 2, 3, 1)).max((1, 2, 3)))
 
 
-def _best_part(thumbnails: Array, pairs: Array, *, thorough: bool) -> Array:
+def _best_part(thumbnails: Array, turned: Array, one: Array, two: Array, *, thorough: bool) -> Array:
     """Return the best correlation of a crop of one picture with the other, or of rotated middles."""
-    images, place = np.unique(pairs, return_inverse=True)
-    one, two = place.reshape(pairs.shape).T
-    crops = _windows(thumbnails[images], (*CORNERS, *BANDS, *CROPS))
-    turned = _turned(sampled(thumbnails[images], WHOLE))
+    crops = _windows(thumbnails, (*CORNERS, *BANDS, *(CROPS if thorough else ())))
     best = np.maximum(_best_product(turned[two], crops[one]), _best_product(turned[one], crops[two]))
     if thorough:
-        middles = _turned(sampled(thumbnails[images], MIDDLE))
-        best = np.maximum(best, _best_product(middles[two], _windows(thumbnails[images], ROTATED)[one]))
+        middles = turns_of(sampled(thumbnails, MIDDLE).reshape(-1, SIDE, SIDE)).reshape(turned.shape)
+        best = np.maximum(best, _best_product(middles[two], _windows(thumbnails, ROTATED)[one]))
     return best
 
 
 def _windows(thumbnails: Array, windows: tuple[Window, ...]) -> Array:
     return np.stack([sampled(thumbnails, window) for window in windows], 1)
-
-
-def _turned(values: Array) -> Array:
-    return turns_of(values.reshape(-1, SIDE, SIDE)).reshape(len(values), 8, -1)
 
 
 def _best_product(turned: Array, windows: Array) -> Array:
@@ -243,61 +201,4 @@ def _best_product(turned: Array, windows: Array) -> Array:
 
 def _among_best(pairs: Array, most: int) -> Array:
     """Return whether each of the pairs, most similar first, is among the first of either image."""
-    return np.asarray((_ranks(pairs[:, 0]) < most) | (_ranks(pairs[:, 1]) < most))
-
-
-def _ranks(values: Array) -> Array:
-    """Return for each value how many equal values precede it."""
-    order = np.argsort(values, kind="stable")
-    ranks = np.empty(len(values), dtype=int)
-    ranks[order] = np.arange(len(values)) - np.searchsorted(values[order], values[order])
-    return ranks
-
-
-def _hits(rows: Array, start: int, *, columns: Array, search: _Search) -> Array:
-    """Return the best few columns of each row."""
-    found = [np.empty(0, _HIT)]
-    numbers = np.arange(start, start + len(rows))[:, None]
-    for left in range(start // _TILE * _TILE if search.halved else 0, len(columns), _TILE):
-        part = columns[left : left + _TILE]
-        similarity = _similarity(rows, part)
-        if search.transpose:
-            similarity = np.maximum(similarity, _similarity(transposed(rows), part))
-        if left < start + len(rows):
-            others = np.arange(left, left + len(part))[None]
-            similarity[(others <= numbers) if search.halved else (others == numbers)] = -1
-        if similarity.max() >= search.least:
-            row, column = _best_of(similarity, search.least)
-            hits = np.empty(len(row), _HIT)
-            hits["row"], hits["column"] = row + start, column + left
-            hits["similarity"] = similarity[row, column] - (search.least - LEAST)
-            found.append(hits)
-    hits = np.concatenate(found)
-    hits = hits[np.argsort(-hits["similarity"], kind="stable")]
-    return hits[_ranks(hits["row"]) < _HITS]
-
-
-def _similarity(rows: Array, columns: Array) -> Array:
-    """Return the products of features in the best mirroring, which only changes the signs of odd frequencies."""
-    odd, across, down = parities()
-    parts = (slice(odd), slice(odd, across), slice(across, down), slice(down, None))
-    even, both, sideways, upward = (rows[:, part] @ columns[:, part].T for part in parts)
-    straight = sideways + upward
-    sideways -= upward
-    np.abs(straight, out=straight)
-    np.abs(sideways, out=sideways)
-    straight += both
-    sideways -= both
-    np.maximum(straight, sideways, out=straight)
-    straight += even
-    return np.asarray(straight)
-
-
-def _best_of(similarity: Array, least: float) -> tuple[Array, Array]:
-    """Return rows and columns of the candidates, at most a few per row."""
-    if np.count_nonzero(similarity >= least) <= _HITS * len(similarity):
-        row, column = np.nonzero(similarity >= least)
-        return row, column
-    best = np.argpartition(similarity, -min(_HITS, similarity.shape[1]), axis=1)[:, -_HITS:]
-    row, rank = np.nonzero(np.take_along_axis(similarity, best, axis=1) >= least)
-    return row, best[row, rank]
+    return np.asarray((ranks(pairs[:, 0]) < most) | (ranks(pairs[:, 1]) < most))

@@ -28,6 +28,7 @@ __all__ = [
     "Window",
     "correlations",
     "features",
+    "flips_of",
     "parities",
     "sampled",
     "transposed",
@@ -91,18 +92,37 @@ def _sampling(window: Window) -> Array:
     return matrix
 
 
+@cache
+def _line(share: float, start: float) -> Array:
+    """Return the matrix (SIDE, SIDE) that stretches a part of a line to the whole, as :func:`_sampling` does."""
+    places = (share * (np.arange(SIDE) + 0.5) / SIDE + start) * SIDE - 0.5
+    matrix = np.zeros((SIDE, SIDE), np.float32)
+    for place in (np.floor(places), np.floor(places) + 1):
+        np.add.at(matrix, (np.arange(SIDE), np.clip(place, 0, SIDE - 1).astype(int)), 1 - np.abs(places - place))
+    return matrix
+
+
 def sampled(thumbnails: Array, window: Window) -> Array:
     """Return a window of each thumbnail as unit vectors without a mean, shape (n, SIDE**2), float32."""
     values = thumbnails.reshape(len(thumbnails), -1).astype(np.float32) - GRAY
-    return unit(values if window == WHOLE else values @ _sampling(window).T)
+    if window == WHOLE:
+        return unit(values)
+    if window.angle:
+        return unit(values @ _sampling(window).T)
+    down, across = _line(window.height, window.top), _line(window.width, window.left)
+    lines = np.matmul(down, values.reshape(-1, SIDE, SIDE)).reshape(-1, SIDE)
+    return unit((lines @ across.T).reshape(-1, SIDE**2))
 
 
 def turns_of(thumbnails: Array) -> Array:
     """Return the eight ways to turn thumbnails, shape (n, 8, SIDE, SIDE): bit 2 transposed, then 0 across, 1 down."""
-    turns = []
-    for upright in (thumbnails, thumbnails.transpose(0, 2, 1)):
-        turns += [upright, upright[:, :, ::-1], upright[:, ::-1], upright[:, ::-1, ::-1]]
-    return np.stack(turns, 1)
+    return flips_of(np.stack([thumbnails, thumbnails.transpose(0, 2, 1)], 1))
+
+
+def flips_of(planes: Array) -> Array:
+    """Return each of two planes as it is, flipped across, down, and both, shape (n, 8, SIDE, SIDE)."""
+    flips = [planes, planes[..., ::-1], planes[..., ::-1, :], planes[..., ::-1, ::-1]]
+    return np.stack(flips, 2).reshape(-1, 8, SIDE, SIDE)
 
 
 def correlations(first: Array, second: Array) -> Array:

@@ -3,7 +3,8 @@
 A pair is compared at the size of objects (:mod:`views`), region by region, because frames of a fixed camera agree in
 all but a few cars. Two exposures also differ in their sensor noise, which every copy inherits: where the framing is the
 same, noise decides whether pictures without a visible difference are copies, and whether a picture with a logo, banner
-or cut-out is one. Copies that were cropped, turned or given a border are aligned by SIFT keypoints (Lowe 2004) first.
+or cut-out is one. Drawn pictures, such as forms, have none: there, another word is a difference. Copies that were
+cropped, turned or given a border are aligned by SIFT keypoints (Lowe 2004) first.
 
 Figures: ``python -m tests.bench.leaks --pictures``.
 """
@@ -13,12 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolosweep.data.duplicates.views import BLUR, VIEW, Keypoints, View, Views, calmed
+from yolosweep.data.duplicates.noise import Band, Noise, common_noise
+from yolosweep.data.duplicates.views import BLUR, VIEW, Calm, Keypoints, View, Views, calmed, window_mean, windows_of
 
 __all__ = ["Verdict", "Verdicts", "single_threaded"]
 
@@ -36,7 +39,8 @@ class Verdict(Enum):
     OTHER = "other"
 
 
-_WINDOW = 11
+_MARGIN = 19
+"""Pixels around an aligned pixel that must be inside, too: blur and window."""
 _DIFFERS = 0.3
 """A window differs if its unexplained part exceeds this share of the picture's contrast."""
 _SAME, _ALIGNED = 0.002, 0.03
@@ -49,6 +53,8 @@ _PATCH, _SEARCH, _STILL = 64, 8, 0.5
 """Side of the patches in the corners of a still picture, how far they are sought, and how well they match, pixels."""
 _STRONG_BLUR = 4.0
 """Blur before views are compared, pixels, where one of them is much sharper or noisier."""
+_WORD = 0.0001
+"""Share of a page that differs if one word does: 0.0002 or more in forms of 480 to 2,480 pixels, 0 in copies."""
 _OVERLAY = 0.7
 """Largest share of a picture that a banner, logo, watermark or cut-out changes."""
 _SHARED, _INDEPENDENT, _AS_NOISY = 0.92, 0.45, 0.7
@@ -59,8 +65,8 @@ _INLIERS = 15
 _CONTAINED, _AREA, _CENTRED, _MOVED = 0.97, 0.42, 0.06, 2.5
 """Least share of one picture that the other contains; least ratio of areas; largest shift of the middle, as a share of
 the side; least shift of a corner, pixels: frames of a still camera are not moved."""
-_NEGATIVE = 0.8
-"""Least correlation of a picture with the negative of the other."""
+_LIKE, _NEGATIVE = 0.5, 0.8
+"""Least correlation of small pictures of which one may be a turned, blurred or noisy copy; or the other's negative."""
 _BOX_TOLERANCE = 0.02
 
 
@@ -100,7 +106,7 @@ class Verdicts:
         if first is None or second is None:
             return Verdict.OTHER
         straight = _straight(first, second)
-        verdict = self._same_frame(first, second, straight, moved=_differ(self._boxes(one), self._boxes(two)))
+        verdict = self._same_frame(one, two, straight)
         turned_a_little = (
             verdict is Verdict.SCENE and straight.share > _ALIGNED and not is_still(first.grey, second.grey)
         )
@@ -109,7 +115,11 @@ class Verdicts:
         if turned_a_little:
             turns = (0,)
         for turn in turns:
-            if turn and difference(first.calm, turned(second.calm, turn)).is_none:
+            if (
+                turn
+                and _likeness(first, second, turn) >= _LIKE
+                and difference(first.calm, _turned(second, turn)).is_none
+            ):
                 return Verdict.COPY
         if verdict is Verdict.OTHER and _is_negative(first, second):
             return Verdict.COPY
@@ -119,35 +129,52 @@ class Verdicts:
             return Verdict.COPY
         return verdict
 
-    def _same_frame(self, first: View, second: View, straight: _Difference, *, moved: bool) -> Verdict:
+    def _same_frame(self, one: Path, two: Path, straight: _Difference) -> Verdict:
+        first, second = self._views.view(one), self._views.view(two)
+        assert first is not None
+        assert second is not None
+        moved = _differ(self._boxes(one), self._boxes(two))
         comparable = first.size == second.size
-        noise = noise_of(first.native, second.native) if comparable and straight.share <= _OVERLAY else None
+        noise = self._noise(one, two, Band.FINE) if comparable and straight.share <= _OVERLAY else None
         shared = noise is not None and noise.shared >= _SHARED
         least = straight
-        if noise is not None and noise.ratio < 0.5 and not straight.is_none:
+        if noise is not None and noise.ratio < 0.5 and not straight.is_none and _likeness(first, second) >= _LIKE:
             # One of them is blurred or noisy: compare what is left of both.
             blur = _STRONG_BLUR if noise.ratio >= 0.1 else 2 * _STRONG_BLUR
-            least = difference(*(calmed(view.grey, blur) for view in (first, second)))
+            least = difference(calmed(first.grey, blur), calmed(second.grey, blur))
         apart = least.is_none and noise is not None and noise.ratio >= _AS_NOISY
-        apart = apart and coarse_noise_of(first.native, second.native) < _INDEPENDENT
+        if apart:
+            coarse = self._noise(one, two, Band.COARSE)
+            apart = coarse is not None and coarse.shared < _INDEPENDENT
+        drawn = noise is not None and noise.drawn
         if least.is_none and not apart:
             if moved and (straight.share or not shared) and comparable:
                 return Verdict.SCENE
+            if drawn and not self._same_words(one, two):
+                return Verdict.SCENE
             return Verdict.COPY if shared or not comparable else Verdict.ALIKE
-        if shared and not moved:
+        if shared and not moved and not drawn:
             return Verdict.COPY
         return Verdict.SCENE if straight.agreement >= _SAME_SCENE or least.is_none else Verdict.OTHER
+
+    def _same_words(self, one: Path, two: Path) -> bool:
+        first, second = self._views.page(one), self._views.page(two)
+        return first is None or second is None or difference(first, second).share < _WORD
+
+    def _noise(self, one: Path, two: Path, band: Band) -> Noise | None:
+        first, second = self._views.detail(one, band), self._views.detail(two, band)
+        return common_noise(first, second) if first and second else None
 
     def _aligned(self, one: Path, two: Path, *, mirrored: bool) -> bool:
         first, second = self._views.view(one), self._views.view(two)
         if not first or not second:
             return False
-        mine, theirs = self._views.keypoints(one), self._views.keypoints(two, mirrored=mirrored)
-        move = _homography(mine, theirs) if mine and theirs else None
+        mine, theirs = self._views.keypoints(one), self._views.keypoints(two)
+        move = _homography(mine, theirs.mirrored() if mirrored else theirs) if mine and theirs else None
         if move is None or not _is_crop(move):
             return False
         turn = 1 if mirrored else 0
-        if difference(first.calm, turned(second.calm, turn), move).share <= _ALIGNED:
+        if difference(first.calm, _turned(second, turn), move).share <= _ALIGNED:
             return True
         # A lens, or a projection fitted to few keypoints, is off by some pixels.
         mine_calm, theirs_calm = (calmed(view, _STRONG_BLUR) for view in (first.grey, turned(second.grey, turn)))
@@ -172,15 +199,24 @@ def _straight(first: View, second: View) -> _Difference:
     coarser = VIEW / min(*first.size, *second.size) if first.size != second.size else 1.0
     if coarser <= 1:
         return difference(first.calm, second.calm)
-    return difference(*(calmed(view.grey, BLUR * min(coarser, 3.0)) for view in (first, second)))
+    blur = BLUR * min(coarser, 3.0)
+    return difference(calmed(first.grey, blur), calmed(second.grey, blur))
 
 
 def _is_negative(first: View, second: View) -> bool:
     """Return whether one view is the negative of the other."""
-    one, two = (view.calm - view.calm.mean() for view in (first, second))
-    if (one * two).mean() > -_NEGATIVE * one.std() * two.std():
+    if _likeness(first, second) > -_NEGATIVE:
         return False
-    return difference(first.calm, 255 - second.calm).is_none
+    return difference(first.calm, windows_of(255 - second.calm.grey)).is_none
+
+
+def _likeness(first: View, second: View, turn: int = 0) -> float:
+    """Return how small pictures correlate, the second turned."""
+    return float((first.coarse * turned(second.coarse, turn)).sum())
+
+
+def _turned(view: View, turn: int) -> Calm:
+    return Calm(*(turned(values, turn) for values in view.calm))
 
 
 def turned(grey: Array, turn: int) -> Array:
@@ -190,56 +226,53 @@ def turned(grey: Array, turn: int) -> Array:
     return np.ascontiguousarray(grey[::-1] if turn & 2 else grey)
 
 
-def difference(first: Array, second: Array, move: Array | None = None) -> _Difference:
+def difference(first: Calm, second: Calm, move: Array | None = None) -> _Difference:
     """Compare two calmed views window by window, whatever the light: a gain and an offset may explain the other.
 
     Args:
-        first: View, shape (VIEW, VIEW), uint8.
-        second: View.
+        first: A view.
+        second: Another.
         move: Projection, shape (3, 3), from the second onto the first.
     """
     import cv2
 
     inside: Array | None = None
     if move is not None:
-        second = cv2.warpPerspective(second, move, (VIEW, VIEW), borderMode=cv2.BORDER_REPLICATE)
+        second = windows_of(cv2.warpPerspective(second.grey, move, (VIEW, VIEW), borderMode=cv2.BORDER_REPLICATE))
         mask = cv2.warpPerspective(np.ones((VIEW, VIEW), np.uint8), move, (VIEW, VIEW), flags=cv2.INTER_NEAREST)
         # The blur and the window mix what is inside with what a border, or the edge of a rotated picture, is beside it.
-        margin = np.ones((2 * _WINDOW - 3,) * 2, np.uint8)
-        inside = cv2.erode(mask, margin, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+        inside = cv2.erode(mask, np.ones((_MARGIN, _MARGIN), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
         if inside.mean() < 0.2:
             return _Difference(1.0, 0.0)
-    window = (_WINDOW, _WINDOW)
-    mean_one, mean_two = (cv2.boxFilter(view, cv2.CV_32F, window) for view in (first, second))
-    spread_one, spread_two = (
-        cv2.sqrBoxFilter(view, cv2.CV_32F, window) - mean * mean
-        for view, mean in ((first, mean_one), (second, mean_two))
-    )
-    products = cv2.boxFilter(cv2.multiply(first, second, dtype=cv2.CV_32F), cv2.CV_32F, window)
-    common = np.maximum(products - mean_one * mean_two, 0) ** 2
-    shown = _shown(first, second) if inside is None else inside
-    whole_one, whole_two = (float(view[shown].var()) + 1 for view in (first, second))
-    apart = common < 0.5 * spread_one * spread_two + 1e-3
-    structured = (spread_one > 0.01 * whole_one) | (spread_two > 0.01 * whole_two)
-    differs = apart & (
-        (spread_one - common / (spread_two + 1e-3) > _DIFFERS**2 * whole_one)
-        | (spread_two - common / (spread_one + 1e-3) > _DIFFERS**2 * whole_two)
-    )
-    differs, apart, structured = differs[shown], apart[shown], structured[shown]
-    return _Difference(float(differs.mean()), 1 - float((apart & structured).sum() / max(1, structured.sum())))
+        cells: Any = inside[::2, ::2] > 0
+        least_one, least_two = (cv2.meanStdDev(view.grey, mask=inside)[1].item() ** 2 + 1 for view in (first, second))
+    else:
+        shown = _shown(first.grey, second.grey)
+        cells = tuple(slice((part.start + 1) // 2, part.stop // 2) for part in shown)
+        least_one, least_two = (cv2.meanStdDev(view.grey[shown])[1].item() ** 2 + 1 for view in (first, second))
+    products = window_mean(cv2.multiply(first.grey, second.grey, dtype=cv2.CV_32F))
+    common = np.maximum(products - first.mean * second.mean, 0)[cells] ** 2
+    one, two = first.spread[cells], second.spread[cells]
+    apart = common < 0.5 * one * two + 1e-3
+    structured = (one > 0.01 * least_one) | (two > 0.01 * least_two)
+    # What a gain and an offset leave unexplained of a window, times the variance of the other's.
+    differs = ((one - _DIFFERS**2 * least_one) * two > common) | ((two - _DIFFERS**2 * least_two) * one > common)
+    agreement = 1 - float((apart & structured).sum() / max(1, int(structured.sum())))
+    return _Difference(float((differs & apart).mean()), agreement)
 
 
 def _shown(first: Array, second: Array) -> tuple[slice, slice]:
     """Return the part of two views inside the bars of a letterbox: their contrast would hide all other."""
-    import cv2
-
+    edges = (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1])
+    if all(max(np.ptp(first[edge]), np.ptp(second[edge])) > _PLAIN for edge in edges):
+        return slice(0, len(first)), slice(0, len(first))
     parts = []
+    side = len(first)
     for axis in (1, 0):
-        spans = [cv2.reduce(v, axis, cv2.REDUCE_MAX) - cv2.reduce(v, axis, cv2.REDUCE_MIN) for v in (first, second)]
-        lines = np.flatnonzero(np.maximum(*spans) > _PLAIN)
-        start, stop = (int(lines[0]), int(lines[-1]) + 1) if len(lines) else (0, VIEW)
-        start, stop = start + _BLEED * (start > 0), stop - _BLEED * (stop < VIEW)
-        parts.append(slice(start, stop) if stop - start >= VIEW // 4 else slice(0, VIEW))
+        lines = np.flatnonzero(np.maximum(np.ptp(first, axis), np.ptp(second, axis)) > _PLAIN)
+        start, stop = (int(lines[0]), int(lines[-1]) + 1) if len(lines) else (0, side)
+        start, stop = start + _BLEED * (start > 0), stop - _BLEED * (stop < side)
+        parts.append(slice(start, stop) if stop - start >= side // 4 else slice(0, side))
     return parts[0], parts[1]
 
 
@@ -247,59 +280,15 @@ def is_still(first: Array, second: Array) -> bool:
     """Return whether the corners of two views are in the same places, as in frames of a fixed camera."""
     import cv2
 
-    still = 0
-    for top in (_SEARCH, VIEW - _PATCH - _SEARCH):
-        for left in (_SEARCH, VIEW - _PATCH - _SEARCH):
-            patch = first[top : top + _PATCH, left : left + _PATCH]
-            around = second[top - _SEARCH : top + _PATCH + _SEARCH, left - _SEARCH : left + _PATCH + _SEARCH]
-            _, best, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED))
-            still += best >= _STILL and max(abs(x - _SEARCH), abs(y - _SEARCH)) <= 1
-    return still >= 3
-
-
-class _Noise(NamedTuple):
-    shared: float
-    """Covariance of the detail in the smoothest blocks, as a share of the lesser variance; NaN if that is 0."""
-    ratio: float
-    """Lesser variance, as a share of the greater."""
-
-
-def noise_of(first: Array, second: Array) -> _Noise | None:
-    """Compare the finest detail of two pictures of the same size; None where both are too smooth to have any."""
-    return _in_smooth_blocks(first, second, 0, 1.5)
-
-
-def coarse_noise_of(first: Array, second: Array) -> float:
-    """Return the shared part of the next coarser detail, which compression keeps; 1 where there is none."""
-    noise = _in_smooth_blocks(first, second, 1, 3)
-    return 1.0 if noise is None or np.isnan(noise.shared) else noise.shared
-
-
-def _in_smooth_blocks(first: Array, second: Array, fine: float, coarse: float) -> _Noise | None:
-    import cv2
-
-    if first.shape != second.shape or min(first.shape) < 32:
-        return None
-
-    def blocks(given: Array) -> Array:
-        grey = given.astype(np.float32)
-        detail = (cv2.GaussianBlur(grey, (0, 0), fine) if fine else grey) - cv2.GaussianBlur(grey, (0, 0), coarse)
-        down, across = grey.shape[0] // 16, grey.shape[1] // 16
-        parts = detail[: down * 16, : across * 16].reshape(down, 16, across, 16).swapaxes(1, 2).reshape(-1, 256)
-        return np.asarray(parts - parts.mean(1, keepdims=True))
-
-    one, two = blocks(first), blocks(second)
-    spread_one, spread_two, common = (
-        np.einsum("bp,bp->b", a, b) / 256 for a, b in ((one, one), (two, two), (one, two))
-    )
-    large, small = np.maximum(spread_one, spread_two), np.minimum(spread_one, spread_two)
-    live = large > 0.25
-    if live.sum() < min(20, len(live) // 4 + 1):
-        return None
-    smooth = live & (large <= np.quantile(large[live], 0.3))
-    lesser = float(small[smooth].mean())
-    shared = float(common[smooth].mean()) / lesser if lesser > 0.1 else float("nan")
-    return _Noise(shared, lesser / float(large[smooth].mean()))
+    ends, moved = (_SEARCH, VIEW - _PATCH - _SEARCH), 0
+    for top, left in product(ends, ends):
+        patch = first[top : top + _PATCH, left : left + _PATCH]
+        around = second[top - _SEARCH : top + _PATCH + _SEARCH, left - _SEARCH : left + _PATCH + _SEARCH]
+        _, best, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(around, patch, cv2.TM_CCOEFF_NORMED))
+        moved += best < _STILL or max(abs(x - _SEARCH), abs(y - _SEARCH)) > 1
+        if moved > 1:
+            return False
+    return True
 
 
 def _homography(mine: Keypoints, theirs: Keypoints) -> Array | None:

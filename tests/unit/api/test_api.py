@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -183,6 +184,20 @@ def test_a_check_and_a_split_are_values(lot: Path, capsys: pytest.CaptureFixture
     assert sum(made.images.values()) == 20
     assert yolosweep.check(made.data).splits["val"].images == made.images["val"]
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_check_leaves_the_environment_of_its_process_as_it_was(lot: Path, tmp_path: Path) -> None:
+    """What a library puts there when it is imported would reach all programs of the application."""
+    code = (
+        "import os, sys, threadpoolctl, yolosweep\n"  # threadpoolctl sets a variable of its own
+        "before = dict(os.environ)\n"
+        "yolosweep.check(sys.argv[1])\n"
+        "assert 'cv2' in sys.modules, 'no pair was compared'\n"
+        "assert dict(os.environ) == before\n"
+    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run([sys.executable, "-c", code, str(lot)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_log_gets_messages_and_a_subclass_gets_events(recorded: Path, caplog: pytest.LogCaptureFixture) -> None:

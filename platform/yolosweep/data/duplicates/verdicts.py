@@ -11,6 +11,7 @@ Figures: ``python -m tests.bench.leaks --pictures``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -184,8 +185,12 @@ class Verdicts:
 @contextmanager
 def single_threaded() -> Iterator[None]:
     """Let OpenCV use one thread per call: views are small, and pairs are judged side by side."""
-    import cv2
+    library_path = os.environ.get("LD_LIBRARY_PATH")
+    import cv2  # puts a folder of its own there, which would reach all programs that this process starts
 
+    os.environ.pop("LD_LIBRARY_PATH", None)
+    if library_path is not None:
+        os.environ["LD_LIBRARY_PATH"] = library_path
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -78,7 +78,7 @@ def test_real_photos_are_searched_and_the_same_seed_gives_the_same_scores(
 name: bccd
 model: {model}
 data: {bccd_tiny}
-train: {{epochs: 6, nbs: 4, optimizer: AdamW, warmup_epochs: 1, close_mosaic: 0, cache: ram}}
+train: {{epochs: 12, nbs: 4, optimizer: AdamW, warmup_epochs: 1, close_mosaic: 0, cache: ram}}
 augmentations:
   blur: [{{Blur: {{p: 0.2}}}}, {{RandomBrightnessContrast: {{p: 0.2}}}}]
 search:
@@ -98,7 +98,7 @@ resources: {{cpus_per_trial: 1, max_concurrent: 1}}
 
     history = first.history
     assert [trial.record.ending for trial in history.trials.values()] == [Ending.FINISHED] * 2
-    assert all([row.epoch for row in trial.rows] == list(range(1, 7)) for trial in history.trials.values())
+    assert all([row.epoch for row in trial.rows] == list(range(1, 13)) for trial in history.trials.values())
     row = history.trials["t0000"].rows[-1]
     assert {"train/box_loss", "train/cls_loss", "train/dfl_loss", "val/box_loss", "metrics/precision(B)"} <= set(
         row.metrics

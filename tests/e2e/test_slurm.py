@@ -254,6 +254,7 @@ def test_what_the_job_runs(job: Job, first: str, left: str | None, runs: str) ->
     assert process.returncode == 5
 
 
+@pytest.mark.nightly  # a stop that Ray hears: above
 def test_a_ray_that_does_not_hear_the_end_of_the_job_is_ended(job: Job, wait_for: Callable[..., Any]) -> None:
     """As one that is told in the midst of its own start may not; a stand-in that ignores it."""
     deaf = "trap '' TERM; touch \"$HOME/deaf\"; while :; do sleep 0.1; done"

@@ -448,6 +448,7 @@ def test_push_completes_what_a_killed_mirror_left(server, folder, ledger):
     check_all_arrived(server, folder)
 
 
+@pytest.mark.nightly  # kills, after which all is sent again: test_kills_and_resumes
 def test_uploads_that_are_lost_on_the_way_are_noticed_and_sent_again(server, folder, ledger):
     """The SDK's finish returns normally after a fatal upload error; the mirror must not count that as success."""
     server.connect()

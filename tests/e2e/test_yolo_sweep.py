@@ -274,6 +274,7 @@ def test_every_worked_example_can_be_planned(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.nightly  # a stop: test_toy_sweep; a winner that is validated later: test_resume
 def test_a_stop_while_the_winner_is_validated_ends_at_once_and_it_can_be_validated_later(
     shell: Any, small_lot: Path, tmp_path: Path
 ) -> None:

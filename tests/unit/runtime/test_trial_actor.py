@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.nightly]  # good, bad and draining nodes by day: test_nodes, unit/cluster
 
 SCRIPT = """
 import json, sys, time

@@ -88,7 +88,6 @@ sys.meta_path.insert(0, Ours)
     return {"PYTHONPATH": ahead_of_ours(folder)}
 
 
-@pytest.mark.nightly  # two ranks through the real command: below; a rank that is killed: faults/test_kills
 def test_what_goes_wrong_on_one_rank_alone_does_not_leave_the_other_waiting(
     shell: Any, two_ranks: Path, tmp_path: Path
 ) -> None:

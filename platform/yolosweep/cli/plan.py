@@ -65,7 +65,7 @@ def _describe(plan: Plan) -> None:
     found = f"{search['mode']} {search['metric']}, {_trials_text(plan)}"
     print_line(field("search", f"{search['searcher']}, {found}, the defaults first"))
     if plan.objectives:
-        print_line(field("objectives ", plan.objectives))
+        print_line(field("objectives", plan.objectives))
     print_line(field("trial 0", _pairs(plan.first_trial)))
     if plan.rungs:
         levels = ", ".join(map(str, plan.rungs))

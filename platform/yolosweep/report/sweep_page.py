@@ -17,7 +17,6 @@ from urllib.parse import quote
 from yolosweep.experiment import Parameter
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.records import Validation
 from yolosweep.records.columns import columns_of, duration_text, setting_text, short_metric
 from yolosweep.records.diagnosis import Change, Diagnosis
 from yolosweep.records.events import Winner
@@ -213,17 +212,8 @@ def _classes(winner: Winner | None) -> _Classes:
     columns = [(split, name) for split, v in splits.items() for name in v.metrics if name.startswith("metrics/")]
     labels = dict.fromkeys(label for validation in splits.values() for label in validation.per_class)
     overall = ("all", [splits[split].metrics[name] for split, name in columns])
-    table = [(label, [_of_class(splits[split], label, name) for split, name in columns]) for label in labels]
+    table = [(label, [splits[split].per_class.get(label, {}).get(name) for split, name in columns]) for label in labels]
     return _Classes(columns, [overall, *table])
-
-
-def _of_class(validation: Validation, label: str, metric: str) -> float | None:
-    """Return a metric of a class; None for the precision of a class that was never found."""
-    # It is undefined; Ultralytics says 1.
-    values = validation.per_class.get(label, {})
-    if "precision" in metric and values.get(metric.replace("precision", "recall")) == 0:
-        return None
-    return values.get(metric)
 
 
 def _packed(value: Any) -> str:

@@ -304,6 +304,16 @@ def test_defaults_without_a_score_leave_the_gain_open(tmp_path: Path) -> None:
     assert "thin green ones are the best quarter" in write_report(folder).read_text()
 
 
+def test_what_one_finding_says_no_other_repeats(tmp_path: Path) -> None:
+    rising = [([start + 0.05 * epoch for epoch in range(8)], Ending.FINISHED) for start in (0.1, 0.12, 0.14)]
+    folder = write_run(tmp_path, *rising)
+    codes = [diagnosis.code for diagnosis in summary_of(folder).diagnoses]
+    assert {"too-few-epochs", "still-rising"} <= set(codes)
+    page = write_report(folder).read_text()
+    assert "Too few epochs" in page
+    assert "Still rising" not in page
+
+
 def test_a_running_sweep_is_marked_as_such(tmp_path: Path) -> None:
     folder = write_run(tmp_path, ([0.9], Ending.FINISHED), ([0.7], None), ended=False)
     numbers = summary_of(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,14 @@ def _per_class(validator: Any) -> dict[str, dict[str, float]]:
         return {}
     keys = [key for key in metrics.keys if key.startswith("metrics/")]
     return {
-        str(validator.names[int(index)]): {
-            key: round(float(value), 5) for key, value in zip(keys, metrics.class_result(position), strict=False)
-        }
+        str(validator.names[int(index)]): _defined(
+            {key: round(float(value), 5) for key, value in zip(keys, metrics.class_result(position), strict=False)}
+        )
         for position, index in enumerate(metrics.ap_class_index)
     }
+
+
+def _defined(values: dict[str, float]) -> dict[str, float]:
+    """Return NaN for the precision of a class that was never found, which Ultralytics may count as 1."""
+    undefined = {name for name in values if "precision" in name and values[name.replace("precision", "recall")] == 0}
+    return {name: math.nan if name in undefined else value for name, value in values.items()}

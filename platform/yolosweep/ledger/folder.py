@@ -322,7 +322,7 @@ class RunFolder:
         """Hold the folder for writing.
 
         Raises:
-            RunFolderError: somebody else holds it; the message says who.
+            RunFolderError: somebody else holds it, and the message says who; or its disk is full.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         lock, lease, owner = FileLock(self._path(".lock")), None, self.owner
@@ -339,7 +339,10 @@ class RunFolder:
                 lease = Lease(self.objects, about, gone=token_of(owner))
                 about["token"] = lease.token
                 self.refresh()
-            write_atomic(owner, json.dumps(about))
+            try:
+                write_atomic(owner, json.dumps(about))
+            except OSError as error:
+                raise RunFolderError(f"cannot write {owner}: {error.strerror}; free space, then try again") from error
             yield
         finally:
             if lease is not None:

@@ -100,6 +100,9 @@ def write_atomic(path: Path, content: Content) -> FileRef:
 
     Returns:
         The file's hash and size; its ``path`` is the bare name, for the caller to put in place.
+
+    Raises:
+        OSError: the file cannot be written; with its name, which the error of a full disk lacks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
@@ -117,6 +120,10 @@ def write_atomic(path: Path, content: Content) -> FileRef:
             os.fsync(out.fileno())
         reference = FileRef(path=path.name, sha256=sink.sha256, size=sink.size)
         draft.replace(path)
+    except OSError as error:
+        if error.filename or error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         draft.unlink(missing_ok=True)
     fsync_folder(path.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -157,6 +158,25 @@ def test_a_full_disk_loses_only_what_was_not_acknowledged(tmp_path: Path) -> Non
     events = list(read_events(tmp_path / "ledger.jsonl"))
     assert [event.seq for event in events] == list(range(int(done) + 1))
     assert events[-1].text == "after space was freed"
+
+
+def full(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_told_with_the_file_that_could_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=rf"No space left on device: '{run.experiment}'"):
+        write_atomic(run.experiment, "name: toy")
+    with pytest.raises(RunFolderError, match=r"\.owner\.json: No space left on device; free space"), run.held():
+        pytest.fail("nobody holds it")
+    assert [one.name for one in tmp_path.iterdir()] == [".lock"]
+    monkeypatch.undo()
+    with run.held():
+        pass
 
 
 def test_a_journal_that_is_not_in_its_place_any_more_takes_no_line(tmp_path: Path) -> None:

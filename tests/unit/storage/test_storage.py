@@ -6,6 +6,7 @@ A folder behind ``file://`` stands for the bucket where neither the protocol nor
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.server
 import os
 import shutil
@@ -183,6 +184,20 @@ def test_an_outage_without_end_is_refused_with_its_cause() -> None:
 
     with pytest.raises(RunFolderError, match=r"s3://b/x cannot be used, for .*no route to host.*credentials"):
         retry.retrying(call, "storage: s3://b/x", wait_s=0.05, first_wait_s=0.001)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
+def test_a_disk_of_this_machine_that_is_full_is_not_waited_for(number: int) -> None:
+    clock = Clock()
+
+    def call() -> None:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(retry, "time", clock)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            retry.retrying(call, "storage: s3://b/x")
+    assert clock.now == 0.0
 
 
 class Crash(BaseException):

@@ -215,11 +215,11 @@ def trials_of(storage: Path) -> list[Trial]:
     for text in ledger.read_text().splitlines():
         event = json.loads(text)
         at = datetime.fromisoformat(event["at"]).timestamp()
-        if event.event == "trial_started":
+        if event["event"] == "trial_started":
             began[event["request"]["trial"]] = (at, event["request"])
-        elif event.event == "row":
+        elif event["event"] == "row":
             epochs[event["trial"]] = epochs.get(event["trial"], 0.0) + event["row"]["seconds"]
-        elif event.event == "trial_ended":
+        elif event["event"] == "trial_ended":
             record = event["record"]
             if record["ending"] != "finished":
                 raise RuntimeError(f"{record['trial']} ended as {record['ending']}: {record['reason']}")

@@ -1,0 +1,266 @@
+"""One contestant under one schedule of faults: its processes are struck, and its sweep is resumed where it has died."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from tests.bench.fault_places import Folder
+from tests.bench.rig import REPOSITORY, Rig
+
+EPOCH_S = 0.2
+KILLS = ("worker", "controller", "driver", "raylet", "gcs", "machine", "pause", "freeze")
+"""``pause`` stops a worker for good; ``freeze`` stops all processes for seconds, as a machine that is suspended."""
+PLACES = {"folder": None, "disk": "full disk", "bucket": "outage"}
+"""Where a sweep is kept, and the fault that only this place has."""
+_ENDS_DRIVER = ("controller", "driver", "raylet", "gcs", "machine")
+_RESTARTS = 10
+_NAMES = {"raylet": "raylet", "gcs": "gcs_server"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What is struck, after so many more epochs, and how long what passes by itself lasts."""
+
+    kind: str
+    epochs: int
+    hold_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What happens to a sweep."""
+
+    seed: int
+    place: str
+    at_once: bool
+    """Resume although processes of the dead sweep may still live."""
+    faults: tuple[Fault, ...]
+
+    @classmethod
+    def drawn(cls, seed: int, faults: int, epochs: int) -> Schedule:
+        """Draw the schedule of a seed.
+
+        Args:
+            seed: of the draw.
+            faults: how many of them.
+            epochs: of all trials together.
+        """
+        rng = random.Random(seed)
+        place = rng.choice(list(PLACES))
+        own = [found] if (found := PLACES[place]) else []
+        kinds = [*own, *rng.sample(KILLS, faults - len(own))]
+        rng.shuffle(kinds)
+        drawn = (
+            Fault(kind=kind, epochs=rng.randint(1, epochs // (faults + 1)), hold_s=round(rng.uniform(2, 8), 1))
+            for kind in kinds
+        )
+        return cls(seed=seed, place=place, at_once=rng.random() < 0.5, faults=tuple(drawn))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the log of epochs."""
+
+    at: float
+    pid: int
+    what: str
+    trial: str
+    epoch: int
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What a schedule did to a contestant."""
+
+    struck: list[str] = field(default_factory=list)
+    recovery_s: list[tuple[str, float]] = field(default_factory=list)
+    """What was struck, and the seconds until each trial that it hit had trained a whole epoch."""
+    repeated: int = 0
+    """Epochs trained again."""
+    lost: int = 0
+    """Epochs that the record lacks at the end."""
+    acknowledged: int = 0
+    acknowledged_lost: int = 0
+    """Epochs whose result was acknowledged, and that the record lacks or has with another score."""
+    acknowledged_repeated: int = 0
+    """Epochs that were trained again after their result had been acknowledged."""
+    resumes: int = 0
+    helped: int = 0
+    """How often a sweep that trained nothing for too long was killed from outside."""
+    right: bool = False
+    seconds: float = 0.0
+
+
+class Contest:
+    """One contestant under one schedule.
+
+    Args:
+        bench: the rig.
+        home: folder of the contestant.
+        place: where its sweep is kept.
+        start: the command that starts it.
+        resume: returns the command that resumes it.
+        patience_s: a sweep in which no epoch begins or ends for so long hangs.
+    """
+
+    def __init__(
+        self,
+        bench: Rig,
+        home: Path,
+        place: Folder,
+        *,
+        start: list[str],
+        resume: Callable[[], list[str]],
+        patience_s: float,
+    ) -> None:
+        self._bench, self._home, self.place = bench, home, place
+        self._start, self._resume, self._patience_s = start, resume, patience_s
+        self._log, self.outcome = home / "epochs.log", Outcome()
+
+    def go(self, schedule: Schedule, epochs: int) -> None:
+        """Strike as planned, and resume what has died; return when the sweep has ended or is given up."""
+        began = time.monotonic()
+        self._at_once, self._epochs = schedule.at_once, epochs
+        self._process = self._run(self._start)
+        for fault in schedule.faults:
+            wanted = self._ended() + fault.epochs
+            if not self._reached(lambda wanted=wanted: self._ended() >= wanted and bool(self._at_work())):
+                break
+            self._strike(fault)
+        else:
+            self._reached(lambda: False)
+        self.outcome.seconds = round(time.monotonic() - began, 1)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the sweep says that it ended well."""
+        return self._process.poll() == 0
+
+    def _run(self, command: list[str]) -> subprocess.Popen[bytes]:
+        found = os.environ.get("PYTHONPATH", "")
+        path = [str(Path(__file__).with_name("epoch_log")), str(REPOSITORY / "platform"), found]
+        self._started = time.time()
+        more = {
+            "PYTHONPATH": os.pathsep.join(filter(None, path)), "TMPDIR": str(self._bench.root / "t"),
+            "FAULTS_LOG": str(self._log), "FAULTS_EPOCH_S": str(EPOCH_S),
+            "RAY_worker_niceness": "0", "RAY_AUTH_MODE": "disabled", "PYTHONDONTWRITEBYTECODE": "",
+        }  # fmt: skip
+        return self._bench.start([*self.place.prefix, *command], self._home, **more)
+
+    def lines(self) -> list[Line]:
+        """Return the log as it is now."""
+        words = [line.split() for line in self._log.read_text().splitlines()] if self._log.exists() else []
+        return [Line(float(one[0]), int(one[1]), one[2], one[3], int(one[4])) for one in words if len(one) == 5]
+
+    def _ended(self) -> int:
+        return sum(line.what == "end" for line in self.lines())
+
+    def _at_work(self) -> dict[str, Line]:
+        """Return the trials that are in an epoch, by the beginning of it."""
+        last = {line.trial: line for line in self.lines()}
+        return {trial: one for trial, one in last.items() if one.what == "begin" and psutil.pid_exists(one.pid)}
+
+    def _reached(self, condition: Callable[[], bool]) -> bool:
+        """Wait for a condition; False once the sweep has ended by itself, or is given up."""
+        while not self._waited(condition):
+            if self.has_ended or self.outcome.resumes >= _RESTARTS:
+                return False
+            if self._process.poll() is None:
+                self.outcome.helped += 1
+            if self._process.poll() is None or not self._at_once:
+                self._kill_all()
+            self.outcome.resumes += 1
+            self._process = self._run(self._resume())
+        return True
+
+    def _waited(self, condition: Callable[[], bool]) -> bool:
+        """Wait for a condition; False where the command ended before, or nothing trains for too long."""
+        seen, since = -1, time.monotonic()
+        while not condition():
+            if self._process.poll() is not None:
+                return False
+            if (size := self._log.stat().st_size if self._log.exists() else 0) != seen:
+                seen, since = size, time.monotonic()
+            if time.monotonic() - since > self._patience_s:
+                return False
+            time.sleep(0.1)
+        return True
+
+    def _family(self) -> Iterator[psutil.Process]:
+        """Yield all processes that this contestant has started: they know the log."""
+        for one in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if one.environ().get("FAULTS_LOG") == str(self._log):
+                    yield one
+
+    def _kill_all(self) -> None:
+        for one in self._family():
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End what is left."""
+        self.place.repair()
+        self._kill_all()
+
+    def _strike(self, fault: Fault) -> None:
+        hit, began = self._at_work(), time.time()
+        if fault.kind in ("worker", "pause"):
+            hit = dict([next(iter(hit.items()))])
+        self.outcome.struck.append(fault.kind)
+        if fault.kind in PLACES.values():
+            self.place.fail()
+            self._waited(lambda: time.time() > began + fault.hold_s)
+            time.sleep(max(0.0, began + fault.hold_s - time.time()))
+            self.place.repair()
+        elif fault.kind == "freeze":
+            self._freeze(fault.hold_s)
+        else:
+            number = signal.SIGSTOP if fault.kind == "pause" else signal.SIGKILL
+            for one in self._victims(fault.kind, hit):
+                with contextlib.suppress(psutil.Error):
+                    one.send_signal(number)
+        resumes = self.outcome.resumes + (fault.kind in _ENDS_DRIVER)
+        if self._reached(lambda: self.outcome.resumes >= resumes and self._trains_again(hit, began)):
+            self.outcome.recovery_s.append((fault.kind, round(time.time() - began, 2)))
+
+    def _victims(self, kind: str, hit: dict[str, Line]) -> list[psutil.Process]:
+        if kind in ("worker", "pause"):
+            return [psutil.Process(line.pid) for line in hit.values()]
+        family, driver = list(self._family()), psutil.Process(self._process.pid)
+        if kind == "controller":  # as Ray names its process; a plain script has none but its driver
+            found = [one for one in family if any("::ControllerActor" in word for word in one.cmdline())]
+            return found or [driver]
+        if kind in _NAMES:
+            return [one for one in family if one.name() == _NAMES[kind]]
+        return family if kind == "machine" else [driver]
+
+    def _freeze(self, seconds: float) -> None:
+        frozen = list(self._family())
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for one in frozen:
+                with contextlib.suppress(psutil.Error):
+                    one.send_signal(number)
+            if number == signal.SIGSTOP:
+                time.sleep(seconds)
+
+    def _trains_again(self, hit: dict[str, Line], began: float) -> bool:
+        """Return whether all trials that were hit have ended an epoch that began afterwards, or their last one."""
+        lines = [line for line in self.lines() if line.at > max(began, self._started)]
+        fresh = {(line.pid, line.trial, line.epoch) for line in lines if line.what == "begin"}
+        done = {
+            line.trial
+            for line in lines
+            if line.what == "end" and ((line.pid, line.trial, line.epoch) in fresh or line.epoch == self._epochs)
+        }
+        return done >= hit.keys()

@@ -28,7 +28,7 @@ _NAMES = {"raylet": "raylet", "gcs": "gcs_server"}
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What is struck, after so many more epochs, and how long what passes by itself lasts."""
+    """What is struck, after so many epochs of all trials, and how long what passes by itself lasts."""
 
     kind: str
     epochs: int
@@ -59,9 +59,10 @@ class Schedule:
         own = [found] if (found := PLACES[place]) else []
         kinds = [*own, *rng.sample(KILLS, faults - len(own))]
         rng.shuffle(kinds)
+        moments = sorted(rng.sample(range(1, 4 * epochs // 5), faults))
         drawn = (
-            Fault(kind=kind, epochs=rng.randint(1, epochs // (faults + 1)), hold_s=round(rng.uniform(2, 8), 1))
-            for kind in kinds
+            Fault(kind=kind, epochs=moment, hold_s=round(rng.uniform(2, 8), 1))
+            for kind, moment in zip(kinds, moments, strict=True)
         )
         return cls(seed=seed, place=place, at_once=rng.random() < 0.5, faults=tuple(drawn))
 
@@ -132,8 +133,7 @@ class Contest:
         self._at_once, self._epochs = schedule.at_once, epochs
         self._process = self._run(self._start)
         for fault in schedule.faults:
-            wanted = self._ended() + fault.epochs
-            if not self._reached(lambda wanted=wanted: self._ended() >= wanted and bool(self._at_work())):
+            if not self._reached(lambda fault=fault: self._trained() >= fault.epochs and bool(self._at_work())):
                 break
             self._strike(fault)
         else:
@@ -148,7 +148,6 @@ class Contest:
     def _run(self, command: list[str]) -> subprocess.Popen[bytes]:
         found = os.environ.get("PYTHONPATH", "")
         path = [str(Path(__file__).with_name("epoch_log")), str(REPOSITORY / "platform"), found]
-        self._started = time.time()
         more = {
             "PYTHONPATH": os.pathsep.join(filter(None, path)), "TMPDIR": str(self._bench.root / "t"),
             "FAULTS_LOG": str(self._log), "FAULTS_EPOCH_S": str(EPOCH_S),
@@ -161,8 +160,8 @@ class Contest:
         words = [line.split() for line in self._log.read_text().splitlines()] if self._log.exists() else []
         return [Line(float(one[0]), int(one[1]), one[2], one[3], int(one[4])) for one in words if len(one) == 5]
 
-    def _ended(self) -> int:
-        return sum(line.what == "end" for line in self.lines())
+    def _trained(self) -> int:
+        return len({(line.trial, line.epoch) for line in self.lines() if line.what == "end"})
 
     def _at_work(self) -> dict[str, Line]:
         """Return the trials that are in an epoch, by the beginning of it."""
@@ -215,8 +214,12 @@ class Contest:
 
     def _strike(self, fault: Fault) -> None:
         hit, began = self._at_work(), time.time()
+        # Where the driver has to end, what its workers train before they notice is no recovery.
+        known = {line.pid for line in self.lines()} if fault.kind in _ENDS_DRIVER else set()
         if fault.kind in ("worker", "pause"):
-            hit = dict([next(iter(hit.items()))])
+            hit = dict(list(hit.items())[:1])
+        if not hit:  # between two epochs by now
+            return
         self.outcome.struck.append(fault.kind)
         if fault.kind in PLACES.values():
             self.place.fail()
@@ -230,8 +233,7 @@ class Contest:
             for one in self._victims(fault.kind, hit):
                 with contextlib.suppress(psutil.Error):
                     one.send_signal(number)
-        resumes = self.outcome.resumes + (fault.kind in _ENDS_DRIVER)
-        if self._reached(lambda: self.outcome.resumes >= resumes and self._trains_again(hit, began)):
+        if self._reached(lambda: self._trains_again(hit, began, known)):
             self.outcome.recovery_s.append((fault.kind, round(time.time() - began, 2)))
 
     def _victims(self, kind: str, hit: dict[str, Line]) -> list[psutil.Process]:
@@ -254,9 +256,12 @@ class Contest:
             if number == signal.SIGSTOP:
                 time.sleep(seconds)
 
-    def _trains_again(self, hit: dict[str, Line], began: float) -> bool:
-        """Return whether all trials that were hit have ended an epoch that began afterwards, or their last one."""
-        lines = [line for line in self.lines() if line.at > max(began, self._started)]
+    def _trains_again(self, hit: dict[str, Line], began: float, known: set[int]) -> bool:
+        """Return whether other processes than those known ended an epoch of each trial that was hit.
+
+        The epoch began afterwards, or was the last one.
+        """
+        lines = [line for line in self.lines() if line.at > began and line.pid not in known]
         fresh = {(line.pid, line.trial, line.epoch) for line in lines if line.what == "begin"}
         done = {
             line.trial

@@ -257,15 +257,12 @@ class Contest:
                 time.sleep(seconds)
 
     def _trains_again(self, hit: dict[str, Line], began: float, known: set[int]) -> bool:
-        """Return whether other processes than those known ended an epoch of each trial that was hit.
+        """Return whether each trial that was hit has trained an epoch that began afterwards, or has ended.
 
-        The epoch began afterwards, or was the last one.
+        At least one epoch is of another process than those known.
         """
-        lines = [line for line in self.lines() if line.at > began and line.pid not in known]
-        fresh = {(line.pid, line.trial, line.epoch) for line in lines if line.what == "begin"}
-        done = {
-            line.trial
-            for line in lines
-            if line.what == "end" and ((line.pid, line.trial, line.epoch) in fresh or line.epoch == self._epochs)
-        }
-        return done >= hit.keys()
+        lines = [line for line in self.lines() if line.at > began]
+        fresh = {(line.pid, line.trial, line.epoch) for line in lines if line.what == "begin" and line.pid not in known}
+        ends = [line for line in lines if line.what == "end"]
+        trained = {line.trial for line in ends if (line.pid, line.trial, line.epoch) in fresh}
+        return bool(trained) and trained | {line.trial for line in ends if line.epoch == self._epochs} >= hit.keys()

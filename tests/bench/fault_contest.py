@@ -21,7 +21,7 @@ KILLS = ("worker", "controller", "driver", "raylet", "gcs", "machine", "pause", 
 """``pause`` stops a worker for good; ``freeze`` stops all processes for seconds, as a machine that is suspended."""
 PLACES = {"folder": None, "disk": "full disk", "bucket": "outage"}
 """Where a sweep is kept, and the fault that only this place has."""
-_ENDS_DRIVER = ("controller", "driver", "raylet", "gcs", "machine")
+_ENDS_DRIVER = ("controller", "driver", "machine")
 _RESTARTS = 10
 _NAMES = {"raylet": "raylet", "gcs": "gcs_server"}
 

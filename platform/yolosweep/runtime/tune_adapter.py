@@ -36,6 +36,9 @@ _QUIET = {
 }
 """Turn off Ray's logs, telemetry and signal handling: the ledger, live table and controller replace them."""
 
+_OF_THIS_MACHINE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20"}
+"""A head process that Ray started here for this process never comes back: Ray would wait for it for a minute."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
@@ -97,7 +100,8 @@ def _start() -> str:
         require_token(address, os.environ, key="RAY_ADDRESS=")
     here = {} if address else {"include_dashboard": False}
     try:
-        with signals_as_before(), warnings.catch_warnings():
+        settings = {} if address else _OF_THIS_MACHINE
+        with environment_with(settings), signals_as_before(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             context = ray.init(
                 address=address or "local",

@@ -27,6 +27,7 @@ from yolosweep.records import PreparedDataset
 from yolosweep.records.events import Note, SweepEnded, Winner, WinnerSelected
 from yolosweep.report import write_report
 from yolosweep.runtime.batch_finder import found_batch
+from yolosweep.runtime.head_watch import head_watched
 from yolosweep.runtime.resources import Allocation, allot, of_this_machine
 from yolosweep.runtime.tune_adapter import connected, joins_cluster, run_trials
 from yolosweep.search.checkpoint_retention import clear_leftovers
@@ -156,6 +157,10 @@ class _Sweep:
             return "nothing had started, so nothing is left behind"
         return f"to go on: yolosweep resume {self._folder.named}"
 
+    def _head_lost(self) -> None:
+        gone = "Ray's head process does not answer any more: Ray will end this process within a minute"
+        self._listener.warning(f"{gone}; {self._go_on()}")
+
     def _finish(self, reason: str) -> Winner | None:
         """Select the winner, write the report, complete the mirror; return the winner."""
         ledger = Ledger(self._folder)
@@ -198,7 +203,7 @@ class _Sweep:
         self._listener.info("starting Ray …")
         from yolosweep.runtime.controller_client import ControllerClient
 
-        with self._stop.waits(), connected() as cluster:
+        with self._stop.waits(), connected() as cluster, head_watched(cluster.address, self._head_lost):
             self._stop.check()
             keyring = publish_credentials(os.environ) if cluster.joined else None  # exists as long as it is referenced
             good, bad = good_nodes(cluster, self._checked, self._folder.address)

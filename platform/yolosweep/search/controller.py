@@ -274,8 +274,8 @@ class SweepController:
             return True
         self._workers.release(record.trial, record.device)
         if record.cause is Cause.STORAGE:
-            self.cancel(trouble := f"the run folder cannot be written ({record.reason}); free space, then resume")
-            self._trouble = trouble
+            self._trouble = f"the run folder cannot be written ({record.reason}); free space, then resume"
+            self.cancel(self._trouble)  # which may fail for the same reason
             record = record.model_copy(update={"ending": Ending.CANCELLED})
         again = record.ending is Ending.FAILED and not self._halting and record.cause in (Cause.UNKNOWN, Cause.INFRA)
         if (batch := lower_batch(known, record.ending, self._exp.trial)) is not None and not self._halting:

@@ -1,6 +1,8 @@
 """The controller, called directly: budgets, pruning, retention, endings. No Ray."""
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -433,6 +435,26 @@ def test_storage_that_cannot_be_written_stops_the_sweep_and_loses_nothing(tmp_pa
     OPEN.remove(controller)
     with pytest.raises(RunFolderError, match="cannot be written"):
         controller.close()
+
+
+def test_a_sweep_that_a_full_disk_stopped_is_not_finished_once_there_is_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    controller = make_controller(tmp_path)
+    request = start(controller)
+    with monkeypatch.context() as now:
+        now.setattr(os, "fsync", full)
+        with pytest.raises(RunFolderError, match="free space, then resume"):
+            end(controller, request, None, Ending.FAILED, cause=Cause.STORAGE, error="No space left on device")
+    assert take(controller) is None
+    assert controller.over()
+    OPEN.remove(controller)
+    with pytest.raises(RunFolderError, match="cannot be written"):
+        controller.close()
+    assert history(request).trials["t0000"].record.ending is Ending.CANCELLED
 
 
 class Outage:

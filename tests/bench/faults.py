@@ -173,6 +173,13 @@ def read(results: Path) -> list[Result]:
     ]
 
 
+def keep(home: Path, place: Folder, kept: Path) -> None:
+    """Keep the logs and the ledger of a contest."""
+    kept.mkdir(parents=True, exist_ok=True)
+    for file in [*home.glob("*.*"), *(run.ledger for run in runs_below(place.readable()))]:
+        shutil.copy(file, kept)
+
+
 def contested(course: Course, name: str, seed: int) -> Result:
     """Run one contest and return its result."""
     schedule = Schedule.drawn(seed, course.faults, course.epochs * len(RATES))
@@ -188,10 +195,7 @@ def contested(course: Course, name: str, seed: int) -> Result:
             contest.close()
         judge(contest, course, recorded())
         if not contest.outcome.right or contest.outcome.acknowledged_lost or contest.outcome.helped:
-            kept = course.failures / home.name
-            shutil.copytree(place.readable(), kept / "runs", ignore=shutil.ignore_patterns("data"), dirs_exist_ok=True)
-            for file in home.glob("*.*"):
-                shutil.copy(file, kept)
+            keep(home, place, course.failures / home.name)
     finally:
         place.close()
         shutil.rmtree(home, ignore_errors=True)

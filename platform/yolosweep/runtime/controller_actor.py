@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from yolosweep.cluster import Admission, import_credentials, preparation, reply_fault
 from yolosweep.cluster.preemption import NOTICE_TTL_S
+from yolosweep.errors import ClusterError
 from yolosweep.experiment import baseline, settings_of
 from yolosweep.records import PreparedDataset, TrialRequest
 from yolosweep.search.controller import SweepController
@@ -122,4 +123,5 @@ class ControllerActor(SweepController):
         self._away.add(trial)
         if not self._workers.running and self._placed() <= self._away:
             faults = "; ".join(sorted(set(self._bad.values())))
-            self.cancel(f"all workers are on excluded nodes ({faults}); repair or remove these nodes, then resume")
+            fix = "repair or remove these nodes, then resume"
+            self.cancel(ClusterError(f"all workers are on excluded nodes ({faults}); {fix}"))

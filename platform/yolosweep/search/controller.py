@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from yolosweep.errors import RunFolderError
+from yolosweep.errors import ClusterError, RunFolderError, YolosweepError
 from yolosweep.experiment import Experiment
 from yolosweep.experiment.schema import MODEL
 from yolosweep.ledger import Ledger, RunFolder, read_events
@@ -98,7 +98,7 @@ class SweepController:
         self._finals = FinalRound(self._exp)
         self._history = History((SearchedOnly(self._generator.apply, self._pruner.apply).apply, self._finals.apply))
         self._stopped: str | None = None
-        self._trouble: str | None = None
+        self._trouble: YolosweepError | None = None
         self._halting, self._workers = False, WorkerTable()
         self._waiting, self._offered, self._preempted = set[str](), set[str](), set[str]()
         self._clock, self._started = clock, clock()
@@ -261,11 +261,13 @@ class SweepController:
         if budget is not None and self._clock() - self._started > budget and not self._halting:
             self.cancel(f"the time budget of {budget:g} s was used up")
 
-    def cancel(self, reason: str) -> None:
-        """Start nothing more and stop what runs; everything is kept. The first reason counts."""
+    def cancel(self, reason: str | YolosweepError) -> None:
+        """Start nothing more and stop what runs. The first reason counts; one that is an error, ``close`` raises."""
+        if isinstance(reason, YolosweepError):  # first: where the disk is full, the note cannot be written
+            self._trouble = self._trouble or reason
         if not self._halting:
-            self._stopped, self._halting = reason, True
-            self.note(reason)
+            self._stopped, self._halting = str(reason), True
+            self.note(self._stopped)
 
     def ended(self, record: TrialRecord, attempt: int = 0) -> bool:
         """Record how a training ended or put it back in line; return whether it is over, else its process must end."""
@@ -274,8 +276,7 @@ class SweepController:
             return True
         self._workers.release(record.trial, record.device)
         if record.cause is Cause.STORAGE:
-            self._trouble = f"the run folder cannot be written ({record.reason}); free space, then resume"
-            self.cancel(self._trouble)  # which may fail for the same reason
+            self.cancel(RunFolderError(f"the run folder cannot be written ({record.reason}); free space, then resume"))
             record = record.model_copy(update={"ending": Ending.CANCELLED})
         again = record.ending is Ending.FAILED and not self._halting and record.cause in (Cause.UNKNOWN, Cause.INFRA)
         if (batch := lower_batch(known, record.ending, self._exp.trial)) is not None and not self._halting:
@@ -358,8 +359,8 @@ class SweepController:
         known, loss = self._history.trials[trial], self._workers.mark_lost(trial)
         if loss == "running":
             self._lost(known, error)
-        elif loss == "hopeless":
-            self.cancel(f"worker processes keep dying before they can start a trial: {error}")
+        elif loss == "hopeless" and not self._halting:
+            self.cancel(ClusterError(f"worker processes keep dying before they can start a trial: {error}"))
         elif loss == "idle" and known.record is None and not self._halting:
             self.note(f"a worker process died while it had no trial; another one replaces it: {error}")
         return self.excluded(trial)
@@ -382,10 +383,7 @@ class SweepController:
         return not waits and self._finals.next(self._history, self._generator.expected_scores) is None
 
     def close(self) -> str:
-        """Record trials that did not end as cancelled and close the ledger; return why the search stopped.
-
-        Raises RunFolderError when it stopped because trials could not write their files.
-        """
+        """Record what did not end as cancelled, and close the ledger; return or raise why the search stopped."""
         for known in self._history.trials.values():
             if known.record is None:
                 reason = f"the sweep was stopped in epoch {len(known.rows) + 1}"
@@ -395,5 +393,5 @@ class SweepController:
         clear_leftovers(self._folder, self._history)
         self._ledger.close()
         if self._trouble:
-            raise RunFolderError(self._trouble)
+            raise self._trouble
         return self._stopped or "all trials ran"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.tools.placing import take
 
-from yolosweep.errors import RunFolderError
+from yolosweep.errors import ClusterError, RunFolderError
 from yolosweep.experiment import Experiment
 from yolosweep.experiment.settings import resolved
 from yolosweep.ledger import RunFolder, read_events
@@ -661,6 +661,17 @@ def test_a_process_that_dies_without_a_trial_is_told_and_one_that_is_replaced_is
     controller.lost(offer.trial, "replaced")
     (told,) = [note.text for note in history(request).notes]
     assert told == "a worker process died while it had no trial; another one replaces it: killed"
+
+
+def test_a_sweep_whose_processes_cannot_start_ends_with_that_error(tmp_path: Path) -> None:
+    controller = make_controller(tmp_path)
+    offer = controller.suggest()
+    assert isinstance(offer, Offer)
+    while not controller.over():
+        controller.lost(offer.trial, "no module named torch")
+    OPEN.remove(controller)
+    with pytest.raises(ClusterError, match="keep dying before they can start a trial: no module named torch"):
+        controller.close()
 
 
 def too_big(controller: SweepController, request: TrialRequest) -> None:

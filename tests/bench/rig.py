@@ -111,7 +111,7 @@ class Rig:
         return {
             **kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "YOLO_CONFIG_DIR": str(home / "config"),
             "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "NO_ALBUMENTATIONS_UPDATE": "1", "MPLBACKEND": "Agg",
-            "RAY_USAGE_STATS_ENABLED": "0", "NO_COLOR": "1", MARK: self.mark, **more,
+            "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "NO_COLOR": "1", MARK: self.mark, **more,
         }  # fmt: skip
 
     def start(self, command: Sequence[str], home: Path, **more: str) -> subprocess.Popen[bytes]:

@@ -129,6 +129,21 @@ def test_a_second_signal_stops_at_once_and_loses_no_result(
     assert after.trials["t0000"].record.ending is Ending.FINISHED
 
 
+@pytest.mark.nightly  # unit/runtime/test_head_watch
+def test_a_lost_head_process_of_ray_is_told_with_how_to_go_on(
+    shell: Any, toy: Path, tmp_path: Path, wait_for: Any
+) -> None:
+    """Ray then ends the process from its own library, where nothing can be printed any more."""
+    process = shell.start("run", toy, "search.trials=1", *LONG, "train.epochs=20000")
+    wait_for(lambda: process.poll() is not None or rows(tmp_path) > 20)
+    (head,) = [one for one in psutil.Process(process.pid).children(recursive=True) if one.name() == "gcs_server"]
+    head.kill()
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 1, err
+    assert f"to go on: yolosweep resume {running_folder(tmp_path).root}" in err
+    assert rows(tmp_path) > 20
+
+
 def recorded_run(repository: Path, tmp_path: Path) -> RunFolder:
     """A copy of the run that version 0.1 recorded; its driver died in the third trial."""
     recorded = repository / "tests" / "fixtures" / "run_v1"

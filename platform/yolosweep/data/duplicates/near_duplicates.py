@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +31,12 @@ _TURNS, _LIKELY = 2, 0.25
 
 _SCENE_FRAMES = 5
 """From so many frames on, frames without a visible difference are a camera's quiet moments, unless they share noise."""
+
+_PART = 64
+"""Pairs that are judged at once: 28 kB each, for thumbnails in all orientations."""
+
+_APART = 2
+"""Least members of a group that may have come apart, as only a few candidates of each image are kept."""
 
 _ROUNDS = 12
 """Representatives per set of connected images that are compared with all others of it."""
@@ -168,14 +174,22 @@ class _Judge:
         self._files, self._thumbnails, self._verdicts = files, thumbnails, verdicts
         self._aligned: dict[tuple[int, int], Verdict] = {}
 
-    def all(self, pairs: Array, align: Array) -> list[Verdict]:
-        """Return what pairs are to each other; ``align``: whether keypoints are compared."""
-        turns = _likely_turns(self._thumbnails[pairs[:, 0]], self._thumbnails[pairs[:, 1]])
-        return [self._one(*each) for each in zip(pairs.tolist(), turns, align.tolist(), strict=True)]
+    def all(self, pairs: Array, align: Array, pool: Executor) -> tuple[Array, list[Verdict]]:
+        """Return pairs, now sorted, and what they are to each other; ``align``: whether keypoints are compared."""
+        if not len(pairs):
+            return pairs, []
+        order = _neighbors_together(pairs)
+        cuts = range(_PART, len(pairs), _PART)
+        parts = pool.map(self._part, np.split(pairs[order], cuts), np.split(align[order], cuts))
+        return pairs[order], [verdict for part in parts for verdict in part]
 
     def copied(self, one: int, two: int) -> bool:
         """Return whether two files are copies."""
-        return self.all(np.array([sorted((one, two))]), np.array([True]))[0] in (Verdict.COPY, Verdict.ALIKE)
+        return self._part(np.array([sorted((one, two))]), np.array([True]))[0] in (Verdict.COPY, Verdict.ALIKE)
+
+    def _part(self, pairs: Array, align: Array) -> list[Verdict]:
+        turns = _likely_turns(self._thumbnails[pairs[:, 0]], self._thumbnails[pairs[:, 1]])
+        return [self._one(*each) for each in zip(pairs.tolist(), turns, align.tolist(), strict=True)]
 
     def _one(self, pair: list[int], turns: list[int], align: bool) -> Verdict:
         one, two = pair
@@ -194,17 +208,11 @@ def _judged(files: Sequence[Path], thumbnails: Array, verdicts: Verdicts) -> Ite
     judge = _Judge(files, thumbnails, verdicts)
     # One thread per part: the matrices are too small for the BLAS threads, which would mostly wait for each other.
     with threadpool_limits(1), single_threaded(), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        pairs, align = candidates(thumbnails, pool)
-        order = _neighbors_together(pairs)
-        pairs, align = pairs[order], align[order]
-        cuts = range(64, len(pairs), 64)
-        parts = pool.map(judge.all, np.split(pairs, cuts), np.split(align, cuts)) if len(pairs) else ()
-        copies, scenes = _edges(pairs, [verdict for part in parts for verdict in part])
+        copies, scenes = _edges(*judge.all(*candidates(thumbnails, pool), pool))
         for edges in (copies, scenes):
-            # Only a few candidates of each image are kept, so a large group may have come apart.
-            middles = np.array(sorted({middle for middle, _ in stars(edges)}), dtype=int)
+            middles = np.array(sorted(middle for middle, members in stars(edges) if len(members) >= _APART), dtype=int)
             pairs = middles[candidates(thumbnails[middles], pool).pairs]
-            again = _edges(pairs, judge.all(pairs, np.ones(len(pairs), dtype=bool)) if len(pairs) else [])
+            again = _edges(*judge.all(pairs, np.ones(len(pairs), dtype=bool), pool))
             edges += again[0] if edges is copies else again[1]
         for middle, members in stars(copies, judge.copied):
             yield from ((middle, member, NEAR) for member in members)

@@ -133,9 +133,10 @@ def _leaking(
     for kind, groups in levels.items():
         for group in groups:
             sources = [file for file in group if places[file] & before]
+            known = set(sources)
             for file in group if sources else ():
                 if split in places[file] and file not in found:
-                    direct = [source for source in sources if source in partners[file]]
+                    direct = sorted(partners[file] & known)
                     itself = [file] if places[file] & before else []
                     found[file] = Pair(file, (itself or direct or sources)[0], kind)
     return sorted(found.values())
@@ -173,9 +174,10 @@ def _repeated(layout: Layout, exact: Iterable[tuple[Path, ...]], near: Iterable[
         surplus = sum(len(group) - 1 for group in copies if group) + len(items) - len(here)
         similar = [[file for file in group if file in here] for group in near]
         more = sum(len(group) - 1 for group in similar if group) - sum(len(group) - 1 for group in copies if group)
+        identical = {tuple(group) for group in copies}
         for kind, count, groups in (
             (EXACT, surplus, copies),
-            (NEAR, more, [group for group in similar if group not in copies]),
+            (NEAR, more, [group for group in similar if tuple(group) not in identical]),
         ):
             example = next((group for group in groups if len(group) > 1), None)
             if count and (example or kind == EXACT):

@@ -38,6 +38,7 @@ def use_ray(bench: Rig, number: int, trials: int) -> tuple[list[float], float, f
     project = home / f"runs{number}"
     asked = {
         "threads": bench.threads, "model": bench.model, "trials": trials, "search_alg": "random",
+        "space": {"lr0": {"min": 0.0019, "max": 0.0021}},
         "train": {
             **{key: value for key, value in bench.train().items() if key != "lr0"},
             "data": str(bench.data), "device": "cpu", "project": str(project), "name": "trial",

@@ -50,7 +50,7 @@ DEFAULTS: dict[str, Any] = {
 SETS = ("bccd", "parking")
 EPOCHS = 12
 HEAD = ["set", "number", "seed", *SPACE, "cpu_s", *(f"epoch {epoch}" for epoch in range(1, EPOCHS + 1))]
-_FIXED: dict[str, Any] = {
+FIXED: dict[str, Any] = {
     "optimizer": "AdamW", "close_mosaic": 2, "patience": 0, "amp": False, "plots": False, "workers": 0, "cache": "ram",
     "save": False, "verbose": False, "device": "cpu", "exist_ok": True, "deterministic": True, "val": True,
 }  # fmt: skip
@@ -72,7 +72,7 @@ def configuration(number: int) -> dict[str, Any]:
     return found
 
 
-def _sets(root: Path, photos: Path) -> dict[str, Path]:
+def data_sets(root: Path, photos: Path) -> dict[str, Path]:
     """Return the data files of both sets, copied to where label caches may be written."""
     from yolosweep.data.samples.dataset import draw_parking
 
@@ -95,13 +95,13 @@ def _sets(root: Path, photos: Path) -> dict[str, Path]:
     return found
 
 
-def _train(data: Path, model: str, root: Path, epochs: int, **settings: Any) -> tuple[list[float], Any]:
+def train(data: Path, model: str, root: Path, epochs: int, **settings: Any) -> tuple[list[float], Any]:
     """Train once; return the score of each epoch and the trainer."""
     from ultralytics.models.yolo.detect import DetectionTrainer
 
     scores: list[float] = []
     overrides = {
-        **_FIXED,
+        **FIXED,
         "data": str(data),
         "model": model,
         "epochs": epochs,
@@ -117,14 +117,14 @@ def _train(data: Path, model: str, root: Path, epochs: int, **settings: Any) -> 
     return scores[:epochs], trainer
 
 
-def _weights(root: Path, sets: dict[str, Path], name: str) -> Path:
+def weights_for(root: Path, sets: dict[str, Path], name: str) -> Path:
     """Return the weights that trainings of a set begin with; the other set trained them."""
     import torch
 
     file = root / f"for-{name}.pt"
     if not file.exists():
         other = next(path for key, path in sets.items() if key != name)
-        _, trainer = _train(
+        _, trainer = train(
             other, "yolo11n.yaml", root, 15, batch=8, imgsz=96, lr0=0.002, warmup_epochs=1.0, mosaic=0.5, seed=0
         )
         torch.save({"model": trainer.ema.ema.half(), "train_args": {}}, file)
@@ -160,10 +160,10 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    sets = _sets(root, given.data)
+    sets = data_sets(root, given.data)
     for name, number, seed in itertools.islice((one for one in planned(given.count) if one not in known), given.limit):
-        weights, config, before = _weights(root, sets, name), configuration(number), time.process_time()
-        scores, _ = _train(sets[name], str(weights), root, EPOCHS, seed=seed, **config)
+        weights, config, before = weights_for(root, sets, name), configuration(number), time.process_time()
+        scores, _ = train(sets[name], str(weights), root, EPOCHS, seed=seed, **config)
         row = [name, number, seed, *config.values(), round(time.process_time() - before, 1)]
         with given.file.open("a", newline="") as table:
             csv.writer(table, lineterminator="\n").writerow([*row, *(f"{score:.4f}" for score in scores)])

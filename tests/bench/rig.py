@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import json
 import os
 import secrets
 import shutil
@@ -22,12 +21,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from yolosweep.ledger import read_events
+from yolosweep.records import Ending
+from yolosweep.records.events import EpochRecorded, TrialEnded, TrialStarted
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PHOTOS = REPOSITORY.parent / "shared" / "data" / "bccd_tiny" / "data.yaml"
@@ -109,7 +111,7 @@ class Rig:
         return {
             **kept, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "YOLO_CONFIG_DIR": str(home / "config"),
             "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "NO_ALBUMENTATIONS_UPDATE": "1", "MPLBACKEND": "Agg",
-            "RAY_USAGE_STATS_ENABLED": "0", "NO_COLOR": "1", MARK: self.mark, **more,
+            "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", "NO_COLOR": "1", MARK: self.mark, **more,
         }  # fmt: skip
 
     def start(self, command: Sequence[str], home: Path, **more: str) -> subprocess.Popen[bytes]:
@@ -212,19 +214,18 @@ def trials_of(storage: Path) -> list[Trial]:
     began: dict[str, tuple[float, dict[str, Any]]] = {}
     epochs: dict[str, float] = {}
     done: list[Trial] = []
-    for text in ledger.read_text().splitlines():
-        event = json.loads(text)
-        at = datetime.fromisoformat(event["at"]).timestamp()
-        if event.event == "trial_started":
-            began[event["request"]["trial"]] = (at, event["request"])
-        elif event.event == "row":
-            epochs[event["trial"]] = epochs.get(event["trial"], 0.0) + event["row"]["seconds"]
-        elif event.event == "trial_ended":
-            record = event["record"]
-            if record["ending"] != "finished":
-                raise RuntimeError(f"{record['trial']} ended as {record['ending']}: {record['reason']}")
-            started, request = began[record["trial"]]
-            done.append(Trial(started=started, ended=at, epochs=epochs[record["trial"]], request=request))
+    for event in read_events(ledger):
+        at = event.at.timestamp()
+        if isinstance(event, TrialStarted):
+            began[event.request.trial] = (at, event.request.model_dump(mode="json"))
+        elif isinstance(event, EpochRecorded):
+            epochs[event.trial] = epochs.get(event.trial, 0.0) + event.row.seconds
+        elif isinstance(event, TrialEnded):
+            record = event.record
+            if record.ending is not Ending.FINISHED:
+                raise RuntimeError(f"{record.trial} ended as {record.ending.value}: {record.reason}")
+            started, request = began[record.trial]
+            done.append(Trial(started=started, ended=at, epochs=epochs[record.trial], request=request))
     return done
 
 

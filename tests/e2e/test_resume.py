@@ -39,16 +39,29 @@ def curves(history: History) -> list[Any]:
     return [(t.request.asked, [(row.epoch, row.score) for row in t.rows]) for t in history.trials.values()]
 
 
-def test_a_sweep_whose_driver_was_killed_is_crowned_as_it_is_and_ends_as_if_it_had_not_been(
+def test_a_sweep_that_lost_its_ledger_process_then_its_driver_ends_as_if_it_had_not(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
     process = shell.start("run", toy, "search.trials=3", *LONG)
+    wait_for(lambda: process.poll() is not None or rows(tmp_path) > 20)
+    (controller,) = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if child.is_running() and "ray::ControllerActor" in " ".join(child.cmdline())
+    ]
+    controller.kill()
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 6, err
+    assert "Traceback" not in err
+    folder = running_folder(tmp_path)
+    assert f"yolosweep resume {folder.root}" in err
+
+    process = shell.start("resume", folder.root)
     wait_for(lambda: process.poll() is not None or rows(tmp_path) > 80)
     below = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate(timeout=300)
     psutil.wait_procs(below, timeout=120)  # else the folder changes while it is copied
-    folder = running_folder(tmp_path)
     shutil.rmtree(folder.root / ".ray", ignore_errors=True)
     before = History.of(folder)
     assert before.ended is None
@@ -64,14 +77,13 @@ def test_a_sweep_whose_driver_was_killed_is_crowned_as_it_is_and_ends_as_if_it_h
     assert {trial.record.ending for trial in after.trials.values()} == {Ending.FINISHED}
     for name, trial in before.trials.items():  # what had been acknowledged is still there, and was not trained again
         assert after.trials[name].rows[: len(trial.rows)] == trial.rows
-    (resumed,) = after.resumes
-    assert resumed.changes == {}
+    assert [resumed.changes for resumed in after.resumes] == [{}, {}]
     undisturbed = shell.run(toy, "search.trials=3", *LONG)
     assert curves(after) == curves(undisturbed.history)
     assert told["winner"]["file"]["sha256"] == undisturbed.told["winner"]["file"]["sha256"]
 
 
-@pytest.mark.nightly  # a stop: test_toy_sweep; a resume: above; an extension: test_data_gate
+@pytest.mark.nightly  # a stop: test_toy_sweep; a resume: above; an extension: the run of version 0.1, below
 def test_a_stopped_sweep_goes_on_where_it_stopped_and_can_be_extended(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
@@ -115,26 +127,6 @@ def test_a_second_signal_stops_at_once_and_loses_no_result(
     after = History.of(folder)
     assert all(after.trials[name].rows[: len(rows)] == rows for name, rows in seen.items())
     assert after.trials["t0000"].record.ending is Ending.FINISHED
-
-
-def test_a_lost_ledger_process_ends_the_sweep_and_it_goes_on(
-    shell: Any, toy: Path, tmp_path: Path, wait_for: Any
-) -> None:
-    process = shell.start("run", toy, "search.trials=2", *LONG)
-    wait_for(lambda: process.poll() is not None or rows(tmp_path) > 20)
-    (controller,) = [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if child.is_running() and "ray::ControllerActor" in " ".join(child.cmdline())
-    ]
-    controller.kill()
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 6, err
-    assert "Traceback" not in err
-    folder = running_folder(tmp_path)
-    assert f"yolosweep resume {folder.root}" in err
-    shell("resume", folder.root)
-    assert [trial.record.ending for trial in History.of(folder).trials.values()] == [Ending.FINISHED] * 2
 
 
 def recorded_run(repository: Path, tmp_path: Path) -> RunFolder:

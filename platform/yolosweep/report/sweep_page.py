@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import shlex
 import zlib
 from collections.abc import Mapping
@@ -135,9 +136,10 @@ class _Lane(NamedTuple):
 
 
 class _Forest(NamedTuple):
-    """The intervals of the verdict on one scale, and where no difference is."""
+    """The intervals of the verdict on one scale."""
 
-    zero: float
+    ticks: list[tuple[float, float]]
+    """Positions and differences, 0 among them."""
     rows: list[_Lane]
 
 
@@ -159,13 +161,23 @@ def _forest(verdict: SweepVerdict) -> _Forest | None:
     def place(value: float) -> float:
         return round(100 * (value - least + slack) / (most - least + 2 * slack), 2)
 
+    step = _step(most - least)
+    marks = range(math.ceil(least / step), math.floor(most / step) + 1)
     return _Forest(
-        zero=place(0.0),
+        ticks=[(place(mark * step), mark * step) for mark in marks],
         rows=[
             _Lane(c, f"{at:+.4f}, {low:+.4f} to {high:+.4f}", place(low), place(at), place(high))
             for c, low, at, high in spans
         ],
     )
+
+
+def _step(span: float) -> float:
+    """Return the largest of 1, 2 and 5 times a power of ten that fits at least three times into a span."""
+    if span <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(span / 3))
+    return next(factor * power for factor in (5, 2, 1) if 3 * factor * power <= span * (1 + 1e-9))
 
 
 _SAID = {"within-noise": "label-more", "still-rising": "too-few-epochs"}
@@ -186,16 +198,20 @@ def _other_findings(summary: Summary) -> list[tuple[Diagnosis, list[Change]]]:
     return found
 
 
-def _pictures(winner: Winner | None) -> list[tuple[str, str]]:
-    """Return path and name of each picture beside the page, the page of mistakes first; paths are percent-encoded.
+def _pictures(winner: Winner | None) -> dict[str, list[tuple[str, str]]]:
+    """Return path and name of each picture beside the page, by folder, pages first; paths are percent-encoded.
 
     The worst images are in the page of mistakes.
     """
     paths = [one.path for one in winner.pictures if ".." not in one.path] if winner else []
-    paths = [path for path in paths if path.startswith("winner/") and not path.startswith("winner/worst/")]
-    paths.sort(key=lambda path: path.count("/"))
-    names = [path.removeprefix("winner/").removeprefix("plots/").rsplit(".", 1)[0] for path in paths]
-    return [(quote(path), "mistakes" if name == "errors" else name) for path, name in zip(paths, names, strict=True)]
+    folders: dict[str, list[tuple[str, str]]] = {}
+    for path in sorted(paths, key=lambda path: path.count("/")):
+        if path.startswith("winner/") and not path.startswith("winner/worst/"):
+            folder, _, name = path.removeprefix("winner/").rpartition("/")
+            folders.setdefault(folder.replace("plots/", "plots, ", 1) or "pages", []).append(
+                (quote(path), name.rsplit(".", 1)[0])
+            )
+    return folders
 
 
 class _Classes(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -157,7 +158,7 @@ def test_the_page_links_the_pictures_of_the_winner_and_nothing_else(tmp_path: Pa
     page = write_report(write_run(tmp_path, ([0.5], Ending.FINISHED), winner=chosen)).read_text()
     links = re.findall(r'href="([^"]*)"', page.split("<script type", 1)[0])
     assert "What t0000 gets wrong" in page
-    assert ">val/BoxPR_curve</a>" in page
+    assert '<dt>plots, val</dt><dd><a href="winner/plots/val/BoxPR_curve.png">BoxPR_curve</a>' in page
     assert set(links) - {"data:,", "#diagnosis"} == {
         *("winner/errors.html", "winner/plots/val/BoxPR_curve.png"),
         "winner/plots/val/%3C/script%3E%3Cscript%3Edocument.title%3D%27owned%27%3C/script%3E%3Cimg%20src%3Dx"
@@ -335,6 +336,23 @@ def test_a_winner_that_is_not_the_best_is_named(tmp_path: Path) -> None:
     assert numbers.verdict.trial == "t0002"
     assert handed_over in numbers.verdict.details
     assert handed_over not in summary_of(write_run(tmp_path, *trials, winner=winner("t0001", 0.6))).verdict.details
+
+
+@pytest.mark.parametrize("scores", [(0.3, 0.5), (0.3, 0.31), (0.5, 0.3), (0.4, 0.4)])
+def test_the_interval_stands_above_a_scale_with_zero_and_round_numbers(
+    tmp_path: Path, scores: tuple[float, float]
+) -> None:
+    folder = write_run(tmp_path, *(([score], Ending.FINISHED) for score in scores), winner=winner("t0001", scores[1]))
+    page = write_report(folder).read_text()
+    ticks = re.findall(
+        r'<span style="left: ([\d.]+)%">([^<]+)</span>', page.split('class="mark">')[1].split("</div>")[0]
+    )
+    places, values = zip(*((float(place), float(value)) for place, value in ticks), strict=True)
+    assert 3 <= len(ticks) <= 8
+    assert 0.0 in values
+    steps = [after - before for before, after in itertools.pairwise(values)]
+    assert steps == pytest.approx([steps[0]] * len(steps)), "two digits are enough for every tick"
+    assert 0 <= min(places) < max(places) <= 100
 
 
 def test_the_page_shows_these_numbers(tmp_path: Path) -> None:

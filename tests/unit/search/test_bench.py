@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.bench import efficiency, finals, pausing, record_curves, search
+from tests.bench.rig import trials_of
 from tests.bench.search import DEFAULTS, EPOCHS, FAMILIES, NAMES, Problem, Sweep, epoch_cost, unit
 
 from yolosweep.search.simulation import START_EPOCHS
@@ -99,3 +100,12 @@ def test_finals_are_judged_at_the_same_cost() -> None:
     assert found[2].spent == pytest.approx(17.0, abs=0.1)
     assert found[0].spent == pytest.approx(17.0, abs=5.0)  # finalists may cost more or less than the defaults
     assert all(one.regret >= 0 for one in found)
+
+
+def test_the_benches_read_the_trials_of_a_sweep(repository: Path, tmp_path: Path) -> None:
+    recorded = (repository / "tests" / "fixtures" / "run_v1" / "ledger.jsonl").read_text().splitlines()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "ledger.jsonl").write_text("\n".join(one for one in recorded if "t0001" not in one) + "\n")
+    trials = trials_of(tmp_path)
+    assert len(trials) == 2
+    assert all(trial.started < trial.ended and trial.epochs > 0 and trial.request["settings"] for trial in trials)

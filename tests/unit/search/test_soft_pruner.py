@@ -96,3 +96,4 @@ def test_the_reason_has_the_numbers() -> None:
     reason = pruner.reason("t0003", row(10, 0.05))
     assert reason.startswith("after epoch 10: forecast to end at 0.")
     assert "(under 2%) to beat the best's 0.5" in reason
+    assert reason.endswith("(scores smoothed over epochs)")

@@ -62,7 +62,7 @@ class SoftPruner:
             return ""
         return (
             f"after epoch {row.epoch}: forecast to end at {outlook.final:.4g}, with a chance of {outlook.chance:.1%} "
-            f"(under {100 * self._chance:g}%) to beat the best's {outlook.best:.4g}"
+            f"(under {100 * self._chance:g}%) to beat the best's {outlook.best:.4g} (scores smoothed over epochs)"
         )
 
     def apply(self, event: Event) -> None:

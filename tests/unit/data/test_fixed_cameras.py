@@ -66,7 +66,7 @@ def test_a_copy_in_a_parking_lot_is_still_a_copy(lot: Path, tmp_path: Path) -> N
 
 def test_a_group_is_never_joined_by_a_chain() -> None:
     assert list(stars([(0, 1), (1, 2), (2, 3), (3, 4)])) == [(1, [0, 2]), (3, [4])]
-    assert list(stars([(0, 1), (1, 2), (2, 3)], lambda one, two: True)) == [(1, [0, 2, 3])]
+    assert list(stars([(0, 1), (1, 2), (2, 3)], lambda one, others: others)) == [(1, [0, 2, 3])]
 
 
 def dated(day: int, hour: int = 8, camera: int = 1) -> Path:

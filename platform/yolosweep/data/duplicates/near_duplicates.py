@@ -9,6 +9,7 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,13 +93,13 @@ def connected_groups(pairs: Iterable[Pair]) -> list[tuple[Path, ...]]:
 
 
 def stars(
-    edges: Iterable[tuple[int, int]], holds: Callable[[int, int], bool] | None = None
+    edges: Iterable[tuple[int, int]], matching: Callable[[int, list[int]], Iterable[int]] = lambda one, others: ()
 ) -> Iterator[tuple[int, list[int]]]:
     """Yield groups, each a representative and the members that match it directly; no group is joined by a chain.
 
     Args:
         edges: Pairs that match.
-        holds: Compares a representative with an image it has no edge to; None: such images do not match.
+        matching: Returns those of the images that match a representative, which has no edge to them.
     """
     near: dict[int, set[int]] = defaultdict(set)
     for one, two in edges:
@@ -112,8 +113,9 @@ def stars(
         rest, rounds = set(group), 0
         while len(rest) > 1:
             middle = max(rest, key=lambda item: (len(near[item] & rest), -item))
-            ask = holds if rounds < _ROUNDS else None
-            members = [m for m in sorted(rest) if m != middle and (m in near[middle] or (ask and ask(middle, m)))]
+            direct = near[middle] & rest
+            others = sorted(rest - direct - {middle}) if rounds < _ROUNDS else []
+            members = sorted(direct.union(matching(middle, others) if others else ()))
             rest -= {middle, *members}
             rounds += 1
             if members:
@@ -183,9 +185,11 @@ class _Judge:
         parts = pool.map(self._part, np.split(pairs[order], cuts), np.split(align[order], cuts))
         return pairs[order], [verdict for part in parts for verdict in part]
 
-    def copied(self, one: int, two: int) -> bool:
-        """Return whether two files are copies."""
-        return self._part(np.array([sorted((one, two))]), np.array([True]))[0] in (Verdict.COPY, Verdict.ALIKE)
+    def copies(self, one: int, others: list[int], pool: Executor) -> list[int]:
+        """Return those of the other files that are copies of a file."""
+        pairs = np.sort([(one, other) for other in others], axis=1)
+        judged = zip(*self.all(pairs, np.ones(len(pairs), dtype=bool), pool), strict=True)
+        return [int(pair.sum()) - one for pair, verdict in judged if verdict in (Verdict.COPY, Verdict.ALIKE)]
 
     def _part(self, pairs: Array, align: Array) -> list[Verdict]:
         turns = _likely_turns(self._thumbnails[pairs[:, 0]], self._thumbnails[pairs[:, 1]])
@@ -214,9 +218,13 @@ def _judged(files: Sequence[Path], thumbnails: Array, verdicts: Verdicts) -> Ite
             pairs = middles[candidates(thumbnails[middles], pool).pairs]
             again = _edges(*judge.all(pairs, np.ones(len(pairs), dtype=bool), pool))
             edges += again[0] if edges is copies else again[1]
-        for middle, members in stars(copies, judge.copied):
+
+        def of_scene(one: int, others: list[int]) -> Iterator[int]:
+            return compress(others, pool.map(lambda two: verdicts.is_same_scene(files[one], files[two]), others))
+
+        for middle, members in stars(copies, lambda one, others: judge.copies(one, others, pool)):
             yield from ((middle, member, NEAR) for member in members)
-        for middle, members in stars(scenes, lambda one, two: verdicts.is_same_scene(files[one], files[two])):
+        for middle, members in stars(scenes, of_scene):
             yield from ((middle, member, SCENE) for member in members)
 
 

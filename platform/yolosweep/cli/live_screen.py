@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,9 +80,8 @@ def state_text(history: History, pace: Pace) -> str:
     left = _seconds_left(history, pace)
     if left is not None:
         parts.append(f"about {time_text(left)} left")
-    failed = sum(ending.is_failure for ending in endings)
-    if failed:
-        parts.append(f"{failed} failed")
+    failures = Counter(ending.value for ending in endings if ending.is_failure)
+    parts += [f"{number} {ending}" for ending, number in sorted(failures.items())]
     return ", ".join(parts)
 
 

@@ -513,7 +513,7 @@ def test_the_live_view_of_a_resumed_sweep_prints_only_what_is_new(
 def test_on_a_terminal_a_table_lists_every_trial_below_the_lines_of_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trials = ([0.1, 0.4], Ending.FINISHED), ([], Ending.FAILED), ([0.3], None)
+    trials = ([0.1, 0.4], Ending.FINISHED), ([], Ending.DIVERGED), ([0.3], None)
     folder = write_run(tmp_path, *trials, space={"lr0": {}}, ended=False)
     ledger = resume_sweep(folder)
     monkeypatch.setenv("COLUMNS", "120")
@@ -545,13 +545,15 @@ def test_on_a_terminal_a_table_lists_every_trial_below_the_lines_of_events(
     above = [line.strip() for line in screen[: screen.rindex("2/5 trials")].splitlines()]
     for event in ("t0002 oom: batch 64", "t0002 resumes from epoch 3: restarted with batch 32"):
         assert above.count(event) == 1  # it is printed once, and never again
-    assert re.match(r"2/5 trials, 4/15 epochs, best 0\.4000 t0000, about \d+ s left, 1 failed", " ".join(last.split()))
+    assert re.match(
+        r"2/5 trials, 4/15 epochs, best 0\.4000 t0000, about \d+ s left, 1 diverged", " ".join(last.split())
+    )
     lines = [re.split(r"\s{2,}", line.strip()) for line in last.splitlines()]
     cells = [line for line in lines if re.match(r"t\d{4}", line[0])]
     assert cells == [
         ["t0002", "running", "2/3", "0.3000", "0.3000", "1", "2", "lr0=0.001"],
         ["t0000", "finished", "2/3", "0.4000", "0.4000", "2", "1", "lr0=0.1"],
-        ["t0001", "failed", "0/3", "1", "lr0=0.01"],
+        ["t0001", "diverged", "0/3", "1", "lr0=0.01"],
     ]
 
 

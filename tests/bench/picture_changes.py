@@ -255,16 +255,6 @@ def _tiles(name: str, bccd: Path) -> Iterator[Image.Image]:
         yield texture.crop((x, y, x + side, y + side)).resize((256, 256))
 
 
-def _squares(photo: Image.Image, rng: np.random.Generator, count: int = 200) -> Iterator[Image.Image]:
-    """Yield one photo with five random squares of 15 pixels in it."""
-    for _ in range(count):
-        image = photo.copy()
-        for _ in range(5):
-            x, y = int(rng.integers(0, image.width - 15)), int(rng.integers(0, image.height - 15))
-            image.paste(tuple(int(v) for v in rng.integers(0, 256, 3)), (x, y, x + 15, y + 15))
-        yield image
-
-
 def hard_negatives(bccd: Path) -> dict[str, list[Image.Image]]:
     """Return sets of pictures of which none is a copy of another; every fifth is meant as val."""
     photos = dict(photographs(bccd))
@@ -278,8 +268,6 @@ def hard_negatives(bccd: Path) -> dict[str, list[Image.Image]]:
     for name in ("brick", "grass", "gravel"):
         if name in photos:
             sets[f"tiles of {name}"] = _tiles(name, bccd)
-    if "china" in photos:
-        sets["china.jpg with squares"] = _squares(photos["china"], np.random.default_rng(6))
     return {name: [jpeg(image, 90) for image in images] for name, images in sets.items()}
 
 

@@ -13,7 +13,7 @@ from yolosweep import api
 from yolosweep.data.duplicates.capture_times import camera_of, capture_time
 from yolosweep.data.duplicates.near_duplicates import NEAR, SCENE, Pair, stars
 from yolosweep.data.prepare.split_keys import keyed_groups
-from yolosweep.data.prepare.split_plan import planned
+from yolosweep.data.prepare.split_plan import planned, refuse_useless
 from yolosweep.data.prepare.time_cuts import split_by_time
 from yolosweep.errors import DataError, UsageError
 
@@ -66,7 +66,7 @@ def test_a_copy_in_a_parking_lot_is_still_a_copy(lot: Path, tmp_path: Path) -> N
 
 def test_a_group_is_never_joined_by_a_chain() -> None:
     assert list(stars([(0, 1), (1, 2), (2, 3), (3, 4)])) == [(1, [0, 2]), (3, [4])]
-    assert list(stars([(0, 1), (1, 2), (2, 3)], lambda one, two: True)) == [(1, [0, 2, 3])]
+    assert list(stars([(0, 1), (1, 2), (2, 3)], lambda one, others: others)) == [(1, [0, 2, 3])]
 
 
 def dated(day: int, hour: int = 8, camera: int = 1) -> Path:
@@ -116,6 +116,22 @@ def test_one_place_without_times_is_told(tmp_path: Path) -> None:
     pairs = [Pair(files[0], file, SCENE) for file in files[1:]]
     plan = planned(files, pairs, lambda file: {0}, SHARES, 0, None)
     assert "hold no times" in plan.notes[0]
+
+
+def test_a_share_that_a_group_makes_unreachable_is_noted() -> None:
+    files = [Path(f"/set/{name}.jpg") for name in "abcdefghijklmnopqrst"]
+    pairs = [Pair(files[0], file, NEAR) for file in files[1:18]]
+    plan = planned(files, pairs, lambda file: {0}, SHARES, 0, None)
+    assert {name: len(part) for name, part in plan.split.items()} == {"train": 18, "val": 1, "test": 1}
+    assert plan.notes[0].startswith("val has 1 of 20 images (5%) instead of 20%")
+    assert "has 18" in plan.notes[0]
+
+
+def test_a_class_that_no_training_would_see_is_refused() -> None:
+    files = [dated(day) for day in (1, 2)]
+    plan = planned(files, [], lambda file: {0}, {"train": 0.5, "val": 0.5}, 0, None)
+    with pytest.raises(DataError, match="1 of 2 classes \\('van'\\) would be outside of train only"):
+        refuse_useless(plan, {"train": {0: 1}, "val": {0: 1, 1: 1}}, {0: "car", 1: "van"})
 
 
 def test_a_split_that_no_sweep_could_use_is_refused(lot: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from yolosweep.data.duplicates.near_duplicates import EXACT, NEAR, SCENE, Pair, connected_groups, find_near_duplicates
@@ -31,6 +32,8 @@ _HOW = {
 FEW_NEAR = 0.05
 """Up to this share of a split, near-duplicates are only a warning, shown with every score: old public datasets have
 some, and they change a score by less than the seed does."""
+_DECODED = 1000
+"""Label files that are held decoded: as Python numbers, those of all images can fill the memory."""
 _LABEL_TOLERANCE = 0.02
 """Normalized distance up to which boxes of the same image are equal."""
 
@@ -56,11 +59,12 @@ def same_source(image_facts: Images, items: Iterable[Item], labels: Labels) -> l
 
     The result is cached. Unreadable files have no signature and are compared by their bytes only.
     """
-    label_of = {item.image: labels[item.label] for item in items if item.label in labels and item.label is not None}
+    label_of = {item.image: item.label for item in items if item.label is not None and item.label in labels}
 
+    @lru_cache(_DECODED)
     def boxes(file: Path) -> Boxes | None:
-        label = label_of.get(file)
-        return [(row.category, row.box) for row in label.rows] if label is not None and label.sha256 else None
+        label = labels[label_of[file]] if file in label_of else LabelFile("")
+        return [(row.category, row.box) for row in label.rows] if label.sha256 else None
 
     def search(known: Images) -> list[Pair]:
         signatures = {file: facts.signature for file, facts in known.items() if facts.signature}
@@ -68,7 +72,7 @@ def same_source(image_facts: Images, items: Iterable[Item], labels: Labels) -> l
         frames = [Pair(group[0], file, SEQUENCE) for group in sequences(signatures) for file in group[1:]]
         return find_near_duplicates(signatures, digests, boxes=boxes) + frames
 
-    return cached_pairs(image_facts, search, {file: label.sha256 for file, label in label_of.items()})
+    return cached_pairs(image_facts, search, {file: labels[label].sha256 for file, label in label_of.items()})
 
 
 def leak_findings(layout: Layout, image_facts: Images, labels: Labels) -> tuple[list[Finding], LeakReport]:
@@ -129,9 +133,10 @@ def _leaking(
     for kind, groups in levels.items():
         for group in groups:
             sources = [file for file in group if places[file] & before]
+            known = set(sources)
             for file in group if sources else ():
                 if split in places[file] and file not in found:
-                    direct = [source for source in sources if source in partners[file]]
+                    direct = sorted(partners[file] & known)
                     itself = [file] if places[file] & before else []
                     found[file] = Pair(file, (itself or direct or sources)[0], kind)
     return sorted(found.values())
@@ -169,9 +174,10 @@ def _repeated(layout: Layout, exact: Iterable[tuple[Path, ...]], near: Iterable[
         surplus = sum(len(group) - 1 for group in copies if group) + len(items) - len(here)
         similar = [[file for file in group if file in here] for group in near]
         more = sum(len(group) - 1 for group in similar if group) - sum(len(group) - 1 for group in copies if group)
+        identical = {tuple(group) for group in copies}
         for kind, count, groups in (
             (EXACT, surplus, copies),
-            (NEAR, more, [group for group in similar if group not in copies]),
+            (NEAR, more, [group for group in similar if tuple(group) not in identical]),
         ):
             example = next((group for group in groups if len(group) > 1), None)
             if count and (example or kind == EXACT):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,12 @@ _TURNS, _LIKELY = 2, 0.25
 
 _SCENE_FRAMES = 5
 """From so many frames on, frames without a visible difference are a camera's quiet moments, unless they share noise."""
+
+_PART = 64
+"""Pairs that are judged at once: 28 kB each, for thumbnails in all orientations."""
+
+_APART = 2
+"""Least members of a group that may have come apart, as only a few candidates of each image are kept."""
 
 _ROUNDS = 12
 """Representatives per set of connected images that are compared with all others of it."""
@@ -86,13 +93,13 @@ def connected_groups(pairs: Iterable[Pair]) -> list[tuple[Path, ...]]:
 
 
 def stars(
-    edges: Iterable[tuple[int, int]], holds: Callable[[int, int], bool] | None = None
+    edges: Iterable[tuple[int, int]], matching: Callable[[int, list[int]], Iterable[int]] = lambda one, others: ()
 ) -> Iterator[tuple[int, list[int]]]:
     """Yield groups, each a representative and the members that match it directly; no group is joined by a chain.
 
     Args:
         edges: Pairs that match.
-        holds: Compares a representative with an image it has no edge to; None: such images do not match.
+        matching: Returns those of the images that match a representative, which has no edge to them.
     """
     near: dict[int, set[int]] = defaultdict(set)
     for one, two in edges:
@@ -106,8 +113,9 @@ def stars(
         rest, rounds = set(group), 0
         while len(rest) > 1:
             middle = max(rest, key=lambda item: (len(near[item] & rest), -item))
-            ask = holds if rounds < _ROUNDS else None
-            members = [m for m in sorted(rest) if m != middle and (m in near[middle] or (ask and ask(middle, m)))]
+            direct = near[middle] & rest
+            others = sorted(rest - direct - {middle}) if rounds < _ROUNDS else []
+            members = sorted(direct.union(matching(middle, others) if others else ()))
             rest -= {middle, *members}
             rounds += 1
             if members:
@@ -129,8 +137,8 @@ def find_near_duplicates(
     of whole images and of corner crops, in all eight orientations (:mod:`hits`); then the files are read again and
     judged at the size of objects (:mod:`verdicts`). Single-color images are compared by their bytes only.
 
-    Memory, measured: 350 MB for 2,000 files, most of it views, 730 MB for 30,000. From 8,000 files on, time grows as
-    their number.
+    Memory, measured: 350 MB for 2,000 and for 30,000 files, most of it views, 800 MB for 100,000. From 8,000 files on,
+    time grows as their number.
 
     Args:
         signatures: Of every readable file, from :func:`yolosweep.data.duplicates.signatures.signature_of`.
@@ -168,14 +176,24 @@ class _Judge:
         self._files, self._thumbnails, self._verdicts = files, thumbnails, verdicts
         self._aligned: dict[tuple[int, int], Verdict] = {}
 
-    def all(self, pairs: Array, align: Array) -> list[Verdict]:
-        """Return what pairs are to each other; ``align``: whether keypoints are compared."""
+    def all(self, pairs: Array, align: Array, pool: Executor) -> tuple[Array, list[Verdict]]:
+        """Return pairs, now sorted, and what they are to each other; ``align``: whether keypoints are compared."""
+        if not len(pairs):
+            return pairs, []
+        order = _neighbors_together(pairs)
+        cuts = range(_PART, len(pairs), _PART)
+        parts = pool.map(self._part, np.split(pairs[order], cuts), np.split(align[order], cuts))
+        return pairs[order], [verdict for part in parts for verdict in part]
+
+    def copies(self, one: int, others: list[int], pool: Executor) -> list[int]:
+        """Return those of the other files that are copies of a file."""
+        pairs = np.sort([(one, other) for other in others], axis=1)
+        judged = zip(*self.all(pairs, np.ones(len(pairs), dtype=bool), pool), strict=True)
+        return [int(pair.sum()) - one for pair, verdict in judged if verdict in (Verdict.COPY, Verdict.ALIKE)]
+
+    def _part(self, pairs: Array, align: Array) -> list[Verdict]:
         turns = _likely_turns(self._thumbnails[pairs[:, 0]], self._thumbnails[pairs[:, 1]])
         return [self._one(*each) for each in zip(pairs.tolist(), turns, align.tolist(), strict=True)]
-
-    def copied(self, one: int, two: int) -> bool:
-        """Return whether two files are copies."""
-        return self.all(np.array([sorted((one, two))]), np.array([True]))[0] in (Verdict.COPY, Verdict.ALIKE)
 
     def _one(self, pair: list[int], turns: list[int], align: bool) -> Verdict:
         one, two = pair
@@ -194,21 +212,19 @@ def _judged(files: Sequence[Path], thumbnails: Array, verdicts: Verdicts) -> Ite
     judge = _Judge(files, thumbnails, verdicts)
     # One thread per part: the matrices are too small for the BLAS threads, which would mostly wait for each other.
     with threadpool_limits(1), single_threaded(), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        pairs, align = candidates(thumbnails, pool)
-        order = _neighbors_together(pairs)
-        pairs, align = pairs[order], align[order]
-        cuts = range(64, len(pairs), 64)
-        parts = pool.map(judge.all, np.split(pairs, cuts), np.split(align, cuts)) if len(pairs) else ()
-        copies, scenes = _edges(pairs, [verdict for part in parts for verdict in part])
+        copies, scenes = _edges(*judge.all(*candidates(thumbnails, pool), pool))
         for edges in (copies, scenes):
-            # Only a few candidates of each image are kept, so a large group may have come apart.
-            middles = np.array(sorted({middle for middle, _ in stars(edges)}), dtype=int)
+            middles = np.array(sorted(middle for middle, members in stars(edges) if len(members) >= _APART), dtype=int)
             pairs = middles[candidates(thumbnails[middles], pool).pairs]
-            again = _edges(pairs, judge.all(pairs, np.ones(len(pairs), dtype=bool)) if len(pairs) else [])
+            again = _edges(*judge.all(pairs, np.ones(len(pairs), dtype=bool), pool))
             edges += again[0] if edges is copies else again[1]
-        for middle, members in stars(copies, judge.copied):
+
+        def of_scene(one: int, others: list[int]) -> Iterator[int]:
+            return compress(others, pool.map(lambda two: verdicts.is_same_scene(files[one], files[two]), others))
+
+        for middle, members in stars(copies, lambda one, others: judge.copies(one, others, pool)):
             yield from ((middle, member, NEAR) for member in members)
-        for middle, members in stars(scenes, lambda one, two: verdicts.is_same_scene(files[one], files[two])):
+        for middle, members in stars(scenes, of_scene):
             yield from ((middle, member, SCENE) for member in members)
 
 

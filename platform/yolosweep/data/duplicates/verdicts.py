@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from enum import Enum
 from itertools import product
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -182,15 +183,21 @@ class Verdicts:
         return difference(mine_calm, theirs_calm, move).share <= _ALIGNED / 3
 
 
+def _opencv() -> ModuleType:
+    """Import OpenCV, which puts a folder into ``LD_LIBRARY_PATH``; it would reach all programs that are started."""
+    before = os.environ.get("LD_LIBRARY_PATH")
+    import cv2
+
+    os.environ.pop("LD_LIBRARY_PATH", None)
+    if before is not None:
+        os.environ["LD_LIBRARY_PATH"] = before
+    return cv2
+
+
 @contextmanager
 def single_threaded() -> Iterator[None]:
     """Let OpenCV use one thread per call: views are small, and pairs are judged side by side."""
-    library_path = os.environ.get("LD_LIBRARY_PATH")
-    import cv2  # puts a folder of its own there, which would reach all programs that this process starts
-
-    os.environ.pop("LD_LIBRARY_PATH", None)
-    if library_path is not None:
-        os.environ["LD_LIBRARY_PATH"] = library_path
+    cv2 = _opencv()
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -36,8 +36,8 @@ _QUIET = {
 }
 """Turn off Ray's logs, telemetry and signal handling: the ledger, live table and controller replace them."""
 
-_OF_THIS_MACHINE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "20"}
-"""A head process that Ray started here for this process never comes back: Ray would wait for it for a minute."""
+_TOO_SLOW = "timed out during startup"
+"""In the error of a Ray whose processes were not up after the 30 seconds that it grants them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,15 +93,36 @@ def connected() -> Iterator[Cluster]:
 
 def _start() -> str:
     """Connect to ``RAY_ADDRESS``, else start Ray on this machine; return the address."""
-    import ray
-
     address = named_cluster(os.environ)
     if address and not is_own(address):
         require_token(address, os.environ, key="RAY_ADDRESS=")
+    try:
+        return _init(address) if address else _start_here()
+    except Exception as error:
+        what = f"Ray at {address} (RAY_ADDRESS) cannot be reached" if address else "Ray cannot start on this machine"
+        fix = "; if the cluster requires a token, set RAY_AUTH_MODE=token" if address else ""
+        raise ClusterError(f"{what}: {str(error).splitlines()[0]}{fix}") from error
+
+
+def _start_here() -> str:
+    """Start Ray on this machine; once more, if its processes were not up in time: now their files are in memory."""
+    try:
+        return _init(None)
+    except Exception as error:
+        if _TOO_SLOW not in str(error):
+            raise
+    return _init(None)
+
+
+def _init(address: str | None) -> str:
+    """Connect to a cluster, or start Ray; where that fails, the processes that Ray has started end."""
+    import psutil
+    import ray
+
+    before = set(psutil.Process().children())
     here = {} if address else {"include_dashboard": False}
     try:
-        settings = {} if address else _OF_THIS_MACHINE
-        with environment_with(settings), signals_as_before(), warnings.catch_warnings():
+        with signals_as_before(), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             context = ray.init(
                 address=address or "local",
@@ -110,10 +131,12 @@ def _start() -> str:
                 configure_logging=True,
                 **here,
             )
-    except Exception as error:
-        what = f"Ray at {address} (RAY_ADDRESS) cannot be reached" if address else "Ray cannot start on this machine"
-        fix = "; if the cluster requires a token, set RAY_AUTH_MODE=token" if address else ""
-        raise ClusterError(f"{what}: {str(error).splitlines()[0]}{fix}") from error
+    except Exception:
+        for process in set(psutil.Process().children()) - before:
+            with contextlib.suppress(psutil.Error):
+                if "/ray/" in " ".join(process.cmdline()):
+                    process.kill()
+        raise
     return str(context.address_info["address"])
 
 

@@ -7,6 +7,7 @@ machine: what is published goes to both, and what is not here is fetched.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -322,7 +323,7 @@ class RunFolder:
         """Hold the folder for writing.
 
         Raises:
-            RunFolderError: somebody else holds it, and the message says who; or its disk is full.
+            RunFolderError: somebody else holds it, and the message says who; or its disk cannot be written to.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         lock, lease, owner = FileLock(self._path(".lock")), None, self.owner
@@ -342,7 +343,8 @@ class RunFolder:
             try:
                 write_atomic(owner, json.dumps(about))
             except OSError as error:
-                raise RunFolderError(f"cannot write {owner}: {error.strerror}; free space, then try again") from error
+                fix = "free space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make the folder writable"
+                raise RunFolderError(f"cannot write {owner}: {error.strerror}; {fix}, then try again") from error
             yield
         finally:
             if lease is not None:

@@ -164,6 +164,10 @@ def full(descriptor: int) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def forbidden(descriptor: int) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 def test_a_full_disk_is_told_with_the_file_that_could_not_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +176,9 @@ def test_a_full_disk_is_told_with_the_file_that_could_not_be_written(
     with pytest.raises(OSError, match=rf"No space left on device: '{run.experiment}'"):
         write_atomic(run.experiment, "name: toy")
     with pytest.raises(RunFolderError, match=r"\.owner\.json: No space left on device; free space"), run.held():
+        pytest.fail("nobody holds it")
+    monkeypatch.setattr(os, "fsync", forbidden)
+    with pytest.raises(RunFolderError, match=r"\.owner\.json: Permission denied; make the folder writable"), run.held():
         pytest.fail("nobody holds it")
     assert [one.name for one in tmp_path.iterdir()] == [".lock"]
     monkeypatch.undo()

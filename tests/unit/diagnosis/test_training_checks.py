@@ -35,6 +35,12 @@ def test_the_verdict_is_a_careful_readers(name: str) -> None:
     assert all(diagnosis.evidence for diagnosis in found)
 
 
+def test_where_no_box_counted_tiny_boxes_are_named_beside_missing_labels() -> None:
+    found = diagnose_training(training_of(results_csv(CASES["no labels"])))[0]
+    assert "none was found, or all boxes are too small at this imgsz" in found.sentence
+    assert [change.key for change in found.changes][:2] == ["data", "train.imgsz"]
+
+
 def test_the_verdicts_on_recorded_trainings_are_a_careful_readers() -> None:
     """One of 30 is not: three scores that scatter around a slow rise at the end of 12 epochs count as settled."""
     files = {file.stem: file for file in (Path(__file__).parents[2] / "fixtures" / "results_csv").glob("*.csv")}

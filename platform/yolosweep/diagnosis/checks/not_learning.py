@@ -29,7 +29,7 @@ def check(training: Training) -> Diagnosis | None:
     if (soon or ((len(score) < _FEW or begins) and fall > _FLAT)) and not unlabelled:
         return None  # too soon: still-rising says so
     what = (
-        "the box losses are 0, so no label was found for the images"
+        "the box losses are 0, so no label counted: none was found, or all boxes are too small at this imgsz"
         if unlabelled
         else f"the training loss went from {first:.3g} to {last:.3g}"
     )
@@ -41,6 +41,11 @@ def check(training: Training) -> Diagnosis | None:
         evidence={"best_score": max(score.values), "epochs": len(score), "train_loss_fall": fall},
         changes=(
             Change(key="data", how="check the labels first: yolosweep check DATA"),
+            *(
+                [Change(key="train.imgsz", how="train on larger images if boxes are a few pixels wide")]
+                if unlabelled
+                else []
+            ),
             Change(key="model", how="start from trained weights (.pt) instead of a .yaml"),
             Change(key="search.parameters.lr0", how="search the learning rate over several powers of ten"),
         ),

@@ -37,7 +37,7 @@ _QUIET = {
 """Turn off Ray's logs, telemetry and signal handling: the ledger, live table and controller replace them."""
 
 _TOO_SLOW = "timed out during startup"
-"""In the error of a Ray whose processes were not up after the 30 seconds that it grants them."""
+"""In Ray's error if its processes were not up within its own limit of 30 seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)

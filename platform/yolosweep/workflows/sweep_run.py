@@ -130,6 +130,7 @@ class _Sweep:
 
         Raises:
             Interrupted: the user or the system asked to stop; everything is written first.
+            ClusterError, RunFolderError: the search had to stop, and can be resumed.
             TrainingError, VerificationError: no winner could be selected; everything else is written.
         """
         self._listener.info(f"run folder: {self._folder.address}")

@@ -338,7 +338,7 @@ def test_a_winner_that_is_not_the_best_is_named(tmp_path: Path) -> None:
     assert handed_over not in summary_of(write_run(tmp_path, *trials, winner=winner("t0001", 0.6))).verdict.details
 
 
-@pytest.mark.parametrize("scores", [(0.3, 0.5), (0.3, 0.31), (0.5, 0.3), (0.4, 0.4)])
+@pytest.mark.parametrize("scores", [(0.3, 0.5), (0.3, 0.31), (0.5, 0.3), (0.4, 0.4), (3.0, 150.0)])
 def test_the_interval_stands_above_a_scale_with_zero_and_round_numbers(
     tmp_path: Path, scores: tuple[float, float]
 ) -> None:
@@ -347,11 +347,12 @@ def test_the_interval_stands_above_a_scale_with_zero_and_round_numbers(
     ticks = re.findall(
         r'<span style="left: ([\d.]+)%">([^<]+)</span>', page.split('class="mark">')[1].split("</div>")[0]
     )
+    assert not [text for _, text in ticks if "e" in text], "a number that people read"
     places, values = zip(*((float(place), float(value)) for place, value in ticks), strict=True)
     assert 3 <= len(ticks) <= 8
     assert 0.0 in values
     steps = [after - before for before, after in itertools.pairwise(values)]
-    assert steps == pytest.approx([steps[0]] * len(steps)), "two digits are enough for every tick"
+    assert steps == pytest.approx([steps[0]] * len(steps)), "every tick has all its digits"
     assert 0 <= min(places) < max(places) <= 100
 
 

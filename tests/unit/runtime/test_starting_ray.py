@@ -1,4 +1,4 @@
-"""A Ray that was not up in time is started once more. ``ray.init`` is a stand-in: no test makes a machine so busy."""
+"""Ray is started once more if it was not up in time. ``ray.init`` is a stand-in: no test makes a machine so busy."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _own_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "shutdown", lambda: None)
 
 
-def test_a_ray_that_was_too_slow_is_started_once_more_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_is_started_once_more_if_it_was_too_slow_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     init = Init(SLOW)
     monkeypatch.setattr("ray.init", init)
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

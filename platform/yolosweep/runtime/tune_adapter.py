@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from yolosweep.cluster import is_own, require_token, secrets_of
+from yolosweep.cluster import is_own, require_token
 from yolosweep.errors import ClusterError
 from yolosweep.ledger import RunFolder
 from yolosweep.records.activity import Activity
 from yolosweep.runtime.caller_process import environment_with, loggers_as_before, signals_as_before
+from yolosweep.runtime.lean_ray import lean_start, lean_tune
 from yolosweep.runtime.resources import Allocation
 
 if TYPE_CHECKING:
@@ -120,9 +121,9 @@ def _init(address: str | None) -> str:
     import ray
 
     before = set(psutil.Process().children())
-    here = {} if address else {"include_dashboard": False}
+    here, lean = ({}, contextlib.nullcontext()) if address else ({"include_dashboard": False}, lean_start())
     try:
-        with signals_as_before(), warnings.catch_warnings():
+        with signals_as_before(), warnings.catch_warnings(), lean:
             warnings.simplefilter("ignore", FutureWarning)
             context = ray.init(
                 address=address or "local",
@@ -175,12 +176,11 @@ def run_trials(
     """
     import ray
 
-    _keep_credentials()
     shutil.rmtree(folder.ray, ignore_errors=True)  # left by a driver that was killed
     tuner = _tuner(str(folder.ray), controller, allocation, excluded, watch)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), _without_unread():
+        with warnings.catch_warnings(), lean_tune():
             warnings.simplefilter("ignore")
             tuner.fit()
     except ray.exceptions.RayError as error:
@@ -228,37 +228,6 @@ def _tuner(
             log_to_file=False,
         ),
     )
-
-
-@contextlib.contextmanager
-def _without_unread() -> Iterator[None]:
-    """Spare Tune two things that nobody reads.
-
-    Its count of callbacks is for Ray's usage statistics, which are off; for it, Tune imports W&B and MLflow: 0.7 s of a
-    driver's 5, more with MLflow. Its snapshots of all trials are a third of the driver's time per trial: a sweep is
-    resumed from its ledger. After its last trial, Tune then fails to read the snapshot.
-    """
-    from ray.air._internal import usage
-    from ray.tune.execution.tune_controller import TuneController
-
-    before = usage.tag_callbacks, TuneController.checkpoint
-    usage.tag_callbacks = lambda callbacks: False
-    TuneController.checkpoint = lambda controller, force=False, wait=False: None
-    try:
-        yield
-    finally:
-        usage.tag_callbacks, TuneController.checkpoint = before
-
-
-def _keep_credentials() -> None:
-    """Keep Tune from copying AWS keys into its workers' runtime environment, which the dashboard shows in clear text.
-
-    :mod:`yolosweep.cluster.credentials` delivers them instead.
-    """
-    from ray.tune.execution import class_cache
-
-    names: set[str] = class_cache.ENV_VARS_TO_PROPAGATE
-    names.difference_update(secrets_of(dict.fromkeys(names, "set")))
 
 
 def placement(allocation: Allocation, *excluded: Collection[str]) -> Any:

@@ -59,6 +59,7 @@ def test_the_readme_links_every_page(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["cli.md", "yaml-reference.md", "data-checks.md", "arguments.md", "models.md"])
+@pytest.mark.slow
 def test_generated_pages_are_up_to_date(name: str) -> None:
     expected = generate_docs.generated()[DOCS / name]
     assert (DOCS / name).read_text(encoding="utf-8") == expected, "run: python -m tests.tools.generate_docs"

@@ -229,6 +229,7 @@ def wrong_loads(found: list[Import]) -> list[str]:
     return wrong
 
 
+@pytest.mark.slow
 def test_packages_import_only_what_the_table_allows() -> None:
     assert wrong_packages(walk(SOURCE)) == []
 
@@ -263,6 +264,7 @@ def test_every_package_of_the_table_exists() -> None:
     assert set(PACKAGES) - there <= {"cluster"}, "a package of the table is empty"
 
 
+@pytest.mark.slow
 def test_importing_all_light_modules_loads_nothing_heavy() -> None:
     found = walk(SOURCE)
     light = sorted(set(modules(SOURCE)) - set(loading(found)) - {f"{PACKAGE}.__main__", f"{PACKAGE}.tracking.__main__"})

@@ -55,6 +55,7 @@ def test_the_experiments_it_shows_are_free_of_problems(page: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
+@pytest.mark.slow
 def test_the_commands_it_shows_exist(page: Path) -> None:
     for words in commands(page.read_text(encoding="utf-8")):
         if words[0] != "yolosweep":

@@ -49,6 +49,7 @@ def launched(s3: str, repository: Path, tmp_path: Path, monkeypatch: pytest.Monk
     return found
 
 
+@pytest.mark.slow
 def test_from_outside_only_ssh_comes_in(launched: dict[str, Any]) -> None:
     import boto3
 
@@ -64,6 +65,7 @@ def test_from_outside_only_ssh_comes_in(launched: dict[str, Any]) -> None:
     assert open_to_all == [("tcp", 22, 22)] * len(groups)
 
 
+@pytest.mark.slow
 def test_ray_launches_what_the_file_says(launched: dict[str, Any]) -> None:
     assert {name: machine["InstanceType"] for name, machine in launched.items()} == {
         "head": "m7i.xlarge",

@@ -79,6 +79,7 @@ class BackendContract:
         assert 0 < small.memory_mb <= large.memory_mb
         assert backend.packages
 
+    @pytest.mark.slow
     def test_a_model_is_counted_before_it_is_trained(self, backend: Backend) -> None:
         model = self.model.replace(".pt", ".yaml")  # its weights may not be on this machine
         footprint = backend.footprint(model, task="detect", classes=3, imgsz=96)

@@ -51,12 +51,14 @@ class TestSearcher:
             searcher.tell(number, point, point["freeze"] / 3)
         return found
 
+    @pytest.mark.slow
     def test_suggestions_are_points_of_the_space(self, name: str) -> None:
         for point in self.walk(self.make(name), range(30)):
             assert point.keys() == SPACE.keys()
             for key, value in point.items():
                 assert value in (SPACE[key].grid() or [SPACE[key].value])
 
+    @pytest.mark.slow
     def test_the_same_calls_give_the_same_suggestions(self, name: str) -> None:
         assert self.walk(self.make(name), range(25)) == self.walk(self.make(name), range(25))
 
@@ -74,6 +76,7 @@ class TestSearcher:
 
     @pytest.mark.parametrize("mode", ["max", "min"])
     @pytest.mark.parametrize("learner", [name for name, choice in SEARCHERS.items() if choice.learns])
+    @pytest.mark.slow
     def test_one_that_learns_goes_where_it_was_good(self, learner: str, mode: str) -> None:
         # Three parameters, two of them without effect: a genetic algorithm draws a single one at random.
         space = {name: Parameter(min=0.0, max=1.0) for name in ("mosaic", "mixup", "copy_paste")}
@@ -100,6 +103,7 @@ class TestSearcher:
             searcher.tell(number, {**point, "batch": 4}, None if number % 2 else 0.5, learned=number != 3)
         assert searcher.suggest(8) is not None
 
+    @pytest.mark.slow
     def test_an_exhaustive_searcher_suggests_every_point_once(self, name: str) -> None:
         found = self.walk(self.make(name), range(POINTS + 5))
         if SEARCHERS[name].is_exhaustive:
@@ -190,11 +194,13 @@ class TestSeveralObjectives:
         self.walk(again, range(17), told=whole)
         assert self.walk(again, range(17, 22)) == whole[17:]
 
+    @pytest.mark.slow
     def test_suggestions_spread_along_the_front(self, taker: str) -> None:
         late = [point["x"] for point in self.walk(self.make(taker, self.LATENCY), range(40))[20:]]
         assert min(late) < 0.3
         assert max(late) > 0.7
 
+    @pytest.mark.slow
     def test_suggestions_keep_to_a_limit(self, taker: str) -> None:
         """At most 14 ms: the best point is on the border, at x = 0.37, where the score alone would lead to 1."""
         points = self.walk(self.make(taker, self.LATENCY.model_copy(update={"limit": 14.0})), range(50))

@@ -150,6 +150,7 @@ class Sweep:
         return {part: (self.tracker.steps(self.run(part)), self.tracker.outcome(self.run(part))) for part in parts}
 
 
+@pytest.mark.slow
 class SinkContract:
     """What every sink does. A subclass provides the fixture ``tracker``, down, and the environment that leads to it."""
 

@@ -57,6 +57,7 @@ def test_changed_data_are_other_data(tmp_path: Path) -> None:
     assert (first / "data.yaml").read_text() == "one"
 
 
+@pytest.mark.slow
 def test_a_copy_that_was_killed_goes_on(tmp_path: Path, own_cache: Path, wait_for: Any) -> None:
     (tmp_path / "set").mkdir()
     content = os.urandom(1 << 20) * 400

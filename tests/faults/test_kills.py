@@ -490,6 +490,7 @@ def ledger(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> str:
 class TestModel:
     """The model sees what it is there for."""
 
+    @pytest.mark.slow
     def test_a_sound_ledger_is_taken(self, ledger: str) -> None:
         told = Told.by(json.loads(ledger))
         assert [len(trial.rows) for trial in told.trials.values()] == [3, 3]

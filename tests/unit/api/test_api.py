@@ -58,6 +58,7 @@ def lot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_importing_it_loads_nothing_and_every_name_is_there() -> None:
     code = (
         "import sys, yolosweep\n"
@@ -91,6 +92,7 @@ def test_the_best_is_the_recorded_winner_with_its_verified_file(recorded: Path) 
         _ = yolosweep.open(recorded).best
 
 
+@pytest.mark.slow
 def test_a_winner_with_another_score_is_refused_with_what_changed(recorded: Path) -> None:
     draw_parking(recorded / "data", images={"train": 4, "val": 8, "test": 4})
     for labels in (recorded / "data" / "labels" / "val").glob("*.txt"):
@@ -158,6 +160,7 @@ def test_faults_of_an_experiment_in_memory_come_at_once(lot: Path) -> None:
         load_experiment({**EXPERIMENT, "train": {"epochs": object()}})
 
 
+@pytest.mark.slow
 def test_a_plan_takes_overrides_in_both_forms_and_prints_nothing(
     lot: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,6 +173,7 @@ def test_a_plan_takes_overrides_in_both_forms_and_prints_nothing(
         yolosweep.plan(EXPERIMENT, data=object())
 
 
+@pytest.mark.slow
 def test_a_check_and_a_split_are_values(lot: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = yolosweep.check(lot / "lot" / "data.yaml", report=lot / "page.html")
     assert found.splits["train"].images == 12
@@ -186,6 +190,7 @@ def test_a_check_and_a_split_are_values(lot: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_a_check_leaves_the_environment_of_its_process_as_it_was(lot: Path, tmp_path: Path) -> None:
     """What a library puts there when it is imported would reach all programs of the application."""
     code = (

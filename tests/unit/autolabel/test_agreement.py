@@ -57,6 +57,7 @@ def test_no_pair_that_fits_is_left_over(mine: list[PredictedLabel], theirs: list
 
 
 @given(st.lists(st.tuples(proposed, known), max_size=4))
+@pytest.mark.slow
 def test_counts_add_up(images: list[tuple[list[PredictedLabel], list[HumanLabel]]]) -> None:
     for category, found in agreement(images).items():
         assert min(found.right, found.extra, found.missed) >= 0

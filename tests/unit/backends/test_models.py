@@ -65,6 +65,7 @@ SHIPPED = sorted(
 TASKS = ("detect", "segment", "classify", "pose", "obb")
 
 
+@pytest.mark.slow
 def test_no_model_that_ultralytics_ships_is_without_a_row_and_no_row_is_silent() -> None:
     rows = model_table.rows()
     assert {row.name for row in rows} == {unscaled(name).removesuffix(".yaml") for name in SHIPPED}

@@ -93,6 +93,7 @@ class TestWorkedNumbers:
 
 
 class TestDescent:
+    @pytest.mark.slow
     def test_a_step_follows_the_measured_slope_of_the_loss(self, parking: Path) -> None:
         """One step over the whole split lowers the loss as much as the numeric gradient says it must."""
         crops = read_crops(str(parking), "train")
@@ -208,6 +209,7 @@ class TestHonesty:
         assert (record.ending, record.files, rows) == (Ending.FAILED, {}, [])
         assert record.error
 
+    @pytest.mark.slow
     def test_neither_torch_nor_ultralytics_is_imported(self) -> None:
         code = (
             "import sys, yolosweep.backends.toy.trainer\n"
@@ -401,6 +403,7 @@ class TestGoingOn:
         patience=st.sampled_from([0, 2]),
         seed=st.integers(0, 3),
     )
+    @pytest.mark.slow
     def test_any_deaths_leave_no_trace(
         self,
         parking: Path,
@@ -426,6 +429,7 @@ class TestGoingOn:
         assert disturbed.on_disk() == {Path(file.path).name for file in files}
         assert all(sha256_of(RunFolder(tmp_path / "b").resolve(file)) == file.sha256 for file in files)
 
+    @pytest.mark.slow
     def test_a_killed_process_goes_on_after_its_last_acknowledged_epoch(self, parking: Path, tmp_path: Path) -> None:
         code = """if True:
             import os, signal, sys
@@ -536,6 +540,7 @@ class TestGoingOn:
         assert record is not None
         assert record.notes == ()
 
+    @pytest.mark.slow
     def test_a_training_that_had_reached_its_end_only_closes(self, parking: Path, tmp_path: Path) -> None:
         for name, more in (("all", {}), ("patience", {"lr0": 1e-12, "patience": 2})):
             counter, whole = (counter_for(parking, tmp_path / f"{name}{i}", **more) for i in range(2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
 from tests.tools.argument_table import rows, value_of
 
 import yolosweep
@@ -25,6 +26,7 @@ def test_every_other_argument_of_a_training_is_handed_on() -> None:
     assert shared == {name: accepted[name] for name in shared}
 
 
+@pytest.mark.slow
 def test_no_other_module_makes_a_validator() -> None:
     makers = [
         file.relative_to(PACKAGE).as_posix()

@@ -67,6 +67,7 @@ def test_the_command_line_is_what_is_listed() -> None:
     assert found == SURFACE
 
 
+@pytest.mark.slow
 def test_help_and_reading_commands_import_nothing_heavy() -> None:
     code = (
         "import sys\nfrom yolosweep.cli.app import app\n"
@@ -187,6 +188,7 @@ def test_sample_draws_what_is_built_in(parking: Path, tmp_path: Path, monkeypatc
     assert len(drawn) > 500
 
 
+@pytest.mark.slow
 def test_init_makes_an_experiment_that_plans(parking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(parking, "lot")

@@ -65,6 +65,7 @@ def test_further_words_of_resume_are_overrides() -> None:
     assert bash("yolosweep", "resume", "runs/first", "search.tria") == ["search.trials="]
 
 
+@pytest.mark.slow
 def test_a_missing_library_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """As where the wheel was installed without what it depends on."""
     code = (

@@ -118,6 +118,7 @@ def test_faults_keep_their_keys_and_lines(here: Path) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
+@pytest.mark.slow
 def test_what_a_command_did_is_one_value(arguments: list[str], keys: set[str] | None, here: Path) -> None:
     shutil.copytree(FIXTURE, here / "run")
     done = runner.invoke(app, arguments if "--json" in arguments else [*arguments, "--json"])

@@ -40,6 +40,7 @@ def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_it_tells_what_is_run_where_and_at_what_cost(experiment: Path) -> None:
     done = runner.invoke(app, ["plan", str(experiment), TRACKED])
     assert done.exit_code == 0, done.output
@@ -57,6 +58,7 @@ def test_it_tells_what_is_run_where_and_at_what_cost(experiment: Path) -> None:
     assert not (experiment.parent / "mine").exists()
 
 
+@pytest.mark.slow
 def test_with_a_time_budget_the_cost_of_a_trial_is_told(experiment: Path) -> None:
     text = experiment.read_text().replace("trials: 7", "time_budget: 8h")
     experiment.write_text(text)
@@ -67,6 +69,7 @@ def test_with_a_time_budget_the_cost_of_a_trial_is_told(experiment: Path) -> Non
     assert re.search(forecast, done.stdout)
 
 
+@pytest.mark.slow
 def test_batches_are_measured_where_that_is_asked_for(experiment: Path) -> None:
     done = runner.invoke(app, ["plan", str(experiment), "--measure", "--json"])
     assert done.exit_code == 0, done.output
@@ -77,6 +80,7 @@ def test_batches_are_measured_where_that_is_asked_for(experiment: Path) -> None:
     assert not (experiment.parent / "mine").exists()
 
 
+@pytest.mark.slow
 def test_trials_that_need_more_memory_than_this_machine_has_are_told(
     experiment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,11 +91,13 @@ def test_trials_that_need_more_memory_than_this_machine_has_are_told(
     assert "note       memory: a trial takes about 150 MiB, this machine has 100 MiB: lower train.batch" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_rungs_of_a_pruner_are_shown(experiment: Path) -> None:
     done = runner.invoke(app, ["plan", str(experiment), "search.pruner=asha"])
     assert "asha: the best 1/3 continue after epochs 2, 6" in done.stdout
 
 
+@pytest.mark.slow
 def test_as_json_it_is_the_same(experiment: Path) -> None:
     plan = json.loads(runner.invoke(app, ["plan", str(experiment), "--json"]).stdout)
     assert (plan["trials"], plan["epochs_at_most"], plan["concurrent"], plan["tracking"]) == (7, 63, 1, "")
@@ -100,6 +106,7 @@ def test_as_json_it_is_the_same(experiment: Path) -> None:
     assert tuple(plan) == KEYS
 
 
+@pytest.mark.slow
 def test_a_mirror_that_must_be_online_needs_a_key_before_anything_starts(experiment: Path) -> None:
     done = runner.invoke(app, ["plan", str(experiment), TRACKED.replace("lot", "lot, mode: online")])
     assert done.exit_code == 2
@@ -117,6 +124,7 @@ def test_a_cluster_is_joined_where_one_is_named_or_a_session_is_open(monkeypatch
     assert joins_cluster({})
 
 
+@pytest.mark.slow
 def test_a_budget_in_trainings_of_the_defaults_is_forecast(experiment: Path) -> None:
     text = experiment.read_text().replace("trials: 7", "budget: 4x")
     experiment.write_text(text)
@@ -129,6 +137,7 @@ def test_a_budget_in_trainings_of_the_defaults_is_forecast(experiment: Path) -> 
     assert found["experiment"]["search"]["budget"] == "4x"
 
 
+@pytest.mark.slow
 def test_gpus_that_this_machine_has_not_are_named_before_ray_starts(
     experiment: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

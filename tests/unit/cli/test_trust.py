@@ -39,6 +39,7 @@ def linked(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("answer", ["y\n", "\n"])
+@pytest.mark.slow
 def test_a_person_is_asked(linked: Path, answer: str) -> None:
     code, printed = at_terminal(answer, "check", str(linked))
     assert printed.count("[y/N]") == 1
@@ -47,6 +48,7 @@ def test_a_person_is_asked(linked: Path, answer: str) -> None:
     assert ("used, as with --allow file-outside" in printed) == (answer == "y\n")
 
 
+@pytest.mark.slow
 def test_nobody_is_asked_without_a_terminal(linked: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "yolosweep", "check", str(linked)],

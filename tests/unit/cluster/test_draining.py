@@ -40,6 +40,7 @@ def training(meanwhile: str) -> "subprocess.Popen[str]":
     return process
 
 
+@pytest.mark.slow
 def test_trainings_are_told_and_waited_for() -> None:
     assert not is_draining()
     process = training("while not is_draining(): pass")
@@ -51,6 +52,7 @@ def test_trainings_are_told_and_waited_for() -> None:
     assert not is_draining()
 
 
+@pytest.mark.slow
 def test_one_that_does_not_end_is_counted_and_one_that_was_killed_is_not() -> None:
     endless = training("sys.stdin.read()")
     ticks = iter(range(100))
@@ -89,6 +91,7 @@ def yolosweep(*words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_leave_says_what_was_not_stored() -> None:
     endless = training("sys.stdin.read()")
     process = yolosweep("leave", "--grace", "0")
@@ -111,6 +114,7 @@ signal.pause()
 """
 
 
+@pytest.mark.slow
 def test_a_node_ends_after_its_trainings() -> None:
     process = yolosweep("node", "--", sys.executable, "-c", NODE)
     assert process.stdout is not None
@@ -124,6 +128,7 @@ def test_a_node_ends_after_its_trainings() -> None:
     assert err.index("node is shutting down") < err.index("node drained") < err.index("ended")
 
 
+@pytest.mark.slow
 def test_a_node_that_ends_by_itself_gives_its_code_and_takes_an_old_notice_back() -> None:
     drain(0)
     process = yolosweep("node", "--", sys.executable, "-c", "raise SystemExit(7)")
@@ -140,6 +145,7 @@ def test_a_node_that_ends_by_itself_gives_its_code_and_takes_an_old_notice_back(
         (("--", "ray", "start", "--address=head:6379"), "add --block"),
     ],
 )
+@pytest.mark.slow
 def test_wrong_words_are_told(words: tuple[str, ...], told: str) -> None:
     process = yolosweep("node", *words)
     _, err = process.communicate()
@@ -206,6 +212,7 @@ def test_a_service_that_does_not_answer_has_told_nothing() -> None:
     assert not has_notice("gcp", nowhere)
 
 
+@pytest.mark.slow
 def test_a_node_goes_when_the_cloud_says_so(metadata: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Metadata, "gone", True)
     for name, value in metadata.items():

@@ -28,6 +28,7 @@ def experiment(repository: Path, *overrides: str) -> Experiment:
     return load_experiment(repository / "jobs" / "experiments" / "toy.yaml", ["storage=/shared/runs", *overrides])
 
 
+@pytest.mark.slow
 def test_the_data_that_arrive_are_the_data_that_were_sent(repository: Path, lot: Path, tmp_path: Path) -> None:
     for name in (".env", "key.pem", ".netrc", "credentials", "images/train/.env", "labels/train/key.pem"):
         (lot / name).write_text("canary")
@@ -140,6 +141,7 @@ def test_an_archive_travels_as_it_is(lot: Path, tmp_path: Path) -> None:
     assert data_files(str(archive), "detect") == ({"packed.zip": archive}, {}, "packed.zip")
 
 
+@pytest.mark.slow
 def test_labels_that_lie_in_odd_places_are_found_again(lot: Path, tmp_path: Path) -> None:
     (lot / "labels").rename(lot / "annotations")
     before = examine(str(lot / "data.yaml"), "detect").dataset

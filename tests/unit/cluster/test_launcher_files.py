@@ -65,6 +65,7 @@ def aws_nodes() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", aws_nodes())
+@pytest.mark.slow
 def test_ec2_knows_every_key_of_a_node(name: str) -> None:
     assert run_instances_faults(aws_nodes()[name]) == ""
 

@@ -105,6 +105,7 @@ def test_a_machine_knows_its_own_addresses() -> None:
         assert not is_own(address)
 
 
+@pytest.mark.slow
 def test_a_cluster_elsewhere_is_not_spoken_to_without_a_token(shell: Any, repository: Path, tmp_path: Path) -> None:
     for words in (("run", repository / "jobs" / "experiments" / "toy.yaml"), ("doctor",)):
         done = shell(*words, code=6, RAY_ADDRESS="203.0.113.7:6379")
@@ -113,6 +114,7 @@ def test_a_cluster_elsewhere_is_not_spoken_to_without_a_token(shell: Any, reposi
     assert not list(tmp_path.glob("runs/*"))
 
 
+@pytest.mark.slow
 def test_the_command_says_where_and_what_to_set_but_not_the_token(shell: Any, home: Path, tmp_path: Path) -> None:
     done = shell("token", "--out", "secret")
     path = tmp_path / "secret"

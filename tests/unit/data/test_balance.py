@@ -192,6 +192,7 @@ def test_small_boxes_name_the_imgsz_that_would_do(
 
 
 @given(st.integers(0, 300), st.integers(0, 3))
+@pytest.mark.slow
 def test_few_small_boxes_are_let_pass(large: int, small: int) -> None:
     layout, pictures, labels = a_set(train=[[0]] * (large + small), val=[], names=["car"])
     for item in layout.splits["train"][:small]:

@@ -42,6 +42,7 @@ def pairs_of(found: Array) -> set[tuple[int, int]]:
     return {(min(one, two), max(one, two)) for one, two in zip(found["row"], found["column"], strict=True)}
 
 
+@pytest.mark.slow
 def test_cells_hold_the_copies_and_most_other_hits(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures, known = thumbnails(1000), {(k, k + 1) for k in range(0, 1000, 2)}
     with ThreadPoolExecutor(2) as pool:

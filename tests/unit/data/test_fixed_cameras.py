@@ -30,6 +30,7 @@ def lot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_parking_lot(tmp_path_factory.mktemp("lot") / "lot", cameras=2, days=21, count=84, val_days=6)
 
 
+@pytest.mark.slow
 def test_a_parking_lot_is_checked_split_and_checked_again(lot: Path, tmp_path: Path) -> None:
     before = hashes(lot.parent)
     checked = api.check(lot)

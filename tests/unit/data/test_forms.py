@@ -55,6 +55,7 @@ def verdict(first: Image.Image, second: Image.Image, folder: Path) -> Verdict:
 @pytest.mark.parametrize("quality", [50, 90])
 @pytest.mark.parametrize("width", [480, 1240])
 @pytest.mark.parametrize("other", OTHER.values(), ids=OTHER.keys())
+@pytest.mark.slow
 def test_a_form_with_other_words_is_no_copy(other: dict[int, str], width: int, quality: int, tmp_path: Path) -> None:
     words = [other.get(line, word) for line, word in enumerate(WORDS)]
     first, second = (jpeg(form(text, width), quality) for text in (WORDS, words))
@@ -63,6 +64,7 @@ def test_a_form_with_other_words_is_no_copy(other: dict[int, str], width: int, q
 
 @pytest.mark.parametrize("width", [480, 1240])
 @pytest.mark.parametrize("change", SAVED.values(), ids=SAVED.keys())
+@pytest.mark.slow
 def test_a_form_that_was_saved_again_is_a_copy(
     change: Callable[[Image.Image], Image.Image], width: int, tmp_path: Path
 ) -> None:

@@ -244,6 +244,7 @@ def test_a_file_that_is_too_large_is_not_read() -> None:
     assert label.rows == ()
 
 
+@pytest.mark.slow
 def test_problems_are_bounded_and_an_error_is_never_pushed_out() -> None:
     text = GOOD * 5000 + "9 0.5 0.5 0.2 0.2\n"
     label = read_labels(text.encode(), "detect", NAMES)
@@ -262,6 +263,7 @@ share = st.floats(0, 1, width=32).map(abs)  # -0.0 and 0.0 are one
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), share, share, share, share), unique=True))
+@pytest.mark.slow
 def test_what_is_written_as_shares_is_read_back(boxes: list[tuple[float, ...]]) -> None:
     text = "".join(" ".join(map(repr, box)) + "\n" for box in boxes)
     label = read_labels(text.encode(), "detect", NAMES)

@@ -671,6 +671,7 @@ def test_real_data_needs_no_word(bccd_tiny: Path) -> None:
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=6,
 ), min_size=1))  # fmt: skip
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
 def test_yaml_is_read_to_the_values_that_were_written(tmp_path: Path, content: dict[str, Any]) -> None:
     yaml = pytest.importorskip("yaml", reason="Ultralytics' YAML library")
     file = tmp_path / "x.yaml"

@@ -249,6 +249,7 @@ def test_numbers_alone_make_no_burst(tmp_path: Path) -> None:
     assert sequences({tmp_path / f"image_{k:04d}.jpg": signature_of(scene(k)) for k in range(100)}) == []
 
 
+@pytest.mark.slow
 def test_things_that_all_look_alike_are_no_burst_for_being_numbered(tmp_path: Path) -> None:
     light = np.asarray(scene(0).convert("L"), dtype=float)
     rng = np.random.default_rng(0)
@@ -275,6 +276,7 @@ def test_augmented_copies_are_one_source_whatever_was_done_to_them(tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["bccd", "bccd_tiny"])
+@pytest.mark.slow
 def test_no_false_alarm_on_real_photos(name: str) -> None:
     findings, report = found(photos(name))
     there = {file.stem for file in (photos(name) / "images").rglob("*.jpg")}
@@ -295,6 +297,7 @@ def damaged(image: Image.Image, kind: str) -> Image.Image:
     }[kind]()
 
 
+@pytest.mark.slow
 def test_everything_planted_among_real_photos_is_found(tmp_path: Path) -> None:
     """Five exact, five near duplicates (one of each kind), and two bursts across splits."""
     source = photos("bccd")

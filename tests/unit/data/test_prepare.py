@@ -169,6 +169,7 @@ def test_leaks_are_a_share_and_a_caveat(tmp_path: Path) -> None:
     assert dataset.caveats == ("14.3% of val is also in another split: its scores are too high",)
 
 
+@pytest.mark.slow
 def test_bursts_over_two_splits_are_a_share_and_a_caveat(tmp_path: Path) -> None:
     source = make_set(tmp_path / "set")
     for clip in range(2):
@@ -198,6 +199,7 @@ def test_a_val_that_is_train_is_seen_on_the_page(tmp_path: Path) -> None:
     assert "train and val" in page
 
 
+@pytest.mark.slow
 def test_check_prints_tables_json_and_exits_by_severity(tmp_path: Path) -> None:
     source, runner = make_set(tmp_path / "set"), CliRunner()
     done = runner.invoke(app, ["check", str(source), "--report", str(tmp_path / "check.html")])
@@ -227,6 +229,7 @@ def test_check_prints_tables_json_and_exits_by_severity(tmp_path: Path) -> None:
     assert "exit code 4" in page.read_text()
 
 
+@pytest.mark.slow
 def test_real_photos_pass_with_their_true_counts(bccd: Path) -> None:
     gate = examine(str(bccd), "detect", imgsz=[96])
     found = {split: tuple(one.instances.values()) for split, one in gate.counts.splits.items()}

@@ -41,6 +41,7 @@ def overlap(one: Box, other: Box) -> float:
 
 
 class TestScene:
+    @pytest.mark.slow
     def test_boxes_lie_in_the_picture_and_are_as_large_as_cars(self) -> None:
         boxes = [box for _, found in scenes(30) for box in found]
         assert {box.label for box in boxes} == set(NAMES)

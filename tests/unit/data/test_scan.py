@@ -109,6 +109,7 @@ def test_every_image_and_label_file_is_read(tmp_path: Path) -> None:
     assert content_findings(layout, pictures, labels) == []
 
 
+@pytest.mark.slow
 def test_reader_processes_see_the_same(tmp_path: Path, cache: Path) -> None:
     root = make(tmp_path / "set", 20)
     (root / "images" / "train" / "3.png").write_bytes(b"")
@@ -298,6 +299,7 @@ def jobs_in(folder: Path, names: list[str]) -> list[Job]:
     return jobs
 
 
+@pytest.mark.slow
 def test_a_file_that_kills_or_hangs_its_reader_costs_that_file_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,6 +337,7 @@ def test_where_no_reader_starts_the_files_are_read_here(
     assert all(decode_image(text).width == 16 for job, text in answers.items() if job.kind == "image")
 
 
+@pytest.mark.slow
 def test_leaving_early_leaves_no_process(tmp_path: Path) -> None:
     import psutil
 
@@ -494,6 +497,7 @@ def test_names_in_other_bytes_can_be_shown(tmp_path: Path) -> None:
     assert found["image-empty val"].model_dump_json()
 
 
+@pytest.mark.slow
 def test_real_photos_pass_with_their_true_counts(repository: Path) -> None:
     root = repository.parent / "shared" / "data" / "bccd"
     if not root.is_dir():

@@ -67,6 +67,7 @@ def test_a_changed_copy_is_found_among_others(change: Callable[[Image.Image], Im
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.slow
 def test_a_changed_copy_of_a_photo_is_found_among_photos_of_the_same_kind(
     change: Callable[[Image.Image], Image.Image], tmp_path: Path
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_scene_in_which_something_moved_is_another_picture(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "name", ["5 degrees", "15 degrees", "crop 20 % corner", "crop 30 % middle", "cut-out 20 %", "inverted"]
 )
+@pytest.mark.slow
 def test_a_stronger_change_of_a_photo_is_found(name: str, tmp_path: Path) -> None:
     photos = [photo for _, photo in photographs(tmp_path)]  # those of matplotlib and ultralytics
     assert len(photos) >= 3
@@ -186,6 +188,7 @@ def test_transposed_features_are_those_of_the_transposed_picture() -> None:
     np.testing.assert_allclose(transposed(features(pictures)), features(pictures.transpose(0, 2, 1)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_groups_larger_than_the_candidates_kept_are_stars(tmp_path: Path) -> None:
     pairs = found([scene(5)] * 40 + [scene(6)] * 2, tmp_path)
     assert {pair[2] for pair in pairs} == {NEAR}

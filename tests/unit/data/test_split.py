@@ -62,6 +62,7 @@ def test_every_item_is_in_one_split_and_no_group_is_separated(
     shares.filter(lambda shares: shares["test"] > 0.1),
     st.integers(0, 5),
 )
+@pytest.mark.slow
 def test_sizes_are_right_within_the_largest_group(
     classes: list[int], sizes: list[int], shares: dict[str, float], seed: int
 ) -> None:
@@ -75,6 +76,7 @@ def test_sizes_are_right_within_the_largest_group(
 
 
 @given(st.integers(3, 30), st.integers(0, 20))
+@pytest.mark.slow
 def test_a_rare_class_is_in_every_split_if_there_is_enough_of_it(rare: int, seed: int) -> None:
     split = make_split(range(200), [], lambda item: {1} if item < rare else {0}, SHARES, seed)
     assert all(any(item < rare for item in part) for part in split.values())
@@ -162,6 +164,7 @@ def listed(out: Path) -> dict[str, set[str]]:
     return {file.stem: {Path(line).name for line in file.read_text().splitlines()} for file in out.glob("*.txt")}
 
 
+@pytest.mark.slow
 def test_a_folder_without_a_split_gets_one(tmp_path: Path) -> None:
     names = bursts(tmp_path / "set", 10)
     before = sorted((tmp_path / "set").rglob("*"))

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 
 from yolosweep.backends.resampling import mean_over_images
 from yolosweep.backends.toy.crops import Crops
@@ -20,6 +21,8 @@ from yolosweep.records import Validation
 from yolosweep.records.events import Reference
 from yolosweep.records.verdict import Evidence, Outcome, ScoredTrial
 from yolosweep.report.winner import paired_error
+
+pytestmark = pytest.mark.slow
 
 SWEEPS = 25
 TRIALS = 20

@@ -283,6 +283,7 @@ def test_explain_and_diagnose_read_a_recorded_run(tmp_path: Path) -> None:
     assert set(found["trials"]) == {"t0000", "t0001", "t0002"}
 
 
+@pytest.mark.slow
 def test_next_writes_an_experiment_that_plan_accepts(
     parking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

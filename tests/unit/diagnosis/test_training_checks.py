@@ -57,6 +57,7 @@ def test_there_are_cases_for_every_check_and_generation() -> None:
     assert {case.task for case in CASES.values()} == {"detect", "segment", "pose", "classify"}
 
 
+@pytest.mark.slow
 def test_the_scatter_of_other_seeds_rarely_changes_a_verdict() -> None:
     drawn = [
         (case.label, diagnose_training(training_of(results_csv(Case(**{**vars(case), "seed": seed}))))[0].code)
@@ -196,6 +197,7 @@ NUMBERS = st.one_of(WORDS, st.floats(-10, 1e9).map(repr), st.floats().map(repr))
 
 @settings(max_examples=150)
 @given(rows=st.lists(st.lists(NUMBERS, min_size=1, max_size=6), max_size=30))
+@pytest.mark.slow
 def test_no_content_breaks_it(rows: list[list[str]]) -> None:
     head = "epoch,train/loss,val/loss,metrics/mAP50(B),metrics/mAP50-95(B),lr/pg0"
     text = "\n".join([head, *(",".join([str(i), *row]) for i, row in enumerate(rows))])

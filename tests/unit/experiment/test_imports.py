@@ -278,6 +278,7 @@ def test_text_of_a_file_stays_within_its_comments(tmp_path: Path) -> None:
     assert "storage" not in YAML(typ="safe", pure=True).load(made.text)
 
 
+@pytest.mark.slow
 def test_the_command_writes_an_experiment_that_can_be_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also with the rules of the library and of the data: 400 drawn images hold no polygon to copy and paste."""
     monkeypatch.chdir(tmp_path)

@@ -35,6 +35,7 @@ def validator() -> Draft7Validator:
     return Draft7Validator(json_schema())
 
 
+@pytest.mark.slow
 def test_the_file_that_ships_is_in_sync() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "yolosweep.experiment.json_schema"], capture_output=True, text=True, check=True

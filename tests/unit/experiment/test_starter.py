@@ -49,6 +49,7 @@ def test_the_first_line_names_the_schema_for_editors() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(text=st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=70))
+@pytest.mark.slow
 def test_any_folder_name_survives(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("any")
     file = folder / "experiment.yaml"
@@ -129,6 +130,7 @@ def test_epochs_are_chosen_so_that_enough_trials_fit(
     assert lint_with_data(exp, DataTraits(train_images=500)) == []
 
 
+@pytest.mark.slow
 def test_init_adapts_the_epochs_to_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_parking(tmp_path / "lot", images={"train": 12, "val": 4})
     written = [tmp_path / "cpu.yaml", tmp_path / "gpu.yaml"]

@@ -609,6 +609,7 @@ ALL = [*SPACES, *SYNTAX, *UNKNOWN, *VALUES, *AXES, *LINT, *TOGETHER]
 
 
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
+@pytest.mark.slow
 def test_is_refused_with_every_fault(case: Wrong, tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text(case.text)

@@ -81,6 +81,7 @@ def events(mode: str = "max") -> list[Event]:
 
 
 @given(cuts=st.lists(st.integers(0, len(events())), max_size=5))
+@pytest.mark.slow
 def test_folding_in_pieces_is_folding_at_once(cuts: list[int]) -> None:
     whole = History()
     whole.extend(events())

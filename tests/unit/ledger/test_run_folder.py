@@ -266,6 +266,7 @@ def test_an_unreadable_owner_is_another_process(tmp_path: Path) -> None:
 
 
 @given(sizes=st.lists(st.sampled_from([0, 1, 999, 400_000, 1 << 20, 3_000_000]), max_size=8))
+@pytest.mark.slow
 def test_a_large_file_is_hashed_as_it_is_written(sizes: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
     target = tmp_path_factory.mktemp("large") / "file"
     blocks = [bytes([number]) * size for number, size in enumerate(sizes, start=1)]
@@ -311,6 +312,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_readers_see_the_old_file_or_the_new_one_also_when_the_writer_is_killed(tmp_path: Path) -> None:
     target = tmp_path / "file"
     write_atomic(target, b"a" * 300_000)

@@ -596,6 +596,7 @@ def test_the_winner_is_shown_with_its_file_and_its_classes(tmp_path: Path) -> No
     assert rows == [["all", "0.4000", "0.3000"], [HOSTILE, "0.2000", "0.1500"]]
 
 
+@pytest.mark.slow
 def test_a_big_sweep_stays_a_page_that_can_be_mailed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.fsync", lambda descriptor: None)  # 20 000 lines
     scores: list[float | None] = [0.1 + epoch / 317 for epoch in range(100)]
@@ -673,6 +674,7 @@ def test_losses_are_there_for_every_drawn_trial_and_the_history_for_all(tmp_path
     assert sorted(x for trace in dots for x in trace["x"]) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_of_very_many_trials_the_best_and_some_others_are_drawn_and_the_best_listed(tmp_path: Path) -> None:
     folder = write_run(tmp_path, *(([0.1 + 0.002 * i], Ending.FINISHED) for i in range(320)))
     page = write_report(folder).read_text()

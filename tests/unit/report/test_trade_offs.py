@@ -68,6 +68,7 @@ def shown(*command: str | Path) -> str:
     return result.output
 
 
+@pytest.mark.slow
 def test_every_trial_has_the_values_of_its_checkpoint(swept: RunFolder) -> None:
     for trial in History.of(swept).trials.values():
         record = trial.record

@@ -190,6 +190,7 @@ def toy_sweep(tmp_path: Path, data: Path, *rates: float) -> RunFolder:
     return folder
 
 
+@pytest.mark.slow
 def test_winner_and_trial_0_are_scored_on_the_same_images(tmp_path: Path) -> None:
     images = {"train": 30, "val": 30, "test": 20}
     data = draw_parking(tmp_path / "lot", images=images, size=48, empty_share=0)

@@ -59,6 +59,7 @@ with Watchdog(folder.stacks("t0001", 0), policy, publish, setup_factor=6000.0) a
 """
 
 
+@pytest.mark.slow
 def test_where_no_disk_is_shared_the_stacks_reach_the_storage(
     tmp_path: Path, empty_bucket: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_training_that_ends_leaves_nothing(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.floats(0.001, 1e5), max_size=20), st.floats(1.0, 1e4), st.floats(0.5, 20.0))
+@pytest.mark.slow
 def test_the_limit_is_never_below_the_timeout_nor_below_some_epochs(
     epochs: list[float], timeout: float, factor: float
 ) -> None:

@@ -57,12 +57,14 @@ def test_costs_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert epoch_cost({**DEFAULTS, "imgsz": 800}) == pytest.approx(1.5625)
 
 
+@pytest.mark.slow
 def test_the_default_search_is_far_ahead_of_random_points() -> None:
     """On a sweep in which much can be won: random points end 11 points below the optimum."""
     ours, random = (search.sweep((method, "sharp", 3, 4)).regret[1] for method in ("gp+soft", "random"))
     assert ours < 0.5 * random
 
 
+@pytest.mark.slow
 def test_what_was_stopped_is_resumed_by_those_who_may(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "COSTS", (15.0,))
     found = [pausing.sweep(rule, "crossing", 3) for rule in ("stop 0.3", "oracle 0.3", "index")]
@@ -78,6 +80,7 @@ def test_a_fleet_with_faults_is_less_efficient() -> None:
     assert 0.9 < faulty.share < whole.share < 1
 
 
+@pytest.mark.slow
 def test_recorded_curves_are_a_world_of_their_own(tmp_path: Path) -> None:
     with (tmp_path / "curves.csv").open("w", newline="") as table:
         out = csv.writer(table, lineterminator="\n")
@@ -93,6 +96,7 @@ def test_recorded_curves_are_a_world_of_their_own(tmp_path: Path) -> None:
     assert list(record_curves.planned(5))[:3] == [("bccd", 0, 0), ("bccd", 0, 1), ("bccd", 1, 0)]
 
 
+@pytest.mark.slow
 def test_finals_are_judged_at_the_same_cost() -> None:
     found = finals.looks(("near", 0, 4, (17.0,)))
     assert [one.by for one in found] == ["finals of the best by score", "finals of the best by model", "score", "model"]

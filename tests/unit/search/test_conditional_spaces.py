@@ -44,6 +44,7 @@ def score(request: TrialRequest) -> float:
 
 
 @pytest.mark.parametrize("searcher", LEARNING)
+@pytest.mark.slow
 def test_conditions_and_constraints_hold_and_a_resume_decides_the_same(searcher: str, tmp_path: Path) -> None:
     exp = searched(searcher=searcher, constraints=(CONSTRAINT,))
     whole, broken = RunFolder.create(tmp_path, "whole"), RunFolder.create(tmp_path, "broken")

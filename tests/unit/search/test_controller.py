@@ -731,6 +731,7 @@ def again(desk_folder: RunFolder, **search: Any) -> SweepController:
     return controller
 
 
+@pytest.mark.slow
 def test_with_the_same_ledger_the_next_suggestion_is_the_same(tmp_path: Path) -> None:
     """A sweep is cut after every line of its ledger; whoever takes it up suggests what the first one suggested."""
     controller = make_controller(tmp_path, trials=16, epochs=4, grace_epochs=1, reduction_factor=2)

@@ -166,6 +166,7 @@ def test_a_resume_at_any_moment_of_the_finals_starts_the_same_repeat(folder: Run
 
 
 @pytest.mark.parametrize("searcher", ["gp", "tpe", "random", "qmc"])
+@pytest.mark.slow
 def test_the_searcher_does_not_learn_repeats(searcher: str, tmp_path: Path) -> None:
     """With more trials after finals, the next points depend on the searched trials alone."""
     asked = {}
@@ -305,6 +306,7 @@ def test_a_repeat_that_fails_counts_as_missing(folder: RunFolder) -> None:
     assert found["t0001"] == {8: None, 9: 0.41, 10: 0.41}
 
 
+@pytest.mark.slow
 def test_every_surface_shows_the_means(folder: RunFolder) -> None:
     def score(request: TrialRequest) -> float:
         luck = 0.0 if request.repeats is None else (0.0, 0.004, 0.002)[(request.seed or 0) - 8]

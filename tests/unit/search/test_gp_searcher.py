@@ -47,6 +47,7 @@ def test_it_finds_a_peak_that_random_points_miss(mode: str, sign: int) -> None:
     assert max(sign * score(point) for point in points[20:]) > 0.98
 
 
+@pytest.mark.slow
 def test_choices_without_order_and_switches_are_learned() -> None:
     space = {"optimizer": Parameter(values=["SGD", "AdamW", "RMSProp"]), "cos_lr": Parameter(values=[True, False])}
     space["mosaic"] = Parameter(min=0.0, max=1.0)
@@ -187,6 +188,7 @@ class Toy:
 
 
 @pytest.mark.parametrize("pruner", ["none", "soft"])
+@pytest.mark.slow
 def test_a_resumed_sweep_suggests_and_stops_as_if_it_had_not_stopped(tmp_path: Path, pruner: str) -> None:
     whole, cut = (Toy(tmp_path, "gp", pruner) for _ in range(2))
     asked = [request.asked for request in whole.trials(18)]

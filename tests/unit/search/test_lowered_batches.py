@@ -26,6 +26,7 @@ def taught(name: str, used: int, *, learned: bool = True) -> Searcher:
 
 
 @pytest.mark.parametrize("name", [name for name, choice in SEARCHERS.items() if choice.learns])
+@pytest.mark.slow
 def test_it_is_learned(name: str) -> None:
     lowered, ignorant = taught(name, 2), taught(name, 2, learned=False)
     found = [(lowered.suggest(number) or {})["mosaic"] for number in range(30, 50)]

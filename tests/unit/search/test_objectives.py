@@ -58,6 +58,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 @pytest.mark.parametrize("searcher", ["gp", "tpe", "nsga2"])
 @pytest.mark.parametrize("limit", [None, 14.0])
+@pytest.mark.slow
 def test_a_resumed_sweep_suggests_the_same(tmp_path: Path, searcher: str, limit: float | None) -> None:
     exp = search({**LATENCY, "limit": limit}, searcher=searcher)
     whole, cut = RunFolder.create(tmp_path, "whole"), RunFolder.create(tmp_path, "cut")

@@ -122,6 +122,7 @@ def test_files_are_found_beside_the_experiment_and_travel_with_a_job(tmp_path: P
     assert packed.search.parameters["lr0"].when == {"model": "model/b.yaml"}
 
 
+@pytest.mark.slow
 def test_a_plan_checks_and_estimates_each_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -159,6 +159,7 @@ def holders(place: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.slow
 def test_no_command_shows_or_keeps_a_secret_of_an_address(command: str, place: Path) -> None:
     code, words = COMMANDS[command]
     source = experiment(place)
@@ -171,6 +172,7 @@ def test_no_command_shows_or_keeps_a_secret_of_an_address(command: str, place: P
 
 
 @pytest.mark.parametrize("key", ["storage", "data"])
+@pytest.mark.slow
 def test_a_secret_in_an_experiment_file_is_refused_with_its_line(key: str, place: Path) -> None:
     for form in FORMS:
         done = CliRunner().invoke(app, ["run", experiment(place, **{key: form})])

@@ -51,6 +51,7 @@ def start(temporary: Path) -> Iterator[Start]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_cleared_by_the_next_and_what_is_in_use_stays(
     start: Start, temporary: Path
 ) -> None:

@@ -235,6 +235,7 @@ def short_segments() -> Iterator[None]:
     )
 )
 @settings(max_examples=40, deadline=None)
+@pytest.mark.slow
 def test_all_acknowledged_lines_are_read_back_wherever_it_crashed(lives: list[tuple[int, bool, list[int]]]) -> None:
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
         patch.setitem(Segments.__init__.__kwdefaults__, "full", SEGMENT)
@@ -347,6 +348,7 @@ def test_a_run_held_elsewhere_is_taken_over_once_its_hold_is_stale(
 ABOUT = {"pid": 7, "host": "head", "since": "today"}
 
 
+@pytest.mark.slow
 def test_a_hold_that_is_renewed_is_refused_at_its_next_renewal(storage: str) -> None:
     held = Lease(Objects(storage), ABOUT, renew_s=0.2)
     with pytest.raises(RunFolderError, match="in use by process 7 on head since today; wait for it or stop it"):
@@ -354,6 +356,7 @@ def test_a_hold_that_is_renewed_is_refused_at_its_next_renewal(storage: str) -> 
     held.release()
 
 
+@pytest.mark.slow
 def test_a_hold_that_is_not_renewed_is_waited_out(storage: str) -> None:
     dead = Lease(Objects(storage), ABOUT, renew_s=3600)
     taken = Lease(Objects(storage), {}, stale_s=1.5)
@@ -361,6 +364,7 @@ def test_a_hold_that_is_not_renewed_is_waited_out(storage: str) -> None:
     taken.release()
 
 
+@pytest.mark.slow
 def test_who_waits_for_a_hold_gets_it_when_it_is_released(storage: str) -> None:
     held = Lease(Objects(storage), ABOUT, renew_s=3600)
     waiting: list[Lease] = []
@@ -395,6 +399,7 @@ def test_a_dead_holder_of_the_same_folder_is_taken_over_at_once(tmp_path: Path) 
         assert run.owner.read_bytes() != content
 
 
+@pytest.mark.slow
 def test_of_many_that_begin_at_once_one_holds_the_run(storage: str) -> None:
     answers: list[Lease | RunFolderError] = []
 
@@ -646,6 +651,7 @@ FATES = st.sampled_from(["", "", "", "lost", "late", "never", "lost lost", "late
     waits=st.booleans(),
 )
 @settings(max_examples=300, deadline=None)
+@pytest.mark.slow
 def test_no_acknowledged_line_is_lost_in_any_order_of_takeovers_and_late_writes(
     steps: list[tuple[int, str, str]], waits: bool
 ) -> None:

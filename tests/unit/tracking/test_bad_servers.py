@@ -211,6 +211,7 @@ def test_a_run_that_was_deleted_there_costs_no_other_run(gone: str, tmp_path: An
     assert server.rows["t0002"] == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_backlog_of_ten_thousand_rows_arrives_once(tmp_path: Any, server: Server) -> None:
     folder = sweep(tmp_path, trials=20, epochs=500)
     assert mirror(folder, server) == 0

@@ -380,6 +380,7 @@ ENTRIES = st.lists(
 class TestSplits:
     @settings(max_examples=150, deadline=None)
     @given(entries=ENTRIES, data=st.data())
+    @pytest.mark.slow
     def test_a_ledger_read_in_pieces_gives_every_message_once(self, entries, data):
         events = events_of(entries)
         whole = plan(events)
@@ -395,6 +396,7 @@ class TestSplits:
 
     @settings(max_examples=150, deadline=None)
     @given(entries=ENTRIES)
+    @pytest.mark.slow
     def test_runs_are_well_formed(self, entries):
         messages = plan(events_of(entries))
         for run in {message.run for message in messages}:
@@ -442,6 +444,7 @@ def interrupted_sweeps(draw):
 class TestResumes:
     @settings(max_examples=150, deadline=None)
     @given(entries=interrupted_sweeps())
+    @pytest.mark.slow
     def test_the_mirror_agrees_with_the_history(self, entries):
         events = events_of(entries)
         history, messages = History(), plan(events)
@@ -564,6 +567,7 @@ class TestState:
         assert MirrorState.load(folder, "wandb", "http://a").runs == {}
 
 
+@pytest.mark.slow
 def test_a_sent_sweep_is_pushed_again_without_wandb(tmp_path):
     """Nothing to send: the process ends without the SDK, and without a server."""
     folder = RunFolder.create(tmp_path, "cars")
@@ -583,6 +587,7 @@ def test_a_sent_sweep_is_pushed_again_without_wandb(tmp_path):
     assert MirrorState.load(folder, "wandb", "http://127.0.0.1:9").complete
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_no_wandb():
     code = "import sys, yolosweep.tracking; sys.exit('wandb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -597,6 +602,7 @@ def test_the_winner_is_sent_at_once():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_mirrors_of_one_run_do_not_mix(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = RunFolder.create(tmp_path, "cars")
@@ -648,6 +654,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_the_end_waits_for_all_trackers_together_and_leaves_none_of_their_processes(tmp_path):
     """A client library that hangs, and whose processes do not answer a signal."""
     folder = RunFolder.create(tmp_path, "hangs")

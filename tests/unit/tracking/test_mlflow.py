@@ -103,6 +103,7 @@ class TestChoice:
 
 
 @installed
+@pytest.mark.slow
 def test_runs_have_the_numbers_of_the_ledger(run: RunFolder, store: str, tmp_path: Path) -> None:
     history, best = History.of(run), tmp_path / "best.pt"
     best.write_bytes(b"weights")

@@ -54,6 +54,7 @@ def test_pages_are_those_of_servers(tmp_path: Path) -> None:
     assert pages_of(folder) == {"W&B": "https://w/p"}
 
 
+@pytest.mark.slow
 def test_a_push_fills_the_named_trackers(repository: Path, tmp_path: Path) -> None:
     shutil.copytree(repository / "tests" / "fixtures" / "run_v1", tmp_path / "run")
     done = CliRunner().invoke(app, ["track", "push", str(tmp_path / "run"), "--to", "tensorboard"])

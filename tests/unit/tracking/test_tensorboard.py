@@ -156,6 +156,7 @@ def test_a_trial_that_was_cancelled_has_no_status_until_it_ends(tmp_path: Path) 
     assert len(events(path)) == 4
 
 
+@pytest.mark.slow
 def test_the_mirror_loads_no_torch(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from yolosweep.tracking.event_file import EventFile\n"

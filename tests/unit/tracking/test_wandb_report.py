@@ -48,6 +48,7 @@ def history_of(*last):
 
 
 @needs_library
+@pytest.mark.slow
 def test_it_holds_the_verdict_the_scores_and_the_panels_of_the_sweep():
     history = history_of(validated_winner(pictures=PICTURES), END)
     model = report_of(history, "team", "parking")._to_model()
@@ -71,6 +72,7 @@ def test_names_of_the_data_are_no_markup():
 
 
 @needs_library
+@pytest.mark.slow
 def test_it_is_saved_where_the_sweep_is(tmp_path, monkeypatch, environment):
     saved = []
 

@@ -139,6 +139,7 @@ def test_costs_grow_with_batch_image_size_and_model() -> None:
     assert [cost.image_s for cost in costs] == sorted(cost.image_s for cost in costs)
 
 
+@pytest.mark.slow
 def test_batches_of_a_real_training_are_timed_in_a_process_of_their_own(tmp_path: Path) -> None:
     from yolosweep.records import TrialRequest
 

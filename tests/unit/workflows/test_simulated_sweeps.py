@@ -37,6 +37,7 @@ def curves(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(write_curves(tmp_path_factory.mktemp("curves") / "curves.csv"))
 
 
+@pytest.mark.slow
 def test_a_whole_search_is_simulated(curves: str) -> None:
     first, second = simulate(EXPERIMENT, ["train.batch=8"], curves, chosen="one", seeds=2)
     assert (first.trials, first.epochs, first.endings) == (12, 12 * EPOCHS, {"finished": 12})
@@ -51,6 +52,7 @@ def test_a_whole_search_is_simulated(curves: str) -> None:
     assert again == (first,)
 
 
+@pytest.mark.slow
 def test_four_workers_take_a_quarter_of_the_time(curves: str) -> None:
     (one,) = simulate(EXPERIMENT, ["train.batch=8"], curves, chosen="one", seeds=1, workers=1)
     (four,) = simulate(EXPERIMENT, ["train.batch=8"], curves, chosen="one", seeds=1, workers=4)
@@ -58,6 +60,7 @@ def test_four_workers_take_a_quarter_of_the_time(curves: str) -> None:
     assert replace(four, hours=one.hours) == replace(one, trainings=four.trainings)
 
 
+@pytest.mark.slow
 def test_budget_and_pruner_are_those_of_a_run(curves: str) -> None:
     words = ["train.batch=8", "search.trials=null", f"search.epoch_budget={8 * EPOCHS}", "search.pruner=asha"]
     (found,) = simulate(EXPERIMENT, words, curves, chosen="one", seeds=1)
@@ -68,6 +71,7 @@ def test_budget_and_pruner_are_those_of_a_run(curves: str) -> None:
     assert timed.endings["cancelled"] >= 1
 
 
+@pytest.mark.slow
 def test_finals_are_quoted_by_their_mean(curves: str) -> None:
     words = ["train.batch=8", "search.finals={top: 2, seeds: 2}", "search.trials=16"]
     (found,) = simulate(EXPERIMENT, words, curves, chosen="one", seeds=1)
@@ -86,6 +90,7 @@ def test_what_does_not_fit_is_named_at_once(curves: str) -> None:
     assert "optimizer=RMSProp is not in them" in text
 
 
+@pytest.mark.slow
 def test_a_run_is_a_source_of_curves(tmp_path: Path) -> None:
     """What would the same search have found with more trials? Curves come from the run alone."""
     exp = load_experiment(EXPERIMENT, ["train.batch=8"])
@@ -130,6 +135,7 @@ def test_a_run_with_few_trainings_is_no_source(repository: Path) -> None:
         simulate(exp, [], str(repository / "tests" / "fixtures" / "run_v1"))
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_line_per_sweep(curves: str, tmp_path: Path) -> None:
     file = tmp_path / "experiment.yaml"
     file.write_text(json.dumps(EXPERIMENT))

@@ -38,6 +38,7 @@ from tests.bench import record_curves
 
 from yolosweep.experiment import Experiment
 from yolosweep.experiment.settings import resolved
+from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending, TrialRequest
 from yolosweep.search.recorded_curves import read_table
 from yolosweep.search.simulation import Clock, ControlledSearch, Curve, Job, Method, Simulation, Training
@@ -304,7 +305,7 @@ def score_of(training: Training) -> float:
 class Production(ControlledSearch):
     """The sweep controller with a searcher and a pruner, each with its options."""
 
-    def __init__(self, world: World, searcher: str, pruner: str, seed: int) -> None:
+    def __init__(self, world: World, searcher: str, pruner: str, seed: int, folder: RunFolder | None = None) -> None:
         search: dict[str, Any] = {"trials": 100_000, "finals": "none"}
         for key, words in (("searcher", searcher), ("pruner", pruner)):
             search[key], _, options = words.partition(":")
@@ -312,7 +313,7 @@ class Production(ControlledSearch):
             search[f"{key}_options"] = {name: float(value) for name, _, value in pairs} or None
         self._world, self._epoch_costs = world, dict[str, float]()
         exp = experiment_of(world, search, seed)
-        super().__init__(exp, defaults=world.defaults, clock=Clock(), epoch_s=self._seconds)
+        super().__init__(exp, defaults=world.defaults, clock=Clock(), epoch_s=self._seconds, folder=folder)
 
     def _seconds(self, request: TrialRequest, epoch: int) -> float:
         """Return what an epoch took, as a machine measures it: a tenth up or down."""

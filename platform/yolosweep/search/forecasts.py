@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,7 @@ class Forecasts:
         self._names: dict[int, str] = {}
         self._curves: dict[str, _Curve] = {}
         self._complete: dict[str, _Curve] = {}
+        self._finals: dict[str, float] = {}
         self._model: CurveModel | None = None
         self.version = 0
         """Grows with every event that may change a forecast."""
@@ -82,11 +83,13 @@ class Forecasts:
             curve.ending = event.record.ending
             if curve.is_complete and curve.scores:
                 self._complete[event.record.trial], self._model = curve, None
+                self._finals[event.record.trial] = float(curve.smoothed(self._mode)[-1])
 
     def _changed(self, trial: str) -> _Curve:
         curve = self._curves.setdefault(trial, _Curve())
         curve.smooth = None
         if self._complete.pop(trial, None) is not None:
+            del self._finals[trial]
             self._model = None
         self.version += 1
         return curve
@@ -120,9 +123,9 @@ class Forecasts:
         return self.model.forecast(curve)
 
     @property
-    def complete(self) -> Collection[str]:
-        """The trials that reached their end by themselves."""
-        return self._complete.keys()
+    def complete(self) -> Mapping[str, float]:
+        """The trials that reached their end by themselves, and the last value of their smoothed curves."""
+        return self._finals
 
     @property
     def model(self) -> CurveModel:

@@ -167,13 +167,14 @@ class Simulation:
 
 
 class ControlledSearch:
-    """The sweep controller, with a run folder of its own that is deleted at the end.
+    """The sweep controller, in a run folder of its own that is deleted at the end, or in one to go on with.
 
     Args:
         exp: the resolved experiment; neither its data nor its model need exist.
         defaults: arguments that the trials' own are added to.
         clock: the virtual time.
         epoch_s: seconds of an epoch of a trial, as its machine measures them.
+        folder: of an earlier one, whose controller is closed.
     """
 
     def __init__(
@@ -183,10 +184,11 @@ class ControlledSearch:
         defaults: dict[str, Any],
         clock: Callable[[], float],
         epoch_s: Callable[[TrialRequest, int], float],
+        folder: RunFolder | None = None,
     ) -> None:
-        self._root = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        self._own = None if folder else tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
         data = PreparedDataset(task=exp.task, source="d", train_on="d", names={0: "a"}, images={}, fingerprint="d")
-        self.folder = RunFolder.create(self._root, "simulated")
+        self.folder = folder or RunFolder.create(str(self._own), "simulated")
         models = {name: (name, name) for name in exp.models}
         self.controller = SweepController(
             self.folder.address, experiment=exp.model_dump(mode="json"), model=exp.model, model_fingerprint=exp.model,
@@ -257,4 +259,5 @@ class ControlledSearch:
         try:
             self.controller.close()
         finally:
-            shutil.rmtree(self._root)
+            if self._own is not None:
+                shutil.rmtree(self._own)

@@ -13,7 +13,9 @@ from yolosweep.runtime.head_watch import head_watched
 @pytest.fixture
 def head() -> socket.socket:
     """A stand-in for the head process: something that listens."""
-    return socket.create_server(("127.0.0.1", 0))
+    found = socket.create_server(("127.0.0.1", 0))
+    found.settimeout(300)  # else a test of a watch that does not look would hang
+    return found
 
 
 def address_of(head: socket.socket) -> str:

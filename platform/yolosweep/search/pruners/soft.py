@@ -77,8 +77,7 @@ class SoftPruner:
         """Return the outlook of a trial; None where it is not judged."""
         if not self._is_judged(row.epoch) or is_protected(trial, self._protected):
             return None
-        rivals = [name for name in self._forecasts.complete if name not in self._outside]
-        finals = [one.final for name in rivals if (one := self._forecasts.of(name)) is not None]
+        finals = [final for name, final in self._forecasts.complete.items() if name not in self._outside]
         forecast = self._forecasts.after(trial, row.score)
         if len(finals) < self._complete or forecast is None:
             return None

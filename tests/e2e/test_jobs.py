@@ -72,6 +72,7 @@ def head(home: Path, tmp_path_factory: pytest.TempPathFactory, free_ports: Any, 
     reach = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     words = ["--head", "--port=0", f"--temp-dir={place}", "--num-cpus=2", "--include-dashboard=true"]
+    words += ["--include-log-monitor=false", "--no-monitor"]  # nobody reads them here
     words += [f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={agent}"]
     words += [f"--ray-client-server-port={client}"]
     try:

@@ -211,7 +211,8 @@ def _judged(files: Sequence[Path], thumbnails: Array, verdicts: Verdicts) -> Ite
 
     judge = _Judge(files, thumbnails, verdicts)
     # One thread per part: the matrices are too small for the BLAS threads, which would mostly wait for each other.
-    with threadpool_limits(1), single_threaded(), ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+    cores = len(os.sched_getaffinity(0))
+    with threadpool_limits(1), single_threaded(), ThreadPoolExecutor(max_workers=cores) as pool:
         copies, scenes = _edges(*judge.all(*candidates(thumbnails, pool), pool))
         for edges in (copies, scenes):
             middles = np.array(sorted(middle for middle, members in stars(edges) if len(members) >= _APART), dtype=int)

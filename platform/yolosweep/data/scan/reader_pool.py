@@ -61,7 +61,7 @@ def read_all(
         workers: Processes; None for one per CPU core, or none at all for few files.
         file_timeout_s: Time limit per file.
     """
-    count = min(workers if workers is not None else _cores(), -(-len(jobs) // CHUNK))
+    count = min(workers if workers is not None else len(os.sched_getaffinity(0)), -(-len(jobs) // CHUNK))
     if count == 0 or (workers is None and len(jobs) < FEW):
         yield from ((job, read(job, rules)) for job in jobs)
         return
@@ -72,10 +72,6 @@ def read_all(
             yield answer
     except _CannotStart:
         yield from ((job, read(job, rules)) for job in left)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _program() -> list[str]:

@@ -189,9 +189,9 @@ def test_sample_draws_what_is_built_in(parking: Path, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.slow
-def test_init_makes_an_experiment_that_plans(parking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_makes_an_experiment_that_plans(small_lot: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(parking, "lot")
+    shutil.copytree(small_lot, "lot")
     assert runner.invoke(app, ["init", "lot/data.yaml", "--model", "toy/red"]).exit_code == 0
     again = runner.invoke(app, ["init", "lot/data.yaml"])
     assert again.exit_code == 2

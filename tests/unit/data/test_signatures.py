@@ -54,7 +54,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 def found(images: list[Image.Image], folder: Path) -> list[tuple[str, str, str]]:
     files = [folder / f"{index:02d}.png" for index in range(len(images))]
     for file, image in zip(files, images, strict=True):
-        image.save(file)
+        image.save(file, compress_level=0)
     looks = {file: signature_of(image) for file, image in zip(files, images, strict=True)}
     pairs = find_near_duplicates(looks, {file: file.name for file in looks}, pixels=lambda file: "")
     return [(pair.first.stem, pair.second.stem, pair.kind) for pair in pairs]

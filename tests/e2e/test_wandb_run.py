@@ -54,15 +54,22 @@ def check_everything_arrived_once(server: Any, sweep: Any) -> None:
     assert history.winner.trial in models[0]["metadata_json"]
 
 
-def test_a_sweep_is_mirrored_while_it_runs(shell: Any, toy: Path, server: Any) -> None:
+def test_a_sweep_for_two_objectives_is_mirrored_while_it_runs(shell: Any, toy: Path, server: Any) -> None:
     server.connect()
     environment = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
-    sweep = shell.run(toy, *OVERRIDES, **environment)
+    objectives = "search.objectives=[{metric: metrics/accuracy_top1}, {metric: latency_ms}]"
+    sweep = shell.run(toy, *OVERRIDES, objectives, "search.pruner=none", **environment)
     assert "W&B: mirrored to" in sweep.err
     if "warning" in sweep.err:  # so short a sweep may leave more to send than fits into the time after its end
         assert "W&B: not everything arrived in time" in sweep.err
         shell("track", "push", sweep.folder.root, **environment)
     check_everything_arrived_once(server, sweep)
+    history = sweep.history
+    for name, trial in history.trials.items():
+        assert server.summaries[run_id(history.sweep, name)]["latency_ms"] == trial.record.objectives["latency_ms"] > 0
+    (whole,) = [summary for summary in server.summaries.values() if "pareto_front" in summary]
+    assert whole["pareto_front"] == ", ".join(trial.request.trial for trial in history.front)
+    assert whole["rule"] == history.winner.rule
     for file in [*sweep.folder.root.rglob("*"), *shell.home.rglob("*")]:
         assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
 

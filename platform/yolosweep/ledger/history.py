@@ -315,16 +315,16 @@ class History:
 
     def values(self, trial: TrialHistory) -> Values:
         """Return the value of each objective; of a trial that runs, its score alone is known."""
-        found = trial.record.objectives if trial.record is not None else {}
-        return (trial.score, *(found.get(one.metric) for one in self.objectives[1:]))
+        return _values(trial, self.objectives)
 
     @property
     def standing(self) -> Standing:
         """How the searched trials stand that have a score."""
         if self._standing is None:
             scored = sorted((one for one in self.searched if one.score is not None), key=lambda one: one.request.number)
-            values = {trial.request.trial: self.values(trial) for trial in scored}
-            self._standing = standing(self.objectives, self.select, values)
+            objectives = self.objectives
+            values = {trial.request.trial: _values(trial, objectives) for trial in scored}
+            self._standing = standing(objectives, self.select, values)
         return self._standing
 
     def ranked(self) -> list[TrialHistory]:
@@ -343,3 +343,8 @@ class History:
     def front(self) -> list[TrialHistory]:
         """The trials on the Pareto front, best score first; empty with one objective."""
         return [self.trials[name] for name in self.standing.front]
+
+
+def _values(trial: TrialHistory, objectives: tuple[Objective, ...]) -> Values:
+    found = trial.record.objectives if trial.record is not None else {}
+    return (trial.score, *(found.get(one.metric) for one in objectives[1:]))

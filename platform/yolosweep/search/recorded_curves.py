@@ -32,6 +32,8 @@ LEAST = 8
 """Curves below which a surrogate would be a guess."""
 _SHAPES = 3
 """Ways in which curves differ that are modelled; the rest is noise."""
+_ALIKE = 5
+"""Recorded trainings that the luck of a simulated one is drawn from."""
 _SHIFT = 0.02
 """Added to scores before their logarithm is taken, because curves begin at 0."""
 _SECONDS = ("seconds", "cpu_s")
@@ -116,8 +118,9 @@ def curves_of(history: History) -> list[RecordedCurve]:
 class Surrogate:
     """What configurations score: a Gaussian process for each of the ways in which the recorded curves differ.
 
-    What two seeds of one configuration differ by, or else what it cannot explain, is noise: a simulated training has
-    that of a recorded one, drawn for it.
+    What two seeds of one configuration differ by, or else what it cannot explain, is noise. A simulated training has
+    that of a recorded one, drawn among those whose scores are closest to its own: configurations that hardly learn
+    scatter by factors, good ones by a few percent.
 
     Args:
         curves: recorded trainings; those that are shorter than the longest end with their last score.
@@ -152,8 +155,7 @@ class Surrogate:
 
     def true(self, configs: Sequence[Mapping[str, Any]]) -> Array:
         """Return the best score of configurations without noise."""
-        curves = self.expected(configs)
-        return np.asarray(curves.max(1) if self._mode == "max" else curves.min(1))
+        return self._best(self.expected(configs))
 
     def epoch_s(self, config: Mapping[str, Any]) -> float:
         """Return the seconds of an epoch."""
@@ -163,21 +165,42 @@ class Surrogate:
         """Return the scores of one training; configuration and seed decide its luck."""
         x = self._columns([config])
         rng = np.random.default_rng([seed, *(int(abs(value) * 1e6) for value in x[0])])
-        luck = self._noise[rng.integers(len(self._noise))] * rng.choice([-1.0, 1.0])
-        scores = np.exp(np.log(np.maximum(self.expected([config])[0], 0.0) + _SHIFT) + luck) - _SHIFT
+        logs = np.log(np.maximum(self.expected([config])[0], 0.0) + _SHIFT)
+        best, better = (logs.max(), 1.0) if self._mode == "max" else (logs.min(), -1.0)
+        luck = self._luck[rng.choice(np.argsort(np.abs(self._levels - best))[:_ALIKE])] * rng.choice([-1.0, 1.0])
+        most = np.abs(luck[-1])  # a dip of one seed is no peak of the other
+        scores = np.exp(logs + better * np.minimum(better * luck[:-1], most)) - _SHIFT
         return [float(score) for score in np.maximum(scores, 0.0)]
 
     @cached_property
-    def _noise(self) -> Array:
-        """Deviations of log curves: from differences of two seeds where there are enough, else what is unexplained."""
+    def _lucky(self) -> tuple[Array, Array, float]:
+        """Pairs of log curves that differ by luck, and the share of the difference that each of the two has.
+
+        Two seeds where there are enough of them, else curves and what is explained of them.
+        """
         by_point: dict[bytes, list[int]] = {}
         for place, row in enumerate(self._x):
             by_point.setdefault(row.tobytes(), []).append(place)
-        pairs = [places for places in by_point.values() if len(places) > 1]
+        pairs = np.array([places[:2] for places in by_point.values() if len(places) > 1])
         if len(pairs) >= LEAST:
-            return np.array([(self._logs[one[0]] - self._logs[one[1]]) / math.sqrt(2) for one in pairs])
+            return self._logs[pairs[:, 0]], self._logs[pairs[:, 1]], math.sqrt(0.5)
         weights = np.column_stack([model.mean(self._x) for model in self._models[:-1]])
-        return np.asarray(self._logs - self._center - weights @ self._shapes)
+        return self._logs, self._center + weights @ self._shapes, 1.0
+
+    @cached_property
+    def _luck(self) -> Array:
+        """A row for each pair: the deviation of each epoch, then that of the best score."""
+        one, other, share = self._lucky
+        return np.asarray(share * np.column_stack([one - other, self._best(one) - self._best(other)]))
+
+    @cached_property
+    def _levels(self) -> Array:
+        """The best score of each pair."""
+        one, other, _ = self._lucky
+        return np.asarray((self._best(one) + self._best(other)) / 2)
+
+    def _best(self, curves: Array) -> Array:
+        return np.asarray(curves.max(1) if self._mode == "max" else curves.min(1))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tests.tools.curve_tables import EPOCHS, SECONDS, final, write_curves
 from yolosweep.errors import UsageError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.search.recorded_curves import Surrogate, curves_of, read_table
+from yolosweep.search.recorded_curves import RecordedCurve, Surrogate, curves_of, read_table
 
 
 def test_a_table_is_read_as_it_is_written(tmp_path: Path) -> None:
@@ -40,6 +40,25 @@ def test_a_training_repeats_and_another_seed_has_other_luck(tmp_path: Path) -> N
     assert any(first != surrogate.training(config, seed) for seed in (1, 2, 3))
     spread = np.std([surrogate.training(config, seed)[-1] for seed in range(40)])
     assert 0.001 < spread < 0.03
+
+
+@pytest.mark.parametrize("mode", ["max", "min"])
+def test_an_epoch_or_a_training_that_collapsed_lifts_no_other(mode: str) -> None:
+    """Luck scales with the scores: what a bad training differs by is that of bad ones alone."""
+    curves = []
+    for number in range(24):
+        rate, level = 10 ** (-4 + number / 8), 0.6 if number < 16 else 0.02
+        for seed in (0, 1):
+            scores = [level * (1 + 0.02 * seed) * epoch / 8 for epoch in range(1, 9)]
+            if seed:
+                scores[1 + number % 6] = 0.0
+            if seed and level < 0.1:
+                scores = [0.0] * 8
+            kept = tuple(scores if mode == "max" else (1 - score for score in scores))
+            curves.append(RecordedCurve(parameters={"lr0": rate}, seed=seed, scores=kept, epoch_s=1.0))
+    surrogate = Surrogate(curves, mode)
+    trained = [score for seed in range(300) for score in surrogate.training({"lr0": 10 ** (-4 + seed / 100)}, seed)]
+    assert 0.5 < (max(trained) if mode == "max" else 1 - min(trained)) < 0.75
 
 
 def test_a_table_of_several_sets_asks_which(tmp_path: Path) -> None:

@@ -163,12 +163,13 @@ def run_trials(
     allocation: Allocation,
     excluded: Collection[str] = (),
     *,
+    joined: bool,
     watch: Callable[[Sequence[Activity]], None],
 ) -> None:
     """Run trials on the cluster until the controller has no more; return when the last one has ended.
 
-    Tune's own state goes to a temporary folder inside the run folder, which trials on other nodes can reach. ``watch``
-    receives about once a second what the workers do.
+    Tune's own state goes to a temporary folder inside the run folder, which trials on other nodes can reach.
+    ``joined`` says that the cluster existed before. ``watch`` receives about once a second what the workers do.
 
     Raises:
         ClusterError: the cluster was lost.
@@ -180,7 +181,7 @@ def run_trials(
     tuner = _tuner(str(folder.ray), controller, allocation, excluded, watch)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), lean_tune():
+        with warnings.catch_warnings(), lean_tune(joined=joined):
             warnings.simplefilter("ignore")
             tuner.fit()
     except ray.exceptions.RayError as error:

@@ -226,7 +226,8 @@ class _Sweep:
                 self._listener.info("starting the workers …")
                 searching = self._listener.searching(self._folder, exp.search.trials, int(exp.train["epochs"]))
                 with self._stop.cancels(controller.cancel), searching:
-                    run_trials(self._folder, controller, slots, bad, watch=self._listener.activities)
+                    watch = self._listener.activities
+                    run_trials(self._folder, controller, slots, bad, joined=cluster.joined, watch=watch)
                 reason = controller.close()
             remove_probe(self._folder.address, marker)
             del keyring

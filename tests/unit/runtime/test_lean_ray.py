@@ -39,9 +39,11 @@ def test_only_needed_processes_start_and_trials_run_in_those_that_are_there(monk
         while len(waiting()) < ray.cluster_resources()["CPU"] and time.monotonic() < until:
             time.sleep(0.1)
         before = waiting()
-        with lean_tune():
-            actor = _ActorClassCache().get(Trainable).remote()
-            assert ray.get(actor.process.remote()) in before
+        for joined in (True, False):  # in a cluster of others, an idle process may have run their code
+            with lean_tune(joined=joined):
+                actor = _ActorClassCache().get(Trainable).remote()
+                assert (ray.get(actor.process.remote()) in before) is not joined
+            ray.kill(actor)
 
 
 def test_everything_is_as_before_afterwards() -> None:
@@ -57,6 +59,6 @@ def test_everything_is_as_before_afterwards() -> None:
         ]  # fmt: skip
 
     before = parts()
-    with lean_start(), lean_tune():
+    with lean_start(), lean_tune(joined=False):
         assert not [one for one, was in zip(parts(), before, strict=True) if one is was]
     assert parts() == before

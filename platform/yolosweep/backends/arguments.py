@@ -30,6 +30,8 @@ class Arguments:
     """Arguments that may name a file; a relative path is one from the experiment file."""
     scoring: frozenset[str] = frozenset()
     """Arguments that change how a validation counts, not what the model learns."""
+    decades: Mapping[str, float] = field(default_factory=dict)
+    """Arguments that matter far more than others → factor, in decades, over which the score changes its course."""
     runtime_only: frozenset[str] = frozenset()
     """Arguments that change how a training runs, never its result; they are no part of a trial's identity."""
 

@@ -22,7 +22,7 @@ from yolosweep.errors import UsageError
 from yolosweep.experiment import Parameter
 from yolosweep.ledger.history import History
 from yolosweep.search.searchers.axes import Axes
-from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
+from yolosweep.search.searchers.gaussian_process import GaussianProcess, broad_prior, fitted_scales
 
 __all__ = ["RecordedCurve", "Surrogate", "curves_of", "read_table"]
 
@@ -35,7 +35,7 @@ _SHAPES = 3
 _ALIKE = 5
 """Recorded trainings that the luck of a simulated one is drawn from."""
 _SHIFT = 0.02
-"""Added to scores before their logarithm is taken, because curves begin at 0."""
+"""Added to scores before their logarithm is taken, because curves begin at 0 (and to what shares have left to 1)."""
 _SECONDS = ("seconds", "cpu_s")
 _OTHER = ("number", "seed")
 
@@ -134,7 +134,8 @@ class Surrogate:
         self._table = Axes({name: axis for name, axis in self.axes.items() if axis is not None})
         self._x = self._columns([curve.parameters for curve in curves])
         scores = np.array([[*one.scores, *[one.scores[-1]] * (self.epochs - len(one.scores))] for one in curves])
-        self._logs = np.log(np.maximum(scores, 0.0) + _SHIFT)
+        self._are_shares = bool(scores.max() <= 1)
+        self._logs = self._log(scores)
         self._center = self._logs.mean(0)
         _, _, shapes = np.linalg.svd(self._logs - self._center, full_matrices=False)
         self._shapes = shapes[:_SHAPES]
@@ -142,6 +143,16 @@ class Surrogate:
         seconds = np.log([max(one.epoch_s, 1e-6) for one in curves])
         self._models = [_Model.fitted(self._x, column, self._table) for column in [*weights.T, seconds]]
         self._seeds = [curve.seed for curve in curves]
+
+    def _log(self, scores: Array) -> Array:
+        """Return the logarithm of scores; of shares that of their odds, so that none is expected beyond 1."""
+        above = np.maximum(scores, 0.0) + _SHIFT
+        return np.asarray(np.log(above / (1 + 2 * _SHIFT - above)) if self._are_shares else np.log(above))
+
+    def _exp(self, logs: Array) -> Array:
+        """Return the scores of such logarithms."""
+        above = (1 + 2 * _SHIFT) / (1 + np.exp(-logs)) if self._are_shares else np.exp(logs)
+        return np.asarray(np.minimum(above - _SHIFT, 1.0) if self._are_shares else above - _SHIFT)
 
     def _columns(self, configs: Sequence[Mapping[str, Any]]) -> Array:
         points = [self._table.point(config) for config in configs]
@@ -151,7 +162,7 @@ class Surrogate:
         """Return the curves of configurations without noise, a row each."""
         x = self._columns(configs)
         weights = np.column_stack([model.mean(x) for model in self._models[:-1]])
-        return np.asarray(np.exp(self._center + weights @ self._shapes) - _SHIFT)
+        return self._exp(self._center + weights @ self._shapes)
 
     def true(self, configs: Sequence[Mapping[str, Any]]) -> Array:
         """Return the best score of configurations without noise."""
@@ -165,11 +176,11 @@ class Surrogate:
         """Return the scores of one training; configuration and seed decide its luck."""
         x = self._columns([config])
         rng = np.random.default_rng([seed, *(int(abs(value) * 1e6) for value in x[0])])
-        logs = np.log(np.maximum(self.expected([config])[0], 0.0) + _SHIFT)
+        logs = self._log(self.expected([config])[0])
         best, better = (logs.max(), 1.0) if self._mode == "max" else (logs.min(), -1.0)
         luck = self._luck[rng.choice(np.argsort(np.abs(self._levels - best))[:_ALIKE])] * rng.choice([-1.0, 1.0])
         most = np.abs(luck[-1])  # a dip of one seed is no peak of the other
-        scores = np.exp(logs + better * np.minimum(better * luck[:-1], most)) - _SHIFT
+        scores = self._exp(logs + better * np.minimum(better * luck[:-1], most))
         return [float(score) for score in np.maximum(scores, 0.0)]
 
     @cached_property
@@ -213,7 +224,7 @@ class _Model:
     def fitted(cls, x: Array, values: Array, axes: Axes) -> _Model:
         center, scale = float(values.mean()), max(float(values.std()), 1e-9)
         z, none = (values - center) / scale, np.zeros(len(values))
-        scales = fitted_scales(x, z, none, axes.groups, axes.count)
+        scales = fitted_scales(x, z, none, axes.groups, broad_prior(axes.count))
         return cls(GaussianProcess(x, z, none, axes.groups, scales), center, scale)
 
     def mean(self, x: Array) -> Array:

@@ -26,6 +26,7 @@ from yolosweep.search.searchers.searcher import (
     InformedSearcher,
     ModelSearcher,
     MultiObjectiveSearcher,
+    ScaledSearcher,
     searcher_for,
 )
 from yolosweep.search.warm_start import first_points
@@ -116,6 +117,8 @@ class TrialGenerator:
         self._forecasts = Forecasts(int(exp.space.epochs), search.mode)
         if isinstance(self._searcher, CurveSearcher):
             self._searcher.watch(self._forecasts)
+        if isinstance(self._searcher, ScaledSearcher):
+            self._searcher.expect(exp.backend.arguments.decades)
         if isinstance(self._searcher, ConstrainedSearcher) and search.constraints:
             self._searcher.keep_to(lambda parameters: allows(exp, active(search.parameters, parameters)))
         if isinstance(self._searcher, MultiObjectiveSearcher) and len(search.objectives) > 1:

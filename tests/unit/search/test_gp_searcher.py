@@ -17,7 +17,7 @@ from yolosweep.ledger.history import History
 from yolosweep.records import Ending, EpochResult, PreparedDataset, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.controller import SweepController
 from yolosweep.search.searchers.axes import Axes
-from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
+from yolosweep.search.searchers.gaussian_process import GaussianProcess, broad_prior, fitted_scales
 from yolosweep.search.searchers.gp import GpSearcher
 from yolosweep.search.searchers.searcher import Searcher, searcher_for
 
@@ -81,6 +81,28 @@ def test_a_finite_space_is_tried_without_repeats() -> None:
     assert len(tried) >= 11
 
 
+def test_a_learning_rate_is_expected_to_matter_more_than_others() -> None:
+    """Of two trials that differ in one parameter, the scores stay apart if it may well be the reason."""
+
+    def gap(name: str, decades: dict[str, float]) -> float:
+        space = {"lr0": Parameter(min=1e-4, max=1e-1, distribution="log_uniform_values")}
+        space |= {letter: Parameter(min=0.0, max=1.0) for letter in "abcdefgh"}
+        searcher = GpSearcher(space, seed=0, mode="max")
+        searcher.expect(decades)
+        middle = {"lr0": 10**-2.5, **dict.fromkeys("abcdefgh", 0.5)}
+        other = {"lr0": 10**-1.5} if name == "lr0" else {name: 0.5 + 1 / 3}
+        for number, (point, score) in enumerate(
+            [(middle, 0.4), ({**middle, **other}, 0.3), (dict(middle, b=0.0), 0.38)]
+        ):
+            searcher.started(number, point)
+            searcher.tell(number, point, score)
+        expected = searcher.expected_scores()
+        return expected[0] - expected[1]
+
+    assert gap("lr0", {"lr0": 1.0}) > 1.1 * gap("lr0", {})
+    assert gap("a", {}) == pytest.approx(gap("lr0", {}))
+
+
 def test_running_trials_keep_others_away() -> None:
     space = {"mosaic": Parameter(min=0.0, max=1.0), "scale": Parameter(min=0.0, max=0.9)}
     searcher = searcher_for("gp", space, seed=0, mode="max")
@@ -110,7 +132,7 @@ def test_many_trials_are_decided_from_a_part_of_them() -> None:
 def test_an_uncertain_observation_pulls_less() -> None:
     x = np.array([[0.0], [0.5], [1.0]])
     y, groups = np.array([0.0, 2.0, 0.0]), np.zeros(1, dtype=np.int64)
-    scales = fitted_scales(x, y, np.zeros(3), groups, 1)
+    scales = fitted_scales(x, y, np.zeros(3), groups, broad_prior(1))
     sure = GaussianProcess(x, y, np.zeros(3), groups, scales).predict(x[1:2])[0][0]
     unsure = GaussianProcess(x, y, np.array([0.0, 4.0, 0.0]), groups, scales).predict(x[1:2])[0][0]
     assert sure > 1.5 > unsure
@@ -131,7 +153,7 @@ def test_the_gradient_of_the_fit_is_the_derivative(monkeypatch: pytest.MonkeyPat
     rng = np.random.default_rng(0)
     x, y = rng.random((12, 4)), rng.normal(size=12)
     with pytest.raises((StopIteration, RuntimeError)):
-        fitted_scales(x, y, rng.random(12) * 0.1, np.array([0, 1, 2, 2]), 3)
+        fitted_scales(x, y, rng.random(12) * 0.1, np.array([0, 1, 2, 2]), broad_prior(3))
     loss, start = seen[0]
     start = start + rng.normal(0, 0.3, len(start))
     assert check_grad(lambda p: loss(p)[0], lambda p: loss(p)[1], start) < 1e-3

@@ -61,6 +61,20 @@ def test_an_epoch_or_a_training_that_collapsed_lifts_no_other(mode: str) -> None
     assert 0.5 < (max(trained) if mode == "max" else 1 - min(trained)) < 0.75
 
 
+def test_no_share_is_expected_beyond_one() -> None:
+    """Each of six arguments multiplies the score; no recorded training has all of them at their best."""
+    rng, curves = np.random.default_rng(0), []
+    for _ in range(60):
+        point = rng.random(6)
+        scores = tuple(0.02 * math.exp(0.7 * point.sum()) * epoch / 4 for epoch in range(1, 5))
+        curves.append(
+            RecordedCurve(parameters=dict(zip("abcdef", point, strict=True)), seed=0, scores=scores, epoch_s=1)
+        )
+    assert max(max(curve.scores) for curve in curves) < 0.9
+    best = float(Surrogate(curves).true([dict.fromkeys("abcdef", 1.0)])[0])
+    assert 0.8 < best <= 1
+
+
 def test_a_table_of_several_sets_asks_which(tmp_path: Path) -> None:
     file = write_curves(tmp_path / "curves.csv")
     with pytest.raises(UsageError, match="curves of one, two; choose with --set"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from yolosweep.backends.arguments import Arguments
-from yolosweep.backends.ultralytics.arguments import ALIASES, NOT_TRAINING, OWNED
+from yolosweep.backends.ultralytics.arguments import ALIASES, DECADES, NOT_TRAINING, OWNED
 from yolosweep.records.footprint import Footprint
 
 __all__ = ["ARGUMENTS", "COUNTED"]
@@ -13,6 +13,7 @@ ARGUMENTS = Arguments(
     owned=OWNED,
     aliases=ALIASES,
     not_training=NOT_TRAINING,
+    decades=DECADES,
     runtime_only=frozenset(("plots",)),
 )
 """Same defaults as in Ultralytics."""

@@ -62,6 +62,13 @@ class Axis:
         """Place of each of the values."""
         return None if self.values is None else np.array([self.place(value) for value in self.values])
 
+    @property
+    def decades(self) -> float | None:
+        """Decades from the lowest to the highest value; None where values have no order or are not positive."""
+        if not self.is_ordered or self._bounds[0] <= 0:
+            return None
+        return math.log10(self._bounds[1] / self._bounds[0])
+
     def place(self, value: Any) -> float:
         """Return the place of a value; outside of 0 to 1 for a number outside of the space, NaN for an unknown one."""
         if not self.is_ordered:
@@ -116,11 +123,17 @@ class Axes:
         self._constants = {name: p.corners()[0] for name, p in space.items() if p.size() == 1}
         self._axes = {name: Axis(p) for name, p in sorted(space.items()) if name not in self._constants}
         self._names, self._space = list(space), dict(space)
+        self.names = tuple(self._axes)
+        """The parameters, in the order of a point."""
         self._has_conditions = any(parameter.when for parameter in space.values())
         self.count = len(self._axes)
         widths = [1 if axis.is_ordered else len(axis.values or ()) for axis in self._axes.values()]
         self.groups = np.repeat(np.arange(self.count), widths)
         """Parameter of each column."""
+
+    def decades(self) -> dict[str, float]:
+        """Return how many decades each parameter spans whose values have an order and are positive."""
+        return {name: axis.decades for name, axis in self._axes.items() if axis.decades}
 
     def settled(self, points: Array) -> Array:
         """Return points in which parameters whose condition does not hold have their first value."""

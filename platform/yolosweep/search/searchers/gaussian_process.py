@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
-__all__ = ["GaussianProcess", "Scales"]
+__all__ = ["GaussianProcess", "Prior", "Scales", "broad_prior", "fitted_scales"]
 
 Array = NDArray[np.float64]
 
@@ -34,6 +34,24 @@ class Scales:
     lengths: Array
     noise: float
     height: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """What hyperparameters are expected before there is any data: logarithms with a normal distribution."""
+
+    lengths: Array
+    """Median length scale of each parameter, in shares of its range."""
+    spread: float
+    """Standard deviation of the logarithm of a length scale."""
+    noise: float
+    """Mean of the logarithm of the variance of the noise; values have a variance of 1."""
+
+
+def broad_prior(count: int) -> Prior:
+    """Return a prior that says little, and expects less of each of ``count`` parameters the more there are."""
+    center, spread = math.sqrt(2) + 0.5 * math.log(max(1, count)), math.sqrt(3)
+    return Prior(lengths=np.full(count, math.exp(center - spread**2)), spread=spread, noise=-4.0)
 
 
 def distances(a: Array, b: Array) -> Array:
@@ -71,7 +89,7 @@ class GaussianProcess:
             return self
         return GaussianProcess(
             np.vstack([self._x, x]), np.concatenate([self._y, self.predict(x)[0]]),
-            np.concatenate([self._variance, np.zeros(len(x))]), self._groups, self.scales,
+            np.concatenate([self._variance, np.full(len(x), -self.scales.noise)]), self._groups, self.scales,
         )  # fmt: skip
 
     def _kernel(self, a: Array, b: Array) -> Array:
@@ -80,8 +98,9 @@ class GaussianProcess:
         return np.asarray(self.scales.height * (1 + root + 5.0 / 3.0 * squares) * np.exp(-root))
 
 
-def fitted_scales(x: Array, y: Array, variance: Array, groups: NDArray[np.int64], count: int) -> Scales:
-    """Return the most probable hyperparameters of ``count`` parameters."""
+def fitted_scales(x: Array, y: Array, variance: Array, groups: NDArray[np.int64], prior: Prior) -> Scales:
+    """Return the most probable hyperparameters."""
+    count = len(prior.lengths)
 
     def loss(point: Array) -> tuple[float, Array]:
         lengths, noise, height = np.exp(point[:count]), math.exp(point[count]), math.exp(point[count + 1])
@@ -97,7 +116,7 @@ def fitted_scales(x: Array, y: Array, variance: Array, groups: NDArray[np.int64]
         alpha = cho_solve((low, True), y)
         pull = cho_solve((low, True), np.eye(len(y))) - np.outer(alpha, alpha)
         slope = pull * (height * 5.0 / 3.0 * (1 + _SQRT5 * root) * decay)
-        value, gradient = _rarity(point, count)
+        value, gradient = _rarity(point, prior)
         # sum_ij slope_ij (x_ik - x_jk)^2, without the three-dimensional array of differences
         by_column = (scaled * scaled * slope.sum(1)[:, None]).sum(0) - (scaled * (slope @ scaled)).sum(0)
         gradient[:count] += np.bincount(groups, by_column, count)
@@ -114,9 +133,8 @@ def fitted_scales(x: Array, y: Array, variance: Array, groups: NDArray[np.int64]
     return Scales(lengths=np.exp(best[:count]), noise=math.exp(best[count]), height=math.exp(best[count + 1]))
 
 
-def _rarity(point: Array, count: int) -> tuple[float, Array]:
+def _rarity(point: Array, prior: Prior) -> tuple[float, Array]:
     """Return the negative log prior of log lengths, log noise and log height, and its gradient."""
-    center, spread = math.sqrt(2) + 0.5 * math.log(max(1, count)), math.sqrt(3)
-    off, rest = (point[:count] - center) / spread, point[count:] - (-4.0, 0.0)
-    value = 0.5 * float(off @ off) + float(point[:count].sum()) + 0.5 * float(rest @ rest)  # of the length, not its log
-    return value, np.concatenate([off / spread + 1.0, rest])
+    count = len(prior.lengths)
+    off, rest = (point[:count] - np.log(prior.lengths)) / prior.spread, point[count:] - (prior.noise, 0.0)
+    return 0.5 * float(off @ off) + 0.5 * float(rest @ rest), np.concatenate([off / prior.spread, rest])

@@ -24,8 +24,9 @@ from yolosweep.records.objectives import Objective, Values
 from yolosweep.search.forecasts import Forecasts
 from yolosweep.search.searchers.axes import Axes
 from yolosweep.search.searchers.epoch_cost import cost_slopes
-from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
+from yolosweep.search.searchers.gaussian_process import GaussianProcess, Prior, broad_prior, fitted_scales
 from yolosweep.search.searchers.qmc import covering_point
+from yolosweep.search.searchers.standard_scores import Units, standardized
 from yolosweep.search.searchers.trade_offs import Limit, Targets, Traded, fitted_limit, folded
 
 __all__ = ["GpSearcher"]
@@ -43,14 +44,18 @@ _LEARNED = 200
 """Observations that the process is fitted to; of more, the best, the newest and a sample of the others."""
 _FITTED = 150
 """Observations that its hyperparameters are fitted to."""
-_FLOOR = 2.5
-"""How bad a disaster is does not matter: values are cut so many times the distance from median to best below it."""
 _PENDING = 100
 """Running trials without a forecast that are taken into account, the newest ones."""
 _HUGE = 1e12
 """A score beyond this is none."""
 _ROUNDS = 3
 """How often the neighbourhood of the best candidates is searched, each time half as wide."""
+_LENGTH = 0.5
+"""Expected length scale, times the root of the number of parameters (Hvarfner et al. 2024)."""
+_LENGTH_SPREAD = 0.7
+"""Standard deviation of its logarithm; that of BoTorch, 1.7, lets few noisy observations say too much."""
+_NOISE = -2.5
+"""Expected logarithm of the variance of the noise: -2.5 and -2.8 in trainings recorded on two data sets."""
 
 
 @dataclass
@@ -71,8 +76,7 @@ class _State:
     leaders: Array
     """Points with the highest means, best first."""
     count: int
-    center: float
-    scale: float
+    units: Units
     """What the values were standardized with."""
     span: tuple[float, float]
     """The worst and the best value."""
@@ -105,8 +109,21 @@ class GpSearcher:
         self._forecasts: Forecasts | None = None
         self._allows: Callable[[Mapping[str, Any]], bool] | None = None
         self._targets = Targets(values={})
+        self._prior = self._prior_of({})
         self._changes = 0
         self._known: tuple[tuple[int, int], _State | None] = ((-1, -1), None)
+
+    def expect(self, decades: Mapping[str, float]) -> None:
+        """Expect these parameters to matter more than others."""
+        self._prior = self._prior_of(decades)
+
+    def _prior_of(self, decades: Mapping[str, float]) -> Prior:
+        usual, spans = _LENGTH * math.sqrt(self._axes.count), self._axes.decades()
+        lengths = [
+            min(usual, decades[name] / spans[name]) if name in decades and name in spans else usual
+            for name in self._axes.names
+        ]
+        return Prior(lengths=np.array(lengths), spread=_LENGTH_SPREAD, noise=_NOISE)
 
     def watch(self, forecasts: Forecasts) -> None:
         """Learn from the curves too."""
@@ -174,8 +191,7 @@ class GpSearcher:
             if not points:
                 return {}
             means, _ = state.process.predict(self._axes.columns(np.array(list(points.values()))))
-        scores = self._sign * (state.center + state.scale * means)
-        return dict(zip(points, map(float, scores), strict=True))
+        return dict(zip(points, map(float, self._sign * state.units.back(means)), strict=True))
 
     # What is known
 
@@ -227,11 +243,11 @@ class GpSearcher:
             return None
         chosen = _subset(numbers, values, _LEARNED)
         count, numbers = len(numbers), [numbers[i] for i in chosen]
-        z, variance, center, scale = _standardized(values[chosen], deviations[chosen])
+        units, z, variance = standardized(values[chosen], deviations[chosen], are_shares=self._sign > 0)
         points = np.array([self._earlier_points[n] if n < 0 else self._trials[n].point for n in numbers])
         x = self._axes.columns(points)
         few = _subset(numbers, z, _FITTED)
-        scales = fitted_scales(x[few], z[few], variance[few], self._axes.groups, self._axes.count)
+        scales = fitted_scales(x[few], z[few], variance[few], self._axes.groups, self._prior)
         process = GaussianProcess(x, z, variance, self._axes.groups, scales)
         means, _ = process.predict(x)
         pending = self._pending(set(numbers))
@@ -239,7 +255,7 @@ class GpSearcher:
         within = np.array([self._targets.is_within(n) for n in numbers])
         return _State(
             process=process.believing(pending), incumbent=float(means[within].max()) if within.any() else None,
-            leaders=points[np.argsort(-means, kind="stable")[:5]], count=count, center=center, scale=scale,
+            leaders=points[np.argsort(-means, kind="stable")[:5]], count=count, units=units,
             span=(float(z.min()), float(z.max())), within=x[within], traded=self._traded(places, pending),
             limits=self._limits(places), slopes=self._slopes(),
         )  # fmt: skip
@@ -257,9 +273,9 @@ class GpSearcher:
             known = self._targets.of(place, points)
             if len(known) < 3:
                 return ()
-            z, variance, _, _ = _standardized(np.array(list(known.values())), np.zeros(len(known)))
+            _, z, variance = standardized(np.array(list(known.values())), np.zeros(len(known)))
             x = np.array([points[n] for n in known])
-            scales = fitted_scales(x, z, variance, self._axes.groups, self._axes.count)
+            scales = fitted_scales(x, z, variance, self._axes.groups, broad_prior(self._axes.count))
             process = GaussianProcess(x, z, variance, self._axes.groups, scales)
             found.append(Traded(process=process.believing(pending), low=float(z.min()), top=float(z.max())))
         return tuple(found)
@@ -334,16 +350,6 @@ def _log_improvement(z: Array) -> Array:
     safe = np.where(low, 0.0, z)
     near = np.log(np.exp(-0.5 * safe * safe) / math.sqrt(2 * math.pi) + safe * ndtr(safe))
     return np.asarray(np.where(low, density - 2 * np.log(np.maximum(np.abs(z), 1.0)), near))
-
-
-def _standardized(values: Array, deviations: Array) -> tuple[Array, Array, float, float]:
-    """Return values and variances on a scale of their own, with disasters cut off; then its center and unit."""
-    finite = values[np.isfinite(values)]
-    top, middle = float(finite.max()), float(np.median(finite))
-    floor = top - _FLOOR * max(top - middle, 0.02 * max(abs(top), 1e-6))
-    kept = np.maximum(np.where(np.isfinite(values), values, floor), floor)
-    center, scale = float(kept.mean()), max(float(kept.std()), 1e-6)
-    return (kept - center) / scale, np.minimum(deviations / scale, 3.0) ** 2, center, scale
 
 
 def _subset(numbers: list[int], values: Array, size: int) -> NDArray[np.int64]:

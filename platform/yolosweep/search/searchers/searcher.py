@@ -22,6 +22,7 @@ __all__ = [
     "InformedSearcher",
     "ModelSearcher",
     "MultiObjectiveSearcher",
+    "ScaledSearcher",
     "Searcher",
     "searcher_for",
 ]
@@ -77,6 +78,14 @@ class MultiObjectiveSearcher(Searcher, Protocol):
 
     def measured(self, number: int, values: Values) -> None:
         """Learn the value of each objective of a trial, right before it learns how the trial ended."""
+
+
+@runtime_checkable
+class ScaledSearcher(Searcher, Protocol):
+    """A searcher that can use what is known of a parameter before there is any trial."""
+
+    def expect(self, decades: Mapping[str, float]) -> None:
+        """Expect the score to change its course over so many decades of these parameters, before the first trial."""
 
 
 @runtime_checkable

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from yolosweep.records.objectives import Objective, Values
-from yolosweep.search.searchers.gaussian_process import GaussianProcess, fitted_scales
+from yolosweep.search.searchers.gaussian_process import GaussianProcess, broad_prior, fitted_scales
 
 __all__ = ["Limit", "Targets", "Traded", "fitted_limit", "folded"]
 
@@ -121,13 +121,14 @@ def fitted_limit(
         objective: it has a limit.
         points: the columns of each trial, by number.
         values: its values, more is better.
-        groups, count: see :func:`fitted_scales`.
+        groups: parameter of each column.
+        count: number of parameters.
     """
     numbers = [number for number in values if number in points]
     losses = np.array([-values[number] for number in numbers])
     if len(numbers) < _FEWEST or objective.limit is None or losses.std() <= 1e-12 * max(1.0, float(abs(losses).max())):
         return None
     x, z = np.array([points[number] for number in numbers]), (losses - losses.mean()) / losses.std()
-    scales = fitted_scales(x, z, np.zeros(len(z)), groups, count)
+    scales = fitted_scales(x, z, np.zeros(len(z)), groups, broad_prior(count))
     bound = (objective.loss(objective.limit) - losses.mean()) / losses.std()
     return Limit(process=GaussianProcess(x, z, np.zeros(len(z)), groups, scales), bound=float(bound))

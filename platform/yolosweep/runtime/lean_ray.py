@@ -32,13 +32,14 @@ def lean_start() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lean_tune(*, joined: bool) -> Iterator[None]:
+def lean_tune(*, in_application: bool) -> Iterator[None]:
     """Run Tune without three things.
 
     - An environment for its workers. It is meant for PyTorch Lightning; because of it, each trial needs a new process
       while those that Ray has started in advance stay idle. AWS keys would be in it, too, and the dashboard shows it
-      in clear text: :mod:`yolosweep.cluster.credentials` delivers them. In a cluster that existed before (``joined``)
-      trials get new processes: an idle one may have run an application's own code.
+      in clear text: :mod:`yolosweep.cluster.credentials` delivers them. In the session of an application
+      (``in_application``), trials get new processes: an idle one may have run its code. Ray itself keeps the processes
+      of different sessions of a cluster apart.
     - A count of callbacks for Ray's usage statistics, which are off. For it, Tune imports W&B and MLflow: 0.7 s of a
       driver's 5, more with MLflow.
     - Snapshots of all trials, a third of the driver's time per trial: a sweep is resumed from its ledger. After its
@@ -49,7 +50,7 @@ def lean_tune(*, joined: bool) -> Iterator[None]:
     from ray.tune.execution.tune_controller import TuneController
 
     with _replaced() as replace:
-        if not joined:
+        if not in_application:
             replace(class_cache, "DEFAULT_ENV_VARS", {})
         replace(class_cache, "ENV_VARS_TO_PROPAGATE", set())
         replace(usage, "tag_callbacks", lambda callbacks: False)

@@ -50,6 +50,8 @@ class Cluster:
     """The resources of each live node, by Ray's id."""
     joined: bool
     """Whether the cluster existed before, so that other nodes may join it."""
+    in_application: bool = False
+    """Whether this is the open session of an application, which has run code of its own in it."""
 
 
 def named_cluster(environ: Mapping[str, str]) -> str | None:
@@ -82,11 +84,12 @@ def connected() -> Iterator[Cluster]:
                     "this session is connected through Ray Client (ray://), where trials cannot reach the run folder; "
                     "use `yolosweep submit`, or connect to the cluster from one of its nodes"
                 )
-            yield _cluster(ray.get_runtime_context().gcs_address, joined=True)
+            address = ray.get_runtime_context().gcs_address
+            yield Cluster(address=address, nodes=_nodes(), joined=True, in_application=True)
             return
         address = _start()
         try:
-            yield _cluster(address, joined=bool(named_cluster(os.environ)))
+            yield Cluster(address=address, nodes=_nodes(), joined=bool(named_cluster(os.environ)))
         finally:
             with signals_as_before():
                 ray.shutdown()
@@ -141,10 +144,6 @@ def _init(address: str | None) -> str:
     return str(context.address_info["address"])
 
 
-def _cluster(address: str, *, joined: bool) -> Cluster:
-    return Cluster(address=address, nodes=_nodes(), joined=joined)
-
-
 def _nodes() -> dict[str, dict[str, float]]:
     import ray
 
@@ -163,13 +162,13 @@ def run_trials(
     allocation: Allocation,
     excluded: Collection[str] = (),
     *,
-    joined: bool,
+    in_application: bool,
     watch: Callable[[Sequence[Activity]], None],
 ) -> None:
     """Run trials on the cluster until the controller has no more; return when the last one has ended.
 
     Tune's own state goes to a temporary folder inside the run folder, which trials on other nodes can reach.
-    ``joined`` says that the cluster existed before. ``watch`` receives about once a second what the workers do.
+    ``in_application``: see :class:`Cluster`. ``watch`` receives about once a second what the workers do.
 
     Raises:
         ClusterError: the cluster was lost.
@@ -181,7 +180,7 @@ def run_trials(
     tuner = _tuner(str(folder.ray), controller, allocation, excluded, watch)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), lean_tune(joined=joined):
+        with warnings.catch_warnings(), lean_tune(in_application=in_application):
             warnings.simplefilter("ignore")
             tuner.fit()
     except ray.exceptions.RayError as error:

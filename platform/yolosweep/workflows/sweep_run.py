@@ -227,7 +227,7 @@ class _Sweep:
                 searching = self._listener.searching(self._folder, exp.search.trials, int(exp.train["epochs"]))
                 with self._stop.cancels(controller.cancel), searching:
                     watch = self._listener.activities
-                    run_trials(self._folder, controller, slots, bad, joined=cluster.joined, watch=watch)
+                    run_trials(self._folder, controller, slots, bad, in_application=cluster.in_application, watch=watch)
                 reason = controller.close()
             remove_probe(self._folder.address, marker)
             del keyring

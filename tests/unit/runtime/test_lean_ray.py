@@ -39,10 +39,10 @@ def test_only_needed_processes_start_and_trials_run_in_those_that_are_there(monk
         while len(waiting()) < ray.cluster_resources()["CPU"] and time.monotonic() < until:
             time.sleep(0.1)
         before = waiting()
-        for joined in (True, False):  # in a cluster of others, an idle process may have run their code
-            with lean_tune(joined=joined):
+        for in_application in (True, False):  # an idle process may have run the application's code
+            with lean_tune(in_application=in_application):
                 actor = _ActorClassCache().get(Trainable).remote()
-                assert (ray.get(actor.process.remote()) in before) is not joined
+                assert (ray.get(actor.process.remote()) in before) is not in_application
             ray.kill(actor)
 
 
@@ -59,6 +59,6 @@ def test_everything_is_as_before_afterwards() -> None:
         ]  # fmt: skip
 
     before = parts()
-    with lean_start(), lean_tune(joined=False):
+    with lean_start(), lean_tune(in_application=False):
         assert not [one for one, was in zip(parts(), before, strict=True) if one is was]
     assert parts() == before

@@ -129,6 +129,20 @@ def test_many_trials_are_decided_from_a_part_of_them() -> None:
     assert abs(found["mosaic"] - 0.2) + abs(found["scale"] - 0.7) < 0.1
 
 
+def test_as_many_trials_may_run_as_are_taken_into_account() -> None:
+    """In a small smooth space they are close to each other, and some are the same."""
+    space = {"mosaic": Parameter(min=0.0, max=1.0), "batch": Parameter(values=[4, 8, 16])}
+    searcher = searcher_for("gp", space, seed=0, mode="max")
+    walk(searcher, lambda p: 0.5 - 0.1 * (p["mosaic"] - 0.4) ** 2, 8)
+    rng = np.random.default_rng(0)
+    for number in range(8, 120):
+        point = {"mosaic": round(0.4 + 0.01 * float(rng.normal()), 3), "batch": 8}
+        searcher.started(number, point)
+    found = searcher.suggest(120) or {}
+    assert 0 <= found["mosaic"] <= 1
+    assert found["batch"] != 8 or abs(found["mosaic"] - 0.4) > 0.05
+
+
 def test_an_uncertain_observation_pulls_less() -> None:
     x = np.array([[0.0], [0.5], [1.0]])
     y, groups = np.array([0.0, 2.0, 0.0]), np.zeros(1, dtype=np.int64)

@@ -84,7 +84,7 @@ class GaussianProcess:
         return cross @ self._alpha, np.sqrt(np.maximum(1e-10, self.scales.height - (solved * solved).sum(0)))
 
     def believing(self, x: Array) -> GaussianProcess:
-        """Return the process as if each of these points had been observed with its expected value."""
+        """Return the process as if each of these points had been observed without noise, with its expected value."""
         if not len(x):
             return self
         return GaussianProcess(

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CurveModel", "Forecast", "smoothed"]
+__all__ = ["SHIFT", "CurveModel", "Forecast", "smoothed"]
 
 Array = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ _WINDOW = 3
 """Epochs over which a curve is averaged."""
 _TINY, _HUGE = 1e-6, 1e9
 """What the logarithm is taken of is kept between these."""
-_SHIFT = 0.02
+SHIFT = 0.02
 """Added to scores, which are shares; nothing is added to losses."""
 _SLOPE_CAP, _GAIN_CAP = 2.0, 4.0
 _PRECISION = np.array([1.0, 4.0])
@@ -125,7 +125,7 @@ class CurveModel:
 
     @property
     def _shift(self) -> float:
-        return _SHIFT if self.mode == "max" else 0.0
+        return SHIFT if self.mode == "max" else 0.0
 
     def _logs(self, scores: Array) -> Array:
         return np.asarray(np.log(np.clip(scores + self._shift, _TINY, _HUGE)))

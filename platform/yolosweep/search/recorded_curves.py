@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
+from yolosweep.diagnosis.curve_model import SHIFT
 from yolosweep.errors import UsageError
 from yolosweep.experiment import Parameter
 from yolosweep.ledger.history import History
@@ -34,8 +36,6 @@ _SHAPES = 3
 """Ways in which curves differ that are modelled; the rest is noise."""
 _ALIKE = 5
 """Recorded trainings that the luck of a simulated one is drawn from."""
-_SHIFT = 0.02
-"""Added to scores before their logarithm is taken, because curves begin at 0 (and to what shares have left to 1)."""
 _SECONDS = ("seconds", "cpu_s")
 _OTHER = ("number", "seed")
 
@@ -134,7 +134,7 @@ class Surrogate:
         self._table = Axes({name: axis for name, axis in self.axes.items() if axis is not None})
         self._x = self._columns([curve.parameters for curve in curves])
         scores = np.array([[*one.scores, *[one.scores[-1]] * (self.epochs - len(one.scores))] for one in curves])
-        self._are_shares = bool(scores.max() <= 1)
+        self._are_shares = mode == "max" and bool(scores.max() <= 1)
         self._logs = self._log(scores)
         self._center = self._logs.mean(0)
         _, _, shapes = np.linalg.svd(self._logs - self._center, full_matrices=False)
@@ -145,14 +145,15 @@ class Surrogate:
         self._seeds = [curve.seed for curve in curves]
 
     def _log(self, scores: Array) -> Array:
-        """Return the logarithm of scores; of shares that of their odds, so that none is expected beyond 1."""
-        above = np.maximum(scores, 0.0) + _SHIFT
-        return np.asarray(np.log(above / (1 + 2 * _SHIFT - above)) if self._are_shares else np.log(above))
+        """Return the logarithm of scores, of shares that of their odds: none is expected beyond 1."""
+        above = np.maximum(scores, 0.0) + SHIFT
+        return np.asarray(logit(above / (1 + 2 * SHIFT)) if self._are_shares else np.log(above))
 
     def _exp(self, logs: Array) -> Array:
-        """Return the scores of such logarithms."""
-        above = (1 + 2 * _SHIFT) / (1 + np.exp(-logs)) if self._are_shares else np.exp(logs)
-        return np.asarray(np.minimum(above - _SHIFT, 1.0) if self._are_shares else above - _SHIFT)
+        """Return the scores that have these logarithms."""
+        if self._are_shares:
+            return np.asarray(np.minimum((1 + 2 * SHIFT) * expit(logs) - SHIFT, 1.0))
+        return np.asarray(np.exp(logs) - SHIFT)
 
     def _columns(self, configs: Sequence[Mapping[str, Any]]) -> Array:
         points = [self._table.point(config) for config in configs]

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from yolosweep.diagnosis.curve_model import SHIFT
+
 __all__ = ["Units", "standardized"]
 
 Array = NDArray[np.float64]
 
 _FLOOR = 2.5
 """How bad a disaster is does not matter: values are cut so many times the distance from median to best below it."""
-_SHIFT = 0.02
-"""Added to shares before their logarithm is taken, as in the curve model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,10 @@ def standardized(values: Array, deviations: Array, *, are_shares: bool = False) 
     Args:
         values: more is better; minus infinity for a disaster.
         deviations: standard deviation of each.
-        are_shares: whether they are from 0 on, and their luck grows with them: standardized are their logarithms.
+        are_shares: whether noise is proportional to the value; if none is negative, their logarithms are standardized.
     """
     usable = np.isfinite(values)
-    shift = _SHIFT if are_shares and values[usable].min() >= 0 else None
+    shift = SHIFT if are_shares and values[usable].min() >= 0 else None
     if shift is not None:
         shares = np.where(usable, values, 0.0) + shift
         values, deviations = np.where(usable, np.log(shares), -np.inf), deviations / shares

@@ -235,12 +235,14 @@ def test_a_new_searcher_is_one_module_and_one_line(tmp_path: Path, monkeypatch: 
 
 
 def test_a_searcher_learns_what_matters_most_to_the_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[Any] = []
-    monkeypatch.setattr("yolosweep.search.searchers.gp.GpSearcher.expect", lambda self, decades: told.append(decades))
+    learned: list[Any] = []
+    monkeypatch.setattr(
+        "yolosweep.search.searchers.gp.GpSearcher.expect", lambda self, decades: learned.append(decades)
+    )
     file = tmp_path / "experiment.yaml"
     file.write_text(
         "name: e\nmodel: yolo11n.yaml\ndata: sample:parking\ntrain: {optimizer: AdamW}\n"
         "search: {parameters: {lr0: {min: 0.001, max: 0.1}}}\n"
     )
     TrialGenerator(load_experiment(file), model_fingerprint="m", data_fingerprint="d", world_size=1)
-    assert [list(decades) for decades in told] == [["lr0"]]
+    assert [list(decades) for decades in learned] == [["lr0"]]

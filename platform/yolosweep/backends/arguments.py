@@ -31,7 +31,7 @@ class Arguments:
     scoring: frozenset[str] = frozenset()
     """Arguments that change how a validation counts, not what the model learns."""
     decades: Mapping[str, float] = field(default_factory=dict)
-    """Arguments that matter far more than others → factor, in decades, over which the score changes its course."""
+    """Arguments that the score is most sensitive to → decades over which it typically changes."""
     runtime_only: frozenset[str] = frozenset()
     """Arguments that change how a training runs, never its result; they are no part of a trial's identity."""
 

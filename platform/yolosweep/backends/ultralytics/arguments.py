@@ -108,7 +108,7 @@ identity, which recorded runs have.
 """
 
 DECADES = {"lr0": 1.0}
-"""Of the learning rate: 0.8 in 100 recorded trainings of BCCD, where other arguments take their whole range."""
+"""A fit to 100 recorded configurations of BCCD says 0.8 for the learning rate; no other argument is as sensitive."""
 
 OURS: dict[str, tuple[Any, str]] = {
     # Ultralytics accepts augmentations without listing it in its file.

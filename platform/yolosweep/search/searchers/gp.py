@@ -114,7 +114,7 @@ class GpSearcher:
         self._known: tuple[tuple[int, int], _State | None] = ((-1, -1), None)
 
     def expect(self, decades: Mapping[str, float]) -> None:
-        """Expect these parameters to matter more than others."""
+        """Expect short length scales of these parameters."""
         self._prior = self._prior_of(decades)
 
     def _prior_of(self, decades: Mapping[str, float]) -> Prior:

@@ -82,10 +82,10 @@ class MultiObjectiveSearcher(Searcher, Protocol):
 
 @runtime_checkable
 class ScaledSearcher(Searcher, Protocol):
-    """A searcher that can use what is known of a parameter before there is any trial."""
+    """A searcher that uses prior knowledge of how sensitive the score is to a parameter."""
 
     def expect(self, decades: Mapping[str, float]) -> None:
-        """Expect the score to change its course over so many decades of these parameters, before the first trial."""
+        """Learn over how many decades of these parameters the score typically changes, before the first trial."""
 
 
 @runtime_checkable

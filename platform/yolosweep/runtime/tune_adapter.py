@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from yolosweep.runtime.lean_ray import lean_start, lean_tune
 from yolosweep.runtime.resources import Allocation
 
 if TYPE_CHECKING:
+    import psutil
+
     from yolosweep.runtime.controller_client import ControllerClient
 
 __all__ = ["Cluster", "connected", "joins_cluster", "named_cluster", "placement", "run_trials"]
@@ -138,10 +141,18 @@ def _init(address: str | None) -> str:
     except Exception:
         for process in set(psutil.Process().children()) - before:
             with contextlib.suppress(psutil.Error):
-                if "/ray/" in " ".join(process.cmdline()):
+                if "/ray/" in " ".join(_command_line(process)):
                     process.kill()
         raise
     return str(context.address_info["address"])
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    """Return the command line of a process, once it has one: it is empty for a moment while the program starts."""
+    deadline = time.monotonic() + 5.0
+    while not (words := list(process.cmdline())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return words
 
 
 def _nodes() -> dict[str, dict[str, float]]:

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.tools.python_path import ahead_of_ours
+from tests.tools.slow_toy import slow_toy
 
 from yolosweep.cluster.job_package import package_of, write_package
 from yolosweep.ledger import RunFolder
@@ -28,8 +30,8 @@ from yolosweep.records import Ending
 
 pytestmark = pytest.mark.slow
 
-LONG = ("search.trials=40", "train.epochs=200", "train.patience=0", "search.pruner=none", "resources.max_concurrent=1")
-SHORT = ("search.trials=2", "train.epochs=2", "search.pruner=none", "resources.max_concurrent=1")
+LONG = ("search.trials=40", "train.epochs=150", "train.patience=0", "search.pruner=none", "resources.max_concurrent=1")
+SHORT = ("search.trials=2", "train.epochs=10", "search.pruner=none", "resources.max_concurrent=1")
 
 
 @dataclass
@@ -64,6 +66,7 @@ def head(home: Path, tmp_path_factory: pytest.TempPathFactory, free_ports: Any, 
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
     dashboard, agent, client = free_ports(3)
+    slow = slow_toy(tmp_path_factory.mktemp("slow"))
     kept = {
         k: v
         for k, v in os.environ.items()
@@ -78,7 +81,8 @@ def head(home: Path, tmp_path_factory: pytest.TempPathFactory, free_ports: Any, 
     try:
         done = subprocess.run(
             [sys.executable, "-m", "ray.scripts.scripts", "start", *words],
-            env={**kept, **reach, "HOME": str(home), "PATH": path}, capture_output=True, text=True,
+            env={**kept, **reach, "HOME": str(home), "PATH": path, "PYTHONPATH": ahead_of_ours(slow)},
+            capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         yield Head(f"http://127.0.0.1:{dashboard}", token, place, tmp_path_factory.mktemp("storage"), reach)
@@ -110,19 +114,43 @@ def test_who_has_no_token_is_refused(shell: Any, head: Head) -> None:
     shell("jobs", "--address", head.address, **head.environ)
 
 
-def test_a_sweep_brings_its_data_is_followed_to_its_end_and_found_again(
-    shell: Any, head: Head, toy: Path, parking: Path, tmp_path: Path
+@pytest.fixture
+def canaries() -> dict[str, str]:
+    """Credentials that must be seen nowhere."""
+    return {name: f"canary{secrets.token_hex(16)}" for name in ("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY")}
+
+
+@pytest.fixture
+def nobody(free_ports: Any) -> dict[str, str]:
+    """A W&B server where nobody answers."""
+    return {"WANDB_BASE_URL": f"http://127.0.0.1:{free_ports(1)[0]}"}
+
+
+TRACKED = 'track={"wandb": {"project": "p"}}'
+
+
+def test_a_sweep_brings_data_and_credentials_is_followed_to_its_end_and_found_again(
+    shell: Any, head: Head, toy: Path, parking: Path, tmp_path: Path, wait_for: Any, canaries: Any, nobody: Any
 ) -> None:
     shutil.copytree(parking, tmp_path / "lot")
-    asked = words(head, toy, "once", f"data={tmp_path / 'lot' / 'data.yaml'}", *SHORT)
-    first = shell(*asked, "--json", **head.environ)
-    assert re.search(r"the job carries \d+\.\d MiB \(data .* in \d+ files, code", first.err), first.err
-    assert "t0001 finished" in first.err
-    told = json.loads(first.out)
+    asked = words(head, toy, "once", f"data={tmp_path / 'lot' / 'data.yaml'}", TRACKED, *SHORT)
+    client = shell.start(*asked, "--json", **head.environ, **canaries, **nobody)
+    wait_for(lambda: client.poll() is not None or rows(head, "once") > 5)
+    during = places_of(head, shell.home, texts=canaries.values())
+    out, err = client.communicate(timeout=300)
+    assert client.returncode == 0, out + err
+    assert re.search(r"the job carries \d+\.\d MiB \(data .* in \d+ files, code", err), err
+    assert "t0001 finished" in err
+    assert "credentials delivered: AWS_SECRET_ACCESS_KEY, WANDB_API_KEY, WANDB_BASE_URL" in err
+    assert f"W&B: mirrored to {nobody['WANDB_BASE_URL'].removeprefix('http://')}" in err  # the driver has the key
+    told = json.loads(out)
     assert (told["status"], told["exit_code"]) == ("SUCCEEDED", 0)
     run = RunFolder(told["run"])
     assert [trial.record.ending for trial in History.of(run).trials.values()] == [Ending.FINISHED] * 2
     assert (run.root / "winner" / "best.pt").is_file()
+    assert not during
+    assert not places_of(head, shell.home, texts=canaries.values())
+    assert not [value for value in canaries.values() if value in out + err]
 
     again = shell(*asked, **head.environ)
     assert f"{told['id']} ended: succeeded, exit code 0" in again.err
@@ -246,29 +274,19 @@ def test_the_search_finds_what_is_not_hidden(head: Head, wait_for: Any) -> None:
     urllib.request.urlopen(stop, timeout=120).close()
 
 
-def test_credentials_reach_the_job_and_are_seen_nowhere(
-    shell: Any, head: Head, toy: Path, tmp_path: Path, wait_for: Any, free_ports: Any
+def test_credentials_reach_a_job_that_nobody_follows_and_are_seen_nowhere(
+    shell: Any, head: Head, toy: Path, canaries: Any, nobody: Any
 ) -> None:
-    canaries = {name: f"canary{secrets.token_hex(16)}" for name in ("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY")}
-    nobody = {"WANDB_BASE_URL": f"http://127.0.0.1:{free_ports(1)[0]}"}
-    asked = words(head, toy, "secret", *LONG, "search.trials=1", 'track={"wandb": {"project": "p"}}')
-    client = shell.start(*asked, **head.environ, **canaries, **nobody)
-    wait_for(lambda: client.poll() is not None or rows(head, "secret") > 5)
-    during = places_of(head, shell.home, texts=canaries.values())
-    out, err = client.communicate(timeout=300)
-    assert client.returncode == 0, out + err
-    assert "credentials delivered: AWS_SECRET_ACCESS_KEY, WANDB_API_KEY, WANDB_BASE_URL" in err
-    assert f"W&B: mirrored to {nobody['WANDB_BASE_URL'].removeprefix('http://')}" in out  # the driver has the key
-
-    unwatched = shell(*asked, "--again", "--no-follow", "--json", **head.environ, **canaries, **nobody)
+    asked = words(head, toy, "secret", *LONG, TRACKED, "--no-follow", "--json")
+    unwatched = shell(*asked, **head.environ, **canaries, **nobody)
     assert "credentials delivered: AWS_SECRET_ACCESS_KEY" in unwatched.err
-    second = json.loads(unwatched.out)["job"]
-    assert second.endswith("-2")
-    stopped = shell("stop", second, "--json", "--address", head.address, **head.environ)
+    job = json.loads(unwatched.out)["job"]
+    during = places_of(head, shell.home, texts=canaries.values())
+    stopped = shell("stop", job, "--json", "--address", head.address, **head.environ)
     assert json.loads(stopped.out)["exit_code"] == 143
     assert not during
     assert not places_of(head, shell.home, texts=canaries.values())
-    told = out + err + unwatched.out + unwatched.err + stopped.out + stopped.err
+    told = unwatched.out + unwatched.err + stopped.out + stopped.err
     assert not [value for value in canaries.values() if value in told]
 
 

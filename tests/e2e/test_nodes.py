@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.tools.python_path import ahead_of_ours
+from tests.tools.slow_toy import SLOW_TOY, slow_toy
 
 from yolosweep.ledger import RunFolder, read_events
 from yolosweep.ledger.history import History
@@ -42,7 +43,7 @@ def node(tmp_path: Path) -> Callable[..., tuple[Path, dict[str, str]]]:
     def make(name: str, *, good: bool) -> tuple[Path, dict[str, str]]:
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "sitecustomize.py").write_text(SEEN)
+        (folder / "sitecustomize.py").write_text(SLOW_TOY + SEEN)
         if not good:
             about = folder / "numpy-1.0.0.dist-info"
             about.mkdir()
@@ -119,16 +120,17 @@ def test_no_good_node_is_an_error_with_every_reason(
 def test_nodes_that_join_are_looked_at_and_one_that_dies_costs_an_epoch(
     shell: Any, start_cluster: Any, node: Any, repository: Path, tmp_path: Path, wait_for: Any
 ) -> None:
-    cluster = start_cluster("--num-cpus=1", "--include-dashboard=false")
+    slow = {"PYTHONPATH": ahead_of_ours(slow_toy(tmp_path / "slow"))}
+    cluster = start_cluster("--num-cpus=1", "--include-dashboard=false", **slow)
     process = shell.start("run", repository / "jobs" / "experiments" / "toy.yaml", *LONG, **cluster.reach)
     try:
         run: Path = wait_for(lambda: next((one.parent for one in tmp_path.glob("runs/*/ledger.jsonl")), None))
         wait_for(lambda: any(trial.rows for trial in History.of(RunFolder(run)).trials.values()))
         bad, environment = node("bad", good=False)
         cluster.join("--num-cpus=1", **environment)
-        wait_for(lambda: any("joined and is excluded: versions: numpy 1.0.0" in note for note in notes(run)))
         good, environment = node("good", good=True)
         raylet = cluster.join("--num-cpus=1", **environment)
+        wait_for(lambda: any("joined and is excluded: versions: numpy 1.0.0" in note for note in notes(run)))
         wait_for((good / "trained").exists)
         sitting = wait_for(lambda: [t for t in History.of(RunFolder(run)).trials.values() if t.record is None][1:])
         wait_for(lambda: len(History.of(RunFolder(run)).trials[sitting[0].request.trial].rows) > 2)

@@ -212,19 +212,20 @@ def two_gpus(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
 def test_what_a_trial_was_granted_is_what_its_ranks_use(
     asked: str, ranks: int, granted: list[tuple[str, ...]], shell: Any, two_ranks: Path, two_gpus: Any
 ) -> None:
-    """Four trials on four cores and two GPUs; ``granted`` are the GPUs of those that run at a time."""
-    four = (
+    """On four cores and two GPUs, some trials; ``granted`` are the GPUs of those that run at a time."""
+    trials = max(2, len(granted))
+    some = (
         f"resources={{{asked}, cpus_per_trial: {ranks}}}",
-        "search.trials=4",
+        f"search.trials={trials}",
         "search.parameters={lr0: {min: 0.001, max: 0.01}}",
     )
     labels = shell.home / ".cache" / "yolosweep" / "labels"
     shutil.rmtree(labels, ignore_errors=True)
-    sweep = shell.run(two_ranks, *four, code=5, **two_gpus)  # without a score, no winner
+    sweep = shell.run(two_ranks, *some, code=5, **two_gpus)  # without a score, no winner
     scanned = {file.name for file in labels.glob("*.labels")}
     assert len(scanned) == 2, "train and val"
     assert sweep.history.started.slots["concurrent"] == len(granted)
-    assert len(sweep.history.trials) == 4
+    assert len(sweep.history.trials) == trials
     on_gpu = any(granted)
     for name, trial in sweep.history.trials.items():
         assert (trial.record.ending, trial.record.retries) == (Ending.PATIENCE, 0), trial.record.reason

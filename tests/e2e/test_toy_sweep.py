@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.tools.python_path import ahead_of_ours
+from tests.tools.slow_toy import slow_toy
 
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
@@ -143,8 +144,9 @@ def test_a_sweep_is_given_finals_later(shell: Any, finished: Any, tmp_path: Path
 def test_a_run_says_by_whom_it_is_in_use_and_ctrl_c_keeps_everything_and_exits_130(
     shell: Any, toy: Path, tmp_path: Path, wait_for: Any
 ) -> None:
-    process = shell.start("run", toy, "search.trials=500", "train.epochs=1000", "train.patience=0")
-    wait_for(lambda: rows(tmp_path) > 20)
+    slow = {"PYTHONPATH": ahead_of_ours(slow_toy(tmp_path / "slow"))}
+    process = shell.start("run", toy, "search.trials=500", "train.epochs=1000", "train.patience=0", **slow)
+    wait_for(lambda: rows(tmp_path) > 5)
     for command in ("best", "resume"):
         refused = shell(command, running_folder(tmp_path).root, code=7)
         assert f"in use by process {process.pid}" in refused.err
@@ -333,7 +335,7 @@ def test_a_full_disk_ends_the_sweep_with_a_message_and_a_ledger_that_can_be_read
 ) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", str(small)], capture_output=True)
     if mounted.returncode:
         pytest.skip("a small file system cannot be mounted here (needs root)")
     try:

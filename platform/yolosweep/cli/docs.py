@@ -52,7 +52,8 @@ def folder() -> Path:
 
 def pages() -> dict[str, str]:
     """Return the text of every page by topic, in alphabetical order."""
-    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder().glob("*.md"))}
+    pages = sorted(folder().glob("*.md"), key=lambda path: path.stem)
+    return {path.stem: path.read_text(encoding="utf-8") for path in pages}
 
 
 def page(topic: str) -> str:

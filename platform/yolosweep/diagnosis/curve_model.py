@@ -109,7 +109,9 @@ class CurveModel:
         now = float(curve[-1])
         if not math.isfinite(now):  # no epoch gave a loss
             return Forecast(final=now)
-        at = np.array([1.0, self._slopes(curve[None], epoch)[0]])
+        before = float(curve[max(1, epoch // 2) - 1])
+        slope = self._sign * (_log(now + self._shift) - _log(before + self._shift))
+        at = np.array([1.0, min(max(slope, 0.0), _SLOPE_CAP)])
         gain = min(float(at @ weights), _GAIN_CAP)
         spread = math.sqrt(scale * (1 + float(at @ covariance @ at)))
         final = (now + self._shift) * math.exp(self._sign * gain) - self._shift

@@ -31,6 +31,8 @@ class _Curve:
     scores: list[float | None] = field(default_factory=list)
     ending: Ending | None = None
     smooth: NDArray[np.float64] | None = None
+    forecast: tuple[CurveModel, Forecast | None] | None = None
+    """By which model, and what."""
     seconds: list[float] = field(default_factory=list)
     """What its epochs took, as far as they were measured, those trained again included."""
 
@@ -87,7 +89,7 @@ class Forecasts:
 
     def _changed(self, trial: str) -> _Curve:
         curve = self._curves.setdefault(trial, _Curve())
-        curve.smooth = None
+        curve.smooth = curve.forecast = None
         if self._complete.pop(trial, None) is not None:
             del self._finals[trial]
             self._model = None
@@ -99,7 +101,9 @@ class Forecasts:
         known = self._curves.get(self._names.get(trial, "") if isinstance(trial, int) else trial)
         if known is None or not known.scores:
             return None
-        return self._forecast(known)
+        if known.forecast is None or known.forecast[0] is not self.model:
+            known.forecast = self.model, self._forecast(known)
+        return known.forecast[1]
 
     def seconds(self, number: int) -> float | None:
         """Return the median of what the epochs of a trial took; None where none was measured."""

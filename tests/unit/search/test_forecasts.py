@@ -1,6 +1,8 @@
 """Forecasts follow the ledger: rows, cuts, endings."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from yolosweep.records import Ending, EpochResult, TrialRecord
 from yolosweep.records.events import EpochRecorded, TrialEnded, TrialResumed
@@ -75,3 +77,28 @@ def test_looking_ahead_changes_nothing() -> None:
     assert (forecasts.of("t0000"), forecasts.version) == (before, version)
     train(forecasts, "t0001", [*[0.2] * 5, 0.8])
     assert ahead == forecasts.of("t0001")
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["row", "resumed", *Ending])), max_size=40))
+def test_one_that_is_asked_all_the_time_says_the_same_as_one_that_is_asked_at_the_end(
+    steps: list[tuple[int, str | Ending]],
+) -> None:
+    asked, silent = Forecasts(6, "max"), Forecasts(6, "max")
+    epochs = [0] * 4
+    for place, (number, what) in enumerate(steps):
+        trial = f"t{number:04d}"
+        for forecasts in (asked, silent):
+            if what == "row":
+                score = (place * 7 % 10) / 10
+                forecasts.apply(EpochRecorded(trial=trial, row=row(epochs[number] + 1, score)))
+            elif isinstance(what, Ending):
+                train(forecasts, trial, [], what)
+            else:
+                forecasts.apply(
+                    TrialResumed(trial=trial, attempt=1, cause="infra", reason="r", from_epoch=epochs[number] // 2)
+                )
+        epochs[number] = epochs[number] + 1 if what == "row" else epochs[number] // (2 if what == "resumed" else 1)
+        told = [asked.of(f"t{one:04d}") for one in range(4)]
+    if steps:
+        assert told == [silent.of(f"t{one:04d}") for one in range(4)]

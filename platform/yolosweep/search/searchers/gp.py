@@ -50,6 +50,8 @@ _HUGE = 1e12
 """A score beyond this is none."""
 _ROUNDS = 3
 """How often the neighbourhood of the best candidates is searched, each time half as wide."""
+_DOUBT = 4.0
+"""The variance of the process grows by this times parameters per observation: it takes what it learned for certain."""
 _LENGTH = 0.5
 """Expected length scale, times the root of the number of parameters (Hvarfner et al. 2024)."""
 _LENGTH_SPREAD = 0.7
@@ -87,6 +89,8 @@ class _State:
     limits: tuple[Limit, ...]
     slopes: Array
     """By column, how the logarithm of an epoch's seconds grows."""
+    tried: frozenset[bytes]
+    """All points that trials have."""
 
 
 class GpSearcher:
@@ -258,6 +262,7 @@ class GpSearcher:
             leaders=points[np.argsort(-means, kind="stable")[:5]], count=count, units=units,
             span=(float(z.min()), float(z.max())), within=x[within], traded=self._traded(places, pending),
             limits=self._limits(places), slopes=self._slopes(),
+            tried=frozenset(one.point.tobytes() for one in self._trials.values() if one.point is not None),
         )  # fmt: skip
 
     def _pending(self, seen: set[int]) -> Array:
@@ -328,6 +333,7 @@ class GpSearcher:
                 models = (Traded(process=state.process, low=state.span[0], top=state.span[1]), *state.traded)
                 incumbent = float(folded(models, weights, state.within)[0].max())
                 mean, deviation = folded(models, weights, columns)
+            deviation = deviation * math.sqrt(1 + _DOUBT * self._axes.count / state.count)
             promise = np.log(deviation) + _log_improvement((mean - incumbent) / deviation)
         for limit in state.limits:
             promise = promise + limit.log_chance(columns)
@@ -336,8 +342,7 @@ class GpSearcher:
         if home is not None:
             gap = (columns - self._axes.columns(home[None])) / _PRIOR_WIDTH
             promise -= _PRIOR_TRIALS / (1 + state.count) * 0.5 * (gap * gap).sum(1)
-        tried = {trial.point.tobytes() for trial in self._trials.values() if trial.point is not None}
-        out = [point.tobytes() in tried for point in points]
+        out = [point.tobytes() in state.tried for point in points]
         if (allows := self._allows) is not None:
             out = [one or not allows(self._axes.parameters(point)) for one, point in zip(out, points, strict=True)]
         return np.asarray(np.where(out, -np.inf, promise))

@@ -23,7 +23,7 @@ import json
 import multiprocessing
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +40,7 @@ from yolosweep.experiment import Experiment
 from yolosweep.experiment.settings import resolved
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending, TrialRequest
+from yolosweep.records.earlier import EarlierTrial
 from yolosweep.search.recorded_curves import read_table
 from yolosweep.search.simulation import Clock, ControlledSearch, Curve, Job, Method, Simulation, Training
 from yolosweep.workflows.simulated_sweeps import Landscape
@@ -305,7 +306,10 @@ def score_of(training: Training) -> float:
 class Production(ControlledSearch):
     """The sweep controller with a searcher and a pruner, each with its options."""
 
-    def __init__(self, world: World, searcher: str, pruner: str, seed: int, folder: RunFolder | None = None) -> None:
+    def __init__(
+        self, world: World, searcher: str, pruner: str, seed: int, folder: RunFolder | None = None,
+        earlier: Sequence[EarlierTrial] = (),
+    ) -> None:  # fmt: skip
         search: dict[str, Any] = {"trials": 100_000, "finals": "none"}
         for key, words in (("searcher", searcher), ("pruner", pruner)):
             search[key], _, options = words.partition(":")
@@ -313,7 +317,8 @@ class Production(ControlledSearch):
             search[f"{key}_options"] = {name: float(value) for name, _, value in pairs} or None
         self._world, self._epoch_costs = world, dict[str, float]()
         exp = experiment_of(world, search, seed)
-        super().__init__(exp, defaults=world.defaults, clock=Clock(), epoch_s=self._seconds, folder=folder)
+        more: dict[str, Any] = {"folder": folder, "earlier": earlier}
+        super().__init__(exp, defaults=world.defaults, clock=Clock(), epoch_s=self._seconds, **more)
 
     def _seconds(self, request: TrialRequest, epoch: int) -> float:
         """Return what an epoch took, as a machine measures it: a tenth up or down."""

@@ -28,6 +28,7 @@ from yolosweep.records import (
     TrialRequest,
     Verdict,
 )
+from yolosweep.records.earlier import EarlierTrial
 from yolosweep.search.controller import SweepController
 from yolosweep.search.trial_generator import Offer
 
@@ -175,6 +176,7 @@ class ControlledSearch:
         clock: the virtual time.
         epoch_s: seconds of an epoch of a trial, as its machine measures them.
         folder: of an earlier one, whose controller is closed.
+        earlier: trials of earlier sweeps that the search starts from.
     """
 
     def __init__(
@@ -185,6 +187,7 @@ class ControlledSearch:
         clock: Callable[[], float],
         epoch_s: Callable[[TrialRequest, int], float],
         folder: RunFolder | None = None,
+        earlier: Sequence[EarlierTrial] = (),
     ) -> None:
         self._own = None if folder else tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
         data = PreparedDataset(task=exp.task, source="d", train_on="d", names={0: "a"}, images={}, fingerprint="d")
@@ -192,7 +195,8 @@ class ControlledSearch:
         models = {name: (name, name) for name in exp.models}
         self.controller = SweepController(
             self.folder.address, experiment=exp.model_dump(mode="json"), model=exp.model, model_fingerprint=exp.model,
-            dataset=data.model_dump(mode="json"), cpus=1, gpus=0, header={}, models=models, clock=clock,
+            dataset=data.model_dump(mode="json"), cpus=1, gpus=0, header={"earlier": tuple(earlier)}, models=models,
+            clock=clock,
         )  # fmt: skip
         self._defaults, self._epoch_s, self._mode = defaults, epoch_s, exp.search.mode
         self._patience = exp.backend.arguments.patience

@@ -74,10 +74,10 @@ def start_spot(shell: Any, tmp_path: Path, wait_for: Any) -> Callable[..., Any]:
     def start(cluster: Any, *, alone: bool = False) -> Any:
         ray_start = ("-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1")
         words = ray_start if alone else ("-m", "yolosweep", "node", "--", sys.executable, *ray_start)
-        before = len(cluster.raylets())
+        before = cluster.registered()
         more = {"XDG_CACHE_HOME": str(tmp_path / "spot")} | (DRAINED if alone else {})
         process = shell.start_python(*words, f"--address={cluster.reach['RAY_ADDRESS']}", **cluster.reach, **more)
-        wait_for(lambda: len(cluster.raylets()) > before)
+        wait_for(lambda: cluster.registered() > before)
         return process
 
     return start

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 from tests.tools.python_path import ahead_of_ours
-from tests.tools.slow_toy import slow_toy
+from tests.tools.toy_patch import slow_toy
 
 from yolosweep.cluster.job_package import package_of, write_package
 from yolosweep.ledger import RunFolder
@@ -284,6 +284,9 @@ def test_credentials_reach_a_job_that_nobody_follows_and_are_seen_nowhere(
     during = places_of(head, shell.home, texts=canaries.values())
     stopped = shell("stop", job, "--json", "--address", head.address, **head.environ)
     assert json.loads(stopped.out)["exit_code"] == 143
+    second = json.loads(shell(*asked, "--again", **head.environ, **canaries, **nobody).out)["job"]
+    assert second == f"{job}-2"
+    shell("stop", second, "--address", head.address, **head.environ)
     assert not during
     assert not places_of(head, shell.home, texts=canaries.values())
     told = unwatched.out + unwatched.err + stopped.out + stopped.err

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.tools.python_path import ahead_of_ours
-from tests.tools.slow_toy import SLOW_TOY, slow_toy
+from tests.tools.toy_patch import SLOW, slow_toy
 
 from yolosweep.ledger import RunFolder, read_events
 from yolosweep.ledger.history import History
@@ -43,7 +43,7 @@ def node(tmp_path: Path) -> Callable[..., tuple[Path, dict[str, str]]]:
     def make(name: str, *, good: bool) -> tuple[Path, dict[str, str]]:
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "sitecustomize.py").write_text(SLOW_TOY + SEEN)
+        (folder / "sitecustomize.py").write_text(SLOW + SEEN)
         if not good:
             about = folder / "numpy-1.0.0.dist-info"
             about.mkdir()

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.tools.python_path import ahead_of_ours
-from tests.tools.slow_toy import slow_toy
+from tests.tools.toy_patch import slow_toy, toy_patch
 
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
@@ -229,35 +229,22 @@ def test_a_trial_whose_worker_is_killed_or_stopped_goes_on_from_its_checkpoint(
     assert not list(running_folder(tmp_path).root.glob("trials/*/checkpoints"))
 
 
-STANDS_STILL = """
-import importlib.util, os, pathlib, sys, time
+STANDS_STILL = toy_patch("""
+import os, pathlib, time
 
-class Finder:
-    def find_spec(self, name, path=None, target=None):
-        if name != "yolosweep.backends.toy.trainer":
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
-        load = spec.loader.exec_module
-        def exec_module(module):
-            load(module)
-            train = module.ToyTrainer.train
-            def stands_still(trainer, request, report, *more):
-                def reported(row, checkpoint):
-                    verdict = report(row, checkpoint)
-                    doomed = (request.number, request.attempt) in ((1, 0), (2, 0), (2, 1))
-                    if doomed and row.epoch == 3 + request.attempt:
-                        time.sleep(600)
-                    return verdict
-                with pathlib.Path(request.folder, "processes.txt").open("a") as told:
-                    told.write(f"{os.getpid()} {request.trial}\\n")
-                return train(trainer, request, reported, *more)
-            module.ToyTrainer.train = stands_still
-        spec.loader.exec_module = exec_module
-        return spec
-
-sys.meta_path.insert(0, Finder())
-"""
+def changed(train):
+    def stands_still(trainer, request, report, *more):
+        def reported(row, checkpoint):
+            verdict = report(row, checkpoint)
+            doomed = (request.number, request.attempt) in ((1, 0), (2, 0), (2, 1))
+            if doomed and row.epoch == 3 + request.attempt:
+                time.sleep(600)
+            return verdict
+        with pathlib.Path(request.folder, "processes.txt").open("a") as told:
+            told.write(f"{os.getpid()} {request.trial}\\n")
+        return train(trainer, request, reported, *more)
+    return stands_still
+""")
 
 
 @pytest.mark.nightly  # who stands still: unit/runtime/test_watchdog; one that is stopped: above

@@ -52,8 +52,7 @@ def folder() -> Path:
 
 def pages() -> dict[str, str]:
     """Return the text of every page by topic, in alphabetical order."""
-    pages = sorted(folder().glob("*.md"), key=lambda path: path.stem)
-    return {path.stem: path.read_text(encoding="utf-8") for path in pages}
+    return dict(sorted((path.stem, path.read_text(encoding="utf-8")) for path in folder().glob("*.md")))
 
 
 def page(topic: str) -> str:

@@ -32,7 +32,7 @@ class _Curve:
     ending: Ending | None = None
     smooth: NDArray[np.float64] | None = None
     forecast: tuple[CurveModel, Forecast | None] | None = None
-    """By which model, and what."""
+    """The model that made it, and the forecast; None where it has to be made."""
     seconds: list[float] = field(default_factory=list)
     """What its epochs took, as far as they were measured, those trained again included."""
 

@@ -51,7 +51,7 @@ _HUGE = 1e12
 _ROUNDS = 3
 """How often the neighbourhood of the best candidates is searched, each time half as wide."""
 _DOUBT = 4.0
-"""The variance of the process grows by this times parameters per observation: it takes what it learned for certain."""
+"""Inflates the posterior variance by this times parameters per observation: fitted from few, it is overconfident."""
 _LENGTH = 0.5
 """Expected length scale, times the root of the number of parameters (Hvarfner et al. 2024)."""
 _LENGTH_SPREAD = 0.7

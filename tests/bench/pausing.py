@@ -58,7 +58,7 @@ class Pausing:
         self._rule, _, chance = rule.partition(" ")
         options = {"pruner": "soft", "grace_epochs": 10, "parameters": {"lr0": {"min": 0.1, "max": 1.0}}}
         search = Search.model_validate(options)
-        self._pruner = SoftPruner(search, EPOCHS, chance=float(chance or 0.1), complete=3, protected=0.15)
+        self._pruner = SoftPruner(search, EPOCHS, chance=float(chance or 0.1), top=1, complete=3, protected=0.15)
         self._rng, self._true = np.random.default_rng([seed, 3]), true
         self._points: dict[str, NDArray[np.float64]] = {}
         self._scores: dict[str, list[float]] = {}

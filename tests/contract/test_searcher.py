@@ -245,4 +245,4 @@ def test_a_searcher_learns_what_matters_most_to_the_backend(tmp_path: Path, monk
         "search: {parameters: {lr0: {min: 0.001, max: 0.1}}}\n"
     )
     TrialGenerator(load_experiment(file), model_fingerprint="m", data_fingerprint="d", world_size=1)
-    assert [list(decades) for decades in learned] == [["lr0"]]
+    assert [list(decades) for decades in learned] == [["lr0", "batch", "imgsz"]]

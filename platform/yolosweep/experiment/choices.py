@@ -150,12 +150,13 @@ PRUNERS: dict[str, PrunerChoice] = {
     for point in entry_points(group="yolosweep.pruners")
 } | {
     "soft": PrunerChoice(
-        summary="stops trials with hardly any chance to beat the best, as forecast from their curves",
+        summary="stops trials with hardly any chance to be among the best, as forecast from their curves",
         factory="yolosweep.search.pruners.soft:SoftPruner",
         has_grace=True,
         knows_limits=True,
         options={
             "chance": Option(summary="a trial stops below this chance", default=0.02, low=0.0, high=0.5),
+            "top": Option(summary="how many are the best", default=3, low=1, high=1000),
             "complete": Option(summary=_COMPLETE.summary, default=3, low=1, high=1000),
             "protected": Option(summary="share of the trials that are never stopped", default=0.15, low=0.0, high=1.0),
         },

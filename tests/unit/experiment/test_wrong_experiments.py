@@ -236,7 +236,7 @@ VALUES = [
     wrong(
         "pruner options",
         TOP + "search: {pruner_options: {chnce: 0.1, chance: 3, complete: 2.5}, parameters: {box: {min: 4, max: 9}}}\n",
-        ("search.pruner_options.chnce", 4, "which has chance, complete, protected"),
+        ("search.pruner_options.chnce", 4, "which has chance, top, complete, protected"),
         ("search.pruner_options.chance", 4, "3 must be a number from 0 to 0.5; the default is 0.02"),
         ("search.pruner_options.complete", 4, "2.5 must be a whole number from 1 to 1000; the default is 3"),
     ),

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,11 @@ def test_it_finds_a_peak_that_random_points_miss(mode: str, sign: int) -> None:
     def score(point: dict[str, Any]) -> float:
         return sign * math.exp(-sum((point[name] - peak[name]) ** 2 for name in peak))
 
-    points = walk(searcher_for("gp", space, seed=0, mode=mode), score, 30)
-    assert max(sign * score(point) for point in points[20:]) > 0.98
+    def best(seed: int) -> float:
+        points = walk(searcher_for("gp", space, seed=seed, mode=mode), score, 30)
+        return max(sign * score(point) for point in points[20:])
+
+    assert statistics.median(best(seed) for seed in range(5)) > 0.995
 
 
 @pytest.mark.slow
@@ -67,10 +71,11 @@ def test_a_batch_that_was_lowered_out_of_the_space_is_learned_too() -> None:
     space = {"batch": Parameter(values=[8, 16, 32]), "mosaic": Parameter(min=0.0, max=1.0)}
     lowered, ignorant = (searcher_for("gp", space, seed=0, mode="max") for _ in range(2))
     for number in range(12):
-        asked = {"batch": 8, "mosaic": number / 12}
-        for searcher, used in ((lowered, {**asked, "batch": 4}), (ignorant, asked)):
+        is_lowered = number % 2 == 0
+        asked = {"batch": 8 if is_lowered else 32, "mosaic": number / 12}
+        for searcher, used in ((lowered, {**asked, "batch": 4} if is_lowered else asked), (ignorant, asked)):
             searcher.started(number, asked)
-            searcher.tell(number, used, number / 12)
+            searcher.tell(number, used, 0.1 if is_lowered else 0.5 - number / 40)
     assert [lowered.suggest(n) for n in range(12, 16)] != [ignorant.suggest(n) for n in range(12, 16)]
 
 

@@ -51,7 +51,7 @@ def train(pruner: SoftPruner, number: int, final: float, late: float = 0.0, mode
 
 def test_nothing_is_stopped_before_enough_trainings_are_complete() -> None:
     pruner = make(complete=4)
-    assert [train(pruner, number, final) for number, final in enumerate((0.6, 0.1, 0.1, 0.1))] == [EPOCHS] * 4
+    assert [train(pruner, number, final) for number, final in enumerate((0.6, 0.5, 0.5, 0.1))] == [EPOCHS] * 4
     assert train(pruner, 4, 0.1) < EPOCHS
 
 
@@ -87,6 +87,16 @@ def test_about_the_stated_share_is_protected() -> None:
     assert sum(is_protected(f"t{number:04d}", 0.15) for number in range(1000)) == pytest.approx(150, abs=35)
 
 
+def test_what_may_be_among_the_best_goes_on_though_it_cannot_beat_the_best_score() -> None:
+    three, one = make(), make(top=1)
+    for number, final in enumerate((0.9, 0.5, 0.45, 0.2)):
+        train(three, number, final)
+        train(one, number, final)
+    assert train(three, 4, 0.44) == EPOCHS
+    assert train(one, 4, 0.44) < EPOCHS
+    assert train(three, 5, 0.1) < EPOCHS
+
+
 def test_the_reason_has_the_numbers() -> None:
     pruner = make()
     for number in range(3):
@@ -95,5 +105,5 @@ def test_the_reason_has_the_numbers() -> None:
         pruner.apply(EpochRecorded(trial="t0003", row=row(epoch, 0.05)))
     reason = pruner.reason("t0003", row(10, 0.05))
     assert reason.startswith("after epoch 10: forecast to end at 0.")
-    assert "(under 2%) to beat the best's 0.5" in reason
+    assert "(under 2%) to be among the 3 best, above 0.5" in reason
     assert reason.endswith("(scores smoothed over epochs)")

@@ -1,8 +1,9 @@
-"""Which trial to stop: one whose curve leaves hardly any chance to beat the best complete training.
+"""Which trial to stop: one whose curve leaves hardly any chance to be among the best complete trainings.
 
 The chance follows from the curve model, which learns from the complete trainings of this sweep how much such curves
 still gain, late bloomers included. So nothing is stopped before some trainings are complete, and a share of all trials
-is never stopped: they teach what stopped ones cannot.
+is never stopped: they teach what stopped ones cannot. The bar is not the best score, which is partly luck, but one of
+the next: the best settings need not have the best score of a sweep, and finals compare several trials.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ _UNTIL = 0.85
 
 @dataclass(frozen=True, kw_only=True)
 class _Outlook:
-    """A trial's forecast against the best complete training."""
+    """A trial's forecast against the best complete trainings."""
 
     chance: float
     final: float
-    best: float
+    bar: float
 
 
 class SoftPruner:
@@ -36,13 +37,16 @@ class SoftPruner:
     Args:
         search: the experiment's ``search`` section.
         epochs: epochs of one trial.
-        chance: a trial stops below this chance to beat the best.
+        chance: a trial stops below this chance to be among the best.
+        top: how many are the best.
         complete: trainings that must be complete before any is stopped.
         protected: share of the trials that are never stopped.
     """
 
-    def __init__(self, search: Search, epochs: int, *, chance: float, complete: int, protected: float) -> None:
-        self._chance, self._complete, self._protected = chance, complete, protected
+    def __init__(
+        self, search: Search, epochs: int, *, chance: float, top: int, complete: int, protected: float
+    ) -> None:
+        self._chance, self._top, self._complete, self._protected = chance, top, complete, protected
         self._epochs, self._grace, self._mode = epochs, search.grace_epochs or 1, search.mode
         self._every = max(1, epochs // 20)
         self._forecasts = Forecasts(epochs, search.mode)
@@ -60,9 +64,10 @@ class SoftPruner:
         outlook = self._outlook(trial, row)
         if outlook is None:
             return ""
+        goal = "beat the best" if self._top == 1 else f"be among the {self._top} best"
         return (
             f"after epoch {row.epoch}: forecast to end at {outlook.final:.4g}, with a chance of {outlook.chance:.1%} "
-            f"(under {100 * self._chance:g}%) to beat the best's {outlook.best:.4g} (scores smoothed over epochs)"
+            f"(under {100 * self._chance:g}%) to {goal}, above {outlook.bar:.4g} (scores smoothed over epochs)"
         )
 
     def apply(self, event: Event) -> None:
@@ -81,8 +86,8 @@ class SoftPruner:
         forecast = self._forecasts.after(trial, row.score)
         if len(finals) < self._complete or forecast is None:
             return None
-        best = max(finals) if self._mode == "max" else min(finals)
-        return _Outlook(chance=forecast.chance(best, self._mode), final=forecast.final, best=best)
+        bar = sorted(finals, reverse=self._mode == "max")[: self._top][-1]
+        return _Outlook(chance=forecast.chance(bar, self._mode), final=forecast.final, bar=bar)
 
     def _is_judged(self, epoch: int) -> bool:
         return self._grace <= epoch <= _UNTIL * self._epochs and epoch < self._epochs and not epoch % self._every

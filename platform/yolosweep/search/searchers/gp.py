@@ -33,12 +33,12 @@ __all__ = ["GpSearcher"]
 
 Array = NDArray[np.float64]
 
-_NEAR_SHARE = 0.34
+_NEAR_SHARE = 0.15
 """Share of the first trials that are drawn around the defaults."""
 _NEAR_WIDTH = 0.22
 _PRIOR_WIDTH = 0.35
 """Standard deviation of the prior around the defaults, in each column."""
-_PRIOR_TRIALS = 2.0
+_PRIOR_TRIALS = 0.5
 """The logarithm of the prior counts by this over the number of observations."""
 _LEARNED = 200
 """Observations that the process is fitted to; of more, the best, the newest and a sample of the others."""

@@ -48,7 +48,8 @@ def test_it_tells_what_is_run_where_and_at_what_cost(experiment: Path) -> None:
     assert lines["search"] == "gp, max metrics/accuracy_top1, 7 trials, the defaults first"
     assert lines["trial 0"] == "lr0=0.01, batch=8"
     assert (
-        lines["pruning"] == "soft: stops trials with hardly any chance to be among the best, as forecast from their curves"
+        lines["pruning"]
+        == "soft: stops trials with hardly any chance to be among the best, as forecast from their curves"
     )
     assert lines["cost"].startswith("at most 63 epochs (9 a trial)")
     assert lines["estimate"].startswith("a rough model of an average CPU; may be off by a factor of 3")

@@ -108,8 +108,8 @@ identity, which recorded runs have.
 """
 
 DECADES = {"lr0": 1.0, "batch": 0.6, "imgsz": 0.4}
-"""Fits to 100 recorded configurations each of BCCD and of a drawn parking lot say 0.8 and 0.9 for the learning rate, 0.7
-and 0.5 for the batch, and 0.5 and 0.4 for the image size."""
+"""Fits to 100 recorded configurations each of BCCD and of a drawn parking lot say 0.8 and 0.9 for the learning rate,
+0.7 and 0.5 for the batch, and 0.5 and 0.4 for the image size."""
 
 OURS: dict[str, tuple[Any, str]] = {
     # Ultralytics accepts augmentations without listing it in its file.

@@ -38,7 +38,7 @@ _NEAR_SHARE = 0.15
 _NEAR_WIDTH = 0.22
 _PRIOR_WIDTH = 0.35
 """Standard deviation of the prior around the defaults, in each column."""
-_PRIOR_TRIALS = 0.5
+_PRIOR_TRIALS = 1.0
 """The logarithm of the prior counts by this over the number of observations."""
 _LEARNED = 200
 """Observations that the process is fitted to; of more, the best, the newest and a sample of the others."""

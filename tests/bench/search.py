@@ -25,7 +25,9 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Protocol
@@ -427,6 +429,53 @@ class OptunaTpe:
         pass
 
 
+class SyneTune(Random):
+    """A scheduler of Syne Tune, which pauses trials and resumes them, after the defaults.
+
+    0.14.2 is the last release that has them; its pins are too old for this environment. Put it beside:
+    ``pip install --no-deps --target DIR syne-tune==0.14.2 dill sortedcontainers autograd``, then ``PYTHONPATH=DIR``.
+    """
+
+    def __init__(self, world: World, seed: int, name: str, **options: int) -> None:
+        import_module("syne_tune")  # the parts import each other in a circle
+        space = import_module("syne_tune.config_space")
+        found: dict[str, Any] = {}
+        for key, axis in world.space.items():
+            if "values" in axis:
+                found[key] = space.ordinal(axis["values"], kind="equal")
+            else:
+                kind = space.loguniform if "distribution" in axis else space.uniform
+                found[key] = kind(float(axis["min"]), float(axis["max"]))
+        method = getattr(import_module("syne_tune.optimizer.legacy_baselines"), name)
+        self._scheduler = method(
+            found, metric="score", mode="max", resource_attr="epoch", max_t=world.epochs, random_seed=seed,
+            points_to_evaluate=[{key: world.defaults[key] for key in found}], **options,
+        )  # fmt: skip
+        self._trial = import_module("syne_tune.backend.trial_status").Trial
+        self._trials: dict[str, Any] = {}
+
+    def next(self) -> Job | None:
+        number = len(self._trials)
+        suggestion = self._scheduler.suggest(number)
+        if suggestion is None:
+            return None
+        if not suggestion.spawn_new_trial_id:
+            name = f"t{suggestion.checkpoint_trial_id}"
+            return Job(trial=name, config=self._trials[name].config)
+        trial = self._trial(trial_id=number, config=suggestion.config, creation_time=datetime.now())
+        self._trials[f"t{number}"] = trial
+        self._scheduler.on_trial_add(trial)
+        return Job(trial=f"t{number}", config=dict(trial.config))
+
+    def row(self, trial: str, epoch: int, score: float) -> Ending | None:
+        decision = self._scheduler.on_trial_result(self._trials[trial], {"score": score, "epoch": epoch})
+        return None if decision == "CONTINUE" else Ending.PRUNED
+
+    def ended(self, trial: str, how: Ending) -> None:
+        if how is Ending.FINISHED:
+            self._scheduler.on_trial_remove(self._trials[trial])
+
+
 PEERS: dict[str, Callable[[World, int], Method]] = {
     "random": Random,
     "ray-asha": RayAsha,
@@ -434,6 +483,11 @@ PEERS: dict[str, Callable[[World, int], Method]] = {
     "optuna-tpe-median": lambda world, seed: OptunaTpe(world, seed, "median"),
     "optuna-tpe-hyperband": lambda world, seed: OptunaTpe(world, seed, "hyperband"),
 }
+SYNE_TUNE: dict[str, Callable[[World, int], Method]] = {
+    "syne-pasha": lambda world, seed: SyneTune(world, seed, "PASHA", grace_period=max(1, world.epochs // 20)),
+    "syne-dyhpo": lambda world, seed: SyneTune(world, seed, "DyHPO"),
+}
+"""Peers that are measured where they are installed."""
 
 
 def sweep(job: tuple[str, str, int, int]) -> Outcome:
@@ -443,7 +497,9 @@ def sweep(job: tuple[str, str, int, int]) -> Outcome:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         problem = world_of(family, seed)
-        method = Timed(Production(problem, searcher, pruner, seed) if pruner else PEERS[name](problem, seed))
+        method = Timed(
+            Production(problem, searcher, pruner, seed) if pruner else {**PEERS, **SYNE_TUNE}[name](problem, seed)
+        )
         try:
             found = Sweep(problem, method, workers, seed)
             regret, optimism = found.run()

@@ -108,6 +108,25 @@ def test_a_learning_rate_is_expected_to_matter_more_than_others() -> None:
     assert gap("a", {}) == pytest.approx(gap("lr0", {}))
 
 
+def test_few_trials_of_many_parameters_leave_doubt() -> None:
+    """The next point is far from the best one while little is known, and closer when much is."""
+    space = {letter: Parameter(min=0.0, max=1.0) for letter in "abcdefghij"}
+
+    def step(trials: int, seed: int) -> float:
+        searcher, rng, scores = searcher_for("gp", space, seed=seed, mode="max"), np.random.default_rng(seed), {}
+        for number in range(trials):
+            point = rng.random(len(space))
+            score = 0.5 - 0.1 * float(((point - 0.5) ** 2).sum())
+            scores[score], parameters = point, dict(zip(space, map(float, point), strict=True))
+            searcher.started(number, parameters)
+            searcher.tell(number, parameters, score)
+        found = np.array(list((searcher.suggest(trials) or {}).values()))
+        return float(np.linalg.norm(found - scores[max(scores)]))
+
+    few, many = (statistics.mean(step(trials, seed) for seed in range(6)) for trials in (8, 100))
+    assert few > 0.8 > many
+
+
 def test_running_trials_keep_others_away() -> None:
     space = {"mosaic": Parameter(min=0.0, max=1.0), "scale": Parameter(min=0.0, max=0.9)}
     searcher = searcher_for("gp", space, seed=0, mode="max")

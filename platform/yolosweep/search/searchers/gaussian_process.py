@@ -4,7 +4,7 @@ Own code, for measured reasons. Optuna's ``GPSampler`` takes no noise per observ
 epochs would count as much as a complete training. BoTorch's ``SingleTaskGP`` does, and fits as quickly, but it needs
 488 MiB more in the sweep controller, which loads no torch, and eight more packages (35 MB) in every installation. The
 kernel (Matérn 5/2, one length scale per parameter) and the priors follow BoTorch (Hvarfner et al. 2024). One decision
-of ``gp`` takes 0.1 to 0.3 s of one core at 200 trials with 14 parameters, and 0.6 to 1 s with a history of 10,000.
+of ``gp`` takes 0.1 to 0.3 s of one core at 200 trials with 14 parameters, and 0.2 s with a history of 10,000.
 """
 
 from __future__ import annotations

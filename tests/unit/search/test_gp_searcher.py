@@ -48,7 +48,9 @@ def test_it_finds_a_peak_that_random_points_miss(mode: str, sign: int) -> None:
         points = walk(searcher_for("gp", space, seed=seed, mode=mode), score, 30)
         return max(sign * score(point) for point in points[20:])
 
-    assert statistics.median(best(seed) for seed in range(5)) > 0.995
+    found = sorted(best(seed) for seed in range(5))
+    assert found[0] > 0.95  # one of twelve seeds finds the last hundredths after 30 trials only
+    assert found[1] > 0.995
 
 
 @pytest.mark.slow
@@ -71,11 +73,10 @@ def test_a_batch_that_was_lowered_out_of_the_space_is_learned_too() -> None:
     space = {"batch": Parameter(values=[8, 16, 32]), "mosaic": Parameter(min=0.0, max=1.0)}
     lowered, ignorant = (searcher_for("gp", space, seed=0, mode="max") for _ in range(2))
     for number in range(12):
-        is_lowered = number % 2 == 0
-        asked = {"batch": 8 if is_lowered else 32, "mosaic": number / 12}
-        for searcher, used in ((lowered, {**asked, "batch": 4} if is_lowered else asked), (ignorant, asked)):
+        asked = {"batch": 8, "mosaic": number / 12}
+        for searcher, used in ((lowered, {**asked, "batch": 4}), (ignorant, asked)):
             searcher.started(number, asked)
-            searcher.tell(number, used, 0.1 if is_lowered else 0.5 - number / 40)
+            searcher.tell(number, used, number / 12)
     assert [lowered.suggest(n) for n in range(12, 16)] != [ignorant.suggest(n) for n in range(12, 16)]
 
 

@@ -97,13 +97,14 @@ def test_what_may_be_among_the_best_goes_on_though_it_cannot_beat_the_best_score
     assert train(three, 5, 0.1) < EPOCHS
 
 
-def test_the_reason_has_the_numbers() -> None:
-    pruner = make()
+@pytest.mark.parametrize(("top", "goal"), [(3, "be among the 3 best, which begin at"), (1, "beat the best's")])
+def test_the_reason_has_the_numbers(top: int, goal: str) -> None:
+    pruner = make(top=top)
     for number in range(3):
         train(pruner, number, 0.6)
     for epoch in range(1, 10):
         pruner.apply(EpochRecorded(trial="t0003", row=row(epoch, 0.05)))
     reason = pruner.reason("t0003", row(10, 0.05))
     assert reason.startswith("after epoch 10: forecast to end at 0.")
-    assert "(under 2%) to be among the 3 best, above 0.5" in reason
+    assert f"(under 2%) to {goal} 0.5" in reason
     assert reason.endswith("(scores smoothed over epochs)")

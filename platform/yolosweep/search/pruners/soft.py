@@ -64,10 +64,10 @@ class SoftPruner:
         outlook = self._outlook(trial, row)
         if outlook is None:
             return ""
-        goal = "beat the best" if self._top == 1 else f"be among the {self._top} best"
+        goal = "beat the best's" if self._top == 1 else f"be among the {self._top} best, which begin at"
         return (
             f"after epoch {row.epoch}: forecast to end at {outlook.final:.4g}, with a chance of {outlook.chance:.1%} "
-            f"(under {100 * self._chance:g}%) to {goal}, above {outlook.bar:.4g} (scores smoothed over epochs)"
+            f"(under {100 * self._chance:g}%) to {goal} {outlook.bar:.4g} (scores smoothed over epochs)"
         )
 
     def apply(self, event: Event) -> None:

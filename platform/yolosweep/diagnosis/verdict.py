@@ -28,7 +28,7 @@ from statistics import NormalDist
 from yolosweep.diagnosis.seeds import CONFIDENCE, compared_seeds, decisive, of_finals, seed_lines, seed_table
 from yolosweep.diagnosis.selection import claim_of_limits, claim_of_rule, selection_lines
 from yolosweep.diagnosis.ties import cheapest_of, tie_lines, ties_of
-from yolosweep.diagnosis.verdict_reading import agreement, names_of
+from yolosweep.diagnosis.verdict_reading import advice, agreement, names_of
 from yolosweep.records.events import PairedError
 from yolosweep.records.verdict import Comparison, Evidence, Outcome, ScoredTrial, SeedComparison, SweepVerdict
 
@@ -332,6 +332,7 @@ def _details(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
         return [_NOTHING_LEARNED, *_clamped(evidence)]
     return [
         *names_of(verdict),
+        *advice(evidence, verdict),
         *selection_lines(evidence),
         *seed_lines(evidence, verdict),
         *_method(evidence, verdict),

@@ -1,10 +1,11 @@
-"""What helps to read a verdict: what its names stand for, and why val and test need not contradict each other."""
+"""What helps to read a verdict: what its names stand for, what to do, and why val and test need not contradict."""
 
 from __future__ import annotations
 
-from yolosweep.records.verdict import Comparison, SweepVerdict
+from yolosweep.diagnosis.selection import claim_of_rule
+from yolosweep.records.verdict import Comparison, Evidence, Outcome, SweepVerdict
 
-__all__ = ["agreement", "names_of"]
+__all__ = ["advice", "agreement", "names_of"]
 
 
 def names_of(verdict: SweepVerdict) -> list[str]:
@@ -24,3 +25,12 @@ def agreement(val: Comparison, test: Comparison) -> str:
     if (val.low <= 0 <= val.high) is (test.low <= 0 <= test.high) or low > high:
         return ""
     return f"; no contradiction to val: both intervals contain {low:+.4f} to {high:+.4f}"
+
+
+def advice(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
+    """Return what to use where trial 0 could have won, and nothing tells it from the best other trial."""
+    if verdict.outcome is not Outcome.NO_DIFFERENCE or claim_of_rule(evidence, verdict) is not None:
+        return []
+    instead = verdict.cheapest if verdict.cheapest != verdict.reference else None
+    what = f", or take the cheapest tie, {instead}" if instead else ""
+    return [f"Keep {verdict.reference_name}{what}: so small a lead may be luck."]

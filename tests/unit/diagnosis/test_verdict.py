@@ -100,6 +100,28 @@ def test_the_names_of_the_headline_are_explained_first(off: dict[str, Any], othe
     assert found.details[0] == f"Each trial is a training: {line}; val is the 200 images that ranked them."
 
 
+@pytest.mark.parametrize(
+    ("scores", "about", "kept"),
+    [
+        ((0.5, 0.51), {}, "the defaults"),
+        ((0.51, 0.5), {}, "the defaults"),
+        ((0.5, 0.51), {"off_defaults": {"lr0": (0.01, 2.0)}}, "trial 0"),
+        ((0.5, 0.6), {}, None),
+        ((0.5, 0.4), {}, None),
+        ((0.5, 0.51), {"beyond": "latency_ms 20.0", "limits": "latency_ms <= 15", "rule": "the best score"}, None),
+        ((0.02, 0.025), {}, None),
+    ],
+    ids=["tie", "trial 0 leads", "other name", "better", "worse", "trial 0 beyond a limit", "not learned"],
+)
+def test_trial_0_is_to_be_kept_where_a_lead_may_be_luck(
+    scores: tuple[float, float], about: dict[str, Any], kept: str | None
+) -> None:
+    rivals = ("t0001", "t0000") if scores[1] > scores[0] else ("t0000", "t0001")
+    found = judge(evidence(*scores, winner=rivals[0], reference=compared(rivals[1], val=0.02), **about))
+    said = [line for line in found.details if "luck" in line and line.startswith("Keep")]
+    assert said == ([f"Keep {kept}: so small a lead may be luck."] if kept else [])
+
+
 def test_what_is_worse_on_test_is_not_better() -> None:
     found = judge(
         evidence(0.5, 0.7, validated={"val": 0.7, "test": 0.4}, reference=compared("t0000", val=0.02, test=(0.6, 0.03)))
@@ -195,6 +217,7 @@ def test_the_cheapest_tie_has_fewer_parameters_then_smaller_images() -> None:
     found = judge(Evidence(metric=METRIC, mode="max", ended=True, images=50, trials=trials, winner="t0003"))
     assert found.cheapest == "t0002"
     assert "The cheapest of them is t0002 (imgsz 480)." in found.details
+    assert "Keep the defaults, or take the cheapest tie, t0002: so small a lead may be luck." in found.details
     equal = judge(evidence(0.70, 0.71, images=50))
     assert equal.cheapest is None
 

@@ -166,7 +166,7 @@ def sweep(rule: str, family: str, seed: int) -> Found:
     method = Pausing(rule, seed, lambda trial: problem.curve(trainings[trial].job.config, seed).true)
     found = Sweep(problem, method, 4, seed)
     trainings = found.trainings
-    regret, _ = found.run()
+    regret, _, _ = found.run()
     best = max(trainings.values(), key=lambda one: problem.curve(one.job.config, seed).true)
     epochs = sum(one.epoch for one in trainings.values()) / len(trainings)
     pruned = best.how is Ending.PRUNED

@@ -1,9 +1,10 @@
 """Record real curves for the simulator: seeded random configurations, trained one after the other on one CPU thread.
 
-Each line of the table is one training: 12 epochs of yolo11n, warm from weights that the other set trained, AdamW,
-nbs = batch. Configuration 0 is the defaults; every fourth configuration is trained with a second seed. Sets are BCCD
-and the parking sample of this project, at most 80 images of train and 30 of val. A training is added to the table
-when it has ended, and a later run continues after the last one:
+Each line of the table is one training: 12 epochs of yolo11n from weights that the other data trained, nbs = batch.
+Configuration 0 is the defaults; every fourth configuration is trained with a second seed. Data are BCCD and the
+parking sample of this project, at most 80 images of train and 30 of val, each with AdamW and with SGD and other
+configurations. With SGD the weights were trained with it, too, and have learned little. A training is added to the
+table when it has ended, and a later run continues after the last one:
 
     OMP_NUM_THREADS=1 python -m tests.bench.record_curves --file tests/bench/curves.csv --data ../shared/data/bccd
 """
@@ -18,6 +19,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +49,26 @@ DEFAULTS: dict[str, Any] = {
     "mosaic": 1.0, "hsv_h": 0.015, "hsv_s": 0.7, "hsv_v": 0.4, "scale": 0.5, "translate": 0.1, "fliplr": 0.5,
     "box": 7.5, "cls": 0.5,
 }  # fmt: skip
-SETS = ("bccd", "parking")
 EPOCHS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedSet:
+    """A set of the table."""
+
+    data: str
+    optimizer: str
+    stream: int
+    """Of random numbers, that configurations are drawn from."""
+
+
+SETS = {
+    "bccd": RecordedSet(data="bccd", optimizer="AdamW", stream=13),
+    "parking": RecordedSet(data="parking", optimizer="AdamW", stream=13),
+    "bccd-sgd": RecordedSet(data="bccd", optimizer="SGD", stream=14),
+    "parking-sgd": RecordedSet(data="parking", optimizer="SGD", stream=14),
+}
+DATA = ("bccd", "parking")
 HEAD = ["set", "number", "seed", *SPACE, "cpu_s", *(f"epoch {epoch}" for epoch in range(1, EPOCHS + 1))]
 FIXED: dict[str, Any] = {
     "optimizer": "AdamW", "close_mosaic": 2, "patience": 0, "amp": False, "plots": False, "workers": 0, "cache": "ram",
@@ -56,11 +76,11 @@ FIXED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def configuration(number: int) -> dict[str, Any]:
+def configuration(number: int, stream: int = 13) -> dict[str, Any]:
     """Return a configuration by its number: the defaults, then seeded random points."""
     if number == 0:
         return dict(DEFAULTS)
-    rng = np.random.default_rng([13, number])
+    rng = np.random.default_rng([stream, number])
     found: dict[str, Any] = {}
     for name, axis in SPACE.items():
         if "values" in axis:
@@ -83,7 +103,7 @@ def data_sets(root: Path, photos: Path) -> dict[str, Path]:
         for folder in (root / "bccd", *(root / "bccd").rglob("*")):
             folder.chmod(0o755 if folder.is_dir() else 0o644)
     found = {}
-    for name in SETS:
+    for name in DATA:
         settings = {**yaml.safe_load((root / name / "data.yaml").read_text()), "path": str(root / name)}
         for split, count in (("train", 80), ("val", 30)):
             images = sorted((root / name / settings[split]).iterdir())
@@ -117,16 +137,17 @@ def train(data: Path, model: str, root: Path, epochs: int, **settings: Any) -> t
     return scores[:epochs], trainer
 
 
-def weights_for(root: Path, sets: dict[str, Path], name: str) -> Path:
-    """Return the weights that trainings of a set begin with; the other set trained them."""
+def weights_for(root: Path, data: dict[str, Path], name: str) -> Path:
+    """Return the weights that trainings of a set begin with; the other data trained them."""
     import torch
 
     file = root / f"for-{name}.pt"
     if not file.exists():
-        other = next(path for key, path in sets.items() if key != name)
+        other = next(path for key, path in data.items() if key != SETS[name].data)
         _, trainer = train(
-            other, "yolo11n.yaml", root, 15, batch=8, imgsz=96, lr0=0.002, warmup_epochs=1.0, mosaic=0.5, seed=0
-        )
+            other, "yolo11n.yaml", root, 15, batch=8, imgsz=96, lr0=0.002, warmup_epochs=1.0, mosaic=0.5, seed=0,
+            optimizer=SETS[name].optimizer,
+        )  # fmt: skip
         torch.save({"model": trainer.ema.ema.half(), "train_args": {}}, file)
     return file
 
@@ -160,10 +181,11 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    sets = data_sets(root, given.data)
+    data = data_sets(root, given.data)
     for name, number, seed in itertools.islice((one for one in planned(given.count) if one not in known), given.limit):
-        weights, config, before = weights_for(root, sets, name), configuration(number), time.process_time()
-        scores, _ = train(sets[name], str(weights), root, EPOCHS, seed=seed, **config)
+        asked, weights, before = SETS[name], weights_for(root, data, name), time.process_time()
+        config = configuration(number, asked.stream)
+        scores, _ = train(data[asked.data], str(weights), root, EPOCHS, seed=seed, optimizer=asked.optimizer, **config)
         row = [name, number, seed, *config.values(), round(time.process_time() - before, 1)]
         with given.file.open("a", newline="") as table:
             csv.writer(table, lineterminator="\n").writerow([*row, *(f"{score:.4f}" for score in scores)])

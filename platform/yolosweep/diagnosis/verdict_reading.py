@@ -33,4 +33,5 @@ def advice(evidence: Evidence, verdict: SweepVerdict) -> list[str]:
         return []
     instead = verdict.cheapest if verdict.cheapest != verdict.reference else None
     what = f", or take the cheapest tie, {instead}" if instead else ""
-    return [f"Keep {verdict.reference_name}{what}: so small a lead may be luck."]
+    why = ": so small a lead may be luck" if (verdict.comparisons[0].difference or 0.0) > 0 else ""
+    return [f"Keep {verdict.reference_name}{what}{why}."]

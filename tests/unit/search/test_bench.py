@@ -99,7 +99,8 @@ def test_recorded_curves_are_a_world_of_their_own(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_finals_are_judged_at_the_same_cost() -> None:
     found = finals.looks(("near", 0, 4, (17.0,)))
-    assert [one.by for one in found] == ["finals of the best by score", "finals of the best by model", "score", "model"]
+    ways = ["finals of the best by score", "finals of the best by model", "score", "verdict", "model"]
+    assert [one.by for one in found] == ways
     assert all(one.cost == 17.0 for one in found)
     assert found[2].spent == pytest.approx(17.0, abs=0.1)
     assert found[0].spent == pytest.approx(17.0, abs=5.0)  # finalists may cost more or less than the defaults

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from yolosweep.data.samples.cache import sample_folder
+from yolosweep.data.samples.sample_cache import sample_folder
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History

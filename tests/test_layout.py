@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,3 +109,10 @@ def test_init_only_re_exports(file: Path) -> None:
         typing = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
         imports = typing or isinstance(node, (ast.Import, ast.ImportFrom))
         assert named or docstring or lazy_door or imports, ast.unparse(node)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_modules_that_a_docstring_names_exist(file: Path) -> None:
+    known = {".".join(one.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__") for one in FILES}
+    for name in re.findall(r":mod:`~?([\w.]+)`", file.read_text(encoding="utf-8")):
+        assert any(f".{one}".endswith(f".{name}") for one in known), name

@@ -28,15 +28,15 @@ from yolosweep.records.export import ExportedWinner
 from yolosweep.records.plan import Plan
 from yolosweep.records.summary import Summary
 from yolosweep.report import summarize, write_report
-from yolosweep.report.explanation import explain
-from yolosweep.report.winner import verify_file
+from yolosweep.report.trial_explanations import explain
+from yolosweep.report.winner_verification import verify_file
 from yolosweep.workflows.data_check import check_data
 from yolosweep.workflows.data_split import split_data
-from yolosweep.workflows.diagnosis import diagnose as diagnose_path
 from yolosweep.workflows.experiment_checks import check as check_experiment
-from yolosweep.workflows.follow_up import FollowUp, follow_up
-from yolosweep.workflows.listener import Listener, LogListener
+from yolosweep.workflows.follow_up_experiment import FollowUp, follow_up
 from yolosweep.workflows.notebook_view import notebook_view
+from yolosweep.workflows.progress_listener import Listener, LogListener
+from yolosweep.workflows.run_diagnosis import diagnose as diagnose_path
 from yolosweep.workflows.sweep_plan import plan_of
 from yolosweep.workflows.sweep_run import resume_sweep, run_sweep
 from yolosweep.workflows.trial_table import trial_frame, write_trials

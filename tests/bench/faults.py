@@ -33,7 +33,7 @@ from tests.bench.rig import MARK, REPOSITORY, Rig
 
 from yolosweep.backends.toy.crops import read_crops
 from yolosweep.backends.toy.model import Descent
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.ledger import runs_below
 from yolosweep.ledger.history import History
 

@@ -41,7 +41,7 @@ from tests.bench.search import (
     score_of,
 )
 
-from yolosweep.diagnosis.seeds import compared_seeds, seed_table
+from yolosweep.diagnosis.finals_comparison import compared_seeds, seed_table
 from yolosweep.records import Ending
 from yolosweep.records.verdict import Finalist
 from yolosweep.search.simulation import START_EPOCHS

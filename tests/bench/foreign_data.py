@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from yolosweep.data.checks.gate import Gate, examine
+from yolosweep.data.checks.dataset_checks import Gate, examine
 from yolosweep.errors import YolosweepError
 from yolosweep.workflows.data_split import pooled_layout, split_data
-from yolosweep.workflows.listener import LogListener
+from yolosweep.workflows.progress_listener import LogListener
 
 BOX = "0 0.5 0.5 0.2 0.2\n"
 BORING = {"split-test-absent", "split-val-small", "balance-class-few", "balance-class-unscored", "duplicate-near"}

@@ -28,7 +28,7 @@ from rich.table import Table
 from tests.bench.record_curves import EPOCHS, FIXED, SPACE, data_sets, train, weights_for
 from tests.bench.rig import Rig
 
-from yolosweep.backends.ultralytics.environment import enter
+from yolosweep.backends.ultralytics.training_environment import enter
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 

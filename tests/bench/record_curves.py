@@ -94,7 +94,7 @@ def configuration(number: int, stream: int = 13) -> dict[str, Any]:
 
 def data_sets(root: Path, photos: Path) -> dict[str, Path]:
     """Return the data files of both sets, copied to where label caches may be written."""
-    from yolosweep.data.samples.dataset import draw_parking
+    from yolosweep.data.samples.parking_dataset import draw_parking
 
     if not (root / "parking").exists():
         draw_parking(root / "parking", seed=0)
@@ -174,7 +174,7 @@ def main() -> None:
     with given.file.open(newline="") as table:
         known = {(row["set"], int(row["number"]), int(row["seed"])) for row in csv.DictReader(table)}
 
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     enter()

@@ -44,10 +44,10 @@ from tests.bench import record_curves
 
 from yolosweep.diagnosis.verdict import judge
 from yolosweep.experiment import Experiment
-from yolosweep.experiment.settings import resolved
+from yolosweep.experiment.trial_settings import resolved
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending, TrialRequest
-from yolosweep.records.earlier import EarlierTrial
+from yolosweep.records.earlier_trial import EarlierTrial
 from yolosweep.records.events import PairedError, Reference
 from yolosweep.records.verdict import Evidence, ScoredTrial
 from yolosweep.records.verdict import Outcome as Verdict

@@ -22,7 +22,7 @@ from tests.bench.search import FAMILIES, NAMES, Problem, Production, Sweep, expe
 
 from yolosweep.ledger import read_events
 from yolosweep.records import PreparedDataset
-from yolosweep.records.earlier import EarlierTrial
+from yolosweep.records.earlier_trial import EarlierTrial
 from yolosweep.search.warm_start import EarlierSweep
 
 COSTS = (5.0, 10.0, 20.0, 40.0)

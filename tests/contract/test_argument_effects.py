@@ -95,7 +95,7 @@ def _sum_of(weights: Path) -> float:
 
 @pytest.fixture(scope="module")
 def trainings(tmp_path_factory: pytest.TempPathFactory) -> Trainings:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     return Trainings(tmp_path_factory.mktemp("effects"))

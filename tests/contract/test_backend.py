@@ -13,7 +13,7 @@ import pytest
 from yolosweep.backends import BACKENDS, Arguments, ArgumentSpace, Backend, Task, Trainer, backend_for, trainer_for
 from yolosweep.backends.arguments import DataTraits
 from yolosweep.backends.backend import CheckpointSize, Starter, TrainingCost
-from yolosweep.backends.preview import Preview
+from yolosweep.backends.sample_preview import Preview
 from yolosweep.errors import ExperimentError, Fault
 from yolosweep.experiment import Experiment, baseline, load_experiment, settings_of, sizes_of, starter
 from yolosweep.records import DataProfile
@@ -177,7 +177,7 @@ class LineBackend:
 def line(monkeypatch: pytest.MonkeyPatch) -> LineBackend:
     """The third backend, registered by its one line."""
     added = LineBackend()
-    monkeypatch.setattr("yolosweep.backends.registry.BACKENDS", [added, *BACKENDS])
+    monkeypatch.setattr("yolosweep.backends.backend_registry.BACKENDS", [added, *BACKENDS])
     return added
 
 

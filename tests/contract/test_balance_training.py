@@ -54,12 +54,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def dataset_of(folder: Path, *, balance: float, **more: Any) -> Any:
     """Build the training data set as a training does."""
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     from ultralytics.cfg import get_cfg
 
-    from yolosweep.backends.ultralytics.sampling import PureClassificationDataset, PureYOLODataset
+    from yolosweep.backends.ultralytics.image_order import PureClassificationDataset, PureYOLODataset
 
     arguments = get_cfg(overrides={"imgsz": 64, "fraction": 1.0, **more})
     if (folder / "train").is_dir():
@@ -74,7 +74,7 @@ def dataset_of(folder: Path, *, balance: float, **more: Any) -> Any:
 
 
 def keys_of(dataset: Any, *, epochs: int = 1, rank: int = 0, world_size: int = 1) -> list[int]:
-    from yolosweep.backends.ultralytics.sampling import EpochSampler
+    from yolosweep.backends.ultralytics.image_order import EpochSampler
 
     sampler = EpochSampler(
         len(dataset), seed=5, rank=rank, world_size=world_size, weights=dataset.weights()
@@ -123,7 +123,7 @@ def test_ranks_share_one_epoch(boxes: Path) -> None:
 
 
 def test_an_epoch_begun_at_is_that_epoch(boxes: Path) -> None:
-    from yolosweep.backends.ultralytics.sampling import EpochSampler
+    from yolosweep.backends.ultralytics.image_order import EpochSampler
 
     weights = dataset_of(boxes, balance=0.7).weights()
     sampler, later = (EpochSampler(IMAGES, seed=5, weights=weights) for _ in range(2))
@@ -137,7 +137,7 @@ def test_an_epoch_begun_at_is_that_epoch(boxes: Path) -> None:
 def test_off_and_evenly_frequent_classes_keep_the_order_there_was(boxes: Path) -> None:
     import torch
 
-    from yolosweep.backends.ultralytics.sampling import EpochSampler, _mixed
+    from yolosweep.backends.ultralytics.image_order import EpochSampler, _mixed
 
     assert dataset_of(boxes, balance=0.0).weights() is None
     even = dataset_of(boxes, balance=1.0)
@@ -157,7 +157,7 @@ def test_classification_folders_are_balanced_too(folders: Path) -> None:
 def test_rectangular_batches_stay_as_they_are(boxes: Path) -> None:
     from ultralytics.data import build_dataloader
 
-    from yolosweep.backends.ultralytics.sampling import with_sampler
+    from yolosweep.backends.ultralytics.image_order import with_sampler
 
     dataset = dataset_of(boxes, balance=1.0)
     dataset.rect = True

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from yolosweep.backends.ultralytics.environment import enter
+from yolosweep.backends.ultralytics.training_environment import enter
 
 
 @pytest.mark.parametrize(

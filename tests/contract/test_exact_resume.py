@@ -19,7 +19,7 @@ import pytest
 from tests.tools.micro_model import MICRO
 
 from yolosweep.backends import trainer_for
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Cause, Checkpoint, Ending, EpochResult, TrialPolicy, TrialRecord, TrialRequest, Verdict
 
@@ -268,7 +268,7 @@ def test_a_process_that_trained_another_trial_before_gives_the_same(make: Make) 
 @pytest.fixture
 def forward(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], float | None]], None]:
     """Let forward passes fail the way a GPU fails: by number, with an out-of-memory error or a loss of NaN."""
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     from ultralytics.nn.tasks import DetectionModel
@@ -449,7 +449,7 @@ def test_the_optimizer_steps_when_ultralytics_would_step_it(make: Make, monkeypa
 def test_best_weights_are_those_of_the_best_epoch_also_where_scores_tie(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     from ultralytics.engine.trainer import BaseTrainer
@@ -469,7 +469,7 @@ def test_best_weights_are_those_of_the_best_epoch_also_where_scores_tie(
 
 
 def test_patience_goes_on_counting_where_it_was(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     from ultralytics.engine.trainer import BaseTrainer

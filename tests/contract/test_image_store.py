@@ -23,11 +23,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolosweep.backends.ultralytics.environment import enter
-from yolosweep.image_cache.eviction import Shelf
-from yolosweep.image_cache.shared import shared_store, store_of
-from yolosweep.image_cache.source import Loaded, Source
-from yolosweep.image_cache.store import ImageStore, open_store
+from yolosweep.backends.ultralytics.training_environment import enter
+from yolosweep.image_cache.cache_folder import Shelf
+from yolosweep.image_cache.image_source import Loaded, Source
+from yolosweep.image_cache.image_store import ImageStore, open_store
+from yolosweep.image_cache.shared_images import shared_store, store_of
 
 SIDE = 64
 PAGE = 4096

@@ -20,7 +20,7 @@ from PIL import Image
 
 from yolosweep.backends import trainer_for
 from yolosweep.backends.ultralytics import label_cache
-from yolosweep.backends.ultralytics.environment import enter, scan_findings
+from yolosweep.backends.ultralytics.training_environment import enter, scan_findings
 from yolosweep.records import Ending, TrialRequest, Verdict
 
 pytestmark = pytest.mark.slow

@@ -18,12 +18,12 @@ from tests.tools.placing import take
 from yolosweep import api
 from yolosweep.backends import trainer_for
 from yolosweep.backends.ultralytics.backend import UltralyticsBackend
-from yolosweep.backends.ultralytics.weights import weights_sha256
+from yolosweep.backends.ultralytics.stripped_checkpoint import weights_sha256
 from yolosweep.cluster import Allocation, write_view_on_driver
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
-from yolosweep.report.winner import TOLERANCE
+from yolosweep.report.winner_verification import TOLERANCE
 from yolosweep.search.controller import SweepController
 
 pytestmark = pytest.mark.slow
@@ -106,7 +106,7 @@ def test_a_model_wins_is_reproduced_killed_resumed_and_trained_from_its_weights(
 
 def test_first_weights_do_not_depend_on_the_models_before_them() -> None:
     """A process trains one trial after the other, and ``search.parameters.model`` gives them other models."""
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     import torch

@@ -70,7 +70,7 @@ def overridden(ours: type[Any]) -> set[str]:
 
 @pytest.mark.parametrize("task", ["detect", "segment", "classify", "pose", "obb"])
 def test_no_method_of_a_trainer_is_overridden_unlisted(task: str) -> None:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     from yolosweep.backends.ultralytics.tasks import class_of
@@ -84,22 +84,22 @@ def test_no_method_of_a_trainer_is_overridden_unlisted(task: str) -> None:
 
 @pytest.mark.parametrize("task", ["detect", "segment", "classify", "pose", "obb"])
 def test_no_method_of_a_validator_is_overridden_unlisted(task: str) -> None:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
-    from yolosweep.backends.ultralytics.keeping_validator import keeping
+    from yolosweep.backends.ultralytics.recording_validator import keeping
 
     ours = keeping(task)
     assert {name for name in overridden(ours) if not name.startswith("__")} <= listed(ours)
 
 
 def test_no_method_of_a_data_set_is_overridden_unlisted() -> None:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
-    from yolosweep.backends.ultralytics import sampling
+    from yolosweep.backends.ultralytics import image_order
 
-    for ours in (sampling.PureYOLODataset, sampling.PureClassificationDataset):
+    for ours in (image_order.PureYOLODataset, image_order.PureClassificationDataset):
         (base,) = [cls for cls in ours.__bases__ if cls.__module__.startswith("ultralytics.")]
         known = listed(base) | ({"__getitem__"} if base.__name__ == "ClassificationDataset" else set())
         plain = {name for name in overridden(ours) - known if not name.startswith("__") or name == "__getitem__"}
@@ -112,7 +112,7 @@ def test_only_what_is_listed_can_be_replaced() -> None:
 
 
 def test_a_replacement_ends_with_its_block() -> None:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     import ultralytics.data.build as build
@@ -124,7 +124,7 @@ def test_a_replacement_ends_with_its_block() -> None:
 
 
 def test_a_process_that_trains_has_no_integrations() -> None:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     from ultralytics.utils import callbacks

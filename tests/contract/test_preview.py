@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolosweep.backends.preview import Preview
+from yolosweep.backends.sample_preview import Preview
 from yolosweep.backends.ultralytics.augmentation_preview import previews
 from yolosweep.errors import TrainingError
 from yolosweep.report.preview_sheets import galleries

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from yolosweep.experiment.choices import PRUNERS, PrunerChoice
 from yolosweep.experiment.schema import Search
+from yolosweep.experiment.search_choices import PRUNERS, PrunerChoice
 from yolosweep.records import EpochResult
 from yolosweep.records.events import EpochRecorded
 from yolosweep.search.pruners.pruner import Pruner, pruner_for

@@ -11,7 +11,7 @@ import pytest
 from tests.tools.micro_model import MICRO
 
 from yolosweep.backends import trainer_for
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.records import Cause, Ending, TrialPolicy, TrialRecord, TrialRequest, Verdict
 
 pytestmark = pytest.mark.slow
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 COMMON = """
 import hashlib, json, sys
 from yolosweep.records import TrialRequest, Verdict
-from yolosweep.backends.ultralytics.environment import enter
+from yolosweep.backends.ultralytics.training_environment import enter
 
 def told(what, value):
     print(json.dumps([what, value]), flush=True)

@@ -10,8 +10,8 @@ from tests.bench.foreign_data import dataset
 
 from yolosweep.backends.activity_meter import unwatched
 from yolosweep.backends.ultralytics.callbacks import TrainingCallbacks
-from yolosweep.backends.ultralytics.environment import enter
 from yolosweep.backends.ultralytics.trainer import _Run
+from yolosweep.backends.ultralytics.training_environment import enter
 from yolosweep.records import TrialRequest, Verdict
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 
 from yolosweep.errors import ExperimentError
 from yolosweep.experiment import Experiment, Parameter, load_experiment
-from yolosweep.experiment.choices import SEARCHERS, SearcherChoice
+from yolosweep.experiment.search_choices import SEARCHERS, SearcherChoice
 from yolosweep.records import Ending, EpochResult, TrialRecord
 from yolosweep.records.events import EpochRecorded, Event, TrialEnded, TrialStarted
 from yolosweep.records.objectives import Objective

@@ -14,12 +14,12 @@ import pytest
 from tests.tools.micro_model import MICRO
 
 from yolosweep.backends import Trainer, backend_for, trainer_for
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.diagnosis.curves import progress
 from yolosweep.errors import RunFolderError, TrainingError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
-from yolosweep.records.activity import Activity, Stage
+from yolosweep.records.worker_activity import Activity, Stage
 from yolosweep.storage.atomic_files import sha256_of
 
 Make = Callable[..., TrialRequest]

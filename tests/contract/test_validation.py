@@ -49,7 +49,7 @@ def draw(folder: Path, task: str) -> Path:
 
 @pytest.mark.parametrize("task", MODELS)
 def test_every_task_is_scored_image_by_image(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
     from yolosweep.backends.ultralytics.validation import validated
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -105,7 +105,7 @@ def test_the_winner_is_validated_with_all_arguments_of_its_training(
     """What a validation counts depends on more than ``imgsz``: every argument is that of the training."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     from yolosweep.backends import trainer_for
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
     from yolosweep.records import TrialRequest, Verdict
 
     enter()

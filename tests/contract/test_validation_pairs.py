@@ -15,9 +15,9 @@ from tests.contract.test_validation import IMAGES, MODELS, draw
 
 from yolosweep.backends.arguments import DataTraits
 from yolosweep.backends.ultralytics.callbacks import TrainingCallbacks
+from yolosweep.backends.ultralytics.stripped_checkpoint import save_weights
 from yolosweep.backends.ultralytics.trainer import _Run, _unreported
 from yolosweep.backends.ultralytics.validation import validated
-from yolosweep.backends.ultralytics.weights import save_weights
 from yolosweep.experiment.rules import lint, lint_with_data
 from yolosweep.experiment.schema import Experiment
 from yolosweep.records import TrialRequest
@@ -58,7 +58,7 @@ def _answer_squares(head: Any) -> None:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return weights that predict objects everywhere, beside the data they are scored on."""
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     from ultralytics import YOLO

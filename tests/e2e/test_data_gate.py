@@ -13,7 +13,7 @@ from PIL import Image
 
 from yolosweep.data import examine, waive, write_view
 from yolosweep.ledger import RunFolder, read_events
-from yolosweep.tracking.planner import Planner
+from yolosweep.tracking.message_planner import Planner
 from yolosweep.tracking.sink import Open, Summary
 from yolosweep.tracking.wandb import WandbSink
 
@@ -104,7 +104,7 @@ def items(data: Path, split: str, task: str = "detect") -> list[dict[str, Any]]:
 def test_ultralytics_reads_from_the_view_what_it_would_have_read_itself(
     tmp_path: Path, bccd_tiny: Path, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     enter()
@@ -134,7 +134,7 @@ ROWS = {
 def test_outlines_corners_and_keypoints_are_read_from_the_view_as_from_the_set(
     tmp_path: Path, task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     enter()

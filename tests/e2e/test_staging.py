@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from yolosweep.data import examine
-from yolosweep.data.source.locate import local_path
-from yolosweep.data.source.staging import staged
+from yolosweep.data.source.data_location import local_path
+from yolosweep.data.source.remote_staging import staged
 from yolosweep.errors import DataError
 
 
@@ -63,7 +63,7 @@ def test_a_copy_that_was_killed_goes_on(tmp_path: Path, own_cache: Path, wait_fo
     content = os.urandom(1 << 20) * 400
     (tmp_path / "set" / "set.bin").write_bytes(content)
     address = (tmp_path / "set").as_uri()
-    code = "import sys; from yolosweep.data.source.staging import staged; staged(sys.argv[1])"
+    code = "import sys; from yolosweep.data.source.remote_staging import staged; staged(sys.argv[1])"
     process = subprocess.Popen([sys.executable, "-c", code, address], start_new_session=True)
     (part,) = wait_for(lambda: [p for p in own_cache.glob("*.part/set.bin.part") if p.stat().st_size > 1 << 23])
     os.killpg(process.pid, signal.SIGKILL)

@@ -24,14 +24,14 @@ from tests.tools.placing import take
 
 from yolosweep.backends import trainer_for
 from yolosweep.data import write_view
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import Checkpoint, EpochResult, FileRef, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.controller import SweepController
 from yolosweep.storage.atomic_files import sha256_of
 from yolosweep.workflows.experiment_checks import check
-from yolosweep.workflows.listener import LogListener
+from yolosweep.workflows.progress_listener import LogListener
 
 SEED = os.environ.get("YOLOSWEEP_CHAOS_SEED")
 ROUNDS = int(os.environ.get("YOLOSWEEP_CHAOS", "0"))

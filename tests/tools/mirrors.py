@@ -26,8 +26,8 @@ from tests.e2e import wandb_server
 
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.tracking.event_file import events_in
-from yolosweep.tracking.registry import SINKS
+from yolosweep.tracking.sink_registry import SINKS
+from yolosweep.tracking.tensorboard_file import events_in
 from yolosweep.tracking.wandb import WandbSink
 
 Points = dict[tuple[str, str, int], float]

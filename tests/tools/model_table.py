@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from yolosweep.backends.ultralytics.model_files import model_faults, unscaled
+from yolosweep.backends.ultralytics.model_lookup import model_faults, unscaled
 from yolosweep.backends.ultralytics.tasks import TASKS
 
 MODELS = {

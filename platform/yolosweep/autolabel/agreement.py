@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from yolosweep.diagnosis.proportions import wilson
+from yolosweep.diagnosis.proportion_intervals import wilson
 
 __all__ = ["Agreement", "Box", "HumanLabel", "PredictedLabel", "agreement", "iou", "matched"]
 

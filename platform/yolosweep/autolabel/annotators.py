@@ -11,8 +11,8 @@ from typing import Any
 
 from yolosweep.autolabel.agreement import PredictedLabel
 from yolosweep.backends.failure_causes import last_line
-from yolosweep.backends.ultralytics.environment import enter
 from yolosweep.backends.ultralytics.patches import replaced
+from yolosweep.backends.ultralytics.training_environment import enter
 from yolosweep.errors import TrainingError
 
 __all__ = ["Annotator", "class_names"]

@@ -7,10 +7,10 @@ from yolosweep.backends.arguments import Arguments as Arguments
 from yolosweep.backends.arguments import ArgumentSpace as ArgumentSpace
 from yolosweep.backends.backend import Backend as Backend
 from yolosweep.backends.backend import Task as Task
-from yolosweep.backends.registry import BACKENDS as BACKENDS
-from yolosweep.backends.registry import DEFAULT_BACKEND as DEFAULT_BACKEND
-from yolosweep.backends.registry import backend_for as backend_for
-from yolosweep.backends.registry import trainer_for as trainer_for
+from yolosweep.backends.backend_registry import BACKENDS as BACKENDS
+from yolosweep.backends.backend_registry import DEFAULT_BACKEND as DEFAULT_BACKEND
+from yolosweep.backends.backend_registry import backend_for as backend_for
+from yolosweep.backends.backend_registry import trainer_for as trainer_for
 from yolosweep.backends.trainer import Cancelled as Cancelled
 from yolosweep.backends.trainer import Report as Report
 from yolosweep.backends.trainer import Trainer as Trainer

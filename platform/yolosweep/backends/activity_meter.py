@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from yolosweep.records.activity import Activity, Stage
+from yolosweep.records.worker_activity import Activity, Stage
 
 __all__ = ["ActivityMeter", "Watch", "unwatched"]
 

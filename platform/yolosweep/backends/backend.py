@@ -5,8 +5,8 @@ How to add a backend
 
 1. Write a class that satisfies :class:`Backend`. Importing its module must not load torch or another heavy library:
    import those within the methods.
-2. Add an instance to ``BACKENDS`` in :mod:`yolosweep.backends.registry`. The first backend whose ``matches`` accepts
-   the model of an experiment is used; Ultralytics accepts everything and stays last.
+2. Add an instance to ``BACKENDS`` in :mod:`yolosweep.backends.backend_registry`. The first backend whose ``matches``
+   accepts the model of an experiment is used; Ultralytics accepts everything and stays last.
 3. Subclass ``BackendContract`` (``tests/contract/test_backend.py``) and ``TrainerContract``
    (``tests/contract/test_trainer.py``): a few class attributes each.
 
@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from yolosweep.backends.arguments import Arguments, ArgumentSpace, DataTraits
-from yolosweep.backends.deployment import Deployment
-from yolosweep.backends.preview import Preview
+from yolosweep.backends.checkpoint_export import Deployment
+from yolosweep.backends.sample_preview import Preview
 from yolosweep.backends.trainer import Trainer
 from yolosweep.errors import Fault
 from yolosweep.records import DataProfile

@@ -32,7 +32,7 @@ COMMANDS = (
         "report",
     ),
     *("diagnose", "explain", "next"),
-    *("init", "import_experiment", "sample", "schema", "job_commands", "track", "docs"),
+    *("init", "import_experiment", "sample", "schema", "cluster_commands", "track", "docs"),
 )
 """Modules of this package with a ``register(app)``, in the order of the help.
 

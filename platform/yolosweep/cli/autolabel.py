@@ -29,9 +29,9 @@ def autolabel(
     as_json: AsJson = False,
 ) -> None:
     """Auto-label images into a separate folder and report the agreement with human labels."""
-    from yolosweep.cli.data_autolabel import describe_labels
-    from yolosweep.cli.listener import ConsoleListener
-    from yolosweep.cli.trust import with_trusted
+    from yolosweep.cli.autolabel_output import describe_labels
+    from yolosweep.cli.outside_files_question import with_trusted
+    from yolosweep.cli.terminal_listener import ConsoleListener
     from yolosweep.workflows.auto_labels import label_images
 
     made = label_images(

@@ -38,7 +38,7 @@ def best(
     if as_json:
         print_json({**winner.model_dump(mode="json"), "run": str(sweep.path)})
         return
-    from yolosweep.cli.tables import describe_answer
+    from yolosweep.cli.run_tables import describe_answer
 
     describe_answer(sweep.summary)
     _describe_winner(sweep.run_folder, winner)
@@ -75,7 +75,7 @@ def _describe_classes(winner: Winner) -> None:
     split, per_class = next(((s, v.per_class) for s, v in winner.validations.items() if v.per_class), ("", {}))
     if not per_class:
         return
-    from yolosweep.records.columns import short_metric
+    from yolosweep.records.trial_columns import short_metric
 
     names = list(next(iter(per_class.values())))
     rows = [
@@ -86,7 +86,7 @@ def _describe_classes(winner: Winner) -> None:
 
 
 def _metrics(validation: Validation) -> str:
-    from yolosweep.records.columns import short_metric
+    from yolosweep.records.trial_columns import short_metric
 
     known = ((name, value) for name, value in validation.metrics.items() if value is not None)
     return "  ".join(f"{short_metric(name)} {value:.4f}" for name, value in known if name.startswith("metrics/"))

@@ -52,8 +52,8 @@ def check(
 ) -> None:
     """Find problems in a data set before a sweep does: labels, images, leaks, balance."""
     from yolosweep import api
-    from yolosweep.cli.listener import ConsoleListener
-    from yolosweep.cli.trust import with_trusted
+    from yolosweep.cli.outside_files_question import with_trusted
+    from yolosweep.cli.terminal_listener import ConsoleListener
     from yolosweep.errors import DataError
 
     lowest, for_github = _severity(fail_on), _is_for_github(output, as_json)
@@ -68,7 +68,7 @@ def check(
 
 
 def _print(found: DataCheck, review: LabelReview | None, as_json: bool, for_github: bool) -> None:
-    from yolosweep.cli.data_check import describe_check
+    from yolosweep.cli.check_output import describe_check
 
     if review is not None and as_json:
         print_json({**found.model_dump(mode="json"), "label_review": review})
@@ -80,7 +80,7 @@ def _print(found: DataCheck, review: LabelReview | None, as_json: bool, for_gith
 
 
 def _review(found: DataCheck, weights: Path | None, report: Path | None, codes: Sequence[str]) -> LabelReview | None:
-    from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.cli.terminal_listener import ConsoleListener
     from yolosweep.errors import UsageError
     from yolosweep.workflows.label_review import review_labels
 
@@ -105,7 +105,7 @@ def _is_for_github(output: str, as_json: bool) -> bool:
 @contextlib.contextmanager
 def _annotating(for_github: bool) -> Iterator[None]:
     """Print data that cannot be checked at all as an annotation."""
-    from yolosweep.cli.annotations import annotation_of_error
+    from yolosweep.cli.github_annotations import annotation_of_error
     from yolosweep.errors import DataError
 
     try:
@@ -118,8 +118,8 @@ def _annotating(for_github: bool) -> Iterator[None]:
 
 def _annotate(found: DataCheck) -> None:
     """Print the findings for people and for GitHub, which looks for no command in the part for people."""
-    from yolosweep.cli.annotations import workflow_commands
-    from yolosweep.cli.data_check import describe_check
+    from yolosweep.cli.check_output import describe_check
+    from yolosweep.cli.github_annotations import workflow_commands
 
     token = secrets.token_hex(16)
     print_text(f"::stop-commands::{token}\n")

@@ -227,7 +227,7 @@ def _console(file: TextIO | None, *, wide: bool = False) -> Console:
 
 def _plain(value: Any) -> Any:
     """Return plain data: records are dumped, also inside lists and mappings."""
-    from yolosweep.records.values import Record
+    from yolosweep.records.record import Record
 
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}

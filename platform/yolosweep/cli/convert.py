@@ -31,8 +31,8 @@ def convert(
     as_json: AsJson = False,
 ) -> None:
     """Copy a data set with its labels converted to YOLO's: COCO, VOC, CVAT, Label Studio, and other row formats."""
-    from yolosweep.cli.listener import ConsoleListener
-    from yolosweep.cli.trust import with_trusted
+    from yolosweep.cli.outside_files_question import with_trusted
+    from yolosweep.cli.terminal_listener import ConsoleListener
     from yolosweep.workflows.data_conversion import convert_data
 
     codes = with_trusted(allow, source, task, as_json=as_json)
@@ -42,7 +42,7 @@ def convert(
 
 def _describe(made: DataConversion) -> None:
     """Print a conversion for people."""
-    from yolosweep.data.model.safe_paths import printable
+    from yolosweep.data.values.safe_paths import printable
 
     for change in made.changes:
         print_line(f"converted  {printable(change, 400)}")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.cli.console import Styled, print_json, print_line, print_table
-from yolosweep.cli.listener import ConsoleListener
+from yolosweep.cli.terminal_listener import ConsoleListener
 from yolosweep.errors import ClusterError
 from yolosweep.workflows.cluster_check import ClusterCheck, check_cluster
 

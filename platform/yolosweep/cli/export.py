@@ -45,7 +45,7 @@ def export(
 
 
 def _describe(sweep: Sweep, exported: ExportedWinner) -> None:
-    from yolosweep.records.columns import short_metric
+    from yolosweep.records.trial_columns import short_metric
 
     latency = exported.latency
     difference = "" if exported.difference is None else f" ({exported.difference:+.4f} to best.pt on the same images)"

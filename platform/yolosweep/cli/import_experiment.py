@@ -12,7 +12,7 @@ from yolosweep.cli.console import notify, print_json, print_line, print_text
 from yolosweep.cli.options import AsJson, Task
 
 if TYPE_CHECKING:
-    from yolosweep.experiment.imports.imported import Imported
+    from yolosweep.experiment.imports.file_import import Imported
 
 __all__ = ["import_experiment", "register"]
 

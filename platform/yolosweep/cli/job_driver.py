@@ -49,7 +49,7 @@ def _run(options: argparse.Namespace) -> int:
 
         source = Path(options.words[0]) if options.words else None
         return examine_cluster(source, options.words[1:], address=None, as_json=options.json)
-    from yolosweep.workflows.job_start import check_versions, overrides_for_kept_data
+    from yolosweep.workflows.job_preparation import check_versions, overrides_for_kept_data
 
     check_versions(folder / "versions.json", options.allow)
     if options.await_secrets:
@@ -57,11 +57,11 @@ def _run(options: argparse.Namespace) -> int:
 
         os.environ.update(receive(options.job, os.environ["RAY_ADDRESS"], notify))
     if options.resume is not None:
-        from yolosweep.cli.sweep import resume_sweep
+        from yolosweep.cli.run_and_resume import resume_sweep
 
         resume_sweep(options.resume, options.words, allow=options.allow, as_json=options.json)
         return 0
-    from yolosweep.cli.sweep import run_sweep
+    from yolosweep.cli.run_and_resume import run_sweep
 
     source, overrides = Path(options.words[0]), options.words[1:]
     overrides += overrides_for_kept_data(source, overrides, folder, options.job)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from yolosweep.cli.spinner import FRAMES
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.ledger.trial_summary import summarize_trial
-from yolosweep.records.activity import Activity, Stage
-from yolosweep.records.columns import columns_of, memory_text
+from yolosweep.records.trial_columns import columns_of, memory_text
+from yolosweep.records.worker_activity import Activity, Stage
 
 __all__ = ["Pace", "activity_text", "going_on", "screen", "state_text", "time_text"]
 

@@ -14,8 +14,8 @@ from yolosweep.cli.console import is_terminal, notify, stderr_console
 from yolosweep.cli.live_screen import Pace, activity_text, going_on, screen, state_text
 from yolosweep.ledger import RunFolder, Tail
 from yolosweep.ledger.history import History
-from yolosweep.records.activity import Activity, Stage
 from yolosweep.records.events import EpochRecorded, Event, Note, SweepResumed, TrialEnded, TrialResumed
+from yolosweep.records.worker_activity import Activity, Stage
 from yolosweep.workflows.event_lines import line_of
 
 if TYPE_CHECKING:

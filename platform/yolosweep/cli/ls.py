@@ -22,7 +22,7 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs in a storage folder, newest first."""
-    from yolosweep.cli.tables import describe_runs
+    from yolosweep.cli.run_tables import describe_runs
     from yolosweep.workflows.run_list import runs_in
 
     emit(runs_in(storage), as_json, describe_runs)

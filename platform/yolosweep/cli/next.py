@@ -26,7 +26,7 @@ def next_command(
 ) -> None:
     """Write the experiment that should follow a run: each change with its evidence, or why to stop sweeping."""
     from yolosweep.ledger import RunFolder
-    from yolosweep.workflows.follow_up import follow_up, write_follow_up
+    from yolosweep.workflows.follow_up_experiment import follow_up, write_follow_up
 
     folder = RunFolder.open(run_folder)
     following = follow_up(folder) if out is None else write_follow_up(folder, out)

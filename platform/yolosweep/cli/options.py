@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from yolosweep.cli.completion import complete_override, complete_run
+from yolosweep.cli.shell_completion import complete_override, complete_run
 
 __all__ = ["AllowCodes", "AsJson", "ExperimentFile", "Overrides", "Run", "Task"]
 

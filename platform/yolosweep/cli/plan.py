@@ -33,11 +33,11 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Print what a run would do and cost at most; write nothing."""
-    from yolosweep.cli.trust import with_trusted
+    from yolosweep.cli.outside_files_question import with_trusted
 
     codes = with_trusted(allow, str(experiment), overrides=overrides or [], as_json=as_json)
     from yolosweep import api
-    from yolosweep.cli.listener import ConsoleListener
+    from yolosweep.cli.terminal_listener import ConsoleListener
 
     listener = ConsoleListener()
     if is_terminal(sys.stderr):
@@ -51,8 +51,8 @@ def plan(
 
 def _describe(plan: Plan) -> None:
     """Print a plan for people."""
-    from yolosweep.experiment.choices import PRUNERS
-    from yolosweep.records.columns import memory_text
+    from yolosweep.experiment.search_choices import PRUNERS
+    from yolosweep.records.trial_columns import memory_text
 
     exp, search = plan.experiment, plan.experiment["search"]
     images = ", ".join(f"{count} {split}" for split, count in plan.data.images.items())
@@ -100,7 +100,7 @@ def _trials_text(plan: Plan) -> str:
 
 
 def _finals_time(plan: Plan) -> str:
-    from yolosweep.records.columns import duration_text
+    from yolosweep.records.trial_columns import duration_text
 
     if plan.cost is None or not plan.final_trainings:
         return ""
@@ -109,7 +109,7 @@ def _finals_time(plan: Plan) -> str:
 
 
 def _time_text(plan: Plan) -> str:
-    from yolosweep.records.columns import duration_text
+    from yolosweep.records.trial_columns import duration_text
 
     if plan.cost is None:
         return "; the time is estimated once the duration of an epoch is known, or with --measure"

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from yolosweep.cli.completion import complete_override
 from yolosweep.cli.options import AsJson, Run
+from yolosweep.cli.shell_completion import complete_override
 
 __all__ = ["register", "resume"]
 
@@ -36,6 +36,6 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Resume an interrupted run, or give it more trials. Finished trials are never run again."""
-    from yolosweep.cli.sweep import resume_sweep
+    from yolosweep.cli.run_and_resume import resume_sweep
 
     resume_sweep(run_folder, overrides or [], allow=allow or [], as_json=as_json)

@@ -28,9 +28,9 @@ def run(
     if dry_run:
         plan(experiment, overrides, allow, as_json=as_json)
         return
-    from yolosweep.cli.trust import with_trusted
+    from yolosweep.cli.outside_files_question import with_trusted
 
     codes = with_trusted(allow, str(experiment), overrides=overrides or [], as_json=as_json)
-    from yolosweep.cli.sweep import run_sweep  # a second of imports, after the first sign of life
+    from yolosweep.cli.run_and_resume import run_sweep  # a second of imports, after the first sign of life
 
     run_sweep(experiment, overrides or [], allow=codes, as_json=as_json)

@@ -26,8 +26,8 @@ def sample(
     as_json: AsJson = False,
 ) -> None:
     """Draw a small labelled data set: a parking lot from above, classes red_car and car."""
-    from yolosweep.data.samples.cache import SAMPLES
-    from yolosweep.data.samples.dataset import draw_parking
+    from yolosweep.data.samples.parking_dataset import draw_parking
+    from yolosweep.data.samples.sample_cache import SAMPLES
 
     if kind not in SAMPLES:
         raise UsageError(f"there is no sample {kind!r}; known: {', '.join(SAMPLES)}")

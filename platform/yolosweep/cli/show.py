@@ -30,7 +30,7 @@ def show(
     from functools import partial
 
     from yolosweep import api
-    from yolosweep.cli.tables import describe_run
+    from yolosweep.cli.run_tables import describe_run
 
     sweep = api.open(run_folder)
     if save is not None:

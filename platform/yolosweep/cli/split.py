@@ -41,8 +41,8 @@ def split(
 ) -> None:
     """Split a data set into train, val and test. Keeps bursts and duplicates together, moves no files."""
     from yolosweep import api
-    from yolosweep.cli.listener import ConsoleListener
-    from yolosweep.cli.trust import with_trusted
+    from yolosweep.cli.outside_files_question import with_trusted
+    from yolosweep.cli.terminal_listener import ConsoleListener
 
     made = api.split(
         data,
@@ -60,7 +60,7 @@ def split(
 
 def _describe(split: DataSplit) -> None:
     """Print a split for people."""
-    from yolosweep.data.model.safe_paths import printable
+    from yolosweep.data.values.safe_paths import printable
 
     images, classes = split.images, split.classes
     names = dict.fromkeys(name for counts in classes.values() for name in counts)

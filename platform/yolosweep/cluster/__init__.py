@@ -7,6 +7,8 @@ from yolosweep.cluster.disk_estimate import DiskEstimate as DiskEstimate
 from yolosweep.cluster.disk_estimate import checkpoint_needs as checkpoint_needs
 from yolosweep.cluster.disk_estimate import disk_needs as disk_needs
 from yolosweep.cluster.encryption import secrets_of as secrets_of
+from yolosweep.cluster.node_draining import is_draining as is_draining
+from yolosweep.cluster.node_draining import training_lock as training_lock
 from yolosweep.cluster.node_preparation import preparation as preparation
 from yolosweep.cluster.node_preparation import prepare_node as prepare_node
 from yolosweep.cluster.node_preparation import with_local_paths as with_local_paths
@@ -15,8 +17,6 @@ from yolosweep.cluster.node_probe import ProbeRequest as ProbeRequest
 from yolosweep.cluster.node_probe import gpu_memory_mb as gpu_memory_mb
 from yolosweep.cluster.node_probe import remove_probe as remove_probe
 from yolosweep.cluster.node_probe import write_probe as write_probe
-from yolosweep.cluster.preemption import is_draining as is_draining
-from yolosweep.cluster.preemption import training_lock as training_lock
 from yolosweep.cluster.preflight import Admission as Admission
 from yolosweep.cluster.preflight import NodeReport as NodeReport
 from yolosweep.cluster.preflight import check_joining_node as check_joining_node

@@ -6,9 +6,9 @@ import json
 import os
 from pathlib import Path
 
-from yolosweep.data.foreign.dataset import read_dataset
-from yolosweep.data.foreign.yolo_layout import is_converted
-from yolosweep.data.source.locate import ARCHIVES
+from yolosweep.data.foreign.any_format import read_dataset
+from yolosweep.data.foreign.yolo_conversion import is_converted
+from yolosweep.data.source.data_location import ARCHIVES
 from yolosweep.errors import DataError
 
 __all__ = ["data_files"]

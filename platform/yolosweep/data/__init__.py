@@ -2,14 +2,14 @@
 
 from yolosweep.data.checks.data_profile import guess_task as guess_task
 from yolosweep.data.checks.data_profile import profile_of as profile_of
-from yolosweep.data.checks.gate import Gate as Gate
-from yolosweep.data.checks.gate import described as described
-from yolosweep.data.checks.gate import examine as examine
-from yolosweep.data.checks.gate import waive as waive
-from yolosweep.data.checks.gate import with_waived as with_waived
-from yolosweep.data.model.finding_codes import OUTSIDE as OUTSIDE
+from yolosweep.data.checks.dataset_checks import Gate as Gate
+from yolosweep.data.checks.dataset_checks import described as described
+from yolosweep.data.checks.dataset_checks import examine as examine
+from yolosweep.data.checks.dataset_checks import waive as waive
+from yolosweep.data.checks.dataset_checks import with_waived as with_waived
 from yolosweep.data.prepare.prepared_view import write_view as write_view
-from yolosweep.data.source.locate import copied as copied
+from yolosweep.data.source.data_location import copied as copied
+from yolosweep.data.values.finding_codes import OUTSIDE as OUTSIDE
 
 __all__ = [
     "OUTSIDE",

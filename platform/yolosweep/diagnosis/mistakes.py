@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from yolosweep.diagnosis.proportions import wilson
-from yolosweep.records.answers import Answer, Shape
+from yolosweep.diagnosis.proportion_intervals import wilson
+from yolosweep.records.image_predictions import Answer, Shape
 
 __all__ = ["Examined", "Mistake", "MistakeKind", "Size", "Tally", "by_class", "by_size", "examined", "worst_first"]
 

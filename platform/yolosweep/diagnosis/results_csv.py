@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from yolosweep.diagnosis.training import Training
+from yolosweep.diagnosis.observed_training import Training
 from yolosweep.errors import UsageError
 from yolosweep.records import EpochResult
 

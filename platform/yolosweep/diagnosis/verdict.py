@@ -15,8 +15,8 @@ interval wider still:
 Where a part of val is also in train, a difference on it may be one of memory: then a clean test has to confirm it.
 
 The test split chooses nothing, so its interval is an ordinary one. Neither interval covers the luck of a seed: finals
-do (:mod:`yolosweep.diagnosis.seeds`). After them, scores are means over the new seeds, and a difference counts only if
-both intervals exclude 0, over images and over seeds.
+do (:mod:`yolosweep.diagnosis.finals_comparison`). After them, scores are means over the new seeds, and a difference
+counts only if both intervals exclude 0, over images and over seeds.
 """
 
 from __future__ import annotations
@@ -25,10 +25,17 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-from yolosweep.diagnosis.seeds import CONFIDENCE, compared_seeds, decisive, of_finals, seed_lines, seed_table
-from yolosweep.diagnosis.selection import claim_of_limits, claim_of_rule, selection_lines
+from yolosweep.diagnosis.finals_comparison import (
+    CONFIDENCE,
+    compared_seeds,
+    decisive,
+    of_finals,
+    seed_lines,
+    seed_table,
+)
+from yolosweep.diagnosis.selection_sentences import claim_of_limits, claim_of_rule, selection_lines
 from yolosweep.diagnosis.ties import cheapest_of, tie_lines, ties_of
-from yolosweep.diagnosis.verdict_reading import advice, agreement, names_of
+from yolosweep.diagnosis.verdict_explanation import advice, agreement, names_of
 from yolosweep.records.events import PairedError
 from yolosweep.records.verdict import Comparison, Evidence, Outcome, ScoredTrial, SeedComparison, SweepVerdict
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from yolosweep.backends import DEFAULT_BACKEND
 from yolosweep.experiment import schema as schema_module
-from yolosweep.experiment import space
+from yolosweep.experiment import search_parameter
 from yolosweep.experiment.schema import Experiment
-from yolosweep.records import objectives, policy
+from yolosweep.records import objectives, trial_policy
 
 __all__ = ["described_schema", "json_schema", "text"]
 
@@ -56,7 +56,7 @@ def described_schema() -> dict[str, Any]:
     """
     schema = Experiment.model_json_schema()
     models = {**schema["$defs"], Experiment.__name__: schema}
-    for module in (schema_module, space, policy, objectives):
+    for module in (schema_module, search_parameter, trial_policy, objectives):
         for name, explanations in _explanations(module).items():
             for field, explanation in explanations.items():
                 if field in (properties := models.get(name, {}).get("properties", {})):

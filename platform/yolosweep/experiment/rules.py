@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from yolosweep.backends import BACKENDS
 from yolosweep.backends.arguments import DataTraits, nearest_name
 from yolosweep.errors import Fault
-from yolosweep.experiment.choices import PRUNERS, SEARCHERS, Choice
-from yolosweep.experiment.objective_rules import objective_faults
-from yolosweep.experiment.rank_rules import rank_faults
+from yolosweep.experiment.multi_objective_rules import objective_faults
+from yolosweep.experiment.multi_process_rules import rank_faults
 from yolosweep.experiment.schema import MODEL, SAMPLES, Experiment, Search
-from yolosweep.experiment.settings import TRIALS, is_open_batch
+from yolosweep.experiment.search_choices import PRUNERS, SEARCHERS, Choice
 from yolosweep.experiment.space_rules import condition_faults, constraint_faults, model_faults
+from yolosweep.experiment.trial_settings import TRIALS, is_open_batch
 from yolosweep.records.footprint import FOOTPRINTS
 from yolosweep.storage.addresses import address_fault, is_address
 

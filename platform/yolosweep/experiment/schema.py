@@ -11,11 +11,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from yolosweep.backends import ArgumentSpace, Backend, backend_for
-from yolosweep.experiment.choices import PRUNERS, SEARCHERS
 from yolosweep.experiment.constraints import constraint_of
-from yolosweep.experiment.space import Parameter
+from yolosweep.experiment.search_choices import PRUNERS, SEARCHERS
+from yolosweep.experiment.search_parameter import Parameter
 from yolosweep.records.objectives import Objective, Select, default_mode
-from yolosweep.records.policy import Seconds, TrialPolicy, Whole
+from yolosweep.records.trial_policy import Seconds, TrialPolicy, Whole
 
 __all__ = [
     "MODEL",

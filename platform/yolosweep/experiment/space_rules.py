@@ -10,8 +10,8 @@ from yolosweep.backends.arguments import nearest_name
 from yolosweep.errors import Fault
 from yolosweep.experiment.constraints import constraint_of
 from yolosweep.experiment.schema import MODEL, Experiment
-from yolosweep.experiment.settings import allows, baseline
-from yolosweep.experiment.space import allowed_of
+from yolosweep.experiment.search_parameter import allowed_of
+from yolosweep.experiment.trial_settings import allows, baseline
 from yolosweep.records.footprint import FOOTPRINTS
 
 __all__ = ["condition_faults", "constraint_faults", "model_faults"]

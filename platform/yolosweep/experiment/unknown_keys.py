@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from yolosweep.backends import BACKENDS
 from yolosweep.backends.arguments import nearest_name
 from yolosweep.experiment.schema import Experiment, Track
-from yolosweep.experiment.space import Parameter
+from yolosweep.experiment.search_parameter import Parameter
 
 __all__ = ["explain_unknown", "fields_at"]
 

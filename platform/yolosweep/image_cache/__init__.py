@@ -1,3 +1,3 @@
 """Decoded images, shared by all trials of a node."""
 
-from yolosweep.image_cache.eviction import usable_memory as usable_memory
+from yolosweep.image_cache.cache_folder import usable_memory as usable_memory

@@ -12,8 +12,8 @@ from functools import singledispatchmethod
 from typing import Any
 
 from yolosweep.errors import RunFolderError
-from yolosweep.ledger.folder import RunFolder
 from yolosweep.ledger.journal import read_events
+from yolosweep.ledger.run_folder import RunFolder
 from yolosweep.records import Checkpoint, EpochResult, PreparedDataset, TrialRecord, TrialRequest, Verdict
 from yolosweep.records.events import (
     CheckpointsDropped,

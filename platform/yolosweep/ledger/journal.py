@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from yolosweep.errors import RunFolderError
-from yolosweep.ledger.folder import RunFolder
+from yolosweep.ledger.run_folder import RunFolder
 from yolosweep.records import SCHEMA_VERSION
 from yolosweep.records.events import Event, event_of_json
 from yolosweep.storage import Segments
@@ -100,7 +100,7 @@ class Ledger:
 def _cut_torn_tail(path: Path) -> None:
     """Drop a last line without a line feed: it was never acknowledged, and appending to it would damage two.
 
-    Blanks stay: they are a fence in an object storage (:mod:`yolosweep.storage.segments`).
+    Blanks stay: they are a fence in an object storage (:mod:`yolosweep.storage.ledger_segments`).
     """
     if not path.exists():
         return

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from yolosweep.records.values import Number, Record
+from yolosweep.records.record import Number, Record
 
 __all__ = ["Change", "Confidence", "Diagnosis", "SweepDiagnosis", "TrainingDiagnosis", "yaml_text"]
 

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args
 from pydantic import ConfigDict, Field, PlainSerializer, model_validator
 from pydantic_core import from_json
 
-from yolosweep.records.dataset import PreparedDataset
-from yolosweep.records.earlier import EarlierTrial
+from yolosweep.records.dataset_results import PreparedDataset
+from yolosweep.records.earlier_trial import EarlierTrial
 from yolosweep.records.footprint import Footprint
+from yolosweep.records.record import SCHEMA_VERSION, Number, Record
 from yolosweep.records.trials import Checkpoint, EpochResult, FileRef, TrialRecord, TrialRequest, Validation, Verdict
-from yolosweep.records.values import SCHEMA_VERSION, Number, Record
 
 __all__ = [
     "CheckpointsDropped",

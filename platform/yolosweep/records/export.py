@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from yolosweep.records.record import Number, Record
 from yolosweep.records.trials import FileRef
-from yolosweep.records.values import Number, Record
 
 __all__ = ["ExportedWinner", "Latency"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yolosweep.records.values import Number, Record
+from yolosweep.records.record import Number, Record
 
 __all__ = ["FOOTPRINTS", "Footprint"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yolosweep.records.values import Record
+from yolosweep.records.record import Record
 
 __all__ = ["Importance"]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 from pydantic import Field, model_validator
 
 from yolosweep.records.footprint import FOOTPRINTS
-from yolosweep.records.values import Record
+from yolosweep.records.record import Record
 
 __all__ = ["Objective", "Select", "Standing", "Values", "default_mode", "rule_of", "standing"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from yolosweep.records.dataset import PreparedDataset
-from yolosweep.records.values import Number, Record
+from yolosweep.records.dataset_results import PreparedDataset
+from yolosweep.records.record import Number, Record
 
 __all__ = ["Basis", "CostEstimate", "Plan"]
 

@@ -10,7 +10,7 @@ from yolosweep.records.diagnosis import Change, Diagnosis
 from yolosweep.records.events import Time
 from yolosweep.records.importance import Importance
 from yolosweep.records.objectives import Objective
-from yolosweep.records.values import Number, Record
+from yolosweep.records.record import Number, Record
 from yolosweep.records.verdict import SweepVerdict
 
 __all__ = [

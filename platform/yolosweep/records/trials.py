@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import Field
 
-from yolosweep.records.answers import Answer
 from yolosweep.records.footprint import Footprint
-from yolosweep.records.policy import TrialPolicy
-from yolosweep.records.values import Number, Record
+from yolosweep.records.image_predictions import Answer
+from yolosweep.records.record import Number, Record
+from yolosweep.records.trial_policy import TrialPolicy
 
 __all__ = [
     "Cause",

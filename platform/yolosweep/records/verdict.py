@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from yolosweep.records.events import Reference
-from yolosweep.records.values import Number, Record
+from yolosweep.records.record import Number, Record
 
 __all__ = ["Comparison", "Evidence", "Finalist", "Outcome", "ScoredTrial", "SeedComparison", "SweepVerdict"]
 

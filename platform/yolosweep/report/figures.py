@@ -12,11 +12,11 @@ from html import escape
 from itertools import accumulate
 from typing import Any
 
-from yolosweep.diagnosis.training import Training
+from yolosweep.diagnosis.observed_training import Training
 from yolosweep.experiment import Parameter
 from yolosweep.ledger.history import History, TrialHistory
-from yolosweep.records.columns import setting_text, short_metric
 from yolosweep.records.summary import Summary, TrialSummary
+from yolosweep.records.trial_columns import setting_text, short_metric
 from yolosweep.report.ending_styles import STYLES
 
 __all__ = ["BEST_DRAWN", "Figure", "curves", "drawn_trials", "inner", "losses", "rounded", "scatters", "score_history"]

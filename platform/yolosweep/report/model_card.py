@@ -16,15 +16,15 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from yolosweep.backends import backend_for
-from yolosweep.backends.deployment import CardFacts
+from yolosweep.backends.checkpoint_export import CardFacts
 from yolosweep.diagnosis.verdict import judge
 from yolosweep.experiment import defaults_of
-from yolosweep.ledger.evidence import evidence_of
 from yolosweep.ledger.history import History
-from yolosweep.records.columns import setting_text, short_metric
-from yolosweep.records.dataset import PreparedDataset
+from yolosweep.ledger.verdict_evidence import evidence_of
+from yolosweep.records.dataset_results import PreparedDataset
 from yolosweep.records.events import SweepEnded, Winner, WinnerSelected
 from yolosweep.records.export import ExportedWinner
+from yolosweep.records.trial_columns import setting_text, short_metric
 from yolosweep.records.verdict import SweepVerdict
 
 __all__ = ["model_card"]

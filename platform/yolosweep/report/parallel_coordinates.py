@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from yolosweep.experiment import Parameter
-from yolosweep.records.columns import setting_text
 from yolosweep.records.summary import Summary, TrialSummary
+from yolosweep.records.trial_columns import setting_text
 from yolosweep.records.verdict import Outcome
 from yolosweep.report.figures import Figure, drawn_trials, inner, rounded
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from yolosweep.records.answers import Answer, Shape
+from yolosweep.records.image_predictions import Answer, Shape
 
 __all__ = ["preannotations"]
 

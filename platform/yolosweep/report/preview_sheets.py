@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 
-from yolosweep.backends.preview import Preview
+from yolosweep.backends.sample_preview import Preview
 from yolosweep.report.contact_sheets import Mark, Tile, encoded
 from yolosweep.report.data_page import Gallery
 

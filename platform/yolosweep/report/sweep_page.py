@@ -18,16 +18,16 @@ from urllib.parse import quote
 from yolosweep.experiment import Parameter
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.records.columns import columns_of, duration_text, setting_text, short_metric
 from yolosweep.records.diagnosis import Change, Diagnosis
 from yolosweep.records.events import Winner
 from yolosweep.records.summary import Summary
+from yolosweep.records.trial_columns import columns_of, duration_text, setting_text, short_metric
 from yolosweep.records.verdict import Outcome, SweepVerdict
 from yolosweep.report.ending_styles import STYLES
 from yolosweep.report.figures import BEST_DRAWN, Figure, curves, drawn_trials, losses, scatters, score_history
 from yolosweep.report.parallel_coordinates import parallel
-from yolosweep.report.summary import summarize
-from yolosweep.report.trade_offs import trade_offs
+from yolosweep.report.pareto_figure import trade_offs
+from yolosweep.report.sweep_summary import summarize
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from yolosweep.ledger import RunFolder
 from yolosweep.records import FileRef, Validation
 from yolosweep.records.events import Reference
-from yolosweep.report.errors_page import ErrorsPage, SplitErrors, errors_of, render_errors, worst_pictures
+from yolosweep.report.mistakes_page import ErrorsPage, SplitErrors, errors_of, render_errors, worst_pictures
 from yolosweep.report.preannotations import preannotations
 
 __all__ = ["PAGE", "Pictures", "publish_pictures"]

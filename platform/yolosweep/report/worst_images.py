@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from yolosweep.diagnosis.mistakes import Examined, MistakeKind
-from yolosweep.records.answers import Shape
+from yolosweep.records.image_predictions import Shape
 from yolosweep.report.contact_sheets import shortened, upright, visible
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import ray
 from yolosweep.cluster import check_joining_node, is_draining
 from yolosweep.errors import ClusterError
 from yolosweep.records import TrialRequest, Verdict
-from yolosweep.records.activity import Activity
+from yolosweep.records.worker_activity import Activity
 from yolosweep.runtime.controller_client import ControllerClient
 
 __all__ = ["POLL_S", "Heartbeat", "StopPoller", "may_train", "must_leave"]

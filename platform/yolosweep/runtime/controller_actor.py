@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from yolosweep.cluster import Admission, import_credentials, preparation, reply_fault
-from yolosweep.cluster.preemption import NOTICE_TTL_S
+from yolosweep.cluster.node_draining import NOTICE_TTL_S
 from yolosweep.errors import ClusterError
 from yolosweep.experiment import baseline, settings_of
 from yolosweep.records import PreparedDataset, TrialRequest

@@ -14,7 +14,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from yolosweep.records.activity import Activity
+from yolosweep.records.worker_activity import Activity
 from yolosweep.runtime.controller_client import ControllerClient
 from yolosweep.runtime.trial_actor import PLACED
 

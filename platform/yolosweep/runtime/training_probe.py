@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from yolosweep.backends import trainer_for
 from yolosweep.errors import TrainingError
 from yolosweep.records import Checkpoint, EpochResult, TrialRequest, Verdict
-from yolosweep.records.activity import Activity, Stage
-from yolosweep.records.probe import Probe
+from yolosweep.records.short_training import Probe
+from yolosweep.records.worker_activity import Activity, Stage
 
 __all__ = ["measured"]
 

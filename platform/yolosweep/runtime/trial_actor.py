@@ -11,7 +11,7 @@ from yolosweep.backends import trainer_for
 from yolosweep.cluster import import_credentials, prepare_node, training_lock, with_local_paths
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
-from yolosweep.records.activity import Activity, Stage
+from yolosweep.records.worker_activity import Activity, Stage
 from yolosweep.runtime.control_channel import Heartbeat, StopPoller, may_train, must_leave
 from yolosweep.runtime.controller_client import ControllerClient
 from yolosweep.runtime.rank_group import Preparation, RankGroup, bundles, granted_gpus

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from yolosweep.cluster import is_own, require_token
 from yolosweep.errors import ClusterError
 from yolosweep.ledger import RunFolder
-from yolosweep.records.activity import Activity
+from yolosweep.records.worker_activity import Activity
 from yolosweep.runtime.caller_process import environment_with, loggers_as_before, signals_as_before
 from yolosweep.runtime.lean_ray import lean_start, lean_tune
-from yolosweep.runtime.resources import Allocation
+from yolosweep.runtime.trial_resources import Allocation
 
 if TYPE_CHECKING:
     import psutil

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from yolosweep.backends import trainer_for
 from yolosweep.records import TrialPolicy, TrialRequest
-from yolosweep.search.stall import SETUP_FACTOR, limit_s
+from yolosweep.search.stall_limits import SETUP_FACTOR, limit_s
 
 __all__ = ["Watchdog", "prepare_trainings"]
 

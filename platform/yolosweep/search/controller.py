@@ -26,7 +26,6 @@ from yolosweep.records import (
     TrialRequest,
     Verdict,
 )
-from yolosweep.records.activity import Activity
 from yolosweep.records.events import (
     EpochRecorded,
     Event,
@@ -37,13 +36,14 @@ from yolosweep.records.events import (
     TrialResumed,
     TrialStarted,
 )
+from yolosweep.records.worker_activity import Activity
 from yolosweep.search.budget import room_for_another, used_up
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, with_final_names, working_folders
-from yolosweep.search.finalize import death_cause, ending_from_rows, finalize_record, record_from_rows
+from yolosweep.search.final_record import death_cause, ending_from_rows, finalize_record, record_from_rows
 from yolosweep.search.finals import FinalRound, SearchedOnly
 from yolosweep.search.pruners.pruner import ExplainingPruner, pruner_for
-from yolosweep.search.retry import lower_batch, refusal
-from yolosweep.search.stall import silence_limit_s
+from yolosweep.search.retry_policy import lower_batch, refusal
+from yolosweep.search.stall_limits import silence_limit_s
 from yolosweep.search.trial_generator import Offer, Suggestion, TrialGenerator
 from yolosweep.search.worker_table import Look, WorkerTable
 from yolosweep.storage import outages

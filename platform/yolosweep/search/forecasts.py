@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from yolosweep.diagnosis.curve_model import CurveModel, Forecast
+    from yolosweep.diagnosis.curve_forecast import CurveModel, Forecast
 
 __all__ = ["Forecasts"]
 
@@ -41,7 +41,7 @@ class _Curve:
         return self.ending is not None and self.ending.is_natural
 
     def smoothed(self, mode: str) -> NDArray[np.float64]:
-        from yolosweep.diagnosis.curve_model import smoothed
+        from yolosweep.diagnosis.curve_forecast import smoothed
 
         if self.smooth is None:
             self.smooth = smoothed(self.scores, mode)
@@ -116,7 +116,7 @@ class Forecasts:
         return self._forecast(_Curve([*known.scores, score]))
 
     def _forecast(self, known: _Curve) -> Forecast | None:
-        from yolosweep.diagnosis.curve_model import Forecast
+        from yolosweep.diagnosis.curve_forecast import Forecast
 
         curve = known.smoothed(self._mode)
         if known.is_complete or known.ending is Ending.DIVERGED or len(curve) >= self._epochs:
@@ -136,7 +136,7 @@ class Forecasts:
         """The curve model as of now."""
         import numpy as np
 
-        from yolosweep.diagnosis.curve_model import CurveModel
+        from yolosweep.diagnosis.curve_forecast import CurveModel
 
         if self._model is None:
             newest = list(self._complete.values())[-_TAUGHT:]

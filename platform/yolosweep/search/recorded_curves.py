@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from yolosweep.diagnosis.curve_model import SHIFT
+from yolosweep.diagnosis.curve_forecast import SHIFT
 from yolosweep.errors import UsageError
 from yolosweep.experiment import Parameter
 from yolosweep.ledger.history import History
-from yolosweep.search.searchers.axes import Axes
 from yolosweep.search.searchers.gaussian_process import GaussianProcess, broad_prior, fitted_scales
+from yolosweep.search.searchers.space_encoding import Axes
 
 __all__ = ["RecordedCurve", "Surrogate", "curves_of", "read_table"]
 

@@ -28,7 +28,7 @@ from yolosweep.records import (
     TrialRequest,
     Verdict,
 )
-from yolosweep.records.earlier import EarlierTrial
+from yolosweep.records.earlier_trial import EarlierTrial
 from yolosweep.search.controller import SweepController
 from yolosweep.search.trial_generator import Offer
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from yolosweep.experiment import Experiment, baseline, identity, settings_of
-from yolosweep.experiment.choices import SEARCHERS
 from yolosweep.experiment.schema import MODEL
-from yolosweep.experiment.settings import allows
-from yolosweep.experiment.space import active, completed
+from yolosweep.experiment.search_choices import SEARCHERS
+from yolosweep.experiment.search_parameter import active, completed
+from yolosweep.experiment.trial_settings import allows
 from yolosweep.ledger.history import TrialHistory
 from yolosweep.records import Ending, TrialRecord, TrialRequest
 from yolosweep.records.events import Event, SweepStarted, TrialEnded, TrialStarted

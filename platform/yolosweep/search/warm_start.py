@@ -14,10 +14,10 @@ from typing import Any
 from yolosweep.backends import backend_for
 from yolosweep.errors import RunFolderError
 from yolosweep.experiment import Experiment, Parameter
-from yolosweep.experiment.space import active, completed
+from yolosweep.experiment.search_parameter import active, completed
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import PreparedDataset
-from yolosweep.records.earlier import EarlierTrial
+from yolosweep.records.earlier_trial import EarlierTrial
 from yolosweep.records.events import Event, SweepStarted
 from yolosweep.search.finals import SearchedOnly
 from yolosweep.search.forecasts import Forecasts

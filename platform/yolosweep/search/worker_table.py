@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from yolosweep.records.activity import Activity
+from yolosweep.records.worker_activity import Activity
 
 __all__ = ["Look", "WorkerTable"]
 

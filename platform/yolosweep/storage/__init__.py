@@ -3,9 +3,9 @@
 from yolosweep.storage.addresses import Address
 from yolosweep.storage.backend import Stored
 from yolosweep.storage.lease import Lease, check_hold
+from yolosweep.storage.ledger_segments import Segments, pull
 from yolosweep.storage.objects import Objects, address_of_run, cached_at
-from yolosweep.storage.retry import outages
-from yolosweep.storage.segments import Segments, pull
+from yolosweep.storage.outage_retry import outages
 
 __all__ = [
     "Address",

@@ -28,7 +28,7 @@ class Backend(Protocol):
     """The objects below one folder of a storage. An object appears whole or not at all.
 
     Calls are not retried here. An outage is an ``OSError``; a call that would fail again is
-    :class:`~yolosweep.storage.retry.Refused`; an object that does not exist is a ``FileNotFoundError``.
+    :class:`~yolosweep.storage.outage_retry.Refused`; an object that does not exist is a ``FileNotFoundError``.
     """
 
     def put(self, name: str, content: bytes | Path) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from yolosweep.storage.addresses import Address
 from yolosweep.storage.backend import CHUNK, Stored, Version
-from yolosweep.storage.retry import Conflict, Refused
+from yolosweep.storage.outage_retry import Conflict, Refused
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

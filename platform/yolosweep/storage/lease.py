@@ -6,7 +6,7 @@ holder that was cut off or suspended learns from its next renewal that it has lo
 its next renewal, which proves that the holder lives, or until it is stale.
 
 The hold keeps people from starting a run twice. That no acknowledged line is lost does not depend on it, but on the
-conditional writes of :mod:`yolosweep.storage.segments`: a takeover is safe at any moment, so a hold is stale soon.
+conditional writes of :mod:`yolosweep.storage.ledger_segments`: a takeover is always safe, so a hold is stale soon.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from yolosweep.errors import RunFolderError
 from yolosweep.storage.backend import Version
 from yolosweep.storage.objects import Objects
-from yolosweep.storage.retry import Conflict
+from yolosweep.storage.outage_retry import Conflict
 
 __all__ = ["Lease", "check_hold", "taken_over"]
 

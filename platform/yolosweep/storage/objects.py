@@ -12,7 +12,7 @@ from yolosweep.errors import RunFolderError, YolosweepError
 from yolosweep.storage.addresses import Address
 from yolosweep.storage.atomic_files import HashingWriter, cache_folder, write_atomic
 from yolosweep.storage.backend import Backend, Stored, Version
-from yolosweep.storage.retry import Conflict, retrying
+from yolosweep.storage.outage_retry import Conflict, retrying
 
 __all__ = ["Objects", "address_of_run", "cached_at"]
 
@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 
 
 class Objects:
-    """The objects below one address. Calls wait out an outage (:func:`yolosweep.storage.retry.retrying`).
+    """The objects below one address. Calls wait out an outage (:func:`yolosweep.storage.outage_retry.retrying`).
 
     Args:
         address: e.g. ``s3://bucket/sweeps/run?region=eu-west-1``. Credentials come from the environment.
@@ -47,7 +47,7 @@ class Objects:
     @cached_property
     def _backend(self) -> Backend:
         if self._parsed.scheme == "file":
-            from yolosweep.storage.local import Local
+            from yolosweep.storage.local_folder import Local
 
             return Local(Path("/") / self._parsed.directory)
         from yolosweep.storage.bucket import Bucket

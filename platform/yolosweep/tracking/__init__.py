@@ -11,10 +11,10 @@ from yolosweep.tracking.mirror import pages_of as pages_of
 from yolosweep.tracking.mirror import push as push
 from yolosweep.tracking.mirror import sinks_of as sinks_of
 from yolosweep.tracking.mirror import start_mirror as start_mirror
-from yolosweep.tracking.registry import SINKS as SINKS
-from yolosweep.tracking.registry import choose_sinks as choose_sinks
-from yolosweep.tracking.registry import reach_notes as reach_notes
 from yolosweep.tracking.sink import Choice as Choice
+from yolosweep.tracking.sink_registry import SINKS as SINKS
+from yolosweep.tracking.sink_registry import choose_sinks as choose_sinks
+from yolosweep.tracking.sink_registry import reach_notes as reach_notes
 from yolosweep.tracking.wandb_report import save_report as save_report
 
 __all__ = [

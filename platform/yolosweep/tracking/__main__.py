@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from yolosweep.errors import YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.tracking.mirror import BUSY
-from yolosweep.tracking.registry import SINKS
+from yolosweep.tracking.sink_registry import SINKS
 from yolosweep.tracking.supervisor import supervise
 
 

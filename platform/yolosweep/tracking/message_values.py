@@ -8,9 +8,9 @@ from typing import Any
 from yolosweep.ledger.history import History
 from yolosweep.ledger.trial_summary import summarize_trial
 from yolosweep.records import EpochResult, TrialRecord
-from yolosweep.records.columns import columns_of
 from yolosweep.records.events import TrialResumed
 from yolosweep.records.footprint import FOOTPRINTS
+from yolosweep.records.trial_columns import columns_of
 
 __all__ = ["headline_of", "resumption_of", "settings_of", "summary_of", "table_of"]
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from yolosweep.ledger import RunFolder, read_events
 from yolosweep.ledger.history import History
 from yolosweep.tracking.mirror_state import MirrorState
-from yolosweep.tracking.registry import SINKS
 from yolosweep.tracking.sink import Sink
+from yolosweep.tracking.sink_registry import SINKS
 
 __all__ = ["BUSY", "Mirror", "MirrorResult", "finish_all", "pages_of", "push", "sinks_of", "start_mirror"]
 

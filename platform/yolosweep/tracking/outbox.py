@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from yolosweep.ledger import RunFolder, Tail
 from yolosweep.records.events import Event
+from yolosweep.tracking.message_planner import Planner
 from yolosweep.tracking.mirror_state import MirrorState, SentRun
-from yolosweep.tracking.planner import Planner
 from yolosweep.tracking.sink import Artifact, Close, Connection, Message, NotSent, Open, Row, Sink, Summary, Table
 
 __all__ = ["Outbox", "send"]

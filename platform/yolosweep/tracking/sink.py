@@ -1,7 +1,7 @@
 """The interface to a tracker: what a sink provides, and the messages it receives.
 
-To add a tracker, write a module with a :class:`Sink`, list it in :data:`yolosweep.tracking.registry.SINKS`, and give it
-a section in the experiment's ``track``. ``tests/contract/test_sink.py`` holds the contract that every sink passes.
+To add a tracker, write a module with a :class:`Sink`, list it in :data:`yolosweep.tracking.sink_registry.SINKS`, and
+give it a section in the experiment's ``track``. ``tests/contract/test_sink.py`` holds the contract of every sink.
 """
 
 from __future__ import annotations

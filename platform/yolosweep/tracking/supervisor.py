@@ -23,10 +23,10 @@ import psutil
 from yolosweep.errors import YolosweepError
 from yolosweep.ledger import RunFolder, Tail
 from yolosweep.ledger.history import History
-from yolosweep.storage.scratch import scratch_folder
+from yolosweep.storage.temporary_folders import scratch_folder
+from yolosweep.tracking.message_planner import Planner, section_of
 from yolosweep.tracking.mirror_state import MirrorState
 from yolosweep.tracking.outbox import Outbox, send
-from yolosweep.tracking.planner import Planner, section_of
 from yolosweep.tracking.sink import Connection, Destination, NotSent, Sink
 
 __all__ = ["Limits", "supervise"]

@@ -14,9 +14,9 @@ from yolosweep.errors import RunFolderError
 from yolosweep.experiment.schema import Track
 from yolosweep.records import FileRef
 from yolosweep.storage.atomic_files import sha256_of
-from yolosweep.tracking.event_file import EventFile
-from yolosweep.tracking.pictures import picture_key
 from yolosweep.tracking.sink import Artifact, Choice, Close, Destination, Message, NotSent, Open, Row
+from yolosweep.tracking.tensorboard_file import EventFile
+from yolosweep.tracking.winner_pictures import picture_key
 
 __all__ = ["TensorBoardConnection", "TensorBoardSink"]
 

@@ -17,7 +17,6 @@ from typing import Any
 
 from yolosweep.records import FileRef
 from yolosweep.storage.atomic_files import sha256_of
-from yolosweep.tracking.pictures import picture_key
 from yolosweep.tracking.sink import (
     Artifact,
     Close,
@@ -33,6 +32,7 @@ from yolosweep.tracking.sink import (
 )
 from yolosweep.tracking.wandb_sweep import SweepState, WandbSweep, api_of, sweep_config
 from yolosweep.tracking.wandb_views import is_available, make_view
+from yolosweep.tracking.winner_pictures import picture_key
 
 __all__ = ["WandbConnection"]
 

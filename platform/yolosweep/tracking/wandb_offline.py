@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from yolosweep.ledger import read_events
-from yolosweep.tracking.planner import Planner
+from yolosweep.tracking.message_planner import Planner
 from yolosweep.tracking.sink import Artifact, Close, Destination, Message, Open
 from yolosweep.tracking.wandb_connection import WandbConnection
 

@@ -11,9 +11,9 @@ from yolosweep.errors import UsageError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.tracking.mirror_state import MirrorState
-from yolosweep.tracking.pictures import picture_key
 from yolosweep.tracking.wandb import WandbSink
 from yolosweep.tracking.wandb_views import is_available, panels_of
+from yolosweep.tracking.winner_pictures import picture_key
 from yolosweep.tracking.winner_values import classes_of, winner_of
 
 __all__ = ["report_of", "save_report"]

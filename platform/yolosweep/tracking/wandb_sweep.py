@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from yolosweep.experiment.choices import SEARCHERS
-from yolosweep.experiment.space import parameters_of
+from yolosweep.experiment.search_choices import SEARCHERS
+from yolosweep.experiment.search_parameter import parameters_of
 from yolosweep.ledger import RunFolder
 from yolosweep.storage.atomic_files import write_atomic
 

@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from yolosweep.experiment.space import Parameter, parameters_of
+from yolosweep.experiment.search_parameter import Parameter, parameters_of
 
 __all__ = ["NAME", "is_available", "make_view", "panels_of", "workspace_of"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from yolosweep.diagnosis.verdict import judge
 from yolosweep.experiment import defaults_of
-from yolosweep.ledger.evidence import evidence_of
 from yolosweep.ledger.history import History
+from yolosweep.ledger.verdict_evidence import evidence_of
 from yolosweep.records import Validation
-from yolosweep.records.columns import short_metric
+from yolosweep.records.trial_columns import short_metric
 
 __all__ = ["classes_of", "winner_of"]
 

@@ -15,14 +15,14 @@ from yolosweep.autolabel.annotators import class_names
 from yolosweep.autolabel.labelling import AutolabelResult, LabelledImage, autolabel
 from yolosweep.autolabel.review_page import doubtful_first, render_review
 from yolosweep.data import OUTSIDE
-from yolosweep.data.model.items import ImageFacts, Images, Item, Labels, Layout
-from yolosweep.data.scan.scan import scan
+from yolosweep.data.scan.dataset_scan import scan
+from yolosweep.data.values.dataset_items import ImageFacts, Images, Item, Labels, Layout
 from yolosweep.errors import UsageError
-from yolosweep.records.answers import Answer, Shape
+from yolosweep.records.image_predictions import Answer, Shape
 from yolosweep.report.preannotations import preannotations
 from yolosweep.storage.atomic_files import write_atomic
 from yolosweep.workflows.data_split import pooled_layout
-from yolosweep.workflows.listener import Listener
+from yolosweep.workflows.progress_listener import Listener
 
 __all__ = ["AutoLabels", "images_to_label", "label_images", "write_review"]
 

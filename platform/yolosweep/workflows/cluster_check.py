@@ -14,8 +14,8 @@ from yolosweep.runtime.tune_adapter import connected
 from yolosweep.storage.addresses import is_address
 from yolosweep.tracking import reach_notes
 from yolosweep.workflows.experiment_checks import Checked, check
-from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.node_selection import allocation_of, needs_of, probe_request
+from yolosweep.workflows.progress_listener import Listener
 
 __all__ = ["ClusterCheck", "check_cluster"]
 

@@ -10,7 +10,7 @@ from yolosweep.backends.backend import TrainingCost
 from yolosweep.experiment import Experiment, baseline, settings_of
 from yolosweep.ledger.history import History
 from yolosweep.records.plan import Basis, CostEstimate
-from yolosweep.records.probe import Probe
+from yolosweep.records.short_training import Probe
 
 __all__ = ["Sizes", "estimate_cost", "sizes_of_sweep"]
 

@@ -12,7 +12,7 @@ from yolosweep.experiment import Experiment, load_experiment, sizes_of
 from yolosweep.records import DataCheck, Severity, SplitCheck
 from yolosweep.storage.addresses import is_address
 from yolosweep.workflows.data_report import write_page
-from yolosweep.workflows.listener import Listener
+from yolosweep.workflows.progress_listener import Listener
 
 __all__ = ["check_data", "experiment_in"]
 

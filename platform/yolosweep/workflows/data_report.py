@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from yolosweep.data import Gate
-from yolosweep.data.model.items import Item, Row
-from yolosweep.data.model.safe_paths import label_of
+from yolosweep.data.values.dataset_items import Item, Row
+from yolosweep.data.values.safe_paths import label_of
 from yolosweep.experiment import Experiment
 from yolosweep.report.contact_sheets import Mark, Tile, thumbnail
 from yolosweep.report.data_figures import BoxSize, Count
@@ -117,7 +117,7 @@ def _boxes(gate: Gate) -> list[BoxSize]:
 
 def _previews(gate: Gate, exp: Experiment) -> Sequence[Gallery]:
     """Return what the augmentations of an experiment do to some images; none where that cannot be shown."""
-    from yolosweep.experiment.settings import baseline, settings_of
+    from yolosweep.experiment.trial_settings import baseline, settings_of
     from yolosweep.report.preview_sheets import galleries
 
     # Ultralytics looks for labels by its own rule.

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from yolosweep.data import OUTSIDE
 from yolosweep.data import described as described_in
-from yolosweep.data.foreign.dataset import foreign_layout, read_dataset
+from yolosweep.data.foreign.any_format import foreign_layout, read_dataset
 from yolosweep.data.layout.unsplit_folder import folder_layout, listed_names
-from yolosweep.data.model.items import Layout
 from yolosweep.data.prepare.split_writer import SplitResult, split_dataset
-from yolosweep.data.scan.scan import scan
-from yolosweep.data.source.locate import local_path
+from yolosweep.data.scan.dataset_scan import scan
+from yolosweep.data.source.data_location import local_path
+from yolosweep.data.values.dataset_items import Layout
 from yolosweep.errors import DataError, UsageError
 from yolosweep.records import DataSplit
-from yolosweep.workflows.listener import Listener
+from yolosweep.workflows.progress_listener import Listener
 
 __all__ = ["pooled_layout", "split_data"]
 
@@ -24,7 +24,7 @@ def pooled_layout(source: str, task: str, *, outside: bool = False, names: Mappi
     """Read a data set, or a folder of images without a data.yaml and without splits.
 
     Args:
-        source: as for :func:`yolosweep.data.checks.gate.examine`.
+        source: as for :func:`yolosweep.data.checks.dataset_checks.examine`.
         task: the experiment's task.
         outside: also use files outside the folders of the data set (``--allow file-outside``).
         names: classes of a folder that names none itself.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from yolosweep.records.columns import setting_text
 from yolosweep.records.events import Event, Note, SweepResumed, TrialEnded, TrialResumed, TrialStarted
+from yolosweep.records.trial_columns import setting_text
 
 __all__ = ["line_of"]
 

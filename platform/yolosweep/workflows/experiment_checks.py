@@ -12,11 +12,11 @@ from yolosweep.data import OUTSIDE, Gate, described, examine, waive
 from yolosweep.errors import DataError, ExperimentError, Fault, UsageError
 from yolosweep.experiment import Experiment, Source, baseline, lint_with_data, load_experiment, notes, sizes_of
 from yolosweep.records import PreparedDataset, Severity
-from yolosweep.records.earlier import EarlierTrial
+from yolosweep.records.earlier_trial import EarlierTrial
 from yolosweep.storage.addresses import address_fault, is_address
+from yolosweep.workflows.earlier_sweeps import earlier_trials
 from yolosweep.workflows.footprint_check import known_footprints
-from yolosweep.workflows.listener import Listener
-from yolosweep.workflows.warm_start import earlier_trials
+from yolosweep.workflows.progress_listener import Listener
 
 __all__ = ["Checked", "check", "check_with_data", "rules_of_data"]
 

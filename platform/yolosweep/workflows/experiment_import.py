@@ -8,7 +8,7 @@ from pathlib import Path
 from yolosweep.data import Gate, examine
 from yolosweep.errors import DataError, Fault, TrainingError, UsageError
 from yolosweep.experiment import Experiment
-from yolosweep.experiment.imports.imported import Imported, Overriding, imported
+from yolosweep.experiment.imports.file_import import Imported, Overriding, imported
 from yolosweep.storage.addresses import is_address
 from yolosweep.workflows.experiment_checks import rules_of_data
 from yolosweep.workflows.starter_file import write_experiment

@@ -15,7 +15,7 @@ from yolosweep.errors import UsageError
 from yolosweep.records import LabelReview
 from yolosweep.storage.atomic_files import write_atomic
 from yolosweep.workflows.auto_labels import write_review
-from yolosweep.workflows.listener import Listener
+from yolosweep.workflows.progress_listener import Listener
 
 __all__ = ["SUSPECTS", "review_labels", "suspects_table"]
 

@@ -11,12 +11,12 @@ from yolosweep.cluster import gpu_memory_mb, write_view_on_driver
 from yolosweep.experiment import baseline, settings_of
 from yolosweep.experiment.schema import MODEL
 from yolosweep.ledger import RunFolder
-from yolosweep.records.probe import Probe
-from yolosweep.runtime.resources import allot
+from yolosweep.records.short_training import Probe
 from yolosweep.runtime.training_probe import measured
+from yolosweep.runtime.trial_resources import allot
 from yolosweep.search.trial_generator import Suggestion
 from yolosweep.workflows.experiment_checks import Checked
-from yolosweep.workflows.listener import Listener
+from yolosweep.workflows.progress_listener import Listener
 
 __all__ = ["probes_of"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from yolosweep.records.columns import memory_text
 from yolosweep.records.plan import CostEstimate
-from yolosweep.records.probe import Probe
+from yolosweep.records.short_training import Probe
+from yolosweep.records.trial_columns import memory_text
 
 __all__ = ["memory_faults"]
 

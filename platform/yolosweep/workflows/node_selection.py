@@ -13,7 +13,7 @@ from yolosweep.cluster import (
 )
 from yolosweep.data import copied
 from yolosweep.errors import ClusterError
-from yolosweep.runtime.resources import allot
+from yolosweep.runtime.trial_resources import allot
 from yolosweep.runtime.tune_adapter import Cluster
 from yolosweep.workflows.experiment_checks import Checked
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from yolosweep.records.columns import columns_of
 from yolosweep.records.summary import Summary
+from yolosweep.records.trial_columns import columns_of
 
 __all__ = ["notebook_view"]
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.cluster.versions import releases, versions
-from yolosweep.data.model.finding_codes import CODES
+from yolosweep.data.values.finding_codes import CODES
 from yolosweep.errors import ExperimentError, RunFolderError, UsageError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.runtime.resources import ranks_of
+from yolosweep.runtime.trial_resources import ranks_of
 from yolosweep.storage.atomic_files import sha256_of
 from yolosweep.workflows.experiment_checks import Checked, check
-from yolosweep.workflows.listener import Listener
+from yolosweep.workflows.progress_listener import Listener
 
 __all__ = ["ALLOWABLE", "changed_versions", "check_again", "is_complete"]
 

@@ -8,7 +8,7 @@ from yolosweep.errors import RunFolderError, UsageError
 from yolosweep.ledger import RunFolder, runs_below
 from yolosweep.ledger.history import History
 from yolosweep.records.summary import DamagedRun, RunOverview
-from yolosweep.report.summary import headline
+from yolosweep.report.sweep_summary import headline
 from yolosweep.storage.addresses import is_address
 
 __all__ = ["runs_in"]

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from yolosweep.diagnosis.seeds import seed_table
+from yolosweep.diagnosis.finals_comparison import seed_table
 from yolosweep.errors import UsageError
 from yolosweep.experiment import Experiment, Source, baseline, is_open_batch, load_experiment, settings_of
 from yolosweep.experiment.schema import MODEL
-from yolosweep.experiment.settings import allows
-from yolosweep.experiment.space import active, is_number
+from yolosweep.experiment.search_parameter import active, is_number
+from yolosweep.experiment.trial_settings import allows
 from yolosweep.ledger import RunFolder
-from yolosweep.ledger.evidence import finalists_of
 from yolosweep.ledger.history import History
+from yolosweep.ledger.verdict_evidence import finalists_of
 
 if TYPE_CHECKING:
     from yolosweep.search.recorded_curves import RecordedCurve, Surrogate
@@ -90,7 +90,7 @@ class Landscape:
         """Return the best score in the space, without luck."""
         import numpy as np
 
-        from yolosweep.search.searchers.axes import Axes
+        from yolosweep.search.searchers.space_encoding import Axes
 
         space, rng = self._exp.search.parameters, np.random.default_rng(0)
         axes, sign = Axes(space), 1.0 if self._exp.search.mode == "max" else -1.0

@@ -17,11 +17,11 @@ from yolosweep.errors import UsageError
 from yolosweep.experiment import load_experiment
 from yolosweep.experiment.json_schema import text as schema_text
 from yolosweep.experiment.schema import SCHEMA_FILE, Search
-from yolosweep.experiment.starter import starter
+from yolosweep.experiment.starter_experiment import starter
 from yolosweep.records import Finding
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import write_atomic
-from yolosweep.workflows.time_budget import fit_on_this_machine
+from yolosweep.workflows.epochs_for_time import fit_on_this_machine
 
 __all__ = ["write_experiment", "write_starter"]
 

@@ -17,7 +17,7 @@ def export_study(folder: RunFolder) -> Path:
     Raises:
         RunFolderError: there is no readable ledger.
     """
-    from yolosweep.search.optuna_study import write_study
+    from yolosweep.search.optuna_export import write_study
 
     history = History.of(folder)
     with tempfile.TemporaryDirectory(prefix="yolosweep-study-") as scratch:

@@ -11,14 +11,14 @@ from yolosweep.backends import backend_for
 from yolosweep.cluster import checkpoint_needs
 from yolosweep.errors import ClusterError, RunFolderError
 from yolosweep.experiment import Experiment, baseline, finals_line, objectives_line
-from yolosweep.experiment.choices import PRUNERS
 from yolosweep.experiment.schema import Search
+from yolosweep.experiment.search_choices import PRUNERS
 from yolosweep.image_cache import usable_memory
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records.plan import CostEstimate, Plan
-from yolosweep.records.probe import Probe
-from yolosweep.runtime.resources import Allocation, allot, of_this_machine
+from yolosweep.records.short_training import Probe
+from yolosweep.runtime.trial_resources import Allocation, allot, of_this_machine
 from yolosweep.runtime.tune_adapter import joins_cluster
 from yolosweep.search.pruners.asha import rungs
 from yolosweep.storage import address_of_run, cached_at
@@ -26,9 +26,9 @@ from yolosweep.storage.addresses import is_address
 from yolosweep.tracking import choose_sinks
 from yolosweep.workflows.cost_estimate import estimate_cost
 from yolosweep.workflows.experiment_checks import Checked
-from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.measured_plan import probes_of
 from yolosweep.workflows.memory_check import memory_faults
+from yolosweep.workflows.progress_listener import Listener
 
 __all__ = ["plan_of"]
 

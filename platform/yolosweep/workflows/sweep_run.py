@@ -28,18 +28,18 @@ from yolosweep.records.events import Note, SweepEnded, Winner, WinnerSelected
 from yolosweep.report import write_report
 from yolosweep.runtime.batch_finder import found_batch
 from yolosweep.runtime.head_watch import head_watched
-from yolosweep.runtime.resources import Allocation, allot, of_this_machine
+from yolosweep.runtime.trial_resources import Allocation, allot, of_this_machine
 from yolosweep.runtime.tune_adapter import connected, joins_cluster, run_trials
 from yolosweep.search.checkpoint_retention import clear_leftovers
 from yolosweep.search.trial_generator import Suggestion
 from yolosweep.storage.addresses import is_address
 from yolosweep.storage.atomic_files import sha256_of
-from yolosweep.storage.scratch import clear_dead_scratch
+from yolosweep.storage.temporary_folders import clear_dead_scratch
 from yolosweep.tracking import Choice, Mirror, choose_sinks, finish_all, start_mirror
 from yolosweep.workflows.auto_batch import largest_request, with_batches
 from yolosweep.workflows.experiment_checks import Checked, check, check_with_data
-from yolosweep.workflows.listener import Listener
 from yolosweep.workflows.node_selection import good_nodes, needs_of, probe_request
+from yolosweep.workflows.progress_listener import Listener
 from yolosweep.workflows.resume_checks import check_again, is_complete
 from yolosweep.workflows.stop_signals import Stop
 from yolosweep.workflows.winner_selection import select_winner_in

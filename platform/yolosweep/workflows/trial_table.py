@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yolosweep.errors import UsageError
-from yolosweep.records.columns import columns_of
 from yolosweep.records.summary import Summary
+from yolosweep.records.trial_columns import columns_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame, Series

@@ -12,7 +12,7 @@ from yolosweep.backends import ArgumentSpace, Backend, backend_for
 from yolosweep.backends.ultralytics.tune_space import DEFAULT_SPACE
 from yolosweep.errors import ExperimentError, Fault
 from yolosweep.experiment import Parameter
-from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.experiment.search_choices import SEARCHERS
 from yolosweep.runtime.tune_domains import is_domain, parameter_of
 
 __all__ = ["DEFAULT_SPACE", "TuneCall", "experiment_of"]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from yolosweep.backends import backend_for
-from yolosweep.backends.deployment import Deployment, ExportedModel, ExportJob
+from yolosweep.backends.checkpoint_export import Deployment, ExportedModel, ExportJob
 from yolosweep.errors import RunFolderError, TrainingError, UsageError, VerificationError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import FileRef
-from yolosweep.records.columns import short_metric
 from yolosweep.records.events import Winner
 from yolosweep.records.export import ExportedWinner
-from yolosweep.report.exports import (
+from yolosweep.records.trial_columns import short_metric
+from yolosweep.report.model_card import model_card
+from yolosweep.report.winner_exports import (
     drop_export,
     export_name,
     exports_of,
@@ -21,9 +22,8 @@ from yolosweep.report.exports import (
     place_of,
     record_export,
 )
-from yolosweep.report.model_card import model_card
-from yolosweep.report.winner import TOLERANCE, verify_file
-from yolosweep.storage.scratch import scratch_folder
+from yolosweep.report.winner_verification import TOLERANCE, verify_file
+from yolosweep.storage.temporary_folders import scratch_folder
 from yolosweep.workflows.winner_selection import data_on_this_machine
 
 __all__ = ["TOLERANCE", "export_winner"]

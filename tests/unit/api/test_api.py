@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import yolosweep
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.errors import ExperimentError, RunFolderError, TrainingError, UsageError, VerificationError
 from yolosweep.experiment import Experiment, Parameter, load_experiment
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.records import Severity
 from yolosweep.records.events import Event, Note
-from yolosweep.workflows.listener import LogListener
+from yolosweep.workflows.progress_listener import LogListener
 
 RECORDED = Path(__file__).resolve().parents[2] / "fixtures" / "run_v1"
 EXPERIMENT = {

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yolosweep.autolabel.agreement import Agreement, Box, HumanLabel, PredictedLabel, agreement, iou, matched
-from yolosweep.diagnosis.proportions import wilson
+from yolosweep.diagnosis.proportion_intervals import wilson
 
 WHOLE: Box = (0.5, 0.5, 1.0, 1.0)
 shares = st.floats(0, 1)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from yolosweep.backends.arguments import ArgumentSpace, DataTraits
+from yolosweep.backends.ultralytics.argument_rules import data_faults
 from yolosweep.backends.ultralytics.arguments import train_arguments
-from yolosweep.backends.ultralytics.data_settings import adapted, switched_off
-from yolosweep.backends.ultralytics.rules import data_faults
+from yolosweep.backends.ultralytics.effective_settings import adapted, switched_off
 
 POSE = DataTraits(train_images=1000, kpt_shape=(2, 3))
 FLIPPED = DataTraits(train_images=1000, kpt_shape=(2, 3), flip_idx=(1, 0))

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from yolosweep.backends.ultralytics import deployment
-from yolosweep.backends.ultralytics.deployment import YoloDeployment
+from yolosweep.backends.ultralytics import checkpoint_export
+from yolosweep.backends.ultralytics.checkpoint_export import YoloDeployment
 
 
 def test_missing_packages_are_named_as_pip_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
     needs = ("numpy>=1", "numpy>=999", "no-such-package>=1.2,<2", "also-none")
-    monkeypatch.setitem(deployment._NEEDS, "onnx", needs)
-    monkeypatch.setitem(deployment._INSTEAD, "also-none", ("numpy",))
+    monkeypatch.setitem(checkpoint_export._NEEDS, "onnx", needs)
+    monkeypatch.setitem(checkpoint_export._INSTEAD, "also-none", ("numpy",))
     assert YoloDeployment().missing("onnx") == ("numpy>=999", "no-such-package>=1.2,<2")
     assert YoloDeployment().missing("torchscript") == ()
 
 
 def test_every_format_says_what_it_needs() -> None:
-    assert YoloDeployment().formats.keys() == deployment._NEEDS.keys()
+    assert YoloDeployment().formats.keys() == checkpoint_export._NEEDS.keys()
 
 
 def test_runtimes_send_no_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,14 +33,14 @@ def test_runtimes_send_no_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     importlib.import_module("openvino_telemetry")
     monkeypatch.setitem(sys.modules, "openvino_telemetry", sys.modules["openvino_telemetry"])
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
-    deployment._no_telemetry()
+    checkpoint_export._no_telemetry()
     with pytest.raises(ImportError):
         importlib.import_module("openvino_telemetry")
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 def test_what_converters_print_does_not_reach_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
-    with deployment._quiet():
+    with checkpoint_export._quiet():
         print("python")
         subprocess.run(["echo", "native"], check=True)
         warnings.warn("deprecated", FutureWarning, stacklevel=1)

@@ -9,7 +9,7 @@ import pytest
 from tests.tools import model_table
 
 from yolosweep.backends import backend_for
-from yolosweep.backends.ultralytics.model_files import unscaled
+from yolosweep.backends.ultralytics.model_lookup import unscaled
 from yolosweep.errors import Fault
 
 

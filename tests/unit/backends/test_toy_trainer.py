@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from yolosweep.backends.toy.crops import read_crops
 from yolosweep.backends.toy.model import Descent, RedModel, load_checkpoint, load_state, mean_squared_error
 from yolosweep.backends.toy.trainer import ToyTrainer
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.errors import RunFolderError, TrainingError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Cause, Checkpoint, Ending, EpochResult, TrialPolicy, TrialRecord, TrialRequest, Verdict

@@ -12,8 +12,8 @@ from PIL import Image
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from yolosweep.cli.annotations import annotation_of_error, workflow_commands
 from yolosweep.cli.app import app
+from yolosweep.cli.github_annotations import annotation_of_error, workflow_commands
 from yolosweep.records import DataCheck, Finding, Severity
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -72,7 +72,7 @@ def test_help_and_reading_commands_import_nothing_heavy() -> None:
     code = (
         "import sys\nfrom yolosweep.cli.app import app\n"
         "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
-        "import yolosweep.cli.tables, yolosweep.cli.sweep, yolosweep.cli.check, yolosweep.api\n"
+        "import yolosweep.cli.run_tables, yolosweep.cli.run_and_resume, yolosweep.cli.check, yolosweep.api\n"
         "heavy = {'torch', 'ray', 'ultralytics', 'wandb', 'optuna', 'cv2', 'pandas'} & set(sys.modules)\n"
         "print(sorted(heavy), file=sys.stderr)\nsys.exit(bool(heavy))"
     )

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from yolosweep.cli import job_driver
 from yolosweep.cli.app import app
-from yolosweep.cli.sweep import _Screen
+from yolosweep.cli.run_and_resume import _Screen
 from yolosweep.errors import Interrupted, YolosweepError
 from yolosweep.ledger import RunFolder
 

@@ -12,8 +12,8 @@ from yolosweep.cli.live_screen import Pace, activity_text, screen
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, EpochResult, PreparedDataset, TrialRecord, TrialRequest
-from yolosweep.records.activity import Activity, Stage
 from yolosweep.records.events import EpochRecorded, SweepStarted, TrialEnded, TrialStarted
+from yolosweep.records.worker_activity import Activity, Stage
 
 METRIC = "metrics/mAP50-95(B)"
 SETTINGS = {"lr0": 0.0012345, "weight_decay": 0.00054321, "mosaic": 0.7312, "scale": 0.4512, "hsv_v": 0.2931}

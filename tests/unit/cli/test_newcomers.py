@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from yolosweep.cli.app import app
 from yolosweep.errors import ClusterError
 from yolosweep.experiment.schema import Resources
-from yolosweep.runtime.resources import allot
+from yolosweep.runtime.trial_resources import allot
 
 FILES = {
     "data.yaml": "train: images/train\nval: images/val\nnames: [a]\n",

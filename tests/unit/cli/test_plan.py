@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 
 runner = CliRunner()
 KEYS = (

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from yolosweep.cli.conclusion import conclude
-from yolosweep.cli.tables import SHOWN, describe_run, describe_runs
+from yolosweep.cli.final_summary import conclude
+from yolosweep.cli.run_tables import SHOWN, describe_run, describe_runs
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import FileRef

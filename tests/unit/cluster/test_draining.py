@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from yolosweep.cluster.preemption import NOTICE_TTL_S, clear_notice, drain, is_draining, training_lock
+from yolosweep.cluster.node_draining import NOTICE_TTL_S, clear_notice, drain, is_draining, training_lock
 from yolosweep.cluster.spot_notice import has_notice
 
 TRAINING = """
 import sys
-from yolosweep.cluster.preemption import training_lock, is_draining
+from yolosweep.cluster.node_draining import training_lock, is_draining
 with training_lock():
     print("begun", flush=True)
     {meanwhile}

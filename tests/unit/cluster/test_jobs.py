@@ -9,7 +9,7 @@ from yolosweep.cli.job_driver import main
 from yolosweep.cluster.jobs import Job, JobServer, _LogLines, latest, next_id
 from yolosweep.cluster.versions import versions
 from yolosweep.errors import ClusterError, UsageError
-from yolosweep.workflows.job_start import other_versions
+from yolosweep.workflows.job_preparation import other_versions
 
 
 def job(name: str, status: str = "SUCCEEDED", code: int | None = 0) -> Job:

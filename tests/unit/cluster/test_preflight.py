@@ -22,7 +22,7 @@ from yolosweep.errors import ClusterError
 from yolosweep.experiment import Experiment
 from yolosweep.experiment.schema import Resources, Search
 from yolosweep.ledger.history import History
-from yolosweep.runtime.resources import allot
+from yolosweep.runtime.trial_resources import allot
 from yolosweep.search.budget import room_for_another
 from yolosweep.search.worker_table import WorkerTable
 

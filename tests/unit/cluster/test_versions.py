@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from yolosweep.cluster.node_checks import Expected, node_problems
 from yolosweep.cluster.node_probe import NodeFacts
-from yolosweep.workflows.job_start import other_versions
+from yolosweep.workflows.job_preparation import other_versions
 from yolosweep.workflows.resume_checks import changed_versions
 
 numbers = st.lists(st.integers(0, 99), min_size=1, max_size=4).map(lambda parts: ".".join(map(str, parts)))

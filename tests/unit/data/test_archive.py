@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yolosweep.data.layout.layout import read_layout
+from yolosweep.data.layout.layout_reader import read_layout
 from yolosweep.data.source.archive import Limits, unpack
 from yolosweep.errors import DataError
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from yolosweep.data.duplicates import candidates as candidate_search
-from yolosweep.data.duplicates import hits as hit_search
-from yolosweep.data.duplicates.candidates import candidates
-from yolosweep.data.duplicates.features import CORNERS, CROPS, WHOLE, Window, sampled, turns_of, unit
-from yolosweep.data.duplicates.hits import Search, hits
+from yolosweep.data.duplicates import candidate_pairs as candidate_search
+from yolosweep.data.duplicates import nearest_pairs as hit_search
+from yolosweep.data.duplicates.candidate_pairs import candidates
+from yolosweep.data.duplicates.comparison_pictures import VIEW, Keypoints, View, Views, view_of
 from yolosweep.data.duplicates.near_duplicates import connected_groups, find_near_duplicates
-from yolosweep.data.duplicates.signatures import SIDE, signature_of
-from yolosweep.data.duplicates.views import VIEW, Keypoints, View, Views, view_of
+from yolosweep.data.duplicates.nearest_pairs import Search, hits
+from yolosweep.data.duplicates.thumbnail_features import CORNERS, CROPS, WHOLE, Window, sampled, turns_of, unit
+from yolosweep.data.duplicates.thumbnails import SIDE, signature_of
 
 Array = np.ndarray[Any, Any]
 
@@ -148,7 +148,7 @@ def test_files_are_read_once_or_twice_however_few_views_are_held(monkeypatch: py
         grey = np.asarray(pictures[file].resize((VIEW, VIEW)))
         return view_of(grey, np.asarray(pictures[file]), pictures[file].size)
 
-    monkeypatch.setattr("yolosweep.data.duplicates.views._HELD", 10)
+    monkeypatch.setattr("yolosweep.data.duplicates.comparison_pictures._HELD", 10)
     monkeypatch.setattr(candidate_search, "_ALWAYS", 0)
     monkeypatch.setattr("yolosweep.data.duplicates.near_duplicates.os.cpu_count", lambda: 1)
     signatures = {file: signature_of(image) for file, image in pictures.items()}

@@ -12,8 +12,8 @@ import pytest
 from tests.bench.foreign_data import coco_of, picture, voc_of
 
 from yolosweep.data import examine, write_view
-from yolosweep.data.foreign.dataset import foreign_layout
-from yolosweep.data.model.items import Layout
+from yolosweep.data.foreign.any_format import foreign_layout
+from yolosweep.data.values.dataset_items import Layout
 from yolosweep.errors import DataError
 from yolosweep.ledger import RunFolder
 

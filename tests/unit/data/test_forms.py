@@ -10,9 +10,9 @@ import pytest
 from PIL import Image, ImageEnhance
 from tests.bench.picture_changes import form, jpeg
 
-from yolosweep.data.duplicates.noise import Band, detail_of
-from yolosweep.data.duplicates.verdicts import Verdict, Verdicts
-from yolosweep.data.duplicates.views import Views
+from yolosweep.data.duplicates.comparison_pictures import Views
+from yolosweep.data.duplicates.pair_verdicts import Verdict, Verdicts
+from yolosweep.data.duplicates.sensor_noise import Band, detail_of
 
 WORDS = [
     "alone rise coast",

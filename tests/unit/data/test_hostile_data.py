@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from yolosweep.data.layout import image_lists
-from yolosweep.data.layout.layout import read_layout
+from yolosweep.data.layout.layout_reader import read_layout
 from yolosweep.data.source import archive
 from yolosweep.data.source.archive import Limits, unpack
 from yolosweep.errors import DataError

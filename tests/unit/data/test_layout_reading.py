@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yolosweep.data.layout.layout import read_layout
+from yolosweep.data.layout.layout_reader import read_layout
 from yolosweep.data.layout.safe_yaml import read_yaml
-from yolosweep.data.model.items import Layout
-from yolosweep.data.model.safe_paths import is_image, label_of, printable
+from yolosweep.data.values.dataset_items import Layout
+from yolosweep.data.values.safe_paths import is_image, label_of, printable
 from yolosweep.errors import DataError
 from yolosweep.records import Severity
 

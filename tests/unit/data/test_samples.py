@@ -11,7 +11,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from yolosweep.data import examine
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.data.samples.parking_scene import NAMES, Box, scene
 from yolosweep.errors import UsageError
 

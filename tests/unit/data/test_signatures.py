@@ -14,11 +14,11 @@ from tests.bench.picture_changes import CHANGES as STRONGER
 from tests.bench.picture_changes import jpeg, photographs
 from tests.bench.picture_changes import part as crop
 
-from yolosweep.data.duplicates.features import correlations, features, transposed
+from yolosweep.data.duplicates.comparison_pictures import Views
 from yolosweep.data.duplicates.near_duplicates import EXACT, NEAR, find_near_duplicates
-from yolosweep.data.duplicates.signatures import FLAT, SIDE, decode_signatures, pixels_of, signature_of
-from yolosweep.data.duplicates.verdicts import Verdict, Verdicts
-from yolosweep.data.duplicates.views import Views
+from yolosweep.data.duplicates.pair_verdicts import Verdict, Verdicts
+from yolosweep.data.duplicates.thumbnail_features import correlations, features, transposed
+from yolosweep.data.duplicates.thumbnails import FLAT, SIDE, decode_signatures, pixels_of, signature_of
 
 BCCD = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "bccd" / "images"
 

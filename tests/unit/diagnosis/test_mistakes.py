@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from yolosweep.diagnosis.mistakes import MistakeKind, Size, by_class, by_size, examined, worst_first
-from yolosweep.records.answers import Answer, Shape
+from yolosweep.records.image_predictions import Answer, Shape
 
 BOX = (0.1, 0.1, 0.3, 0.3)
 

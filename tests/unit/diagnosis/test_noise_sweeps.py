@@ -13,14 +13,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from yolosweep.backends.resampling import mean_over_images
+from yolosweep.backends.bootstrap_resampling import mean_over_images
 from yolosweep.backends.toy.crops import Crops
 from yolosweep.backends.toy.model import ACCURACY, Descent, RedModel
 from yolosweep.diagnosis.verdict import judge
 from yolosweep.records import Validation
 from yolosweep.records.events import Reference
 from yolosweep.records.verdict import Evidence, Outcome, ScoredTrial
-from yolosweep.report.winner import paired_error
+from yolosweep.report.winner_verification import paired_error
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from yolosweep.diagnosis.seeds import compared_seeds, seed_table
+from yolosweep.diagnosis.finals_comparison import compared_seeds, seed_table
 from yolosweep.diagnosis.verdict import judge
 from yolosweep.records.events import PairedError, Reference
 from yolosweep.records.verdict import Evidence, Finalist, Outcome, ScoredTrial

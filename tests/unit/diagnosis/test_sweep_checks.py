@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
 from yolosweep.experiment import load_experiment
-from yolosweep.experiment.choices import SEARCHERS
-from yolosweep.experiment.next_experiment import next_experiment
+from yolosweep.experiment.experiment_changes import next_experiment
+from yolosweep.experiment.search_choices import SEARCHERS
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, EpochResult, FileRef, TrialRecord, TrialRequest, Validation, Verdict
@@ -32,7 +32,7 @@ from yolosweep.records.events import (
     WinnerSelected,
 )
 from yolosweep.report import diagnose_sweep, write_report
-from yolosweep.search.importance import importance_of
+from yolosweep.search.parameter_importance import importance_of
 
 runner = CliRunner()
 METRIC = "metrics/accuracy_top1"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
-from yolosweep.diagnosis import table
+from yolosweep.diagnosis import all_checks
+from yolosweep.diagnosis.all_checks import TRAINING_CHECKS, diagnose_training
 from yolosweep.diagnosis.results_csv import training_of
-from yolosweep.diagnosis.table import TRAINING_CHECKS, diagnose_training
 from yolosweep.errors import UsageError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -89,7 +89,7 @@ def test_a_new_check_is_one_file_and_its_registration(
     module_of_a_new_check: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = __import__(module_of_a_new_check)
-    monkeypatch.setitem(table.TRAINING_CHECKS, "slow-start", module.check)
+    monkeypatch.setitem(all_checks.TRAINING_CHECKS, "slow-start", module.check)
     file = tmp_path / "results.csv"
     file.write_text(results_csv(HEALTHY))
     result = runner.invoke(app, ["diagnose", str(file), "--json"])

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 from yolosweep.cli.app import app
 from yolosweep.errors import ExperimentError, UsageError
 from yolosweep.experiment import Experiment, load_experiment
-from yolosweep.experiment.imports.distributions import entry_of
-from yolosweep.experiment.imports.imported import Imported, Overriding, imported
-from yolosweep.experiment.space import Parameter
+from yolosweep.experiment.imports.file_import import Imported, Overriding, imported
+from yolosweep.experiment.imports.wandb_distributions import entry_of
+from yolosweep.experiment.search_parameter import Parameter
 
 CLASSIC = """\
 program: utils/sweep.py

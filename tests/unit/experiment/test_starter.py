@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yolosweep.backends.arguments import DataTraits
-from yolosweep.backends.ultralytics.starter import image_sizes
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.backends.ultralytics.starter_arguments import image_sizes
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.errors import UsageError
 from yolosweep.experiment import lint_with_data, load_experiment, notes, sizes_of, starter
 from yolosweep.experiment.schema import SCHEMA_FILE
 from yolosweep.records import DataProfile
+from yolosweep.workflows.epochs_for_time import fit_into
 from yolosweep.workflows.starter_file import write_starter
-from yolosweep.workflows.time_budget import fit_into
 
 SIZES = (None, 1, 3, 8, 30, 60, 63, 64, 200, 999, 1000, 1_000_000)
 
@@ -135,7 +135,7 @@ def test_init_adapts_the_epochs_to_the_machine(tmp_path: Path, monkeypatch: pyte
     draw_parking(tmp_path / "lot", images={"train": 12, "val": 4})
     written = [tmp_path / "cpu.yaml", tmp_path / "gpu.yaml"]
     for memory_mb, out in zip((None, 8192.0), written, strict=True):
-        monkeypatch.setattr("yolosweep.workflows.time_budget.gpu_memory_mb", lambda found=memory_mb: found)
+        monkeypatch.setattr("yolosweep.workflows.epochs_for_time.gpu_memory_mb", lambda found=memory_mb: found)
         (told,) = write_starter(str(tmp_path / "lot" / "data.yaml"), out=out, time="3m")
         assert told.startswith("what fits into the time is unknown" if memory_mb else "about ")
     on_cpu, on_gpu = (int(load_experiment(file).train["epochs"]) for file in written)

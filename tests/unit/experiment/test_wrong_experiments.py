@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from yolosweep.cli.app import app
 from yolosweep.errors import ExperimentError, UsageError
 from yolosweep.experiment import load_experiment
-from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.experiment.search_choices import SEARCHERS
 
 HEAD = "name: demo\nmodel: yolo26n.pt\ndata: data.yaml\nsearch: {parameters: {box: {min: 4.0, max: 9.0}}}\n"
 """Lines 1 to 4 of a file that is fine; what follows starts on line 5."""

@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 
 from yolosweep.data import examine, write_view
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.errors import RunFolderError, YolosweepError
 from yolosweep.ledger import Ledger, RunFolder, read_events
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, FileRef, TrialRecord, TrialRequest
 from yolosweep.records.events import Note, SweepStarted, TrialEnded, TrialStarted
 from yolosweep.report import write_report
-from yolosweep.report.exports import drop_export, place_of
+from yolosweep.report.winner_exports import drop_export, place_of
 from yolosweep.search.checkpoint_retention import clear_leftovers, drop_surplus, forget
-from yolosweep.tracking.event_file import EventFile
 from yolosweep.tracking.mirror_state import MirrorState
+from yolosweep.tracking.tensorboard_file import EventFile
 from yolosweep.tracking.wandb_sweep import JoinedSweep
 from yolosweep.workflows.study_export import export_study
 
@@ -215,7 +215,7 @@ def test_a_path_is_made_of_plain_names(name: str, run: RunFolder) -> None:
     ids=["python", "bash", "url"],
 )
 def test_a_data_yaml_runs_and_fetches_nothing(download: str, tmp_path: Path) -> None:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     from ultralytics.data import utils
@@ -235,7 +235,7 @@ def test_a_data_yaml_runs_and_fetches_nothing(download: str, tmp_path: Path) -> 
 def test_an_archive_named_data_yaml_is_not_unpacked(tmp_path: Path) -> None:
     import zipfile
 
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     from ultralytics.data import utils
@@ -248,7 +248,7 @@ def test_an_archive_named_data_yaml_is_not_unpacked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["https://127.0.0.1:9/c.zip", "imagenet", "mnist160", "{here}/c.tar.gz", "{here}"])
 def test_a_classification_set_is_never_fetched_or_split(place: str, tmp_path: Path) -> None:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     from ultralytics.engine import validator

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from yolosweep.cli.live_screen import Pace, screen
-from yolosweep.cli.tables import describe_run
+from yolosweep.cli.run_tables import describe_run
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.ledger.trial_summary import summarize_trial
-from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest, columns
-from yolosweep.records.columns import Column, Surface, columns_of
+from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest, trial_columns
 from yolosweep.records.events import EpochRecorded, SweepStarted, TrialEnded, TrialStarted
+from yolosweep.records.trial_columns import Column, Surface, columns_of
 from yolosweep.report import summarize, write_report
 from yolosweep.report.ending_styles import STYLES
 
@@ -83,7 +83,7 @@ def test_a_column_added_to_the_table_is_on_every_surface(
     )
     folder = write_run(tmp_path, Ending.FINISHED, None)
     assert not any("speed_of_light" in text for text in texts(folder, capsys).values())
-    monkeypatch.setattr(columns, "COLUMNS", (*columns.COLUMNS, added))
+    monkeypatch.setattr(trial_columns, "COLUMNS", (*trial_columns.COLUMNS, added))
     for surface, text in texts(folder, capsys).items():
         assert text.count("speed_of_light") == 1, surface
         for value in ("299792.458", "299793.458"):

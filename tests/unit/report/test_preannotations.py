@@ -8,8 +8,8 @@ from xml.etree.ElementTree import fromstring
 import pytest
 from tests.bench.foreign_data import picture
 
-from yolosweep.data.foreign.dataset import foreign_layout
-from yolosweep.records.answers import Answer, Shape
+from yolosweep.data.foreign.any_format import foreign_layout
+from yolosweep.records.image_predictions import Answer, Shape
 from yolosweep.report.preannotations import preannotations
 
 BOX = Shape(name="a <b> & c", box=(0.1, 0.25, 0.35, 0.5), confidence=0.4)

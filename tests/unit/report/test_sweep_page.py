@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
 from yolosweep.cli.live_view import LiveView
-from yolosweep.cli.tables import describe_run
+from yolosweep.cli.run_tables import describe_run
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, EpochResult, FileRef, TrialRecord, TrialRequest, Validation

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import yolosweep
 from yolosweep.backends.toy.trainer import ToyTrainer
 from yolosweep.cli.app import app
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.experiment import load_experiment
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History

@@ -10,8 +10,8 @@ from PIL import Image
 
 from yolosweep.diagnosis.mistakes import examined
 from yolosweep.records import Validation
-from yolosweep.records.answers import Answer, Shape
-from yolosweep.report.errors_page import ErrorsPage, errors_of, render_errors, worst_pictures
+from yolosweep.records.image_predictions import Answer, Shape
+from yolosweep.report.mistakes_page import ErrorsPage, errors_of, render_errors, worst_pictures
 from yolosweep.report.worst_images import COLOURS, RIGHT, draw
 
 HOSTILE = "<script>alert(1)</script>\u202e"

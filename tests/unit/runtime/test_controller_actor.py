@@ -11,7 +11,7 @@ import pytest
 from yolosweep.cluster import Admission, DiskEstimate, ProbeRequest
 from yolosweep.errors import ClusterError
 from yolosweep.experiment import Experiment
-from yolosweep.experiment.settings import resolved
+from yolosweep.experiment.trial_settings import resolved
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, PreparedDataset

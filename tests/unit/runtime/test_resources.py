@@ -4,7 +4,7 @@ import pytest
 
 from yolosweep.errors import ClusterError
 from yolosweep.experiment.schema import Resources
-from yolosweep.runtime.resources import allot
+from yolosweep.runtime.trial_resources import allot
 
 LAPTOP = [{"CPU": 8.0}]
 GPU_BOX = [{"CPU": 32.0, "GPU": 4.0}]

@@ -21,7 +21,7 @@ SCRIPT = """
 import json, sys, time
 import ray
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
-from yolosweep.cluster.preemption import clear_notice, drain
+from yolosweep.cluster.node_draining import clear_notice, drain
 from yolosweep.errors import ClusterError
 from yolosweep.records import TrialRequest
 from yolosweep.runtime.controller_client import NAMESPACE, ControllerClient

@@ -14,8 +14,8 @@ from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import TrialHistory
 from yolosweep.records import Cause, TrialPolicy, TrialRequest
 from yolosweep.runtime.watchdog import Watchdog
-from yolosweep.search.finalize import death_cause
-from yolosweep.search.stall import limit_s
+from yolosweep.search.final_record import death_cause
+from yolosweep.search.stall_limits import limit_s
 from yolosweep.storage import Address
 
 STUCK = """

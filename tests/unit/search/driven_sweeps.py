@@ -9,7 +9,7 @@ from typing import Any
 from tests.tools.placing import take
 
 from yolosweep.experiment import Experiment
-from yolosweep.experiment.settings import resolved
+from yolosweep.experiment.trial_settings import resolved
 from yolosweep.ledger import RunFolder
 from yolosweep.records import Ending, EpochResult, PreparedDataset, TrialRecord, TrialRequest, Verdict
 from yolosweep.records.footprint import Footprint

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from tests.unit.search.driven_sweeps import controlled, experiment, points, run
 
-from yolosweep.diagnosis.sweep import Axis
+from yolosweep.diagnosis.observed_sweep import Axis
 from yolosweep.experiment import Experiment, Parameter
-from yolosweep.experiment.choices import SEARCHERS
 from yolosweep.experiment.constraints import constraint_of
-from yolosweep.experiment.settings import allows
-from yolosweep.experiment.space import active
+from yolosweep.experiment.search_choices import SEARCHERS
+from yolosweep.experiment.search_parameter import active
+from yolosweep.experiment.trial_settings import allows
 from yolosweep.ledger import RunFolder, read_events
 from yolosweep.ledger.history import History
 from yolosweep.records import TrialRequest
 from yolosweep.report import write_report
-from yolosweep.report.explanation import explain
-from yolosweep.report.summary import summarize
-from yolosweep.search.optuna_study import write_study
+from yolosweep.report.sweep_summary import summarize
+from yolosweep.report.trial_explanations import explain
+from yolosweep.search.optuna_export import write_study
 from yolosweep.tracking.wandb_sweep import sweep_config
 
 CHAIN: dict[str, Any] = {

@@ -13,7 +13,7 @@ from tests.tools.placing import take
 
 from yolosweep.errors import ClusterError, RunFolderError
 from yolosweep.experiment import Experiment
-from yolosweep.experiment.settings import resolved
+from yolosweep.experiment.trial_settings import resolved
 from yolosweep.ledger import RunFolder, read_events
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import (
@@ -28,9 +28,9 @@ from yolosweep.records import (
     Verdict,
 )
 from yolosweep.search.controller import SweepController
-from yolosweep.search.finalize import record_from_rows
+from yolosweep.search.final_record import record_from_rows
 from yolosweep.search.trial_generator import Offer
-from yolosweep.storage import objects, retry
+from yolosweep.storage import objects, outage_retry
 
 DATASET = PreparedDataset(
     task="detect", source="/d/data.yaml", train_on="/d/data.yaml", names={0: "car"}, images={"train": 9, "val": 9},
@@ -463,7 +463,7 @@ class Outage:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = self.over = 0.0
         self.refused = False
-        monkeypatch.setattr(retry, "time", self)
+        monkeypatch.setattr(outage_retry, "time", self)
         monkeypatch.setattr(objects, "retrying", self._retrying)
 
     def monotonic(self) -> float:
@@ -478,12 +478,12 @@ class Outage:
     def _retrying(self, call: Any, place: str, **options: Any) -> Any:
         def reached() -> Any:
             if self.refused:
-                raise retry.Refused("403 Forbidden")
+                raise outage_retry.Refused("403 Forbidden")
             if self.now < self.over:
                 raise OSError("Couldn't resolve host name")
             return call()
 
-        return retry.retrying(reached, place, **options)
+        return outage_retry.retrying(reached, place, **options)
 
 
 def test_a_storage_that_refuses_ends_the_sweep_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from yolosweep.diagnosis.curve_model import CurveModel, Forecast, smoothed
+from yolosweep.diagnosis.curve_forecast import CurveModel, Forecast, smoothed
 
 EPOCHS = 40
 

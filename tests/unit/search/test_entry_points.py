@@ -8,7 +8,7 @@ from pathlib import Path
 import yolosweep
 
 PROGRAM = """
-from yolosweep.experiment.choices import PRUNERS, SEARCHERS
+from yolosweep.experiment.search_choices import PRUNERS, SEARCHERS
 from yolosweep.search.searchers.searcher import searcher_for
 from yolosweep.experiment import Parameter
 print(SEARCHERS["mine"].summary, PRUNERS["strict"].factory, SEARCHERS["tpe"].factory)

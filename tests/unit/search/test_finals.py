@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from yolosweep.cli.app import app
 from yolosweep.errors import ExperimentError
 from yolosweep.experiment import Experiment, finals_line, load_experiment
-from yolosweep.experiment.settings import resolved
+from yolosweep.experiment.trial_settings import resolved
 from yolosweep.ledger import Ledger, RunFolder, read_events
-from yolosweep.ledger.evidence import finalists_of
 from yolosweep.ledger.history import History
+from yolosweep.ledger.verdict_evidence import finalists_of
 from yolosweep.records import (
     Ending,
     EpochResult,
@@ -30,11 +30,11 @@ from yolosweep.records import (
     Verdict,
 )
 from yolosweep.records.events import CheckpointsDropped, SweepEnded, TrialEnded, TrialStarted, Winner, WinnerSelected
-from yolosweep.report.explanation import explain
 from yolosweep.report.model_card import model_card
-from yolosweep.report.summary import summarize
 from yolosweep.report.sweep_page import render
-from yolosweep.report.winner import best_trial
+from yolosweep.report.sweep_summary import summarize
+from yolosweep.report.trial_explanations import explain
+from yolosweep.report.winner_verification import best_trial
 from yolosweep.search.controller import SweepController
 from yolosweep.search.finals import finalists
 from yolosweep.tracking.winner_values import winner_of

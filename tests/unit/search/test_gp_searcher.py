@@ -12,15 +12,15 @@ import pytest
 from tests.tools.placing import take
 
 from yolosweep.experiment import Experiment, Parameter
-from yolosweep.experiment.settings import resolved
+from yolosweep.experiment.trial_settings import resolved
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, EpochResult, PreparedDataset, TrialRecord, TrialRequest, Verdict
 from yolosweep.search.controller import SweepController
-from yolosweep.search.searchers.axes import Axes
 from yolosweep.search.searchers.gaussian_process import GaussianProcess, broad_prior, fitted_scales
 from yolosweep.search.searchers.gp import GpSearcher
 from yolosweep.search.searchers.searcher import Searcher, searcher_for
+from yolosweep.search.searchers.space_encoding import Axes
 
 EPOCHS = 20
 

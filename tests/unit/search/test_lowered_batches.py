@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from yolosweep.experiment import Parameter
-from yolosweep.experiment.choices import SEARCHERS
+from yolosweep.experiment.search_choices import SEARCHERS
 from yolosweep.search.searchers.searcher import Searcher, searcher_for
 
 SPACE = {

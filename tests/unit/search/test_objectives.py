@@ -14,14 +14,14 @@ from yolosweep.errors import TrainingError
 from yolosweep.ledger import Ledger, RunFolder, read_events
 from yolosweep.ledger.history import History
 from yolosweep.records import FileRef, TrialRequest, Verdict
-from yolosweep.records.columns import columns_of
 from yolosweep.records.events import SweepEnded
 from yolosweep.records.footprint import Footprint
+from yolosweep.records.trial_columns import columns_of
 from yolosweep.records.verdict import Outcome
 from yolosweep.report import summarize
-from yolosweep.report.explanation import explain
-from yolosweep.report.trade_offs import trade_offs
-from yolosweep.report.winner import best_trial
+from yolosweep.report.pareto_figure import trade_offs
+from yolosweep.report.trial_explanations import explain
+from yolosweep.report.winner_verification import best_trial
 from yolosweep.search.checkpoint_retention import surplus
 from yolosweep.tracking.message_values import summary_of, table_of
 from yolosweep.workflows.trial_table import trial_frame

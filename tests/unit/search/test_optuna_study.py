@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending
-from yolosweep.search.optuna_study import write_study
+from yolosweep.search.optuna_export import write_study
 from yolosweep.workflows.study_export import export_study
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from yolosweep.records import Cause, TrialPolicy
 from yolosweep.records.events import TrialResumed
-from yolosweep.search.retry import FRUITLESS, refusal
+from yolosweep.search.retry_policy import FRUITLESS, refusal
 
 
 def resumed(cause: str, epoch: int) -> TrialResumed:

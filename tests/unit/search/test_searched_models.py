@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
 from yolosweep.cluster.job_package import JobPackage, _with_files
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.errors import ExperimentError
 from yolosweep.experiment import Experiment, load_experiment
 from yolosweep.ledger import RunFolder

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from yolosweep.search.searchers.standard_scores import standardized
+from yolosweep.search.searchers.score_standardization import standardized
 
 NONE = np.zeros(5)
 

@@ -18,10 +18,10 @@ from yolosweep.experiment import Experiment
 from yolosweep.ledger import Ledger, RunFolder, read_events
 from yolosweep.ledger.history import History
 from yolosweep.records.events import SweepEnded
-from yolosweep.report.explanation import explain
+from yolosweep.report.trial_explanations import explain
 from yolosweep.search.searchers.searcher import InformedSearcher, searcher_for
 from yolosweep.search.warm_start import EarlierSweep
-from yolosweep.workflows.warm_start import earlier_trials
+from yolosweep.workflows.earlier_sweeps import earlier_trials
 
 runner = CliRunner()
 BASE = 0.36

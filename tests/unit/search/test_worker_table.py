@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yolosweep.records import TrialPolicy
-from yolosweep.search.stall import SETUP_FACTOR, limit_s, silence_limit_s
+from yolosweep.search.stall_limits import SETUP_FACTOR, limit_s, silence_limit_s
 from yolosweep.search.worker_table import WorkerTable
 
 LIMIT_S = 30.0

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from yolosweep.storage.scratch import clear_dead_scratch, scratch_folder
+from yolosweep.storage.temporary_folders import clear_dead_scratch, scratch_folder
 
 HOLDS = """
 import sys
-from yolosweep.storage.scratch import scratch_folder
+from yolosweep.storage.temporary_folders import scratch_folder
 with scratch_folder(sys.argv[1]) as folder:
     (folder / "weights.pt").write_bytes(b"w")
     print(folder, flush=True)

@@ -26,13 +26,13 @@ from yolosweep.ledger import Ledger, RunFolder, read_events, runs_below
 from yolosweep.records import FileRef
 from yolosweep.records.events import Note
 from yolosweep.search.checkpoint_retention import forget
-from yolosweep.storage import Address, Objects, Segments, outages, pull, retry
+from yolosweep.storage import Address, Objects, Segments, outage_retry, outages, pull
 from yolosweep.storage.atomic_files import sha256_of
 from yolosweep.storage.backend import Backend, Version
 from yolosweep.storage.bucket import Bucket, _region, _shared_credentials
 from yolosweep.storage.lease import Lease
-from yolosweep.storage.local import Local
-from yolosweep.storage.retry import Conflict, Refused
+from yolosweep.storage.local_folder import Local
+from yolosweep.storage.outage_retry import Conflict, Refused
 
 
 @pytest.fixture(autouse=True)
@@ -139,7 +139,7 @@ def test_an_outage_is_waited_out_and_told() -> None:
         return answer
 
     outages()
-    assert retry.retrying(call, "storage: s3://b/x", first_wait_s=0.001) == 7
+    assert outage_retry.retrying(call, "storage: s3://b/x", first_wait_s=0.001) == 7
     assert [told.startswith("the storage did not answer for") for told in outages()] == [True]
     assert outages() == ()
 
@@ -168,12 +168,12 @@ def test_an_outage_of_minutes_is_waited_out(lasts_s: float) -> None:
 
     outages()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(retry, "time", clock)
-        if lasts_s > retry._WAIT_S:
+        patched.setattr(outage_retry, "time", clock)
+        if lasts_s > outage_retry._WAIT_S:
             with pytest.raises(RunFolderError, match=r"cannot be used, for 300 s \(no route\)"):
-                retry.retrying(call, "storage: s3://b/x")
+                outage_retry.retrying(call, "storage: s3://b/x")
             return
-        assert retry.retrying(call, "storage: s3://b/x") == "stored"
+        assert outage_retry.retrying(call, "storage: s3://b/x") == "stored"
     assert clock.now < lasts_s + 15.0  # it is found again soon after
     assert len(outages()) == (lasts_s > 0)
 
@@ -183,7 +183,7 @@ def test_an_outage_without_end_is_refused_with_its_cause() -> None:
         raise OSError("no route to host")
 
     with pytest.raises(RunFolderError, match=r"s3://b/x cannot be used, for .*no route to host.*credentials"):
-        retry.retrying(call, "storage: s3://b/x", wait_s=0.05, first_wait_s=0.001)
+        outage_retry.retrying(call, "storage: s3://b/x", wait_s=0.05, first_wait_s=0.001)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
@@ -194,9 +194,9 @@ def test_a_disk_of_this_machine_that_is_full_is_not_waited_for(number: int) -> N
         raise OSError(number, os.strerror(number))
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(retry, "time", clock)
+        patched.setattr(outage_retry, "time", clock)
         with pytest.raises(OSError, match=os.strerror(number)):
-            retry.retrying(call, "storage: s3://b/x")
+            outage_retry.retrying(call, "storage: s3://b/x")
     assert clock.now == 0.0
 
 
@@ -660,7 +660,7 @@ def test_no_acknowledged_line_is_lost_in_any_order_of_takeovers_and_late_writes(
     From its fence on, nothing but a writer's own lines follows what it has read, until another one fences.
     """
     with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retry, "time", Clock())
+        patch.setattr(outage_retry, "time", Clock())
         address, acknowledged = Path(place).as_uri(), list[bytes]()
         machines = [Objects(address, wait_s=60 if waits else 0) for _ in range(3)]
         faults = [Faults(objects) for objects in machines]

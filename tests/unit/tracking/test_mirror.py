@@ -21,12 +21,12 @@ from yolosweep.ledger.history import History
 from yolosweep.records import EpochResult
 from yolosweep.records.events import event_of_json
 from yolosweep.tracking import Mirror, choose_sinks, finish_all, push, sinks_of
+from yolosweep.tracking.message_planner import Planner
 from yolosweep.tracking.mirror import _spawn
 from yolosweep.tracking.mirror_state import MirrorState, SentRun
 from yolosweep.tracking.outbox import Outbox
-from yolosweep.tracking.planner import Planner
-from yolosweep.tracking.registry import SINKS
 from yolosweep.tracking.sink import Artifact, Close, Open, Row, Summary, Table
+from yolosweep.tracking.sink_registry import SINKS
 from yolosweep.tracking.supervisor import Limits, supervise
 from yolosweep.tracking.wandb import WandbSink, isolate
 

@@ -16,8 +16,8 @@ from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records.events import SweepResumed
 from yolosweep.tracking import SINKS, pages_of, reach_notes
+from yolosweep.tracking.message_planner import section_of
 from yolosweep.tracking.mirror_state import MirrorState
-from yolosweep.tracking.planner import section_of
 
 
 def test_a_note_says_of_each_tracker_with_a_server_whether_it_answers(tmp_path: Path) -> None:

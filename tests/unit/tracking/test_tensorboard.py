@@ -18,11 +18,11 @@ from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import FileRef
 from yolosweep.storage.atomic_files import sha256_of
-from yolosweep.tracking.event_file import EventFile, events_in
 from yolosweep.tracking.mirror_state import MirrorState
 from yolosweep.tracking.outbox import Outbox, send
 from yolosweep.tracking.sink import Artifact, Destination, NotSent, Open
 from yolosweep.tracking.tensorboard import TensorBoardSink
+from yolosweep.tracking.tensorboard_file import EventFile, events_in
 
 SINK = TensorBoardSink()
 
@@ -159,7 +159,7 @@ def test_a_trial_that_was_cancelled_has_no_status_until_it_ends(tmp_path: Path) 
 @pytest.mark.slow
 def test_the_mirror_loads_no_torch(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from yolosweep.tracking.event_file import EventFile\n"
+        "import sys; from pathlib import Path; from yolosweep.tracking.tensorboard_file import EventFile\n"
         "file = EventFile(Path(sys.argv[1])); file.add_scalars({'score': 1.0}, 1, 0.0); file.close()\n"
         "print(sorted({'torch', 'tensorboardX'} & set(sys.modules)))"
     )

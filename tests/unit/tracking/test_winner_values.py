@@ -20,8 +20,8 @@ from tests.unit.tracking.test_mirror import (
 )
 
 from yolosweep.records import FileRef
-from yolosweep.tracking.pictures import picture_key
 from yolosweep.tracking.sink import Artifact, Close, Row, Summary, Table
+from yolosweep.tracking.winner_pictures import picture_key
 
 METRIC = "metrics/mAP50-95(B)"
 

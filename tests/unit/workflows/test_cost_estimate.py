@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from yolosweep.backends.ultralytics.training_cost import training_cost
-from yolosweep.data.samples.dataset import draw_parking
+from yolosweep.data.samples.parking_dataset import draw_parking
 from yolosweep.experiment import load_experiment
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records.plan import Basis
-from yolosweep.records.probe import Probe
+from yolosweep.records.short_training import Probe
 from yolosweep.runtime.training_probe import measured
 from yolosweep.workflows.cost_estimate import Sizes, estimate_cost, sizes_of_sweep
 from yolosweep.workflows.memory_check import memory_faults

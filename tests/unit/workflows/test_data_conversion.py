@@ -15,7 +15,7 @@ from yolosweep.cli.app import app
 from yolosweep.data import examine
 from yolosweep.errors import DataError, UsageError
 from yolosweep.workflows.data_conversion import convert_data
-from yolosweep.workflows.listener import LogListener
+from yolosweep.workflows.progress_listener import LogListener
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
-from yolosweep.workflows.listener import LogListener
+from yolosweep.workflows.progress_listener import LogListener
 from yolosweep.workflows.resume_checks import check_again
 
 

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from yolosweep import api
-from yolosweep.backends.deployment import ExportedModel, ExportJob
-from yolosweep.backends.ultralytics.deployment import YoloDeployment
+from yolosweep.backends.checkpoint_export import ExportedModel, ExportJob
+from yolosweep.backends.ultralytics.checkpoint_export import YoloDeployment
 from yolosweep.errors import TrainingError, UsageError, VerificationError
 from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.records import Ending, EpochResult, FileRef, TrialRecord, TrialRequest, Validation
 from yolosweep.records.events import EpochRecorded, SweepStarted, TrialEnded, TrialStarted, WinnerSelected
 from yolosweep.records.export import Latency
-from yolosweep.report.exports import drop_stale_exports, exports_of, place_of, record_export
-from yolosweep.report.winner import select_winner
+from yolosweep.report.winner_exports import drop_stale_exports, exports_of, place_of, record_export
+from yolosweep.report.winner_verification import select_winner
 
 METRIC = "metrics/mAP50-95(B)"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from yolosweep.backends.arguments import ArgumentSpace, DataTraits
 from yolosweep.backends.backend import CheckpointSize, Starter, Task, TrainingCost, small_batch
-from yolosweep.backends.preview import Preview
+from yolosweep.backends.sample_preview import Preview
 from yolosweep.backends.toy.arguments import ARGUMENTS, COUNTED
 from yolosweep.backends.trainer import Trainer
 from yolosweep.errors import Fault

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 
 from yolosweep.backends.activity_meter import ActivityMeter, Watch, unwatched
+from yolosweep.backends.bootstrap_resampling import mean_over_images
 from yolosweep.backends.checkpoints import Checkpoints
 from yolosweep.backends.failure_causes import cause_of
-from yolosweep.backends.resampling import mean_over_images
-from yolosweep.backends.toy.answers import answers_of
 from yolosweep.backends.toy.arguments import ARGUMENTS
 from yolosweep.backends.toy.crops import Crops, read_crops
+from yolosweep.backends.toy.image_predictions import answers_of
 from yolosweep.backends.toy.model import (
     ACCURACY,
     Descent,
@@ -47,9 +47,9 @@ from yolosweep.records import (
     Verdict,
     record_of,
 )
-from yolosweep.records.activity import Stage
 from yolosweep.records.footprint import FOOTPRINTS, Footprint
-from yolosweep.storage.scratch import scratch_folder
+from yolosweep.records.worker_activity import Stage
+from yolosweep.storage.temporary_folders import scratch_folder
 
 __all__ = ["ToyTrainer"]
 

@@ -18,7 +18,7 @@ from yolosweep.backends.arguments import ArgumentSpace
 from yolosweep.backends.failure_causes import last_line
 from yolosweep.backends.ultralytics.arguments import OURS, WEIGHTS
 from yolosweep.backends.ultralytics.layer_check import layer_faults
-from yolosweep.backends.ultralytics.model_files import ends_otherwise, model_yaml, other_task
+from yolosweep.backends.ultralytics.model_lookup import ends_otherwise, model_yaml, other_task
 from yolosweep.errors import Fault, TrainingError
 
 __all__ = ["check_arguments"]
@@ -68,7 +68,7 @@ def check_arguments(space: ArgumentSpace, classes: int | None = None) -> tuple[l
 
 
 def _check(question: dict[str, Any]) -> list[tuple[str, str]]:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     from ultralytics.cfg import get_cfg

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.backends.failure_causes import last_line
-from yolosweep.backends.preview import Preview
+from yolosweep.backends.sample_preview import Preview
 from yolosweep.backends.ultralytics.arguments import acts_in
 from yolosweep.backends.ultralytics.augmentation_pipelines import build_pipeline
-from yolosweep.backends.ultralytics.environment import enter
 from yolosweep.backends.ultralytics.tasks import TASKS
+from yolosweep.backends.ultralytics.training_environment import enter
 from yolosweep.errors import TrainingError
-from yolosweep.storage.scratch import scratch_folder
+from yolosweep.storage.temporary_folders import scratch_folder
 
 __all__ = ["previews"]
 
@@ -108,7 +108,7 @@ def _dataset(
     from ultralytics.cfg import get_cfg
     from ultralytics.data.build import build_yolo_dataset
 
-    from yolosweep.backends.ultralytics.sampling import pure_datasets
+    from yolosweep.backends.ultralytics.image_order import pure_datasets
 
     arguments = get_cfg(overrides={**settings, "task": task, "mode": "train"})
     if TASKS[task].from_folders:
@@ -164,7 +164,7 @@ def _preview(dataset: Any, index: int, look: str, task: str) -> Preview:
 
 def _classified(pool: Sequence[Path], names: Mapping[int, str], arguments: Any, seed: int) -> Any:
     """Return a data set of classification images in any location; the name of the folder is the class."""
-    from yolosweep.backends.ultralytics.sampling import PureClassificationDataset
+    from yolosweep.backends.ultralytics.image_order import PureClassificationDataset
 
     class Unscanned(PureClassificationDataset):
         def verify_images(self) -> Any:

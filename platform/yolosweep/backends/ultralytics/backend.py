@@ -9,13 +9,13 @@ from typing import Any
 
 from yolosweep.backends.arguments import Arguments, ArgumentSpace, DataTraits
 from yolosweep.backends.backend import CheckpointSize, Starter, Task, TrainingCost
-from yolosweep.backends.deployment import Deployment
-from yolosweep.backends.preview import Preview
+from yolosweep.backends.checkpoint_export import Deployment
+from yolosweep.backends.sample_preview import Preview
 from yolosweep.backends.trainer import Trainer
-from yolosweep.backends.ultralytics import argument_check, model_files, rules
+from yolosweep.backends.ultralytics import argument_check, argument_rules, model_lookup
 from yolosweep.backends.ultralytics.arguments import is_installed, train_arguments
 from yolosweep.backends.ultralytics.model_count import counted
-from yolosweep.backends.ultralytics.starter import starter
+from yolosweep.backends.ultralytics.starter_arguments import starter
 from yolosweep.backends.ultralytics.tasks import TASKS
 from yolosweep.backends.ultralytics.training_cost import training_cost
 from yolosweep.errors import Fault
@@ -66,25 +66,25 @@ class UltralyticsBackend:
 
     def faults(self, space: ArgumentSpace) -> Iterator[Fault]:
         """Yield arguments that are wrong, or have no effect."""
-        return rules.faults(space)
+        return argument_rules.faults(space)
 
     def data_faults(self, space: ArgumentSpace, data: DataTraits) -> Iterator[Fault]:
         """Yield arguments that have no effect on these data, or ruin the training."""
-        return rules.data_faults(space, data)
+        return argument_rules.data_faults(space, data)
 
     def notes(self, space: ArgumentSpace) -> Iterator[str]:
         """Yield what is legal but may surprise."""
-        yield from rules.notes(space)
+        yield from argument_rules.notes(space)
         if not is_installed():
             yield "Ultralytics is not installed here, so its own checks of arguments and weights were not made"
 
     def misnamed(self, model: str, task: str) -> str | None:
         """Return why an official model cannot be trained for a task, by its name; None for any other model."""
-        return model_files.misnamed(model, task)
+        return model_lookup.misnamed(model, task)
 
     def model_faults(self, model: str, task: str) -> list[Fault]:
         """Return what is wrong with the model: missing, or official and for another task."""
-        return model_files.model_faults(model, task)
+        return model_lookup.model_faults(model, task)
 
     def locate_model(self, model: str, *, fetch: bool = True) -> Path | str:
         """Return the file of a model, or the name of a YAML that Ultralytics ships.
@@ -92,7 +92,7 @@ class UltralyticsBackend:
         Raises:
             DataError: there is no such file, and it could not be downloaded.
         """
-        return model_files.locate_model(model, fetch=fetch)
+        return model_lookup.locate_model(model, fetch=fetch)
 
     def check_arguments(self, space: ArgumentSpace, classes: int | None = None) -> tuple[list[Fault], list[str]]:
         """Return what Ultralytics or Albumentations refuse; nothing where Ultralytics is not installed.
@@ -114,7 +114,7 @@ class UltralyticsBackend:
 
     def footprint(self, model: str, *, task: str, classes: int, imgsz: int | None) -> Footprint | None:
         """Count on the model as Ultralytics builds it, with its layers fused; None of weights that are not here yet."""
-        found = model_files.locate_model(model, fetch=False)
+        found = model_lookup.locate_model(model, fetch=False)
         if isinstance(found, Path) and not found.is_file():
             return None
         return counted(str(found), task=task, classes=classes, imgsz=imgsz or 640) if is_installed() else None
@@ -139,7 +139,7 @@ class UltralyticsBackend:
 
     def deployment(self) -> Deployment:
         """Return Ultralytics' exporters, and what a model card says about its models."""
-        from yolosweep.backends.ultralytics.deployment import YoloDeployment
+        from yolosweep.backends.ultralytics.checkpoint_export import YoloDeployment
 
         return YoloDeployment()
 

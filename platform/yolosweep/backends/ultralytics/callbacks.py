@@ -18,7 +18,7 @@ from yolosweep.backends.checkpoints import Checkpoints
 from yolosweep.backends.trainer import Cancelled, Report
 from yolosweep.diagnosis.curves import progress
 from yolosweep.records import Checkpoint, Ending, EpochResult, FileRef, TrialRequest, Verdict
-from yolosweep.records.activity import Stage
+from yolosweep.records.worker_activity import Stage
 from yolosweep.storage.atomic_files import Content
 
 __all__ = ["Diverged", "TrainingCallbacks", "TrainingCancelled", "device_name"]

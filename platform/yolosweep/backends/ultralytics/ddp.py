@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from yolosweep.backends.ultralytics.environment import see_only
 from yolosweep.backends.ultralytics.patches import replaced
+from yolosweep.backends.ultralytics.training_environment import see_only
 
 __all__ = ["ddp_trainer", "enter_group", "my_rank", "preload"]
 

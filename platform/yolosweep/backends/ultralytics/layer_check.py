@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.backends.failure_causes import last_line
-from yolosweep.backends.ultralytics.model_files import model_yaml
+from yolosweep.backends.ultralytics.model_lookup import model_yaml
 
 __all__ = ["freeze_fault", "layer_faults"]
 

@@ -42,7 +42,7 @@ def counted(model: str, *, task: str, classes: int, imgsz: int) -> Footprint | N
 
 
 def _count(model: str, task: str, classes: int, imgsz: int) -> Footprint:
-    from yolosweep.backends.ultralytics.environment import enter
+    from yolosweep.backends.ultralytics.training_environment import enter
 
     enter()
     from ultralytics.utils.torch_utils import get_flops, get_num_params

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from yolosweep.backends.ultralytics import data_guard, label_cache
+from yolosweep.backends.ultralytics import label_cache, untrusted_data_guard
 from yolosweep.backends.ultralytics.overridden_methods import OVERRIDDEN
 from yolosweep.backends.ultralytics.patch_entry import Patch
 
@@ -158,7 +158,7 @@ _FOR_THE_PROCESS = (
         upstream="reading a data.yaml without downloading",
         test="tests/unit/ledger/test_hostile_runs.py",
         digests={"ultralytics.data.utils:check_det_dataset": "6a00c69cc791"},
-        replacement=data_guard.reading_only,
+        replacement=untrusted_data_guard.reading_only,
         also_in=_READERS,
     ),
     Patch(
@@ -167,7 +167,7 @@ _FOR_THE_PROCESS = (
         upstream="reading a folder without splitting it",
         test="tests/unit/ledger/test_hostile_runs.py",
         digests={"ultralytics.data.utils:check_cls_dataset": "32b75a8c8533"},
-        replacement=data_guard.folders_only,
+        replacement=untrusted_data_guard.folders_only,
         also_in=_READERS,
     ),
     Patch(
@@ -176,7 +176,7 @@ _FOR_THE_PROCESS = (
         upstream="reading data without downloading",
         test="tests/unit/ledger/test_hostile_runs.py",
         digests={"ultralytics.data.utils:convert_ndjson_to_yolo_if_needed": "b375d297820f"},
-        replacement=lambda _: data_guard.unconverted,
+        replacement=lambda _: untrusted_data_guard.unconverted,
         also_in=_READERS,
     ),
     Patch(

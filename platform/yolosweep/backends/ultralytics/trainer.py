@@ -16,13 +16,13 @@ from yolosweep.backends.trainer import Cancelled, Report
 from yolosweep.backends.ultralytics.arguments import train_arguments
 from yolosweep.backends.ultralytics.augmentation_pipelines import build_pipeline
 from yolosweep.backends.ultralytics.callbacks import Diverged, TrainingCallbacks, TrainingCancelled
-from yolosweep.backends.ultralytics.data_settings import Change, adapted, switched_off
 from yolosweep.backends.ultralytics.ddp import ddp_trainer, my_rank
-from yolosweep.backends.ultralytics.environment import enter, log_to, scan_findings, see_only
+from yolosweep.backends.ultralytics.effective_settings import Change, adapted, switched_off
 from yolosweep.backends.ultralytics.footprint import footprint_of
 from yolosweep.backends.ultralytics.label_cache import scan_labels
 from yolosweep.backends.ultralytics.tasks import class_of
 from yolosweep.backends.ultralytics.trainer_mixins import make_trainer_class
+from yolosweep.backends.ultralytics.training_environment import enter, log_to, scan_findings, see_only
 from yolosweep.backends.ultralytics.validation import validated
 from yolosweep.errors import RunFolderError, TrainingError
 from yolosweep.ledger import RunFolder
@@ -39,7 +39,7 @@ from yolosweep.records import (
     record_of,
 )
 from yolosweep.records.footprint import FOOTPRINTS, Footprint
-from yolosweep.storage.scratch import scratch_folder
+from yolosweep.storage.temporary_folders import scratch_folder
 
 __all__ = ["YoloTrainer", "auto_share"]
 

@@ -115,7 +115,7 @@ class _CheckpointMixin(_Trainer):
 
     def begin_epoch(self) -> None:
         """Seed the generators for this epoch, and restore the gradients held before it."""
-        from yolosweep.backends.ultralytics.sampling import seeded
+        from yolosweep.backends.ultralytics.image_order import seeded
         from yolosweep.backends.ultralytics.trainer_state import restore_gradients
 
         seeded(self.seed_, self.draw_of_epoch(), self.rank_)
@@ -152,7 +152,7 @@ class _CheckpointMixin(_Trainer):
 
     def save_model(self) -> bool:
         """Write ``best.pt`` if this epoch gained (not if it ties); the resumable state goes with the row."""
-        from yolosweep.backends.ultralytics.weights import save_weights
+        from yolosweep.backends.ultralytics.stripped_checkpoint import save_weights
 
         if self.gained:
             save_weights(self, self.best)
@@ -160,7 +160,7 @@ class _CheckpointMixin(_Trainer):
 
     def final_eval(self) -> None:
         """Write ``last.pt``; only the winner is validated again, when it is selected."""
-        from yolosweep.backends.ultralytics.weights import save_weights
+        from yolosweep.backends.ultralytics.stripped_checkpoint import save_weights
 
         if not self.rank_:
             save_weights(self, self.last)
@@ -211,13 +211,13 @@ def _begin_epoch(trainer: Any) -> None:
 
 
 class _DataMixin(_Trainer):
-    """Order and augmentation of the training images; see :mod:`yolosweep.backends.ultralytics.sampling`."""
+    """Order and augmentation of the training images; see :mod:`yolosweep.backends.ultralytics.image_order`."""
 
     _next_draw = 0
 
     def build_dataset(self, img_path: Any, mode: str = "train", batch: int | None = None) -> Any:
         """Build a data set whose training samples are pure, and whose images are shared between trials."""
-        from yolosweep.backends.ultralytics.sampling import pure_datasets, shared
+        from yolosweep.backends.ultralytics.image_order import pure_datasets, shared
 
         with pure_datasets():
             dataset = super().build_dataset(img_path, mode, batch)  # type: ignore[misc]
@@ -228,7 +228,7 @@ class _DataMixin(_Trainer):
 
     def get_dataloader(self, dataset_path: Any, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
         """Build a loader; for training, over our sampler."""
-        from yolosweep.backends.ultralytics.sampling import with_sampler
+        from yolosweep.backends.ultralytics.image_order import with_sampler
 
         loader = super().get_dataloader(dataset_path, batch_size, rank, mode)  # type: ignore[misc]
         if mode != "train":

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from yolosweep.backends.bootstrap_resampling import Detections, mean_over_images, resampled
 from yolosweep.backends.failure_causes import last_line
-from yolosweep.backends.resampling import Detections, mean_over_images, resampled
 from yolosweep.backends.ultralytics.arguments import OURS, train_arguments
-from yolosweep.backends.ultralytics.environment import enter
-from yolosweep.backends.ultralytics.keeping_validator import draw_confusion, keeping
+from yolosweep.backends.ultralytics.recording_validator import draw_confusion, keeping
 from yolosweep.backends.ultralytics.tasks import TASKS
+from yolosweep.backends.ultralytics.training_environment import enter
 from yolosweep.errors import TrainingError
 from yolosweep.records import Resampled, Validation
-from yolosweep.storage.scratch import scratch_folder
+from yolosweep.storage.temporary_folders import scratch_folder
 
 __all__ = ["validated"]
 
@@ -55,7 +55,7 @@ def validated(
     enter()
     from ultralytics.utils import LOGGER
 
-    from yolosweep.backends.ultralytics.weights import weights_sha256
+    from yolosweep.backends.ultralytics.stripped_checkpoint import weights_sha256
 
     LOGGER.setLevel("ERROR")
     where = {"data": data, "split": split, "model": str(weights), "device": None if on_gpu else "cpu"}

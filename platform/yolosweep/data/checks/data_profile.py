@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from yolosweep.data.checks.class_balance import shorter_sides
-from yolosweep.data.checks.gate import Gate
-from yolosweep.data.foreign.dataset import foreign_layout, read_dataset
-from yolosweep.data.model.items import Layout
-from yolosweep.data.source.locate import local_path
+from yolosweep.data.checks.dataset_checks import Gate
+from yolosweep.data.foreign.any_format import foreign_layout, read_dataset
+from yolosweep.data.source.data_location import local_path
+from yolosweep.data.values.dataset_items import Layout
 from yolosweep.records import DataProfile
 from yolosweep.storage.addresses import is_address
 
@@ -29,7 +29,7 @@ def guess_task(source: str) -> str:
     """Return the task that a data set is labelled for; ``detect`` where nothing speaks for another.
 
     Args:
-        source: as for :func:`yolosweep.data.checks.gate.examine`.
+        source: as for :func:`yolosweep.data.checks.dataset_checks.examine`.
 
     Raises:
         DataError: it cannot be read as a dataset.

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from yolosweep.data.duplicates.candidates import candidates
-from yolosweep.data.duplicates.features import correlations
-from yolosweep.data.duplicates.signatures import FLAT, decode_signatures, pixels_of
-from yolosweep.data.duplicates.verdicts import Boxes, Verdict, Verdicts, single_threaded
-from yolosweep.data.duplicates.views import Views
+from yolosweep.data.duplicates.candidate_pairs import candidates
+from yolosweep.data.duplicates.comparison_pictures import Views
+from yolosweep.data.duplicates.pair_verdicts import Boxes, Verdict, Verdicts, single_threaded
+from yolosweep.data.duplicates.thumbnail_features import correlations
+from yolosweep.data.duplicates.thumbnails import FLAT, decode_signatures, pixels_of
 
 __all__ = ["EXACT", "NEAR", "SCENE", "Pair", "connected_groups", "find_near_duplicates", "stars"]
 
@@ -134,14 +134,14 @@ def find_near_duplicates(
     *Exact*: the same bytes, or the same decoded pixels (only files with equal thumbnails are decoded for that).
     *Near*: a copy, resized, recompressed, recolored, blurred, mirrored, turned, cropped, with a border, or with
     something small laid over. *Scene*: a fixed camera at another moment. Candidates come from the products of features
-    of whole images and of corner crops, in all eight orientations (:mod:`hits`); then the files are read again and
-    judged at the size of objects (:mod:`verdicts`). Single-color images are compared by their bytes only.
+    of whole images and of corner crops, in all eight orientations (:mod:`nearest_pairs`); then the files are read again
+    and judged at the size of objects (:mod:`pair_verdicts`). Single-color images are compared by their bytes only.
 
     Memory, measured: 350 MB for 2,000 and for 30,000 files, most of it views, 800 MB for 100,000. From 8,000 files on,
     time grows as their number.
 
     Args:
-        signatures: Of every readable file, from :func:`yolosweep.data.duplicates.signatures.signature_of`.
+        signatures: Of every readable file, from :func:`yolosweep.data.duplicates.thumbnails.signature_of`.
         digests: SHA-256 of the same files.
         pixels: Hashes a file's decoded pixels; empty if it cannot be decoded.
         boxes: Returns the labelled objects of a file; None without a label file.

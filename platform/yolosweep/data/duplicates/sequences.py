@@ -24,7 +24,7 @@ import numpy as np
 
 from yolosweep.data.duplicates.capture_times import capture_time
 from yolosweep.data.duplicates.near_duplicates import DisjointSets
-from yolosweep.data.duplicates.signatures import FLAT, SIDE, decode_signatures
+from yolosweep.data.duplicates.thumbnails import FLAT, SIDE, decode_signatures
 
 __all__ = ["sequences"]
 
@@ -51,7 +51,7 @@ def sequences(signatures: Mapping[Path, str]) -> list[tuple[Path, ...]]:
     """Return groups of files from one source, sorted, each of two files or more.
 
     Args:
-        signatures: Of every readable file, from :func:`yolosweep.data.duplicates.signatures.signature_of`.
+        signatures: Of every readable file, from :func:`yolosweep.data.duplicates.thumbnails.signature_of`.
     """
     files = sorted(signatures)
     sets = DisjointSets(len(files))

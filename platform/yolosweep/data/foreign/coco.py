@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from yolosweep.data.foreign.annotations import MALFORMED, Annotations, Shape, boxed, outlined, shifted
 from yolosweep.data.foreign.image_index import ImageIndex
+from yolosweep.data.foreign.label_values import MALFORMED, Annotations, Shape, boxed, outlined, shifted
 
 __all__ = ["is_coco", "read_coco"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from yolosweep.data.foreign.annotations import MALFORMED, Annotations, Shape, boxed, numbers, outlined
 from yolosweep.data.foreign.image_index import ImageIndex
+from yolosweep.data.foreign.label_values import MALFORMED, Annotations, Shape, boxed, numbers, outlined
 from yolosweep.data.scan.image_reading import size_of
 from yolosweep.data.scan.row_kinds import is_dota_row
 

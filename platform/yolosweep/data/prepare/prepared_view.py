@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from yolosweep.data.foreign.yolo_layout import is_converted
-from yolosweep.data.model.items import Item, Layout
-from yolosweep.data.model.safe_paths import label_of
+from yolosweep.data.foreign.yolo_conversion import is_converted
+from yolosweep.data.values.dataset_items import Item, Layout
+from yolosweep.data.values.safe_paths import label_of
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset

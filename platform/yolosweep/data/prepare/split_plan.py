@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yolosweep.data.duplicates.capture_times import capture_time
-from yolosweep.data.duplicates.leaks import SEQUENCE
+from yolosweep.data.duplicates.leak_summary import SEQUENCE
 from yolosweep.data.duplicates.near_duplicates import SCENE, Pair, connected_groups
-from yolosweep.data.prepare.split import make_split
+from yolosweep.data.prepare.dataset_split import make_split
 from yolosweep.data.prepare.split_keys import keyed_groups
 from yolosweep.data.prepare.time_cuts import has_order, split_by_time
 from yolosweep.errors import DataError, UsageError

@@ -7,7 +7,7 @@ from itertools import pairwise, permutations
 from pathlib import Path
 
 from yolosweep.data.duplicates.capture_times import camera_of, capture_time, position
-from yolosweep.data.prepare.split import make_split
+from yolosweep.data.prepare.dataset_split import make_split
 
 __all__ = ["has_order", "split_by_time"]
 

@@ -15,8 +15,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolosweep.data.model.items import ImageFacts
-from yolosweep.data.model.safe_paths import open_regular
+from yolosweep.data.values.dataset_items import ImageFacts
+from yolosweep.data.values.safe_paths import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -127,7 +127,7 @@ def _content(path: Path) -> bytes | ImageFacts:
 
 
 def _decode(content: bytes, digest: str, suffix: str) -> ImageFacts:
-    from yolosweep.data.duplicates.signatures import signature_of
+    from yolosweep.data.duplicates.thumbnails import signature_of
 
     with _opened(content) as image:
         width, height = _stored_size(image)

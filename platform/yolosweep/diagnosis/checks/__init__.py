@@ -1,1 +1,1 @@
-"""One check per module; ``diagnosis/table.py`` lists them."""
+"""One check per module; ``diagnosis/all_checks.py`` lists them."""

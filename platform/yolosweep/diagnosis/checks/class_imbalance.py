@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from yolosweep.diagnosis.checks import still_rising
-from yolosweep.diagnosis.sweep import Sweep
+from yolosweep.diagnosis.observed_sweep import Sweep
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["check"]

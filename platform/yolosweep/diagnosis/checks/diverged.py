@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from yolosweep.diagnosis.checks.not_learning import ZERO
 from yolosweep.diagnosis.curves import diverged as silently_diverged
-from yolosweep.diagnosis.training import Training
+from yolosweep.diagnosis.observed_training import Training
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["check"]

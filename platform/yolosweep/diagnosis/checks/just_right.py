@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yolosweep.diagnosis.training import Training
+from yolosweep.diagnosis.observed_training import Training
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["check"]

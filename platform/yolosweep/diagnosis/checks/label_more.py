@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 
-from yolosweep.diagnosis.checks import noise, still_rising
-from yolosweep.diagnosis.sweep import Sweep
+from yolosweep.diagnosis.checks import still_rising, within_noise
+from yolosweep.diagnosis.observed_sweep import Sweep
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["check"]
@@ -34,7 +34,7 @@ def _too_small(sweep: Sweep) -> Diagnosis | None:
         return None
     if base is None or (base is not best and base not in sweep.tied):
         return None
-    train, needed = sweep.dataset.images.get("train", 0), noise.images_for(sweep, _FINE)
+    train, needed = sweep.dataset.images.get("train", 0), within_noise.images_for(sweep, _FINE)
     how = (
         f"stop sweeping and label more images{_fewest(sweep)}, of every place and time that the model is for: at least "
         f"{needed} for val, which tell {_FINE:g} apart, and several times as many for train"
@@ -52,7 +52,7 @@ def _too_small(sweep: Sweep) -> Diagnosis | None:
 def _saturated(sweep: Sweep) -> Diagnosis | None:
     """Return the diagnosis where nearly all trials tie, and longer training would not change that."""
     best, comparable = sweep.best, sweep.comparable
-    if best is None or len(comparable) < _FEWEST or noise.check(sweep) is None:
+    if best is None or len(comparable) < _FEWEST or within_noise.check(sweep) is None:
         return None
     if len(sweep.tied) < _SPREAD * len(comparable) or still_rising.check(best.training) is not None:
         return None

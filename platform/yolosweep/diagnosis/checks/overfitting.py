@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from yolosweep.diagnosis.checks.not_learning import ZERO
-from yolosweep.diagnosis.training import Curve, Training
+from yolosweep.diagnosis.observed_training import Curve, Training
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["Generalization", "check", "generalization"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from yolosweep.diagnosis.sweep import Sweep
+from yolosweep.diagnosis.observed_sweep import Sweep
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["check", "edge_of"]

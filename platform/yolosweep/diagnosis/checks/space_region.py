@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from yolosweep.diagnosis.checks.space_edge import edge_of
-from yolosweep.diagnosis.sweep import Sweep
+from yolosweep.diagnosis.observed_sweep import Sweep
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["check"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from yolosweep.diagnosis.checks import still_rising
 from yolosweep.diagnosis.checks.not_learning import ZERO
-from yolosweep.diagnosis.sweep import Sweep
+from yolosweep.diagnosis.observed_sweep import Sweep
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["check"]

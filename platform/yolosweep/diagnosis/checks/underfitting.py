@@ -8,7 +8,7 @@ from pathlib import PurePath
 from yolosweep.diagnosis.checks.not_learning import ZERO
 from yolosweep.diagnosis.checks.overfitting import generalization
 from yolosweep.diagnosis.checks.still_rising import check as still_rising
-from yolosweep.diagnosis.training import Training
+from yolosweep.diagnosis.observed_training import Training
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["bigger", "check"]

@@ -7,7 +7,7 @@ import math
 import statistics
 
 from yolosweep.diagnosis.checks.not_learning import ZERO
-from yolosweep.diagnosis.training import Curve, Training
+from yolosweep.diagnosis.observed_training import Curve, Training
 from yolosweep.records.diagnosis import Change, Confidence, Diagnosis
 
 __all__ = ["check"]

@@ -8,7 +8,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from yolosweep.backends import backend_for
-from yolosweep.experiment.imports.draft import Draft
+from yolosweep.experiment.imports.experiment_draft import Draft
 from yolosweep.records import DataProfile
 
 __all__ = ["draft_of_arguments", "is_arguments"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from yolosweep.backends.ultralytics.tune_space import DEFAULT_SPACE
 from yolosweep.errors import UsageError
-from yolosweep.experiment.imports.draft import Draft
+from yolosweep.experiment.imports.experiment_draft import Draft
 
 __all__ = ["RESULTS", "Iterations", "draft_of_results", "draft_of_space", "is_space", "read_results"]
 

@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from yolosweep.backends import DEFAULT_BACKEND
-from yolosweep.experiment.imports.distributions import entry_of
-from yolosweep.experiment.imports.draft import Draft
+from yolosweep.experiment.imports.experiment_draft import Draft
+from yolosweep.experiment.imports.wandb_distributions import entry_of
 
 __all__ = ["draft_of_sweep", "is_sweep"]
 

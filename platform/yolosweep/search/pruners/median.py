@@ -5,7 +5,7 @@ from __future__ import annotations
 import optuna
 
 from yolosweep.experiment.schema import Search
-from yolosweep.search.pruners.optuna import OptunaPruner
+from yolosweep.search.pruners.optuna_pruners import OptunaPruner
 
 __all__ = ["median_pruner"]
 

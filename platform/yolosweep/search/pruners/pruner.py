@@ -1,8 +1,8 @@
 """The interface of a pruner: which trial to stop.
 
-To add one, write a module beside this one and list it in ``yolosweep.experiment.choices``. A pruner learns from the
-ledger's events alone, so that a resumed sweep gives the same verdicts. The last epoch of a trial is never its business:
-a trial that reached it has finished.
+To add one, write a module beside this one and list it in ``yolosweep.experiment.search_choices``. A pruner learns from
+the ledger's events alone, so that a resumed sweep gives the same verdicts. The last epoch of a trial is never its
+business: a trial that reached it has finished.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Protocol, cast, runtime_checkable
 
-from yolosweep.experiment.choices import PRUNERS
 from yolosweep.experiment.schema import Search
+from yolosweep.experiment.search_choices import PRUNERS
 from yolosweep.records import EpochResult
 from yolosweep.records.events import Event
 

@@ -7,7 +7,7 @@ import warnings
 import optuna
 
 from yolosweep.experiment.schema import Search
-from yolosweep.search.pruners.optuna import OptunaPruner
+from yolosweep.search.pruners.optuna_pruners import OptunaPruner
 
 __all__ = ["wilcoxon_pruner"]
 

@@ -19,15 +19,15 @@ from scipy.special import ndtr
 from threadpoolctl import threadpool_limits
 
 from yolosweep.experiment import Parameter
-from yolosweep.records.earlier import EarlierTrial
+from yolosweep.records.earlier_trial import EarlierTrial
 from yolosweep.records.objectives import Objective, Values
 from yolosweep.search.forecasts import Forecasts
-from yolosweep.search.searchers.axes import Axes
 from yolosweep.search.searchers.epoch_cost import cost_slopes
 from yolosweep.search.searchers.gaussian_process import GaussianProcess, Prior, broad_prior, fitted_scales
+from yolosweep.search.searchers.multi_objective import Limit, Targets, Traded, fitted_limit, folded
 from yolosweep.search.searchers.qmc import covering_point
-from yolosweep.search.searchers.standard_scores import Units, standardized
-from yolosweep.search.searchers.trade_offs import Limit, Targets, Traded, fitted_limit, folded
+from yolosweep.search.searchers.score_standardization import Units, standardized
+from yolosweep.search.searchers.space_encoding import Axes
 
 __all__ = ["GpSearcher"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yolosweep.experiment import Parameter
-from yolosweep.search.searchers.axes import Axes
+from yolosweep.search.searchers.space_encoding import Axes
 
 __all__ = ["Qmc", "covering_point"]
 

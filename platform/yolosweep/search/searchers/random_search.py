@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import optuna
 
 from yolosweep.experiment import Parameter
-from yolosweep.search.searchers.optuna import OptunaSearcher
+from yolosweep.search.searchers.optuna_samplers import OptunaSearcher
 
 __all__ = ["random_search"]
 

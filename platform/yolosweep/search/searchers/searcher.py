@@ -1,7 +1,8 @@
 """The interface of a searcher: what to try next, given what was tried.
 
-To add one, write a module beside this one and list it in ``yolosweep.experiment.choices``. A searcher learns from the
-calls below alone, which replay the ledger when a sweep is resumed: the same calls must give the same suggestions.
+To add one, write a module beside this one and list it in ``yolosweep.experiment.search_choices``. A searcher learns
+from the calls below alone, which replay the ledger when a sweep is resumed: the same calls must give the same
+suggestions.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from importlib import import_module
 from typing import Any, Protocol, cast, runtime_checkable
 
 from yolosweep.experiment import Parameter
-from yolosweep.experiment.choices import SEARCHERS
-from yolosweep.records.earlier import EarlierTrial
+from yolosweep.experiment.search_choices import SEARCHERS
+from yolosweep.records.earlier_trial import EarlierTrial
 from yolosweep.records.objectives import Objective, Values
 from yolosweep.search.forecasts import Forecasts
 
@@ -33,6 +34,8 @@ class Searcher(Protocol):
 
     def suggest(self, number: int, attempt: int = 0) -> dict[str, Any] | None:
         """Return parameters for trial ``number``; None when every point was suggested. Asking teaches nothing.
+
+        A searcher that is ``is_exhaustive`` is different: each call, whatever its arguments, returns the next point.
 
         Args:
             number: the trial's number.

@@ -29,7 +29,7 @@ from yolosweep.records.plan import Plan
 from yolosweep.records.summary import Summary
 from yolosweep.report import summarize, write_report
 from yolosweep.report.trial_explanations import explain
-from yolosweep.report.winner_verification import verify_file
+from yolosweep.report.verified_winner import verify_file
 from yolosweep.workflows.data_check import check_data
 from yolosweep.workflows.data_split import split_data
 from yolosweep.workflows.experiment_checks import check as check_experiment

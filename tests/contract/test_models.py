@@ -23,7 +23,7 @@ from yolosweep.cluster import Allocation, write_view_on_driver
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Checkpoint, Ending, EpochResult, TrialRecord, TrialRequest, Verdict
-from yolosweep.report.winner_verification import TOLERANCE
+from yolosweep.report.verified_winner import TOLERANCE
 from yolosweep.search.controller import SweepController
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from yolosweep.cluster.data_files import data_files
+from yolosweep.cluster.job_data_files import data_files
 from yolosweep.data import OUTSIDE
 from yolosweep.errors import DataError, ExperimentError, Fault, RunFolderError
 from yolosweep.experiment import Experiment

@@ -18,7 +18,7 @@ from yolosweep.cluster import is_own, require_token
 from yolosweep.errors import ClusterError
 from yolosweep.ledger import RunFolder
 from yolosweep.records.worker_activity import Activity
-from yolosweep.runtime.caller_process import environment_with, loggers_as_before, signals_as_before
+from yolosweep.runtime.caller_state import environment_with, loggers_as_before, signals_as_before
 from yolosweep.runtime.lean_ray import lean_start, lean_tune
 from yolosweep.runtime.trial_resources import Allocation
 

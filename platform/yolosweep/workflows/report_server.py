@@ -11,7 +11,7 @@ from yolosweep.errors import UsageError, YolosweepError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History
 from yolosweep.report.sweep_page import render_of
-from yolosweep.report.winner_verification import verify_file
+from yolosweep.report.verified_winner import verify_file
 
 __all__ = ["ReportServer"]
 

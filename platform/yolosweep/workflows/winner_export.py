@@ -14,6 +14,7 @@ from yolosweep.records.events import Winner
 from yolosweep.records.export import ExportedWinner
 from yolosweep.records.trial_columns import short_metric
 from yolosweep.report.model_card import model_card
+from yolosweep.report.verified_winner import TOLERANCE, verify_file
 from yolosweep.report.winner_exports import (
     drop_export,
     export_name,
@@ -22,7 +23,6 @@ from yolosweep.report.winner_exports import (
     place_of,
     record_export,
 )
-from yolosweep.report.winner_verification import TOLERANCE, verify_file
 from yolosweep.storage.temporary_folders import scratch_folder
 from yolosweep.workflows.winner_selection import data_on_this_machine
 

@@ -10,7 +10,7 @@ from yolosweep.ledger import Ledger, RunFolder
 from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Validation
 from yolosweep.records.events import Winner, WinnerSelected
-from yolosweep.report.winner_verification import best_trial, data_of, select_winner
+from yolosweep.report.verified_winner import best_trial, data_of, select_winner
 from yolosweep.storage.temporary_folders import scratch_folder
 from yolosweep.tracking import pages_of
 from yolosweep.workflows.score_difference import explain_difference

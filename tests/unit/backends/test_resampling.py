@@ -9,7 +9,7 @@ import pytest
 
 from yolosweep.backends.bootstrap_resampling import RESAMPLES, Detections, mean_over_images, weights_of
 from yolosweep.records import Validation
-from yolosweep.report.winner_verification import paired_error
+from yolosweep.report.verified_winner import paired_error
 
 
 def matched(seed: int, images: int = 30, classes: int = 3) -> dict[str, list[Any]]:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from yolosweep.cluster import job_package as packing
-from yolosweep.cluster.data_files import data_files
+from yolosweep.cluster.job_data_files import data_files
 from yolosweep.cluster.job_package import JobPackage, keep_data, package_of, storage_fault, write_package
 from yolosweep.data import examine
 from yolosweep.errors import DataError, ExperimentError, RunFolderError

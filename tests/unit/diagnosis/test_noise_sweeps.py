@@ -20,7 +20,7 @@ from yolosweep.diagnosis.verdict import judge
 from yolosweep.records import Validation
 from yolosweep.records.events import Reference
 from yolosweep.records.verdict import Evidence, Outcome, ScoredTrial
-from yolosweep.report.winner_verification import paired_error
+from yolosweep.report.verified_winner import paired_error
 
 pytestmark = pytest.mark.slow
 

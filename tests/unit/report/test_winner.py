@@ -18,7 +18,7 @@ from yolosweep.ledger.history import History, TrialHistory
 from yolosweep.records import Ending, EpochResult, TrialRecord, TrialRequest, Validation, Verdict
 from yolosweep.records.events import EpochRecorded, SweepStarted, TrialEnded, TrialStarted
 from yolosweep.report import summarize
-from yolosweep.report.winner_verification import best_trial, data_of, select_winner, verify_file
+from yolosweep.report.verified_winner import best_trial, data_of, select_winner, verify_file
 from yolosweep.workflows.winner_selection import select_winner_of
 
 METRIC = "metrics/mAP50-95(B)"

@@ -11,7 +11,7 @@ from types import FrameType
 
 import pytest
 
-from yolosweep.runtime.caller_process import environment_with, loggers_as_before, signals_as_before
+from yolosweep.runtime.caller_state import environment_with, loggers_as_before, signals_as_before
 
 
 def test_variables_that_are_set_stay_and_others_go(monkeypatch: pytest.MonkeyPatch) -> None:

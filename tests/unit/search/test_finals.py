@@ -34,7 +34,7 @@ from yolosweep.report.model_card import model_card
 from yolosweep.report.sweep_page import render
 from yolosweep.report.sweep_summary import summarize
 from yolosweep.report.trial_explanations import explain
-from yolosweep.report.winner_verification import best_trial
+from yolosweep.report.verified_winner import best_trial
 from yolosweep.search.controller import SweepController
 from yolosweep.search.finals import finalists
 from yolosweep.tracking.winner_values import winner_of

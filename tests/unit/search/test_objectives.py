@@ -21,7 +21,7 @@ from yolosweep.records.verdict import Outcome
 from yolosweep.report import summarize
 from yolosweep.report.pareto_figure import trade_offs
 from yolosweep.report.trial_explanations import explain
-from yolosweep.report.winner_verification import best_trial
+from yolosweep.report.verified_winner import best_trial
 from yolosweep.search.checkpoint_retention import surplus
 from yolosweep.tracking.message_values import summary_of, table_of
 from yolosweep.workflows.trial_table import trial_frame

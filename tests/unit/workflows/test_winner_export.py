@@ -21,8 +21,8 @@ from yolosweep.ledger.history import History
 from yolosweep.records import Ending, EpochResult, FileRef, TrialRecord, TrialRequest, Validation
 from yolosweep.records.events import EpochRecorded, SweepStarted, TrialEnded, TrialStarted, WinnerSelected
 from yolosweep.records.export import Latency
+from yolosweep.report.verified_winner import select_winner
 from yolosweep.report.winner_exports import drop_stale_exports, exports_of, place_of, record_export
-from yolosweep.report.winner_verification import select_winner
 
 METRIC = "metrics/mAP50-95(B)"
 

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "platform" / "yolosweep"
 FILES = sorted(PACKAGE.rglob("*.py"))
+MODULES = {str(file.relative_to(PACKAGE.parent).with_suffix("")).removesuffix("/__init__") for file in FILES}
 TOP = {
     *("platform", "jobs", "cluster", "tests", ".ci"),
     *(
@@ -113,6 +114,5 @@ def test_init_only_re_exports(file: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_modules_that_a_docstring_names_exist(file: Path) -> None:
-    known = {".".join(one.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__") for one in FILES}
     for name in re.findall(r":mod:`~?([\w.]+)`", file.read_text(encoding="utf-8")):
-        assert any(f".{one}".endswith(f".{name}") for one in known), name
+        assert any(f"/{one}/".endswith(f"/{name.replace('.', '/')}/") for one in MODULES), name

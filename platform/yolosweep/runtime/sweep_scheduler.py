@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
@@ -18,11 +19,18 @@ from yolosweep.records.worker_activity import Activity
 from yolosweep.runtime.controller_client import ControllerClient
 from yolosweep.runtime.trial_actor import PLACED
 
-__all__ = ["SweepScheduler", "SweepSearcher", "trial_name"]
+__all__ = ["SilentProgress", "SweepScheduler", "SweepSearcher", "trial_name"]
 
 _POLL_S = 1.0
 """How often the controller is asked for processes that hang, and again for a trial when there was none; and Ray for
 its nodes."""
+
+
+class SilentProgress(TrialProgressCallback):  # type: ignore[misc]
+    """Takes the place of Tune's own, which prints each trial that was stopped before a result, even if not verbose."""
+
+    def _print(self, msg: str) -> None:
+        pass
 
 
 def trial_name(trial: Trial) -> str:

@@ -215,7 +215,7 @@ def _tuner(
 ) -> Any:
     from ray import tune
 
-    from yolosweep.runtime.sweep_scheduler import SweepScheduler, SweepSearcher, trial_name
+    from yolosweep.runtime.sweep_scheduler import SilentProgress, SweepScheduler, SweepSearcher, trial_name
     from yolosweep.runtime.trial_actor import PLACED, TrialActor
 
     place = functools.partial(placement, allocation, excluded)
@@ -236,6 +236,7 @@ def _tuner(
             failure_config=tune.FailureConfig(max_failures=-1),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False, checkpoint_frequency=0),
             verbose=0,
+            callbacks=[SilentProgress()],
             log_to_file=False,
         ),
     )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
+from ray.tune.utils.callback import _create_default_callbacks
 
 from yolosweep.runtime import sweep_scheduler
-from yolosweep.runtime.sweep_scheduler import SweepScheduler, SweepSearcher, trial_name
+from yolosweep.runtime.sweep_scheduler import SilentProgress, SweepScheduler, SweepSearcher, trial_name
 from yolosweep.search.trial_generator import Offer
 from yolosweep.search.worker_table import Look
 
@@ -118,3 +120,17 @@ def test_a_trial_whose_process_died_is_placed_elsewhere(status: str, placed: lis
 def test_tune_can_store_both_which_nobody_reads() -> None:
     assert pickle.dumps(searcher(Controller()))
     assert pickle.dumps(SweepScheduler(Controller(), lambda excluded: None, lambda now: None))  # type: ignore[arg-type]
+
+
+class Stopped:
+    """A Tune trial that was stopped before its first result."""
+
+    last_result: ClassVar[dict[str, Any]] = {}
+
+
+def test_tune_prints_no_trial_that_was_stopped_before_a_result(capfd: pytest.CaptureFixture[str]) -> None:
+    TrialProgressCallback().on_trial_complete(0, [], Stopped())
+    assert "completed" in capfd.readouterr().out, "Tune's own prints nothing any more: ours can go"
+    [ours] = [one for one in _create_default_callbacks([SilentProgress()]) if isinstance(one, TrialProgressCallback)]
+    ours.on_trial_complete(0, [], Stopped())
+    assert capfd.readouterr().out == ""

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from yolosweep.cli.app import app
 from yolosweep.cli.docs import folder, pages, summary_of
-from yolosweep.data.values.finding_codes import CODES
+from yolosweep.data.model.finding_codes import CODES
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "platform" / "yolosweep"

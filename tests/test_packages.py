@@ -47,7 +47,7 @@ PACKAGES: dict[str, set[str]] = {
 }
 """Package: the other packages it may import. All may import ``errors`` and the version."""
 
-LAYERS = ("values", "samples", "source", "layout", "duplicates", "scan", "foreign", "checks", "prepare")
+LAYERS = ("model", "samples", "source", "layout", "duplicates", "scan", "foreign", "checks", "prepare")
 """Sub-packages of ``data``: each may import the ones before it."""
 
 DOORS: dict[str, set[str]] = {

@@ -39,9 +39,9 @@ from yolosweep.data.duplicates.comparison_pictures import Views
 from yolosweep.data.duplicates.near_duplicates import Pair, find_near_duplicates
 from yolosweep.data.duplicates.thumbnails import signature_of
 from yolosweep.data.layout.unsplit_folder import folder_layout
+from yolosweep.data.model.dataset_items import ImageFacts, LabelFile, Row
 from yolosweep.data.prepare.split_writer import split_dataset
 from yolosweep.data.scan.image_reading import read_image
-from yolosweep.data.values.dataset_items import ImageFacts, LabelFile, Row
 from yolosweep.storage.atomic_files import sha256_of
 
 SIZES = (10_000, 30_000, 100_000)

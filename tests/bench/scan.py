@@ -65,8 +65,8 @@ def scan_once(root: Path, count: int, workers: int | None) -> None:
     """Scan the first images and print seconds and memory as JSON: what the bench's processes run."""
     from yolosweep.data.checks.image_findings import image_findings
     from yolosweep.data.checks.label_findings import label_findings
+    from yolosweep.data.model.dataset_items import Item, Layout
     from yolosweep.data.scan.dataset_scan import scan
-    from yolosweep.data.values.dataset_items import Item, Layout
 
     splits = {}
     for split in ("train", "val"):

@@ -18,7 +18,7 @@ from tests.tools.finding_meanings import MEANINGS
 from typer.main import get_command
 
 from yolosweep.cli.app import app
-from yolosweep.data.values.finding_codes import CODES
+from yolosweep.data.model.finding_codes import CODES
 from yolosweep.errors import Interrupted, YolosweepError
 from yolosweep.experiment import json_schema
 from yolosweep.experiment.schema import SCHEMA_FILE

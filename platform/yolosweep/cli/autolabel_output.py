@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from yolosweep.cli.console import print_line
-from yolosweep.data.values.safe_paths import printable
+from yolosweep.data.model.safe_paths import printable
 
 __all__ = ["describe_labels"]
 

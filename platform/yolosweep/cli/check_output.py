@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from yolosweep.cli.console import print_line, print_table
 from yolosweep.data import described
-from yolosweep.data.values.safe_paths import printable
+from yolosweep.data.model.safe_paths import printable
 from yolosweep.records import DataCheck, Finding, Severity, SplitCheck
 
 __all__ = ["describe_check"]

@@ -42,7 +42,7 @@ def convert(
 
 def _describe(made: DataConversion) -> None:
     """Print a conversion for people."""
-    from yolosweep.data.values.safe_paths import printable
+    from yolosweep.data.model.safe_paths import printable
 
     for change in made.changes:
         print_line(f"converted  {printable(change, 400)}")

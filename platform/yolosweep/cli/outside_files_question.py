@@ -35,8 +35,8 @@ def with_trusted(
         return codes
     spinner = Spinner("looking for the files …")  # before the imports: on a slow machine they take seconds
     try:
-        from yolosweep.data.values.finding_codes import OUTSIDE
-        from yolosweep.data.values.safe_paths import printable
+        from yolosweep.data.model.finding_codes import OUTSIDE
+        from yolosweep.data.model.safe_paths import printable
         from yolosweep.workflows.outside_files import outside_files
 
         outside = None if OUTSIDE in codes else outside_files(source, task, overrides)

@@ -60,7 +60,7 @@ def split(
 
 def _describe(split: DataSplit) -> None:
     """Print a split for people."""
-    from yolosweep.data.values.safe_paths import printable
+    from yolosweep.data.model.safe_paths import printable
 
     images, classes = split.images, split.classes
     names = dict.fromkeys(name for counts in classes.values() for name in counts)

@@ -7,9 +7,9 @@ from yolosweep.data.checks.dataset_checks import described as described
 from yolosweep.data.checks.dataset_checks import examine as examine
 from yolosweep.data.checks.dataset_checks import waive as waive
 from yolosweep.data.checks.dataset_checks import with_waived as with_waived
+from yolosweep.data.model.finding_codes import OUTSIDE as OUTSIDE
 from yolosweep.data.prepare.prepared_view import write_view as write_view
 from yolosweep.data.source.data_location import copied as copied
-from yolosweep.data.values.finding_codes import OUTSIDE as OUTSIDE
 
 __all__ = [
     "OUTSIDE",

@@ -15,8 +15,8 @@ from yolosweep.autolabel.annotators import class_names
 from yolosweep.autolabel.labelling import AutolabelResult, LabelledImage, autolabel
 from yolosweep.autolabel.review_page import doubtful_first, render_review
 from yolosweep.data import OUTSIDE
+from yolosweep.data.model.dataset_items import ImageFacts, Images, Item, Labels, Layout
 from yolosweep.data.scan.dataset_scan import scan
-from yolosweep.data.values.dataset_items import ImageFacts, Images, Item, Labels, Layout
 from yolosweep.errors import UsageError
 from yolosweep.records.image_predictions import Answer, Shape
 from yolosweep.report.preannotations import preannotations

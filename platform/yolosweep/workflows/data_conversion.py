@@ -10,10 +10,10 @@ from pathlib import Path
 
 from yolosweep.data import OUTSIDE
 from yolosweep.data.foreign.any_format import foreign_layout
+from yolosweep.data.model.dataset_items import Item, Layout
+from yolosweep.data.model.safe_paths import open_regular
 from yolosweep.data.prepare.row_conversion import converted_rows
 from yolosweep.data.source.data_location import local_path
-from yolosweep.data.values.dataset_items import Item, Layout
-from yolosweep.data.values.safe_paths import open_regular
 from yolosweep.errors import DataError, UsageError
 from yolosweep.records import DataConversion
 from yolosweep.storage.atomic_files import write_atomic

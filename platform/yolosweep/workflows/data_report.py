@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from yolosweep.data import Gate
-from yolosweep.data.values.dataset_items import Item, Row
-from yolosweep.data.values.safe_paths import label_of
+from yolosweep.data.model.dataset_items import Item, Row
+from yolosweep.data.model.safe_paths import label_of
 from yolosweep.experiment import Experiment
 from yolosweep.report.contact_sheets import Mark, Tile, thumbnail
 from yolosweep.report.data_figures import BoxSize, Count

@@ -9,10 +9,10 @@ from yolosweep.data import OUTSIDE
 from yolosweep.data import described as described_in
 from yolosweep.data.foreign.any_format import foreign_layout, read_dataset
 from yolosweep.data.layout.unsplit_folder import folder_layout, listed_names
+from yolosweep.data.model.dataset_items import Layout
 from yolosweep.data.prepare.split_writer import SplitResult, split_dataset
 from yolosweep.data.scan.dataset_scan import scan
 from yolosweep.data.source.data_location import local_path
-from yolosweep.data.values.dataset_items import Layout
 from yolosweep.errors import DataError, UsageError
 from yolosweep.records import DataSplit
 from yolosweep.workflows.progress_listener import Listener

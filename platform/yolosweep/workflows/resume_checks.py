@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.cluster.versions import releases, versions
-from yolosweep.data.values.finding_codes import CODES
+from yolosweep.data.model.finding_codes import CODES
 from yolosweep.errors import ExperimentError, RunFolderError, UsageError
 from yolosweep.ledger import RunFolder
 from yolosweep.ledger.history import History

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from yolosweep.backends import backend_for
 from yolosweep.backends.ultralytics.oversampling import epoch_draw, repeat_factors
 from yolosweep.data.checks.class_balance import balance_findings, counts, val_objects_needed
-from yolosweep.data.values.dataset_items import ImageFacts, Item, LabelFile, Layout, Problem, Row
+from yolosweep.data.model.dataset_items import ImageFacts, Item, LabelFile, Layout, Problem, Row
 from yolosweep.experiment import identity, settings_of
 from yolosweep.experiment.rules import lint
 from yolosweep.experiment.schema import Experiment

@@ -13,7 +13,7 @@ from tests.bench.foreign_data import coco_of, picture, voc_of
 
 from yolosweep.data import examine, write_view
 from yolosweep.data.foreign.any_format import foreign_layout
-from yolosweep.data.values.dataset_items import Layout
+from yolosweep.data.model.dataset_items import Layout
 from yolosweep.errors import DataError
 from yolosweep.ledger import RunFolder
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from yolosweep.data.model.dataset_items import LabelFile
 from yolosweep.data.scan.label_reading import MOST_BYTES, MOST_PROBLEMS, dropped, read_labels
 from yolosweep.data.scan.scan_codec import decode_label, encode_label
-from yolosweep.data.values.dataset_items import LabelFile
 
 NAMES = {0: "red car", 1: "car", 2: "0"}
 GOOD = "0 0.5 0.5 0.2 0.2\n"

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from yolosweep.data.layout.layout_reader import read_layout
 from yolosweep.data.layout.safe_yaml import read_yaml
-from yolosweep.data.values.dataset_items import Layout
-from yolosweep.data.values.safe_paths import is_image, label_of, printable
+from yolosweep.data.model.dataset_items import Layout
+from yolosweep.data.model.safe_paths import is_image, label_of, printable
 from yolosweep.errors import DataError
 from yolosweep.records import Severity
 

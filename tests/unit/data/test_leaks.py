@@ -16,8 +16,8 @@ from yolosweep.data.duplicates.leak_summary import LeakReport, leak_findings
 from yolosweep.data.duplicates.near_duplicates import connected_groups
 from yolosweep.data.duplicates.sequences import sequences
 from yolosweep.data.duplicates.thumbnails import signature_of
-from yolosweep.data.values.dataset_items import ImageFacts, Item, LabelFile, Layout, Row
-from yolosweep.data.values.finding_codes import CODES
+from yolosweep.data.model.dataset_items import ImageFacts, Item, LabelFile, Layout, Row
+from yolosweep.data.model.finding_codes import CODES
 from yolosweep.records import Finding, Severity
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"

@@ -8,7 +8,7 @@ import pytest
 
 from yolosweep.data.duplicates.near_duplicates import Pair
 from yolosweep.data.duplicates.pair_cache import cached_pairs
-from yolosweep.data.values.dataset_items import ImageFacts, Images
+from yolosweep.data.model.dataset_items import ImageFacts, Images
 
 A, B, C = Path("/d/a.png"), Path("/d/b.png"), Path("/d/c\udcff.png")
 PICTURES = {A: ImageFacts("1", signature="x"), B: ImageFacts("2", signature="x"), C: ImageFacts("1", signature="x")}

@@ -10,9 +10,9 @@ from tests.bench.foreign_data import ROWS, answers, dataset
 
 from yolosweep.data.checks.box_formats import counts_from_one
 from yolosweep.data.checks.dataset_checks import examine
+from yolosweep.data.model.dataset_items import Item, LabelFile, Layout, Problem, Row
 from yolosweep.data.prepare.row_conversion import converted_rows
 from yolosweep.data.scan.row_kinds import row_kind
-from yolosweep.data.values.dataset_items import Item, LabelFile, Layout, Problem, Row
 
 
 @pytest.fixture(autouse=True)

@@ -16,13 +16,13 @@ from PIL import Image
 
 from yolosweep.data.checks.image_findings import image_findings
 from yolosweep.data.checks.label_findings import label_findings
+from yolosweep.data.model.dataset_items import Images, Item, Labels, Layout
 from yolosweep.data.scan import dataset_scan as scan_module
 from yolosweep.data.scan.dataset_scan import scan
 from yolosweep.data.scan.reader_pool import read_all
 from yolosweep.data.scan.reader_worker import Job, Rules
 from yolosweep.data.scan.scan_cache import ScanCache, stamp_of
 from yolosweep.data.scan.scan_codec import decode_image, decode_label
-from yolosweep.data.values.dataset_items import Images, Item, Labels, Layout
 from yolosweep.records import Finding, Severity
 
 NAMES = {0: "a", 1: "b", 2: "c"}

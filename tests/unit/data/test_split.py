@@ -17,9 +17,9 @@ from PIL import Image, ImageEnhance
 
 from yolosweep.data.duplicates.thumbnails import signature_of
 from yolosweep.data.layout.unsplit_folder import folder_layout
+from yolosweep.data.model.dataset_items import ImageFacts, Item, LabelFile, Layout, Row
 from yolosweep.data.prepare.dataset_split import SHARES, make_split
 from yolosweep.data.prepare.split_writer import SplitResult, split_dataset, write_split
-from yolosweep.data.values.dataset_items import ImageFacts, Item, LabelFile, Layout, Row
 from yolosweep.errors import DataError, UsageError
 
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from yolosweep.data.model.dataset_items import Item, LabelFile, Labels, Layout
+from yolosweep.data.model.finding_codes import finding
+from yolosweep.data.model.safe_paths import open_regular
 from yolosweep.data.scan.image_reading import size_of
-from yolosweep.data.values.dataset_items import Item, LabelFile, Labels, Layout
-from yolosweep.data.values.finding_codes import finding
-from yolosweep.data.values.safe_paths import open_regular
 from yolosweep.records import Finding
 
 __all__ = ["counts_from_one", "is_percent"]

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from yolosweep.data.values.dataset_items import Images, Item, Labels, Layout
-from yolosweep.data.values.finding_codes import finding
+from yolosweep.data.model.dataset_items import Images, Item, Labels, Layout
+from yolosweep.data.model.finding_codes import finding
 from yolosweep.records import Finding, Severity
 
 __all__ = ["Counts", "SplitCounts", "balance_findings", "counts", "shorter_sides", "val_objects_needed"]

@@ -10,8 +10,8 @@ import numpy as np
 from yolosweep.data.checks.class_balance import shorter_sides
 from yolosweep.data.checks.dataset_checks import Gate
 from yolosweep.data.foreign.any_format import foreign_layout, read_dataset
+from yolosweep.data.model.dataset_items import Layout
 from yolosweep.data.source.data_location import local_path
-from yolosweep.data.values.dataset_items import Layout
 from yolosweep.records import DataProfile
 from yolosweep.storage.addresses import is_address
 

@@ -14,10 +14,10 @@ from yolosweep.data.checks.image_findings import image_findings
 from yolosweep.data.checks.label_findings import label_findings
 from yolosweep.data.duplicates.leak_summary import LeakReport, leak_findings
 from yolosweep.data.foreign.any_format import named_format, read_dataset
+from yolosweep.data.model.dataset_items import Images, Item, Labels, Layout
+from yolosweep.data.model.finding_codes import CODES, finding
 from yolosweep.data.scan.dataset_scan import scan
 from yolosweep.data.source.data_location import local_path
-from yolosweep.data.values.dataset_items import Images, Item, Labels, Layout
-from yolosweep.data.values.finding_codes import CODES, finding
 from yolosweep.errors import DataError, UsageError
 from yolosweep.records import Finding, PreparedDataset, Severity
 from yolosweep.storage.addresses import is_address

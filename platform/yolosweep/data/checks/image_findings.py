@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from yolosweep.data.model.dataset_items import ImageFacts, Images, Layout
+from yolosweep.data.model.finding_codes import TEXTS, finding
 from yolosweep.data.scan.image_reading import oddities
-from yolosweep.data.values.dataset_items import ImageFacts, Images, Layout
-from yolosweep.data.values.finding_codes import TEXTS, finding
 from yolosweep.records import Finding
 
 __all__ = ["image_findings"]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from yolosweep.data.checks.box_formats import counts_from_one, is_percent
 from yolosweep.data.checks.stray_files import autolabel_findings, stray_file_findings
+from yolosweep.data.model.dataset_items import Item, LabelFile, Labels, Layout
+from yolosweep.data.model.finding_codes import CODES, TEXTS, finding
 from yolosweep.data.scan.label_reading import TOLERANCE
-from yolosweep.data.values.dataset_items import Item, LabelFile, Labels, Layout
-from yolosweep.data.values.finding_codes import CODES, TEXTS, finding
 from yolosweep.records import Finding, Severity
 
 __all__ = ["label_findings"]

@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from yolosweep.data.values.dataset_items import Item, Layout
-from yolosweep.data.values.finding_codes import finding
-from yolosweep.data.values.safe_paths import read_regular
+from yolosweep.data.model.dataset_items import Item, Layout
+from yolosweep.data.model.finding_codes import finding
+from yolosweep.data.model.safe_paths import read_regular
 from yolosweep.errors import DataError
 from yolosweep.records import Finding
 

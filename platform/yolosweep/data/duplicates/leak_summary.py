@@ -12,8 +12,8 @@ from yolosweep.data.duplicates.near_duplicates import EXACT, NEAR, SCENE, Pair, 
 from yolosweep.data.duplicates.pair_cache import cached_pairs
 from yolosweep.data.duplicates.pair_verdicts import Boxes
 from yolosweep.data.duplicates.sequences import sequences
-from yolosweep.data.values.dataset_items import Images, Item, LabelFile, Labels, Layout
-from yolosweep.data.values.finding_codes import finding
+from yolosweep.data.model.dataset_items import Images, Item, LabelFile, Labels, Layout
+from yolosweep.data.model.finding_codes import finding
 from yolosweep.records import Finding, Severity
 
 __all__ = ["SEQUENCE", "LeakReport", "leak_findings", "same_source"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from yolosweep.data.duplicates.near_duplicates import Pair
-from yolosweep.data.values.dataset_items import Images
+from yolosweep.data.model.dataset_items import Images
 from yolosweep.storage.atomic_files import cache_folder, write_atomic
 
 __all__ = ["cached_pairs"]

@@ -10,8 +10,8 @@ from yolosweep.data.foreign.text_formats import is_dota
 from yolosweep.data.foreign.yolo_conversion import as_layout
 from yolosweep.data.layout.image_lists import ImageCollector
 from yolosweep.data.layout.layout_reader import read_layout
-from yolosweep.data.values.dataset_items import Layout
-from yolosweep.data.values.safe_paths import AllowedRoots, label_of, printable, read_regular
+from yolosweep.data.model.dataset_items import Layout
+from yolosweep.data.model.safe_paths import AllowedRoots, label_of, printable, read_regular
 from yolosweep.errors import DataError
 from yolosweep.records import Finding
 

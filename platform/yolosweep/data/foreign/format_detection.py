@@ -16,7 +16,7 @@ from yolosweep.data.foreign.label_studio import is_label_studio, read_label_stud
 from yolosweep.data.foreign.label_values import MALFORMED, Annotations
 from yolosweep.data.foreign.text_formats import is_dota, read_dota, read_ndjson
 from yolosweep.data.foreign.xml_formats import read_cvat, read_voc, xml_of
-from yolosweep.data.values.safe_paths import printable, read_regular
+from yolosweep.data.model.safe_paths import printable, read_regular
 from yolosweep.errors import DataError
 
 __all__ = ["FORMATS", "SUFFIXES", "foreign_format", "read_foreign"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote
 
-from yolosweep.data.values.safe_paths import foreign_parts
+from yolosweep.data.model.safe_paths import foreign_parts
 
 __all__ = ["ImageIndex", "split_in"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from yolosweep.data.foreign.image_index import ImageIndex
 from yolosweep.data.foreign.label_values import MALFORMED, Annotations, NotConverted, Shape, boxed, outlined, turned
-from yolosweep.data.values.safe_paths import is_image
+from yolosweep.data.model.safe_paths import is_image
 
 __all__ = ["is_label_studio", "read_label_studio"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from yolosweep.data.foreign.image_index import ImageIndex
 from yolosweep.data.foreign.label_values import Annotations, NotConverted, Shape, boxed, outlined, turned
-from yolosweep.data.values.safe_paths import printable, read_regular
+from yolosweep.data.model.safe_paths import printable, read_regular
 from yolosweep.errors import DataError
 
 if TYPE_CHECKING:

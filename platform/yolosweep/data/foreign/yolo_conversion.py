@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from yolosweep.data.foreign.label_values import Annotations, Shape
-from yolosweep.data.values.dataset_items import Item, Layout
-from yolosweep.data.values.finding_codes import finding
-from yolosweep.data.values.safe_paths import printable
+from yolosweep.data.model.dataset_items import Item, Layout
+from yolosweep.data.model.finding_codes import finding
+from yolosweep.data.model.safe_paths import printable
 from yolosweep.errors import DataError, Fault
 from yolosweep.records import Finding
 from yolosweep.storage.atomic_files import cache_folder

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from yolosweep.data.layout.image_lists import ImageCollector
 from yolosweep.data.layout.path_resolver import image_folders
-from yolosweep.data.values.dataset_items import Item, Layout
-from yolosweep.data.values.finding_codes import finding
-from yolosweep.data.values.safe_paths import AllowedRoots, printable
+from yolosweep.data.model.dataset_items import Item, Layout
+from yolosweep.data.model.finding_codes import finding
+from yolosweep.data.model.safe_paths import AllowedRoots, printable
 from yolosweep.errors import DataError
 from yolosweep.records import Finding
 

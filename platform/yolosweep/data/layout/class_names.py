@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from yolosweep.data.layout.safe_yaml import Document
-from yolosweep.data.values.finding_codes import finding
-from yolosweep.data.values.safe_paths import printable
+from yolosweep.data.model.finding_codes import finding
+from yolosweep.data.model.safe_paths import printable
 from yolosweep.errors import Fault
 from yolosweep.records import Finding
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from yolosweep.data.values.finding_counter import FindingCounter
-from yolosweep.data.values.safe_paths import AllowedRoots, foreign_parts, is_image, printable, read_regular
+from yolosweep.data.model.finding_counter import FindingCounter
+from yolosweep.data.model.safe_paths import AllowedRoots, foreign_parts, is_image, printable, read_regular
 from yolosweep.errors import DataError
 
 __all__ = ["ImageCollector"]

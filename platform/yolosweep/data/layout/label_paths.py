@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from yolosweep.data.values.dataset_items import Item
-from yolosweep.data.values.finding_codes import finding
-from yolosweep.data.values.finding_counter import FindingCounter
-from yolosweep.data.values.safe_paths import AllowedRoots, label_of, printable
+from yolosweep.data.model.dataset_items import Item
+from yolosweep.data.model.finding_codes import finding
+from yolosweep.data.model.finding_counter import FindingCounter
+from yolosweep.data.model.safe_paths import AllowedRoots, label_of, printable
 from yolosweep.records import Finding
 
 __all__ = ["locate_labels"]

@@ -13,9 +13,9 @@ from yolosweep.data.layout.image_lists import ImageCollector
 from yolosweep.data.layout.label_paths import locate_labels
 from yolosweep.data.layout.path_resolver import EntryResolver, Found, pick_root
 from yolosweep.data.layout.safe_yaml import Document, read_yaml
-from yolosweep.data.values.dataset_items import Layout
-from yolosweep.data.values.finding_codes import OUTSIDE, finding
-from yolosweep.data.values.safe_paths import IMAGE_SUFFIXES, AllowedRoots, nearest, printable
+from yolosweep.data.model.dataset_items import Layout
+from yolosweep.data.model.finding_codes import OUTSIDE, finding
+from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, AllowedRoots, nearest, printable
 from yolosweep.errors import DataError, Fault
 from yolosweep.records import Finding
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from yolosweep.data.values.safe_paths import AllowedRoots, foreign_parts, is_image, label_of, nearest, printable
+from yolosweep.data.model.safe_paths import AllowedRoots, foreign_parts, is_image, label_of, nearest, printable
 from yolosweep.storage.addresses import is_address, redacted
 
 __all__ = ["EntryResolver", "Found", "Root", "image_folders", "pick_root"]

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from yolosweep.data.values.finding_codes import finding
-from yolosweep.data.values.safe_paths import printable, read_regular
+from yolosweep.data.model.finding_codes import finding
+from yolosweep.data.model.safe_paths import printable, read_regular
 from yolosweep.errors import DataError
 from yolosweep.records import Finding
 

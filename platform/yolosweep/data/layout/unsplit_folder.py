@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from yolosweep.data.layout.image_lists import ImageCollector
-from yolosweep.data.values.dataset_items import Item, Layout
-from yolosweep.data.values.finding_codes import OUTSIDE, finding
-from yolosweep.data.values.safe_paths import IMAGE_SUFFIXES, AllowedRoots, is_image, label_of
+from yolosweep.data.model.dataset_items import Item, Layout
+from yolosweep.data.model.finding_codes import OUTSIDE, finding
+from yolosweep.data.model.safe_paths import IMAGE_SUFFIXES, AllowedRoots, is_image, label_of
 from yolosweep.errors import DataError
 from yolosweep.records import Finding
 

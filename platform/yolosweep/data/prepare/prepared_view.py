@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from yolosweep.data.foreign.yolo_conversion import is_converted
-from yolosweep.data.values.dataset_items import Item, Layout
-from yolosweep.data.values.safe_paths import label_of
+from yolosweep.data.model.dataset_items import Item, Layout
+from yolosweep.data.model.safe_paths import label_of
 from yolosweep.errors import RunFolderError
 from yolosweep.ledger import RunFolder
 from yolosweep.records import PreparedDataset

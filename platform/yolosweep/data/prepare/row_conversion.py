@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from yolosweep.data.checks.label_findings import label_findings
+from yolosweep.data.model.dataset_items import Item, LabelFile, Layout
+from yolosweep.data.model.safe_paths import printable, read_regular
 from yolosweep.data.scan.image_reading import size_of
 from yolosweep.data.scan.label_reading import MOST_BYTES
 from yolosweep.data.scan.reader_worker import Rules, read_label_file
-from yolosweep.data.values.dataset_items import Item, LabelFile, Layout
-from yolosweep.data.values.safe_paths import printable, read_regular
 from yolosweep.errors import DataError
 
 __all__ = ["converted_rows"]

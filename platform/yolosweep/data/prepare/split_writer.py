@@ -14,9 +14,9 @@ from pathlib import Path
 
 from yolosweep.data.duplicates.leak_summary import same_source
 from yolosweep.data.foreign.yolo_conversion import is_converted
+from yolosweep.data.model.dataset_items import ImageFacts, Images, Item, Labels, Layout
 from yolosweep.data.prepare.dataset_split import SHARES
 from yolosweep.data.prepare.split_plan import planned, refuse_useless
-from yolosweep.data.values.dataset_items import ImageFacts, Images, Item, Labels, Layout
 from yolosweep.errors import DataError, UsageError
 from yolosweep.storage.atomic_files import write_atomic
 

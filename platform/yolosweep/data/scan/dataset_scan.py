@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from yolosweep.data.duplicates import thumbnails
+from yolosweep.data.model.dataset_items import Images, Labels, Layout
 from yolosweep.data.scan import image_reading, label_reading, reader_worker, row_kinds, scan_codec
 from yolosweep.data.scan.reader_pool import read_all
 from yolosweep.data.scan.reader_worker import Job, Rules
 from yolosweep.data.scan.scan_cache import ScanCache, stamp_of
 from yolosweep.data.scan.scan_codec import PackedLabels, decode_image
-from yolosweep.data.values.dataset_items import Images, Labels, Layout
 
 __all__ = ["scan"]
 

@@ -15,8 +15,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from yolosweep.data.values.dataset_items import ImageFacts
-from yolosweep.data.values.safe_paths import open_regular
+from yolosweep.data.model.dataset_items import ImageFacts
+from yolosweep.data.model.safe_paths import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image

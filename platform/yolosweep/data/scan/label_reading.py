@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import NamedTuple
 
+from yolosweep.data.model.dataset_items import LabelFile, Problem, Row
+from yolosweep.data.model.finding_codes import CODES
 from yolosweep.data.scan.row_kinds import row_kind
-from yolosweep.data.values.dataset_items import LabelFile, Problem, Row
-from yolosweep.data.values.finding_codes import CODES
 from yolosweep.records import Severity
 
 __all__ = ["MOST_BYTES", "MOST_PROBLEMS", "TOLERANCE", "dropped", "read_labels"]

@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
+from yolosweep.data.model.dataset_items import ImageFacts, LabelFile, Problem
 from yolosweep.data.scan.reader_worker import Job, Rules, read
 from yolosweep.data.scan.scan_codec import encode_image, encode_label
-from yolosweep.data.values.dataset_items import ImageFacts, LabelFile, Problem
 
 __all__ = ["read_all"]
 

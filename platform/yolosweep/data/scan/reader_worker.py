@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from yolosweep.data.model.dataset_items import LabelFile, Problem
+from yolosweep.data.model.safe_paths import open_regular
 from yolosweep.data.scan.image_reading import read_image
 from yolosweep.data.scan.label_reading import MOST_BYTES, read_labels
 from yolosweep.data.scan.scan_codec import encode_image, encode_label
-from yolosweep.data.values.dataset_items import LabelFile, Problem
-from yolosweep.data.values.safe_paths import open_regular
 
 __all__ = ["Job", "Rules", "main", "read", "read_label_file"]
 

@@ -8,7 +8,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from yolosweep.data.values.dataset_items import ImageFacts, LabelFile, Problem, Row
+from yolosweep.data.model.dataset_items import ImageFacts, LabelFile, Problem, Row
 
 __all__ = ["PackedLabels", "decode_image", "decode_label", "encode_image", "encode_label"]
 

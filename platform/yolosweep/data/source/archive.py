@@ -21,8 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
+from yolosweep.data.model.safe_paths import open_regular, printable
 from yolosweep.data.source.bounded_tar_stream import BoundedStream
-from yolosweep.data.values.safe_paths import open_regular, printable
 from yolosweep.errors import DataError
 from yolosweep.storage.atomic_files import fsync_folder
 

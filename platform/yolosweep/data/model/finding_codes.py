@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from yolosweep.data.values.safe_paths import printable
+from yolosweep.data.model.safe_paths import printable
 from yolosweep.records import Finding, Severity
 
 __all__ = ["CODES", "OUTSIDE", "TEXTS", "USED", "Code", "finding"]

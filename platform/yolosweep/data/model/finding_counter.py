@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from yolosweep.data.values.finding_codes import OUTSIDE, TEXTS, USED, finding
-from yolosweep.data.values.safe_paths import printable
+from yolosweep.data.model.finding_codes import OUTSIDE, TEXTS, USED, finding
+from yolosweep.data.model.safe_paths import printable
 from yolosweep.records import Finding
 
 __all__ = ["FindingCounter"]

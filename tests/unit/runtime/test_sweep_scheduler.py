@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from ray.tune.experiment import Trial
@@ -13,8 +14,12 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 from ray.tune.utils.callback import _create_default_callbacks
 
+from yolosweep.cluster import Allocation
+from yolosweep.ledger import RunFolder
 from yolosweep.runtime import sweep_scheduler
-from yolosweep.runtime.sweep_scheduler import SilentProgress, SweepScheduler, SweepSearcher, trial_name
+from yolosweep.runtime.controller_client import ControllerClient
+from yolosweep.runtime.sweep_scheduler import SweepScheduler, SweepSearcher, trial_name
+from yolosweep.runtime.tune_adapter import run_trials
 from yolosweep.search.trial_generator import Offer
 from yolosweep.search.worker_table import Look
 
@@ -128,9 +133,24 @@ class Stopped:
     last_result: ClassVar[dict[str, Any]] = {}
 
 
-def test_tune_prints_no_trial_that_was_stopped_before_a_result(capfd: pytest.CaptureFixture[str]) -> None:
+def test_tune_prints_no_trial_that_was_stopped_before_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     TrialProgressCallback().on_trial_complete(0, [], Stopped())
     assert "completed" in capfd.readouterr().out, "Tune's own prints nothing any more: ours can go"
-    [ours] = [one for one in _create_default_callbacks([SilentProgress()]) if isinstance(one, TrialProgressCallback)]
-    ours.on_trial_complete(0, [], Stopped())
+    configured: list[Any] = []
+
+    def tuner(trainable: Any, *, tune_config: Any, run_config: Any) -> Any:
+        configured.append(run_config)
+        return SimpleNamespace(fit=lambda: None)
+
+    monkeypatch.setattr("ray.tune.Tuner", tuner)
+    run_trials(
+        RunFolder(tmp_path), cast("ControllerClient", Controller()), Allocation(cpus=1, gpus=0, concurrent=1),
+        in_application=False, watch=lambda activities: None,
+    )  # fmt: skip
+    used = _create_default_callbacks(configured[0].callbacks)
+    progress = [one for one in used if isinstance(one, TrialProgressCallback)]
+    assert len(progress) == 1
+    progress[0].on_trial_complete(0, [], Stopped())
     assert capfd.readouterr().out == ""
